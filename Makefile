@@ -1,0 +1,59 @@
+# Every target sets up what it needs; nothing but make and Python 3 has to be there.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+UV_VERSION := 0.13.8
+STAMP := $(VENV)/.complete
+PEERS_STAMP := $(VENV)/.peers
+
+.PHONY: setup demo check format test test-peers bench docs lock clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml scripts/find-uv
+	uv=$$(sh scripts/find-uv $(UV_VERSION)) && \
+	{ [ -x $(PYTHON) ] || "$$uv" venv --quiet --python 3.13 $(VENV); } && \
+	"$$uv" pip install --quiet --python $(PYTHON) --require-hashes -r requirements.lock && \
+	"$$uv" pip install --quiet --python $(PYTHON) --no-deps --editable .
+	touch $@
+
+$(PEERS_STAMP): $(STAMP) requirements-peers.lock
+	uv=$$(sh scripts/find-uv $(UV_VERSION)) && \
+	"$$uv" pip install --quiet --python $(PYTHON) --require-hashes -r requirements-peers.lock
+	touch $@
+
+demo: setup
+	$(PYTHON) scripts/demo.py
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_architecture.py
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup
+	$(PYTHON) scripts/run_tests.py
+
+test-peers: $(PEERS_STAMP)
+	$(BIN)/pytest -m peer tests/peers
+
+bench: setup
+	$(PYTHON) -m benchmarks
+
+docs: setup
+	$(PYTHON) scripts/generate_docs.py
+
+lock:
+	uv=$$(sh scripts/find-uv $(UV_VERSION)) && \
+	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --extra local --group dev pyproject.toml -o requirements.lock && \
+	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate -c requirements.lock --group peers pyproject.toml -o requirements-peers.lock
+
+clean:
+	rm -rf $(VENV) .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov

@@ -1,0 +1,25 @@
+"""Mahavishnu: one place for a developer's AI tools. Importing it imports nothing heavy."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["App", "MahavishnuError", "__version__", "open_app"]
+
+if TYPE_CHECKING:
+    from mahavishnu.app import App, open_app
+    from mahavishnu.errors import MahavishnuError
+
+_HOMES = {
+    "App": "mahavishnu.app",
+    "open_app": "mahavishnu.app",
+    "MahavishnuError": "mahavishnu.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public API on first use (PEP 562), so that `import mahavishnu` stays instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mahavishnu' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - the point is to import late
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,5 @@
+"""`python -m mahavishnu`."""
+
+from mahavishnu.cli.root import main
+
+main()

@@ -1,0 +1,205 @@
+"""The composition root: from settings to an open application, and back down again. No logic."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+
+from mahavishnu.database.embedded import EmbeddedServer
+from mahavishnu.database.errors import translated
+from mahavishnu.database.migrate import read_state, require_current, upgrade
+from mahavishnu.database.pool import Connection, Database, DatabaseHealth
+from mahavishnu.database.target import (
+    Target,
+    build_dsn,
+    target_of_dsn,
+    target_of_socket,
+)
+from mahavishnu.embedding import (
+    Choice,
+    EmbeddingConfig,
+    ModelIdentity,
+    Secret,
+    choose_embedder,
+)
+from mahavishnu.errors import Unavailable
+from mahavishnu.knowledge.identity import Projects
+from mahavishnu.knowledge.ingest import Ingestion
+from mahavishnu.logs import set_log_level
+from mahavishnu.memory.conversations import Conversations
+from mahavishnu.memory.models import SearchResult
+from mahavishnu.memory.records import Records
+from mahavishnu.memory.scoping import Scopes
+from mahavishnu.memory.search import Retriever, SearchRequest
+from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.store import MemoryStore
+from mahavishnu.settings import Settings
+from mahavishnu.settings_sources import Loaded, load_settings
+
+
+@dataclass(frozen=True)
+class App:
+    """
+    An open application; made by `open_app`, valid inside its `async with`.
+
+    `memories` stores and reads back, `search` answers questions, `conversations` keeps turns,
+    `records` keeps executions and metrics, `projects` knows repositories.
+    """
+
+    memories: MemoryStore
+    conversations: Conversations
+    records: Records
+    projects: Projects
+    ingestion: Ingestion
+    space: EmbeddingSpace
+    database: Database
+    loaded: Loaded
+    _retriever: Retriever
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.loaded.settings
+
+    async def search(self, request: SearchRequest | str) -> SearchResult:
+        """Return the best memories for a question; a plain string asks with the defaults."""
+        if isinstance(request, str):
+            request = SearchRequest(query=request)
+        return await self._retriever.search(request)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """
+        Lend a database connection for SQL of one's own; row-level security applies.
+
+        `async with connection.transaction():` commits at its end or rolls back on an exception.
+        """
+        async with self.database.connection() as connection:
+            yield connection
+
+    async def health(self) -> DatabaseHealth:
+        """Check the database; raises `Unavailable` when it does not answer."""
+        return await self.database.check()
+
+
+@contextlib.asynccontextmanager
+async def open_app(
+    loaded: Loaded | None = None, *, pool_size: int | None = None
+) -> AsyncIterator[App]:
+    """
+    Open the application: start or reach PostgreSQL, check the schema, build everything.
+
+    Args:
+        loaded: settings from `load_settings`; read from the usual places by default.
+        pool_size: most connections, bounded by `postgresql.pool_size`.
+
+    Raises:
+        MahavishnuError: one of its children says what is wrong and what mends it.
+    """
+    loaded = loaded or load_settings()
+    settings = loaded.settings
+    set_log_level(settings.log_level)
+    async with open_target(loaded) as (target, ensure):
+        if target.embedded:
+            await upgrade_if_needed(target)
+        size = min(pool_size or settings.postgresql.pool_size, settings.postgresql.pool_size)
+        async with Database(
+            target,
+            size=size,
+            statement_timeout=timedelta(seconds=settings.postgresql.statement_timeout),
+            ensure=ensure,
+        ) as database:
+            require_current(await database.run(read_state))
+            space = EmbeddingSpace(database, _chooser(loaded))
+            scopes = Scopes(database)
+            memories = MemoryStore(database, space, scopes)
+            projects = Projects(database)
+            try:
+                yield App(
+                    memories=memories,
+                    conversations=Conversations(database, memories, scopes),
+                    records=Records(database, memories, scopes),
+                    projects=projects,
+                    ingestion=Ingestion(database, memories, scopes, projects),
+                    space=space,
+                    database=database,
+                    loaded=loaded,
+                    _retriever=Retriever(database, space, scopes),
+                )
+            finally:
+                await space.aclose()
+
+
+@contextlib.asynccontextmanager
+async def open_target(
+    loaded: Loaded,
+) -> AsyncIterator[tuple[Target, Callable[[], Awaitable[None]] | None]]:
+    """
+    Yield the configured database, the embedded server running while the block does.
+
+    The second value restarts the embedded server after a crash; None for a server of the user's.
+    """
+    postgresql = loaded.settings.postgresql
+    if not postgresql.enabled:
+        raise Unavailable(
+            "Memory is switched off by the setting postgresql.enabled.",
+            hint="Set it to true.",
+            code="database.disabled",
+        )
+    if postgresql.dsn:
+        yield target_of_dsn(postgresql.dsn, postgresql.direct_dsn), None
+        return
+    if postgresql.host:
+        dsn = build_dsn(
+            host=postgresql.host,
+            port=postgresql.port,
+            database=postgresql.database,
+            user=postgresql.user,
+            password=postgresql.password,
+        )
+        yield target_of_dsn(dsn, postgresql.direct_dsn), None
+        return
+    server = EmbeddedServer(
+        loaded.locations.postgres,
+        binaries=Path(postgresql.binaries) if postgresql.binaries else None,
+        idle_timeout=timedelta(seconds=postgresql.idle_timeout),
+    )
+    async with await server.acquire() as lease:
+        yield target_of_socket(str(lease.socket_folder)), server.ensure
+
+
+async def upgrade_if_needed(target: Target) -> None:
+    """Migrate the embedded database; nothing but one cheap look where it is current."""
+    with translated():
+        connection = await asyncpg.connect(**target.direct, timeout=10)
+        try:
+            current = (await read_state(connection)).current
+        finally:
+            await connection.close()
+    if not current:
+        await upgrade(target)
+
+
+def _chooser(loaded: Loaded) -> Callable[[ModelIdentity | None], Awaitable[Choice]]:
+    embedding = loaded.settings.embedding
+    config = EmbeddingConfig(
+        provider=embedding.provider,
+        model=embedding.model,
+        ollama_base_url=embedding.ollama_base_url,
+        openai_base_url=embedding.openai_base_url,
+        openai_api_key=Secret(embedding.openai_api_key) if embedding.openai_api_key else None,
+        openai_dimensions=embedding.openai_dimensions,
+        batch_size=embedding.batch_size,
+        timeout_s=embedding.timeout,
+        threads=embedding.threads,
+    )
+
+    async def choose(expected: ModelIdentity | None) -> Choice:
+        return await choose_embedder(
+            config, models=loaded.locations.models, environ=loaded.environ, expected=expected
+        )
+
+    return choose

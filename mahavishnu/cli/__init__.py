@@ -1,0 +1,1 @@
+"""The command line: thin, lazy, one way to show results and errors."""

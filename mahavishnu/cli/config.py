@@ -1,0 +1,87 @@
+"""`mahavishnu config`: show, validate, path, trust."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from mahavishnu.cli.options import json_option
+from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.settings_sources import (
+    load_settings,
+    lookup,
+    setting_keys,
+    shown_value,
+    trust,
+)
+
+
+@click.group()
+def config() -> None:
+    """Show and check the settings."""
+
+
+@config.command()
+@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+@json_option
+def show(origin: bool, as_json: bool) -> None:
+    """Print every setting with its value; secrets are masked."""
+    loaded = load_settings()
+    rows = []
+    for key in setting_keys():
+        setting = loaded.origins.get(key)
+        rows.append(
+            (
+                key,
+                shown_value(key, lookup(loaded.settings, key)),
+                setting.origin if setting else "default",
+            )
+        )
+    if as_json:
+        print_json(
+            {"settings": {key: {"value": value, "origin": place} for key, value, place in rows}}
+        )
+        return
+    columns = ("setting", "value", "origin") if origin else ("setting", "value")
+    print_table(
+        columns,
+        ([str("" if cell is None else cell) for cell in row[: len(columns)]] for row in rows),
+    )
+
+
+@config.command()
+@json_option
+def validate(as_json: bool) -> None:
+    """Check all settings; replaced and unknown names are answered."""
+    loaded = load_settings()
+    if as_json:
+        print_json({"valid": True, "notices": list(loaded.notices)})
+        return
+    for notice in loaded.notices:
+        print_line(notice)
+    print_line("The settings are valid.")
+
+
+@config.command()
+@json_option
+def path(as_json: bool) -> None:
+    """Print where settings, data and state live."""
+    places = load_settings().locations
+    named = {
+        "settings": str(places.user_settings),
+        "data": str(places.data),
+        "state": str(places.state),
+    }
+    if as_json:
+        print_json(named)
+        return
+    for name, place in named.items():
+        print_line(f"{name}: {place}")
+
+
+@config.command("trust")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+def trust_folder(folder: Path) -> None:
+    """Let the settings/ of FOLDER (here by default) count; only for repositories you trust."""
+    resolved = trust(folder, load_settings().locations)
+    sys.stdout.write(f"Trusted: {resolved}\n")

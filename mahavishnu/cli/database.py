@@ -1,0 +1,150 @@
+"""`mahavishnu db`: init, upgrade, current, url, shell, grant."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import click
+
+from mahavishnu.app import open_target
+from mahavishnu.cli.options import asynchronous, json_option, load
+from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.database.binaries import find_binaries
+from mahavishnu.database.errors import translated
+from mahavishnu.database.grants import grant_member
+from mahavishnu.database.migrate import SchemaState, check_server, read_state, upgrade
+
+
+@click.group()
+def db() -> None:
+    """Set up, upgrade and inspect the database."""
+
+
+@db.command()
+@json_option
+@asynchronous
+async def init(as_json: bool) -> None:
+    """Create the schema in the configured database; harmless where it is there already."""
+    await _upgrade(as_json=as_json)
+
+
+@db.command("upgrade")
+@json_option
+@asynchronous
+async def upgrade_schema(as_json: bool) -> None:
+    """Bring the schema to the newest revision."""
+    await _upgrade(as_json=as_json)
+
+
+@db.command()
+@json_option
+@asynchronous
+async def current(as_json: bool) -> None:
+    """Tell where the database is, its versions, and whether the schema is current."""
+    async with open_target(load()) as (target, _):
+        with translated():
+            connection = await asyncpg.connect(**target.direct, timeout=10)
+            try:
+                await check_server(connection)
+                state = await read_state(connection)
+                version = await connection.fetchval("SHOW server_version")
+                vector = await connection.fetchval(
+                    "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+                )
+            finally:
+                await connection.close()
+    if as_json:
+        print_json(
+            {
+                "url": target.shown,
+                "embedded": target.embedded,
+                "revision": state.revision,
+                "head": state.head,
+                "current": state.current,
+                "postgresql": version,
+                "pgvector": vector,
+            }
+        )
+        return
+    print_line(
+        f"{'embedded' if target.embedded else 'external'} PostgreSQL {version}, pgvector {vector}"
+    )
+    print_line(target.shown)
+    _print_state(state)
+
+
+@db.command()
+@click.option("--show-password", is_flag=True, help="Print the password too.")
+@asynchronous
+async def url(show_password: bool) -> None:
+    """Print the database's address for other programs (without its password)."""
+    async with open_target(load()) as (target, _):
+        print_line(target.url if show_password else target.shown)
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@asynchronous
+async def shell(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; ARGUMENTS go to it."""
+    loaded = load()
+    configured = loaded.settings.postgresql.binaries
+    psql = find_binaries(Path(configured) if configured else None).require("psql")
+    async with open_target(loaded) as (target, _):
+        # The address goes through the environment: command lines are visible to every user.
+        environment = {**os.environ, **_libpq_environment(target.url)}
+        sys.stdout.flush()
+        status = subprocess.run([psql, *arguments], env=environment, check=False).returncode  # noqa: ASYNC221
+    sys.exit(status)
+
+
+@db.command()
+@click.argument("role")
+@asynchronous
+async def grant(role: str) -> None:
+    """Let the database role ROLE use Mahavishnu; it sees its own and shared memories only."""
+    async with open_target(load()) as (target, _):
+        with translated():
+            connection = await asyncpg.connect(**target.direct, timeout=10)
+            try:
+                await grant_member(connection, role)
+            finally:
+                await connection.close()
+    print_line(f"{role} may use this database")
+
+
+async def _upgrade(*, as_json: bool) -> None:
+    async with open_target(load()) as (target, _):
+        state = await upgrade(target)
+    if as_json:
+        print_json({"revision": state.revision, "current": state.current, "url": target.shown})
+    else:
+        _print_state(state)
+
+
+def _print_state(state: SchemaState) -> None:
+    if state.current:
+        print_line(f"revision {state.revision} (current)")
+    else:
+        print_line(
+            f"revision {state.revision or 'none'}, newest is {state.head}: mahavishnu db upgrade"
+        )
+
+
+def _libpq_environment(dsn: str) -> dict[str, str]:
+    """Return libpq's variables for a PostgreSQL URL."""
+    from urllib.parse import parse_qsl, unquote, urlsplit  # noqa: PLC0415 - this command only
+
+    parts = urlsplit(dsn)
+    query = dict(parse_qsl(parts.query))
+    values = {
+        "PGHOST": query.pop("host", None) or parts.hostname,
+        "PGPORT": query.pop("port", None) or (str(parts.port) if parts.port else None),
+        "PGUSER": unquote(parts.username) if parts.username else query.pop("user", None),
+        "PGPASSWORD": unquote(parts.password) if parts.password else query.pop("password", None),
+        "PGDATABASE": unquote(parts.path.lstrip("/")) or None,
+        "PGSSLMODE": query.pop("sslmode", None),
+    }
+    return {name: value for name, value in values.items() if value}

@@ -1,0 +1,473 @@
+"""`mahavishnu memory`: store, search, list, show, supersede, forget, import, embed, stats."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mahavishnu.cli.options import (
+    asynchronous,
+    build_filter,
+    filter_options,
+    json_option,
+    opened_app,
+    parse_metadata,
+    parse_moment,
+    read_text,
+)
+from mahavishnu.cli.render import (
+    excerpt,
+    local_time,
+    print_json,
+    print_line,
+    print_table,
+    progress,
+)
+from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.identifiers import shown
+
+if TYPE_CHECKING:
+    from mahavishnu.memory.models import Hit, Memory, SearchResult
+
+LOCATIONS = ["postgresql"]
+
+
+@click.group()
+def memory() -> None:
+    """Store, search, correct and forget memories."""
+
+
+@memory.command()
+@click.argument("text", required=False)
+@click.option(
+    "--type",
+    "memory_type",
+    default="agent",
+    show_default=True,
+    metavar="TYPE",
+    help="agent, rag, workflow or insight.",
+)
+@click.option(
+    "--collection", metavar="NAME", help="Kind within the type; its usual one by default."
+)
+@click.option("--source", default="cli", show_default=True, metavar="NAME", help="Source system.")
+@click.option("--metadata", multiple=True, metavar="K=V|JSON", help="Repeatable.")
+@click.option("--project", metavar="NAME", help="Project; made if it is new.")
+@click.option("--agent", metavar="ID", help="Agent it comes from.")
+@click.option("--workflow", metavar="ID", help="Workflow it belongs to.")
+@click.option("--repo", metavar="ID", help="Repository it is about.")
+@click.option("--session", metavar="ID", help="Session it comes from.")
+@click.option("--occurred-at", metavar="WHEN", help="When it happened; now by default.")
+@click.option("--shared", is_flag=True, help="Let everyone who uses this database see it.")
+@json_option
+@asynchronous
+async def store(
+    text: str | None,
+    memory_type: str,
+    collection: str | None,
+    source: str,
+    metadata: tuple[str, ...],
+    project: str | None,
+    agent: str | None,
+    workflow: str | None,
+    repo: str | None,
+    session: str | None,
+    occurred_at: str | None,
+    shared: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Remember TEXT (or what is piped in). The same text again gives the id it already has."""
+    from mahavishnu.memory.models import NewMemory, check_new_memory  # noqa: PLC0415
+
+    new = NewMemory(
+        content=read_text(text),
+        collection=_collection(memory_type, collection),  # type: ignore[arg-type]
+        source_system=source,
+        metadata=parse_metadata(metadata),
+        project=project,
+        agent_id=agent,
+        workflow_id=workflow,
+        repo_id=repo,
+        session_id=session,
+        occurred_at=parse_moment(occurred_at, option="--occurred-at"),
+        visibility="shared" if shared else "private",
+    )
+    check_new_memory(new)
+    async with opened_app() as app:
+        stored = await app.memories.store(new)
+    if as_json:
+        print_json(
+            {"id": stored.id, "created": stored.created, "locations": LOCATIONS,
+             "embedded": stored.embedded}
+        )  # fmt: skip
+        return
+    print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
+    if not stored.embedded:
+        print_line("It waits for its vector; words find it meanwhile (mahavishnu model status).")
+
+
+@memory.command()
+@click.argument("query")
+@click.option("--mode", default="hybrid", show_default=True, help="hybrid, vector or text.")
+@click.option("--limit", default=10, show_default=True, help="Most hits.")
+@click.option("--threshold", type=float, help="Least cosine similarity of the vector arm.")
+@click.option("--max-tokens", type=int, help="Bound on all contents together.")
+@click.option("--tier", "tiers", multiple=True, help="cold (PostgreSQL), hot, development.")
+@click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
+@filter_options
+@json_option
+@asynchronous
+async def search(
+    query: str,
+    mode: str,
+    limit: int,
+    threshold: float | None,
+    max_tokens: int | None,
+    tiers: tuple[str, ...],
+    explain: bool,
+    as_json: bool,
+    **narrowing: Any,
+) -> None:
+    """Find the memories that answer QUERY, best first."""
+    from mahavishnu.memory.models import MODES, unknown_value  # noqa: PLC0415
+    from mahavishnu.memory.search import TIERS, SearchRequest, check_request  # noqa: PLC0415
+
+    if mode not in MODES:
+        raise unknown_value("mode", mode, MODES)
+    for tier in tiers:
+        if tier not in TIERS:
+            raise unknown_value("tier", tier, TIERS)
+    request = SearchRequest(
+        query=query,
+        mode=mode,  # type: ignore[arg-type]
+        wanted=build_filter(**narrowing),
+        limit=limit,
+        threshold=threshold,
+        max_tokens=max_tokens,
+        tiers=tiers or ("cold",),
+    )
+    check_request(request)
+    async with opened_app() as app:
+        result = await app.search(request)
+    if as_json:
+        print_json(_result_body(result, explain=explain))
+    else:
+        _print_result(result, explain=explain)
+
+
+@memory.command("list")
+@click.option("--limit", default=20, show_default=True)
+@click.option("--offset", default=0, show_default=True)
+@filter_options
+@json_option
+@asynchronous
+async def list_memories(limit: int, offset: int, as_json: bool, **narrowing: Any) -> None:
+    """List memories, newest first."""
+    wanted = build_filter(**narrowing)
+    async with opened_app() as app:
+        memories = await app.memories.list_memories(wanted, limit=limit, offset=offset)
+    if as_json:
+        print_json({"memories": [memory_body(item) for item in memories]})
+        return
+    print_table(
+        ("id", "when", "type", "project", "content"),
+        (
+            (
+                shown(m.id),
+                local_time(m.occurred_at),
+                m.memory_type,
+                m.project or "",
+                excerpt(m.content),
+            )
+            for m in memories
+        ),
+    )
+
+
+@memory.command()
+@click.argument("reference", metavar="ID")
+@json_option
+@asynchronous
+async def show(reference: str, as_json: bool) -> None:
+    """Show one memory whole."""
+    async with opened_app() as app:
+        found = await app.memories.get(await app.memories.resolve(reference))
+    if as_json:
+        print_json({"memory": memory_body(found)})
+        return
+    for name, value in memory_body(found).items():
+        if value not in (None, "", {}) and name != "content":
+            print_line(f"{name}: {local_time(value) if hasattr(value, 'astimezone') else value}")
+    print_line(f"\n{found.content}")
+
+
+@memory.command()
+@click.argument("reference", metavar="ID")
+@click.argument("text", required=False)
+@json_option
+@asynchronous
+async def supersede(reference: str, text: str | None, as_json: bool) -> None:
+    """Replace the text of memory ID; the old version is kept but no longer found."""
+    content = read_text(text)
+    async with opened_app() as app:
+        old = await app.memories.resolve(reference)
+        stored = await app.memories.supersede(old, content)
+    if as_json:
+        print_json(
+            {"id": stored.id, "created": stored.created, "supersedes": old, "locations": LOCATIONS}
+        )
+    else:
+        print_line(f"{shown(old)} is superseded by {shown(stored.id)}")
+
+
+@memory.command()
+@click.argument("references", nargs=-1, metavar="[ID]...")
+@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@click.option("--yes", is_flag=True, help="Do not ask before forgetting by filter.")
+@filter_options
+@json_option
+@asynchronous
+async def forget(
+    references: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **narrowing: Any
+) -> None:
+    """Delete memories by ID, or all that pass a filter; older versions go with them."""
+    wanted = build_filter(**narrowing)
+    by_filter = any(value for value in narrowing.values())
+    if bool(references) == by_filter:
+        raise UsageError(
+            "Name ids, or a filter, but not both.",
+            hint="For example: mahavishnu memory forget --project old --dry-run",
+            code="memory.forget_what",
+        )
+    async with opened_app() as app:
+        if references:
+            ids = [await app.memories.resolve(reference) for reference in references]
+        else:
+            ids = await app.memories.select_ids(wanted)
+            if not (dry_run or yes or as_json):
+                click.confirm(f"Forget {len(ids)} memories?", abort=True)
+            if as_json and not (dry_run or yes):
+                raise UsageError("Forgetting by filter needs --yes.", code="memory.unconfirmed")
+        gone = await app.memories.forget(ids, dry_run=dry_run)
+        missed = [identifier for identifier in ids if identifier not in gone]
+        if missed and references:
+            raise NotFound(
+                f"{', '.join(shown(m) for m in missed)}: not yours to forget.",
+                code="memory.not_own",
+            )
+    if as_json:
+        print_json({"dry_run": dry_run, "count": len(gone), "ids": gone})
+    else:
+        print_line(f"{'Would forget' if dry_run else 'Forgot'} {len(gone)} memories")
+        for identifier in gone[:20] if dry_run else []:
+            print_line(f"  {shown(identifier)}")
+
+
+@memory.command()
+@json_option
+@asynchronous
+async def stats(as_json: bool) -> None:
+    """Count memories by type, collection and project."""
+    async with opened_app() as app:
+        groups, totals = await app.memories.stats()
+        active = await app.space.active()
+    model = active[1].name if active else None
+    if as_json:
+        print_json({"totals": totals, "model": model, "groups": groups})
+        return
+    print_table(
+        ("type", "collection", "project", "memories", "newest"),
+        (
+            (g["memory_type"], g["collection"], g["project"] or "", f"{g['memories']:,}",
+             local_time(g["newest"]))
+            for g in groups
+        ),
+    )  # fmt: skip
+    print_line(
+        f"{totals['live']:,} memories, {totals['superseded']:,} superseded, "
+        f"{totals['waiting']:,} waiting for vectors, {totals['size_bytes'] / 1e6:,.0f} MB, "
+        f"model: {model or 'none yet'}"
+    )
+
+
+@memory.command()
+@click.option("--limit", default=0, help="Most memories; all by default.")
+@json_option
+@asynchronous
+async def embed(limit: int, as_json: bool) -> None:
+    """Give vectors to the memories that wait for them."""
+    done = 0
+    async with opened_app() as app:
+        with progress("Embedding", quiet=as_json) as advance:
+            while not limit or done < limit:
+                count = await app.memories.embed_waiting(
+                    limit=min(64, limit - done) if limit else 64
+                )
+                if not count:
+                    break
+                done += count
+                advance(count)
+        waiting = await app.memories.count_waiting()
+    if as_json:
+        print_json({"embedded": done, "waiting": waiting})
+    else:
+        print_line(f"Embedded {done} memories; {waiting} wait")
+
+
+@memory.group("import")
+def import_() -> None:
+    """Bring documents and histories in; again and again, storing only what changed."""
+
+
+@import_.command("markdown")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--project", metavar="NAME", help="The repository's, or the folder's name by default."
+)
+@json_option
+@asynchronous
+async def import_markdown(folder: Path, project: str | None, as_json: bool) -> None:
+    """Remember the sections of all Markdown files below FOLDER."""
+    async with opened_app() as app:
+        with progress("Importing sections", quiet=as_json) as advance:
+            outcome = await app.ingestion.import_markdown(folder, project=project, progress=advance)
+    _print_ingested(outcome, as_json=as_json)
+
+
+@import_.command("git")
+@click.argument("repository", type=click.Path(path_type=Path))
+@click.option("--project", metavar="NAME", help="The repository's own by default.")
+@json_option
+@asynchronous
+async def import_git(repository: Path, project: str | None, as_json: bool) -> None:
+    """Remember the commits of REPOSITORY that are not remembered yet."""
+    async with opened_app() as app:
+        with progress("Importing commits", quiet=as_json) as advance:
+            outcome = await app.ingestion.import_history(
+                repository, project=project, progress=advance
+            )
+    _print_ingested(outcome, as_json=as_json)
+
+
+def memory_body(item: "Memory") -> dict[str, Any]:
+    """Return a memory as JSON shows it."""
+    return {
+        "id": item.id,
+        "content": item.content,
+        "memory_type": item.memory_type,
+        "collection": item.collection,
+        "source_system": item.source_system,
+        "project": item.project,
+        "owner": item.owner,
+        "visibility": item.visibility,
+        "metadata": item.metadata,
+        "agent_id": item.agent_id,
+        "workflow_id": item.workflow_id,
+        "repo_id": item.repo_id,
+        "session_id": item.session_id,
+        "path": item.path,
+        "commit": item.commit_id,
+        "occurred_at": item.occurred_at,
+        "created_at": item.stored_at,
+        "expires_at": item.expires_at,
+        "superseded_by": item.superseded_by,
+    }
+
+
+def _result_body(result: "SearchResult", *, explain: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "query": result.query,
+        "mode": result.mode,
+        "degraded": [{"part": d.part, "reason": d.reason} for d in result.degraded],
+        "hits": [_hit_body(hit) for hit in result.hits],
+    }
+    if explain:
+        body["explanation"] = dict(result.explanation)
+    return body
+
+
+def _hit_body(hit: "Hit") -> dict[str, Any]:
+    return memory_body(hit.memory) | {
+        "score": round(hit.score, 6),
+        "found_in": LOCATIONS,
+        "char_start": hit.char_start,
+        "char_end": hit.char_end,
+        "arms": {
+            name: {"rank": arm.rank, "score": round(arm.score, 6),
+                   "contribution": round(arm.contribution, 6)}
+            for name, arm in hit.arms.items()
+        },
+    }  # fmt: skip
+
+
+def _print_result(result: "SearchResult", *, explain: bool) -> None:
+    for part in result.degraded:
+        click.echo(f"Degraded ({part.part}): {part.reason}", err=True)
+    if not result.hits:
+        print_line("Nothing found.")
+        return
+    columns = ["id", "score", "type", "project", "when", "content"]
+    if explain:
+        columns.insert(2, "arms")
+    rows = []
+    for hit in result.hits:
+        found = hit.memory
+        row = [
+            shown(found.id), f"{hit.score:.3f}", found.memory_type, found.project or "",
+            local_time(found.occurred_at), excerpt(found.content, start=hit.char_start or 0),
+        ]  # fmt: skip
+        if explain:
+            row.insert(
+                2,
+                "\n".join(
+                    f"{name} #{arm.rank or '-'} {arm.score:.3f} → {arm.contribution:.3f}"
+                    for name, arm in hit.arms.items()
+                ),
+            )
+        rows.append(row)
+    print_table(columns, rows)
+    if explain:
+        for name, value in result.explanation.items():
+            print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
+
+
+def _print_ingested(outcome: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {"source": outcome.source, "project": outcome.project, "seen": outcome.seen,
+             "stored": outcome.stored, "changed": outcome.changed, "removed": outcome.removed,
+             "unchanged": outcome.unchanged, "waiting": outcome.waiting,
+             "skipped": dict(outcome.skipped)}
+        )  # fmt: skip
+        return
+    print_line(
+        f"{outcome.project}: {outcome.stored} new, {outcome.changed} changed, "
+        f"{outcome.removed} removed, {outcome.unchanged} unchanged"
+    )
+    for reason, count in outcome.skipped.items():
+        print_line(f"  skipped {count}: {reason}")
+    if outcome.waiting:
+        print_line(f"  {outcome.waiting} wait for vectors: mahavishnu memory embed")
+
+
+def _collection(memory_type: str, collection: str | None) -> str:
+    from mahavishnu.memory.models import (  # noqa: PLC0415
+        COLLECTIONS,
+        COLLECTIONS_OF_TYPE,
+        MEMORY_TYPES,
+        unknown_value,
+    )
+
+    if memory_type not in MEMORY_TYPES:
+        raise unknown_value("type", memory_type, MEMORY_TYPES)
+    if collection is None:
+        return COLLECTIONS_OF_TYPE[memory_type][0]
+    if collection not in COLLECTIONS:
+        raise unknown_value("collection", collection, COLLECTIONS)
+    for kind, members in COLLECTIONS_OF_TYPE.items():
+        if collection in members and memory_type not in ("agent", kind):
+            raise UsageError(
+                f"The collection {collection} belongs to the type {kind}, not {memory_type}.",
+                code="input.collection",
+            )
+    return collection

@@ -1,0 +1,202 @@
+"""Options that several commands share, and how their words become values."""
+
+import asyncio
+import functools
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from mahavishnu.errors import UsageError
+from mahavishnu.settings_sources import Loaded, load_settings
+
+if TYPE_CHECKING:
+    from mahavishnu.app import App
+
+COMMAND_POOL_SIZE = 2
+_SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
+
+
+def filter_options[F: Callable[..., Any]](function: F) -> F:
+    """Add the options that narrow which memories are meant."""
+    options = [
+        click.option("--type", "types", multiple=True, metavar="TYPE",
+                     help="agent, rag, workflow or insight; repeatable."),
+        click.option("--collection", "collections", multiple=True, metavar="NAME",
+                     help="note, conversation, document, code, execution or insight; repeatable."),
+        click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable."),
+        click.option("--repo", metavar="ID", help="Only this repository."),
+        click.option("--agent", metavar="ID", help="Only this agent."),
+        click.option("--workflow", metavar="ID", help="Only this workflow."),
+        click.option("--session", metavar="ID", help="Only this session."),
+        click.option("--source", metavar="NAME", help="Only this source system."),
+        click.option("--metadata", "metadata", multiple=True, metavar="K=V|JSON",
+                     help="Only with this metadata; repeatable."),
+        click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date."),
+        click.option("--until", metavar="WHEN", help="Before this; as --since."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def build_filter(
+    *,
+    types: tuple[str, ...],
+    collections: tuple[str, ...],
+    projects: tuple[str, ...],
+    repo: str | None,
+    agent: str | None,
+    workflow: str | None,
+    session: str | None,
+    source: str | None,
+    metadata: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+) -> Any:
+    """Return the `MemoryFilter` of the shared options."""
+    from mahavishnu.memory.models import (  # noqa: PLC0415 - after option errors
+        COLLECTIONS,
+        MEMORY_TYPES,
+        MemoryFilter,
+        unknown_value,
+    )
+
+    for value in types:
+        if value not in MEMORY_TYPES:
+            raise unknown_value("type", value, MEMORY_TYPES)
+    for value in collections:
+        if value not in COLLECTIONS:
+            raise unknown_value("collection", value, COLLECTIONS)
+    return MemoryFilter(
+        memory_types=types,
+        collections=collections,
+        projects=projects,
+        repo_id=repo,
+        agent_id=agent,
+        workflow_id=workflow,
+        session_id=session,
+        source_system=source,
+        metadata=parse_metadata(metadata) or None,
+        since=parse_moment(since, option="--since"),
+        until=parse_moment(until, option="--until"),
+    )
+
+
+def parse_metadata(items: tuple[str, ...]) -> dict[str, Any]:
+    """Merge `k=v` pairs (text values) and JSON objects, the later ones winning."""
+    merged: dict[str, Any] = {}
+    for item in items:
+        if item.lstrip().startswith(("{", "[")):
+            try:
+                value = msgspec.json.decode(item.encode("utf-8", "surrogatepass"))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise UsageError(
+                    f"--metadata is not valid JSON: {error}.",
+                    hint='Write k=v, or a JSON object: {"k": "v"}',
+                    code="input.metadata",
+                ) from error
+            if not isinstance(value, dict):
+                raise UsageError("--metadata is not a JSON object.", code="input.metadata")
+            merged |= value
+            continue
+        key, separator, text = item.partition("=")
+        if not separator or not key.strip():
+            raise UsageError(
+                f"--metadata {item!r} is neither k=v nor a JSON object.",
+                hint="For example: --metadata type=decision",
+                code="input.metadata",
+            )
+        merged[key.strip()] = text
+    return merged
+
+
+def parse_moment(text: str | None, *, option: str) -> datetime | None:
+    """
+    Read "7d", "12h", "30m", "2w" as that long ago, or an ISO date or time; local without a zone.
+
+    Raises:
+        UsageError: it is neither, or out of range.
+    """
+    if text is None:
+        return None
+    span = _SPAN.fullmatch(text.strip())
+    try:
+        if span is not None:
+            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        moment = datetime.fromisoformat(text.strip())
+        return moment.astimezone() if moment.tzinfo is None else moment
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{option} {text!r} is not a time.",
+            hint="Write 7d, 12h, 2w, 2026-11-21 or 2026-11-21T14:30+01:00.",
+            code="input.time",
+        ) from error
+
+
+def read_text(argument: str | None) -> str:
+    """
+    Return the text of an argument, or of stdin for `-` or where text is piped in.
+
+    Raises:
+        UsageError: there is none, it is too long, or it is not UTF-8.
+    """
+    from mahavishnu.memory.models import MAX_CONTENT_BYTES  # noqa: PLC0415
+
+    if argument is not None and argument != "-":
+        return argument
+    if argument is None and sys.stdin.isatty():
+        raise UsageError(
+            "There is no text to remember.",
+            hint='Give it as an argument, or pipe it in: echo "..." | mahavishnu memory store -',
+            code="memory.empty",
+        )
+    content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 1)
+    if len(content) > MAX_CONTENT_BYTES:
+        raise UsageError(
+            f"The text on stdin is longer than {MAX_CONTENT_BYTES:,} bytes.",
+            hint="Split it, or import it as a document.",
+            code="memory.too_large",
+        )
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"The text on stdin is not UTF-8 (byte {error.start}).",
+            hint="Convert it first, for example with iconv.",
+            code="input.encoding",
+        ) from error
+
+
+def load(flags: dict[str, Any] | None = None) -> Loaded:
+    """Load the settings, telling of what the user should know on stderr."""
+    loaded = load_settings(flags=flags)
+    for notice in loaded.notices:
+        sys.stderr.write(f"Note: {notice}\n")
+    return loaded
+
+
+def opened_app() -> "AbstractAsyncContextManager[App]":
+    """Open the application for one command."""
+    loaded = load()
+    from mahavishnu.app import open_app  # noqa: PLC0415 - after settings errors, which are cheap
+
+    return open_app(loaded, pool_size=COMMAND_POOL_SIZE)
+
+
+def asynchronous[**P, R](function: Callable[P, Awaitable[R]]) -> Callable[P, R]:
+    """Run an async command to its end."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return asyncio.run(function(*args, **kwargs))  # type: ignore[arg-type]
+
+    return run

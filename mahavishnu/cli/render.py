@@ -1,0 +1,93 @@
+"""Results to JSON or to tables; colours only on a terminal, times local, ids in short."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+SCHEMA = 1
+
+
+def print_json(body: dict[str, Any]) -> None:
+    """Print one JSON object with `"schema": 1` first."""
+    encoded = msgspec.json.encode({"schema": SCHEMA, **body}, enc_hook=_encode)
+    sys.stdout.buffer.write(msgspec.json.format(encoded, indent=2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_line(text: str) -> None:
+    """Print one line for people; control characters of stored text cannot steer the terminal."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table that fits the terminal."""
+    from rich.console import Console  # noqa: PLC0415 - 0.15 s that --json does not pay
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column == "id")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+@contextmanager
+def progress(label: str, *, quiet: bool) -> "Iterator[Any]":
+    """Show a bar on stderr while work goes on; yields a function that advances it."""
+    if quiet or not sys.stderr.isatty():
+        yield _ignore
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda count: bar.advance(task, count)
+
+
+def _ignore(count: int) -> None:
+    """Advance nothing."""
+
+
+def printable(text: str) -> str:
+    """Replace control characters but newline and tab."""
+    return "".join(c if (c >= " " and c != "\x7f") or c in "\n\t" else "\ufffd" for c in text)
+
+
+def excerpt(text: str, *, start: int = 0, width: int = 160) -> str:
+    """Return one line of about `width` characters around `start`."""
+    begin = 0 if start < width // 2 else start
+    piece = " ".join(text[begin : begin + 4 * width].split())
+    cut = piece[:width].rstrip()
+    return f"{'… ' if begin else ''}{cut}{' …' if len(piece) > width else ''}"
+
+
+def local_time(moment: datetime) -> str:
+    """Return a stored time as the reader's clock shows it."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form")

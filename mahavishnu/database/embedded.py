@@ -1,0 +1,282 @@
+"""
+The user's side of the embedded PostgreSQL: hold a lease on it, and have a keeper started for it.
+
+The database is `mahavishnu`, its owner `mahavishnu` without a password, on port 5432 of the socket
+in `Lease.socket_folder`. The keeper stops the server some time after the last lease is gone.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mahavishnu.database.binaries import Binaries, find_binaries, require_platform
+from mahavishnu.database.keeper_state import (
+    KeeperRecord,
+    Layout,
+    PostmasterFile,
+    parse_failure,
+    read_failure,
+    require_space,
+    translated_os_errors,
+)
+from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.paths import private_folder
+
+try:
+    import fcntl
+except ImportError:  # native Windows, which `require_platform` refuses before a lock is needed
+    fcntl = None  # type: ignore[assignment]
+
+PATIENCE = timedelta(seconds=120)
+# With the poll and the shutdown it stays below the minute that the product promises.
+IDLE_TIMEOUT = timedelta(seconds=50)
+KEEPER = Path(__file__).with_name("keeper.py")
+KEPT_BY_ANOTHER = 3
+FRUITLESS_LIMIT = 3
+POLL_S = 0.01
+# What a Python may need to start; the keeper lives long and must hold none of the user's secrets.
+KEEPER_ENVIRONMENT = ("HOME", "PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+class EmbeddedServer:
+    """The embedded PostgreSQL in one folder; any number of processes may use it at once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        binaries: Path | None = None,
+        idle_timeout: timedelta = IDLE_TIMEOUT,
+        keeper_options: Sequence[str] = (),
+    ) -> None:
+        """
+        Describe the server; nothing is created or started.
+
+        `binaries` is the configured folder of PostgreSQL's programs, `keeper_options` are further
+        arguments of `keeper.py`.
+        """
+        self._layout = Layout(folder)
+        self._binaries = binaries
+        self._idle_timeout = idle_timeout
+        self._keeper_options = tuple(keeper_options)
+        self._leases: set[Lease] = set()
+        self._socket_folder: Path | None = None
+        self._starting = asyncio.Lock()
+
+    async def acquire(self, *, timeout: timedelta = PATIENCE) -> "Lease":  # noqa: ASYNC109
+        """
+        Return a lease on the running server, starting it where needed; the caller closes the lease.
+
+        `timeout` is how long nothing at all may happen: a start that makes progress, such as a
+        long crash recovery, is waited for.
+
+        Raises:
+            Conflict, Corrupt, Forbidden, Unavailable: what the keeper met, or
+                `database.no_binaries`, `database.disk_full`, `database.not_writable`,
+                `database.start_timeout`.
+        """
+        require_platform()
+        descriptor = self._open_lease()
+        try:
+            await self._share(descriptor, timeout)
+            await self._bring_up(timeout)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        lease = Lease(self, descriptor)
+        self._leases.add(lease)
+        return lease
+
+    async def ensure(self, *, timeout: timedelta = PATIENCE) -> None:  # noqa: ASYNC109
+        """
+        Return when the server runs, starting it again where it does not. Needs an open lease.
+
+        Raises as `acquire`, and UsageError without a lease.
+        """
+        if not self._leases:
+            raise UsageError(
+                "The lease on the embedded PostgreSQL is closed.", code="database.lease"
+            )
+        await self._bring_up(timeout)
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the server was last found to listen; a restart may move it."""
+        if self._socket_folder is None:
+            raise UsageError("The embedded PostgreSQL was not acquired.", code="database.lease")
+        return self._socket_folder
+
+    def forget(self, lease: "Lease") -> None:
+        """Called by a lease when it is closed."""
+        self._leases.discard(lease)
+
+    def _open_lease(self) -> int:
+        with translated_os_errors(self._layout.folder):
+            private_folder(self._layout.folder)
+            return os.open(self._layout.lease, os.O_RDWR | os.O_CREAT, 0o600)
+
+    async def _share(self, descriptor: int, timeout: timedelta) -> None:  # noqa: ASYNC109
+        # A keeper holds it exclusively for an instant to see whether it is free, and for good while
+        # it stops the server.
+        patience = Patience(timeout, self._observe)
+        delay_s = 0.0005
+        while not try_share(descriptor):
+            patience.spend()
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, 0.02)
+
+    async def _bring_up(self, timeout: timedelta) -> None:  # noqa: ASYNC109
+        if self._is_running():
+            return
+        async with self._starting:
+            with translated_os_errors(self._layout.folder):
+                await self._start(timeout)
+
+    async def _start(self, timeout: timedelta) -> None:  # noqa: ASYNC109
+        known = read_failure(self._layout.failure)
+        patience = Patience(timeout, self._observe)
+        binaries: Binaries | None = None
+        fruitless = 0
+        while not self._is_running():
+            failure = read_failure(self._layout.failure)
+            if failure and failure != known:
+                raise parse_failure(failure)
+            if not self._has_keeper():
+                if fruitless == FRUITLESS_LIMIT:
+                    raise self._explain_silence()
+                if binaries is None:
+                    binaries = await asyncio.to_thread(find_binaries, self._binaries)
+                status = await asyncio.to_thread(self._spawn_keeper, binaries)
+                if status == KEPT_BY_ANOTHER:
+                    await asyncio.sleep(0.1)  # it is about to write who it is
+                else:
+                    fruitless += 1
+            patience.spend()
+            await asyncio.sleep(POLL_S)
+
+    def _is_running(self) -> bool:
+        found = PostmasterFile.read(self._layout.cluster)
+        if found is None or found.status != "ready":
+            return False
+        record = KeeperRecord.read(self._layout.keeper_lock)
+        if record is None or record.stage == "stopping" or not record.keeper.alive:
+            return False
+        owned = record.postmaster
+        if owned is None or owned.pid != found.pid or not owned.alive:
+            return False
+        self._socket_folder = found.socket_folder
+        return True
+
+    def _has_keeper(self) -> bool:
+        record = KeeperRecord.read(self._layout.keeper_lock)
+        return record is not None and record.keeper.alive
+
+    def _observe(self) -> object:
+        logs = (self._layout.server_log, self._layout.keeper_log)
+        return (
+            KeeperRecord.read(self._layout.keeper_lock),
+            PostmasterFile.read(self._layout.cluster),
+            [log.stat().st_size if log.exists() else 0 for log in logs],
+        )
+
+    def _spawn_keeper(self, binaries: Binaries) -> int:
+        command = [sys.executable, "-I", "-S", str(KEEPER)]
+        command += ["--folder", str(self._layout.folder.resolve()), "--bin", str(binaries.bin)]
+        command += ["--idle-seconds", str(self._idle_timeout.total_seconds())]
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        log = os.open(self._layout.keeper_log, flags, 0o600)
+        try:
+            keeper = subprocess.Popen(
+                [*command, *self._keeper_options],
+                env={name: os.environ[name] for name in KEEPER_ENVIRONMENT if name in os.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._layout.folder,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        return keeper.wait()  # it goes on in a grandchild as soon as it is known to others
+
+    def _explain_silence(self) -> Unavailable:
+        require_space(self._layout.folder)
+        return Unavailable(
+            "The keeper of the embedded PostgreSQL ended without a word.",
+            hint=f"Its log is {self._layout.keeper_log}",
+            code="database.keeper_failed",
+        )
+
+
+class Lease:
+    """A hold on the running server, until it is closed or the process ends in whatever way."""
+
+    def __init__(self, server: EmbeddedServer, descriptor: int) -> None:
+        """Take over a descriptor with a shared lock."""
+        self._server = server
+        self._descriptor: int | None = descriptor
+
+    @property
+    def socket_folder(self) -> Path:
+        """The folder of the socket, to be given as the host."""
+        return self._server.socket_folder
+
+    def close(self) -> None:
+        """Let the server go; closing twice is fine."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._server.forget(self)
+
+    async def __aenter__(self) -> Self:
+        """Return the lease, already held."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+class Patience:
+    """A time-out that begins anew whenever what is observed changes."""
+
+    def __init__(self, timeout: timedelta, observe: Callable[[], object]) -> None:
+        """Begin now; `observe` returns something comparable that changes with progress."""
+        self._timeout = timeout
+        self._observe = observe
+        self._seen = observe()
+        self._since = time.monotonic()
+
+    def spend(self) -> None:
+        """Raise Unavailable `database.start_timeout` if nothing has changed for too long."""
+        now, seen = time.monotonic(), self._observe()
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        elif now - self._since > self._timeout.total_seconds():
+            raise Unavailable(
+                "The embedded PostgreSQL neither started nor said why"
+                f" within {self._timeout.total_seconds():g} s.",
+                hint="Look at the logs in its folder, and try again.",
+                code="database.start_timeout",
+            )
+
+
+def try_share(descriptor: int) -> bool:
+    """Take the shared lock if it can be had at once."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

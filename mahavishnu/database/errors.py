@@ -1,0 +1,192 @@
+"""Turn driver and OS errors into ours: by type, SQLSTATE or constraint name, in one place."""
+
+import contextlib
+from collections.abc import Iterator
+
+import asyncpg
+
+from mahavishnu.errors import (
+    Conflict,
+    Corrupt,
+    Forbidden,
+    MahavishnuError,
+    NotFound,
+    Unavailable,
+    UsageError,
+)
+
+# constraint -> (class, code, message, hint)
+CONSTRAINTS: dict[str, tuple[type[MahavishnuError], str, str, str | None]] = {
+    "memories_content_size": (
+        UsageError,
+        "memory.content_size",
+        "A memory holds between 1 byte and 1 MiB of text.",
+        "Split the text, or import it as a document.",
+    ),
+    "memories_pkey": (
+        Conflict,
+        "memory.id_taken",
+        "Another memory already has this id.",
+        "Leave the id out, and a new one is made.",
+    ),
+    "memories_live_content": (
+        Conflict,
+        "memory.duplicate",
+        "The same text is already stored there.",
+        None,
+    ),
+    "agent_conversations_position": (
+        Conflict,
+        "conversation.position_taken",
+        "This position of the session already holds another turn.",
+        None,
+    ),
+    "workflow_executions_order": (
+        UsageError,
+        "execution.order",
+        "An execution cannot finish before it started.",
+        None,
+    ),
+    "projects_name_length": (
+        UsageError,
+        "project.name",
+        "A project's name has 1 to 200 characters.",
+        None,
+    ),
+}
+
+# SQLSTATE (or its class of two characters) -> (class, code, message, hint)
+STATES: dict[str, tuple[type[MahavishnuError], str, str, str | None]] = {
+    "08": (Unavailable, "database.unreachable", "The connection to PostgreSQL was lost.", None),
+    "28": (
+        Forbidden,
+        "database.password",
+        "PostgreSQL refused the user or password.",
+        "Check MAHAVISHNU_PG_USER and MAHAVISHNU_PG_PASSWORD, or the DSN.",
+    ),
+    "3D000": (
+        NotFound,
+        "database.missing",
+        "The database does not exist on this server.",
+        "Create it (createdb NAME), then run: mahavishnu db init",
+    ),
+    "42501": (
+        Forbidden,
+        "database.rights",
+        "The database user lacks the rights for this.",
+        "Ask the owner of the database to run: mahavishnu db grant ROLE",
+    ),
+    "42P01": (
+        Conflict,
+        "database.not_initialised",
+        "The database does not hold the expected tables.",
+        "Run: mahavishnu db upgrade",
+    ),
+    "42703": (
+        Conflict,
+        "database.not_initialised",
+        "The database does not hold the expected columns.",
+        "Run: mahavishnu db upgrade",
+    ),
+    "53100": (
+        Unavailable,
+        "database.disk_full",
+        "The disk of the database is full; nothing was stored.",
+        "Free some space and try again.",
+    ),
+    "53300": (
+        Unavailable,
+        "database.too_many_connections",
+        "PostgreSQL has no free connection.",
+        "Lower postgresql.pool_size, or raise max_connections on the server.",
+    ),
+    "53": (Unavailable, "database.resources", "PostgreSQL is out of resources.", None),
+    "57014": (
+        Unavailable,
+        "database.timeout",
+        "PostgreSQL took longer than postgresql.statement_timeout.",
+        "Narrow the request, or raise the setting.",
+    ),
+    "57P": (Unavailable, "database.unreachable", "PostgreSQL is starting or stopping.", None),
+    "58": (
+        Unavailable,
+        "database.system",
+        "PostgreSQL met an error of the operating system.",
+        None,
+    ),
+    "40": (Unavailable, "database.contention", "Another writer was in the way; try again.", None),
+    "55P03": (Unavailable, "database.contention", "A lock could not be had in time.", None),
+    "22021": (
+        UsageError,
+        "input.text",
+        "The text holds characters that PostgreSQL cannot store.",
+        "Remove NUL bytes and invalid UTF-8.",
+    ),
+    "22": (UsageError, "input.value", "A value is out of range or of the wrong form.", None),
+    "XX001": (
+        Corrupt,
+        "database.corrupt",
+        "PostgreSQL reports damaged data.",
+        "Stop here and restore a backup.",
+    ),
+    "XX002": (
+        Corrupt,
+        "database.corrupt",
+        "PostgreSQL reports a damaged index.",
+        "Stop here and restore a backup, or REINDEX.",
+    ),
+}
+
+
+def translate(error: BaseException) -> MahavishnuError | None:
+    """Return our error for a driver or OS error; None where it is not the database's business."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _translate_server_error(error)
+    if isinstance(error, asyncpg.InterfaceError):
+        if isinstance(error, ValueError | TypeError):  # the driver refuses an argument
+            return UsageError("A value has the wrong form for the database.", code="input.value")
+        return Unavailable("The connection to PostgreSQL was lost.", code="database.unreachable")
+    if isinstance(error, TimeoutError):
+        return Unavailable("PostgreSQL did not answer in time.", code="database.timeout")
+    if isinstance(error, OSError):
+        return Unavailable(
+            f"PostgreSQL cannot be reached ({error.strerror or type(error).__name__}).",
+            hint="Check the address with: mahavishnu db url",
+            code="database.unreachable",
+        )
+    return None
+
+
+def _translate_server_error(error: asyncpg.PostgresError) -> MahavishnuError:
+    known = CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
+    if known is None:
+        state = error.sqlstate or ""
+        known = STATES.get(state) or STATES.get(state[:3]) or STATES.get(state[:2])
+    if known is None:
+        return MahavishnuError(
+            f"PostgreSQL refused the statement (SQLSTATE {error.sqlstate}).",
+            hint="This is a bug; the log holds the details.",
+            code="database.error",
+        )
+    kind, code, message, hint = known
+    return kind(message, hint=hint, code=code)
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Tell whether the same call may succeed on a new connection."""
+    ours = translate(error)
+    return ours is not None and ours.code == "database.unreachable"
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise driver and OS errors from the block as ours; everything else passes."""
+    try:
+        yield
+    except MahavishnuError:
+        raise
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error

@@ -1,0 +1,32 @@
+"""Let another database role take part; what it may see is row-level security's business."""
+
+from mahavishnu.database.pool import DriverConnection
+from mahavishnu.errors import NotFound
+
+
+async def grant_member(connection: DriverConnection, role: str) -> None:
+    """
+    Grant `role` what everyday work needs, on present and future tables; no DDL.
+
+    Raises:
+        NotFound: there is no such role.
+    """
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role
+    ):
+        raise NotFound(
+            f"There is no database role {role!r}.",
+            hint="Create it first: CREATE ROLE name LOGIN",
+            code="database.no_role",
+        )
+    quoted = await connection.fetchval("SELECT quote_ident($1)", role)
+    rights = "SELECT, INSERT, UPDATE, DELETE"
+    async with connection.transaction():
+        await connection.execute(
+            f"""
+            GRANT USAGE ON SCHEMA public TO {quoted};
+            GRANT {rights} ON ALL TABLES IN SCHEMA public TO {quoted};
+            REVOKE INSERT, UPDATE, DELETE ON alembic_version, embedding_models FROM {quoted};
+            ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rights} ON TABLES TO {quoted};
+            """
+        )

@@ -1,0 +1,309 @@
+"""
+The keeper: a small process that owns the postmaster of the embedded PostgreSQL.
+
+It starts the server, restarts it after a crash while somebody uses it, and stops it when nobody has
+held the lease for a while. Run as a script by `embedded.py`, with the standard library only.
+"""
+
+import argparse
+import collections
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+sys.path.append(str(Path(__file__).parents[2]))  # -I -S: the package itself, and no other
+
+from mahavishnu.database.binaries import inspect_binaries
+from mahavishnu.database.keeper_children import (
+    MODES,
+    Watcher,
+    adopt_orphans,
+    choose_rights,
+    end_orphans,
+    prepare_child,
+)
+from mahavishnu.database.keeper_cluster import (
+    Cluster,
+    empty_socket_folder,
+    prepare_socket_folder,
+    remove_socket_folder,
+)
+from mahavishnu.database.keeper_state import (
+    KeeperRecord,
+    Layout,
+    PostmasterFile,
+    require_space,
+    translate_os_error,
+    write_failure,
+)
+from mahavishnu.errors import MahavishnuError, Unavailable
+from mahavishnu.processes import ProcessIdentity, identify
+
+KEPT_BY_ANOTHER = 3
+POLL_S = 0.25
+CRASH_WINDOW_S = 60.0
+CRASH_LIMIT = 5
+LOG_BYTES = 10 * 1024 * 1024
+STOP_STEPS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the keeper was asked to do."""
+
+    folder: Path
+    bin: Path
+    idle_s: float
+    privileges: str
+    watch: bool
+
+
+@dataclass
+class Postmaster:
+    """A running or dead postmaster: a child, or one adopted from a keeper that was killed."""
+
+    identity: ProcessIdentity
+    child: subprocess.Popen[bytes] | None = None
+    watcher: Watcher | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; a dead child is reaped."""
+        return self.child.poll() is None if self.child else self.identity.alive
+
+    def stop(self) -> None:
+        """Shut down: politely, then at once, then by force; return when it is gone."""
+        for number, patience_s in STOP_STEPS:
+            if self.alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.identity.pid, number)
+            until = time.monotonic() + patience_s
+            while self.alive and time.monotonic() < until:
+                time.sleep(0.02)
+        self.release()
+
+    def release(self) -> None:
+        """Let its watcher go; the postmaster is dead."""
+        if self.watcher is not None:
+            self.watcher.end()
+            self.watcher = None
+
+
+class Keeper:
+    """One folder's keeper, from the moment it holds `keeper.lock`."""
+
+    def __init__(self, options: Options, lock: int, identity: ProcessIdentity) -> None:
+        self.options = options
+        self.layout = Layout(options.folder)
+        self.lock = lock
+        self.identity = identity
+        self.lease = os.open(self.layout.lease, os.O_RDWR | os.O_CREAT, 0o600)
+        self.unused_since: float | None = None
+        self.crashes: collections.deque[float] = collections.deque()
+        self.stop_asked = False
+
+    def keep(self, previous: KeeperRecord | None) -> None:
+        """Serve until nobody is left, or a signal asks for the end; the server is stopped then."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        adopt_orphans()
+        binaries = inspect_binaries(self.options.bin)
+        rights = choose_rights(
+            self.options.privileges, binaries.require("postgres"), self.layout.folder
+        )
+        cluster = Cluster(self.layout, binaries, rights)
+        postmaster = self._adopt(cluster, previous)
+        if postmaster is None:
+            self._record("preparing")
+            cluster.prepare()
+        socket_folder = prepare_socket_folder(self.layout.cluster, reuse=postmaster is not None)
+        postmaster = postmaster or self._start(cluster, socket_folder)
+        while not self.stop_asked and not self._unused():
+            if not postmaster.alive:
+                postmaster = self._restart(postmaster, cluster, socket_folder)
+            bound_log(self.layout.server_log)
+            time.sleep(POLL_S)
+        self._record("stopping", postmaster.identity)
+        postmaster.stop()
+        remove_socket_folder(socket_folder)
+
+    def _ask_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop_asked = True
+
+    def _record(self, stage: str, postmaster: ProcessIdentity | None = None) -> None:
+        KeeperRecord(self.identity, stage, postmaster).write(self.lock)
+
+    def _adopt(self, cluster: Cluster, previous: KeeperRecord | None) -> Postmaster | None:
+        found = PostmasterFile.read(self.layout.cluster)
+        identity = identify(found.pid) if found else None
+        if identity is None:
+            return None
+        if (previous and previous.postmaster == identity) or cluster.is_served_by(identity.pid):
+            self._record("adopted", identity)
+            return Postmaster(identity)
+        cluster.disown_stranger(identity.pid)
+        return None
+
+    def _start(self, cluster: Cluster, socket_folder: Path) -> Postmaster:
+        bound_log(self.layout.server_log)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        log = os.open(self.layout.server_log, flags, 0o600)
+        try:
+            child = subprocess.Popen(
+                cluster.command(socket_folder),
+                env=cluster.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=prepare_child(
+                    cluster.rights, None if self.options.watch else signal.SIGINT
+                ),
+                cwd=self.layout.folder,
+            )
+        finally:
+            os.close(log)
+        identity = identify(child.pid) or ProcessIdentity(child.pid, "dead")
+        self._record("serving", identity)
+        watcher = Watcher.start(identity) if self.options.watch else None
+        return Postmaster(identity, child, watcher)
+
+    def _restart(self, dead: Postmaster, cluster: Cluster, socket_folder: Path) -> Postmaster:
+        dead.release()
+        end_orphans()
+        if dead.child is not None:
+            self._count_crash()
+        empty_socket_folder(socket_folder)
+        return self._start(cluster, socket_folder)
+
+    def _count_crash(self) -> None:
+        require_space(self.layout.folder)
+        now = time.monotonic()
+        self.crashes.append(now)
+        while now - self.crashes[0] > CRASH_WINDOW_S:
+            self.crashes.popleft()
+        count = len(self.crashes)
+        if count >= CRASH_LIMIT:
+            raise Unavailable(
+                f"The embedded PostgreSQL ended {count} times within a minute:"
+                f" {last_words(self.layout.server_log)}",
+                hint=f"The log is {self.layout.server_log}",
+                code="database.start_failed",
+            )
+        if count > 1:
+            time.sleep(POLL_S * 2 ** (count - 1))
+
+    def _unused(self) -> bool:
+        """Tell whether nobody used the server for long enough; the lease then stays locked."""
+        try:
+            fcntl.flock(self.lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.unused_since = None
+            return False
+        now = time.monotonic()
+        if self.unused_since is None:
+            self.unused_since = now
+        if now - self.unused_since >= self.options.idle_s:
+            return True
+        fcntl.flock(self.lease, fcntl.LOCK_UN)
+        return False
+
+
+def bound_log(path: Path, limit_bytes: int = LOG_BYTES) -> None:
+    """Move a log that has grown past the limit to `NAME.1`; its writers must append."""
+    if path.exists() and path.stat().st_size > limit_bytes:
+        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+        os.truncate(path, 0)
+
+
+def last_words(log: Path) -> str:
+    """Return why PostgreSQL ended, from the end of its log."""
+    if not log.exists():
+        return "it left no log."
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 8192))
+        tail = stream.read().decode(errors="replace")
+    found: list[str] = re.findall(r"(?:FATAL|PANIC): +(.*)", tail)
+    return found[-1] if found else "it did not say why."
+
+
+def parse_options(arguments: list[str]) -> Options:
+    """Read the command line; the last two options exist for tests."""
+    parser = argparse.ArgumentParser(prog="keeper", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--idle-seconds", type=float, required=True)
+    parser.add_argument("--privileges", choices=MODES, default="auto")
+    parser.add_argument("--watch", action="store_true", default=sys.platform != "linux")
+    found = parser.parse_args(arguments)
+    return Options(found.folder, found.bin, found.idle_seconds, found.privileges, found.watch)
+
+
+def run(options: Options, lock: int, announce: int) -> None:
+    """Be the keeper: say so, keep, and leave a failure for the users where that ends badly."""
+    layout = Layout(options.folder)
+    identity = identify(os.getpid())
+    assert identity is not None
+    try:
+        previous = KeeperRecord.read(layout.keeper_lock)
+        layout.failure.unlink(missing_ok=True)
+        KeeperRecord(identity, "beginning").write(lock)
+        os.write(announce, b".")
+        os.close(announce)
+        Keeper(options, lock, identity).keep(previous)
+    except Exception as error:
+        traceback.print_exc()
+        write_failure(layout.failure, explain(error, layout), identity)
+        raise SystemExit(1) from error
+
+
+def explain(error: Exception, layout: Layout) -> MahavishnuError:
+    """Return `error` as one that users can be shown."""
+    if isinstance(error, MahavishnuError):
+        return error
+    if isinstance(error, OSError):
+        return translate_os_error(error, layout.folder)
+    return Unavailable(
+        f"The keeper of the embedded PostgreSQL failed ({type(error).__name__}).",
+        hint=f"The reason is in {layout.keeper_log}",
+        code="database.keeper_failed",
+    )
+
+
+def main() -> int:
+    """
+    Take the lock and go on in the background: a grandchild of the caller, which reaps no zombie.
+
+    Returns when the keeper is known to all, with 0, or with 3 where another one keeps the folder.
+    """
+    options = parse_options(sys.argv[1:])
+    os.umask(0o077)
+    layout = Layout(options.folder)
+    bound_log(layout.keeper_log, LOG_BYTES // 10)
+    lock = os.open(layout.keeper_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return KEPT_BY_ANOTHER
+    ready, announce = os.pipe()
+    if os.fork():
+        os.close(announce)
+        os.read(ready, 1)
+        os._exit(0)
+    os.close(ready)
+    run(options, lock, announce)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

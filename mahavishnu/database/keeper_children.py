@@ -1,0 +1,208 @@
+"""
+How the keeper's children run: with which rights, and that none outlives the keeper.
+
+PostgreSQL refuses to run as root. Where the keeper is root, its children get another uid in a user
+namespace of their own (files stay root's), else uid 65534 with the one capability to pass root's
+private folders; no account is added and no folder is opened.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mahavishnu.errors import Unavailable
+from mahavishnu.processes import ProcessIdentity
+
+NOBODY = 65534
+NAMESPACE_UID = 1000
+MODES = ("auto", "userns", "capability", "none")
+
+PR_SET_PDEATHSIG = 1
+PR_SET_SECUREBITS = 28
+PR_SET_CHILD_SUBREAPER = 36
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+CAP_DAC_OVERRIDE = 1
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Who owns the cluster, as the keeper sees it, and what a child does to become that user."""
+
+    owner: int
+    demote: Callable[[], None] | None = None
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapabilityData(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def choose_rights(mode: str, postgres: Path, folder: Path) -> Rights:
+    """
+    Return the first rights of `mode` under which `postgres` runs and sees `folder`.
+
+    Raises:
+        Unavailable: `database.root`, where root has no way to become another user.
+    """
+    if os.geteuid() != 0 or mode == "none":
+        return Rights(os.geteuid())
+    if sys.platform != "linux":
+        raise Unavailable(
+            "The embedded PostgreSQL does not run as root on this system.",
+            hint="Run as an ordinary user, or set postgresql.dsn.",
+            code="database.root",
+        )
+    candidates = {
+        "userns": Rights(0, _enter_namespace),
+        "capability": Rights(NOBODY, _keep_one_capability),
+    }
+    for name, rights in candidates.items():
+        if mode in {"auto", name} and _works(rights, postgres, folder):
+            return rights
+    raise Unavailable(
+        "PostgreSQL refuses to run as root, and root may not change its user here.",
+        hint="Allow user namespaces or CAP_SETUID, run as an ordinary user, or set postgresql.dsn.",
+        code="database.root",
+    )
+
+
+def _works(rights: Rights, postgres: Path, folder: Path) -> bool:
+    def reach() -> None:
+        if rights.demote is not None:
+            rights.demote()
+        (folder / "keeper.lock").stat()  # needs the right to pass the folder and those above it
+
+    try:
+        answer = subprocess.run(
+            [postgres, "--version"],
+            env={},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            preexec_fn=reach,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return answer.returncode == 0 and not answer.stderr
+
+
+def _enter_namespace() -> None:
+    user, group = os.geteuid(), os.getegid()
+    os.unshare(os.CLONE_NEWUSER)
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{NAMESPACE_UID} {user} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{NAMESPACE_UID} {group} 1", encoding="ascii")
+
+
+def _keep_one_capability() -> None:
+    # Without this bit access(2) ignores capabilities, and PostgreSQL does not find its own program.
+    _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    header = _CapabilityHeader(CAPABILITY_VERSION_3, 0)
+    data = (_CapabilityData * 2)()
+    data[0].effective = data[0].permitted = data[0].inheritable = 1 << CAP_DAC_OVERRIDE
+    libc = _libc()
+    if libc.capset(ctypes.byref(header), data) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
+
+
+def prepare_child(rights: Rights, death_signal: signal.Signals | None) -> Callable[[], None] | None:
+    """
+    Return what a child does between fork and exec: take its rights, die with the keeper (Linux).
+
+    The signal is asked for last, since a change of user clears it.
+    """
+    keeper = os.getpid()
+    asks = sys.platform == "linux" and death_signal is not None
+
+    def prepare() -> None:
+        if rights.demote is not None:
+            rights.demote()
+        if asks:
+            _prctl(PR_SET_PDEATHSIG, death_signal or 0)
+            if os.getppid() != keeper:  # it died before it was asked
+                os._exit(1)
+
+    return prepare if asks or rights.demote else None
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies (Linux only)."""
+    if sys.platform == "linux":
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_orphans() -> None:
+    """
+    Kill and reap what a dead postmaster left behind; the keeper must have no other child.
+
+    A server process that is in a long loop would otherwise hold the shared memory, and no new
+    postmaster could start.
+    """
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    if not children.exists():
+        return
+    for pid in map(int, children.read_text(encoding="ascii").split()):
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Where no parent-death signal exists: a process that stops the postmaster after the keeper."""
+
+    pid: int
+    pipe: int
+
+    @classmethod
+    def start(cls, postmaster: ProcessIdentity) -> "Watcher":
+        """Fork the watcher; it holds nothing but a pipe that ends with the keeper."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(reader)
+            return cls(pid, writer)
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+            os.dup2(reader, 3)  # every other descriptor goes, the keeper's locks among them
+            os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+            os.read(3, 1)
+            if postmaster.alive:
+                os.kill(postmaster.pid, signal.SIGINT)
+        finally:
+            os._exit(0)
+
+    def end(self) -> None:
+        """Let the watcher go; its postmaster is dead."""
+        os.close(self.pipe)
+        os.waitpid(self.pid, 0)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, value: int, third: int = 0) -> None:
+    if _libc().prctl(option, value, third, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")

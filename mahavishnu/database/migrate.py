@@ -1,0 +1,195 @@
+"""Bring a database to the newest schema: extension, versions, Alembic under an advisory lock."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from mahavishnu.database.errors import translated
+from mahavishnu.database.pool import DriverConnection
+from mahavishnu.database.target import Target
+from mahavishnu.errors import Conflict, Forbidden, Unavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+HEAD = "0001"  # the newest revision; a test compares it with the scripts
+LOCK_KEY = 5_131_903_144_907_361_072
+MINIMUM_SERVER = 16
+MINIMUM_VECTOR = (0, 8, 0)
+SCRIPTS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """The revision a database is at (None before the first) and the newest one known here."""
+
+    revision: str | None
+    head: str = HEAD
+
+    @property
+    def current(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.revision == self.head
+
+
+async def read_state(connection: DriverConnection) -> SchemaState:
+    """Read the revision of the connected database: two cheap statements, no Alembic import."""
+    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+        return SchemaState(None)
+    return SchemaState(await connection.fetchval("SELECT version_num FROM alembic_version"))
+
+
+def require_current(state: SchemaState) -> None:
+    """
+    Refuse a database that is not at the newest revision.
+
+    Raises:
+        Conflict: it is empty, older, or newer than this release.
+    """
+    if state.current:
+        return
+    if state.revision is None:
+        raise Conflict(
+            "The database holds no Mahavishnu schema yet.",
+            hint="Run: mahavishnu db init",
+            code="database.not_initialised",
+        )
+    if state.revision > state.head:
+        raise Conflict(
+            f"The database is at revision {state.revision}, newer than this release ({state.head}).",
+            hint="Upgrade Mahavishnu on this machine.",
+            code="database.newer",
+        )
+    raise Conflict(
+        f"The database is at revision {state.revision}; this release needs {state.head}.",
+        hint="Run: mahavishnu db upgrade",
+        code="database.outdated",
+    )
+
+
+async def check_server(connection: DriverConnection) -> None:
+    """
+    Check the server's version and the vector extension, creating the extension where possible.
+
+    Raises:
+        Conflict: PostgreSQL or pgvector is too old.
+        Unavailable: pgvector is not installed on the server.
+        Forbidden: it is, but this user may not create it in the database.
+    """
+    major = connection.get_server_version().major
+    if major < MINIMUM_SERVER:
+        raise Conflict(
+            f"PostgreSQL {major} is too old; Mahavishnu needs {MINIMUM_SERVER} or newer.",
+            hint="Use a newer server, or leave the DSN out for the embedded one.",
+            code="database.too_old",
+        )
+    offered = await connection.fetchval(
+        "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"
+    )
+    installed = await connection.fetchval(
+        "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    )
+    if installed is None and offered is None:
+        raise Unavailable(
+            "The server does not have the pgvector extension.",
+            hint="Install pgvector 0.8 or newer on it (package postgresql-NN-pgvector).",
+            code="database.no_pgvector",
+        )
+    if installed is None:
+        try:
+            await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise Forbidden(
+                "This user may not create the vector extension.",
+                hint="Ask an administrator to run in this database: CREATE EXTENSION vector",
+                code="database.extension_rights",
+            ) from error
+        except asyncpg.UniqueViolationError:  # another process created it at this moment
+            pass
+        installed = await connection.fetchval(
+            "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+        )
+    if tuple(int(part) for part in str(installed).split(".")[:3]) < MINIMUM_VECTOR:
+        raise Conflict(
+            f"pgvector {installed} is too old; Mahavishnu needs 0.8 or newer.",
+            hint="Upgrade it on the server, then run: ALTER EXTENSION vector UPDATE",
+            code="database.pgvector_too_old",
+        )
+
+
+async def upgrade(target: Target) -> SchemaState:
+    """
+    Check the server and run what is missing; safe to call from many processes at once.
+
+    Returns:
+        The state reached.
+    """
+    with translated():
+        connection = await asyncpg.connect(**target.direct, timeout=10)
+        try:
+            await check_server(connection)
+            state = await read_state(connection)
+        finally:
+            await connection.close()
+    if state.current:
+        return state
+    if state.revision is not None and state.revision > state.head:
+        require_current(state)
+    with _translated_wrapped():
+        async with open_engine(target) as engine, engine.connect() as handed:
+            await handed.run_sync(_upgrade)
+    return SchemaState(HEAD)
+
+
+def _upgrade(connection: object) -> None:
+    from alembic import command  # noqa: PLC0415 - Alembic costs a second; only migrations need it
+
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def alembic_config() -> "Config":
+    """Return Alembic's configuration for our scripts, without an ini file."""
+    from alembic.config import Config  # noqa: PLC0415 - see `_upgrade`
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    return config
+
+
+@contextlib.asynccontextmanager
+async def open_engine(target: Target) -> AsyncIterator["AsyncEngine"]:
+    """Lend an SQLAlchemy engine over asyncpg on the direct connection."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see `_upgrade`
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(**target.direct, timeout=10),
+        poolclass=NullPool,
+    )
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@contextlib.contextmanager
+def _translated_wrapped() -> Iterator[None]:
+    """Like `translated`, for driver errors that SQLAlchemy wrapped once or twice."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - see `_upgrade`
+
+    with translated():
+        try:
+            yield
+        except DBAPIError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, asyncpg.PostgresError | OSError):
+                cause = cause.__cause__
+            raise (cause or error) from error

@@ -1,0 +1,1 @@
+"""Alembic migrations: forward only, raw SQL, one transaction under an advisory lock."""

@@ -1,0 +1,39 @@
+"""Alembic's entry: takes the connection it is handed, or opens one from the settings."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from mahavishnu.app import open_target
+from mahavishnu.database.migrate import LOCK_KEY, open_engine
+from mahavishnu.settings_sources import load_settings
+
+
+def run(connection: Connection) -> None:
+    """Run the wanted revisions in one transaction; a second process waits for the first."""
+    with connection.begin():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        context.configure(connection=connection, target_metadata=None)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+async def run_from_settings() -> None:
+    """Serve the bare `alembic` command: settings, lease and connection as everywhere else."""
+    async with (
+        open_target(load_settings()) as (target, _),
+        open_engine(target) as engine,
+        engine.connect() as connection,
+    ):
+        await connection.run_sync(run)
+
+
+if context.is_offline_mode():
+    raise SystemExit("Migrations run online only: the SQL depends on the server's version.")
+
+handed = context.config.attributes.get("connection")
+if handed is not None:
+    run(handed)
+else:
+    asyncio.run(run_from_settings())

@@ -1,0 +1,19 @@
+-- start_ingestion --
+-- Note that an import begins. $1 id, $2 scope, $3 source, $4 kind; no rows.
+INSERT INTO rag_ingestions (id, scope_no, source, kind, status) VALUES ($1, $2, $3, $4, 'in_progress');
+
+-- finish_ingestion --
+-- Note how an import ended. $1 id, $2 status, $3 cursor, $4 seen, $5 stored, $6 skipped, $7 error; no rows.
+UPDATE rag_ingestions SET status = $2, cursor = $3, seen = $4, stored = $5, skipped = $6, error = $7, finished_at = now()
+WHERE id = $1;
+
+-- last_cursor --
+-- Where the last completed import stopped. $1 scope, $2 source, $3 kind; cursor or no row.
+SELECT cursor FROM rag_ingestions
+WHERE scope_no = $1 AND source = $2 AND kind = $3 AND status = 'completed' AND cursor IS NOT NULL
+ORDER BY started_at DESC LIMIT 1;
+
+-- live_keys --
+-- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, content_hash).
+SELECT id, source_key, content_hash FROM memories
+WHERE scope_no = $1 AND source_system = $2 AND superseded_by IS NULL;

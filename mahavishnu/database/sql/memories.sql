@@ -1,0 +1,107 @@
+-- find_stored --
+-- Live memories with the same identity. $1 scopes, $2 source keys, $3 content hashes; (ord, id, embedded).
+SELECT wanted.ord, m.id, NOT EXISTS (SELECT FROM embedding_queue q WHERE q.memory_no = m.memory_no) AS embedded
+FROM unnest($1::integer[], $2::text[], $3::bytea[]) WITH ORDINALITY AS wanted (scope_no, source_key, content_hash, ord)
+JOIN memories m ON m.scope_no = wanted.scope_no AND m.source_key = wanted.source_key
+    AND m.content_hash = wanted.content_hash AND m.superseded_by IS NULL;
+
+-- fetch_by_numbers --
+-- Live memories for hits, in no order. $1 memory numbers; rows of `memory`.
+SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
+       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
+       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.memory_no = ANY ($1::bigint[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now());
+
+-- fetch_by_id --
+-- One memory, live or not. $1 id; a row of `memory`.
+SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
+       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
+       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.id = $1;
+
+-- find_by_shown_id --
+-- Ids that end with the digits, at most 10. $1 at least 8 hex digits; (id).
+SELECT id FROM memories
+WHERE right(id::text, 8) = right($1, 8) AND replace(id::text, '-', '') LIKE '%' || $1
+ORDER BY id LIMIT 10;
+
+-- find_by_short_digits --
+-- The same for 4 to 7 digits, which no index serves. $1 digits; (id).
+SELECT id FROM memories WHERE right(id::text, 8) LIKE '%' || $1 ORDER BY id LIMIT 10;
+
+-- list_memories --
+-- Live memories, newest first. $1 scopes, $2 agent, $3 workflow, $4 repository, $5 session, $6 source system,
+-- $7 metadata, $8 since, $9 until, $10 limit, $11 offset; rows of `memory`.
+SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
+       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
+       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+    AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
+    AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
+    AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
+    AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
+ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $10 OFFSET $11;
+
+-- select_matching --
+-- Numbers of the live memories that pass a fine filter, at most $10. $1 to $9 as in list_memories; (memory_no).
+SELECT m.memory_no FROM memories m
+WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+    AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
+    AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
+    AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
+    AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
+LIMIT $10;
+
+-- mark_superseded --
+-- Retire one's own live memory in favour of another. $1 old id, $2 new id; memory_no or no row.
+UPDATE memories SET superseded_by = $2 WHERE id = $1 AND superseded_by IS NULL RETURNING memory_no;
+
+-- drop_postings --
+-- Take memories out of the text index. $1 memory numbers; no rows.
+DELETE FROM postings WHERE memory_no = ANY ($1::bigint[]);
+
+-- drop_from_queue --
+-- Forget that memories wait for vectors. $1 memory numbers; no rows.
+DELETE FROM embedding_queue WHERE memory_no = ANY ($1::bigint[]);
+
+-- select_with_history --
+-- The memories and every version they replaced, own ones only. $1 ids; (id).
+WITH RECURSIVE chain AS (
+    SELECT m.id FROM memories m JOIN scopes s USING (scope_no) WHERE m.id = ANY ($1::uuid[]) AND s.owner = current_user
+    UNION
+    SELECT older.id FROM memories older JOIN chain ON older.superseded_by = chain.id
+)
+SELECT id FROM chain;
+
+-- forget --
+-- Delete one's own memories; index rows and vectors go with them. $1 ids; (id).
+DELETE FROM memories WHERE id = ANY ($1::uuid[]) RETURNING id;
+
+-- count_by_collection --
+-- Live memories by type, collection and project; (memory_type, collection, project, memories, newest).
+SELECT m.memory_type, m.collection, p.name AS project, count(*) AS memories, max(m.occurred_at) AS newest
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
+
+-- count_totals --
+-- Totals of what the caller may see; (live, superseded, waiting, bytes of the database).
+SELECT (SELECT count(*) FROM memories WHERE superseded_by IS NULL) AS live,
+       (SELECT count(*) FROM memories WHERE superseded_by IS NOT NULL) AS superseded,
+       (SELECT count(*) FROM embedding_queue) AS waiting,
+       pg_database_size(current_database()) AS size_bytes;
+
+-- count_waiting --
+-- Memories without vectors, counting no further than $1; one number.
+SELECT count(*) FROM (SELECT FROM embedding_queue LIMIT $1) AS counted;
+
+-- take_waiting --
+-- The caller's own oldest waiting memories, locked against other takers. $1 limit; (memory_no, scope_no, collection, text).
+SELECT q.memory_no, q.scope_no, m.collection,
+       CASE WHEN m.context = '' THEN m.content ELSE m.context || E'\n' || m.content END AS text
+FROM embedding_queue q JOIN memories m USING (memory_no)
+WHERE q.scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user)
+ORDER BY q.memory_no LIMIT $1 FOR UPDATE OF q SKIP LOCKED;

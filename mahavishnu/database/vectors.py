@@ -1,0 +1,107 @@
+"""
+Statements over the vectors of one model. Generated, because table names and dimensions cannot be
+bind parameters; the only values put into text are two integers of a validated model row.
+"""
+
+from dataclasses import dataclass
+
+COLLECTION_NAMES = ("note", "conversation", "document", "code", "execution", "insight")
+HNSW_OPTIONS = "m = 16, ef_construction = 100"
+MAX_DIMENSIONS = 4000  # halfvec's limit for HNSW; also what fits a page unTOASTed
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """The table of one model's vectors: inner product on unit vectors, half precision."""
+
+    model_no: int
+    dimensions: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model_no, int) or self.model_no < 1:
+            raise ValueError(f"model_no must be a positive integer, not {self.model_no!r}")
+        if not isinstance(self.dimensions, int) or not 1 <= self.dimensions <= MAX_DIMENSIONS:
+            raise ValueError(f"dimensions must be 1 to {MAX_DIMENSIONS}, not {self.dimensions!r}")
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return f"embeddings_{self.model_no}"
+
+    def create(self) -> str:
+        """Return the script that makes the table, its partitions, indexes and policies."""
+        partitions = "\n".join(
+            f"CREATE TABLE {self.name}_{collection} PARTITION OF {self.name} FOR VALUES IN ('{collection}');\n"
+            f"ALTER TABLE {self.name}_{collection} ALTER COLUMN embedding SET STORAGE PLAIN;\n"
+            f"SELECT follow_scopes('{self.name}_{collection}');"
+            for collection in COLLECTION_NAMES
+        )
+        return f"""
+            CREATE TABLE {self.name} (
+                memory_no   bigint NOT NULL REFERENCES memories (memory_no) ON DELETE CASCADE,
+                chunk_no    integer NOT NULL,
+                scope_no    integer NOT NULL,
+                collection  text NOT NULL,
+                char_start  integer NOT NULL,
+                char_end    integer NOT NULL,
+                embedding   halfvec({self.dimensions}) NOT NULL,
+                PRIMARY KEY (memory_no, chunk_no, collection)
+            ) PARTITION BY LIST (collection);
+            ALTER TABLE {self.name} ALTER COLUMN embedding SET STORAGE PLAIN;
+            {partitions}
+            SELECT follow_scopes('{self.name}');
+            CREATE INDEX {self.name}_scope ON {self.name} (scope_no);
+            CREATE INDEX {self.name}_hnsw ON {self.name}
+                USING hnsw (embedding halfvec_ip_ops) WITH ({HNSW_OPTIONS});
+        """
+
+    def nearest(self, *, collections: bool, scopes: bool) -> str:
+        """
+        Return the HNSW search. $1 vector, $2 limit, then collections, then scopes, where asked for;
+        (memory_no, scope_no, char_start, char_end, similarity), nearly best first.
+        """
+        conditions: list[str] = []
+        if collections:
+            conditions.append(f"collection = ANY (${len(conditions) + 3}::text[])")
+        if scopes:
+            conditions.append(f"scope_no = ANY (${len(conditions) + 3}::integer[])")
+        return self._search(" AND ".join(conditions))
+
+    def nearest_exactly(self) -> str:
+        """Return the exact search in scopes. $1 vector, $2 limit, $3 scopes; rows as `nearest`."""
+        return self._search("scope_no = ANY ($3::integer[])", exact=True)
+
+    def nearest_among(self) -> str:
+        """Return the exact search among memories. $1 vector, $2 limit, $3 memory numbers."""
+        return self._search("memory_no = ANY ($3::bigint[])", exact=True)
+
+    def similarities(self) -> str:
+        """Return the best similarity of given memories. $1 vector, $2 memory numbers; (memory_no, similarity)."""
+        return (
+            f"SELECT memory_no, max(-(embedding <#> $1)) AS similarity FROM {self.name} "
+            "WHERE memory_no = ANY ($2::bigint[]) GROUP BY memory_no"
+        )
+
+    def drop_rows(self) -> str:
+        """Return the removal of vectors. $1 memory numbers."""
+        return f"DELETE FROM {self.name} WHERE memory_no = ANY ($1::bigint[])"
+
+    def add_rows(self) -> str:
+        """
+        Return the insertion for memories that waited. $1 memory numbers, $2 chunk numbers, $3 scopes,
+        $4 collections, $5 starts, $6 ends, $7 vectors.
+        """
+        return (
+            f"INSERT INTO {self.name} (memory_no, chunk_no, scope_no, collection, char_start, char_end, embedding) "
+            "SELECT * FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::integer[], "
+            "$6::integer[], $7::halfvec[]) ON CONFLICT DO NOTHING"
+        )
+
+    def _search(self, condition: str, *, exact: bool = False) -> str:
+        where = f"WHERE {condition} " if condition else ""
+        # Adding zero keeps the planner from walking the graph, whose recall collapses under a filter.
+        order = "(embedding <#> $1) + 0" if exact else "embedding <#> $1"
+        return (
+            "SELECT memory_no, scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
+            f"FROM {self.name} {where}ORDER BY {order} LIMIT $2"
+        )

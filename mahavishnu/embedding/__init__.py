@@ -1,0 +1,26 @@
+"""
+Texts to vectors: the Embedder port, its adapters, chunking, and the store of local models.
+
+Importing the package is cheap; numpy, httpx and fastembed load with the adapter that needs them.
+"""
+
+from mahavishnu.embedding.choose import Choice, Refusal, choose_embedder
+from mahavishnu.embedding.chunks import Span, chunk_spans
+from mahavishnu.embedding.config import EmbeddingConfig, Secret
+from mahavishnu.embedding.documents import EmbeddedChunk, embed_in_chunks
+from mahavishnu.embedding.port import Embedder, ModelIdentity, Vector
+
+__all__ = [
+    "Choice",
+    "EmbeddedChunk",
+    "Embedder",
+    "EmbeddingConfig",
+    "ModelIdentity",
+    "Refusal",
+    "Secret",
+    "Span",
+    "Vector",
+    "choose_embedder",
+    "chunk_spans",
+    "embed_in_chunks",
+]

@@ -1,0 +1,172 @@
+"""Choose the embedder: the configured one, or what this machine has, and say why."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mahavishnu.embedding.addresses import resolve_ollama_url
+from mahavishnu.embedding.config import EmbeddingConfig
+from mahavishnu.embedding.known_models import (
+    DEFAULT_LOCAL_MODEL,
+    DEFAULT_OLLAMA_MODEL,
+    DEFAULT_OPENAI_MODEL,
+)
+from mahavishnu.embedding.port import Embedder, ModelIdentity
+from mahavishnu.errors import Conflict, MahavishnuError, Unavailable
+
+# A local server answers a connection in well under this; nobody should wait longer to learn that
+# there is none.
+CONNECT_TIMEOUT_S = 0.3
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One provider that was considered and not taken."""
+
+    provider: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    The embedder chosen, which the caller closes, or None: then search has full text only.
+
+    `reason` is one sentence for people; `tried` are the refusals before it, in order.
+    """
+
+    embedder: Embedder | None
+    reason: str
+    tried: tuple[Refusal, ...] = ()
+
+
+async def choose_embedder(
+    config: EmbeddingConfig,
+    *,
+    models: Path,
+    environ: Mapping[str, str],
+    expected: ModelIdentity | None = None,
+) -> Choice:
+    """
+    Return the embedder that `config` asks for; "auto" tries Ollama, then a model in the store.
+
+    Nothing is downloaded, and no text leaves this machine unless "openai" is configured.
+    `expected` is the model the stored vectors came from: "auto" then takes that model or nothing,
+    and an explicit provider that gives another raises `Conflict` "embedding.model_differs". An
+    explicit provider that cannot be had raises its error as the port lists them.
+    """
+    if config.provider == "none":
+        return Choice(None, "Embedding is switched off in the settings.")
+    if config.provider != "auto":
+        embedder = await _open(config.provider, config, models, environ, expected=None)
+        await _require_expected(embedder, expected)
+        return Choice(embedder, f"{embedder.identity.name} by {config.provider}, as configured.")
+    tried: list[Refusal] = []
+    for provider in ("ollama", "in-process"):
+        try:
+            embedder = await _open(provider, config, models, environ, expected=expected)
+            await _require_expected(embedder, expected)
+        except MahavishnuError as error:
+            hint = f" {error.hint}" if error.hint else ""
+            tried.append(Refusal(provider, f"{error.message}{hint}"))
+            continue
+        return Choice(embedder, f"{embedder.identity.name} by {provider}.", tuple(tried))
+    missing = f"the model of the stored vectors, {expected.name}" if expected else "a model"
+    return Choice(None, f"Neither Ollama nor the local store has {missing}.", tuple(tried))
+
+
+async def _open(
+    provider: str,
+    config: EmbeddingConfig,
+    models: Path,
+    environ: Mapping[str, str],
+    *,
+    expected: ModelIdentity | None,
+) -> Embedder:
+    """Open the expected model at `provider`, else the configured one, else its default."""
+    wanted = config.model
+    if expected is not None:
+        _require_provider(provider, expected)
+        wanted = expected.name
+    if provider == "ollama":
+        return await _open_ollama(config, wanted or DEFAULT_OLLAMA_MODEL, environ)
+    if provider == "in-process":
+        return await asyncio.to_thread(
+            _open_in_process, config, wanted or DEFAULT_LOCAL_MODEL, models
+        )
+    from mahavishnu.embedding.openai import connect_openai  # noqa: PLC0415 - loads httpx
+
+    return await connect_openai(
+        config.openai_base_url,
+        model=wanted or DEFAULT_OPENAI_MODEL,
+        api_key=config.openai_api_key,
+        batch_size=config.batch_size,
+        timeout_s=config.timeout_s,
+        dimensions=config.openai_dimensions,
+    )
+
+
+async def _open_ollama(config: EmbeddingConfig, model: str, environ: Mapping[str, str]) -> Embedder:
+    base_url = resolve_ollama_url(config.ollama_base_url, environ)
+    # httpx takes 0.4 s to import; so see whether anyone is listening before that.
+    await _knock(base_url)
+    from mahavishnu.embedding.ollama import connect_ollama  # noqa: PLC0415 - loads httpx
+
+    return await connect_ollama(
+        base_url, model=model, batch_size=config.batch_size, timeout_s=config.timeout_s
+    )
+
+
+def _open_in_process(config: EmbeddingConfig, model: str, models: Path) -> Embedder:
+    from mahavishnu.embedding.models import find_model  # noqa: PLC0415 - loads msgspec
+
+    stored = find_model(models, model)
+    if find_spec("fastembed") is None:
+        raise Unavailable(
+            "fastembed is not installed.",
+            hint="Run: pip install 'mahavishnu-ai[local]'",
+            code="embedding.not_installed",
+        )
+    from mahavishnu.embedding.in_process import InProcessEmbedder  # noqa: PLC0415 - onnxruntime
+
+    return InProcessEmbedder(stored, batch_size=config.batch_size, threads=config.threads)
+
+
+async def _knock(base_url: str) -> None:
+    """Raise `Unavailable` "embedding.unreachable" unless something listens at `base_url`."""
+    url = urlsplit(base_url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(url.hostname, port)
+    except OSError as error:
+        raise Unavailable(
+            f"Ollama does not answer at {base_url}.",
+            hint="Start it with: ollama serve",
+            code="embedding.unreachable",
+        ) from error
+    writer.close()
+
+
+def _require_provider(provider: str, expected: ModelIdentity) -> None:
+    given = {"in-process": "fastembed"}.get(provider, provider)
+    if given != expected.provider:
+        raise Conflict(
+            f"The stored vectors of {expected.name} came from {expected.provider}.",
+            code="embedding.model_differs",
+        )
+
+
+async def _require_expected(embedder: Embedder, expected: ModelIdentity | None) -> None:
+    """Close `embedder` and raise `Conflict` unless it gives the expected vectors."""
+    if expected is None or embedder.identity.key == expected.key:
+        return
+    await embedder.aclose()
+    raise Conflict(
+        f"The stored vectors came from {expected.key}, but this is {embedder.identity.key}.",
+        hint="Switch the model to re-embed, or bring the former one back.",
+        code="embedding.model_differs",
+    )

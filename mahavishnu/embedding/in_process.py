@@ -1,0 +1,149 @@
+"""Embed in this process with fastembed (ONNX), from the local store; nothing is downloaded."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fastembed import TextEmbedding
+from fastembed.common.model_description import ModelSource, PoolingType
+from tokenizers import Tokenizer
+
+from mahavishnu.embedding.chunks import SPECIAL_TOKENS
+from mahavishnu.embedding.models import StoredModel, check_sizes
+from mahavishnu.embedding.port import ModelIdentity, Vector
+from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
+from mahavishnu.errors import Corrupt
+
+_POOLING = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "last": PoolingType.LAST_TOKEN}
+_registering = threading.Lock()
+
+
+def default_threads() -> int:
+    """Half of the cores, at most four: embedding is background work on the user's machine."""
+    return max(1, min(4, (os.cpu_count() or 2) // 2))
+
+
+class InProcessEmbedder:
+    """
+    An Embedder (see the port) that computes here, with exact token counts.
+
+    One thread of its own loads the model on first use and does all the work, batch by batch, so
+    that a query waits for at most one batch of each document call that is under way.
+    """
+
+    def __init__(
+        self, model: StoredModel, *, batch_size: int = 16, threads: int | None = None
+    ) -> None:
+        self._model = model
+        self._identity = model.identity
+        self._batch_size = batch_size
+        self._threads = threads or default_threads()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding")
+        self._session: Any = None
+        self._tokenizer: Any = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model; it stays the same for the life of the embedder."""
+        return self._identity
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Vector]:
+        """Embed `texts` in batches on the worker thread."""
+        reject_unusable(texts)
+        prefixed = [self._identity.document_prefix + text for text in texts]
+        vectors: list[Vector] = []
+        for start in range(0, len(prefixed), self._batch_size):
+            vectors += await self._run(prefixed[start : start + self._batch_size])
+        return vectors
+
+    async def embed_query(self, text: str) -> Vector:
+        """Embed one text that searches."""
+        reject_unusable([text])
+        [vector] = await self._run([self._identity.query_prefix + text])
+        return vector
+
+    def count_tokens(self, text: str) -> int:
+        """Count the tokens of `text` with the model's own tokenizer, which loads on first use."""
+        if self._tokenizer is None:
+            self._tokenizer = _load_tokenizer(self._model)
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    async def aclose(self) -> None:
+        """Wait for the batch under way and let go of the model."""
+        await asyncio.to_thread(self._worker.shutdown, wait=True, cancel_futures=True)
+        self._session = None
+
+    async def _run(self, batch: list[str]) -> list[Vector]:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._embed, batch)
+
+    def _embed(self, batch: list[str]) -> list[Vector]:
+        """Embed on the worker thread."""
+        for text in batch:
+            tokens = self.count_tokens(text) + SPECIAL_TOKENS
+            if tokens > self._identity.window_tokens:
+                raise too_long(self._identity, tokens=tokens)
+        if self._session is None:
+            self._session = _load_session(self._model, threads=self._threads)
+        rows = self._session.embed(batch, batch_size=len(batch))
+        return [normalize(row.tolist(), identity=self._identity) for row in rows]
+
+
+def embed_once(model: StoredModel, text: str) -> Vector:
+    """Load the model, embed one text and forget it again: the trial of an import."""
+    [row] = _load_session(model, threads=1).embed([text])
+    return normalize(row.tolist(), identity=model.identity)
+
+
+def _load_session(model: StoredModel, *, threads: int) -> Any:
+    """
+    Load the ONNX session. Raises `Corrupt` "embedding.model_damaged" if it will not load.
+
+    Registered as a custom model even where fastembed knows the name: its built-in entry of
+    nomic-embed-text would take the same path but could fall back to a download.
+    """
+    check_sizes(model)
+    manifest = model.manifest
+    registered = f"mahavishnu/{model.identity.revision[:16]}-{manifest.pooling}"
+    with _registering:
+        names = {entry["model"].lower() for entry in TextEmbedding.list_supported_models()}
+        if registered.lower() not in names:
+            TextEmbedding.add_custom_model(
+                model=registered,
+                pooling=_POOLING[manifest.pooling],
+                normalization=False,
+                sources=ModelSource(hf=registered),
+                dim=manifest.dimensions,
+                model_file=manifest.model_file,
+            )
+    try:
+        return TextEmbedding(
+            model_name=registered,
+            specific_model_path=str(model.folder),
+            threads=threads,
+            providers=["CPUExecutionProvider"],
+        )
+    # onnxruntime's and tokenizers' errors share no base but Exception.
+    except Exception as error:
+        raise _unloadable(model, error) from error
+
+
+def _load_tokenizer(model: StoredModel) -> Any:
+    """Load the tokenizer without the truncation and padding that its file may ask for."""
+    try:
+        tokenizer = Tokenizer.from_file(str(model.folder / "tokenizer.json"))
+    except Exception as error:
+        raise _unloadable(model, error) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _unloadable(model: StoredModel, error: Exception) -> Corrupt:
+    return Corrupt(
+        f"The model in {model.folder} does not load: {str(error)[:200]}",
+        hint="Run: mahavishnu model verify; then import or download it again.",
+        code="embedding.model_damaged",
+    )

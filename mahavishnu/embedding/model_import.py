@@ -1,0 +1,288 @@
+"""Bring a model from a folder or an archive into the store, checked; for machines without a hub."""
+
+import json
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from mahavishnu.embedding.known_models import Pooling, find_download, find_known
+from mahavishnu.embedding.models import (
+    Manifest,
+    StoredModel,
+    describe_files,
+    find_same,
+    folder_of,
+    locked_store,
+    read_model,
+    write_manifest,
+)
+from mahavishnu.errors import Corrupt, NotFound, UsageError
+from mahavishnu.files import digest_file, sync_folder
+
+_REQUIRED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_GRAPHS = ("onnx/model.onnx", "model.onnx")
+_OPTIONAL = (
+    "special_tokens_map.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "1_Pooling/config.json",
+    "onnx/model.onnx_data",
+    "model.onnx_data",
+)
+_WANTED = (*_REQUIRED, *_GRAPHS, *_OPTIONAL)
+_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
+_LARGEST_BYTES = 16 * 2**30
+
+
+def import_model(
+    path: Path, store: Path, *, name: str | None = None, sha256: str | None = None
+) -> StoredModel:
+    """
+    Copy the model at `path` into `store` and return it; one already there is returned as it is.
+
+    `path` is a folder in the Hugging Face layout with an ONNX graph, or a .zip or .tar.gz of one.
+    `sha256` is the digest of the archive, or of the ONNX file in the folder. The name is by default
+    that of the folder or archive. The model is tried once where fastembed is installed. Raises
+    `NotFound` "embedding.path_missing", `UsageError` "embedding.not_a_model", `Corrupt`
+    "embedding.checksum_mismatch", "embedding.unsafe_archive" or "embedding.unreadable_archive",
+    `Conflict` "embedding.model_exists".
+    """
+    if not path.exists():
+        raise NotFound(f"There is nothing at {path}.", code="embedding.path_missing")
+    ending = "" if path.is_dir() else _archive_ending(path)
+    if sha256 and ending:
+        _compare(path, sha256)
+    name = name or path.resolve().name.removesuffix(ending)
+    folder_of(store, name)
+    with locked_store(store) as staging, _temporary(staging) as folder:
+        found = _copy_folder(path, folder) if not ending else _unpack(path, folder)
+        if sha256 and not ending:
+            _compare(folder / graph_of(found), sha256)
+        return install(folder, store, name=name, source=str(path.resolve()))
+
+
+def install(folder: Path, store: Path, *, name: str, source: str) -> StoredModel:
+    """
+    Describe, try and move the complete model in `folder` into `store`; the caller holds its lock.
+
+    `folder` is on the same file system and holds nothing but files of the model.
+    """
+    paths = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    manifest = _describe(folder, paths, name=name, source=source)
+    present = find_same(store, manifest)
+    if present is not None:
+        return present
+    write_manifest(folder, manifest)
+    _try_out(read_model(folder))
+    target = folder_of(store, name)
+    if target.exists():
+        # Without a manifest it is no model: the remains of something that was never finished.
+        shutil.rmtree(target)
+    folder.rename(target)
+    sync_folder(store)
+    return read_model(target)
+
+
+def graph_of(paths: list[str]) -> str:
+    """Return which of `paths` is the ONNX graph. Raises `UsageError` if one is missing."""
+    missing = [path for path in _REQUIRED if path not in paths]
+    graphs = [path for path in _GRAPHS if path in paths]
+    if missing or not graphs:
+        raise UsageError(
+            f"No ONNX embedding model: {', '.join(missing) or 'model.onnx'} is missing.",
+            hint="Wanted: config.json, tokenizer.json, tokenizer_config.json, onnx/model.onnx.",
+            code="embedding.not_a_model",
+        )
+    return graphs[0]
+
+
+def _describe(folder: Path, paths: list[str], *, name: str, source: str) -> Manifest:
+    """Take dimensions, window, pooling and prefixes from the model's files and known facts."""
+    graph = graph_of(paths)
+    download = find_download(name)
+    known = find_known(download.name if download else name)
+    config = _json(folder / "config.json")
+    tokenizer = _json(folder / "tokenizer_config.json")
+    sentence = _json(folder / "sentence_bert_config.json")
+    prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    dimensions = _first_number(config, "hidden_size", "n_embd", "d_model", "dim")
+    limits = [
+        limit
+        for limit in (
+            _first_number(tokenizer, "model_max_length"),
+            _first_number(tokenizer, "max_length"),
+            _first_number(sentence, "max_seq_length"),
+            known.window_tokens if known else None,
+        )
+        # Tokenizers without a limit say 1e30.
+        if limit is not None and limit < 10**6
+    ]
+    if dimensions is None or not limits:
+        raise UsageError(
+            "The model's configuration tells no vector length or no longest input.",
+            hint="Set hidden_size in config.json and model_max_length in tokenizer_config.json.",
+            code="embedding.not_a_model",
+        )
+    return Manifest(
+        name=name,
+        model_file=graph,
+        dimensions=dimensions,
+        window_tokens=min(limits),
+        pooling=_pooling(folder) or (known.pooling if known else "mean"),
+        document_prefix=known.document_prefix if known else str(prompts.get("document", "")),
+        query_prefix=known.query_prefix if known else str(prompts.get("query", "")),
+        files=describe_files(folder, paths),
+        source=source,
+        imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _pooling(folder: Path) -> Pooling | None:
+    config = _json(folder / "1_Pooling/config.json")
+    if config.get("pooling_mode_cls_token"):
+        return "cls"
+    if config.get("pooling_mode_lasttoken"):
+        return "last"
+    return "mean" if config.get("pooling_mode_mean_tokens") else None
+
+
+def _try_out(model: StoredModel) -> None:
+    """Embed one word, if fastembed is there. Raises what loading or a wrong length raises."""
+    from importlib.util import find_spec  # noqa: PLC0415 - with the slow import below
+
+    if find_spec("fastembed") is None:
+        return
+    from mahavishnu.embedding.in_process import embed_once  # noqa: PLC0415 - loads onnxruntime
+
+    embed_once(model, "trial")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in the file at `path`, {} where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{path.name} is not JSON.", code="embedding.not_a_model") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _first_number(config: dict[str, Any], *keys: str) -> int | None:
+    for key in keys:
+        value = config.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return int(value)
+    return None
+
+
+def _compare(path: Path, sha256: str) -> None:
+    actual = digest_file(path)
+    if actual != sha256.strip().lower().removeprefix("sha256:"):
+        raise Corrupt(
+            f"The SHA-256 of {path.name} is {actual}, not the one given.",
+            hint="The file was damaged or exchanged on its way; fetch it again.",
+            code="embedding.checksum_mismatch",
+        )
+
+
+def _archive_ending(path: Path) -> str:
+    for ending in _ARCHIVES:
+        if path.name.lower().endswith(ending):
+            return ending
+    raise UsageError(
+        f"{path.name} is neither a folder nor a .zip, .tar.gz, .tgz or .tar.",
+        code="embedding.not_a_model",
+    )
+
+
+@contextmanager
+def _temporary(staging: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="import-", dir=staging))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy_folder(source: Path, folder: Path) -> list[str]:
+    """Copy the model's files; links are followed, as a hub's cache consists of them."""
+    found = [path for path in _WANTED if (source / path).is_file()]
+    graph_of(found)
+    for path in found:
+        (folder / path).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / path, folder / path)
+    return found
+
+
+def _unpack(archive: Path, folder: Path) -> list[str]:
+    """Unpack the model's files from an archive, which may hold them in one folder."""
+    try:
+        if archive.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(archive) as opened:
+                names = [m.filename for m in opened.infolist() if _is_plain_zip(m)]
+                return _extract(names, lambda name: opened.open(name), folder)
+        with tarfile.open(archive) as tar:
+            names = [m.name for m in tar if _is_plain_tar(m)]
+            return _extract(names, lambda name: tar.extractfile(name), folder)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+        raise Corrupt(
+            f"{archive.name} cannot be unpacked: {error}", code="embedding.unreadable_archive"
+        ) from error
+
+
+def _extract(names: list[str], read: Any, folder: Path) -> list[str]:
+    """Write what is wanted of `names` below `folder`, at the place it has in the layout."""
+    configs = [PurePosixPath(n) for n in names if PurePosixPath(n).name == "config.json"]
+    root = min((c.parent for c in configs), key=lambda p: len(p.parts), default=PurePosixPath())
+    inside = [name for name in names if PurePosixPath(name).is_relative_to(root)]
+    by_path = {str(PurePosixPath(name).relative_to(root)): name for name in inside}
+    found = [path for path in _WANTED if path in by_path]
+    graph_of(found)
+    left_bytes = _LARGEST_BYTES
+    for path in found:
+        (folder / path).parent.mkdir(exist_ok=True)
+        with read(by_path[path]) as source, (folder / path).open("wb") as target:
+            left_bytes -= _copy_bounded(source, target, left_bytes)
+    return found
+
+
+def _copy_bounded(source: IO[bytes], target: IO[bytes], limit_bytes: int) -> int:
+    copied = 0
+    while piece := source.read(1 << 20):
+        copied += len(piece)
+        if copied > limit_bytes:
+            raise _unsafe("it unpacks to more than 16 GiB")
+        target.write(piece)
+    return copied
+
+
+def _is_plain_zip(member: zipfile.ZipInfo) -> bool:
+    _check_name(member.filename)
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _unsafe(f"{member.filename} is a link or a device")
+    return not member.is_dir()
+
+
+def _is_plain_tar(member: tarfile.TarInfo) -> bool:
+    _check_name(member.name)
+    if not (member.isfile() or member.isdir()):
+        raise _unsafe(f"{member.name} is a link or a device")
+    return member.isfile()
+
+
+def _check_name(name: str) -> None:
+    if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
+        raise _unsafe(f"{name} leads out of it")
+
+
+def _unsafe(what: str) -> Corrupt:
+    return Corrupt(f"The archive is refused as a whole: {what}.", code="embedding.unsafe_archive")

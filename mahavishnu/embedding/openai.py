@@ -1,0 +1,108 @@
+"""Embed through a server that speaks OpenAI's POST /embeddings; the key goes to it alone."""
+
+from collections.abc import Sequence
+
+import httpx
+import msgspec
+
+from mahavishnu.embedding.config import Secret
+from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, find_known
+from mahavishnu.embedding.port import ModelIdentity
+from mahavishnu.embedding.remote import (
+    BACKOFF_S,
+    HttpService,
+    RemoteEmbedder,
+    Rows,
+    is_loopback,
+)
+from mahavishnu.errors import Corrupt, UsageError
+
+_FALLBACK_WINDOW_TOKENS = 512
+
+
+class _Item(msgspec.Struct):
+    index: int
+    embedding: list[float | None]
+
+
+class _Embeddings(msgspec.Struct):
+    data: list[_Item]
+
+
+async def connect_openai(
+    base_url: str,
+    *,
+    model: str,
+    api_key: Secret | None,
+    batch_size: int,
+    timeout_s: float,
+    dimensions: int | None = None,
+    backoff_s: Sequence[float] = BACKOFF_S,
+) -> RemoteEmbedder:
+    """
+    Return an embedder for `model` at `base_url` (ending in /v1), which the caller closes.
+
+    `dimensions` asks for shortened vectors. Where it is None and the model unknown, one trial tells
+    the length. Raises `UsageError` "embedding.insecure_url" for plain http to another machine.
+    Source: OpenAI API reference, "Create embeddings".
+    """
+    _check_url(base_url)
+    headers = {"Authorization": f"Bearer {api_key.reveal()}"} if api_key else {}
+    service = HttpService(
+        base_url,
+        name="The embedding server",
+        timeout_s=timeout_s,
+        headers=headers,
+        backoff_s=backoff_s,
+    )
+
+    async def ask(texts: Sequence[str]) -> Rows:
+        body: dict[str, object] = {"model": model, "input": list(texts), "encoding_format": "float"}
+        if dimensions is not None:
+            body["dimensions"] = dimensions
+        answer = await service.call("POST", "/embeddings", body=body, reply=_Embeddings)
+        if sorted(item.index for item in answer.data) != list(range(len(texts))):
+            raise Corrupt(
+                "The embedding server's vectors do not match the texts one to one.",
+                code="embedding.bad_reply",
+            )
+        return [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
+
+    known = find_known(model)
+    try:
+        length = dimensions or (known.dimensions if known else None) or len((await ask(["ok"]))[0])
+    except BaseException:
+        await service.aclose()
+        raise
+    identity = ModelIdentity(
+        provider="openai",
+        name=model,
+        revision="",
+        dimensions=length,
+        document_prefix=known.document_prefix if known else "",
+        query_prefix=known.query_prefix if known else "",
+        window_tokens=min(
+            known.window_tokens if known else _FALLBACK_WINDOW_TOKENS, MAX_WINDOW_TOKENS
+        ),
+    )
+    return RemoteEmbedder(identity, ask=ask, close=service.aclose, batch_size=batch_size)
+
+
+def _check_url(base_url: str) -> None:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise UsageError(
+            "The embedding server's address is not a URL.", code="embedding.bad_url"
+        ) from error
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        raise UsageError(
+            "The embedding server's address must be an http or https URL without a password.",
+            code="embedding.bad_url",
+        )
+    if url.scheme == "http" and not is_loopback(base_url):
+        raise UsageError(
+            f"Texts and the key would travel unencrypted to {url.host}.",
+            hint="Use https, or a tunnel that ends on this machine.",
+            code="embedding.insecure_url",
+        )

@@ -1,0 +1,171 @@
+"""Ask the git command about a repository; nothing of the repository's own configuration runs."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mahavishnu.errors import MahavishnuError, NotFound, Unavailable, UsageError
+
+_SAFE = (
+    "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
+    "-c", "core.quotePath=false", "-c", "diff.external=", "-c", "i18n.logOutputEncoding=UTF-8",
+)  # fmt: skip
+_RECORD, _FIELD = "\x1e", "\x1f"
+_FORMAT = _RECORD + _FIELD.join(("%H", "%an", "%at", "%s", "%b")) + _FIELD
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of the history; `files` are the paths it touched."""
+
+    sha: str
+    author: str
+    authored_at: datetime
+    subject: str
+    body: str
+    files: tuple[str, ...]
+
+
+async def run_git(folder: Path, *arguments: str) -> str:
+    """
+    Return what git prints, without the last newline.
+
+    Raises:
+        Unavailable: git is not installed.
+        UsageError: git refuses; its first line is in the message.
+    """
+    process = await _start(folder, *arguments)
+    output, complaint = await process.communicate()
+    _require_success(process.returncode, complaint)
+    return output.decode("utf-8", "replace").rstrip("\n")
+
+
+async def find_top_level(folder: Path) -> Path:
+    """Return the top folder of the working tree that `folder` is in; raises `NotFound`."""
+    if not folder.is_dir():
+        raise NotFound(f"{folder} is not a folder.", code="repository.not_found")
+    try:
+        return Path(await run_git(folder, "rev-parse", "--show-toplevel"))
+    except UsageError as error:
+        raise NotFound(
+            f"{folder} is not inside a git repository.",
+            hint="Give the path of a checkout.",
+            code="repository.not_found",
+        ) from error
+
+
+async def read_history(folder: Path, *, after: str | None) -> AsyncIterator[Commit]:
+    """Yield the commits reachable from HEAD but not from `after`, oldest first."""
+    wanted = f"{after}..HEAD" if after else "HEAD"
+    process = await _start(
+        folder,
+        "log",
+        "--reverse",
+        "--name-only",
+        "--no-renames",
+        f"--format={_FORMAT}",
+        wanted,
+        "--",
+    )
+    assert process.stdout is not None and process.stderr is not None
+    complaint = asyncio.create_task(process.stderr.read())
+    pending = ""
+    try:
+        while chunk := await process.stdout.read(65_536):
+            *records, pending = (pending + chunk.decode("utf-8", "replace")).split(_RECORD)
+            for record in records:
+                if record.strip():
+                    yield _parse(record)
+        if pending.strip():
+            yield _parse(pending)
+        await process.wait()
+        _require_success(process.returncode, await complaint)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await complaint
+
+
+async def is_ancestor(folder: Path, commit: str) -> bool:
+    """Tell whether `commit` is there and part of HEAD's history."""
+    process = await _start(folder, "merge-base", "--is-ancestor", commit, "HEAD")
+    await process.communicate()
+    return process.returncode == 0
+
+
+async def find_root_commit(folder: Path) -> str | None:
+    """Return the oldest root of HEAD's history; None in a shallow clone, which has no true root."""
+    if await run_git(folder, "rev-parse", "--is-shallow-repository") == "true":
+        return None
+    roots = (await run_git(folder, "rev-list", "--max-parents=0", "HEAD")).split()
+    return roots[-1] if roots else None
+
+
+async def find_remote(folder: Path) -> str | None:
+    """Return the normalised address of the remote `origin`, or None without one."""
+    try:
+        return normalise_remote(await run_git(folder, "config", "--get", "remote.origin.url"))
+    except UsageError:
+        return None
+
+
+async def has_commits(folder: Path) -> bool:
+    """Tell whether HEAD names a commit."""
+    process = await _start(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    await process.communicate()
+    return process.returncode == 0
+
+
+def normalise_remote(address: str) -> str:
+    """
+    Return host and path of a remote, alike for its ssh, scp-like and https forms; no credentials.
+
+    `git@Host:a/b.git`, `ssh://git@host:22/a/b` and `https://user:key@host/a/b.git` all give
+    `host/a/b`. A path on this machine stays as it is.
+    """
+    text = address.strip()
+    if "://" not in text and ":" in text.partition("/")[0]:
+        host, _, path = text.partition(":")
+        text = f"ssh://{host}/{path.lstrip('/')}"
+    if "://" not in text:
+        return text.rstrip("/")
+    parts = urlsplit(text)
+    host = (parts.hostname or "").lower()
+    return f"{host}/{parts.path.strip('/').removesuffix('.git')}"
+
+
+async def _start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
+    try:
+        return await asyncio.create_subprocess_exec(
+            "git", "--no-pager", *_SAFE, *arguments,
+            cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise Unavailable(
+            "The git command is not installed.", hint="Install git.", code="git.missing"
+        ) from error
+
+
+def _require_success(status: int | None, complaint: bytes) -> None:
+    if status:
+        lines = complaint.decode("utf-8", "replace").strip().splitlines()
+        raise UsageError(f"git: {lines[0] if lines else status}", code="git.failed")
+
+
+def _parse(record: str) -> Commit:
+    sha, author, seconds, subject, body, files = record.lstrip("\n").split(_FIELD, 5)
+    try:
+        moment = datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError) as error:
+        raise MahavishnuError(f"Commit {sha} has no readable date.", code="git.date") from error
+    return Commit(
+        sha, author, moment, subject, body.strip(), tuple(filter(None, files.split("\n")))
+    )

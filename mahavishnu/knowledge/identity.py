@@ -1,0 +1,102 @@
+"""Which project a folder belongs to, also after it moved, was renamed, or as another worktree."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from mahavishnu.database.pool import Connection, Database
+from mahavishnu.database.queries import load_queries
+from mahavishnu.identifiers import new_id, shown
+from mahavishnu.knowledge.git import find_remote, find_root_commit, has_commits, run_git
+
+_QUERIES = load_queries("scopes")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as rows know it."""
+
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """How a checkout can be recognised; worktrees of one repository share `path`."""
+
+    path: str
+    remote: str | None
+    root: str | None
+
+
+class Projects:
+    """Finds or makes the project of a folder."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def identify(self, top_level: Path) -> Project:
+        """
+        Return the project of a git working tree, made if it is new.
+
+        A known path decides; else a known remote; else, for a checkout without remote, a root commit
+        that just one project has. Forks share roots, so a root never outweighs another remote.
+        """
+        aliases = await read_aliases(top_level)
+
+        async def find_or_add(connection: Connection) -> Project:
+            async with connection.transaction():
+                project = await _find(connection, aliases)
+                if project is None:
+                    project = await _add(connection, top_level)
+                for kind, value in _pairs(aliases):
+                    await connection.execute(_QUERIES["add_project_alias"], project.id, kind, value)
+                return project
+
+        return await self._database.run(find_or_add)
+
+
+async def read_aliases(top_level: Path) -> Aliases:
+    """Ask git how the checkout at `top_level` can be recognised."""
+    common = Path(await run_git(top_level, "rev-parse", "--git-common-dir"))
+    folder = (top_level / common).resolve()
+    path = folder.parent if folder.name == ".git" else folder
+    root = await find_root_commit(top_level) if await has_commits(top_level) else None
+    return Aliases(str(path), await find_remote(top_level), root)
+
+
+def _pairs(aliases: Aliases) -> list[tuple[str, str]]:
+    pairs = [("path", aliases.path), ("remote", aliases.remote), ("root", aliases.root)]
+    return [(kind, value) for kind, value in pairs if value]
+
+
+async def _find(connection: Connection, aliases: Aliases) -> Project | None:
+    pairs = _pairs(aliases)
+    rows = await connection.fetch(
+        _QUERIES["find_project_by_alias"], [k for k, _ in pairs], [v for _, v in pairs]
+    )
+    by_kind: dict[str, dict[UUID, str]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], {})[row["id"]] = row["name"]
+    for kind in ("path", "remote"):
+        for identifier, name in by_kind.get(kind, {}).items():
+            return Project(identifier, name)
+    roots = by_kind.get("root", {})
+    if aliases.remote is None and len(roots) == 1:
+        [(identifier, name)] = roots.items()
+        return Project(identifier, name)
+    return None
+
+
+async def _add(connection: Connection, top_level: Path) -> Project:
+    """Make a project named after the folder, with more of the path where that is taken."""
+    identifier = new_id()
+    names = (
+        top_level.name or "root",
+        f"{top_level.parent.name}/{top_level.name}",
+        f"{top_level.name}-{shown(identifier)}",
+    )
+    for name in names:
+        if await connection.fetchval(_QUERIES["add_project"], identifier, name[:200]) is not None:
+            return Project(identifier, name[:200])
+    raise AssertionError("a name with a random suffix is free")

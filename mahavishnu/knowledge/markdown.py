@@ -1,0 +1,122 @@
+"""Split Markdown into sections that can stand alone. Pure but for `read_documents`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from mahavishnu.memory.models import MAX_CONTENT_BYTES
+
+SUFFIXES = frozenset({".md", ".markdown", ".mdown"})
+SKIPPED_FOLDERS = frozenset({".git", ".venv", "node_modules", "__pycache__", ".cache", ".tox"})
+MAX_FILE_BYTES = 8 * MAX_CONTENT_BYTES
+_parser = MarkdownIt("commonmark")
+
+
+@dataclass(frozen=True)
+class Section:
+    """
+    A heading with the text below it, up to the next heading.
+
+    `key` is stable while the heading stays: the path and the heading's slug. `trail` are the
+    headings above it, outermost first. Lines count from 1, inclusive.
+    """
+
+    path: str
+    key: str
+    heading: str
+    trail: tuple[str, ...]
+    content: str
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was passed over, and why."""
+
+    path: str
+    reason: str
+
+
+def read_documents(folder: Path) -> Iterator[Section | Skipped]:
+    """Yield the sections of every Markdown file below `folder`, in the order of their paths."""
+    top = folder.resolve()
+    for path in sorted(top.rglob("*")):
+        relative = path.relative_to(top)
+        if path.suffix.lower() not in SUFFIXES or SKIPPED_FOLDERS & set(relative.parts):
+            continue
+        shown = relative.as_posix()
+        if not path.resolve().is_relative_to(top):
+            yield Skipped(shown, "leads out of the folder")
+            continue
+        if not path.is_file():
+            continue
+        if path.stat().st_size > MAX_FILE_BYTES:
+            yield Skipped(shown, "too large")
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            yield Skipped(shown, "not UTF-8")
+            continue
+        except OSError as error:
+            yield Skipped(shown, error.strerror or "unreadable")
+            continue
+        yield from split_sections(text.replace("\x00", "\ufffd"), path=shown)
+
+
+def split_sections(text: str, *, path: str) -> Iterator[Section]:
+    """Yield the sections of one document; text before the first heading is a section of its own."""
+    lines = text.splitlines()
+    marks = [
+        (token.map[0], int(token.tag[1:]), inline.content)
+        for token, inline in _headings(text)
+        if token.map is not None
+    ]
+    starts = [(0, 0, ""), *marks] if not marks or marks[0][0] > 0 else marks
+    trail: list[tuple[int, str]] = []
+    seen: dict[str, int] = {}
+    for number, (line, level, heading) in enumerate(starts):
+        end = starts[number + 1][0] if number + 1 < len(starts) else len(lines)
+        trail = [above for above in trail if above[0] < level]
+        content = "\n".join(lines[line:end]).strip()
+        above = tuple(title for _, title in trail)
+        trail.append((level, heading))
+        if not content:
+            continue
+        slug = _slug(heading)
+        seen[slug] = seen.get(slug, 0) + 1
+        suffix = f"-{seen[slug]}" if seen[slug] > 1 else ""
+        pieces = list(_bounded(content))
+        for place, piece in enumerate(pieces):
+            part = f"~{place + 1}" if place else ""
+            yield Section(
+                path, f"{path}#{slug}{suffix}{part}", heading, above, piece, line + 1, end
+            )
+
+
+def _headings(text: str) -> Iterator[tuple[Token, Token]]:
+    tokens = _parser.parse(text)
+    for token, following in pairwise(tokens):
+        if token.type == "heading_open" and token.level == 0:
+            yield token, following
+
+
+def _slug(heading: str) -> str:
+    return re.sub(r"[^\w]+", "-", heading.lower()).strip("-")[:200] or "top"
+
+
+def _bounded(content: str) -> Iterator[str]:
+    """Cut a section that is too large for one memory at line ends."""
+    limit = MAX_CONTENT_BYTES // 4  # four bytes are the longest UTF-8 character
+    while len(content) > limit:
+        cut = content.rfind("\n", 0, limit) + 1 or limit
+        yield content[:cut]
+        content = content[cut:]
+    if content.strip():
+        yield content

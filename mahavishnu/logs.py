@@ -1,0 +1,66 @@
+"""
+Structured logs to stderr, by structlog, loaded at the first message that is shown.
+
+Importing structlog costs a third of a second; a command that has nothing to say does not pay it.
+"""
+
+import logging
+import sys
+from typing import Any
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_threshold = [LEVELS["warning"]]
+
+
+class Logger:
+    """Says one event with its fields; messages below the threshold cost nothing."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Say something for the developer."""
+        self._say("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Say what happened."""
+        self._say("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Say what is not as it should be."""
+        self._say("warning", event, fields)
+
+    def error(self, event: str, *, exc_info: bool = False, **fields: Any) -> None:
+        """Say what failed, with the traceback where asked."""
+        self._say("error", event, {**fields, "exc_info": exc_info})
+
+    def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        if LEVELS[level] < _threshold[0]:
+            return
+        import structlog  # noqa: PLC0415 - see the module docstring
+
+        if not structlog.is_configured():
+            structlog.configure(
+                processors=[
+                    structlog.processors.add_log_level,
+                    structlog.processors.TimeStamper(fmt="iso", utc=True),
+                    structlog.processors.format_exc_info,
+                    structlog.dev.ConsoleRenderer(colors=False)
+                    if sys.stderr.isatty()
+                    else structlog.processors.JSONRenderer(),
+                ],
+                logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+                cache_logger_on_first_use=False,
+            )
+        getattr(structlog.get_logger(), level)(event, logger=self._name, **fields)
+
+
+def get_logger(name: str) -> Logger:
+    """Return the logger of a module."""
+    return Logger(name)
+
+
+def set_log_level(level: str) -> None:
+    """Show messages from `level` on (a key of `LEVELS`), and those of libraries likewise."""
+    _threshold[0] = LEVELS[level]
+    logging.getLogger().setLevel(max(_threshold[0], logging.WARNING))

@@ -1,0 +1,90 @@
+"""Turns of a conversation: a row that knows its session and place, and a memory that is found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mahavishnu.database.pool import Connection, Database
+from mahavishnu.database.queries import load_queries
+from mahavishnu.errors import UsageError
+from mahavishnu.identifiers import new_id
+from mahavishnu.memory.models import NewMemory, Stored, utc_now
+from mahavishnu.memory.scoping import Scopes
+from mahavishnu.memory.store import MemoryStore
+
+_QUERIES = load_queries("conversations")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTurn:
+    """
+    One turn. `position` counts from 0 within `session_id`; `role` is "user", "assistant" or what the
+    agent calls it; `speaker` is a name, where there is one.
+    """
+
+    session_id: str
+    position: int
+    role: str
+    content: str
+    speaker: str | None = None
+    agent_id: str | None = None
+    project: str | None = None
+    source_system: str = "cli"
+    occurred_at: datetime | None = None
+
+
+class Conversations:
+    """Records turns and reads sessions back."""
+
+    def __init__(self, database: Database, memories: MemoryStore, scopes: Scopes) -> None:
+        self._database = database
+        self._memories = memories
+        self._scopes = scopes
+
+    async def record(self, turns: Sequence[NewTurn]) -> list[Stored]:
+        """
+        Store turns, each with its memory; a turn that is there already is left as it is.
+
+        What is searched is "[date] speaker: text": who said it and when are asked for as often as
+        what was said.
+        """
+        for turn in turns:
+            if turn.position < 0:
+                raise UsageError("A turn's position is at least 0.", code="conversation.position")
+        stored = await self._memories.store_batch([_memory_of(turn) for turn in turns])
+        scopes = [await self._scopes.place(_memory_of(turn)) for turn in turns]
+
+        async def link(connection: Connection) -> None:
+            await connection.executemany(
+                _QUERIES["add_turn"],
+                [
+                    (new_id(), scope, turn.session_id, turn.position, turn.agent_id, turn.role,
+                     turn.speaker, outcome.id, turn.occurred_at or utc_now())
+                    for turn, scope, outcome in zip(turns, scopes, stored, strict=True)
+                ],
+            )  # fmt: skip
+
+        await self._database.run(link)
+        return stored
+
+    async def read(self, session_id: str) -> list[tuple[int, str, str | None, str]]:
+        """Return a session's turns in order, as (position, role, speaker, content)."""
+        rows = await self._database.run(lambda c: c.fetch(_QUERIES["read_session"], session_id))
+        return [(row["position"], row["role"], row["speaker"], row["content"]) for row in rows]
+
+
+def _memory_of(turn: NewTurn) -> NewMemory:
+    moment = turn.occurred_at
+    stamp = f"[{moment:%-I:%M %p on %-d %B, %Y}] " if moment else ""
+    return NewMemory(
+        content=turn.content,
+        context=f"{stamp}{turn.speaker or turn.role}:",
+        collection="conversation",
+        source_system=turn.source_system,
+        source_key=f"{turn.session_id}:{turn.position}",
+        session_id=turn.session_id,
+        agent_id=turn.agent_id,
+        project=turn.project,
+        occurred_at=turn.occurred_at,
+        metadata={"role": turn.role} | ({"speaker": turn.speaker} if turn.speaker else {}),
+    )

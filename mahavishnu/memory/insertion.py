@@ -1,0 +1,152 @@
+"""
+One statement that stores memories with their postings and vectors, whole or not at all.
+
+Few rows travel as arrays in one round trip; many are copied into temporary tables first, because
+COPY goes faster but PostgreSQL refuses it on tables with row-level security.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from mahavishnu.database.pool import Connection
+from mahavishnu.database.vectors import VectorTable
+from mahavishnu.memory.models import Vector
+
+COPY_FROM = 64  # rows; below, the temporary tables cost more than they save
+
+_MEMORY_COLUMNS = {
+    "ord": "integer",
+    "id": "uuid",
+    "scope_no": "integer",
+    "collection": "text",
+    "source_system": "text",
+    "source_key": "text",
+    "agent_id": "text",
+    "workflow_id": "text",
+    "repo_id": "text",
+    "session_id": "text",
+    "content": "text",
+    "context": "text",
+    "content_hash": "bytea",
+    "metadata": "jsonb",
+    "path": "text",
+    "commit_id": "text",
+    "occurred_at": "timestamptz",
+    "expires_at": "timestamptz",
+}
+_POSTING_COLUMNS = {
+    "ord": "integer",
+    "term": "text",
+    "frequency": "smallint",
+    "length": "smallint",
+}
+_VECTOR_COLUMNS = {
+    "ord": "integer",
+    "chunk_no": "integer",
+    "char_start": "integer",
+    "char_end": "integer",
+    "embedding": "halfvec",
+}
+
+
+@dataclass
+class Batch:
+    """Rows on their way in; `ord` ties the three kinds together."""
+
+    memories: list[tuple[Any, ...]] = field(default_factory=list)
+    postings: list[tuple[int, str, int, int]] = field(default_factory=list)
+    vectors: list[tuple[int, int, int, int, Vector]] = field(default_factory=list)
+
+
+async def insert_batch(
+    connection: Connection, batch: Batch, table: VectorTable | None
+) -> set[UUID]:
+    """
+    Insert what is new, in one transaction; rows without vectors are queued for embedding.
+
+    Returns:
+        The ids that were inserted. The others collide with a live memory of the same identity, or
+        with their own id.
+    """
+    if len(batch.memories) < COPY_FROM:
+        statement = _statement(table, staged=False)
+        arrays = [
+            *_columns(batch.memories, len(_MEMORY_COLUMNS)),
+            *_columns(batch.postings, len(_POSTING_COLUMNS)),
+        ]
+        if table is not None:
+            arrays += _columns(batch.vectors, len(_VECTOR_COLUMNS))
+        rows = await connection.fetch(statement, *arrays)
+    else:
+        async with connection.transaction():
+            await _stage(connection, batch, table)
+            rows = await connection.fetch(_statement(table, staged=True))
+    return {row["id"] for row in rows}
+
+
+async def _stage(connection: Connection, batch: Batch, table: VectorTable | None) -> None:
+    staged: list[tuple[str, dict[str, str], Sequence[tuple[Any, ...]]]] = [
+        ("staged_incoming", _MEMORY_COLUMNS, batch.memories),
+        ("staged_terms", _POSTING_COLUMNS, batch.postings),
+    ]
+    if table is not None:
+        staged.append(("staged_vectors", _VECTOR_COLUMNS, batch.vectors))
+    for name, columns, _ in staged:
+        listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        await connection.execute(f"CREATE TEMPORARY TABLE {name} ({listed}) ON COMMIT DROP")
+    for name, columns, records in staged:
+        await connection.copy_records_to_table(name, records=records, columns=list(columns))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * width
+
+
+def _source(name: str, columns: dict[str, str], first: int, *, staged: bool) -> str:
+    if staged:
+        return f"staged_{name} AS {name}"
+    arrays = ", ".join(f"${first + i}::{kind}[]" for i, kind in enumerate(columns.values()))
+    return f"unnest({arrays}) AS {name} ({', '.join(columns)})"
+
+
+@cache
+def _statement(table: VectorTable | None, *, staged: bool) -> str:
+    """Return the insertion; only the validated table name and fixed column names are put in."""
+    incoming = _source("incoming", _MEMORY_COLUMNS, 1, staged=staged)
+    first = 1 + len(_MEMORY_COLUMNS)
+    terms = _source("terms", _POSTING_COLUMNS, first, staged=staged)
+    first += len(_POSTING_COLUMNS)
+    own = ", ".join(column for column in _MEMORY_COLUMNS if column != "ord")
+    embedded = ""
+    waiting = "SELECT memory_no, scope_no FROM added"
+    if table is not None:
+        vectors = _source("vectors", _VECTOR_COLUMNS, first, staged=staged)
+        embedded = f""", vectors AS MATERIALIZED (SELECT * FROM {vectors}
+        ), embedded AS (
+            INSERT INTO {table.name} (memory_no, chunk_no, scope_no, collection, char_start, char_end, embedding)
+            SELECT numbered.memory_no, v.chunk_no, numbered.scope_no, numbered.collection,
+                   v.char_start, v.char_end, v.embedding
+            FROM vectors v JOIN numbered USING (ord)
+        )"""
+        waiting = (
+            "SELECT memory_no, scope_no FROM numbered WHERE ord NOT IN (SELECT ord FROM vectors)"
+        )
+    return f"""
+        WITH input AS MATERIALIZED (SELECT * FROM {incoming}
+        ), added AS (
+            INSERT INTO memories ({own}) SELECT {own} FROM input ORDER BY ord
+            ON CONFLICT DO NOTHING RETURNING id, memory_no, scope_no, collection
+        ), numbered AS MATERIALIZED (
+            SELECT input.ord, added.* FROM added JOIN input USING (id)
+        ), indexed AS (
+            INSERT INTO postings (term, memory_no, scope_no, frequency, length)
+            SELECT terms.term, numbered.memory_no, numbered.scope_no, terms.frequency, terms.length
+            FROM {terms} JOIN numbered USING (ord) ORDER BY terms.term, numbered.memory_no
+        ){embedded}, queued AS (
+            INSERT INTO embedding_queue (memory_no, scope_no) {waiting}
+        )
+        SELECT id FROM added
+    """

@@ -1,0 +1,81 @@
+"""
+Text to index terms: words, split identifiers, stop words dropped, stemmed.
+
+Pure. The same function serves what is stored and what is asked; a change of it needs the postings
+to be built anew.
+"""
+
+import re
+from collections import Counter
+
+import Stemmer
+
+MAX_TERM_LENGTH = 64  # characters; longer ones (encoded blobs) keep their beginning
+MAX_TERMS = 20_000  # distinct terms of one memory that are indexed, the most frequent first
+MAX_COUNT = 32_767  # frequencies and lengths are stored as smallint
+
+# Lucene's English list and the function words of questions and chat: they carry no topic, and each
+# would otherwise drag half of the index into a query.
+STOP_WORDS = frozenset(
+    (
+        "a an and are as at be but by for if in into is it no not of on or such that the their then "
+        "there these they this to was will with i me my myself we our ours ourselves you your yours "
+        "yourself yourselves he him his himself she her hers herself its itself them theirs "
+        "themselves what which who whom those am were been being have has had having do does did "
+        "doing because until while about against between through during before after above below "
+        "from up down out off over under again further once here when where why how all any both "
+        "each few more most other some nor only own same so than too very s t can just don should "
+        "now d ll m o re ve y ain aren couldn didn doesn hadn hasn haven isn ma mightn mustn needn "
+        "shan shouldn wasn weren won wouldn would could im also get got like really oh hey wow thanks"
+    ).split(" ")
+)
+
+_WORD = re.compile(r"[^\W_]+(?:_+[^\W_]+)*")
+_SEAM = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_POSSESSIVE = re.compile(r"['’]s\b")
+_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+
+_stem = Stemmer.Stemmer("english")
+
+
+def count_terms(text: str) -> tuple[dict[str, int], int]:
+    """
+    Return (term -> how often it occurs, number of terms in all), both capped at `MAX_COUNT`.
+
+    At most `MAX_TERMS` terms are returned. `getUserName` counts as get, user, name and as itself.
+    """
+    words = split_terms(text)
+    counts = Counter(words)
+    if len(counts) > MAX_TERMS:
+        counts = Counter(dict(counts.most_common(MAX_TERMS)))
+    capped = {term: min(count, MAX_COUNT) for term, count in counts.items()}
+    return capped, min(len(words), MAX_COUNT)
+
+
+def split_query(text: str) -> list[str]:
+    """Return the distinct terms of a question, in order of first occurrence."""
+    return list(dict.fromkeys(split_terms(text)))
+
+
+def split_terms(text: str) -> list[str]:
+    """Return every term of `text` in order, repeats included; stop words are gone."""
+    plain: list[str] = []
+    whole: list[str] = []
+    for word in _WORD.findall(_POSSESSIVE.sub(" ", text)):
+        if not word.isascii() and _UNSPACED.search(word):
+            plain.extend(_pairs(word))
+            continue
+        parts = [word] if word.islower() and "_" not in word else _SEAM.split(word)
+        if len(parts) > 1:
+            whole.append("".join(parts).lower()[:MAX_TERM_LENGTH])
+        lowered = (part.lower() for part in parts)
+        plain.extend(part[:MAX_TERM_LENGTH] for part in lowered if part not in STOP_WORDS)
+    stems: list[str] = _stem.stemWords(plain)
+    return stems + whole
+
+
+def _pairs(word: str) -> list[str]:
+    """Split a run of a script without spaces (Chinese, Japanese, Thai, Korean) into character pairs."""
+    if len(word) < 2:
+        return [word]
+    return [word[i : i + 2] for i in range(len(word) - 1)]

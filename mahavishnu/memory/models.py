@@ -1,0 +1,291 @@
+"""What the memory package speaks: frozen values, checked once where they enter."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+import msgspec
+
+from mahavishnu.errors import UsageError
+
+MAX_CONTENT_BYTES = 1_048_576
+MAX_METADATA_BYTES = 65_536
+MAX_QUERY_CHARACTERS = 10_000
+MAX_LIMIT = 1_000
+
+type MemoryType = Literal["agent", "rag", "workflow", "insight"]
+type Collection = Literal["note", "conversation", "document", "code", "execution", "insight"]
+type Visibility = Literal["private", "shared"]
+type Mode = Literal["hybrid", "vector", "text"]
+type Vector = Sequence[float]
+
+MEMORY_TYPES: tuple[str, ...] = get_args(MemoryType.__value__)
+COLLECTIONS: tuple[str, ...] = get_args(Collection.__value__)
+MODES: tuple[str, ...] = get_args(Mode.__value__)
+
+# The first collection of a type is its default.
+COLLECTIONS_OF_TYPE: Mapping[str, tuple[Collection, ...]] = {
+    "agent": ("note", "conversation"),
+    "rag": ("document", "code"),
+    "workflow": ("execution",),
+    "insight": ("insight",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroughtVector:
+    """A vector the caller made: refused unless `model` is the active one and the length fits."""
+
+    model: str
+    values: Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMemory:
+    """
+    What is to be remembered.
+
+    `source_key` tells apart equal texts that are not the same memory (two turns that say "ok").
+    `context` is indexed in front of the content but not part of it: a turn's speaker and date, a
+    section's headings. `project` is a name. Times carry a zone.
+    """
+
+    content: str
+    collection: Collection = "note"
+    source_system: str = "cli"
+    source_key: str = ""
+    project: str | None = None
+    visibility: Visibility = "private"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    context: str = ""
+    agent_id: str | None = None
+    workflow_id: str | None = None
+    repo_id: str | None = None
+    session_id: str | None = None
+    path: str | None = None
+    commit_id: str | None = None
+    occurred_at: datetime | None = None
+    expires_at: datetime | None = None
+    id: UUID | None = None
+    vector: BroughtVector | None = None
+
+    @property
+    def indexed_text(self) -> str:
+        """The text that both arms of the search index."""
+        return f"{self.context}\n{self.content}" if self.context else self.content
+
+    @property
+    def content_hash(self) -> bytes:
+        """SHA-256 of the content."""
+        return hashlib.sha256(self.content.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The outcome of a store: the memory's id, and whether it is new or the same text's of before."""
+
+    id: UUID
+    created: bool
+    embedded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A stored memory, as it is read back."""
+
+    id: UUID
+    memory_no: int
+    content: str
+    context: str
+    memory_type: str
+    collection: str
+    source_system: str
+    source_key: str
+    project: str | None
+    owner: str
+    visibility: str
+    metadata: dict[str, Any]
+    agent_id: str | None
+    workflow_id: str | None
+    repo_id: str | None
+    session_id: str | None
+    path: str | None
+    commit_id: str | None
+    occurred_at: datetime
+    stored_at: datetime
+    expires_at: datetime | None
+    superseded_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFilter:
+    """Which memories are meant; a field left out does not narrow. `until` is exclusive."""
+
+    memory_types: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    agent_id: str | None = None
+    workflow_id: str | None = None
+    repo_id: str | None = None
+    session_id: str | None = None
+    source_system: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether it asks for more than scopes (owner, project, collection) can answer."""
+        return any(
+            value is not None
+            for value in (
+                self.agent_id,
+                self.workflow_id,
+                self.repo_id,
+                self.session_id,
+                self.source_system,
+                self.metadata,
+                self.since,
+                self.until,
+            )
+        )
+
+    @property
+    def wanted_collections(self) -> tuple[str, ...]:
+        """The collections that types and collections together leave; empty means all."""
+        of_types = tuple(c for t in self.memory_types for c in COLLECTIONS_OF_TYPE[t])
+        if not self.collections:
+            return of_types
+        return tuple(c for c in self.collections if not of_types or c in of_types)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmScore:
+    """One arm's view of a hit: rank from 1 (None: not among its candidates), raw score, share."""
+
+    rank: int | None
+    score: float
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A found memory. `score` is in 0..1, comparable within one answer only."""
+
+    memory: Memory
+    score: float
+    arms: Mapping[str, ArmScore]
+    char_start: int | None = None
+    char_end: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Degraded:
+    """A part of the search that did not take part, and why."""
+
+    part: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """Hits, best first, and what was missing on the way."""
+
+    query: str
+    mode: Mode
+    hits: tuple[Hit, ...]
+    degraded: tuple[Degraded, ...]
+    explanation: Mapping[str, Any]
+
+
+def check_new_memory(new: NewMemory) -> NewMemory:
+    """
+    Refuse what cannot be stored as it is; returns `new`.
+
+    Raises:
+        UsageError: empty or too long text, NUL bytes, lone surrogates, unknown type, naive time,
+            metadata that is no JSON object or too large.
+    """
+    check_text(new.content, what="text")
+    if not new.content.strip():
+        raise UsageError("There is no text to remember.", code="memory.empty")
+    size = len(new.content.encode()) + len(new.context.encode())
+    if size > MAX_CONTENT_BYTES:
+        raise UsageError(
+            f"The text has {size:,} bytes; a memory holds {MAX_CONTENT_BYTES:,}.",
+            hint="Import it as a document, or split it.",
+            code="memory.too_large",
+        )
+    if new.collection not in COLLECTIONS:
+        raise unknown_value("collection", new.collection, COLLECTIONS)
+    for name in ("context", "source_system", "source_key", "agent_id", "workflow_id", "repo_id",
+                 "session_id", "path", "commit_id", "project"):  # fmt: skip
+        value = getattr(new, name)
+        if value is not None:
+            check_text(value, what=name)
+            if name not in ("context", "source_key", "path") and not 0 < len(value) <= 200:
+                raise UsageError(f"{name} needs 1 to 200 characters.", code="input.length")
+    for name in ("occurred_at", "expires_at"):
+        moment = getattr(new, name)
+        if moment is not None and moment.tzinfo is None:
+            raise UsageError(
+                f"{name} has no time zone.", hint="Pass an aware datetime.", code="input.time"
+            )
+    check_metadata(new.metadata)
+    return new
+
+
+def check_text(text: str, *, what: str) -> None:
+    """Refuse characters that UTF-8 or PostgreSQL cannot hold, naming the first one's place."""
+    if "\x00" in text:
+        raise UsageError(
+            f"The {what} holds a NUL byte at character {text.index(chr(0))}.",
+            hint="Is it a binary file? Only text can be stored.",
+            code="input.nul",
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"The {what} is not valid Unicode at character {error.start}.",
+            hint="Re-encode it as UTF-8.",
+            code="input.encoding",
+        ) from error
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> None:
+    """Refuse metadata that does not survive as JSON, or that is too large."""
+    try:
+        encoded = msgspec.json.encode(metadata)
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise UsageError(
+            "The metadata cannot be written as JSON.",
+            hint="Use strings, numbers, booleans, lists and objects.",
+            code="input.metadata",
+        ) from error
+    if not encoded.startswith(b"{"):
+        raise UsageError("The metadata is not a JSON object.", code="input.metadata")
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise UsageError(
+            f"The metadata has {len(encoded):,} bytes; at most {MAX_METADATA_BYTES:,} are kept.",
+            code="input.metadata",
+        )
+    if b"\\u0000" in encoded:
+        raise UsageError("The metadata holds a NUL character.", code="input.nul")
+
+
+def unknown_value(what: str, value: str, known: Sequence[str]) -> UsageError:
+    """Return the error for a word that is not in a closed list."""
+    return UsageError(
+        f"Unknown {what}: {value!r}.",
+        hint=f"Known are: {', '.join(known)}.",
+        code=f"input.{what.replace(' ', '_')}",
+    )
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,142 @@
+"""Workflow executions and performance metrics: rows for SQL; executions are found as memories too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+from mahavishnu.database.pool import Database
+from mahavishnu.database.queries import load_queries
+from mahavishnu.errors import UsageError
+from mahavishnu.identifiers import new_id
+from mahavishnu.memory.models import NewMemory, unknown_value, utc_now
+from mahavishnu.memory.scoping import Scopes
+from mahavishnu.memory.store import MemoryStore
+
+type ExecutionStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+STATUSES: tuple[str, ...] = get_args(ExecutionStatus.__value__)
+FINAL = frozenset({"completed", "failed", "cancelled"})
+_QUERIES = load_queries("records")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewExecution:
+    """One run of a workflow; recorded again with the same `execution_id`, it is brought up to date."""
+
+    execution_id: str
+    workflow_id: str
+    adapter: str
+    status: ExecutionStatus
+    started_at: datetime
+    finished_at: datetime | None = None
+    repositories: tuple[str, ...] = ()
+    result: Mapping[str, Any] | None = None
+    error: str | None = None
+    project: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """A recorded execution; `duration` is None while it runs."""
+
+    id: UUID
+    execution_id: str
+    workflow_id: str
+    adapter: str
+    repositories: list[str]
+    status: str
+    result: dict[str, Any] | None
+    error: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    duration: timedelta | None
+    memory_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One measurement; `unit` says what `value` counts ("ms", "bytes", "1")."""
+
+    source: str
+    name: str
+    value: float
+    unit: str
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    recorded_at: datetime = field(default_factory=utc_now)
+
+
+class Records:
+    """Keeps executions and metrics."""
+
+    def __init__(self, database: Database, memories: MemoryStore, scopes: Scopes) -> None:
+        self._database = database
+        self._memories = memories
+        self._scopes = scopes
+
+    async def record_execution(self, new: NewExecution) -> UUID:
+        """Store or update an execution; a finished one becomes a memory that search finds."""
+        if new.status not in STATUSES:
+            raise unknown_value("status", new.status, STATUSES)
+        if new.started_at.tzinfo is None:
+            raise UsageError("started_at has no time zone.", code="input.time")
+        memory = _memory_of(new)
+        scope = await self._scopes.place(memory)
+        memory_id = (await self._memories.store(memory)).id if new.status in FINAL else None
+        identifier: UUID = await self._database.run(
+            lambda c: c.fetchval(
+                _QUERIES["put_execution"], new_id(), scope, new.execution_id, new.workflow_id,
+                new.adapter, list(new.repositories), new.status, new.result, new.error,
+                new.started_at, new.finished_at, memory_id,
+            )
+        )  # fmt: skip
+        return identifier
+
+    async def list_executions(
+        self, workflow_id: str | None = None, *, limit: int = 20
+    ) -> list[Execution]:
+        """Return executions, newest first."""
+        rows = await self._database.run(
+            lambda c: c.fetch(_QUERIES["list_executions"], workflow_id, limit)
+        )
+        return [Execution(**row) for row in rows]
+
+    async def record_metric(self, metric: Metric, *, project: str | None = None) -> None:
+        """Store one measurement."""
+        scope = await self._scopes.place(
+            NewMemory(content="-", collection="execution", project=project)
+        )
+        await self._database.run(
+            lambda c: c.execute(
+                _QUERIES["add_metric"], new_id(), scope, metric.source, metric.name, metric.value,
+                metric.unit, metric.labels, metric.recorded_at,
+            )
+        )  # fmt: skip
+
+    async def list_metrics(
+        self, name: str, *, since: datetime | None = None, limit: int = 100
+    ) -> list[Metric]:
+        """Return measurements of one name, newest first."""
+        rows = await self._database.run(
+            lambda c: c.fetch(_QUERIES["list_metrics"], name, since, limit)
+        )
+        return [Metric(**row) for row in rows]
+
+
+def _memory_of(new: NewExecution) -> NewMemory:
+    took = f" after {new.finished_at - new.started_at}" if new.finished_at else ""
+    lines = [f"Workflow {new.workflow_id} ({new.adapter}) {new.status}{took}."]
+    if new.repositories:
+        lines.append(f"Repositories: {', '.join(new.repositories)}.")
+    if new.error:
+        lines.append(f"Error: {new.error}")
+    return NewMemory(
+        content="\n".join(lines),
+        collection="execution",
+        source_system=new.adapter,
+        source_key=new.execution_id,
+        workflow_id=new.workflow_id,
+        project=new.project,
+        occurred_at=new.finished_at or new.started_at,
+        metadata={"status": new.status, "execution_id": new.execution_id},
+    )

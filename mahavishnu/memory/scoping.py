@@ -1,0 +1,109 @@
+"""Projects and scopes: from names and filters to the numbers that rows carry."""
+
+import difflib
+from collections.abc import Sequence
+from uuid import UUID
+
+from mahavishnu.database.pool import Connection, Database
+from mahavishnu.database.queries import load_queries
+from mahavishnu.errors import NotFound
+from mahavishnu.identifiers import new_id
+from mahavishnu.memory.models import (
+    Collection,
+    MemoryFilter,
+    NewMemory,
+    Visibility,
+    check_text,
+)
+
+_QUERIES = load_queries("scopes")
+
+
+class Scopes:
+    """Finds and makes scopes and projects; remembers those of this process's own user."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._own: dict[tuple[Visibility, UUID | None, Collection], int] = {}
+        self._projects: dict[str, UUID] = {}
+
+    async def place(self, new: NewMemory) -> int:
+        """Return the scope a new memory belongs to, making project and scope where needed."""
+        project_id = await self.own_project(new.project) if new.project else None
+        return await self.own_scope(new.visibility, project_id, new.collection)
+
+    async def own_scope(
+        self, visibility: Visibility, project_id: UUID | None, collection: Collection
+    ) -> int:
+        """Return the caller's scope of that kind, made if it is new."""
+        key = (visibility, project_id, collection)
+        if key not in self._own:
+            found = None
+            while found is None:  # no row: another writer made it after our snapshot; look again
+                found = await self._database.run(
+                    lambda c: c.fetchval(
+                        _QUERIES["ensure_scope"], visibility, project_id, collection
+                    )
+                )
+            self._own[key] = found
+        return self._own[key]
+
+    async def own_project(self, name: str) -> UUID:
+        """Return the id of the project called `name`, made if it is new."""
+        check_text(name, what="project")
+
+        async def find_or_add(connection: Connection) -> UUID:
+            found = await connection.fetchrow(_QUERIES["find_project"], name)
+            if found is not None:
+                return UUID(int=found["id"].int)
+            made = await connection.fetchval(_QUERIES["add_project"], new_id(), name)
+            if made is None:  # another writer was first
+                made = (await connection.fetchrow(_QUERIES["find_project"], name))["id"]
+            return UUID(int=made.int)
+
+        if name not in self._projects:
+            self._projects[name] = await self._database.run(find_or_add)
+        return self._projects[name]
+
+    async def visible(self, wanted: MemoryFilter) -> dict[int, Collection]:
+        """
+        Return the scopes that the filter's coarse part leaves, with their collections.
+
+        Raises:
+            NotFound: a project of that name is not there; the nearest names are in the hint.
+        """
+        projects = [await self._visible_project(name) for name in wanted.projects]
+        collections = list(wanted.wanted_collections)
+        if (wanted.memory_types or wanted.collections) and not collections:
+            return {}
+        rows = await self._database.run(
+            lambda c: c.fetch(_QUERIES["select_scopes"], collections or None, projects or None)
+        )
+        return {row["scope_no"]: row["collection"] for row in rows}
+
+    async def count(self, scopes: Sequence[int], *, cap: int) -> int:
+        """Return how many memories the scopes hold, counting no further than `cap`."""
+        found: int = await self._database.run(
+            lambda c: c.fetchval(_QUERIES["count_in_scopes"], list(scopes), cap)
+        )
+        return found
+
+    async def _visible_project(self, name: str) -> UUID:
+        if name in self._projects:
+            return self._projects[name]
+        row = await self._database.run(lambda c: c.fetchrow(_QUERIES["find_project"], name))
+        if row is None:
+            names = [
+                known["name"]
+                for known in await self._database.run(
+                    lambda c: c.fetch(_QUERIES["list_project_names"])
+                )
+            ]
+            near = difflib.get_close_matches(name, names, n=3)
+            raise NotFound(
+                f"There is no project called {name!r}.",
+                hint=f"Did you mean: {', '.join(near)}?" if near else None,
+                code="project.not_found",
+            )
+        self._projects[name] = row["id"]
+        return self._projects[name]

@@ -1,0 +1,156 @@
+"""
+The vector space in use: which model the database holds vectors of, and the embedder that makes more.
+
+Two models are never mixed: an embedder with another identity than the database's does not take part.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from mahavishnu.database.pool import Connection, Database
+from mahavishnu.database.queries import load_queries
+from mahavishnu.database.vectors import VectorTable
+from mahavishnu.embedding import (
+    Choice,
+    EmbeddedChunk,
+    Embedder,
+    ModelIdentity,
+    embed_in_chunks,
+)
+from mahavishnu.errors import Conflict, Unavailable
+from mahavishnu.memory.models import BroughtVector, Vector
+
+_REGISTRATION_LOCK = 5_131_903_144_907_361_073
+_QUERIES = load_queries("models")
+
+
+class EmbeddingSpace:
+    """
+    The database's active model together with a lazily chosen embedder.
+
+    `choose` is asked once, with the identity the database expects (None before the first vector).
+    """
+
+    def __init__(
+        self, database: Database, choose: Callable[[ModelIdentity | None], Awaitable[Choice]]
+    ) -> None:
+        self._database = database
+        self._choose = choose
+        self._choice: Choice | None = None
+        self._table: VectorTable | None = None
+        self._identity: ModelIdentity | None = None
+        self._lock = asyncio.Lock()
+
+    async def aclose(self) -> None:
+        """Release the embedder, if one was chosen."""
+        if self._choice is not None and self._choice.embedder is not None:
+            await self._choice.embedder.aclose()
+
+    async def active(self) -> tuple[VectorTable, ModelIdentity] | None:
+        """Return the active model's table and identity, or None before the first vector."""
+        if self._table is None:
+            row = await self._database.run(lambda c: c.fetchrow(_QUERIES["active_model"]))
+            if row is not None:
+                self._adopt(row)
+        if self._table is None or self._identity is None:
+            return None
+        return self._table, self._identity
+
+    async def choice(self) -> Choice:
+        """Return the embedder for this database, or the reasons why there is none; asked once."""
+        async with self._lock:
+            if self._choice is None:
+                active = await self.active()
+                self._choice = await self._choose(active[1] if active else None)
+            return self._choice
+
+    async def embedder(self) -> Embedder:
+        """Return the embedder, or raise `Unavailable` with the reasons why there is none."""
+        choice = await self.choice()
+        if choice.embedder is None:
+            raise Unavailable(choice.reason, code="embedding.none")
+        active = await self.active()
+        if active is not None and active[1].key != choice.embedder.identity.key:
+            raise Conflict(
+                f"The database holds vectors of {active[1].name} ({active[1].provider}, "
+                f"{active[1].dimensions} dimensions); the embedder in use is "
+                f"{choice.embedder.identity.name} ({choice.embedder.identity.provider}, "
+                f"{choice.embedder.identity.dimensions}).",
+                hint=f"Set embedding.provider and embedding.model back to {active[1].provider} "
+                f"and {active[1].name}.",
+                code="embedding.other_model",
+            )
+        return choice.embedder
+
+    async def embed(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
+        """Embed documents in chunks; raises what the embedder raises, `Unavailable` without one."""
+        return await embed_in_chunks(await self.embedder(), texts)
+
+    async def embed_query(self, text: str) -> Vector:
+        """Embed a question; raises what the embedder raises, `Unavailable` without one."""
+        return await (await self.embedder()).embed_query(text)
+
+    async def claim(self) -> VectorTable:
+        """Return the table for the embedder's vectors, registering its model if it is the first."""
+        embedder = await self.embedder()
+        active = await self.active()
+        if active is not None:
+            return active[0]
+        identity = embedder.identity
+
+        async def register(connection: Connection) -> None:
+            async with connection.transaction():
+                await connection.execute(_QUERIES["lock_models"], _REGISTRATION_LOCK)
+                if await connection.fetchrow(_QUERIES["active_model"]) is not None:
+                    return
+                model_no = await connection.fetchval(
+                    _QUERIES["add_model"],
+                    identity.provider,
+                    identity.name,
+                    identity.revision,
+                    identity.dimensions,
+                    identity.document_prefix,
+                    identity.query_prefix,
+                    identity.window_tokens,
+                )
+                await connection.execute(VectorTable(model_no, identity.dimensions).create())
+
+        await self._database.run(register)
+        await self.embedder()  # another process may have registered another model meanwhile
+        assert self._table is not None
+        return self._table
+
+    async def check_brought(self, brought: BroughtVector) -> VectorTable:
+        """
+        Refuse a caller's vector that does not belong to the active model.
+
+        Raises:
+            Conflict: there is no active model, it is another one, or the length differs.
+        """
+        active = await self.active()
+        if active is None:
+            raise Conflict(
+                "No embedding model is in use yet, so a vector cannot be placed.",
+                hint="Store one memory with an embedder first: mahavishnu model status",
+                code="embedding.no_model",
+            )
+        table, identity = active
+        if brought.model not in (identity.name, identity.key):
+            raise Conflict(
+                f"The vector is of {brought.model}; the database uses {identity.name}.",
+                hint="Leave the vector out, and the text is embedded here.",
+                code="embedding.other_model",
+            )
+        if len(brought.values) != identity.dimensions:
+            raise Conflict(
+                f"The vector has {len(brought.values)} dimensions; "
+                f"{identity.name} has {identity.dimensions}.",
+                hint="Leave the vector out, and the text is embedded here.",
+                code="embedding.dimension_mismatch",
+            )
+        return table
+
+    def _adopt(self, row: object) -> None:
+        values = dict(row)  # type: ignore[call-overload]
+        self._table = VectorTable(values.pop("model_no"), values["dimensions"])
+        self._identity = ModelIdentity(**values)

@@ -1,0 +1,417 @@
+"""Store, correct, forget and read back memories."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+from itertools import batched
+from typing import Any
+from uuid import UUID
+
+from mahavishnu.database.pool import Connection, Database
+from mahavishnu.database.queries import load_queries
+from mahavishnu.database.vectors import VectorTable
+from mahavishnu.embedding import EmbeddedChunk
+from mahavishnu.errors import Conflict, Forbidden, NotFound, Unavailable, UsageError
+from mahavishnu.identifiers import new_id, parse_reference
+from mahavishnu.logs import get_logger
+from mahavishnu.memory.insertion import Batch, insert_batch
+from mahavishnu.memory.lexicon import count_terms
+from mahavishnu.memory.models import (
+    MAX_LIMIT,
+    Memory,
+    MemoryFilter,
+    NewMemory,
+    Stored,
+    check_new_memory,
+    utc_now,
+)
+from mahavishnu.memory.scoping import Scopes
+from mahavishnu.memory.space import EmbeddingSpace
+
+BATCH_SIZE = 512  # memories of one transaction
+_QUERIES = load_queries("memories")
+_log = get_logger(__name__)
+
+
+class MemoryStore:
+    """
+    The caller's memories.
+
+    Storing needs no embedder: rows that have no vector wait in a queue, and text search finds them
+    meanwhile. `embed_waiting` works the queue off.
+    """
+
+    def __init__(self, database: Database, space: EmbeddingSpace, scopes: Scopes) -> None:
+        self._database = database
+        self._space = space
+        self._scopes = scopes
+
+    async def store(self, new: NewMemory) -> Stored:
+        """Store one memory; the same text in the same place gives the id it already has."""
+        [stored] = await self.store_batch([new])
+        return stored
+
+    async def store_many(
+        self, news: Iterable[NewMemory], *, embed: bool = True
+    ) -> AsyncIterator[Stored]:
+        """
+        Store any number, in order, `BATCH_SIZE` to a transaction; yields as batches are committed.
+
+        `embed=False` leaves all of them to the queue. An invalid memory raises `UsageError` before
+        its batch is written; earlier batches stay.
+        """
+        for batch in batched(news, BATCH_SIZE, strict=False):
+            for stored in await self.store_batch(batch, embed=embed):
+                yield stored
+
+    async def store_batch(self, news: Sequence[NewMemory], *, embed: bool = True) -> list[Stored]:
+        """
+        Store up to a batch in one transaction: all of it or nothing.
+
+        Raises:
+            UsageError: one of them cannot be stored; nothing was.
+            Conflict: an id is taken by another memory, or a brought vector does not fit.
+        """
+        prepared = [
+            replace(
+                check_new_memory(new),
+                id=new.id or new_id(),
+                occurred_at=new.occurred_at or utc_now(),
+            )
+            for new in news
+        ]
+        scopes = [await self._scopes.place(new) for new in prepared]
+        known = await self._find_stored(prepared, scopes)
+        fresh = _first_of_each(prepared, scopes, known)
+        vectors, table = await self._make_vectors([prepared[i] for i in fresh], embed=embed)
+        batch = await _in_thread_if_long(
+            len(fresh),
+            lambda: _build_batch([(prepared[i], scopes[i]) for i in fresh], vectors),
+        )
+        inserted: set[UUID] = set()
+        if batch.memories:
+            inserted = await self._database.run(lambda c: insert_batch(c, batch, table))
+        if len(inserted) < len(prepared):
+            known = await self._find_stored(prepared, scopes)
+        return [
+            _outcome(new, known.get(place), inserted, embedded=bool(table))
+            for place, new in enumerate(prepared)
+        ]
+
+    async def supersede(self, old_id: UUID, content: str) -> Stored:
+        """
+        Replace a memory's text: a new memory takes its place, the old one is kept but not found.
+
+        Raises:
+            NotFound: there is no such memory.
+            Conflict: it was superseded before, or already says this.
+        """
+        old = await self.get(old_id)
+        new = check_new_memory(
+            NewMemory(
+                content=content,
+                collection=old.collection,  # type: ignore[arg-type]
+                source_system=old.source_system,
+                source_key=old.source_key,
+                project=old.project,
+                visibility=old.visibility,  # type: ignore[arg-type]
+                metadata=old.metadata,
+                context=old.context,
+                agent_id=old.agent_id,
+                workflow_id=old.workflow_id,
+                repo_id=old.repo_id,
+                session_id=old.session_id,
+                path=old.path,
+                commit_id=old.commit_id,
+                expires_at=old.expires_at,
+            )
+        )
+        if old.superseded_by is not None:
+            raise Conflict(
+                "This memory has already been superseded.",
+                hint=f"Supersede its successor instead: {old.superseded_by}",
+                code="memory.superseded",
+            )
+        if new.content_hash == NewMemory(content=old.content).content_hash:
+            raise Conflict("The memory already says exactly this.", code="memory.duplicate")
+        new = replace(new, id=new_id(), occurred_at=utc_now())
+        scope = await self._scopes.place(new)
+        vectors, table = await self._make_vectors([new], embed=True)
+        batch = _build_batch([(new, scope)], vectors)
+        active = await self._space.active()
+
+        async def swap(connection: Connection) -> UUID:
+            async with connection.transaction():
+                await insert_batch(connection, batch, table)
+                found = await connection.fetch(
+                    _QUERIES["find_stored"], [scope], [new.source_key], [new.content_hash]
+                )
+                successor: UUID = found[0]["id"]
+                number = await connection.fetchval(_QUERIES["mark_superseded"], old_id, successor)
+                if number is None:
+                    raise Forbidden(
+                        "Only its owner can supersede a memory, and only once.",
+                        code="memory.not_own",
+                    )
+                await connection.execute(_QUERIES["drop_postings"], [number])
+                await connection.execute(_QUERIES["drop_from_queue"], [number])
+                if active is not None:
+                    await connection.execute(active[0].drop_rows(), [number])
+                return successor
+
+        successor = await self._database.run(swap)
+        return Stored(successor, created=successor == new.id, embedded=table is not None)
+
+    async def forget(self, ids: Sequence[UUID], *, dry_run: bool = False) -> list[UUID]:
+        """
+        Delete one's own memories, and every older version that they replaced.
+
+        Returns:
+            The ids that are gone (or would be). Others' memories and unknown ids are left out.
+        """
+
+        async def delete(connection: Connection) -> list[UUID]:
+            async with connection.transaction():
+                rows = await connection.fetch(_QUERIES["select_with_history"], list(ids))
+                chain = [row["id"] for row in rows]
+                if not dry_run:
+                    await connection.execute(_QUERIES["forget"], chain)
+                return chain
+
+        return await self._database.run(delete)
+
+    async def select_ids(self, wanted: MemoryFilter) -> list[UUID]:
+        """Return the ids of all live memories that pass the filter."""
+        found: list[UUID] = []
+        while True:
+            page = await self.list_memories(wanted, limit=MAX_LIMIT, offset=len(found))
+            found += [memory.id for memory in page]
+            if len(page) < MAX_LIMIT:
+                return found
+
+    async def resolve(self, reference: str) -> UUID:
+        """
+        Return the id a user means by a whole id or the digits it ends with.
+
+        Raises:
+            NotFound, or Conflict where several memories' ids end so.
+        """
+        parsed = parse_reference(reference)
+        if isinstance(parsed, UUID):
+            return parsed
+        query = _QUERIES["find_by_shown_id" if len(parsed) >= 8 else "find_by_short_digits"]
+        rows = await self._database.run(lambda c: c.fetch(query, parsed))
+        if not rows:
+            raise _no_memory(reference)
+        if len(rows) > 1:
+            raise Conflict(
+                f"Several memories' ids end with {reference}.",
+                hint="Give more digits: " + ", ".join(str(row["id"]) for row in rows),
+                code="memory.ambiguous",
+            )
+        found: UUID = rows[0]["id"]
+        return found
+
+    async def get(self, identifier: UUID) -> Memory:
+        """Return one memory, also a superseded one; raises `NotFound`."""
+        row = await self._database.run(lambda c: c.fetchrow(_QUERIES["fetch_by_id"], identifier))
+        if row is None:
+            raise _no_memory(str(identifier))
+        return read_memory(row)
+
+    async def list_memories(
+        self, wanted: MemoryFilter, *, limit: int = 20, offset: int = 0
+    ) -> list[Memory]:
+        """Return live memories that pass the filter, newest first."""
+        if not 1 <= limit <= MAX_LIMIT or offset < 0:
+            raise UsageError(
+                f"limit must be 1 to {MAX_LIMIT}, offset at least 0.", code="input.limit"
+            )
+        scopes = list(await self._scopes.visible(wanted))
+        rows = await self._database.run(
+            lambda c: c.fetch(
+                _QUERIES["list_memories"], scopes, *fine_parameters(wanted), limit, offset
+            )
+        )
+        return [read_memory(row) for row in rows]
+
+    async def embed_waiting(self, *, limit: int = BATCH_SIZE) -> int:
+        """
+        Give vectors to up to `limit` of the caller's waiting memories; returns how many.
+
+        A text that the model refuses leaves the queue with a logged warning: text search still
+        finds it. Raises `Unavailable` when the embedder is not there.
+        """
+        table = await self._space.claim()
+
+        async def work(connection: Connection) -> int:
+            async with connection.transaction():
+                rows = await connection.fetch(_QUERIES["take_waiting"], limit)
+                if not rows:
+                    return 0
+                embedded = await self._embed_each([row["text"] for row in rows])
+                vectors = [
+                    (row["memory_no"], number, row["scope_no"], row["collection"],
+                     chunk.start, chunk.end, chunk.vector)
+                    for row, chunks in zip(rows, embedded, strict=True)
+                    for number, chunk in enumerate(chunks)
+                ]  # fmt: skip
+                columns = [list(column) for column in zip(*vectors, strict=True)] or [[]] * 7
+                await connection.execute(table.add_rows(), *columns)
+                await connection.execute(
+                    _QUERIES["drop_from_queue"], [row["memory_no"] for row in rows]
+                )
+                return len(rows)
+
+        return await self._database.run(work)
+
+    async def count_waiting(self, *, cap: int = 10_000) -> int:
+        """Return how many visible memories have no vector yet, counting no further than `cap`."""
+        count: int = await self._database.run(lambda c: c.fetchval(_QUERIES["count_waiting"], cap))
+        return count
+
+    async def stats(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return counts by type, collection and project, and the totals."""
+
+        async def count(connection: Connection) -> tuple[list[Any], Any]:
+            return (
+                await connection.fetch(_QUERIES["count_by_collection"]),
+                await connection.fetchrow(_QUERIES["count_totals"]),
+            )
+
+        groups, totals = await self._database.run(count)
+        return [dict(row) for row in groups], dict(totals)
+
+    async def _find_stored(
+        self, news: Sequence[NewMemory], scopes: Sequence[int]
+    ) -> dict[int, Stored]:
+        rows = await self._database.run(
+            lambda c: c.fetch(
+                _QUERIES["find_stored"],
+                list(scopes),
+                [new.source_key for new in news],
+                [new.content_hash for new in news],
+            )
+        )
+        return {row["ord"] - 1: Stored(row["id"], False, row["embedded"]) for row in rows}
+
+    async def _make_vectors(
+        self, news: Sequence[NewMemory], *, embed: bool
+    ) -> tuple[list[list[EmbeddedChunk]], VectorTable | None]:
+        """Return the chunks of each memory and their table; nothing where no embedder is there."""
+        brought = [new for new in news if new.vector is not None]
+        for new in brought:
+            assert new.vector is not None
+            await self._space.check_brought(new.vector)
+        none: list[list[EmbeddedChunk]] = [[] for _ in news]
+        if not news or not (embed or brought):
+            return none, None
+        try:
+            table = await self._space.claim()
+            own = [new for new in news if new.vector is None]
+            made = iter(await self._embed_each([new.indexed_text for new in own]))
+        except (Unavailable, Conflict) as error:
+            _log.info("embedding_postponed", code=error.code, reason=error.message)
+            return none, None
+        return [
+            next(made)
+            if new.vector is None
+            else [EmbeddedChunk(0, len(new.indexed_text), _unit(new.vector.values))]
+            for new in news
+        ], table
+
+    async def _embed_each(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
+        """Embed texts together; where one of them is refused, each by itself."""
+        try:
+            return await self._space.embed(texts)
+        except UsageError:
+            if len(texts) == 1:
+                return [[]]
+        return [chunks for text in texts for chunks in await self._embed_each([text])]
+
+
+def read_memory(row: Any) -> Memory:
+    """Make a `Memory` of a row of the `fetch_*` and `list_*` queries."""
+    return Memory(**row)
+
+
+def fine_parameters(wanted: MemoryFilter) -> tuple[Any, ...]:
+    """Return the parameters $2 to $9 of the filtering queries."""
+    return (
+        wanted.agent_id,
+        wanted.workflow_id,
+        wanted.repo_id,
+        wanted.session_id,
+        wanted.source_system,
+        wanted.metadata,
+        wanted.since,
+        wanted.until,
+    )
+
+
+def _first_of_each(
+    news: Sequence[NewMemory], scopes: Sequence[int], known: dict[int, Stored]
+) -> list[int]:
+    """Return the places of the memories to insert: not stored yet, and the first of equal ones."""
+    seen = set()
+    fresh = []
+    for place, (new, scope) in enumerate(zip(news, scopes, strict=True)):
+        identity = (scope, new.source_key, new.content_hash)
+        if place not in known and identity not in seen:
+            seen.add(identity)
+            fresh.append(place)
+    return fresh
+
+
+def _build_batch(
+    placed: Sequence[tuple[NewMemory, int]], vectors: Sequence[Sequence[EmbeddedChunk]]
+) -> Batch:
+    batch = Batch()
+    for number, ((new, scope), chunks) in enumerate(zip(placed, vectors, strict=True)):
+        batch.memories.append(
+            (number, new.id, scope, new.collection, new.source_system, new.source_key,
+             new.agent_id, new.workflow_id, new.repo_id, new.session_id, new.content, new.context,
+             new.content_hash, new.metadata, new.path, new.commit_id, new.occurred_at,
+             new.expires_at)
+        )  # fmt: skip
+        counts, length = count_terms(new.indexed_text)
+        batch.postings += [(number, term, count, length) for term, count in counts.items()]
+        batch.vectors += [
+            (number, place, chunk.start, chunk.end, chunk.vector)
+            for place, chunk in enumerate(chunks)
+        ]
+    return batch
+
+
+async def _in_thread_if_long(size: int, build: Any) -> Any:
+    return await asyncio.to_thread(build) if size > 32 else build()
+
+
+def _outcome(
+    new: NewMemory, known: Stored | None, inserted: set[UUID], *, embedded: bool
+) -> Stored:
+    assert new.id is not None
+    if new.id in inserted:
+        return Stored(new.id, created=True, embedded=embedded)
+    if known is None:
+        raise Conflict(
+            f"The id {new.id} belongs to another memory.",
+            hint="Leave the id out, and a new one is made.",
+            code="memory.id_taken",
+        )
+    return known
+
+
+def _unit(values: Sequence[float]) -> list[float]:
+    length = sum(value * value for value in values) ** 0.5
+    if not 0 < length < float("inf"):
+        raise UsageError("The vector has no direction.", code="embedding.bad_vector")
+    return [value / length for value in values]
+
+
+def _no_memory(reference: str) -> NotFound:
+    return NotFound(
+        f"There is no memory {reference}.",
+        hint="List them with: mahavishnu memory list",
+        code="memory.not_found",
+    )

@@ -1,0 +1,68 @@
+"""Where things live on disk. Functions only; nothing is created here but by `private_folder`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from mahavishnu.errors import UsageError
+
+APP = "mahavishnu"
+
+
+@dataclass(frozen=True)
+class Locations:
+    """The roots of configuration, data and state; all below `MAHAVISHNU_HOME` where it is set."""
+
+    config: Path
+    data: Path
+    state: Path
+
+    @property
+    def user_settings(self) -> Path:
+        """The user's own settings file."""
+        return self.config / "mahavishnu.yaml"
+
+    @property
+    def trusted_directories(self) -> Path:
+        """The list of directories whose `settings/` may be read."""
+        return self.config / "trusted.json"
+
+    @property
+    def models(self) -> Path:
+        """Folder of downloaded or imported embedding models."""
+        return self.data / "models"
+
+    @property
+    def postgres(self) -> Path:
+        """Folder of the embedded PostgreSQL: cluster, lock and lease files."""
+        return self.data / "postgres"
+
+
+def locate(environ: Mapping[str, str]) -> Locations:
+    """Resolve the three roots from `MAHAVISHNU_HOME`, else from the platform's conventions."""
+    home = environ.get("MAHAVISHNU_HOME")
+    if home:
+        root = Path(home).expanduser()
+        if not root.is_absolute():
+            raise UsageError(
+                f"MAHAVISHNU_HOME is not an absolute path: {home}",
+                hint="Set it to a full path, for example /srv/mahavishnu.",
+                code="settings.home_not_absolute",
+            )
+        return Locations(config=root / "config", data=root / "data", state=root / "state")
+    dirs = platformdirs.PlatformDirs(APP, appauthor=False)
+    return Locations(
+        config=Path(dirs.user_config_dir),
+        data=Path(dirs.user_data_dir),
+        state=Path(dirs.user_state_dir),
+    )
+
+
+def private_folder(path: Path) -> Path:
+    """Create `path` and its parents with mode 0700 and return it; an existing one keeps its mode."""
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return path

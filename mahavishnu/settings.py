@@ -1,0 +1,142 @@
+"""
+The settings: one frozen tree, each field with its type, bounds and meaning.
+
+Nothing else reads the environment or a settings file; `settings_sources` finds, merges and checks.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
+Threads = Annotated[int, Meta(ge=1, le=256)]
+type LogLevel = Literal["debug", "info", "warning", "error"]
+type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
+
+
+# Values that are never shown, logged or written back.
+SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key"})
+# Values with a password inside that is masked.
+ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
+
+
+class _Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A group of settings; shows neither secrets nor addresses, which may hold a password."""
+
+    def __repr__(self) -> str:
+        hidden = {key.rpartition(".")[2] for key in SECRET_KEYS | ADDRESS_KEYS}
+        shown = ", ".join(
+            f"{name}={'***' if name in hidden and value is not None else repr(value)}"
+            for name in self.__struct_fields__
+            for value in (getattr(self, name),)
+        )
+        return f"{type(self).__name__}({shown})"
+
+
+class PostgresqlSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Where the memories are kept. Without `dsn` and `host` the embedded server is used."""
+
+    enabled: Annotated[bool, Meta(description="Whether memory commands may use a database.")] = True
+    dsn: Annotated[
+        str | None, Meta(description="Address of your own server, as a PostgreSQL URL.")
+    ] = None
+    direct_dsn: Annotated[
+        str | None,
+        Meta(
+            description="Address that bypasses a transaction-mode pooler; setting it says that "
+            "`dsn` goes to one."
+        ),
+    ] = None
+    host: Annotated[
+        str | None, Meta(description="Host name or socket folder of your own server.")
+    ] = None
+    port: Annotated[Port | None, Meta(description="Its port.")] = None
+    database: Annotated[str, Meta(description="Its database.")] = "mahavishnu"
+    user: Annotated[str | None, Meta(description="Its user; the system user by default.")] = None
+    password: Annotated[
+        str | None, Meta(description="Its password; better `${NAME}` than the word itself.")
+    ] = None
+    pool_size: Annotated[
+        int,
+        Meta(ge=1, le=50, description="Most connections of one process; a command uses two."),
+    ] = 10
+    statement_timeout: Annotated[
+        float, Meta(gt=0, le=86_400, description="Longest time for one statement, in seconds.")
+    ] = 60.0
+    binaries: Annotated[
+        str | None,
+        Meta(description="Folder of other PostgreSQL binaries for the embedded server."),
+    ] = None
+    idle_timeout: Annotated[
+        float,
+        Meta(
+            ge=1, le=60, description="Seconds after its last user until the embedded server stops."
+        ),
+    ] = 60.0
+
+
+class EmbeddingSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Which model turns texts into vectors."""
+
+    provider: Annotated[
+        ProviderName,
+        Meta(description="`auto` takes Ollama where it runs, else a local model, else none."),
+    ] = "auto"
+    model: Annotated[
+        str | None, Meta(description="Name of the model; nomic-embed-text by default.")
+    ] = None
+    ollama_base_url: Annotated[
+        str | None, Meta(description="Address of Ollama; OLLAMA_HOST or port 11434 by default.")
+    ] = None
+    openai_base_url: Annotated[str, Meta(description="Address of an OpenAI-compatible server.")] = (
+        "https://api.openai.com/v1"
+    )
+    openai_api_key: Annotated[
+        str | None, Meta(description="Its key; better `${NAME}` than the word itself.")
+    ] = None
+    openai_dimensions: Annotated[
+        Dimensions | None, Meta(description="Dimensions to ask it for.")
+    ] = None
+    batch_size: Annotated[int, Meta(ge=1, le=512, description="Texts in one request.")] = 16
+    timeout: Annotated[
+        float, Meta(gt=0, le=3600, description="Longest time for one request, in seconds.")
+    ] = 120.0
+    threads: Annotated[
+        Threads | None,
+        Meta(description="Threads of a local model; half of the cores by default."),
+    ] = None
+
+
+class Settings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    log_level: Annotated[LogLevel, Meta(description="Least level of messages shown on stderr.")] = (
+        "warning"
+    )
+    postgresql: PostgresqlSettings = field(default_factory=PostgresqlSettings)
+    embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
+
+
+ENVIRONMENT = {
+    "MAHAVISHNU_LOG_LEVEL": "log_level",
+    "MAHAVISHNU_PG_DSN": "postgresql.dsn",
+    "MAHAVISHNU_PG_DIRECT_DSN": "postgresql.direct_dsn",
+    "MAHAVISHNU_PG_HOST": "postgresql.host",
+    "MAHAVISHNU_PG_PORT": "postgresql.port",
+    "MAHAVISHNU_PG_DATABASE": "postgresql.database",
+    "MAHAVISHNU_PG_USER": "postgresql.user",
+    "MAHAVISHNU_PG_PASSWORD": "postgresql.password",
+    "MAHAVISHNU_PG_POOL_SIZE": "postgresql.pool_size",
+    "MAHAVISHNU_PG_STATEMENT_TIMEOUT": "postgresql.statement_timeout",
+    "MAHAVISHNU_PG_BINARIES": "postgresql.binaries",
+    "MAHAVISHNU_PG_IDLE_TIMEOUT": "postgresql.idle_timeout",
+    "MAHAVISHNU_EMBEDDING_PROVIDER": "embedding.provider",
+    "MAHAVISHNU_EMBEDDING_MODEL": "embedding.model",
+    "MAHAVISHNU_OPENAI_BASE_URL": "embedding.openai_base_url",
+    "MAHAVISHNU_OPENAI_API_KEY": "embedding.openai_api_key",
+    "OLLAMA_BASE_URL": "embedding.ollama_base_url",
+    "OLLAMA_MODEL": "embedding.model",
+}
+# Read by others than `settings_sources`.
+OTHER_ENVIRONMENT = frozenset({"MAHAVISHNU_HOME"})

@@ -1,0 +1,98 @@
+"""
+Keys of earlier sample files: each is carried over to a present key, or answered with what replaced it.
+
+A table, not code; a test holds the list of all keys the samples had.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """What became of a key: `now` takes its value over; `answer` says what to do instead."""
+
+    now: str | None = None
+    answer: str = ""
+
+
+# A `*` stands for one name.
+LEGACY_KEYS: dict[str, Legacy] = {
+    "server_name": Legacy(answer="The MCP server is always called mahavishnu."),
+    "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
+    "adapters.prefect": Legacy(answer="Installing the extra `prefect` turns it on."),
+    "adapters.llamaindex": Legacy(answer="Installing the extra `llamaindex` turns it on."),
+    "adapters.agno": Legacy(answer="Installing the extra `agno` turns it on."),
+    "postgresql.max_overflow": Legacy(
+        answer="The pool has one bound: postgresql.pool_size. Callers beyond it wait."
+    ),
+    "llm_model": Legacy(now="embedding.model"),
+    "ollama_base_url": Legacy(now="embedding.ollama_base_url"),
+    "memory_service.enabled": Legacy(now="postgresql.enabled"),
+    "memory_service.enable_rag_search": Legacy(
+        answer="Every search covers documents; narrow it with --type."
+    ),
+    "memory_service.enable_agent_memory": Legacy(
+        answer="Every search covers agent memories; narrow it with --type."
+    ),
+    "memory_service.enable_reflection_search": Legacy(
+        answer="Session-Buddy is searched with --tier development."
+    ),
+    "memory_service.enable_cross_system_sharing": Legacy(
+        answer="Memories are private; insights are shared explicitly."
+    ),
+    "memory_service.enable_performance_monitoring": Legacy(
+        answer="Metrics are stored when something records them; there is nothing to turn on."
+    ),
+    "ai_environments.claude_code.config_path": Legacy(
+        answer="The client's own location is used, as CLAUDE_CONFIG_DIR or HOME say."
+    ),
+    "ai_environments.claude_code.enabled": Legacy(
+        answer="Clients are recognised by being installed; name one with --client."
+    ),
+    "ai_environments.llm_profiles.*.anthropic_base_url": Legacy(
+        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
+    ),
+    "ai_environments.llm_profiles.*.anthropic_auth_token": Legacy(
+        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
+    ),
+    "ai_environments.llm_profiles.*.api_timeout_ms": Legacy(
+        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
+    ),
+    "ai_environments.llm_profiles.*.model": Legacy(
+        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
+    ),
+    **{
+        f"memory.tier{number}.{key}": Legacy(
+            answer="The tiers are fixed: hot is an index in memory, cold is PostgreSQL, "
+            "development is Session-Buddy; choose with --tier."
+        )
+        for number in (1, 2, 3)
+        for key in ("adapter", "provider", "use_case")
+    },
+    **{
+        f"secrets.{section}.{key}": Legacy(
+            answer="Secrets are references in profiles; this release does not have them yet."
+        )
+        for section, keys in {
+            "env": ("prefix", "required_keys"),
+            "file": ("path", "encryption", "prefix", "required_keys"),
+            "aws": ("secret_id", "region", "prefix", "required_keys"),
+            "gcp": ("secret_id", "project", "prefix", "required_keys"),
+        }.items()
+        for key in keys
+    },
+}
+
+
+def find_legacy(key: str) -> Legacy | None:
+    """Return what became of a dotted key, or None where it never was one."""
+    if key in LEGACY_KEYS:
+        return LEGACY_KEYS[key]
+    parts = key.split(".")
+    for known, legacy in LEGACY_KEYS.items():
+        pattern = known.split(".")
+        if len(pattern) == len(parts) and all(
+            wanted in ("*", part) for wanted, part in zip(pattern, parts, strict=True)
+        ):
+            return legacy
+    return None

@@ -1,0 +1,352 @@
+"""
+Find the settings, merge them by rank, check them once: flags > environment > project > user > defaults.
+
+A project's `settings/` counts only where its directory is trusted, because a cloned repository could
+otherwise send texts and keys elsewhere.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from mahavishnu.errors import Corrupt, Forbidden, UsageError
+from mahavishnu.files import write_atomically
+from mahavishnu.paths import Locations, locate, private_folder
+from mahavishnu.settings import (
+    ADDRESS_KEYS,
+    ENVIRONMENT,
+    OTHER_ENVIRONMENT,
+    SECRET_KEYS,
+    Settings,
+)
+from mahavishnu.settings_legacy import LEGACY_KEYS, find_legacy
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PARTS = ("host", "port", "user", "password")
+PROJECT_FILES = ("mahavishnu.yaml", "local.yaml")  # the later wins
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value with the place it came from; a higher rank wins."""
+
+    value: Any = field(repr=False)
+    origin: str
+    rank: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The settings in force, where each value came from, and what the reader should know."""
+
+    settings: Settings
+    origins: Mapping[str, Setting]
+    notices: tuple[str, ...]
+    locations: Locations
+    environ: Mapping[str, str] = field(repr=False)
+
+
+def load_settings(
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """
+    Read every source and return the merged, checked settings.
+
+    Args:
+        environ: the environment; the process's own by default.
+        folder: where to look for a project's `settings/`; the working directory by default.
+        flags: values by dotted key, of the highest rank.
+
+    Raises:
+        UsageError: an unknown key (with the nearest one) or a value of the wrong type.
+        Corrupt: a file that is no YAML mapping.
+    """
+    environ = os.environ if environ is None else environ
+    locations = locate(environ)
+    notices: list[str] = []
+    layers: list[tuple[str, dict[str, Any]]] = [
+        (str(locations.user_settings), _read_file(locations.user_settings))
+    ]
+    project = find_project_settings(folder or Path.cwd(), environ)
+    if project is not None:
+        if is_trusted(project, locations):
+            for name in PROJECT_FILES:
+                path = project / "settings" / name
+                layers.append((str(path), _read_file(path)))
+        else:
+            notices.append(
+                f"{project / 'settings'} is not trusted and was not read; "
+                f"to trust it: mahavishnu config trust {project}"
+            )
+    layers.append(("environment", _read_environment(environ, notices)))
+    layers.append(("flag", dict(flags or {})))
+    merged: dict[str, Setting] = {}
+    for rank, (origin, values) in enumerate(layers, start=1):
+        for key, setting in _accept(values, origin, rank, notices, environ):
+            merged[key] = setting
+    _settle_address(merged)
+    return Loaded(_build(merged), merged, tuple(notices), locations, environ)
+
+
+def find_project_settings(folder: Path, environ: Mapping[str, str]) -> Path | None:
+    """Return the nearest folder at or above `folder`, below the home, that has settings."""
+    home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
+    start = folder.resolve()
+    for candidate in (start, *start.parents):
+        if candidate == home:
+            return None
+        if any((candidate / "settings" / name).is_file() for name in PROJECT_FILES):
+            return candidate
+    return None
+
+
+def is_trusted(folder: Path, locations: Locations) -> bool:
+    """Tell whether the user has trusted this very folder."""
+    return str(folder.resolve()) in _read_trusted(locations)
+
+
+def trust(folder: Path, locations: Locations) -> Path:
+    """Trust the `settings/` of `folder`; returns its resolved path."""
+    resolved = folder.resolve()
+    if not resolved.is_dir():
+        raise UsageError(f"{folder} is not a folder.", code="settings.not_a_folder")
+    known = sorted({*_read_trusted(locations), str(resolved)})
+    private_folder(locations.config)
+    write_atomically(locations.trusted_directories, msgspec.json.encode(known))
+    return resolved
+
+
+@cache
+def setting_keys() -> tuple[str, ...]:
+    """Return the dotted keys of all settings, in order."""
+    return tuple(_keys(Settings, ""))
+
+
+def describe_settings() -> Iterator[tuple[str, str, Any, str]]:
+    """Yield (key, type, default, meaning) of every setting, in order, for the reference."""
+    yield from _describe(Settings, "")
+
+
+def shown_value(key: str, value: Any) -> Any:
+    """Return a value as it may be printed: secrets masked."""
+    from mahavishnu.database.target import MASK, mask_password  # noqa: PLC0415 - cold path
+
+    if key in SECRET_KEYS and value is not None:
+        return MASK
+    if key in ADDRESS_KEYS and value is not None:
+        return mask_password(value)
+    return value
+
+
+def lookup(settings: Settings, key: str) -> Any:
+    """Return the value of a dotted key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _read_trusted(locations: Locations) -> list[str]:
+    try:
+        content = locations.trusted_directories.read_bytes()
+    except FileNotFoundError:
+        return []
+    try:
+        return msgspec.json.decode(content, type=list[str])
+    except msgspec.DecodeError as error:
+        raise Corrupt(
+            f"{locations.trusted_directories} is damaged.",
+            hint="Remove it and trust the directories again.",
+            code="settings.trusted_damaged",
+        ) from error
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """Return a file's values by dotted key; an absent file has none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise Forbidden(f"{path} cannot be read.", code="settings.unreadable") from error
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise Corrupt(f"{path} is not a UTF-8 text file.", code="settings.unparsable") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark
+        where = f" at line {place.line + 1}, column {place.column + 1}" if place else ""
+        raise Corrupt(
+            f"{path} is not valid YAML{where}: {error.problem}.",
+            hint="Nothing was changed; correct the file.",
+            code="settings.unparsable",
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise Corrupt(f"{path} does not hold a mapping of settings.", code="settings.unparsable")
+    return dict(_flatten(content, ""))
+
+
+def _flatten(mapping: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in mapping.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _read_environment(environ: Mapping[str, str], notices: list[str]) -> dict[str, Any]:
+    known = {key: environ[name] for name, key in ENVIRONMENT.items() if environ.get(name)}
+    for name in sorted(environ):
+        if name.startswith("MAHAVISHNU_") and name not in ENVIRONMENT.keys() | OTHER_ENVIRONMENT:
+            near = difflib.get_close_matches(name, ENVIRONMENT, n=1)
+            notices.append(
+                f"The environment variable {name} means nothing here."
+                + (f" Did you mean {near[0]}?" if near else "")
+            )
+    return known
+
+
+def _accept(
+    values: Mapping[str, Any],
+    origin: str,
+    rank: int,
+    notices: list[str],
+    environ: Mapping[str, str],
+) -> Iterator[tuple[str, Setting]]:
+    """Yield the settings of one source under their present keys."""
+    known = setting_keys()
+    sections = {key.rpartition(".")[0] for key in known} - {""}
+    for key, value in values.items():
+        if key in known:
+            yield key, Setting(_expand(key, value, environ), origin, rank)
+            continue
+        if key in sections and value in (None, {}):
+            continue
+        legacy = find_legacy(key)
+        if legacy is None:
+            near = difflib.get_close_matches(key, [*known, *LEGACY_KEYS], n=1)
+            raise UsageError(
+                f"Unknown setting {key!r} in {origin}.",
+                hint=f"Did you mean {near[0]}?" if near else "List them: mahavishnu config show",
+                code="settings.unknown_key",
+            )
+        if legacy.now is None:
+            notices.append(f"{key} in {origin}: {legacy.answer}")
+            continue
+        notices.append(f"{key} in {origin} is now called {legacy.now}.")
+        yield legacy.now, Setting(_expand(legacy.now, value, environ), origin, rank)
+
+
+def _expand(key: str, value: Any, environ: Mapping[str, str]) -> Any:
+    """Replace `${NAME}` by the environment variable, which must be set."""
+    if key == "log_level" and isinstance(value, str):
+        return value.lower()
+    if not isinstance(value, str):
+        return value
+
+    def resolve(match: re.Match[str]) -> str:
+        if match[1] not in environ:
+            raise UsageError(
+                f"{key} refers to {match[0]}, which is not set.",
+                hint=f"Export {match[1]}, or remove the reference.",
+                code="settings.unset_reference",
+            )
+        return environ[match[1]]
+
+    return _REFERENCE.sub(resolve, value)
+
+
+def _settle_address(merged: dict[str, Setting]) -> None:
+    """Where an address is given whole and in parts, keep what came from the higher-ranked source."""
+    whole = merged.get("postgresql.dsn")
+    parts = [merged[f"postgresql.{name}"] for name in _PARTS if f"postgresql.{name}" in merged]
+    if whole is None or not parts:
+        return
+    if max(part.rank for part in parts) > whole.rank:
+        del merged["postgresql.dsn"]
+        merged.pop("postgresql.direct_dsn", None)
+    else:
+        for name in (*_PARTS, "database"):
+            merged.pop(f"postgresql.{name}", None)
+
+
+def _build(merged: Mapping[str, Setting]) -> Settings:
+    tree: dict[str, Any] = {}
+    for key, setting in merged.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = setting.value
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        key = place.rstrip("`")
+        origin = merged[key].origin if key in merged else "the settings"
+        raise UsageError(
+            f"{key} in {origin}: {message}.",
+            hint="See: mahavishnu config show",
+            code="settings.invalid_value",
+        ) from error
+
+
+def _keys(kind: type[msgspec.Struct], prefix: str) -> Iterator[str]:
+    for item in msgspec.structs.fields(kind):
+        if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct):
+            yield from _keys(item.type, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}"
+
+
+def _describe(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, str, Any, str]]:
+    from msgspec import inspect  # noqa: PLC0415 - only the reference needs it
+
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    for item in info.fields:
+        key = f"{prefix}{item.name}"
+        inner, description = item.type, ""
+        if isinstance(inner, inspect.Metadata):
+            description = (inner.extra_json_schema or {}).get("description", "")
+            inner = inner.type
+        if isinstance(inner, inspect.StructType):
+            yield from _describe(inner.cls, f"{key}.")
+        else:
+            yield key, _name_type(inner), item.default, description
+
+
+def _name_type(kind: Any) -> str:
+    from msgspec import inspect  # noqa: PLC0415 - only the reference needs it
+
+    if isinstance(kind, inspect.UnionType):
+        return " or ".join(_name_type(part) for part in kind.types)
+    if isinstance(kind, inspect.LiteralType):
+        return ", ".join(f"`{value}`" for value in kind.values)
+    names: dict[type[Any], str] = {
+        inspect.BoolType: "true or false",
+        inspect.IntType: "whole number",
+        inspect.FloatType: "number",
+        inspect.StrType: "text",
+        inspect.NoneType: "nothing",
+    }
+    bounds = [
+        f"{sign} {bound}"
+        for sign, name in (("at least", "ge"), ("above", "gt"), ("at most", "le"))
+        if (bound := getattr(kind, name, None)) is not None
+    ]
+    return " ".join([names[type(kind)], ", ".join(bounds)]).strip()

@@ -1,0 +1,580 @@
+"""The embedded PostgreSQL with real processes: many users, sudden deaths, bad surroundings."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from mahavishnu.database.embedded import KEEPER, EmbeddedServer, Lease
+from mahavishnu.database.keeper import bound_log
+from mahavishnu.database.keeper_cluster import VECTOR_RECORD
+from mahavishnu.database.keeper_state import KeeperRecord, Layout, PostmasterFile
+from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
+from mahavishnu.processes import ProcessIdentity
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+
+ROOT = os.geteuid() == 0
+IDLE = timedelta(seconds=1)
+PACKAGE_ROOT = str(KEEPER.parents[2])
+CANARY = "canary-7f3a"
+
+# A user in a process of its own: acquires, says what it reached, and stays until its input ends.
+USER = """
+import asyncio, json, sys
+from datetime import timedelta
+from pathlib import Path
+import asyncpg
+from mahavishnu.database.embedded import EmbeddedServer
+
+async def main():
+    server = EmbeddedServer(Path(sys.argv[1]), idle_timeout=timedelta(seconds=1))
+    async with await server.acquire() as lease:
+        connection = await asyncpg.connect(
+            host=str(lease.socket_folder), port=5432, user="mahavishnu", database="mahavishnu"
+        )
+        started = await connection.fetchval("SELECT pg_postmaster_start_time()::text")
+        print(json.dumps([started, str(lease.socket_folder)]), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+        await connection.close()
+
+asyncio.run(main())
+"""
+
+
+class Watched:
+    """A folder for one server, and every process that was seen to serve it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.layout = Layout(folder)
+        self.seen: set[ProcessIdentity] = set()
+        self.sockets: set[Path] = set()
+
+    def server(self, *options: str, idle: timedelta = IDLE) -> EmbeddedServer:
+        return EmbeddedServer(self.folder, idle_timeout=idle, keeper_options=options)
+
+    @property
+    def record(self) -> KeeperRecord:
+        found = KeeperRecord.read(self.layout.keeper_lock)
+        assert found
+        self.seen |= {found.keeper, *([found.postmaster] if found.postmaster else [])}
+        return found
+
+    @property
+    def postmaster(self) -> ProcessIdentity:
+        owned = self.record.postmaster
+        assert owned
+        if (found := PostmasterFile.read(self.layout.cluster)) is not None:
+            self.sockets.add(found.socket_folder)
+        return owned
+
+    @property
+    def survivors(self) -> list[ProcessIdentity]:
+        if self.layout.keeper_lock.exists() and KeeperRecord.read(self.layout.keeper_lock):
+            assert self.record
+        return [process for process in self.seen if process.alive]
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """A folder whose processes must all end by themselves within the idle time and 3 s."""
+    watched = Watched(tmp_path / "postgres")
+    yield watched
+    ended = wait_until(lambda: not watched.survivors, IDLE.total_seconds() + 3)
+    left = watched.survivors
+    for process in left:
+        os.kill(process.pid, signal.SIGKILL)
+    assert ended, f"left running: {left}"
+    assert not [folder for folder in watched.sockets if folder.exists()]
+
+
+@pytest.fixture
+async def lease(watched: Watched) -> AsyncIterator[Lease]:
+    async with await watched.server().acquire() as lease:
+        assert watched.postmaster.alive
+        yield lease
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@contextlib.asynccontextmanager
+async def connected(lease: Lease, user: str = "mahavishnu") -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(
+        host=str(lease.socket_folder), port=5432, user=user, database="mahavishnu"
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=5)
+
+
+async def store(lease: Lease, text: str) -> None:
+    async with connected(lease) as connection:
+        await connection.execute("CREATE TABLE IF NOT EXISTS kept (text text UNIQUE)")
+        await connection.execute("INSERT INTO kept VALUES ($1)", text)
+
+
+async def stored(lease: Lease) -> list[str]:
+    async with connected(lease) as connection:
+        return [row["text"] for row in await connection.fetch("SELECT text FROM kept")]
+
+
+class User:
+    """A user process; `killed` ends it with -9."""
+
+    def __init__(self, folder: Path, preexec: Callable[[], None] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", USER, str(folder)],
+            env={**os.environ, "PYTHONPATH": PACKAGE_ROOT},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=preexec,
+        )
+
+    def reached(self) -> list[str]:
+        assert self.process.stdout
+        found: list[str] = json.loads(self.process.stdout.readline())
+        return found
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def end(self) -> int:
+        self.process.communicate()
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def users(folder: Path, count: int) -> Iterator[list[User]]:
+    started = [User(folder) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for user in started:
+            user.kill()
+
+
+async def test_a_new_database_is_ready_for_its_owner_and_for_nobody_else(lease: Lease) -> None:
+    async with connected(lease) as connection:
+        facts = await connection.fetchrow(
+            """SELECT current_setting('is_superuser') AS superuser,
+                      current_setting('data_checksums') AS checksums,
+                      current_setting('fsync') AS fsync,
+                      current_setting('listen_addresses') AS addresses,
+                      (SELECT extname FROM pg_extension WHERE extname = 'vector') AS vector"""
+        )
+        assert tuple(facts) == ("off", "on", "on", "", "vector")
+        await connection.execute("CREATE TABLE v (v halfvec(3))")
+        words = await connection.fetchval("SELECT to_tsvector('simple', 'GRÖSSE—now')::text")
+        assert words == "'größe':1 'now':2" or words == "'grösse':1 'now':2"
+    assert lease.socket_folder.stat().st_mode & 0o777 == 0o700
+
+
+async def test_one_postmaster_serves_all_who_come_at_once(watched: Watched) -> None:
+    with users(watched.folder, 4) as all_of_them:
+        reached = [tuple(user.reached()) for user in all_of_them]
+        assert len(set(reached)) == 1
+        assert watched.postmaster.alive
+
+
+async def test_users_that_are_killed_leave_no_server(watched: Watched) -> None:
+    with users(watched.folder, 3) as three:
+        for user in three:
+            user.reached()
+        for user in three[:2]:
+            user.kill()
+        time.sleep(IDLE.total_seconds() + 1)
+        assert watched.postmaster.alive
+        three[2].kill()
+    assert wait_until(lambda: not watched.survivors, IDLE.total_seconds() + 2)
+
+
+@pytest.mark.parametrize("option", [(), ("--watch",)], ids=["parent-death signal", "watcher"])
+async def test_a_killed_keeper_takes_the_server_along(
+    watched: Watched, option: tuple[str, ...]
+) -> None:
+    server = watched.server(*option)
+    async with await server.acquire() as lease:
+        await store(lease, "kept")
+        first = watched.postmaster
+        os.kill(watched.record.keeper.pid, signal.SIGKILL)
+        assert wait_until(lambda: not first.alive, 2)
+        await server.ensure()
+        assert watched.postmaster not in {None, first}
+        assert await stored(lease) == ["kept"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the watcher in /proc")
+async def test_a_new_keeper_adopts_the_server_of_a_killed_one(watched: Watched) -> None:
+    server = watched.server("--watch")
+    async with await server.acquire() as lease:
+        await store(lease, "kept")
+        first, keeper = watched.postmaster, watched.record.keeper
+        children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
+        for pid in {*map(int, children)} - {first.pid}:
+            os.kill(pid, signal.SIGKILL)
+        os.kill(keeper.pid, signal.SIGKILL)
+        assert wait_until(lambda: not keeper.alive, 2)
+        await server.ensure()
+        assert watched.postmaster == first
+        assert watched.record.keeper != keeper
+        assert await stored(lease) == ["kept"]
+
+
+async def test_a_killed_postmaster_is_restarted_with_every_acknowledged_row(
+    watched: Watched,
+) -> None:
+    server = watched.server()
+    async with await server.acquire() as lease:
+        await store(lease, "first")
+        await store(lease, "second")
+        async with connected(lease) as busy:
+            # A server process that does not notice: it would keep the shared memory for long.
+            endless = "SELECT count(*) FROM generate_series(1, 100000000000)"
+            task = asyncio.create_task(busy.execute(endless))
+            await asyncio.sleep(0.2)
+            first = watched.postmaster
+            os.kill(first.pid, signal.SIGKILL)
+            assert wait_until(lambda: not first.alive, 2)
+            began = time.monotonic()
+            await asyncio.gather(*(server.ensure() for _ in range(5)))
+            assert time.monotonic() - began < 5
+            with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+                await task
+        assert watched.postmaster != first
+        assert await stored(lease) == ["first", "second"]
+
+
+async def test_a_keeper_that_is_told_to_end_stops_the_server_cleanly(watched: Watched) -> None:
+    server = watched.server()
+    async with await server.acquire() as lease:
+        await store(lease, "kept")
+        keeper = watched.record.keeper
+        os.kill(keeper.pid, signal.SIGTERM)
+        await server.ensure()
+        assert wait_until(lambda: not keeper.alive, 5)
+        await server.ensure()
+        assert await stored(lease) == ["kept"]
+    assert "not properly shut down" not in watched.layout.server_log.read_text()
+
+
+async def test_who_comes_while_the_server_stops_gets_a_fresh_one(watched: Watched) -> None:
+    server = watched.server(idle=timedelta(seconds=0.3))
+    met: set[ProcessIdentity] = set()
+    for turn in range(8):
+        async with await server.acquire() as lease, connected(lease) as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+            met.add(watched.postmaster)
+        await asyncio.sleep(0.3 + 0.05 * turn)
+    assert len(met) > 1
+
+
+async def test_a_keeper_killed_during_initdb_leaves_nothing_in_the_way(watched: Watched) -> None:
+    server = watched.server()
+    acquiring = asyncio.create_task(server.acquire())
+    half = []
+    while not half:
+        await asyncio.sleep(0.005)
+        half = list(watched.folder.glob("cluster.new-*/base"))
+    os.kill(watched.record.keeper.pid, signal.SIGKILL)
+    assert not watched.layout.cluster.exists()
+    async with await acquiring as lease:
+        await store(lease, "kept")
+        assert watched.postmaster.alive
+        assert await stored(lease) == ["kept"]
+    assert not list(watched.folder.glob("cluster.new-*"))
+
+
+async def test_a_stale_pid_file_that_names_a_living_process_does_not_deceive(
+    watched: Watched,
+) -> None:
+    server = watched.server()
+    async with await server.acquire() as lease:
+        await store(lease, "kept")
+        first, keeper = watched.postmaster, watched.record.keeper
+        pid_file = watched.layout.cluster / "postmaster.pid"
+        lines = pid_file.read_text().split("\n")
+        for process in (keeper, first):
+            os.kill(process.pid, signal.SIGKILL)
+        assert wait_until(lambda: not first.alive and not keeper.alive, 2)
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]))
+        async with await server.acquire() as lease:
+            assert watched.postmaster.pid != stranger.pid
+            assert await stored(lease) == ["kept"]
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.parametrize("plant", ["symlink", "open folder"])
+async def test_a_planted_socket_folder_is_refused(
+    watched: Watched, tmp_path: Path, plant: str
+) -> None:
+    server = watched.server(idle=timedelta(0))
+    async with await server.acquire() as lease:
+        folder = lease.socket_folder
+        assert watched.postmaster.alive
+    assert wait_until(lambda: not watched.survivors, 5)
+    assert not folder.exists()
+    aside = tmp_path / "aside"
+    aside.mkdir(mode=0o700)
+    try:
+        if plant == "symlink":
+            folder.symlink_to(aside)
+        else:
+            folder.mkdir()
+            folder.chmod(0o755)
+        with pytest.raises(Forbidden) as caught:
+            await server.acquire()
+    finally:
+        folder.unlink() if folder.is_symlink() else folder.rmdir()
+    assert caught.value.code == "database.socket_folder"
+    assert str(folder) in caught.value.message
+    assert not list(aside.iterdir())
+    async with await server.acquire():  # a failure is not held against the next start
+        assert watched.postmaster.alive
+
+
+@pytest.mark.skipif(not ROOT, reason="only root changes its user")
+async def test_root_can_run_the_server_with_one_capability_and_go_back(watched: Watched) -> None:
+    cluster = watched.layout.cluster
+    for mode, owner in (("capability", 65534), ("userns", 0)):
+        server = watched.server("--privileges", mode, idle=timedelta(0))
+        async with await server.acquire() as lease:
+            await store(lease, mode)
+            assert watched.postmaster.alive
+            assert cluster.stat().st_uid == (cluster / "PG_VERSION").stat().st_uid == owner
+            assert lease.socket_folder.stat().st_uid == watched.folder.stat().st_uid == 0
+            assert Path(f"/proc/{watched.postmaster.pid}/stat").stat().st_uid in {0, 65534}
+        assert wait_until(lambda: not watched.survivors, 5)
+    async with await watched.server().acquire() as lease:
+        assert watched.postmaster.alive
+        assert await stored(lease) == ["capability", "userns"]
+
+
+async def test_an_ordinary_user_can_run_the_server() -> None:
+    with tempfile.TemporaryDirectory(prefix="mahavishnu-test-") as home:
+        folder = Path(home) / "postgres"
+        user = User(folder, preexec=become_ordinary(Path(home)) if ROOT else None)
+        watched = Watched(folder)
+        assert user.reached()
+        assert watched.postmaster.alive
+        assert user.end() == 0
+        assert wait_until(lambda: not watched.survivors, IDLE.total_seconds() + 3)
+
+
+def become_ordinary(home: Path) -> Callable[[], None]:
+    """Return how a child of root becomes another user; in a namespace, if it could not read us."""
+    nobody = 65534
+    reads = subprocess.run(
+        [sys.executable, "-c", "import asyncpg, mahavishnu"],
+        env={"PYTHONPATH": PACKAGE_ROOT},
+        user=nobody,
+        group=nobody,
+        extra_groups=[],
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if reads.returncode == 0:
+        os.chown(home, nobody, nobody)
+
+    def leave_root() -> None:
+        if reads.returncode == 0:
+            os.setgroups([])
+            os.setgid(nobody)
+            os.setuid(nobody)
+        else:
+            os.unshare(os.CLONE_NEWUSER)
+            for name, text in (
+                ("setgroups", "deny"),
+                ("uid_map", "1000 0 1"),
+                ("gid_map", "1000 0 1"),
+            ):
+                Path(f"/proc/self/{name}").write_text(text)
+
+    return leave_root
+
+
+async def test_a_cluster_of_another_major_version_is_left_alone(watched: Watched) -> None:
+    server = watched.server(idle=timedelta(0))
+    async with await server.acquire():
+        assert watched.postmaster.alive
+    assert wait_until(lambda: not watched.survivors, 5)
+    (watched.layout.cluster / "PG_VERSION").write_text("14\n")
+    with pytest.raises(Conflict) as caught:
+        await server.acquire()
+    assert caught.value.code == "database.cluster_version"
+    assert "PostgreSQL 14" in caught.value.message
+    assert caught.value.hint
+
+
+async def test_newer_programs_bring_a_newer_extension(watched: Watched) -> None:
+    server = watched.server(idle=timedelta(0))
+    async with await server.acquire():
+        assert watched.postmaster.alive
+    assert wait_until(lambda: not watched.survivors, 5)
+    recorded = watched.layout.cluster / VECTOR_RECORD
+    current = recorded.read_text()
+    recorded.write_text("0.0.1\n")
+    async with await server.acquire() as lease, connected(lease, "postgres") as connection:
+        assert watched.postmaster.alive
+        query = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+        assert await connection.fetchval(query) == current.strip()
+    assert recorded.read_text() == current
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Let little fit into `folder`: a file system of 24 MB, or else a limit on files."""
+    folder.mkdir()
+    if not ROOT:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * 1024, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_full_disk_is_named_and_nothing_half_is_left(watched: Watched) -> None:
+    with small_disk(watched.folder):
+        for _ in range(2):
+            with pytest.raises(Unavailable) as caught:
+                await watched.server().acquire()
+            assert caught.value.code == "database.disk_full"
+            assert not list(watched.folder.glob("cluster*"))
+        if ROOT:
+            room = os.statvfs(watched.folder)
+            with (watched.folder / "ballast").open("wb") as ballast:
+                with contextlib.suppress(OSError):
+                    ballast.write(bytes(room.f_bavail * room.f_frsize))
+                    ballast.flush()
+                with pytest.raises(Unavailable) as caught:  # no room even for the reason
+                    await watched.server().acquire()
+            assert caught.value.code == "database.disk_full"
+        assert wait_until(lambda: not watched.survivors, 5)
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MahavishnuError) as caught:
+        await EmbeddedServer(tmp_path / "file" / "postgres").acquire()
+    assert caught.value.code in {"database.system", "database.not_writable"}
+
+
+async def test_a_server_that_never_starts_says_why(watched: Watched) -> None:
+    server = watched.server(idle=timedelta(0))
+    async with await server.acquire():
+        assert watched.postmaster.alive
+    assert wait_until(lambda: not watched.survivors, 5)
+    with (watched.layout.cluster / "postgresql.conf").open("a") as stream:
+        stream.write("no_such_setting = on\n")
+    with pytest.raises(Unavailable) as caught:
+        await watched.server().acquire()
+    assert caught.value.code == "database.start_failed"
+    assert "contains errors" in caught.value.message
+    assert "postgres.log" in (caught.value.hint or "")
+
+
+async def test_the_log_holds_no_text_of_users(watched: Watched, lease: Lease) -> None:
+    await store(lease, CANARY)
+    async with connected(lease) as connection:
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute("INSERT INTO kept VALUES ($1)", CANARY)
+        with pytest.raises(asyncpg.InvalidTextRepresentationError):
+            await connection.execute(f"SELECT '{CANARY}'::integer")
+        with pytest.raises(asyncpg.RaiseError):
+            await connection.execute(f"DO $$BEGIN RAISE '{CANARY}'; END$$")
+        await connection.execute(f"DO $$BEGIN RAISE WARNING '{CANARY}'; END$$")
+    log = watched.layout.server_log.read_text()
+    assert "ready to accept connections" in log
+    assert CANARY not in log
+    assert CANARY not in watched.layout.keeper_log.read_text()
+
+
+async def test_everything_is_private(watched: Watched, lease: Lease) -> None:
+    for path in (watched.folder, *watched.folder.iterdir()):
+        assert path.stat().st_mode & 0o077 == 0, path
+    environment = Path(f"/proc/{watched.record.keeper.pid}/environ")
+    if environment.exists():
+        assert b"PYTEST_CURRENT_TEST" not in environment.read_bytes()
+
+
+async def test_a_running_server_is_reached_without_delay(watched: Watched, lease: Lease) -> None:
+    server = watched.server()
+    took = []
+    for _ in range(50):
+        began = time.perf_counter()
+        another = await server.acquire()
+        took.append(time.perf_counter() - began)
+        another.close()
+        another.close()
+    assert statistics.median(took) < 0.002
+
+
+async def test_ensure_needs_a_lease(watched: Watched) -> None:
+    with pytest.raises(UsageError):
+        await watched.server().ensure()
+
+
+def test_logs_are_bounded(tmp_path: Path) -> None:
+    log = tmp_path / "postgres.log"
+    with log.open("ab") as writer:
+        writer.write(b"x" * 100)
+        writer.flush()
+        bound_log(log, limit_bytes=100)
+        assert log.stat().st_size == 100
+        bound_log(log, limit_bytes=99)
+        writer.write(b"after")
+    assert log.read_bytes() == b"after"
+    assert (tmp_path / "postgres.log.1").stat().st_size == 100
+
+
+def test_the_keeper_imports_no_installed_package() -> None:
+    code = (
+        "import runpy, sys; runpy.run_path(sys.argv[1]); "
+        "print({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(KEEPER)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.strip() == "{'mahavishnu', '__main__'}" or (
+        answer.stdout.strip() == "{'__main__', 'mahavishnu'}"
+    )

@@ -1,0 +1,82 @@
+"""Fakes that keep their port's whole contract; `tests/contracts` runs the same suite on them."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from mahavishnu.embedding.port import ModelIdentity, Vector
+from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
+
+_TOKENS = re.compile(r"\w{1,8}|[^\w\s]")
+
+
+def fake_tokens(text: str) -> list[str]:
+    """Cut `text` into the tokens of the fake model: eight letters at most, each symbol one."""
+    return _TOKENS.findall(text.lower())
+
+
+def fake_vector(text: str, *, dimensions: int) -> list[float]:
+    """Return a bag of hashed words, not normalised: texts that share words are near each other."""
+    values = [0.0] * dimensions
+    for token in fake_tokens(text):
+        digest = hashlib.blake2b(token.encode(), digest_size=32).digest()
+        for i in range(0, 32, 4):
+            slot = int.from_bytes(digest[i : i + 3]) % dimensions
+            values[slot] += 1.0 if digest[i + 3] & 1 else -1.0
+    return values
+
+
+class FakeEmbedder:
+    """An Embedder without a model: same text, same vector; shared words, near vectors."""
+
+    def __init__(
+        self,
+        *,
+        dimensions: int = 64,
+        name: str = "fake",
+        revision: str = "1",
+        document_prefix: str = "",
+        query_prefix: str = "",
+        window_tokens: int = 256,
+    ) -> None:
+        self.identity = ModelIdentity(
+            provider="fastembed",
+            name=name,
+            revision=revision,
+            dimensions=dimensions,
+            document_prefix=document_prefix,
+            query_prefix=query_prefix,
+            window_tokens=window_tokens,
+        )
+        self.closed = False
+        # What was embedded, prefix included, in order.
+        self.seen: list[str] = []
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Vector]:
+        """Embed texts that are to be found."""
+        reject_unusable(texts)
+        return [self._embed(self.identity.document_prefix + text) for text in texts]
+
+    async def embed_query(self, text: str) -> Vector:
+        """Embed one text that searches."""
+        reject_unusable([text])
+        return self._embed(self.identity.query_prefix + text)
+
+    def count_tokens(self, text: str) -> int:
+        """Count the fake model's tokens."""
+        return len(fake_tokens(text))
+
+    async def aclose(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def _embed(self, text: str) -> Vector:
+        if self.closed:
+            raise RuntimeError("the embedder is closed")
+        tokens = self.count_tokens(text)
+        if tokens > self.identity.window_tokens:
+            raise too_long(self.identity, tokens=tokens)
+        self.seen.append(text)
+        return normalize(
+            fake_vector(text, dimensions=self.identity.dimensions), identity=self.identity
+        )
