@@ -71,9 +71,11 @@ class PostgresqlSettings(_Section, frozen=True, forbid_unknown_fields=True):
     idle_timeout: Annotated[
         float,
         Meta(
-            ge=1, le=60, description="Seconds after its last user until the embedded server stops."
+            ge=0.2,
+            le=55,
+            description="Seconds after its last user until the embedded server begins to stop.",
         ),
-    ] = 60.0
+    ] = 50.0
 
 
 class EmbeddingSettings(_Section, frozen=True, forbid_unknown_fields=True):

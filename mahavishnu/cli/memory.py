@@ -1,10 +1,11 @@
-"""`mahavishnu memory`: store, search, list, show, supersede, forget, import, embed, stats."""
+"""`mahavishnu memory`: store, list, show, supersede, forget, embed, stats; and its other commands."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from mahavishnu.cli.memory_import import import_
+from mahavishnu.cli.memory_search import search
 from mahavishnu.cli.options import (
     asynchronous,
     build_filter,
@@ -16,8 +17,10 @@ from mahavishnu.cli.options import (
     read_text,
 )
 from mahavishnu.cli.render import (
+    LOCATIONS,
     excerpt,
     local_time,
+    memory_body,
     print_json,
     print_line,
     print_table,
@@ -26,15 +29,14 @@ from mahavishnu.cli.render import (
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.identifiers import shown
 
-if TYPE_CHECKING:
-    from mahavishnu.memory.models import Hit, Memory, SearchResult
-
-LOCATIONS = ["postgresql"]
-
 
 @click.group()
 def memory() -> None:
     """Store, search, correct and forget memories."""
+
+
+memory.add_command(search)
+memory.add_command(import_)
 
 
 @memory.command()
@@ -104,55 +106,6 @@ async def store(
     print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
     if not stored.embedded:
         print_line("It waits for its vector; words find it meanwhile (mahavishnu model status).")
-
-
-@memory.command()
-@click.argument("query")
-@click.option("--mode", default="hybrid", show_default=True, help="hybrid, vector or text.")
-@click.option("--limit", default=10, show_default=True, help="Most hits.")
-@click.option("--threshold", type=float, help="Least cosine similarity of the vector arm.")
-@click.option("--max-tokens", type=int, help="Bound on all contents together.")
-@click.option("--tier", "tiers", multiple=True, help="cold (PostgreSQL), hot, development.")
-@click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
-@filter_options
-@json_option
-@asynchronous
-async def search(
-    query: str,
-    mode: str,
-    limit: int,
-    threshold: float | None,
-    max_tokens: int | None,
-    tiers: tuple[str, ...],
-    explain: bool,
-    as_json: bool,
-    **narrowing: Any,
-) -> None:
-    """Find the memories that answer QUERY, best first."""
-    from mahavishnu.memory.models import MODES, unknown_value  # noqa: PLC0415
-    from mahavishnu.memory.search import TIERS, SearchRequest, check_request  # noqa: PLC0415
-
-    if mode not in MODES:
-        raise unknown_value("mode", mode, MODES)
-    for tier in tiers:
-        if tier not in TIERS:
-            raise unknown_value("tier", tier, TIERS)
-    request = SearchRequest(
-        query=query,
-        mode=mode,  # type: ignore[arg-type]
-        wanted=build_filter(**narrowing),
-        limit=limit,
-        threshold=threshold,
-        max_tokens=max_tokens,
-        tiers=tiers or ("cold",),
-    )
-    check_request(request)
-    async with opened_app() as app:
-        result = await app.search(request)
-    if as_json:
-        print_json(_result_body(result, explain=explain))
-    else:
-        _print_result(result, explain=explain)
 
 
 @memory.command("list")
@@ -312,142 +265,6 @@ async def embed(limit: int, as_json: bool) -> None:
         print_json({"embedded": done, "waiting": waiting})
     else:
         print_line(f"Embedded {done} memories; {waiting} wait")
-
-
-@memory.group("import")
-def import_() -> None:
-    """Bring documents and histories in; again and again, storing only what changed."""
-
-
-@import_.command("markdown")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--project", metavar="NAME", help="The repository's, or the folder's name by default."
-)
-@json_option
-@asynchronous
-async def import_markdown(folder: Path, project: str | None, as_json: bool) -> None:
-    """Remember the sections of all Markdown files below FOLDER."""
-    async with opened_app() as app:
-        with progress("Importing sections", quiet=as_json) as advance:
-            outcome = await app.ingestion.import_markdown(folder, project=project, progress=advance)
-    _print_ingested(outcome, as_json=as_json)
-
-
-@import_.command("git")
-@click.argument("repository", type=click.Path(path_type=Path))
-@click.option("--project", metavar="NAME", help="The repository's own by default.")
-@json_option
-@asynchronous
-async def import_git(repository: Path, project: str | None, as_json: bool) -> None:
-    """Remember the commits of REPOSITORY that are not remembered yet."""
-    async with opened_app() as app:
-        with progress("Importing commits", quiet=as_json) as advance:
-            outcome = await app.ingestion.import_history(
-                repository, project=project, progress=advance
-            )
-    _print_ingested(outcome, as_json=as_json)
-
-
-def memory_body(item: "Memory") -> dict[str, Any]:
-    """Return a memory as JSON shows it."""
-    return {
-        "id": item.id,
-        "content": item.content,
-        "memory_type": item.memory_type,
-        "collection": item.collection,
-        "source_system": item.source_system,
-        "project": item.project,
-        "owner": item.owner,
-        "visibility": item.visibility,
-        "metadata": item.metadata,
-        "agent_id": item.agent_id,
-        "workflow_id": item.workflow_id,
-        "repo_id": item.repo_id,
-        "session_id": item.session_id,
-        "path": item.path,
-        "commit": item.commit_id,
-        "occurred_at": item.occurred_at,
-        "created_at": item.stored_at,
-        "expires_at": item.expires_at,
-        "superseded_by": item.superseded_by,
-    }
-
-
-def _result_body(result: "SearchResult", *, explain: bool) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "query": result.query,
-        "mode": result.mode,
-        "degraded": [{"part": d.part, "reason": d.reason} for d in result.degraded],
-        "hits": [_hit_body(hit) for hit in result.hits],
-    }
-    if explain:
-        body["explanation"] = dict(result.explanation)
-    return body
-
-
-def _hit_body(hit: "Hit") -> dict[str, Any]:
-    return memory_body(hit.memory) | {
-        "score": round(hit.score, 6),
-        "found_in": LOCATIONS,
-        "char_start": hit.char_start,
-        "char_end": hit.char_end,
-        "arms": {
-            name: {"rank": arm.rank, "score": round(arm.score, 6),
-                   "contribution": round(arm.contribution, 6)}
-            for name, arm in hit.arms.items()
-        },
-    }  # fmt: skip
-
-
-def _print_result(result: "SearchResult", *, explain: bool) -> None:
-    for part in result.degraded:
-        click.echo(f"Degraded ({part.part}): {part.reason}", err=True)
-    if not result.hits:
-        print_line("Nothing found.")
-        return
-    columns = ["id", "score", "type", "project", "when", "content"]
-    if explain:
-        columns.insert(2, "arms")
-    rows = []
-    for hit in result.hits:
-        found = hit.memory
-        row = [
-            shown(found.id), f"{hit.score:.3f}", found.memory_type, found.project or "",
-            local_time(found.occurred_at), excerpt(found.content, start=hit.char_start or 0),
-        ]  # fmt: skip
-        if explain:
-            row.insert(
-                2,
-                "\n".join(
-                    f"{name} #{arm.rank or '-'} {arm.score:.3f} → {arm.contribution:.3f}"
-                    for name, arm in hit.arms.items()
-                ),
-            )
-        rows.append(row)
-    print_table(columns, rows)
-    if explain:
-        for name, value in result.explanation.items():
-            print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
-
-
-def _print_ingested(outcome: Any, *, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {"source": outcome.source, "project": outcome.project, "seen": outcome.seen,
-             "stored": outcome.stored, "changed": outcome.changed, "removed": outcome.removed,
-             "unchanged": outcome.unchanged, "waiting": outcome.waiting,
-             "skipped": dict(outcome.skipped)}
-        )  # fmt: skip
-        return
-    print_line(
-        f"{outcome.project}: {outcome.stored} new, {outcome.changed} changed, "
-        f"{outcome.removed} removed, {outcome.unchanged} unchanged"
-    )
-    for reason, count in outcome.skipped.items():
-        print_line(f"  skipped {count}: {reason}")
-    if outcome.waiting:
-        print_line(f"  {outcome.waiting} wait for vectors: mahavishnu memory embed")
 
 
 def _collection(memory_type: str, collection: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahavishnu.cli.options import asynchronous, json_option, load, opened_app
-from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.cli.render import print_json, print_line, print_table, progress
 
 if TYPE_CHECKING:
     from mahavishnu.embedding.models import StoredModel
@@ -85,7 +85,17 @@ def download(name: str, as_json: bool) -> None:
     from mahavishnu.embedding.model_download import download_model  # noqa: PLC0415
 
     loaded = load()
-    stored = download_model(name, loaded.locations.models, environ=loaded.environ)
+    with progress("Downloading", quiet=as_json) as advance:
+        there = 0
+
+        def report(done: int, _total: int) -> None:
+            nonlocal there
+            advance(done - there)
+            there = done
+
+        stored = download_model(
+            name, loaded.locations.models, environ=loaded.environ, progress=report
+        )
     _print_stored(stored, "Downloaded", as_json=as_json)
 
 

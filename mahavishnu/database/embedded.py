@@ -18,6 +18,7 @@ from typing import Self
 
 from mahavishnu.database.binaries import Binaries, find_binaries, require_platform
 from mahavishnu.database.keeper_state import (
+    KEPT_BY_ANOTHER,
     KeeperRecord,
     Layout,
     PostmasterFile,
@@ -38,7 +39,6 @@ PATIENCE = timedelta(seconds=120)
 # With the poll and the shutdown it stays below the minute that the product promises.
 IDLE_TIMEOUT = timedelta(seconds=50)
 KEEPER = Path(__file__).with_name("keeper.py")
-KEPT_BY_ANOTHER = 3
 FRUITLESS_LIMIT = 3
 POLL_S = 0.01
 # What a Python may need to start; the keeper lives long and must hold none of the user's secrets.

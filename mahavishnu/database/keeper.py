@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-sys.path.append(str(Path(__file__).parents[2]))  # -I -S: the package itself, and no other
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))  # -I -S: nothing but the package is found
 
 from mahavishnu.database.binaries import inspect_binaries
 from mahavishnu.database.keeper_children import (
@@ -39,6 +40,7 @@ from mahavishnu.database.keeper_cluster import (
     remove_socket_folder,
 )
 from mahavishnu.database.keeper_state import (
+    KEPT_BY_ANOTHER,
     KeeperRecord,
     Layout,
     PostmasterFile,
@@ -49,7 +51,6 @@ from mahavishnu.database.keeper_state import (
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.processes import ProcessIdentity, identify
 
-KEPT_BY_ANOTHER = 3
 POLL_S = 0.25
 CRASH_WINDOW_S = 60.0
 CRASH_LIMIT = 5
@@ -128,15 +129,18 @@ class Keeper:
             self._record("preparing")
             cluster.prepare()
         socket_folder = prepare_socket_folder(self.layout.cluster, reuse=postmaster is not None)
-        postmaster = postmaster or self._start(cluster, socket_folder)
-        while not self.stop_asked and not self._unused():
-            if not postmaster.alive:
-                postmaster = self._restart(postmaster, cluster, socket_folder)
-            bound_log(self.layout.server_log)
-            time.sleep(POLL_S)
-        self._record("stopping", postmaster.identity)
-        postmaster.stop()
-        remove_socket_folder(socket_folder)
+        try:
+            postmaster = postmaster or self._start(cluster, socket_folder)
+            while not self.stop_asked and not self._unused():
+                if not postmaster.alive:
+                    postmaster = self._restart(postmaster, cluster, socket_folder)
+                bound_log(self.layout.server_log)
+                time.sleep(POLL_S)
+            self._record("stopping", postmaster.identity)
+        finally:
+            if postmaster is not None:
+                postmaster.stop()
+            remove_socket_folder(socket_folder)
 
     def _ask_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stop_asked = True
@@ -181,7 +185,9 @@ class Keeper:
     def _restart(self, dead: Postmaster, cluster: Cluster, socket_folder: Path) -> Postmaster:
         dead.release()
         end_orphans()
-        if dead.child is not None:
+        if dead.child is None:  # adopted: the files were not looked at yet
+            cluster.prepare()
+        else:
             self._count_crash()
         empty_socket_folder(socket_folder)
         return self._start(cluster, socket_folder)

@@ -215,8 +215,13 @@ class Cluster:
 
 
 def initdb_options(cluster: Path, version: int) -> list[str]:
-    """Return initdb's arguments: UTF-8, sorted by code point, alike on every system, checksums."""
+    """
+    Return initdb's arguments: UTF-8, sorted by code point, alike on every system, checksums.
+
+    It must not clean up after a failure: whether the disk was full is asked first.
+    """
     options = ["-D", str(cluster), "-U", "postgres", "--auth=trust", "--data-checksums"]
+    options += ["--no-clean"]
     options += ["-E", "UTF8", "--locale=C", f"--lc-ctype={ctype_locale()}"]
     if version >= 17:
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]

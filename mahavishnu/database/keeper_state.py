@@ -15,16 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mahavishnu.errors import (
-    Conflict,
-    Corrupt,
-    Forbidden,
-    MahavishnuError,
-    Unavailable,
-)
+from mahavishnu.errors import Conflict, Corrupt, Forbidden, MahavishnuError, Unavailable
 from mahavishnu.files import write_atomically
 from mahavishnu.processes import ProcessIdentity
 
+KEPT_BY_ANOTHER = 3  # the exit status of a keeper that found another one
 RECORD_BYTES = 512
 WAL_SEGMENT_BYTES = 16 * 1024 * 1024
 KINDS = {kind.__name__: kind for kind in (Conflict, Corrupt, Forbidden, Unavailable)}

@@ -55,17 +55,16 @@ class VectorTable:
                 USING hnsw (embedding halfvec_ip_ops) WITH ({HNSW_OPTIONS});
         """
 
-    def nearest(self, *, collections: bool, scopes: bool) -> str:
+    def nearest(self) -> str:
         """
-        Return the HNSW search. $1 vector, $2 limit, then collections, then scopes, where asked for;
+        Return the HNSW search in scopes. $1 vector, $2 limit, $3 scopes;
         (memory_no, scope_no, char_start, char_end, similarity), nearly best first.
         """
-        conditions: list[str] = []
-        if collections:
-            conditions.append(f"collection = ANY (${len(conditions) + 3}::text[])")
-        if scopes:
-            conditions.append(f"scope_no = ANY (${len(conditions) + 3}::integer[])")
-        return self._search(" AND ".join(conditions))
+        return self._search("scope_no = ANY ($3::integer[])")
+
+    def nearest_in_collections(self) -> str:
+        """Return the same over the graphs of some collections only. $4 collections."""
+        return self._search("scope_no = ANY ($3::integer[]) AND collection = ANY ($4::text[])")
 
     def nearest_exactly(self) -> str:
         """Return the exact search in scopes. $1 vector, $2 limit, $3 scopes; rows as `nearest`."""
@@ -74,6 +73,23 @@ class VectorTable:
     def nearest_among(self) -> str:
         """Return the exact search among memories. $1 vector, $2 limit, $3 memory numbers."""
         return self._search("memory_no = ANY ($3::bigint[])", exact=True)
+
+    def nearest_filtered(self) -> str:
+        """
+        Return the HNSW search under a fine filter that many memories pass. $1 vector, $2 limit,
+        $3 scopes, $4 to $11 as $2 to $9 of `list_memories`; rows as `nearest`.
+        """
+        return (
+            "SELECT memory_no, e.scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
+            f"FROM {self.name} e JOIN memories m USING (memory_no) "
+            "WHERE e.scope_no = ANY ($3::integer[]) "
+            "AND ($4::text IS NULL OR m.agent_id = $4) AND ($5::text IS NULL OR m.workflow_id = $5) "
+            "AND ($6::text IS NULL OR m.repo_id = $6) AND ($7::text IS NULL OR m.session_id = $7) "
+            "AND ($8::text IS NULL OR m.source_system = $8) AND ($9::jsonb IS NULL OR m.metadata @> $9) "
+            "AND ($10::timestamptz IS NULL OR m.occurred_at >= $10) "
+            "AND ($11::timestamptz IS NULL OR m.occurred_at < $11) "
+            "ORDER BY embedding <#> $1 LIMIT $2"
+        )
 
     def similarities(self) -> str:
         """Return the best similarity of given memories. $1 vector, $2 memory numbers; (memory_no, similarity)."""
@@ -98,10 +114,9 @@ class VectorTable:
         )
 
     def _search(self, condition: str, *, exact: bool = False) -> str:
-        where = f"WHERE {condition} " if condition else ""
         # Adding zero keeps the planner from walking the graph, whose recall collapses under a filter.
         order = "(embedding <#> $1) + 0" if exact else "embedding <#> $1"
         return (
             "SELECT memory_no, scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
-            f"FROM {self.name} {where}ORDER BY {order} LIMIT $2"
+            f"FROM {self.name} WHERE {condition} ORDER BY {order} LIMIT $2"
         )

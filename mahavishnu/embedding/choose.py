@@ -15,7 +15,7 @@ from mahavishnu.embedding.known_models import (
     DEFAULT_OPENAI_MODEL,
 )
 from mahavishnu.embedding.port import Embedder, ModelIdentity
-from mahavishnu.errors import Conflict, MahavishnuError, Unavailable
+from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
 
 # A local server answers a connection in well under this; nobody should wait longer to learn that
 # there is none.
@@ -94,9 +94,7 @@ async def _open(
     if provider == "ollama":
         return await _open_ollama(config, wanted or DEFAULT_OLLAMA_MODEL, environ)
     if provider == "in-process":
-        return await asyncio.to_thread(
-            _open_in_process, config, wanted or DEFAULT_LOCAL_MODEL, models
-        )
+        return await asyncio.to_thread(_open_in_process, config, wanted, models)
     from mahavishnu.embedding.openai import connect_openai  # noqa: PLC0415 - loads httpx
 
     return await connect_openai(
@@ -120,14 +118,21 @@ async def _open_ollama(config: EmbeddingConfig, model: str, environ: Mapping[str
     )
 
 
-def _open_in_process(config: EmbeddingConfig, model: str, models: Path) -> Embedder:
-    from mahavishnu.embedding.models import find_model  # noqa: PLC0415 - loads msgspec
+def _open_in_process(config: EmbeddingConfig, model: str | None, models: Path) -> Embedder:
+    """Open `model`; without a name the default one, or else the only one that is in the store."""
+    from mahavishnu.embedding.models import find_model, list_models  # noqa: PLC0415 - loads msgspec
 
-    stored = find_model(models, model)
+    try:
+        stored = find_model(models, model or DEFAULT_LOCAL_MODEL)
+    except NotFound:
+        present = list_models(models)
+        if model is not None or len(present) != 1:
+            raise
+        [stored] = present
     if find_spec("fastembed") is None:
         raise Unavailable(
             "fastembed is not installed.",
-            hint="Run: pip install 'mahavishnu-ai[local]'",
+            hint="Install Mahavishnu with its extra `local`.",
             code="embedding.not_installed",
         )
     from mahavishnu.embedding.in_process import InProcessEmbedder  # noqa: PLC0415 - onnxruntime

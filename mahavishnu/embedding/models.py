@@ -90,13 +90,13 @@ def find_model(store: Path, name: str) -> StoredModel:
     """
     Return the stored model `name`, also by an alias of a known download, whatever the case.
 
-    Raises `NotFound` "embedding.model_missing".
+    Only its own manifest is read. Raises `NotFound` "embedding.model_missing".
     """
     download = find_download(name)
-    wanted = {name.lower(), download.name.lower()} if download else {name.lower()}
-    for model in list_models(store):
-        if model.manifest.name.lower() in wanted:
-            return model
+    for wanted in (name, download.name) if download else (name,):
+        for manifest in store.glob(f"*/{MANIFEST}"):
+            if manifest.parent.name.lower() == wanted.lower().replace("/", "--"):
+                return read_model(manifest.parent)
     get = f"mahavishnu model download {download.name}, or: " if download else ""
     raise NotFound(
         f"The model {name} is not in the local store.",

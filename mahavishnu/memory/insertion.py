@@ -11,9 +11,13 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from pgvector import HalfVector
+
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.memory.models import Vector
+from mahavishnu.embedding import EmbeddedChunk
+from mahavishnu.memory.lexicon import count_terms
+from mahavishnu.memory.models import NewMemory
 
 COPY_FROM = 64  # rows; below, the temporary tables cost more than they save
 
@@ -58,7 +62,28 @@ class Batch:
 
     memories: list[tuple[Any, ...]] = field(default_factory=list)
     postings: list[tuple[int, str, int, int]] = field(default_factory=list)
-    vectors: list[tuple[int, int, int, int, Vector]] = field(default_factory=list)
+    vectors: list[tuple[int, int, int, int, HalfVector]] = field(default_factory=list)
+
+
+def build_batch(
+    placed: Sequence[tuple[NewMemory, int]], vectors: Sequence[Sequence[EmbeddedChunk]]
+) -> Batch:
+    """Return the rows of memories with their scopes and chunks."""
+    batch = Batch()
+    for number, ((new, scope), chunks) in enumerate(zip(placed, vectors, strict=True)):
+        batch.memories.append(
+            (number, new.id, scope, new.collection, new.source_system, new.source_key,
+             new.agent_id, new.workflow_id, new.repo_id, new.session_id, new.content, new.context,
+             new.content_hash, new.metadata, new.path, new.commit_id, new.occurred_at,
+             new.expires_at)
+        )  # fmt: skip
+        counts, length = count_terms(new.indexed_text)
+        batch.postings += [(number, term, count, length) for term, count in counts.items()]
+        batch.vectors += [
+            (number, place, chunk.start, chunk.end, HalfVector(chunk.vector))
+            for place, chunk in enumerate(chunks)
+        ]
+    return batch
 
 
 async def insert_batch(

@@ -26,9 +26,9 @@ class CollectionWeights:
 # note on this repository's own documents; see docs/reference/benchmarks.md.
 WEIGHTS: Mapping[Collection, CollectionWeights] = {
     "note": CollectionWeights(text_share=0.5, usual_length=40),
-    "conversation": CollectionWeights(text_share=0.55, usual_length=20),
+    "conversation": CollectionWeights(text_share=0.5, usual_length=20),
     "document": CollectionWeights(text_share=0.5, usual_length=80),
-    "code": CollectionWeights(text_share=0.1, usual_length=60),
+    "code": CollectionWeights(text_share=0.15, usual_length=60),
     "execution": CollectionWeights(text_share=0.5, usual_length=40),
     "insight": CollectionWeights(text_share=0.5, usual_length=40),
 }

@@ -67,12 +67,18 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class _Selection:
-    """What is searched: scopes, how many memories they hold (capped), and their numbers if fine."""
+    """
+    What is searched: scopes and how many memories they hold, counted to the cap.
+
+    A fine filter gives the `numbers` of the memories that pass it or, where those are too many, its
+    parameters as `wide`. `collections` are named where the filter named them, for the planner.
+    """
 
     scopes: Mapping[int, Collection]
     size: int
-    numbers: list[int] | None
-    narrowed_collections: tuple[str, ...]
+    numbers: list[int] | None = None
+    wide: tuple[Any, ...] | None = None
+    collections: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -198,15 +204,11 @@ class Retriever:
                 )
             )
             numbers = [row["memory_no"] for row in rows]
-            if len(numbers) > EXACT_UP_TO:
-                raise UsageError(
-                    f"More than {EXACT_UP_TO:,} memories pass the filter.",
-                    hint="Narrow it by project, type or a shorter time.",
-                    code="search.filter_too_wide",
-                )
-            return _Selection(scopes, len(numbers), numbers, ())
+            if len(numbers) <= EXACT_UP_TO:
+                return _Selection(scopes, len(numbers), numbers=numbers)
+            return _Selection(scopes, len(numbers), wide=fine_parameters(wanted))
         size = await self._size(tuple(listed)) if scopes else 0
-        return _Selection(scopes, size, None, wanted.wanted_collections)
+        return _Selection(scopes, size, collections=wanted.wanted_collections)
 
     async def _size(self, scopes: tuple[int, ...]) -> int:
         """Count the selection, believing for a while that a large one stays large."""
@@ -269,10 +271,10 @@ async def _match_text(
     parameters: list[Any] = [
         terms, list(selection.scopes), TERM_CAP, float(selection.size), BM25_K1, BM25_B, usual, depth
     ]  # fmt: skip
-    if selection.numbers is None:
-        rows = await connection.fetch(_SEARCH["match_terms"], *parameters)
+    if selection.wide is None:
+        rows = await connection.fetch(_SEARCH["match_terms"], *parameters, selection.numbers)
     else:
-        rows = await connection.fetch(_SEARCH["match_terms_among"], *parameters, selection.numbers)
+        rows = await connection.fetch(_SEARCH["match_terms_filtered"], *parameters, *selection.wide)
     return (
         {row["memory_no"]: row["score"] for row in rows},
         {row["memory_no"]: row["scope_no"] for row in rows},
@@ -292,13 +294,20 @@ async def _match_vectors(
         rows = await connection.fetch(
             table.nearest_exactly(), vector, depth, list(selection.scopes)
         )
+    elif selection.wide is not None:
+        rows = await connection.fetch(
+            table.nearest_filtered(), vector, depth, list(selection.scopes), *selection.wide
+        )
+    elif selection.collections:
+        rows = await connection.fetch(
+            table.nearest_in_collections(),
+            vector,
+            depth,
+            list(selection.scopes),
+            list(selection.collections),
+        )
     else:
-        arguments: list[Any] = [vector, depth]
-        if selection.narrowed_collections:
-            arguments.append(list(selection.narrowed_collections))
-        arguments.append(list(selection.scopes))
-        statement = table.nearest(collections=bool(selection.narrowed_collections), scopes=True)
-        rows = await connection.fetch(statement, *arguments)
+        rows = await connection.fetch(table.nearest(), vector, depth, list(selection.scopes))
     hits: dict[int, _VectorHit] = {}
     scopes: dict[int, int] = {}
     for row in rows:  # a long memory has several chunks: the best one counts

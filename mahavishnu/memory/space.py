@@ -68,7 +68,8 @@ class EmbeddingSpace:
         """Return the embedder, or raise `Unavailable` with the reasons why there is none."""
         choice = await self.choice()
         if choice.embedder is None:
-            raise Unavailable(choice.reason, code="embedding.none")
+            why = " ".join(f"{refusal.provider}: {refusal.why}" for refusal in choice.tried)
+            raise Unavailable(choice.reason, hint=why or None, code="embedding.none")
         active = await self.active()
         if active is not None and active[1].key != choice.embedder.identity.key:
             raise Conflict(

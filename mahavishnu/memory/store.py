@@ -7,6 +7,8 @@ from itertools import batched
 from typing import Any
 from uuid import UUID
 
+from pgvector import HalfVector
+
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
@@ -14,8 +16,7 @@ from mahavishnu.embedding import EmbeddedChunk
 from mahavishnu.errors import Conflict, Forbidden, NotFound, Unavailable, UsageError
 from mahavishnu.identifiers import new_id, parse_reference
 from mahavishnu.logs import get_logger
-from mahavishnu.memory.insertion import Batch, insert_batch
-from mahavishnu.memory.lexicon import count_terms
+from mahavishnu.memory.insertion import build_batch, insert_batch
 from mahavishnu.memory.models import (
     MAX_LIMIT,
     Memory,
@@ -86,7 +87,7 @@ class MemoryStore:
         vectors, table = await self._make_vectors([prepared[i] for i in fresh], embed=embed)
         batch = await _in_thread_if_long(
             len(fresh),
-            lambda: _build_batch([(prepared[i], scopes[i]) for i in fresh], vectors),
+            lambda: build_batch([(prepared[i], scopes[i]) for i in fresh], vectors),
         )
         inserted: set[UUID] = set()
         if batch.memories:
@@ -137,7 +138,7 @@ class MemoryStore:
         new = replace(new, id=new_id(), occurred_at=utc_now())
         scope = await self._scopes.place(new)
         vectors, table = await self._make_vectors([new], embed=True)
-        batch = _build_batch([(new, scope)], vectors)
+        batch = build_batch([(new, scope)], vectors)
         active = await self._space.active()
 
         async def swap(connection: Connection) -> UUID:
@@ -252,7 +253,7 @@ class MemoryStore:
                 embedded = await self._embed_each([row["text"] for row in rows])
                 vectors = [
                     (row["memory_no"], number, row["scope_no"], row["collection"],
-                     chunk.start, chunk.end, chunk.vector)
+                     chunk.start, chunk.end, HalfVector(chunk.vector))
                     for row, chunks in zip(rows, embedded, strict=True)
                     for number, chunk in enumerate(chunks)
                 ]  # fmt: skip
@@ -361,26 +362,6 @@ def _first_of_each(
             seen.add(identity)
             fresh.append(place)
     return fresh
-
-
-def _build_batch(
-    placed: Sequence[tuple[NewMemory, int]], vectors: Sequence[Sequence[EmbeddedChunk]]
-) -> Batch:
-    batch = Batch()
-    for number, ((new, scope), chunks) in enumerate(zip(placed, vectors, strict=True)):
-        batch.memories.append(
-            (number, new.id, scope, new.collection, new.source_system, new.source_key,
-             new.agent_id, new.workflow_id, new.repo_id, new.session_id, new.content, new.context,
-             new.content_hash, new.metadata, new.path, new.commit_id, new.occurred_at,
-             new.expires_at)
-        )  # fmt: skip
-        counts, length = count_terms(new.indexed_text)
-        batch.postings += [(number, term, count, length) for term, count in counts.items()]
-        batch.vectors += [
-            (number, place, chunk.start, chunk.end, chunk.vector)
-            for place, chunk in enumerate(chunks)
-        ]
-    return batch
 
 
 async def _in_thread_if_long(size: int, build: Any) -> Any:

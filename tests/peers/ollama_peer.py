@@ -93,7 +93,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 def serve(gguf: str) -> None:
     """Serve `gguf` by llama.cpp until standard input ends."""
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-untyped]
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = gguf

@@ -117,6 +117,18 @@ def test_a_character_beyond_the_budget_is_still_kept() -> None:
     assert spans == [Span(0, 1), Span(1, 2)]
 
 
+def test_a_cut_that_makes_more_tokens_is_moved() -> None:
+    # The cut falls among the marks, moves to before "b", and there the count jumps.
+    text = "a" * 120 + "b" + "\u0301" * 20 + "c" * 100
+
+    def counter(piece: str) -> int:
+        return 20 if len(piece) > 100 and piece.endswith("a") else 1
+
+    spans = split(text, budget=16, count=counter)
+    assert_covers(text, spans)
+    assert all(counter(text[s.start : s.end]) <= 16 for s in spans)
+
+
 def test_a_tokenizer_that_folds_a_blob_into_one_token_gives_bounded_chunks() -> None:
     spans = split("a" * 10_000, budget=100, count=lambda _: 1)
     assert max(s.end - s.start for s in spans) <= 800

@@ -203,6 +203,16 @@ def test_known_models_keep_their_prefixes_and_pooling_is_read(copy: Path, tmp_pa
     assert model.manifest.pooling == "cls"
 
 
+async def test_prefixes_are_put_before_documents_and_queries(source: Path, tmp_path: Path) -> None:
+    plain = InProcessEmbedder(import_model(source, tmp_path), threads=1)
+    prefixed = InProcessEmbedder(import_model(source, tmp_path, name="e5-small"), threads=1)
+    [document, query] = await plain.embed_documents(["passage: apple", "query: apple"])
+    assert await prefixed.embed_documents(["apple"]) == [pytest.approx(document, abs=1e-3)]
+    assert await prefixed.embed_query("apple") == pytest.approx(query, abs=1e-3)
+    await plain.aclose()
+    await prefixed.aclose()
+
+
 @pytest.mark.parametrize("damage", ["missing", "size", "content", "manifest"])
 async def test_damage_is_found(source: Path, tmp_path: Path, damage: str) -> None:
     model = import_model(source, tmp_path)
@@ -226,6 +236,15 @@ async def test_damage_is_found(source: Path, tmp_path: Path, damage: str) -> Non
         with pytest.raises(Corrupt):
             await embedder.embed_query("x")
         await embedder.aclose()
+
+
+def test_a_damaged_neighbour_does_not_stand_in_the_way(source: Path, tmp_path: Path) -> None:
+    model = import_model(source, tmp_path)
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another/model.json").write_text("{}")
+    assert find_model(tmp_path, NAME) == model
+    with pytest.raises(Corrupt):
+        list_models(tmp_path)
 
 
 def test_remains_of_a_crash_do_not_stand_in_the_way(source: Path, tmp_path: Path) -> None:

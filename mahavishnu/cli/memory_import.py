@@ -1,0 +1,66 @@
+"""`mahavishnu memory import`: documents and histories."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mahavishnu.cli.options import asynchronous, json_option, opened_app
+from mahavishnu.cli.render import print_json, print_line, progress
+
+if TYPE_CHECKING:
+    from mahavishnu.knowledge.ingest import Ingested
+
+
+@click.group("import")
+def import_() -> None:
+    """Bring documents and histories in; again and again, storing only what changed."""
+
+
+@import_.command("markdown")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--project", metavar="NAME", help="The repository's, or the folder's name by default."
+)
+@json_option
+@asynchronous
+async def import_markdown(folder: Path, project: str | None, as_json: bool) -> None:
+    """Remember the sections of all Markdown files below FOLDER."""
+    async with opened_app() as app:
+        with progress("Importing sections", quiet=as_json) as advance:
+            outcome = await app.ingestion.import_markdown(folder, project=project, progress=advance)
+    _print_ingested(outcome, as_json=as_json)
+
+
+@import_.command("git")
+@click.argument("repository", type=click.Path(path_type=Path))
+@click.option("--project", metavar="NAME", help="The repository's own by default.")
+@json_option
+@asynchronous
+async def import_git(repository: Path, project: str | None, as_json: bool) -> None:
+    """Remember the commits of REPOSITORY that are not remembered yet."""
+    async with opened_app() as app:
+        with progress("Importing commits", quiet=as_json) as advance:
+            outcome = await app.ingestion.import_history(
+                repository, project=project, progress=advance
+            )
+    _print_ingested(outcome, as_json=as_json)
+
+
+def _print_ingested(outcome: "Ingested", *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {"source": outcome.source, "project": outcome.project, "seen": outcome.seen,
+             "stored": outcome.stored, "changed": outcome.changed, "removed": outcome.removed,
+             "unchanged": outcome.unchanged, "waiting": outcome.waiting,
+             "skipped": dict(outcome.skipped)}
+        )  # fmt: skip
+        return
+    print_line(
+        f"{outcome.project}: {outcome.stored} new, {outcome.changed} changed, "
+        f"{outcome.removed} removed, {outcome.unchanged} unchanged"
+    )
+    for reason, count in outcome.skipped.items():
+        print_line(f"  skipped {count}: {reason}")
+    if outcome.waiting:
+        print_line(f"  {outcome.waiting} wait for vectors: mahavishnu memory embed")

@@ -1,0 +1,214 @@
+"""
+What every test gets: a home of its own, a guard around the real one, and a real PostgreSQL.
+
+The PostgreSQL is the product's embedded one, started once for the whole run by the product's own
+keeper; each test works in a database cloned from one migrated template.
+"""
+
+import asyncio
+import os
+import pwd
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from mahavishnu.database.embedded import EmbeddedServer
+from mahavishnu.database.migrate import upgrade
+from mahavishnu.database.pool import Database
+from mahavishnu.database.target import Target, target_of_dsn
+from mahavishnu.embedding import Choice, Embedder
+from mahavishnu.errors import Unavailable
+from mahavishnu.knowledge.identity import Projects
+from mahavishnu.knowledge.ingest import Ingestion
+from mahavishnu.memory.conversations import Conversations
+from mahavishnu.memory.records import Records
+from mahavishnu.memory.scoping import Scopes
+from mahavishnu.memory.search import Retriever
+from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.store import MemoryStore
+from tests.fakes import FakeEmbedder
+
+REAL_HOMES = {Path(pwd.getpwuid(os.getuid()).pw_dir), Path(os.environ.get("HOME", "/nonexistent"))}
+FORBIDDEN = tuple(
+    str(home / name)
+    for home in REAL_HOMES
+    for name in (".claude", ".claude.json", ".codex", ".qwen")
+)
+_EVENTS = frozenset({"open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove"})
+
+
+class RealHomeTouched(BaseException):
+    """A test reached for the real home; not an Exception, so that nothing swallows it."""
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in _EVENTS:
+        return
+    for argument in arguments[:2]:
+        if isinstance(argument, str | bytes | os.PathLike):
+            path = os.fsdecode(argument)
+            if path.startswith(FORBIDDEN):
+                raise RealHomeTouched(f"{event} {path}")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Point HOME and everything derived from it to a folder of this run."""
+    home = tmp_path_factory.mktemp("home")
+    kept = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(("MAHAVISHNU_", "OLLAMA_", "PG", "XDG_", "ANTHROPIC_", "OPENAI_")):
+            del os.environ[name]
+    os.environ |= {"HOME": str(home), "MAHAVISHNU_HOME": str(home / "mahavishnu")}
+    yield home
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@pytest.fixture(autouse=True)
+def _no_real_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that asks the system's user table for the real home folder."""
+    resolve = os.path.expanduser
+
+    def guarded(path: Any) -> Any:
+        resolved = resolve(path)
+        if any(str(resolved).startswith(f"{home}/.c") for home in REAL_HOMES):
+            raise RealHomeTouched(str(resolved))
+        return resolved
+
+    monkeypatch.setattr(os.path, "expanduser", guarded)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The PostgreSQL of the test run."""
+
+    socket_folder: Path
+
+    def dsn(self, database: str, user: str = "mahavishnu") -> str:
+        """Return the address of one of its databases."""
+        return f"postgresql://{user}@/{database}?host={self.socket_folder}"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Start the embedded server and migrate the template that test databases are cloned from."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("cluster"), idle_timeout=timedelta(seconds=2))
+    try:
+        lease = asyncio.run(server.acquire())
+    except Unavailable as error:
+        if os.environ.get("CI") or error.code != "database.no_binaries":
+            raise
+        pytest.skip(f"PostgreSQL is missing: {error.message}")
+    found = Cluster(lease.socket_folder)
+
+    async def prepare() -> None:
+        admin = await asyncpg.connect(found.dsn("postgres", "postgres"))
+        await admin.execute("CREATE DATABASE template_mahavishnu OWNER mahavishnu")
+        await admin.close()
+        inside = await asyncpg.connect(found.dsn("template_mahavishnu", "postgres"))
+        await inside.execute("CREATE EXTENSION vector")
+        await inside.close()
+        await upgrade(target_of_dsn(found.dsn("template_mahavishnu")))
+
+    asyncio.run(prepare())
+    yield found
+    lease.close()
+
+
+@pytest.fixture
+async def admin(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser's connection to the maintenance database."""
+    connection = await asyncpg.connect(cluster.dsn("postgres", "postgres"))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def database_name(admin: asyncpg.Connection) -> AsyncIterator[str]:
+    """A migrated database of this test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_mahavishnu OWNER mahavishnu")
+    yield name
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def target(cluster: Cluster, database_name: str) -> Target:
+    """The test's database as the product addresses it."""
+    return target_of_dsn(cluster.dsn(database_name))
+
+
+@dataclass
+class World:
+    """The application's parts over one test database, with a fake embedder unless told otherwise."""
+
+    database: Database
+    space: EmbeddingSpace
+    scopes: Scopes
+    memories: MemoryStore
+    retriever: Retriever
+    conversations: Conversations
+    records: Records
+    projects: Projects
+    ingestion: Ingestion
+
+
+type OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture
+def open_world(target: Target) -> OpenWorld:
+    """Return a function that opens a World; each has its own pool, like a process of its own."""
+
+    @asynccontextmanager
+    async def open_(
+        embedder: Embedder | None = None,
+        *,
+        without_embedder: bool = False,
+        at: Target | None = None,
+        size: int = 4,
+    ) -> AsyncIterator[World]:
+        async def choose(_expected: object) -> Choice:
+            if without_embedder:
+                return Choice(None, "There is no embedder in this test.")
+            return Choice(embedder or FakeEmbedder(), "The fake one.")
+
+        async with Database(
+            at or target, size=size, statement_timeout=timedelta(seconds=30)
+        ) as database:
+            space = EmbeddingSpace(database, choose)
+            scopes = Scopes(database)
+            memories = MemoryStore(database, space, scopes)
+            projects = Projects(database)
+            yield World(
+                database=database,
+                space=space,
+                scopes=scopes,
+                memories=memories,
+                retriever=Retriever(database, space, scopes),
+                conversations=Conversations(database, memories, scopes),
+                records=Records(database, memories, scopes),
+                projects=projects,
+                ingestion=Ingestion(database, memories, scopes, projects),
+            )
+
+    return open_
+
+
+@pytest.fixture
+async def world(open_world: OpenWorld) -> AsyncIterator[World]:
+    """An open World with the fake embedder."""
+    async with open_world() as opened:
+        yield opened

@@ -1,0 +1,270 @@
+"""Searching: arms, fusion, filters, what is missing is said; ANN against exact."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.memory import search as search_module
+from mahavishnu.memory.models import MemoryFilter, NewMemory, utc_now
+from mahavishnu.memory.search import SearchRequest
+from tests.conftest import OpenWorld, World
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.postgres
+
+FACTS = [
+    "The keeper stops the server sixty seconds after its last user.",
+    "Row-level security binds the owner of the tables too.",
+    "A spooled write that meets a duplicate becomes an alias.",
+    "The embedding model is nomic with 768 dimensions.",
+    "getUserName returns the login of the current account.",
+]
+
+
+async def fill(world: World, **options: object) -> None:
+    await world.memories.store_batch([NewMemory(content=fact, **options) for fact in FACTS])  # type: ignore[arg-type]
+
+
+async def contents(world: World, query: str, **options: object) -> list[str]:
+    result = await world.retriever.search(SearchRequest(query=query, **options))  # type: ignore[arg-type]
+    return [hit.memory.content for hit in result.hits]
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])
+async def test_the_right_memory_comes_first(world: World, mode: str) -> None:
+    await fill(world)
+    found = await contents(world, "which embedding model and how many dimensions", mode=mode)
+    assert found[0] == FACTS[3]
+
+
+async def test_identifiers_are_split_and_words_stemmed(world: World) -> None:
+    await fill(world)
+    assert (await contents(world, "user name", mode="text"))[0] == FACTS[4]
+    assert (await contents(world, "getUserName", mode="text"))[0] == FACTS[4]
+    assert (await contents(world, "stopping servers", mode="text"))[0] == FACTS[0]
+
+
+async def test_a_question_of_stop_words_only_finds_nothing_by_words(world: World) -> None:
+    await fill(world)
+    assert await contents(world, "what is it?", mode="text") == []
+
+
+async def test_a_rare_word_outweighs_a_common_one(world: World) -> None:
+    await world.memories.store_batch(
+        [NewMemory(content=f"The server handles request number {n}.") for n in range(30)]
+        + [NewMemory(content="The zeppelin landed.")]
+    )
+    assert (await contents(world, "server zeppelin", mode="text"))[0] == "The zeppelin landed."
+
+
+async def test_words_above_the_cap_do_not_drown_rarer_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "TERM_CAP", 10)
+    await world.memories.store_batch(
+        [NewMemory(content=f"common word {n}") for n in range(20)]
+        + [NewMemory(content="common and unusual")]
+    )
+    found = await contents(world, "common unusual", mode="text")
+    assert found == ["common and unusual"]
+    newest = await contents(world, "common", mode="text", limit=20)
+    assert len(newest) == 10 and "common and unusual" in newest
+
+
+async def test_without_an_embedder_hybrid_is_lexical_and_says_so(open_world: OpenWorld) -> None:
+    async with open_world(without_embedder=True) as world:
+        await fill(world)
+        result = await world.retriever.search(SearchRequest(query="embedding dimensions"))
+        assert result.hits[0].memory.content == FACTS[3]
+        assert [d.part for d in result.degraded] == ["vector"]
+        assert "no embedder in this test" in result.degraded[0].reason
+        with pytest.raises(Unavailable):
+            await contents(world, "embedding", mode="vector")
+        text = await world.retriever.search(SearchRequest(query="embedding", mode="text"))
+        assert text.degraded == ()
+
+
+async def test_rows_that_wait_for_vectors_are_mentioned(open_world: OpenWorld) -> None:
+    async with open_world() as world:
+        await fill(world)
+    async with open_world(without_embedder=True) as world:
+        await world.memories.store(NewMemory(content="A late one about walruses."))
+    async with open_world() as world:
+        result = await world.retriever.search(SearchRequest(query="walruses"))
+        assert result.hits[0].memory.content.startswith("A late one")
+        assert "1 memories wait" in result.degraded[0].reason
+
+
+async def test_the_explanation_adds_up(world: World) -> None:
+    await fill(world)
+    result = await world.retriever.search(SearchRequest(query="server security tables"))
+    for hit in result.hits:
+        assert hit.score == pytest.approx(sum(arm.contribution for arm in hit.arms.values()))
+        assert 0 <= hit.score <= 1
+    assert result.explanation["vector_search"] == "exact"
+    assert result.explanation["terms"] == ["server", "secur", "tabl"]
+    scores = [hit.score for hit in result.hits]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_the_threshold_is_a_cosine_of_the_vector_arm(world: World) -> None:
+    await fill(world)
+    every = await world.retriever.search(SearchRequest(query=FACTS[0], mode="vector"))
+    assert len(every.hits) == 5
+    strict = await contents(world, FACTS[0], mode="vector", threshold=0.9)
+    assert strict == [FACTS[0]]
+
+
+async def test_token_budget_cuts_the_list_and_a_lone_hit(world: World) -> None:
+    await world.memories.store_batch(
+        [NewMemory(content=f"walrus {n} " + "x" * 400) for n in range(5)]
+    )
+    two = await contents(world, "walrus", mode="text", max_tokens=220)
+    assert len(two) == 2
+    [cut] = await contents(world, "walrus", mode="text", max_tokens=10)
+    assert len(cut) == 40
+
+
+async def test_filters_reach_both_arms(world: World) -> None:
+    now = utc_now()
+    for number, fact in enumerate(FACTS):
+        await world.memories.store(
+            NewMemory(
+                content=fact,
+                collection="document" if number == 3 else "note",
+                project=f"p{number}",
+                agent_id=f"a{number}",
+                metadata={"n": number},
+                occurred_at=now - timedelta(days=number),
+            )
+        )
+    for mode in ("hybrid", "vector", "text"):
+        query = "server security spooled embedding getUserName"
+        for wanted in (
+            MemoryFilter(projects=("p3",)),
+            MemoryFilter(memory_types=("rag",)),
+            MemoryFilter(agent_id="a3"),
+            MemoryFilter(metadata={"n": 3}),
+            MemoryFilter(since=now - timedelta(days=3.5), until=now - timedelta(days=2.5)),
+        ):
+            assert await contents(world, query, mode=mode, wanted=wanted) == [FACTS[3]], wanted
+        assert await contents(world, query, mode=mode, wanted=MemoryFilter(agent_id="no")) == []
+
+
+async def test_a_wide_fine_filter_still_answers_right(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "EXACT_UP_TO", 10)
+    await world.memories.store_batch(
+        [
+            NewMemory(content=f"walrus fact {n} of many", agent_id="even" if n % 2 == 0 else "odd")
+            for n in range(60)
+        ]
+    )
+    for mode in ("hybrid", "vector", "text"):
+        result = await world.retriever.search(
+            SearchRequest(
+                query="walrus fact 12", mode=mode, limit=20, wanted=MemoryFilter(agent_id="even")
+            )
+        )
+        assert {hit.memory.agent_id for hit in result.hits} == {"even"}
+        assert result.hits[0].memory.content == "walrus fact 12 of many"
+
+
+async def test_expired_memories_are_not_found(world: World) -> None:
+    await world.memories.store(
+        NewMemory(content="A walrus of yesterday.", expires_at=utc_now() - timedelta(days=1))
+    )
+    assert await contents(world, "walrus") == []
+    assert await world.memories.list_memories(MemoryFilter()) == []
+
+
+async def test_tiers_that_are_not_there_are_named(world: World) -> None:
+    await fill(world)
+    result = await world.retriever.search(SearchRequest(query="server", tiers=("hot", "cold")))
+    assert [d.part for d in result.degraded] == ["tier:hot"]
+    assert result.hits
+    only = await world.retriever.search(SearchRequest(query="server", tiers=("development",)))
+    assert only.hits == () and only.degraded
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"query": "  "},
+        {"query": "x" * 10_001},
+        {"query": "a\x00b"},
+        {"query": "\ud800"},
+        {"query": "x", "limit": 0},
+        {"query": "x", "limit": -1},
+        {"query": "x", "limit": 1001},
+        {"query": "x", "threshold": 1.5},
+        {"query": "x", "max_tokens": 0},
+    ],
+)
+async def test_bad_requests_are_refused(world: World, options: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        await contents(world, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3], ids=["rare", "common"])
+async def test_the_graph_finds_what_exact_search_finds(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """Every ANN path against exact search, with questions from outside the filter too."""
+    generator = random.Random(7)
+    words = [f"w{n}" for n in range(400)]
+    async with open_world(FakeEmbedder(dimensions=64)) as world:
+        news = [
+            NewMemory(
+                content=" ".join(generator.choices(words, k=8)) + f" #{n}",
+                project="inside" if generator.random() < share else "outside",
+            )
+            for n in range(3000)
+        ]
+        async for _ in world.memories.store_many(news):
+            pass
+        async with world.database.connection() as connection:
+            await connection.execute("ANALYZE")
+        queries = [" ".join(generator.choices(words, k=8)) for _ in range(20)]
+        wanted = MemoryFilter(projects=("inside",))
+
+        async def answers() -> list[set[str]]:
+            return [
+                set(await contents(world, q, mode="vector", wanted=wanted, limit=20))
+                for q in queries
+            ]
+
+        exact = await answers()
+        assert all(len(found) == 20 for found in exact)
+        monkeypatch.setattr(search_module, "EXACT_UP_TO", 5)
+        walked = await answers()
+        recall = sum(len(a & b) for a, b in zip(exact, walked, strict=True)) / (20 * len(queries))
+        assert recall >= (0.9 if share > 0.1 else 0.6)
+
+
+async def test_conversation_turns_are_found_by_speaker_and_date(world: World) -> None:
+    from mahavishnu.memory.conversations import NewTurn
+
+    turns = [
+        NewTurn(
+            session_id="s1", position=n, role="user", speaker=speaker, content=text,
+            occurred_at=datetime(2023, 5, 8, 13, n, tzinfo=UTC), agent_id="a",
+        )
+        for n, (speaker, text) in enumerate(
+            [("Caroline", "I adopted a cat."), ("Melanie", "I painted a lake."), ("Caroline", "ok"),
+             ("Melanie", "ok")]
+        )
+    ]  # fmt: skip
+    stored = await world.conversations.record(turns)
+    assert len({s.id for s in stored}) == 4
+    again = await world.conversations.record(turns)
+    assert [s.id for s in again] == [s.id for s in stored] and not any(s.created for s in again)
+    assert (await contents(world, "What did Caroline adopt?", mode="text"))[0] == "I adopted a cat."
+    assert [line[3] for line in await world.conversations.read("s1")] == [t.content for t in turns]
+    result = await world.retriever.search(
+        SearchRequest(query="lake", wanted=MemoryFilter(session_id="s1"))
+    )
+    assert result.hits[0].memory.metadata["speaker"] == "Melanie"

@@ -1,0 +1,294 @@
+"""Storing, correcting, forgetting, reading back: on a real PostgreSQL."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from mahavishnu.errors import Conflict, NotFound, UsageError
+from mahavishnu.identifiers import new_id, shown
+from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory
+from mahavishnu.memory.search import SearchRequest
+from tests.conftest import OpenWorld, World
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.postgres
+
+
+async def counts(world: World) -> dict[str, int]:
+    async with world.database.connection() as connection:
+        return {
+            name: await connection.fetchval(f"SELECT count(*) FROM {name}")
+            for name in ("memories", "postings", "embeddings_1", "embedding_queue", "changes")
+            if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name)
+        }
+
+
+async def test_a_stored_memory_is_read_back_as_it_was(world: World) -> None:
+    new = NewMemory(
+        content="The pool holds ten connections.",
+        collection="insight",
+        source_system="tests",
+        project="alpha",
+        metadata={"type": "decision", "weight": 2.5, "tags": ["a", "ü"]},
+        agent_id="a1",
+        workflow_id="w1",
+        repo_id="r1",
+        session_id="s1",
+        path="src/pool.py",
+        commit_id="abc",
+        occurred_at=datetime(2025, 3, 1, 12, tzinfo=UTC),
+    )
+    stored = await world.memories.store(new)
+    assert stored.created and stored.embedded
+    found = await world.memories.get(stored.id)
+    for name in ("content", "collection", "source_system", "project", "metadata", "agent_id",
+                 "workflow_id", "repo_id", "session_id", "path", "commit_id", "occurred_at"):  # fmt: skip
+        assert getattr(found, name) == getattr(new, name)
+    assert found.memory_type == "insight"
+    assert found.owner == "mahavishnu" and found.visibility == "private"
+
+
+async def test_the_same_text_gives_the_same_id(world: World) -> None:
+    first = await world.memories.store(NewMemory(content="Ten connections."))
+    again = await world.memories.store(NewMemory(content="Ten connections."))
+    assert again.id == first.id and not again.created
+    assert (await counts(world))["memories"] == 1
+
+
+async def test_equal_turns_with_their_own_keys_stay_two(world: World) -> None:
+    first = await world.memories.store(NewMemory(content="ok", source_key="s:1"))
+    second = await world.memories.store(NewMemory(content="ok", source_key="s:2"))
+    assert first.id != second.id
+
+
+async def test_the_same_text_in_another_project_is_another_memory(world: World) -> None:
+    here = await world.memories.store(NewMemory(content="Use tabs.", project="alpha"))
+    there = await world.memories.store(NewMemory(content="Use tabs.", project="beta"))
+    assert here.id != there.id and there.created
+
+
+@pytest.mark.parametrize("size", [3, 200], ids=["arrays", "copy"])
+async def test_a_batch_is_stored_whole_with_duplicates_inside_it(world: World, size: int) -> None:
+    news = [NewMemory(content=f"Fact number {n % (size - 1)}.") for n in range(size)]
+    stored = await world.memories.store_batch(news)
+    assert len(stored) == size
+    assert stored[0].id == stored[size - 1].id
+    assert [s.created for s in stored].count(True) == size - 1
+    totals = await counts(world)
+    assert totals["memories"] == totals["embeddings_1"] == totals["changes"] == size - 1
+    assert totals["embedding_queue"] == 0
+
+
+async def test_an_invalid_memory_leaves_nothing_of_its_batch(world: World) -> None:
+    with pytest.raises(UsageError):
+        await world.memories.store_batch([NewMemory(content="fine"), NewMemory(content="  ")])
+    assert (await counts(world))["memories"] == 0
+
+
+async def test_a_retry_with_the_same_id_is_the_same_memory(world: World) -> None:
+    new = NewMemory(content="Once.", id=new_id())
+    assert (await world.memories.store(new)).created
+    again = await world.memories.store(new)
+    assert again.id == new.id and not again.created
+
+
+async def test_an_id_of_another_memory_is_refused(world: World) -> None:
+    taken = await world.memories.store(NewMemory(content="Mine."))
+    with pytest.raises(Conflict) as caught:
+        await world.memories.store(NewMemory(content="Other.", id=taken.id))
+    assert caught.value.code == "memory.id_taken"
+
+
+async def test_without_an_embedder_rows_wait_and_are_embedded_later(
+    open_world: OpenWorld,
+) -> None:
+    async with open_world(without_embedder=True) as poor:
+        stored = await poor.memories.store(NewMemory(content="Waiting for a vector."))
+        assert stored.created and not stored.embedded
+        assert await poor.memories.count_waiting() == 1
+    async with open_world() as rich:
+        assert await rich.memories.embed_waiting() == 1
+        assert await rich.memories.count_waiting() == 0
+        again = await rich.memories.store(NewMemory(content="Waiting for a vector."))
+        assert again.embedded and not again.created
+        totals = await counts(rich)
+    assert totals["embeddings_1"] == 1 and totals["embedding_queue"] == 0
+
+
+async def test_a_long_text_is_chunked_and_found_by_its_end(world: World) -> None:
+    body = " ".join(f"filler{n}" for n in range(3000)) + " The zebra crossed the viaduct." * 40
+    stored = await world.memories.store(NewMemory(content=body, collection="document"))
+    assert (await counts(world))["embeddings_1"] > 5
+    result = await world.retriever.search(
+        SearchRequest(query="zebra viaduct", mode="vector", limit=1)
+    )
+    [hit] = result.hits
+    assert hit.memory.id == stored.id
+    assert "zebra" in body[hit.char_start : hit.char_end]
+
+
+async def test_superseding_hides_the_old_text_and_keeps_it(world: World) -> None:
+    old = await world.memories.store(
+        NewMemory(content="Port 8000 is used.", project="alpha", metadata={"k": "v"})
+    )
+    new = await world.memories.supersede(old.id, "Port 8680 is used.")
+    assert (await world.memories.get(old.id)).superseded_by == new.id
+    successor = await world.memories.get(new.id)
+    assert successor.project == "alpha" and successor.metadata == {"k": "v"}
+    listed = await world.memories.list_memories(MemoryFilter())
+    assert [m.id for m in listed] == [new.id]
+    for mode in ("text", "vector", "hybrid"):
+        result = await world.retriever.search(SearchRequest(query="port 8000", mode=mode))
+        assert old.id not in {hit.memory.id for hit in result.hits}
+    with pytest.raises(Conflict):
+        await world.memories.supersede(old.id, "Port 9000 is used.")
+    with pytest.raises(Conflict):
+        await world.memories.supersede(new.id, "Port 8680 is used.")
+
+
+async def test_a_superseded_text_can_be_stored_again(world: World) -> None:
+    old = await world.memories.store(NewMemory(content="Blue."))
+    await world.memories.supersede(old.id, "Green.")
+    again = await world.memories.store(NewMemory(content="Blue."))
+    assert again.created and again.id != old.id
+
+
+async def test_forgetting_takes_postings_vectors_and_older_versions_along(world: World) -> None:
+    old = await world.memories.store(NewMemory(content="Secret plan one."))
+    new = await world.memories.supersede(old.id, "Secret plan two.")
+    kept = await world.memories.store(NewMemory(content="Something else entirely."))
+    would = await world.memories.forget([new.id], dry_run=True)
+    assert set(would) == {old.id, new.id}
+    assert (await counts(world))["memories"] == 3
+    assert set(await world.memories.forget([new.id])) == {old.id, new.id}
+    totals = await counts(world)
+    assert totals["memories"] == totals["embeddings_1"] == 1
+    assert totals["postings"] == 3  # the kept one's
+    with pytest.raises(NotFound):
+        await world.memories.get(old.id)
+    stored = await world.memories.store(NewMemory(content="Secret plan two."))
+    assert stored.created
+    assert (await world.memories.get(kept.id)).content.startswith("Something")
+
+
+async def test_the_change_feed_tells_what_happened_in_order(world: World) -> None:
+    old = await world.memories.store(NewMemory(content="One."))
+    new = await world.memories.supersede(old.id, "Two.")
+    await world.memories.forget([new.id])
+    async with world.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT kind, memory_id FROM changes "
+            "WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY change_no"
+        )
+    seen = [(row["kind"], row["memory_id"]) for row in rows]
+    assert seen[:3] == [("stored", old.id), ("stored", new.id), ("superseded", old.id)]
+    assert sorted(seen[3:]) == sorted([("forgotten", old.id), ("forgotten", new.id)])
+
+
+async def test_a_brought_vector_is_used_or_refused(open_world: OpenWorld) -> None:
+    embedder = FakeEmbedder(dimensions=8, name="tiny")
+    async with open_world(embedder) as world:
+        good = BroughtVector(model="tiny", values=[3.0] + [0.0] * 7)
+        with pytest.raises(Conflict) as caught:
+            await world.memories.store(NewMemory(content="Too early.", vector=good))
+        assert caught.value.code == "embedding.no_model"
+        await world.memories.store(NewMemory(content="First."))
+        stored = await world.memories.store(NewMemory(content="Brought.", vector=good))
+        assert stored.embedded
+        async with world.database.connection() as connection:
+            value = await connection.fetchval(
+                "SELECT e.embedding::text FROM embeddings_1 e JOIN memories m USING (memory_no) "
+                "WHERE m.id = $1", stored.id,
+            )  # fmt: skip
+        assert value == "[1,0,0,0,0,0,0,0]"
+        for wrong in (replace(good, model="other"), replace(good, values=[1.0] * 9)):
+            with pytest.raises(Conflict):
+                await world.memories.store(NewMemory(content="Refused.", vector=wrong))
+        with pytest.raises(UsageError):
+            zero = replace(good, values=[0.0] * 8)
+            await world.memories.store(NewMemory(content="Nowhere.", vector=zero))
+        assert (await counts(world))["memories"] == 2
+
+
+async def test_another_model_is_refused_and_the_row_waits(open_world: OpenWorld) -> None:
+    async with open_world(FakeEmbedder(name="first")) as world:
+        await world.memories.store(NewMemory(content="One."))
+    async with open_world(FakeEmbedder(name="second", dimensions=32)) as world:
+        stored = await world.memories.store(NewMemory(content="Two."))
+        assert not stored.embedded
+        with pytest.raises(Conflict) as caught:
+            await world.memories.embed_waiting()
+        assert caught.value.code == "embedding.other_model"
+        result = await world.retriever.search(SearchRequest(query="two"))
+        assert [d.part for d in result.degraded][0] == "vector"
+        assert len(result.hits) == 1
+
+
+async def test_shown_ids_resolve_and_ambiguity_is_told(world: World) -> None:
+    stored = await world.memories.store(NewMemory(content="Find me by my end."))
+    assert await world.memories.resolve(shown(stored.id)) == stored.id
+    assert await world.memories.resolve(str(stored.id)) == stored.id
+    assert await world.memories.resolve(stored.id.hex[-5:]) == stored.id
+    twin = UUID(stored.id.hex[:8] + "aaaa7aaa8aaa" + stored.id.hex[-12:])
+    await world.memories.store(NewMemory(content="A twin.", id=twin))
+    with pytest.raises(Conflict) as caught:
+        await world.memories.resolve(shown(stored.id))
+    assert str(twin) in (caught.value.hint or "")
+    with pytest.raises(NotFound):
+        await world.memories.resolve("00000000")
+    with pytest.raises(UsageError):
+        await world.memories.resolve("not-an-id'; DROP TABLE memories")
+
+
+async def test_lists_page_newest_first_and_filters_narrow(world: World) -> None:
+    for day in range(1, 6):
+        await world.memories.store(
+            NewMemory(
+                content=f"Day {day}.",
+                collection="note" if day % 2 else "document",
+                project="odd" if day % 2 else "even",
+                agent_id="a" if day == 3 else None,
+                metadata={"day": day},
+                occurred_at=datetime(2025, 1, day, tzinfo=UTC),
+            )
+        )
+
+    async def days(wanted: MemoryFilter, **options: int) -> list[int]:
+        found = await world.memories.list_memories(wanted, **options)
+        return [memory.metadata["day"] for memory in found]
+
+    assert await days(MemoryFilter(), limit=2, offset=1) == [4, 3]
+    assert await days(MemoryFilter(projects=("even",))) == [4, 2]
+    assert await days(MemoryFilter(memory_types=("rag",))) == [4, 2]
+    assert await days(MemoryFilter(memory_types=("rag",), collections=("note",))) == []
+    assert await days(MemoryFilter(agent_id="a")) == [3]
+    assert await days(MemoryFilter(metadata={"day": 5})) == [5]
+    since, until = datetime(2025, 1, 2, tzinfo=UTC), datetime(2025, 1, 4, tzinfo=UTC)
+    assert await days(MemoryFilter(since=since, until=until)) == [3, 2]
+    with pytest.raises(NotFound) as caught:
+        await days(MemoryFilter(projects=("evne",)))
+    assert "even" in (caught.value.hint or "")
+    assert len(await world.memories.select_ids(MemoryFilter(projects=("odd",)))) == 3
+
+
+async def test_stats_count_what_is_there(world: World) -> None:
+    await world.memories.store_batch([NewMemory(content=f"N{n}.", project="p") for n in range(3)])
+    old = await world.memories.store(NewMemory(content="Old."))
+    await world.memories.supersede(old.id, "New.")
+    groups, totals = await world.memories.stats()
+    assert {(g["collection"], g["project"], g["memories"]) for g in groups} == {
+        ("note", "p", 3),
+        ("note", None, 1),
+    }
+    assert totals["live"] == 4 and totals["superseded"] == 1 and totals["waiting"] == 0
+
+
+async def test_many_are_stored_as_they_come(world: World) -> None:
+    news = (NewMemory(content=f"Item {n}.") for n in range(1100))
+    stored = [outcome async for outcome in world.memories.store_many(news, embed=False)]
+    assert len(stored) == 1100 and all(s.created and not s.embedded for s in stored)
+    assert await world.memories.count_waiting() == 1100
+    assert await world.memories.embed_waiting(limit=100) == 100
+    assert await world.memories.count_waiting() == 1000

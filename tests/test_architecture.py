@@ -1,0 +1,139 @@
+"""The dependency rule and the five habits that separate good codebases, read from the imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "mahavishnu"
+# Each layer may import those after it, and within itself only what its own tree allows.
+LAYERS = ("cli", "app", "knowledge", "memory", "embedding", "database", "base")
+BASE = {"errors", "paths", "files", "processes", "logs", "identifiers"}
+SETTINGS = {"settings", "settings_sources", "settings_legacy"}
+BROAD_ALLOWED = {
+    "cli/root.py",
+    "database/keeper.py",  # the root of a process: leaves the reason in a file
+    "embedding/in_process.py",  # onnxruntime and tokenizers share no other base
+}
+MAX_LINES = 400
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def layer_of(dotted: str) -> str | None:
+    parts = dotted.split(".")
+    if parts[0] != "mahavishnu" or len(parts) == 1:
+        return None
+    name = parts[1]
+    if name in BASE:
+        return "base"
+    if name in SETTINGS:
+        return "settings"
+    return name if name in LAYERS else None
+
+
+def imports_of(path: Path) -> list[tuple[str, int, bool]]:
+    """Return (dotted name, line, inside a function) of every import."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.append((node.module, node.lineno, id(node) in inner))
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno, id(node) in inner) for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
+    relative = path.relative_to(ROOT)
+    own = layer_of(".".join(("mahavishnu", *relative.with_suffix("").parts)))
+    if own is None or relative.name == "__main__.py" or "migrations" in relative.parts:
+        return
+    for name, line, _ in imports_of(path):
+        other = layer_of(name)
+        if other is None or own == other:
+            continue
+        if other == "settings":
+            assert own in ("cli", "app"), f"{relative}:{line} reads settings"
+        elif own == "settings":
+            assert other in ("base", "database"), f"{relative}:{line} {name}"
+        else:
+            assert LAYERS.index(own) < LAYERS.index(other), f"{relative}:{line} imports {name}"
+
+
+def test_the_environment_is_read_in_known_places_only() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if "os.environ" in path.read_text(encoding="utf-8")
+    }
+    assert readers <= {
+        "settings_sources.py",
+        "cli/database.py",  # hands it on to psql
+        "database/embedded.py",  # hands a few names on to the keeper
+        "database/keeper_cluster.py",
+        "database/keeper_children.py",
+        "database/keeper.py",
+        "database/binaries.py",
+        "knowledge/git.py",  # hands it on to git
+    }
+
+
+def test_broad_handlers_only_at_the_roots() -> None:
+    broad = []
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                names = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+                if any(
+                    getattr(n, "id", "") in {"", "Exception"}
+                    for n in names
+                    if n is None or isinstance(n, ast.Name)
+                ):
+                    broad.append(str(path.relative_to(ROOT)))
+    assert set(broad) <= BROAD_ALLOWED
+
+
+def test_no_module_is_too_long() -> None:
+    sizes = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8").count("\n") for p in modules()}
+    assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}
+
+
+def test_every_module_has_a_caller_and_says_what_it_is_for() -> None:
+    imported = {name for path in modules() for name, _, _ in imports_of(path)}
+    texts = {path: path.read_text(encoding="utf-8") for path in modules()}
+    entries = {"mahavishnu.cli.root", "mahavishnu.__main__"}
+    for path, text in texts.items():
+        assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+        relative = path.relative_to(ROOT)
+        if relative.name == "__init__.py" or "migrations" in relative.parts:
+            continue
+        dotted = ".".join(("mahavishnu", *relative.with_suffix("").parts))
+        stem = relative.stem
+        assert (
+            dotted in imported
+            or dotted in entries
+            or any(f'"{dotted}"' in other for p, other in texts.items() if p != path)
+            or any(stem in name.split(".") for name in imported)
+            or any(f"{stem}.py" in other for p, other in texts.items() if p != path)
+        ), f"nothing imports {dotted}"
+
+
+def test_importing_the_package_is_light() -> None:
+    import subprocess
+    import sys
+
+    code = "import mahavishnu, sys; print([m for m in ('asyncpg','numpy','click','msgspec','asyncio') if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
