@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HEAD = "0001"  # the newest revision; a test compares it with the scripts
 LOCK_KEY = 5_131_903_144_907_361_072
+UPGRADE_LOCK_KEY = LOCK_KEY + 2
 MINIMUM_SERVER = 16
 MINIMUM_VECTOR = (0, 8, 0)
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -133,17 +134,23 @@ async def upgrade(target: Target) -> SchemaState:
         connection = await asyncpg.connect(**target.direct, timeout=10)
         try:
             await check_server(connection)
+            # Alembic keeps its context in module globals, so that two upgrades in one process
+            # must not overlap; those of other processes would wait for the migration's own lock.
+            await connection.execute("SELECT pg_advisory_lock($1)", UPGRADE_LOCK_KEY)
             state = await read_state(connection)
+            if state.revision is not None and state.revision > state.head:
+                require_current(state)
+            if not state.current:
+                await _run_scripts(target)
         finally:
             await connection.close()
-    if state.current:
-        return state
-    if state.revision is not None and state.revision > state.head:
-        require_current(state)
+    return SchemaState(HEAD)
+
+
+async def _run_scripts(target: Target) -> None:
     with _translated_wrapped():
         async with open_engine(target) as engine, engine.connect() as handed:
             await handed.run_sync(_upgrade)
-    return SchemaState(HEAD)
 
 
 def _upgrade(connection: object) -> None:

@@ -13,7 +13,7 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding import EmbeddedChunk
-from mahavishnu.errors import Conflict, Forbidden, NotFound, Unavailable, UsageError
+from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.identifiers import new_id, parse_reference
 from mahavishnu.logs import get_logger
 from mahavishnu.memory.insertion import build_batch, insert_batch
@@ -311,7 +311,9 @@ class MemoryStore:
             table = await self._space.claim()
             own = [new for new in news if new.vector is None]
             made = iter(await self._embed_each([new.indexed_text for new in own]))
-        except (Unavailable, Conflict) as error:
+        except UsageError:
+            raise
+        except MahavishnuError as error:
             _log.info("embedding_postponed", code=error.code, reason=error.message)
             return none, None
         return [

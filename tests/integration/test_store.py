@@ -222,7 +222,7 @@ async def test_another_model_is_refused_and_the_row_waits(open_world: OpenWorld)
             await world.memories.embed_waiting()
         assert caught.value.code == "embedding.other_model"
         result = await world.retriever.search(SearchRequest(query="two"))
-        assert [d.part for d in result.degraded][0] == "vector"
+        assert next(d.part for d in result.degraded) == "vector"
         assert len(result.hits) == 1
 
 

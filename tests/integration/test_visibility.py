@@ -1,0 +1,181 @@
+"""Row-level security: another role gets no row of a private memory, on any path."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from mahavishnu.database.grants import grant_member
+from mahavishnu.database.target import Target, target_of_dsn
+from mahavishnu.errors import Conflict, Forbidden, NotFound, Unavailable
+from mahavishnu.identifiers import shown
+from mahavishnu.memory.conversations import NewTurn
+from mahavishnu.memory.models import MemoryFilter, NewMemory, utc_now
+from mahavishnu.memory.records import Metric, NewExecution
+from mahavishnu.memory.search import SearchRequest
+from tests.conftest import Cluster, OpenWorld, World
+
+pytestmark = pytest.mark.postgres
+SECRET = "The walrus password is stored in the cellar."
+
+
+@pytest.fixture
+async def bob(
+    admin: asyncpg.Connection, cluster: Cluster, database_name: str, target: Target
+) -> AsyncIterator[Target]:
+    """A second person with a database role of their own."""
+    role = f"bob_{uuid.uuid4().hex[:8]}"
+    await admin.execute(f"CREATE ROLE {role} LOGIN")
+    owner = await asyncpg.connect(**target.direct)
+    await grant_member(owner, role)
+    await owner.close()
+    yield target_of_dsn(cluster.dsn(database_name, role))
+    inside = await asyncpg.connect(cluster.dsn(database_name, "postgres"))
+    await inside.execute(f"DROP OWNED BY {role}")
+    await inside.close()
+    await admin.execute(f"DROP ROLE {role}")
+
+
+async def fill(world: World) -> dict[str, object]:
+    """Put a private row into every table."""
+    stored = await world.memories.store(
+        NewMemory(content=SECRET, project="hidden", agent_id="a1", session_id="s1")
+    )
+    old = await world.memories.store(NewMemory(content="Walrus draft.", project="hidden"))
+    await world.memories.supersede(old.id, "Walrus final.")
+    await world.conversations.record(
+        [NewTurn(session_id="s1", position=0, role="user", content="walrus?", project="hidden")]
+    )
+    await world.records.record_execution(
+        NewExecution(
+            execution_id="e1", workflow_id="w1", adapter="tests", status="failed",
+            started_at=utc_now(), error="walrus escaped",
+        )
+    )  # fmt: skip
+    await world.records.record_metric(Metric(source="t", name="walrus", value=1, unit="1"))
+    async with world.database.connection() as connection:
+        number = await connection.fetchval("SELECT memory_no FROM memories WHERE id = $1", stored.id)
+        scope = await connection.fetchval("SELECT scope_no FROM memories WHERE id = $1", stored.id)
+        await connection.execute(
+            "INSERT INTO embedding_queue (memory_no, scope_no) VALUES ($1, $2)", number, scope
+        )
+        await connection.execute(
+            "INSERT INTO rag_ingestions (id, scope_no, source, kind, status) "
+            "VALUES (gen_random_uuid(), $1, 'walrus', 'git', 'pending')", scope,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO project_aliases SELECT id, 'path', '/walrus' FROM projects"
+        )
+    return {"id": stored.id, "scope": scope}
+
+
+async def test_no_table_shows_a_private_row(open_world: OpenWorld, bob: Target) -> None:
+    async with open_world() as alice, open_world(at=bob) as other:
+        await fill(alice)
+        async with other.database.connection() as connection:
+            tables = [
+                row["name"]
+                for row in await connection.fetch(
+                    "SELECT c.oid::regclass::text AS name FROM pg_class c "
+                    "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+                )
+            ]
+            shown_rows = {
+                name: await connection.fetchval(f"SELECT count(*) FROM {name}") for name in tables
+            }
+        async with alice.database.connection() as connection:
+            own_rows = {
+                name: await connection.fetchval(f"SELECT count(*) FROM {name}") for name in tables
+            }
+    public = {"alembic_version", "embedding_models"}
+    assert {name for name, count in shown_rows.items() if count} == public
+    empty = {name for name, count in own_rows.items() if not count}
+    assert all(name.startswith("embeddings_1_") for name in empty), empty
+
+
+async def test_no_function_of_the_product_shows_it(open_world: OpenWorld, bob: Target) -> None:
+    async with open_world() as alice, open_world(at=bob) as other:
+        known = await fill(alice)
+        for mode in ("hybrid", "vector", "text"):
+            found = await other.retriever.search(SearchRequest(query="walrus password", mode=mode))
+            assert found.hits == ()
+        with pytest.raises(NotFound):
+            await other.retriever.search(
+                SearchRequest(query="walrus", wanted=MemoryFilter(projects=("hidden",)))
+            )
+        assert await other.memories.list_memories(MemoryFilter()) == []
+        for reference in (str(known["id"]), shown(known["id"])):  # type: ignore[arg-type]
+            with pytest.raises(NotFound):
+                await other.memories.get(await other.memories.resolve(reference))
+        with pytest.raises(NotFound):
+            await other.memories.supersede(known["id"], "Mine now.")  # type: ignore[arg-type]
+        assert await other.memories.forget([known["id"]]) == []  # type: ignore[list-item]
+        assert await other.conversations.read("s1") == []
+        assert await other.records.list_executions() == []
+        assert await other.records.list_metrics("walrus") == []
+        assert await other.memories.count_waiting() == 0
+        assert await other.memories.embed_waiting() == 0
+        groups, totals = await other.memories.stats()
+        assert groups == [] and totals["live"] == 0
+        assert len((await alice.retriever.search(SearchRequest(query="walrus"))).hits) >= 3
+
+
+async def test_the_same_text_and_id_do_not_betray_it(open_world: OpenWorld, bob: Target) -> None:
+    async with open_world() as alice, open_world(at=bob) as other:
+        known = await fill(alice)
+        mine = await other.memories.store(NewMemory(content=SECRET, project="hidden"))
+        assert mine.created and mine.id != known["id"]
+        with pytest.raises(Conflict) as caught:
+            await other.memories.store(NewMemory(content="Guess.", id=known["id"]))  # type: ignore[arg-type]
+        assert SECRET not in str(caught.value)
+
+
+async def test_a_forged_scope_is_refused(open_world: OpenWorld, bob: Target) -> None:
+    async with open_world() as alice, open_world(at=bob) as other:
+        known = await fill(alice)
+        shared = await alice.memories.store(NewMemory(content="Shared.", visibility="shared"))
+        for scope_of in (known["id"], shared.id):
+            async with alice.database.connection() as connection:
+                scope = await connection.fetchval(
+                    "SELECT scope_no FROM memories WHERE id = $1", scope_of
+                )
+            with pytest.raises(Forbidden):
+                async with other.database.connection() as connection:
+                    await connection.execute(
+                        "INSERT INTO memories (id, scope_no, collection, source_system, content, "
+                        "content_hash) VALUES (gen_random_uuid(), $1, 'note', 'x', 'forged', "
+                        "decode(repeat('00', 32), 'hex'))", scope,
+                    )  # fmt: skip
+            with pytest.raises(Forbidden):
+                async with other.database.connection() as connection:
+                    await connection.execute(
+                        "INSERT INTO postings VALUES ('walrus', 1, $1, 1, 1)", scope
+                    )
+
+
+async def test_shared_memories_are_seen_but_not_changed(
+    open_world: OpenWorld, bob: Target
+) -> None:
+    async with open_world() as alice, open_world(at=bob) as other:
+        shared = await alice.memories.store(
+            NewMemory(content="Everyone may know the walrus.", visibility="shared")
+        )
+        for mode in ("hybrid", "vector", "text"):
+            found = await other.retriever.search(SearchRequest(query="walrus", mode=mode))
+            assert [hit.memory.id for hit in found.hits] == [shared.id]
+        assert (await other.memories.get(shared.id)).owner == "mahavishnu"
+        assert await other.memories.forget([shared.id]) == []
+        with pytest.raises((Forbidden, NotFound)):
+            await other.memories.supersede(shared.id, "Nobody may.")
+        assert (await alice.memories.get(shared.id)).superseded_by is None
+
+
+async def test_a_member_cannot_change_the_schema_or_register_a_model(
+    open_world: OpenWorld, bob: Target
+) -> None:
+    async with open_world(at=bob) as other:
+        stored = await other.memories.store(NewMemory(content="Words only for now."))
+        assert not stored.embedded
+        with pytest.raises((Forbidden, Unavailable)):
+            await other.memories.embed_waiting()
