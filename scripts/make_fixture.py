@@ -9,7 +9,7 @@ import asyncio
 import re
 import subprocess
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mahavishnu.database.binaries import find_binaries
@@ -20,12 +20,11 @@ from mahavishnu.database.target import target_of_socket
 from mahavishnu.embedding import Choice
 from mahavishnu.memory.conversations import Conversations, NewTurn
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.memory.records import Records, NewExecution
+from mahavishnu.memory.records import NewExecution, Records
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from tests.fakes import FakeEmbedder
-from datetime import timedelta
 
 FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
 MOMENT = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -74,7 +73,9 @@ async def main() -> None:
                  "-U", "postgres", "mahavishnu"],
                 capture_output=True, text=True, check=True,
             ).stdout  # fmt: skip
-    kept = [line for line in dump.splitlines() if not re.match(r"\\(un)?restrict |-- Dumped ", line)]
+    kept = [
+        line for line in dump.splitlines() if not re.match(r"\\(un)?restrict |-- Dumped ", line)
+    ]
     FIXTURES.mkdir(exist_ok=True)
     (FIXTURES / f"{HEAD}.sql").write_text("\n".join(kept) + "\n", encoding="utf-8")
 

@@ -138,6 +138,16 @@ STATES: dict[str, tuple[type[MahavishnuError], str, str, str | None]] = {
 }
 
 
+# What asyncpg lets out. An InternalClientError is what it makes of a server that was killed while
+# the connection was idle.
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
+
 def translate(error: BaseException) -> MahavishnuError | None:
     """Return our error for a driver or OS error; None where it is not the database's business."""
     if isinstance(error, asyncpg.PostgresError):
@@ -145,6 +155,8 @@ def translate(error: BaseException) -> MahavishnuError | None:
     if isinstance(error, asyncpg.InterfaceError):
         if isinstance(error, ValueError | TypeError):  # the driver refuses an argument
             return UsageError("A value has the wrong form for the database.", code="input.value")
+        return Unavailable("The connection to PostgreSQL was lost.", code="database.unreachable")
+    if isinstance(error, asyncpg.InternalClientError):
         return Unavailable("The connection to PostgreSQL was lost.", code="database.unreachable")
     if isinstance(error, TimeoutError):
         return Unavailable("PostgreSQL did not answer in time.", code="database.timeout")
@@ -185,7 +197,7 @@ def translated() -> Iterator[None]:
         yield
     except MahavishnuError:
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except DRIVER_ERRORS as error:
         ours = translate(error)
         if ours is None:
             raise

@@ -10,10 +10,11 @@ from typing import Any
 import asyncpg
 from pgvector import HalfVector
 
-from mahavishnu.database.errors import is_lost_connection, translated
+from mahavishnu.database.errors import DRIVER_ERRORS, is_lost_connection, translated
 from mahavishnu.database.target import Target
 
 CONNECT_TIMEOUT_S = 10.0
+RETRY_DELAYS_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 # Applied to every connection, or to every transaction behind a pooler. Nearest-neighbour statements
 # need plans for their actual arguments (a generic plan was measured at 98 ms instead of 4).
 SESSION_SETTINGS = {
@@ -68,7 +69,7 @@ class Database:
         with translated():
             self._pool = await asyncpg.create_pool(
                 **self.target.parameters,
-                min_size=1,
+                min_size=0,
                 max_size=self._size,
                 timeout=CONNECT_TIMEOUT_S,
                 init=_register_types,
@@ -76,6 +77,8 @@ class Database:
                 server_settings=settings,
                 **({"statement_cache_size": 0} if self.target.pooled else {}),
             )
+            async with self._acquire():
+                pass
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -85,24 +88,27 @@ class Database:
         try:
             async with asyncio.timeout(5):
                 await self._pool.close()
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DRIVER_ERRORS:
             self._pool.terminate()
         self._pool = None
 
     async def run[T](self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """
-        Run idempotent `work` on a connection; once more on a new one when the server went away.
+        Run idempotent `work` on a connection; again on a new one when the server went away.
 
         Everything the product stores carries an id made by the writer, so a write that was
-        committed just before the connection broke is found again, not doubled.
+        committed just before the connection broke is found again, not doubled. Gives up about
+        three seconds after a server stays away.
         """
-        try:
-            return await self._run_once(work)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            if not is_lost_connection(error):
-                with translated():
-                    raise
-        await self._heal()
+        for delay_s in RETRY_DELAYS_S:
+            try:
+                return await self._run_once(work)
+            except DRIVER_ERRORS as error:
+                if not is_lost_connection(error):
+                    with translated():
+                        raise
+            await asyncio.sleep(delay_s)
+            await self._heal()
         with translated():
             return await self._run_once(work)
 

@@ -55,7 +55,9 @@ async def fill(world: World) -> dict[str, object]:
     )  # fmt: skip
     await world.records.record_metric(Metric(source="t", name="walrus", value=1, unit="1"))
     async with world.database.connection() as connection:
-        number = await connection.fetchval("SELECT memory_no FROM memories WHERE id = $1", stored.id)
+        number = await connection.fetchval(
+            "SELECT memory_no FROM memories WHERE id = $1", stored.id
+        )
         scope = await connection.fetchval("SELECT scope_no FROM memories WHERE id = $1", stored.id)
         await connection.execute(
             "INSERT INTO embedding_queue (memory_no, scope_no) VALUES ($1, $2)", number, scope
@@ -154,9 +156,7 @@ async def test_a_forged_scope_is_refused(open_world: OpenWorld, bob: Target) -> 
                     )
 
 
-async def test_shared_memories_are_seen_but_not_changed(
-    open_world: OpenWorld, bob: Target
-) -> None:
+async def test_shared_memories_are_seen_but_not_changed(open_world: OpenWorld, bob: Target) -> None:
     async with open_world() as alice, open_world(at=bob) as other:
         shared = await alice.memories.store(
             NewMemory(content="Everyone may know the walrus.", visibility="shared")

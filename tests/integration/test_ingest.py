@@ -1,0 +1,178 @@
+"""Importing documents and histories: whole, again, changed, broken off."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mahavishnu.errors import NotFound
+from mahavishnu.knowledge.identity import read_aliases
+from mahavishnu.memory.models import MemoryFilter
+from mahavishnu.memory.search import SearchRequest
+from tests.conftest import World
+
+pytestmark = pytest.mark.postgres
+
+
+def git(folder: Path, *arguments: str) -> str:
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "a@example.org",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["git", "-c", "init.defaultBranch=main", *arguments],
+        cwd=folder, env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def commit(folder: Path, name: str, message: str) -> str:
+    path = folder / name
+    path.write_text(path.read_text() + "x" if path.exists() else "x")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "walrus"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    commit(folder, "a.py", "Add the keeper\n\nIt stops the server after its last user.")
+    commit(folder, "b.py", "Cap the candidates of very common terms")
+    return folder
+
+
+async def live(world: World, source: str) -> dict[str, str]:
+    found = await world.memories.list_memories(MemoryFilter(source_system=source), limit=100)
+    return {memory.source_key: memory.content for memory in found}
+
+
+async def test_a_history_is_imported_once_and_then_followed(world: World, repository: Path) -> None:
+    first = await world.ingestion.import_history(repository)
+    assert (first.seen, first.stored, first.project) == (2, 2, "walrus")
+    again = await world.ingestion.import_history(repository)
+    assert (again.seen, again.stored) == (0, 0)
+    sha = commit(repository, "c.py", "Follow along")
+    more = await world.ingestion.import_history(repository)
+    assert (more.seen, more.stored) == (1, 1)
+    assert sha in await live(world, "git")
+    result = await world.retriever.search(
+        SearchRequest(query="common terms", wanted=MemoryFilter(projects=("walrus",)))
+    )
+    best = result.hits[0].memory
+    assert best.metadata["subject"] == "Cap the candidates of very common terms"
+    assert best.commit_id == best.source_key and "Files: b.py" in best.content
+
+
+async def test_a_rewritten_history_adds_only_what_is_new(world: World, repository: Path) -> None:
+    await world.ingestion.import_history(repository)
+    git(repository, "reset", "-q", "--hard", "HEAD~1")
+    commit(repository, "d.py", "Another second")
+    outcome = await world.ingestion.import_history(repository)
+    assert (outcome.seen, outcome.stored, outcome.unchanged) == (2, 1, 1)
+
+
+async def test_a_project_is_recognised_by_path_remote_and_worktree(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    git(repository, "remote", "add", "origin", "git@host.example:team/walrus.git")
+    project = await world.projects.identify(repository)
+    moved = repository.rename(tmp_path / "renamed")
+    assert await world.projects.identify(moved) == project
+    tree = tmp_path / "tree"
+    git(moved, "worktree", "add", "-q", str(tree))
+    assert await world.projects.identify(tree) == project
+    assert (await read_aliases(tree)).path == (await read_aliases(moved)).path
+
+
+async def test_a_fork_and_a_namesake_are_other_projects(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    git(repository, "remote", "add", "origin", "https://host.example/team/walrus")
+    original = await world.projects.identify(repository)
+    fork = tmp_path / "elsewhere" / "walrus"
+    fork.parent.mkdir()
+    git(tmp_path, "clone", "-q", str(repository), str(fork))
+    git(fork, "remote", "set-url", "origin", "https://host.example/other/walrus")
+    forked = await world.projects.identify(fork)
+    assert forked.id != original.id and forked.name == "elsewhere/walrus"
+
+
+async def test_an_empty_repository_and_a_plain_folder(world: World, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "empty")
+    outcome = await world.ingestion.import_history(tmp_path / "empty")
+    assert outcome.seen == 0
+    (tmp_path / "plain").mkdir()
+    for missing in (tmp_path / "plain", tmp_path / "nowhere"):
+        with pytest.raises(NotFound):
+            await world.ingestion.import_history(missing)
+
+
+async def test_hooks_and_programs_of_a_repository_do_not_run(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    trap = tmp_path / "sprung"
+    script = tmp_path / "trap.sh"
+    script.write_text(f"#!/bin/sh\ntouch {trap}\n")
+    script.chmod(0o755)
+    for key in ("core.fsmonitor", "core.pager", "diff.external", "core.sshCommand", "gpg.program"):
+        git(repository, "config", key, str(script))
+    git(repository, "config", "log.showSignature", "true")
+    assert (await world.ingestion.import_history(repository)).stored == 2
+    assert not trap.exists()
+
+
+async def test_markdown_is_kept_in_line_with_its_files(world: World, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("# Keeper\n\nStops after 60 s.\n\n## Lease\n\nA shared lock.\n")
+    (docs / "b.md").write_text("# Spool\n\nFsynced.\n")
+    (docs / "bad.md").write_bytes(b"\xff\xfe broken")
+    first = await world.ingestion.import_markdown(docs)
+    assert (first.seen, first.stored, dict(first.skipped)) == (3, 3, {"not UTF-8": 1})
+    again = await world.ingestion.import_markdown(docs)
+    assert (again.stored, again.changed, again.unchanged) == (0, 0, 3)
+    (docs / "a.md").write_text("# Keeper\n\nStops after 50 s.\n\n## Lease\n\nA shared lock.\n")
+    (docs / "b.md").unlink()
+    third = await world.ingestion.import_markdown(docs)
+    assert (third.stored, third.changed, third.removed, third.unchanged) == (0, 1, 1, 1)
+    kept = await live(world, "markdown")
+    assert set(kept) == {"a.md#keeper", "a.md#lease"}
+    assert "50 s" in kept["a.md#keeper"]
+    result = await world.retriever.search(SearchRequest(query="keeper lease"))
+    assert result.hits[0].memory.path == "a.md"
+
+
+async def test_each_run_tells_how_it_ended(world: World, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("# One\n\nText.\n")
+    await world.ingestion.import_markdown(docs)
+    (docs / "a.md").write_text("# One\n\nOther text.\n")
+
+    async def break_off(*_: object) -> None:
+        raise NotFound("gone", code="test.gone")
+
+    world.memories.supersede = break_off  # type: ignore[method-assign,assignment]  # fault injection
+    with pytest.raises(NotFound):
+        await world.ingestion.import_markdown(docs)
+    async with world.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT status, stored, error, finished_at FROM rag_ingestions ORDER BY started_at"
+        )
+    assert [row["status"] for row in rows] == ["completed", "failed"]
+    assert rows[0]["stored"] == 1 and rows[1]["error"] == "test.gone: gone"
+    assert all(row["finished_at"] for row in rows)
+
+
+async def test_links_do_not_lead_out_of_the_folder(world: World, tmp_path: Path) -> None:
+    (tmp_path / "secret.md").write_text("# Secret\n\nKeep out.\n")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "link.md").symlink_to(tmp_path / "secret.md")
+    outcome = await world.ingestion.import_markdown(docs)
+    assert outcome.seen == 0 and dict(outcome.skipped) == {"leads out of the folder": 1}
