@@ -122,8 +122,21 @@ def trust(folder: Path, locations: Locations) -> Path:
     if not resolved.is_dir():
         raise UsageError(f"{folder} is not a folder.", code="settings.not_a_folder")
     known = sorted({*_read_trusted(locations), str(resolved)})
-    private_folder(locations.config)
-    write_atomically(locations.trusted_directories, msgspec.json.encode(known))
+    try:
+        private_folder(locations.config)
+        write_atomically(locations.trusted_directories, msgspec.json.encode(known))
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"The name of {folder} is not UTF-8.",
+            hint="Rename it first.",
+            code="settings.not_a_folder",
+        ) from error
+    except OSError as error:
+        raise Forbidden(
+            f"{locations.trusted_directories} cannot be written ({error.strerror}).",
+            hint="Check the owner and the rights of the folder.",
+            code="settings.not_writable",
+        ) from error
     return resolved
 
 
@@ -162,6 +175,8 @@ def _read_trusted(locations: Locations) -> list[str]:
         content = locations.trusted_directories.read_bytes()
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _unreadable(locations.trusted_directories, error) from error
     try:
         return msgspec.json.decode(content, type=list[str])
     except msgspec.DecodeError as error:
@@ -178,10 +193,10 @@ def _read_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except PermissionError as error:
-        raise Forbidden(f"{path} cannot be read.", code="settings.unreadable") from error
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise Corrupt(f"{path} is not a UTF-8 text file.", code="settings.unparsable") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     try:
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -192,11 +207,25 @@ def _read_file(path: Path) -> dict[str, Any]:
             hint="Nothing was changed; correct the file.",
             code="settings.unparsable",
         ) from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise Corrupt(
+            f"{path} is not valid YAML: it holds control characters.",
+            hint="Nothing was changed; correct the file.",
+            code="settings.unparsable",
+        ) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise Corrupt(f"{path} does not hold a mapping of settings.", code="settings.unparsable")
     return dict(_flatten(content, ""))
+
+
+def _unreadable(path: Path, error: OSError) -> Forbidden:
+    return Forbidden(
+        f"{path} cannot be read ({error.strerror}).",
+        hint="Check the owner and the rights of the file and the folders above it.",
+        code="settings.unreadable",
+    )
 
 
 def _flatten(mapping: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -236,12 +265,20 @@ def _accept(
             continue
         if key in sections and value in (None, {}):
             continue
+        if key in sections:
+            raise UsageError(
+                f"{key} in {origin} is a group of settings, not a value.",
+                hint=f"Write the names below it, indented: {key}:",
+                code="settings.invalid_value",
+            )
         legacy = find_legacy(key)
         if legacy is None:
             near = difflib.get_close_matches(key, [*known, *LEGACY_KEYS], n=1)
             raise UsageError(
                 f"Unknown setting {key!r} in {origin}.",
-                hint=f"Did you mean {near[0]}?" if near else "List them: mahavishnu config show",
+                hint=f"Did you mean {near[0]}?"
+                if near
+                else "Take it out; then mahavishnu config show lists what there is.",
                 code="settings.unknown_key",
             )
         if legacy.now is None:
@@ -300,7 +337,7 @@ def _build(merged: Mapping[str, Setting]) -> Settings:
         origin = merged[key].origin if key in merged else "the settings"
         raise UsageError(
             f"{key} in {origin}: {message}.",
-            hint="See: mahavishnu config show",
+            hint="Correct it, or take it out to have the default.",
             code="settings.invalid_value",
         ) from error
 

@@ -1,14 +1,13 @@
 """`mahavishnu config`: show, validate, path, trust."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from mahavishnu.cli.options import json_option
+from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.database.target import target_of_dsn
 from mahavishnu.settings_sources import (
-    load_settings,
     lookup,
     setting_keys,
     shown_value,
@@ -26,7 +25,7 @@ def config() -> None:
 @json_option
 def show(origin: bool, as_json: bool) -> None:
     """Print every setting with its value; secrets are masked."""
-    loaded = load_settings()
+    loaded = load()
     rows = []
     for key in setting_keys():
         setting = loaded.origins.get(key)
@@ -53,7 +52,10 @@ def show(origin: bool, as_json: bool) -> None:
 @json_option
 def validate(as_json: bool) -> None:
     """Check all settings; replaced and unknown names are answered."""
-    loaded = load_settings()
+    loaded = load_quietly()
+    postgresql = loaded.settings.postgresql
+    if postgresql.dsn:
+        target_of_dsn(postgresql.dsn, postgresql.direct_dsn)
     if as_json:
         print_json({"valid": True, "notices": list(loaded.notices)})
         return
@@ -66,7 +68,7 @@ def validate(as_json: bool) -> None:
 @json_option
 def path(as_json: bool) -> None:
     """Print where settings, data and state live."""
-    places = load_settings().locations
+    places = load().locations
     named = {
         "settings": str(places.user_settings),
         "data": str(places.data),
@@ -81,7 +83,11 @@ def path(as_json: bool) -> None:
 
 @config.command("trust")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
-def trust_folder(folder: Path) -> None:
+@json_option
+def trust_folder(folder: Path, as_json: bool) -> None:
     """Let the settings/ of FOLDER (here by default) count; only for repositories you trust."""
-    resolved = trust(folder, load_settings().locations)
-    sys.stdout.write(f"Trusted: {resolved}\n")
+    resolved = trust(folder, load_quietly().locations)
+    if as_json:
+        print_json({"trusted": str(resolved)})
+    else:
+        print_line(f"Trusted: {resolved}")

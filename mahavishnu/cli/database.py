@@ -14,7 +14,8 @@ from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.database.binaries import find_binaries
 from mahavishnu.database.errors import translated
 from mahavishnu.database.grants import grant_member
-from mahavishnu.database.migrate import SchemaState, check_server, read_state, upgrade
+from mahavishnu.database.migrate import SchemaState, read_state, upgrade
+from mahavishnu.database.target import split_password
 
 
 @click.group()
@@ -47,7 +48,6 @@ async def current(as_json: bool) -> None:
         with translated():
             connection = await asyncpg.connect(**target.direct, timeout=10)
             try:
-                await check_server(connection)
                 state = await read_state(connection)
                 version = await connection.fetchval("SHOW server_version")
                 vector = await connection.fetchval(
@@ -69,7 +69,8 @@ async def current(as_json: bool) -> None:
         )
         return
     print_line(
-        f"{'embedded' if target.embedded else 'external'} PostgreSQL {version}, pgvector {vector}"
+        f"{'embedded' if target.embedded else 'external'} PostgreSQL {version}, "
+        f"pgvector {vector or 'none'}"
     )
     print_line(target.shown)
     _print_state(state)
@@ -77,11 +78,16 @@ async def current(as_json: bool) -> None:
 
 @db.command()
 @click.option("--show-password", is_flag=True, help="Print the password too.")
+@json_option
 @asynchronous
-async def url(show_password: bool) -> None:
+async def url(show_password: bool, as_json: bool) -> None:
     """Print the database's address for other programs (without its password)."""
     async with open_target(load()) as (target, _):
-        print_line(target.url if show_password else target.shown)
+        address = target.url if show_password else target.shown
+    if as_json:
+        print_json({"url": address})
+    else:
+        print_line(address)
 
 
 @db.command(context_settings={"ignore_unknown_options": True})
@@ -93,17 +99,19 @@ async def shell(arguments: tuple[str, ...]) -> None:
     configured = loaded.settings.postgresql.binaries
     psql = find_binaries(Path(configured) if configured else None).require("psql")
     async with open_target(loaded) as (target, _):
-        # The address goes through the environment: command lines are visible to every user.
-        environment = {**os.environ, **_libpq_environment(target.url)}
-        sys.stdout.flush()
-        status = subprocess.run([psql, *arguments], env=environment, check=False).returncode  # noqa: ASYNC221
+        # The password goes through the environment: command lines are visible to every user.
+        address, password = split_password(target.url)
+        environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
+        command = [str(psql), "--dbname", address, *arguments]
+        status = subprocess.run(command, env=environment, check=False).returncode  # noqa: ASYNC221
     sys.exit(status)
 
 
 @db.command()
 @click.argument("role")
+@json_option
 @asynchronous
-async def grant(role: str) -> None:
+async def grant(role: str, as_json: bool) -> None:
     """Let the database role ROLE use Mahavishnu; it sees its own and shared memories only."""
     async with open_target(load()) as (target, _):
         with translated():
@@ -112,7 +120,10 @@ async def grant(role: str) -> None:
                 await grant_member(connection, role)
             finally:
                 await connection.close()
-    print_line(f"{role} may use this database")
+    if as_json:
+        print_json({"role": role, "url": target.shown})
+    else:
+        print_line(f"{role} may use this database")
 
 
 async def _upgrade(*, as_json: bool) -> None:
@@ -131,20 +142,3 @@ def _print_state(state: SchemaState) -> None:
         print_line(
             f"revision {state.revision or 'none'}, newest is {state.head}: mahavishnu db upgrade"
         )
-
-
-def _libpq_environment(dsn: str) -> dict[str, str]:
-    """Return libpq's variables for a PostgreSQL URL."""
-    from urllib.parse import parse_qsl, unquote, urlsplit  # noqa: PLC0415 - this command only
-
-    parts = urlsplit(dsn)
-    query = dict(parse_qsl(parts.query))
-    values = {
-        "PGHOST": query.pop("host", None) or parts.hostname,
-        "PGPORT": query.pop("port", None) or (str(parts.port) if parts.port else None),
-        "PGUSER": unquote(parts.username) if parts.username else query.pop("user", None),
-        "PGPASSWORD": unquote(parts.password) if parts.password else query.pop("password", None),
-        "PGDATABASE": unquote(parts.path.lstrip("/")) or None,
-        "PGSSLMODE": query.pop("sslmode", None),
-    }
-    return {name: value for name, value in values.items() if value}

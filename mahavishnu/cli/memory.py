@@ -1,5 +1,6 @@
 """`mahavishnu memory`: store, list, show, supersede, forget, embed, stats; and its other commands."""
 
+import sys
 from typing import Any
 
 import click
@@ -192,15 +193,20 @@ async def forget(
             hint="For example: mahavishnu memory forget --project old --dry-run",
             code="memory.forget_what",
         )
+    if by_filter and not (dry_run or yes) and (as_json or not sys.stdin.isatty()):
+        raise UsageError(
+            "Forgetting by filter needs --yes.",
+            hint="See first what it would be: --dry-run",
+            code="memory.unconfirmed",
+        )
     async with opened_app() as app:
         if references:
             ids = [await app.memories.resolve(reference) for reference in references]
         else:
             ids = await app.memories.select_ids(wanted)
-            if not (dry_run or yes or as_json):
-                click.confirm(f"Forget {len(ids)} memories?", abort=True)
-            if as_json and not (dry_run or yes):
-                raise UsageError("Forgetting by filter needs --yes.", code="memory.unconfirmed")
+            if not (dry_run or yes or click.confirm(f"Forget {len(ids)} memories?", err=True)):
+                print_line("Nothing was forgotten.")
+                return
         gone = await app.memories.forget(ids, dry_run=dry_run)
         missed = [identifier for identifier in ids if identifier not in gone]
         if missed and references:
@@ -249,6 +255,8 @@ async def stats(as_json: bool) -> None:
 @asynchronous
 async def embed(limit: int, as_json: bool) -> None:
     """Give vectors to the memories that wait for them."""
+    if limit < 0:
+        raise UsageError("limit must be at least 0, which means all.", code="input.limit")
     done = 0
     async with opened_app() as app:
         with progress("Embedding", quiet=as_json) as advance:

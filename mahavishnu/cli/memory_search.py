@@ -19,6 +19,7 @@ from mahavishnu.cli.render import (
     print_json,
     print_line,
     print_table,
+    printable,
 )
 from mahavishnu.identifiers import shown
 
@@ -103,7 +104,7 @@ def _hit_body(hit: "Hit") -> dict[str, Any]:
 
 def _print_result(result: "SearchResult", *, explain: bool) -> None:
     for part in result.degraded:
-        click.echo(f"Degraded ({part.part}): {part.reason}", err=True)
+        click.echo(printable(f"Degraded ({part.part}): {part.reason}"), err=True)
     if not result.hits:
         print_line("Nothing found.")
         return

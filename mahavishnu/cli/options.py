@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from mahavishnu.cli.render import printable
 from mahavishnu.errors import UsageError
+from mahavishnu.logs import set_log_level
 from mahavishnu.settings_sources import Loaded, load_settings
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ def build_filter(
         COLLECTIONS,
         MEMORY_TYPES,
         MemoryFilter,
+        check_metadata,
+        check_text,
         unknown_value,
     )
 
@@ -76,6 +80,13 @@ def build_filter(
     for value in collections:
         if value not in COLLECTIONS:
             raise unknown_value("collection", value, COLLECTIONS)
+    named = {"repo": repo, "agent": agent, "workflow": workflow, "session": session,
+             "source": source}  # fmt: skip
+    for name, given in (*named.items(), *(("project", project) for project in projects)):
+        if given is not None:
+            check_text(given, what=name)
+    wanted_metadata = parse_metadata(metadata)
+    check_metadata(wanted_metadata)
     return MemoryFilter(
         memory_types=types,
         collections=collections,
@@ -85,7 +96,7 @@ def build_filter(
         workflow_id=workflow,
         session_id=session,
         source_system=source,
-        metadata=parse_metadata(metadata) or None,
+        metadata=wanted_metadata or None,
         since=parse_moment(since, option="--since"),
         until=parse_moment(until, option="--until"),
     )
@@ -176,11 +187,17 @@ def read_text(argument: str | None) -> str:
         ) from error
 
 
-def load(flags: dict[str, Any] | None = None) -> Loaded:
+def load_quietly() -> Loaded:
+    """Load the settings, those of `--set` above all."""
+    return load_settings(flags=click.get_current_context().find_root().obj)
+
+
+def load() -> Loaded:
     """Load the settings, telling of what the user should know on stderr."""
-    loaded = load_settings(flags=flags)
+    loaded = load_quietly()
+    set_log_level(loaded.settings.log_level)
     for notice in loaded.notices:
-        sys.stderr.write(f"Note: {notice}\n")
+        sys.stderr.write(f"Note: {printable(notice)}\n")
     return loaded
 
 

@@ -1,5 +1,6 @@
 """Results to JSON or to tables; colours only on a terminal, times local, ids in short."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,20 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LOCATIONS = ["postgresql"]  # where a memory is kept
+# C0 but newline and tab, DEL, C1 (one of which begins an escape sequence), lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def print_json(body: dict[str, Any]) -> None:
     """Print one JSON object with `"schema": 1` first."""
-    encoded = msgspec.json.encode({"schema": SCHEMA, **body}, enc_hook=_encode)
-    sys.stdout.buffer.write(msgspec.json.format(encoded, indent=2) + b"\n")
+    whole = {"schema": SCHEMA, **body}
+    try:
+        encoded = msgspec.json.format(msgspec.json.encode(whole, enc_hook=_encode), indent=2)
+    except UnicodeEncodeError:  # a path that is not UTF-8: such bytes are written as escapes
+        import json  # noqa: PLC0415 - rare
+
+        encoded = json.dumps(msgspec.to_builtins(whole, enc_hook=_encode), indent=2).encode()
+    sys.stdout.buffer.write(encoded + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -39,7 +48,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(column, overflow="fold", no_wrap=column == "id")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.write(captured.get())  # Rich would end the program itself on a broken pipe
 
 
 @contextmanager
@@ -74,8 +86,8 @@ def _ignore(count: int) -> None:
 
 
 def printable(text: str) -> str:
-    """Replace control characters but newline and tab."""
-    return "".join(c if (c >= " " and c != "\x7f") or c in "\n\t" else "\ufffd" for c in text)
+    """Replace what could steer a terminal or not be written to it; a CRLF becomes a newline."""
+    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
 def excerpt(text: str, *, start: int = 0, width: int = 160) -> str:

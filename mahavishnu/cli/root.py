@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -37,6 +37,13 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), cmd_name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would end with status 1 where the reader of a pipe has gone."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _leave_quietly()
+
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their help lines without importing them."""
         with formatter.section("Commands"):
@@ -54,8 +61,30 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="mahavishnu")
-def cli() -> None:
+@click.option(
+    "--set",
+    "flags",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting for this command, for example log_level=debug; repeatable.",
+)
+@click.pass_context
+def cli(context: click.Context, flags: tuple[str, ...]) -> None:
     """One place for a developer's AI tools: memory that is kept, found and yours."""
+    context.obj = read_flags(flags)
+
+
+def read_flags(flags: tuple[str, ...]) -> dict[str, str]:
+    """Return the values of `--set KEY=VALUE` by key; the settings check them."""
+    pairs = [flag.partition("=") for flag in flags]
+    for key, separator, _ in pairs:
+        if not separator or not key:
+            raise UsageError(
+                f"--set {key!r} is not KEY=VALUE.",
+                hint="For example: mahavishnu --set log_level=debug memory stats",
+                code="settings.flag",
+            )
+    return {key: value for key, _, value in pairs}
 
 
 def main() -> None:
@@ -72,20 +101,23 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         cli.main(standalone_mode=False)
+        sys.stdout.flush()  # here, where a reader that has gone can still be met
     except click.exceptions.Abort:
         sys.exit(EXIT_INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        if not as_json:
+            sys.stderr.write(error.format_message() + "\n")
+            sys.exit(UsageError.exit_code)
+        fail(UsageError("A command is missing.", hint=_help_hint(error)), as_json=True)
     except click.ClickException as error:
-        hint = f"See: {error.ctx.command_path} --help" if getattr(error, "ctx", None) else None  # type: ignore[attr-defined]
-        fail(UsageError(error.format_message(), hint=hint), as_json=as_json)
+        fail(UsageError(error.format_message(), hint=_help_hint(error)), as_json=as_json)
     except MahavishnuError as error:
         _log.debug("command_failed", code=error.code, exc_info=True)
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone (`| head`): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _leave_quietly()
     except Exception:  # noqa: BLE001 - the root: nothing above could report it
         _log.error("internal_error", exc_info=True)
         fail(
@@ -97,7 +129,7 @@ def main() -> None:
         )
 
 
-def fail(error: MahavishnuError, *, as_json: bool) -> None:
+def fail(error: MahavishnuError, *, as_json: bool) -> NoReturn:
     """Write an error to stderr, as JSON where that was asked for, and leave with its exit code."""
     if as_json:
         import json  # noqa: PLC0415 - cold path
@@ -105,7 +137,20 @@ def fail(error: MahavishnuError, *, as_json: bool) -> None:
         body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
         sys.stderr.write(json.dumps(body) + "\n")
     else:
-        sys.stderr.write(f"Error: {error.message}\n")
+        from mahavishnu.cli.render import printable  # noqa: PLC0415 - cold path
+
+        sys.stderr.write(f"Error: {printable(error.message)}\n")
         if error.hint:
-            sys.stderr.write(f"Hint: {error.hint}\n")
+            sys.stderr.write(f"Hint: {printable(error.hint)}\n")
     sys.exit(error.exit_code)
+
+
+def _leave_quietly() -> NoReturn:
+    """End without an error: the reader has gone (`| head`), and nobody is left to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def _help_hint(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return f"See: {context.command_path} --help" if context else None

@@ -1,7 +1,7 @@
 """Let another database role take part; what it may see is row-level security's business."""
 
 from mahavishnu.database.pool import DriverConnection
-from mahavishnu.errors import NotFound
+from mahavishnu.errors import Forbidden, NotFound
 
 
 async def grant_member(connection: DriverConnection, role: str) -> None:
@@ -10,6 +10,7 @@ async def grant_member(connection: DriverConnection, role: str) -> None:
 
     Raises:
         NotFound: there is no such role.
+        Forbidden: the tables are not this user's to share.
     """
     if not await connection.fetchval(
         "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role
@@ -30,3 +31,14 @@ async def grant_member(connection: DriverConnection, role: str) -> None:
             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rights} ON TABLES TO {quoted};
             """
         )
+        # Who has rights but may not pass them on gets a warning from PostgreSQL, not an error.
+        if not await connection.fetchval(
+            "SELECT has_schema_privilege($1, 'public', 'USAGE') "
+            "AND has_table_privilege($1, 'memories', 'SELECT, INSERT')",
+            role,
+        ):
+            raise Forbidden(
+                "This user may not share the database.",
+                hint="Run this as the owner of the tables.",
+                code="database.rights",
+            )

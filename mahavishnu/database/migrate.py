@@ -141,10 +141,22 @@ async def upgrade(target: Target) -> SchemaState:
             if state.revision is not None and state.revision > state.head:
                 require_current(state)
             if not state.current:
+                await _require_create(connection)
                 await _run_scripts(target)
         finally:
             await connection.close()
     return SchemaState(HEAD)
+
+
+async def _require_create(connection: DriverConnection) -> None:
+    """Refuse a user who may not create tables; raises `Forbidden`."""
+    if not await connection.fetchval("SELECT has_schema_privilege('public', 'CREATE')"):
+        raise Forbidden(
+            "This user may not create tables in this database.",
+            hint="Run this as the owner of the database, or have an administrator run in it: "
+            "GRANT CREATE ON SCHEMA public TO ROLE",
+            code="database.create_rights",
+        )
 
 
 async def _run_scripts(target: Target) -> None:

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from mahavishnu.errors import UsageError
 
 MASK = "***"
+SCHEMES = frozenset({"postgresql", "postgres"})
+_PASSWORDS = frozenset({"password", "passfile", "sslpassword"})
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,20 @@ class Target:
 
 
 def target_of_dsn(dsn: str, direct_dsn: str | None = None) -> Target:
-    """Return the target for a DSN; a second, direct DSN means that the first goes to a pooler."""
+    """
+    Return the target for a DSN; a second, direct DSN means that the first goes to a pooler.
+
+    Raises:
+        UsageError: one of them is no PostgreSQL URL.
+    """
+    for name, given in (("dsn", dsn), ("direct_dsn", direct_dsn)):
+        if given is not None and _split(given) is None:
+            raise UsageError(
+                f"postgresql.{name} is not a PostgreSQL URL.",
+                hint="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+                "with %-escapes for special characters in a password.",
+                code="settings.invalid_dsn",
+            )
     return Target(
         parameters={"dsn": dsn},
         direct={"dsn": direct_dsn or dsn},
@@ -66,17 +83,53 @@ def build_dsn(
 
 
 def mask_password(dsn: str) -> str:
-    """Return `dsn` with its password, in the address or in the query, replaced by `***`."""
-    parts = urlsplit(dsn)
+    """
+    Return `dsn` with its password, in the address or in the query, replaced by `***`.
+
+    Of what is no PostgreSQL URL nothing is shown: the password may be anywhere in it.
+    """
+    parts = _split(dsn)
+    if parts is None:
+        return MASK
     location = parts.netloc
     if "@" in location:
         credentials, _, host = location.rpartition("@")
         user, colon, _ = credentials.partition(":")
         location = f"{user}{colon}{MASK if colon else ''}@{host}"
     query = "&".join(
-        f"{name}={MASK}"
-        if name.lower() in {"password", "passfile", "sslpassword"}
-        else f"{name}{eq}{value}"
+        f"{name}={MASK}" if name.lower() in _PASSWORDS else f"{name}{eq}{value}"
         for name, eq, value in (item.partition("=") for item in parts.query.split("&"))
     )
-    return urlunsplit((parts.scheme, location, parts.path, query, parts.fragment))
+    return urlunsplit(parts._replace(netloc=location, query=query))
+
+
+def split_password(dsn: str) -> tuple[str, str | None]:
+    """Return `dsn` without its password, and the password, for a program that is given both."""
+    parts = urlsplit(dsn)
+    credentials, at, host = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    query = parse_qsl(parts.query)
+    word = next((value for name, value in query if name == "password"), None)
+    kept = urlencode([item for item in query if item[0] != "password"], quote_via=quote)
+    stripped = urlunsplit(parts._replace(netloc=f"{user}{at}{host}", query=kept))
+    return stripped, unquote(password) or word
+
+
+def _split(dsn: str) -> SplitResult | None:
+    """Return the parts of a PostgreSQL URL; None where it is none, or a character lacks its escape."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return None
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    well_formed = (
+        parts.scheme in SCHEMES
+        and dsn.startswith(f"{parts.scheme}://")
+        and not parts.fragment
+        and parts.netloc.count("@") <= 1
+        and "@" not in parts.path
+        and all(not port or (port.isdecimal() and int(port) <= 65_535) for port in ports)
+        and all("=" in item for item in parts.query.split("&") if parts.query)
+    )
+    return parts if well_formed else None

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
 
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
 SUFFIXES = frozenset({".md", ".markdown", ".mdown"})
-SKIPPED_FOLDERS = frozenset({".git", ".venv", "node_modules", "__pycache__", ".cache", ".tox"})
+SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv"})  # and all hidden ones
 MAX_FILE_BYTES = 8 * MAX_CONTENT_BYTES
-_parser = MarkdownIt("commonmark")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ def read_documents(folder: Path) -> Iterator[Section | Skipped]:
     top = folder.resolve()
     for path in sorted(top.rglob("*")):
         relative = path.relative_to(top)
-        if path.suffix.lower() not in SUFFIXES or SKIPPED_FOLDERS & set(relative.parts):
+        folders = relative.parts[:-1]
+        hidden = any(part.startswith(".") or part in SKIPPED_FOLDERS for part in folders)
+        if path.suffix.lower() not in SUFFIXES or hidden:
             continue
         shown = relative.as_posix()
         if not path.resolve().is_relative_to(top):
@@ -100,8 +102,10 @@ def split_sections(text: str, *, path: str) -> Iterator[Section]:
             )
 
 
-def _headings(text: str) -> Iterator[tuple[Token, Token]]:
-    tokens = _parser.parse(text)
+def _headings(text: str) -> Iterator[tuple["Token", "Token"]]:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - costs what a whole search may take
+
+    tokens = MarkdownIt("commonmark").parse(text)
     for token, following in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0:
             yield token, following

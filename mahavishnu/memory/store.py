@@ -82,7 +82,9 @@ class MemoryStore:
             for new in news
         ]
         scopes = [await self._scopes.place(new) for new in prepared]
-        known = await self._find_stored(prepared, scopes)
+        # Embedding is what costs; where none is due, the insertion itself finds the duplicates.
+        dear = embed and any(new.vector is None for new in prepared)
+        known = await self._find_stored(prepared, scopes) if dear else {}
         fresh = _first_of_each(prepared, scopes, known)
         vectors, table = await self._make_vectors([prepared[i] for i in fresh], embed=embed)
         batch = await _in_thread_if_long(

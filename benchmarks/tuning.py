@@ -1,0 +1,121 @@
+"""What the search settings should be: recall and time of the graph against exact search, by figures."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from pgvector import HalfVector
+
+from benchmarks.floors import Floor
+from benchmarks.loading import FIRST_NUMBER
+from benchmarks.report import Section
+from benchmarks.scale import RECALL_GOAL, TOP
+from benchmarks.synthetic import REST, World, make_questions, nearest
+from mahavishnu.database.pool import SESSION_SETTINGS
+from mahavishnu.database.queries import load_queries
+from mahavishnu.database.vectors import VectorTable
+from mahavishnu.memory.search import DEPTH, EXACT_UP_TO
+
+BREADTHS = (40, 80, 100, 120, 160, 200, 300)
+QUESTIONS = 200
+
+
+async def measure_settings(floor: Floor, world: World, table: VectorTable) -> list[Section]:
+    """Return recall by `hnsw.ef_search`, and where exact search stops being the better one."""
+    started = time.monotonic()
+    breadths = Section(f"Recall by hnsw.ef_search, LIMIT {DEPTH}, the best {TOP} counted")
+    everything = np.arange(len(world.texts))
+    questions = make_questions(world, QUESTIONS, among=everything, seed=201)
+    right = nearest(world.vectors, questions, TOP)
+    scopes = await _scopes(floor, world, None)
+    smallest = 0
+    for breadth in BREADTHS:
+        await _set(floor, "hnsw.ef_search", breadth)
+        recall, p50, p95 = await _run(
+            floor, table.nearest(), questions, scopes, [set(row.tolist()) for row in right]
+        )
+        smallest = smallest or (breadth if recall >= RECALL_GOAL else 0)
+        breadths.add(f"{breadth}", recall=recall, p50__ms=p50, p95__ms=p95)
+    await _set(floor, "hnsw.ef_search", int(SESSION_SETTINGS["hnsw.ef_search"]))
+    breadths.notes.append(
+        f"Smallest that reaches {RECALL_GOAL}: {smallest or 'none of these'}; "
+        f"in use: {SESSION_SETTINGS['hnsw.ef_search']}."
+    )
+    breadths.seconds = time.monotonic() - started
+    return [breadths, await _measure_threshold(floor, world, table)]
+
+
+async def _measure_threshold(floor: Floor, world: World, table: VectorTable) -> Section:
+    """Compare exact search and the graph in selections of several sizes, outsiders asking too."""
+    started = time.monotonic()
+    section = Section(f"Exact or graph: in use up to {EXACT_UP_TO:,} exact")
+    rests = [f"rest-{number}" for number in range(REST)]
+    for projects in (["five"], rests[:1], ["fifteen"], rests[1:3], rests[1:4], rests[1:]):
+        members = np.flatnonzero(np.isin(world.projects, projects))
+        others = np.setdiff1d(np.arange(len(world.texts)), members)
+        half = QUESTIONS // 4
+        questions = np.concatenate(
+            [
+                make_questions(world, half, among=members, seed=202),
+                make_questions(world, half, among=others, seed=203),
+            ]
+        )
+        right = [
+            {int(members[place]) for place in row}
+            for row in nearest(world.vectors[members], questions, TOP)
+        ]
+        scopes = await _scopes(floor, world, projects)
+        exact = await _run(floor, table.nearest_exactly(), questions, scopes, right)
+        figures = {"exact__p50": exact[1], "exact__p95": exact[2]}
+        for tuples in (20_000, 40_000, 100_000):
+            await _set(floor, "hnsw.max_scan_tuples", tuples)
+            inside = await _run(floor, table.nearest(), questions[:half], scopes, right[:half])
+            outside = await _run(floor, table.nearest(), questions[half:], scopes, right[half:])
+            figures |= {
+                f"{tuples // 1000}k__p50": (inside[1] + outside[1]) / 2,
+                f"{tuples // 1000}k__in": inside[0],
+                f"{tuples // 1000}k__out": outside[0],
+            }
+        section.add(f"{len(members):,} memories", **figures)
+    await _set(floor, "hnsw.max_scan_tuples", int(SESSION_SETTINGS["hnsw.max_scan_tuples"]))
+    section.notes.append(
+        "20k, 40k, 100k: the graph with that hnsw.max_scan_tuples; recall of questions from inside "
+        "and from outside of the selection. Times in ms."
+    )
+    section.seconds = time.monotonic() - started
+    return section
+
+
+async def _run(
+    floor: Floor,
+    statement: str,
+    questions: np.ndarray,
+    scopes: Sequence[int],
+    right: Sequence[set[int]],
+) -> tuple[float, float, float]:
+    """Return recall, median and 95th percentile in milliseconds."""
+    prepared = await floor.connection.prepare(statement)
+    seconds, recalls = [], []
+    for question, wanted in zip(questions, right, strict=True):
+        vector = HalfVector(question)
+        started = time.perf_counter()
+        rows = await prepared.fetch(vector, DEPTH, list(scopes))
+        seconds.append((time.perf_counter() - started) * 1000)
+        best = sorted(rows, key=lambda row: -row["similarity"])[:TOP]
+        found = {row["memory_no"] - FIRST_NUMBER for row in best}
+        recalls.append(len(found & wanted) / len(wanted))
+    return float(np.mean(recalls)), *(float(v) for v in np.percentile(seconds, [50, 95]))
+
+
+async def _scopes(floor: Floor, world: World, projects: Sequence[str] | None) -> list[int]:
+    names = sorted(set(world.projects)) if projects is None else projects
+    ids = [
+        (await floor.connection.fetchrow(load_queries("scopes")["find_project"], name))["id"]
+        for name in names
+    ]
+    rows = await floor.connection.fetch(load_queries("scopes")["select_scopes"], None, ids)
+    return [row["scope_no"] for row in rows]
+
+
+async def _set(floor: Floor, name: str, value: int) -> None:
+    await floor.connection.execute("SELECT set_config($1, $2, false)", name, str(value))

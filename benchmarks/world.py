@@ -1,0 +1,139 @@
+"""The product opened for a benchmark: a home of its own, and where needed a model that is a table."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import numpy as np
+
+from mahavishnu.app import App, open_app
+from mahavishnu.database.pool import Database
+from mahavishnu.embedding import Choice, ModelIdentity, Vector
+from mahavishnu.knowledge.ingest import Ingestion
+from mahavishnu.memory.conversations import Conversations
+from mahavishnu.memory.records import Records
+from mahavishnu.memory.scoping import Scopes
+from mahavishnu.memory.search import Retriever
+from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.store import MemoryStore
+from mahavishnu.settings_sources import load_settings
+
+DIMENSIONS = 768
+MODEL = ModelIdentity(
+    provider="fastembed",
+    name="bench-768",
+    revision="",
+    dimensions=DIMENSIONS,
+    document_prefix="",
+    query_prefix="",
+    window_tokens=8192,
+)
+IDLE_S = 3.0
+STOP_PATIENCE_S = 60.0
+
+
+class TableEmbedder:
+    """An Embedder that looks vectors up instead of computing them, as plain lists like the others."""
+
+    def __init__(self, vectors: Mapping[str, np.ndarray]) -> None:
+        """Keep the vector of each text that will be embedded."""
+        self._vectors = {text: vector.astype(float).tolist() for text, vector in vectors.items()}
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model that the benchmarks make believe in."""
+        return MODEL
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the vectors of known texts."""
+        return [self._vectors[text] for text in texts]
+
+    async def embed_query(self, text: str) -> Vector:
+        """Return the vector of a known text."""
+        return self._vectors[text]
+
+    def count_tokens(self, text: str) -> int:
+        """Count words."""
+        return text.count(" ") + 1
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+@contextlib.contextmanager
+def temporary_home() -> Iterator[Path]:
+    """Yield a home that is removed once its embedded server has stopped by itself."""
+    folder = Path(tempfile.mkdtemp(prefix="mahavishnu-bench-"))
+    try:
+        yield folder
+    finally:
+        postmaster = folder / "mahavishnu/data/postgres/cluster/postmaster.pid"
+        deadline = time.monotonic() + STOP_PATIENCE_S
+        while postmaster.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which the product knows nothing but `home` and what is given."""
+    return {
+        "HOME": str(home),
+        "PATH": os.environ.get("PATH", os.defpath),
+        "MAHAVISHNU_HOME": str(home / "mahavishnu"),
+        "MAHAVISHNU_PG_IDLE_TIMEOUT": str(IDLE_S),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", ""),
+        **more,
+    }
+
+
+@contextlib.asynccontextmanager
+async def open_product(
+    home: Path, *, pool_size: int | None = None, **more: str
+) -> AsyncIterator[App]:
+    """Open the application as a user's process does."""
+    loaded = load_settings(environ=environment(home, **more), folder=home)
+    async with open_app(loaded, pool_size=pool_size) as app:
+        yield app
+
+
+@contextlib.asynccontextmanager
+async def open_with_table(
+    home: Path, vectors: Mapping[str, np.ndarray], *, pool_size: int | None = None
+) -> AsyncIterator[App]:
+    """Open the application with a `TableEmbedder` in the place of a model."""
+    embedder = TableEmbedder(vectors)
+
+    async def choose(_expected: ModelIdentity | None) -> Choice:
+        return Choice(embedder, "A table, for benchmarks.")
+
+    async with open_product(
+        home, pool_size=pool_size, MAHAVISHNU_EMBEDDING_PROVIDER="none"
+    ) as opened:
+        yield _with_space(opened, EmbeddingSpace(opened.database, choose))
+
+
+def _with_space(app: App, space: EmbeddingSpace) -> App:
+    """Return the application built anew around another embedding space, as `open_app` does."""
+    scopes = Scopes(app.database)
+    memories = MemoryStore(app.database, space, scopes)
+    return replace(
+        app,
+        memories=memories,
+        conversations=Conversations(app.database, memories, scopes),
+        records=Records(app.database, memories, scopes),
+        ingestion=Ingestion(app.database, memories, scopes, app.projects),
+        space=space,
+        _retriever=Retriever(app.database, space, scopes),
+    )
+
+
+async def connect_as_superuser(database: Database) -> asyncpg.Connection:
+    """Return a connection that row-level security does not bind, on the same socket."""
+    dsn = str(database.target.parameters["dsn"])
+    return await asyncpg.connect(dsn.replace("://mahavishnu@", "://postgres@"))

@@ -1,0 +1,161 @@
+"""
+The demonstration: remember this repository's documents and history, then answer questions about them.
+
+Ten questions are drawn anew at each run, from headings and commit subjects, after everything is
+stored. At least eight must lead to their source within the first three hits. Then each drawn line is
+taken out of its own text and the ten are asked again, which shows what meaning alone finds.
+Everything happens in a temporary home, with real embeddings from a model that comes in a package.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mahavishnu.app import App, open_app
+from mahavishnu.embedding.model_import import import_model
+from mahavishnu.knowledge.git import find_top_level, read_history
+from mahavishnu.knowledge.ingest import memory_of_commit, memory_of_section
+from mahavishnu.knowledge.markdown import Section, read_documents
+from mahavishnu.memory.lexicon import split_query
+from mahavishnu.memory.models import Hit, Memory, MemoryFilter, NewMemory
+from mahavishnu.memory.search import SearchRequest
+from mahavishnu.settings_sources import load_settings
+
+ROOT = Path(__file__).parent.parent
+QUESTIONS = 10
+NEEDED = 8
+WITHIN = 3
+LEAST_TERMS = 3  # a heading of fewer words ("Context") does not ask for anything in particular
+LEAST_WORDS = 20  # a source of fewer words is hardly one
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something to remember, and the line of it that may become a question."""
+
+    memory: NewMemory
+    line: str
+    rest: str
+
+
+def sections(project: str) -> Iterator[Source]:
+    """Yield the sections of the repository's documents."""
+    for item in read_documents(ROOT):
+        if isinstance(item, Section):
+            rest = "\n".join(item.content.splitlines()[1:]).strip()
+            yield Source(memory_of_section(item, project=project), item.heading, rest)
+
+
+async def commits(project: str) -> list[Source]:
+    """Return the commits of the repository's history."""
+    top_level = await find_top_level(ROOT)
+    return [
+        Source(
+            memory_of_commit(commit, project=project),
+            commit.subject,
+            memory_of_commit(replace(commit, subject=""), project=project).content.strip(),
+        )
+        async for commit in read_history(top_level, after=None)
+    ]
+
+
+def draw(sources: list[Source], generator: random.Random) -> list[Source]:
+    """Return ten sources whose line is a question that fits them alone, half of each kind."""
+    seen = [source.line for source in sources]
+    fit = [
+        source
+        for source in sources
+        if seen.count(source.line) == 1
+        and len(split_query(source.line)) >= LEAST_TERMS
+        and len(source.rest.split()) >= LEAST_WORDS
+    ]
+    of_history = [source for source in fit if source.memory.commit_id]
+    of_documents = [source for source in fit if not source.memory.commit_id]
+    taken = generator.sample(of_history, min(len(of_history), QUESTIONS // 2))
+    return taken + generator.sample(of_documents, QUESTIONS - len(taken))
+
+
+async def run(seed: int) -> int:
+    """Remember, ask, print; returns how many questions were answered."""
+    sys.path.insert(0, str(ROOT))
+    from tests.weights import packaged_model  # noqa: PLC0415 - a development dependency
+
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = load_settings(
+            environ={
+                "HOME": folder, "MAHAVISHNU_HOME": f"{folder}/home", "PATH": os.environ["PATH"],
+                "MAHAVISHNU_EMBEDDING_PROVIDER": "in-process",
+                "MAHAVISHNU_EMBEDDING_MODEL": "all-MiniLM-L6-v2",
+                "MAHAVISHNU_PG_IDLE_TIMEOUT": "1",
+            },
+            folder=Path(folder),
+        )  # fmt: skip
+        import_model(packaged_model(Path(folder)), loaded.locations.models)
+        started = time.perf_counter()
+        async with open_app(loaded) as app:
+            sources = [*sections("demo"), *await commits("demo")]
+            stored = [o async for o in app.memories.store_many(s.memory for s in sources)]
+            print(
+                f"Remembered {len(stored)} sections and commits in "
+                f"{time.perf_counter() - started:.1f} s. Ten questions, seed {seed}:\n"
+            )
+            drawn = draw(sources, random.Random(seed))
+            answered = 0
+            for source in drawn:
+                hits = await ask(app, source)
+                place = next((n for n, found in enumerate(hits, 1) if is_source(found, source)), 0)
+                answered += bool(place)
+                print(f"{f'#{place}' if place else 'missed':>7}  {source.line}")
+                for found in hits:
+                    mark = "→" if is_source(found, source) else " "
+                    print(f"         {mark} {found.score:.2f}  {label(found.memory)}")
+            print(f"\n{answered} of {len(drawn)} sources found within the first {WITHIN} hits.")
+            harder = await ask_without_lines(app, drawn)
+            print(f"With the lines taken out of their own texts: {harder} of {len(drawn)}.")
+    return answered
+
+
+async def ask(app: App, source: Source) -> tuple[Hit, ...]:
+    """Ask a drawn line as a question."""
+    return (await app.search(SearchRequest(query=source.line, limit=WITHIN))).hits
+
+
+async def ask_without_lines(app: App, drawn: list[Source]) -> int:
+    """Replace each drawn memory by one without its line, ask again, count what is found."""
+    keys = {source.memory.source_key for source in drawn}
+    everything = await app.memories.select_ids(MemoryFilter())
+    for identifier in everything:
+        if (await app.memories.get(identifier)).source_key in keys:
+            await app.memories.forget([identifier])
+    await app.memories.store_batch([replace(s.memory, content=s.rest, metadata={}) for s in drawn])
+    found = [any(is_source(hit, source) for hit in await ask(app, source)) for source in drawn]
+    return sum(found)
+
+
+def is_source(hit: Hit, source: Source) -> bool:
+    """Tell whether a hit is what the question was drawn from."""
+    return hit.memory.source_key == source.memory.source_key
+
+
+def label(memory: Memory) -> str:
+    """Name a memory as a person would."""
+    return f"commit {memory.commit_id[:8]}" if memory.commit_id else memory.source_key
+
+
+def main() -> None:
+    """Run once; leave with 1 when fewer than eight were found."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    answered = asyncio.run(run(parser.parse_args().seed))
+    sys.exit(0 if answered >= NEEDED else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""A home for the installed command, shared by the whole run so that one server serves all."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.command import Command
+
+
+@pytest.fixture(scope="session")
+def mahavishnu(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command in a home that all tests share; no embedder is there."""
+    return Command(tmp_path_factory.mktemp("shared"), {"MAHAVISHNU_EMBEDDING_PROVIDER": "none"})
+
+
+@pytest.fixture
+def project() -> str:
+    """A project name that no other test uses."""
+    return f"project-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Command:
+    """The command in a home of this test's own, without an embedder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none"})
