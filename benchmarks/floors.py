@@ -6,6 +6,7 @@ construction; looking up scopes, counts and duplicates is the product's own affa
 """
 
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -159,4 +160,6 @@ def _ready(argument: Any) -> Any:
             return HalfVector(argument)
         if isinstance(argument[0], list) and argument[0] and isinstance(argument[0][0], float):
             return [HalfVector(value) for value in argument]
+        if isinstance(argument[0], dict):
+            return [json.dumps(value) for value in argument]
     return argument

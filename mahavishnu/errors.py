@@ -9,8 +9,8 @@ Every error a user can meet, as one tree; each class says what its reader can do
       Forbidden       the credentials do not suffice
       Corrupt         stored data or a file is not what it must be
 
-`ERROR_CODES` in `docs/decisions/0004-error-codes.md` lists each code with its exit, HTTP and MCP
-status; a test keeps the two alike.
+`docs/reference/error-codes.md`, made from the code, lists each code with its exit, HTTP and MCP
+status; a test keeps it current.
 """
 
 from typing import ClassVar

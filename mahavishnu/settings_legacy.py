@@ -17,11 +17,19 @@ class Legacy:
 
 # A `*` stands for one name.
 LEGACY_KEYS: dict[str, Legacy] = {
-    "server_name": Legacy(answer="The MCP server is always called mahavishnu."),
+    "server_name": Legacy(
+        answer="The name is fixed: mahavishnu. This release has no MCP server yet."
+    ),
     "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
-    "adapters.prefect": Legacy(answer="Installing the extra `prefect` turns it on."),
-    "adapters.llamaindex": Legacy(answer="Installing the extra `llamaindex` turns it on."),
-    "adapters.agno": Legacy(answer="Installing the extra `agno` turns it on."),
+    "adapters.prefect": Legacy(
+        answer="It will be an extra, not a setting; this release does not have it yet."
+    ),
+    "adapters.llamaindex": Legacy(
+        answer="It will be an extra, not a setting; this release does not have it yet."
+    ),
+    "adapters.agno": Legacy(
+        answer="It will be an extra, not a setting; this release does not have it yet."
+    ),
     "postgresql.max_overflow": Legacy(
         answer="The pool has one bound: postgresql.pool_size. Callers beyond it wait."
     ),
@@ -35,7 +43,7 @@ LEGACY_KEYS: dict[str, Legacy] = {
         answer="Every search covers agent memories; narrow it with --type."
     ),
     "memory_service.enable_reflection_search": Legacy(
-        answer="Session-Buddy is searched with --tier development."
+        answer="Choose where to look with --tier; development is not in this release yet."
     ),
     "memory_service.enable_cross_system_sharing": Legacy(
         answer="Memories are private; insights are shared explicitly."
@@ -44,10 +52,10 @@ LEGACY_KEYS: dict[str, Legacy] = {
         answer="Metrics are stored when something records them; there is nothing to turn on."
     ),
     "ai_environments.claude_code.config_path": Legacy(
-        answer="The client's own location is used, as CLAUDE_CONFIG_DIR or HOME say."
+        answer="The client's own location will be used; this release does not manage clients yet."
     ),
     "ai_environments.claude_code.enabled": Legacy(
-        answer="Clients are recognised by being installed; name one with --client."
+        answer="Clients will be recognised by being installed; this release does not manage them yet."
     ),
     "ai_environments.llm_profiles.*.anthropic_base_url": Legacy(
         answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."

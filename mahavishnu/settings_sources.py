@@ -332,11 +332,11 @@ def _build(merged: Mapping[str, Setting]) -> Settings:
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$.")
-        key = place.rstrip("`")
+        key = str(error).partition(" - at `$.")[2].rstrip("`")
         origin = merged[key].origin if key in merged else "the settings"
+        wanted = {name: kind for name, kind, *_ in describe_settings()}.get(key, "something else")
         raise UsageError(
-            f"{key} in {origin}: {message}.",
+            f"{key} in {origin} must be: {wanted}.",
             hint="Correct it, or take it out to have the default.",
             code="settings.invalid_value",
         ) from error

@@ -2,10 +2,12 @@
 What every test gets: a home of its own, a guard around the real one, and a real PostgreSQL.
 
 The PostgreSQL is the product's embedded one, started once for the whole run by the product's own
-keeper; each test works in a database cloned from one migrated template.
+keeper, or the one that `scripts/mutate.py` keeps for many runs; each test works in a database cloned
+from one migrated template.
 """
 
 import asyncio
+import hashlib
 import os
 import pwd
 import sys
@@ -21,7 +23,7 @@ import asyncpg
 import pytest
 
 from mahavishnu.database.embedded import EmbeddedServer
-from mahavishnu.database.migrate import upgrade
+from mahavishnu.database.migrate import SCRIPTS, upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.embedding import Choice, Embedder
@@ -42,6 +44,8 @@ FORBIDDEN = tuple(
     for home in REAL_HOMES
     for name in (".claude", ".claude.json", ".codex", ".qwen")
 )
+# Socket folder of a running server that several test runs share; read before `_home` takes it away.
+SHARED_CLUSTER = os.environ.get("MAHAVISHNU_TEST_CLUSTER")
 _EVENTS = frozenset({"open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove"})
 
 
@@ -95,15 +99,48 @@ class Cluster:
     """The PostgreSQL of the test run."""
 
     socket_folder: Path
+    template: str
 
     def dsn(self, database: str, user: str = "mahavishnu") -> str:
         """Return the address of one of its databases."""
         return f"postgresql://{user}@/{database}?host={self.socket_folder}"
 
 
+def _template_name() -> str:
+    """Name the template after what makes it: runs on one server share it while that is the same."""
+    made_by = [SCRIPTS.with_name("migrate.py"), *SCRIPTS.rglob("*.py"), *SCRIPTS.rglob("*.sql")]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(made_by)))
+    return f"template_{digest.hexdigest()[:16]}"
+
+
+async def _make_template(cluster: Cluster) -> None:
+    """Migrate the database that test databases are cloned from, unless a run before did."""
+    admin = await asyncpg.connect(cluster.dsn("postgres", "postgres"))
+    try:
+        await admin.execute("SELECT pg_advisory_lock(hashtext($1))", cluster.template)
+        known = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
+        if await admin.fetchval(known, cluster.template):
+            return
+        unfinished = f"unfinished_{cluster.template}"
+        await admin.execute(f"DROP DATABASE IF EXISTS {unfinished}")
+        await admin.execute(f"CREATE DATABASE {unfinished} OWNER mahavishnu")
+        inside = await asyncpg.connect(cluster.dsn(unfinished, "postgres"))
+        await inside.execute("CREATE EXTENSION vector")
+        await inside.close()
+        await upgrade(target_of_dsn(cluster.dsn(unfinished)))
+        await admin.execute(f"ALTER DATABASE {unfinished} RENAME TO {cluster.template}")
+    finally:
+        await admin.close()
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Start the embedded server and migrate the template that test databases are cloned from."""
+    """Start the embedded server, or take the shared one, and make the template."""
+    if SHARED_CLUSTER:
+        shared = Cluster(Path(SHARED_CLUSTER), _template_name())
+        asyncio.run(_make_template(shared))
+        yield shared
+        return
     server = EmbeddedServer(tmp_path_factory.mktemp("cluster"), idle_timeout=timedelta(seconds=2))
     try:
         lease = asyncio.run(server.acquire())
@@ -111,19 +148,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         if os.environ.get("CI") or error.code != "database.no_binaries":
             raise
         pytest.skip(f"PostgreSQL is missing: {error.message}")
-    found = Cluster(lease.socket_folder)
-
-    async def prepare() -> None:
-        admin = await asyncpg.connect(found.dsn("postgres", "postgres"))
-        await admin.execute("CREATE DATABASE template_mahavishnu OWNER mahavishnu")
-        await admin.close()
-        inside = await asyncpg.connect(found.dsn("template_mahavishnu", "postgres"))
-        await inside.execute("CREATE EXTENSION vector")
-        await inside.close()
-        await upgrade(target_of_dsn(found.dsn("template_mahavishnu")))
-
-    asyncio.run(prepare())
-    yield found
+    own = Cluster(lease.socket_folder, _template_name())
+    asyncio.run(_make_template(own))
+    yield own
     lease.close()
 
 
@@ -136,10 +163,10 @@ async def admin(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def database_name(admin: asyncpg.Connection) -> AsyncIterator[str]:
+async def database_name(admin: asyncpg.Connection, cluster: Cluster) -> AsyncIterator[str]:
     """A migrated database of this test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_mahavishnu OWNER mahavishnu")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {cluster.template} OWNER mahavishnu")
     yield name
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

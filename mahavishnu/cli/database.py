@@ -53,6 +53,9 @@ async def current(as_json: bool) -> None:
                 vector = await connection.fetchval(
                     "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
                 )
+                sees_all = await connection.fetchval(
+                    "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+                )
             finally:
                 await connection.close()
     if as_json:
@@ -65,6 +68,7 @@ async def current(as_json: bool) -> None:
                 "current": state.current,
                 "postgresql": version,
                 "pgvector": vector,
+                "bypasses_row_security": sees_all,
             }
         )
         return
@@ -74,6 +78,10 @@ async def current(as_json: bool) -> None:
     )
     print_line(target.shown)
     _print_state(state)
+    if sees_all:
+        print_line(
+            "Warning: this database user bypasses row-level security and sees everybody's memories."
+        )
 
 
 @db.command()

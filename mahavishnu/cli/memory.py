@@ -27,7 +27,7 @@ from mahavishnu.cli.render import (
     print_table,
     progress,
 )
-from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.errors import Forbidden, UsageError
 from mahavishnu.identifiers import shown
 
 
@@ -210,7 +210,7 @@ async def forget(
         gone = await app.memories.forget(ids, dry_run=dry_run)
         missed = [identifier for identifier in ids if identifier not in gone]
         if missed and references:
-            raise NotFound(
+            raise Forbidden(
                 f"{', '.join(shown(m) for m in missed)}: not yours to forget.",
                 code="memory.not_own",
             )

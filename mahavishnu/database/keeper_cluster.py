@@ -24,6 +24,7 @@ from mahavishnu.files import sync_folder, write_atomically
 PORT = 5432
 SOCKET_PATH_BYTES = 103
 SHARED_MEMORY_BYTES = 1024**3
+FIRST_NORMAL_OID = 16_384  # PostgreSQL, access/transam.h
 VECTOR_RECORD = "vector.version"
 
 # Trust is the whole of it, because nobody else can reach the socket: its folder has mode 0700.
@@ -132,6 +133,9 @@ class Cluster:
             new.mkdir(mode=0o700)
             os.chown(new, self.rights.owner, -1)
             self._run("initdb", *initdb_options(new, self.binaries.version))
+            # Single-user mode would hand out ids below this, which pg_dump and pg_upgrade take for
+            # PostgreSQL's own: a dump would come without the extension.
+            self._run("pg_resetwal", "-o", str(FIRST_NORMAL_OID), "-D", str(new))
             (new / "pg_hba.conf").write_text(HBA, encoding="ascii")
             self._single_user(new, "postgres", SERVER_STATEMENTS)
             self._single_user(new, "mahavishnu", DATABASE_STATEMENTS)
@@ -274,7 +278,7 @@ def prepare_socket_folder(cluster: Path, *, reuse: bool) -> Path:
         raise Unavailable(
             f"The path of a socket in {root} would be too long.",
             hint="Set TMPDIR to a short path.",
-            code="database.socket_folder",
+            code="database.socket_path",
         )
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)

@@ -35,9 +35,11 @@ class Projects:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def identify(self, top_level: Path) -> Project:
+    async def identify(self, top_level: Path, *, name: str | None = None) -> Project:
         """
         Return the project of a git working tree, made if it is new.
+
+        With a `name` it is that project, and the tree is recognised as its own from then on. Else:
 
         A known path decides; else a known remote; else, for a checkout without remote, a root commit
         that just one project has. Forks share roots, so a root never outweighs another remote.
@@ -46,9 +48,10 @@ class Projects:
 
         async def find_or_add(connection: Connection) -> Project:
             async with connection.transaction():
-                project = await _find(connection, aliases)
-                if project is None:
-                    project = await _add(connection, top_level)
+                if name is not None:
+                    project = await _find_or_add_named(connection, name)
+                else:
+                    project = await _find(connection, aliases) or await _add(connection, top_level)
                 for kind, value in _pairs(aliases):
                     await connection.execute(_QUERIES["add_project_alias"], project.id, kind, value)
                 return project
@@ -88,6 +91,13 @@ async def _find(connection: Connection, aliases: Aliases) -> Project | None:
     return None
 
 
+async def _find_or_add_named(connection: Connection, name: str) -> Project:
+    identifier = new_id()
+    if await connection.fetchval(_QUERIES["add_project"], identifier, name) is None:
+        identifier = (await connection.fetchrow(_QUERIES["find_project"], name))["id"]
+    return Project(identifier, name)
+
+
 async def _add(connection: Connection, top_level: Path) -> Project:
     """Make a project named after the folder, with more of the path where that is taken."""
     identifier = new_id()
@@ -96,6 +106,9 @@ async def _add(connection: Connection, top_level: Path) -> Project:
         f"{top_level.parent.name}/{top_level.name}",
         f"{top_level.name}-{shown(identifier)}",
     )
+    bare = await connection.fetchval(_QUERIES["find_bare_project"], names[0])
+    if bare is not None:  # made by hand before the folder was seen
+        return Project(bare, names[0])
     for name in names:
         if await connection.fetchval(_QUERIES["add_project"], identifier, name[:200]) is not None:
             return Project(identifier, name[:200])

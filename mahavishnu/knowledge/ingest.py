@@ -66,12 +66,13 @@ class Ingestion:
         """
         Bring the sections of all Markdown files below `folder` in line with the memories.
 
-        New sections are stored, changed ones supersede their older text, vanished ones are
-        forgotten. Without `project` it is the repository's, else the folder's name.
+        New sections are stored, changed ones supersede their older text, those that vanished from
+        this folder are forgotten. Without `project` it is the repository's, else the folder's name.
+        Paths are those within the repository, else within the folder.
         """
         if not folder.is_dir():
             raise NotFound(f"{folder} is not a folder.", code="import.not_found")
-        name = project or await self._project_of(folder)
+        name, within = await self._place(folder, project)
         scope = await self._scope(name, "document")
         outcome = Ingested(str(folder.resolve()), name)
         async with self._run(scope, "markdown", outcome):
@@ -80,6 +81,7 @@ class Ingestion:
                 for row in await self._database.run(
                     lambda c: c.fetch(_QUERIES["live_keys"], scope, "markdown")
                 )
+                if row["source_key"].startswith(within)
             }
             fresh: list[NewMemory] = []
             for item in read_documents(folder):
@@ -87,7 +89,7 @@ class Ingestion:
                     outcome.skipped[item.reason] += 1
                     continue
                 outcome.seen += 1
-                new = memory_of_section(item, project=name)
+                new = memory_of_section(item, project=name, within=within)
                 before = known.pop(new.source_key, None)
                 if before is None:
                     fresh.append(new)
@@ -113,7 +115,7 @@ class Ingestion:
         A rewritten history is read whole again; commits that are there already are left alone.
         """
         top_level = await find_top_level(repository)
-        name = project or (await self._projects.identify(top_level)).name
+        name = (await self._projects.identify(top_level, name=project)).name
         scope = await self._scope(name, "note")
         outcome = Ingested(str(top_level), name)
         async with self._run(scope, "git", outcome) as note_cursor:
@@ -146,11 +148,16 @@ class Ingestion:
                 outcome.waiting += not stored.embedded
             _advance(progress, len(batch))
 
-    async def _project_of(self, folder: Path) -> str:
+    async def _place(self, folder: Path, project: str | None) -> tuple[str, str]:
+        """Return the project of a folder and the prefix of its paths there."""
+        resolved = folder.resolve()
         try:
-            return (await self._projects.identify(await find_top_level(folder))).name
+            top_level = await find_top_level(folder)
         except NotFound:
-            return folder.resolve().name or "root"
+            return project or resolved.name or "root", f"{resolved}/"
+        found = await self._projects.identify(top_level, name=project)
+        inner = resolved.relative_to(top_level.resolve()).as_posix()
+        return found.name, "" if inner == "." else f"{inner}/"
 
     async def _scope(self, project: str, collection: str) -> int:
         return await self._scopes.place(
@@ -187,16 +194,20 @@ class Ingestion:
         await finish("completed", None)
 
 
-def memory_of_section(section: Section, *, project: str) -> NewMemory:
-    """Return the memory of a Markdown section; the headings above it are indexed with it."""
+def memory_of_section(section: Section, *, project: str, within: str = "") -> NewMemory:
+    """
+    Return the memory of a Markdown section; the headings above it are indexed with it.
+
+    `within` goes before its path: the folder's place in the repository, or its full path.
+    """
     return NewMemory(
         content=section.content,
         context=" > ".join((section.path, *section.trail)),
         collection="document",
         source_system="markdown",
-        source_key=section.key,
+        source_key=within + section.key,
         project=project,
-        path=section.path,
+        path=section.path if within.startswith("/") else within + section.path,
         metadata={"heading": section.heading, "start_line": section.start_line,
                   "end_line": section.end_line},
     )  # fmt: skip

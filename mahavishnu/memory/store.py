@@ -390,7 +390,7 @@ def _outcome(
 def _unit(values: Sequence[float]) -> list[float]:
     length = sum(value * value for value in values) ** 0.5
     if not 0 < length < float("inf"):
-        raise UsageError("The vector has no direction.", code="embedding.bad_vector")
+        raise UsageError("The vector has no direction.", code="input.vector")
     return [value / length for value in values]
 
 

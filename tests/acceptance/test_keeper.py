@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from mahavishnu.database.binaries import find_binaries
 from mahavishnu.database.embedded import KEEPER, EmbeddedServer, Lease, Patience
 from mahavishnu.database.keeper import bound_log
 from mahavishnu.database.keeper_cluster import VECTOR_RECORD
@@ -594,3 +595,30 @@ def test_patience_lasts_as_long_as_something_happens() -> None:
             time.sleep(0.01)
             patience.spend()
     assert caught.value.code == "database.start_timeout"
+
+
+@pytest.mark.postgres
+async def test_a_dump_of_the_embedded_database_can_be_restored(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "postgres", idle_timeout=timedelta(seconds=0.5))
+    async with await server.acquire() as lease:
+        at = ["-h", str(lease.socket_folder), "-U", "postgres"]
+        binaries = find_binaries(None)
+        dump = subprocess.run(
+            [binaries.require("pg_dump"), *at, "mahavishnu"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "CREATE EXTENSION IF NOT EXISTS vector" in dump
+        connection = await asyncpg.connect(
+            host=str(lease.socket_folder), user="mahavishnu", database="mahavishnu"
+        )
+        assert (
+            await connection.fetchval("SELECT oid FROM pg_extension WHERE extname = 'vector'")
+            >= 16384
+        )
+        assert (
+            await connection.fetchval("SELECT oid FROM pg_roles WHERE rolname = 'mahavishnu'")
+            >= 16384
+        )
+        await connection.close()

@@ -141,8 +141,8 @@ async def test_markdown_is_kept_in_line_with_its_files(world: World, tmp_path: P
     third = await world.ingestion.import_markdown(docs)
     assert (third.stored, third.changed, third.removed, third.unchanged) == (0, 1, 1, 1)
     kept = await live(world, "markdown")
-    assert set(kept) == {"a.md#keeper", "a.md#lease"}
-    assert "50 s" in kept["a.md#keeper"]
+    assert set(kept) == {f"{docs}/a.md#keeper", f"{docs}/a.md#lease"}
+    assert "50 s" in kept[f"{docs}/a.md#keeper"]
     result = await world.retriever.search(SearchRequest(query="keeper lease"))
     assert result.hits[0].memory.path == "a.md"
 
@@ -176,3 +176,39 @@ async def test_links_do_not_lead_out_of_the_folder(world: World, tmp_path: Path)
     (docs / "link.md").symlink_to(tmp_path / "secret.md")
     outcome = await world.ingestion.import_markdown(docs)
     assert outcome.seen == 0 and dict(outcome.skipped) == {"leads out of the folder": 1}
+
+
+async def test_two_folders_of_one_project_leave_each_other_alone(
+    world: World, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.md").write_text(f"# Title\n\nOf {name}.\n")
+    for name in ("one", "two", "one"):
+        await world.ingestion.import_markdown(tmp_path / name, project="both")
+    assert sorted(await live(world, "markdown")) == sorted(
+        f"{tmp_path / name}/a.md#title" for name in ("one", "two")
+    )
+
+
+async def test_folders_of_a_repository_share_their_paths(world: World, repository: Path) -> None:
+    (repository / "docs").mkdir()
+    (repository / "docs" / "a.md").write_text("# Title\n\nText.\n")
+    (repository / "README.md").write_text("# Walrus\n\nText.\n")
+    whole = await world.ingestion.import_markdown(repository)
+    part = await world.ingestion.import_markdown(repository / "docs")
+    assert (whole.stored, part.unchanged, part.removed, part.project) == (2, 1, 0, "walrus")
+    assert set(await live(world, "markdown")) == {"README.md#walrus", "docs/a.md#title"}
+
+
+async def test_a_named_project_is_tied_to_the_repository(world: World, repository: Path) -> None:
+    outcome = await world.ingestion.import_history(repository, project="ocean")
+    assert outcome.project == "ocean"
+    assert (await world.projects.identify(repository)).name == "ocean"
+
+
+async def test_a_project_made_by_hand_is_adopted_by_its_folder(
+    world: World, repository: Path
+) -> None:
+    made = await world.scopes.own_project("walrus")
+    assert (await world.projects.identify(repository)).id == made

@@ -179,3 +179,16 @@ async def test_a_member_cannot_change_the_schema_or_register_a_model(
         assert not stored.embedded
         with pytest.raises((Forbidden, Unavailable)):
             await other.memories.embed_waiting()
+
+
+async def test_the_project_of_a_shared_memory_is_named_and_filters(
+    open_world: OpenWorld, bob: Target
+) -> None:
+    async with open_world() as alice, open_world(at=bob) as other:
+        await alice.memories.store(NewMemory(content="Private.", project="ocean"))
+        shared = await alice.memories.store(
+            NewMemory(content="Shared.", project="ocean", visibility="shared")
+        )
+        assert (await other.memories.get(shared.id)).project == "ocean"
+        listed = await other.memories.list_memories(MemoryFilter(projects=("ocean",)))
+        assert [memory.id for memory in listed] == [shared.id]

@@ -16,8 +16,9 @@ SELECT scope_no, collection FROM scopes
 WHERE ($1::text[] IS NULL OR collection = ANY ($1)) AND ($2::uuid[] IS NULL OR project_id = ANY ($2));
 
 -- count_in_scopes --
--- How many memories the scopes hold, counting no further than $2. $1 scopes; one number.
-SELECT count(*) FROM (SELECT FROM memories WHERE scope_no = ANY ($1::integer[]) LIMIT $2) AS counted;
+-- How many live memories the scopes hold, counting no further than $2. $1 scopes; one number.
+SELECT count(*) FROM (
+    SELECT FROM memories WHERE scope_no = ANY ($1::integer[]) AND superseded_by IS NULL LIMIT $2) AS counted;
 
 -- find_project --
 -- One visible project by name, one's own first. $1 name; (id, owner).
@@ -30,6 +31,11 @@ SELECT DISTINCT name FROM projects ORDER BY name;
 -- add_project --
 -- Make a project of one's own unless its name is taken. $1 id, $2 name; id or no row.
 INSERT INTO projects (id, name) VALUES ($1, $2) ON CONFLICT ON CONSTRAINT projects_owner_name DO NOTHING RETURNING id;
+
+-- find_bare_project --
+-- One's own project by name that nothing ties to a folder yet. $1 name; id or no row.
+SELECT p.id FROM projects p
+WHERE p.name = $1 AND p.owner = current_user AND NOT EXISTS (SELECT FROM project_aliases a WHERE a.project_id = p.id);
 
 -- find_project_by_alias --
 -- Projects known by any of the aliases, strongest kind first. $1 kinds, $2 values; (id, name, kind, value).

@@ -222,7 +222,9 @@ CREATE POLICY scopes_remove ON scopes FOR DELETE USING (owner = current_user);
 
 ALTER TABLE projects ENABLE ROW LEVEL SECURITY;
 ALTER TABLE projects FORCE ROW LEVEL SECURITY;
-CREATE POLICY projects_see ON projects FOR SELECT USING (owner = current_user OR visibility = 'shared');
+-- A project is seen by whoever sees something in it.
+CREATE POLICY projects_see ON projects FOR SELECT USING (
+    owner = current_user OR visibility = 'shared' OR id IN (SELECT project_id FROM scopes));
 CREATE POLICY projects_add ON projects FOR INSERT WITH CHECK (owner = current_user);
 CREATE POLICY projects_change ON projects FOR UPDATE USING (owner = current_user) WITH CHECK (owner = current_user);
 CREATE POLICY projects_remove ON projects FOR DELETE USING (owner = current_user);
