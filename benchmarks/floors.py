@@ -92,14 +92,18 @@ class Floor:
             await self._prepared[statement.sql].fetch(*statement.arguments)
 
 
-async def connect(database: Database) -> Floor:
-    """Return a floor on the product's database, as the product's role."""
+@contextlib.asynccontextmanager
+async def connect(database: Database) -> AsyncIterator[Floor]:
+    """Yield a floor on the product's database, as the product's role."""
     connection = await asyncpg.connect(
         **database.target.parameters,
         server_settings={**SESSION_SETTINGS, "application_name": "floor"},
     )
-    await register_halfvec(connection)
-    return Floor(connection)
+    try:
+        await register_halfvec(connection)
+        yield Floor(connection)
+    finally:
+        await connection.close()
 
 
 async def register_halfvec(connection: asyncpg.Connection) -> None:
@@ -155,7 +159,7 @@ async def time_in_turns(
 
 def _ready(argument: Any) -> Any:
     """Return an argument with its vectors in the form that is sent."""
-    if isinstance(argument, list | tuple) and argument:
+    if isinstance(argument, list) and argument:
         if isinstance(argument[0], float) and len(argument) > 100:
             return HalfVector(argument)
         if isinstance(argument[0], list) and argument[0] and isinstance(argument[0][0], float):

@@ -1,9 +1,10 @@
 """What a benchmark says: rows with figures and goals, as a table and as JSON."""
 
+import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,11 @@ def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def finite(value: float | str) -> float | str | None:
+    """Return a figure as JSON can hold it."""
+    return value if isinstance(value, str) or math.isfinite(value) else None
+
+
 def describe_machine() -> dict[str, str]:
     """Return what the figures depend on: processor, cores, memory, kernel, Python, load."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -137,7 +143,7 @@ def as_json(machine: Mapping[str, str], sections: Sequence[Section]) -> dict[str
                 "rows": [
                     {
                         "name": row.name,
-                        "figures": dict(row.figures),
+                        "figures": {name: finite(value) for name, value in row.figures.items()},
                         "goals": [asdict(goal) for goal in row.goals],
                         "missed": [str(goal) for goal in row.missed],
                     }
@@ -147,13 +153,3 @@ def as_json(machine: Mapping[str, str], sections: Sequence[Section]) -> dict[str
             for section in sections
         ],
     }
-
-
-def timed(run: Callable[[], list[Section]]) -> list[Section]:
-    """Run a group of sections and note in each its share, where it did not do so itself."""
-    started = time.monotonic()
-    sections = run()
-    for section in sections:
-        if not section.seconds:
-            section.seconds = (time.monotonic() - started) / len(sections)
-    return sections

@@ -72,8 +72,9 @@ def make_cases(world: World, questions: int) -> list[Case]:
         return Case(name, wanted, allowed, named(name), plain, inside_only)
 
     cases = [plain_case("everything", MemoryFilter(), everything)]
-    for project, part in PROJECTS.items():
-        members = world.members(project)
+    projects = {(project,): f"project of {part:.1%}" for project, part in PROJECTS.items()}
+    for wanted, name in ({("rest-1", "rest-2"): "two projects"} | projects).items():
+        members = np.flatnonzero(np.isin(world.projects, wanted))
         half = questions // 2
         vectors = np.concatenate(
             [
@@ -83,10 +84,11 @@ def make_cases(world: World, questions: int) -> list[Case]:
                 ),
             ]
         )
-        name = f"project of {part:.1%}"
         outside = np.arange(questions) >= half
-        wanted = MemoryFilter(projects=(project,))
-        cases.append(Case(name, wanted, members, named(name), vectors, outside))
+        narrowed = MemoryFilter(projects=wanted)
+        if len(wanted) > 1:
+            name = f"{name}, {len(members) / len(everything):.0%}"
+        cases.append(Case(name, narrowed, members, named(name), vectors, outside))
     for collection in ("document", "note"):
         members = np.flatnonzero(np.array(world.collections) == collection)
         name = f"collection of {len(members) / len(everything):.0%}"

@@ -58,9 +58,7 @@ async def measure_storing(
     return section
 
 
-async def _store_one_by_one(
-    app: App, floor: Floor, supply: Supply, fresh: np.ndarray
-) -> Timings:
+async def _store_one_by_one(app: App, floor: Floor, supply: Supply, fresh: np.ndarray) -> Timings:
     seconds: tuple[list[float], list[float]] = ([], [])
     async with recording(app) as recorder:
         for new, vector in zip(as_memories(supply.texts, supply.vectors), fresh, strict=True):
@@ -104,9 +102,7 @@ async def _store_many(
         for number in range(2 * BULK_ROUNDS):
             own = supply.cut(number * part, part)
             news = as_memories(own.texts, own.vectors)
-            rows = as_rows(
-                news, own.vectors, [scope] * part, first=FLOOR_NUMBER + number * part
-            )
+            rows = as_rows(news, own.vectors, [scope] * part, first=FLOOR_NUMBER + number * part)
             # Product, floor, floor, product: the graph grows, and neither side shall gain by it.
             side = (number + 1) // 2 % 2
             before = time.perf_counter()

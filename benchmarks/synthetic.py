@@ -14,7 +14,7 @@ from benchmarks.world import DIMENSIONS
 
 LATENT = 64
 CLUSTERS = 200
-SPREAD = 0.7  # of a cluster, where the centres have 1
+SPREAD = 1.0  # of a cluster, where the centres have 1: the clusters overlap
 VOCABULARY = 30_000
 WORDS = 30  # of one memory, on average
 QUERY_NOISE = 0.5
@@ -117,7 +117,8 @@ def make_texts(words: Sequence[str], size: int, *, seed: int) -> list[str]:
 def _latent(rng: np.random.Generator, clusters: np.ndarray, seed: int) -> np.ndarray:
     centres = np.random.default_rng(seed + 2).standard_normal((CLUSTERS, LATENT))
     spread = SPREAD * rng.standard_normal((len(clusters), LATENT))
-    return (centres[clusters] + spread).astype(np.float32)
+    latent: np.ndarray = (centres[clusters] + spread).astype(np.float32)
+    return latent
 
 
 def _basis(seed: int) -> np.ndarray:
@@ -129,7 +130,8 @@ def _basis(seed: int) -> np.ndarray:
 def _vectors(latent: np.ndarray, seed: int) -> np.ndarray:
     whole = latent @ _basis(seed)
     whole /= np.linalg.norm(whole, axis=1, keepdims=True)
-    return whole.astype(np.float16)
+    halved: np.ndarray = whole.astype(np.float16)
+    return halved
 
 
 def _vocabulary(seed: int) -> list[str]:

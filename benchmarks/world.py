@@ -43,7 +43,9 @@ class TableEmbedder:
 
     def __init__(self, vectors: Mapping[str, np.ndarray]) -> None:
         """Keep the vector of each text that will be embedded."""
-        self._vectors = {text: vector.astype(float).tolist() for text, vector in vectors.items()}
+        self._vectors: dict[str, Vector] = {
+            text: vector.astype(float).tolist() for text, vector in vectors.items()
+        }
 
     @property
     def identity(self) -> ModelIdentity:

@@ -69,6 +69,7 @@ class Command:
             "HOME": str(self.home),
             "MAHAVISHNU_HOME": str(self.root),
             "MAHAVISHNU_PG_IDLE_TIMEOUT": "2",
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             **self.environment,
             **(more or {}),
         }

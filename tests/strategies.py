@@ -5,7 +5,10 @@ from hypothesis import strategies as st
 from mahavishnu.memory.models import COLLECTIONS
 
 # Anything that `str` can hold, lone surrogates included.
-any_text = st.text(max_size=300)
+any_text = st.lists(
+    st.text(max_size=40) | st.sampled_from(["\ud800", "a\udfff", "\0", "\r\n", " ", "\x1b[31m"]),
+    max_size=10,
+).map("".join)
 # What UTF-8 and PostgreSQL can hold.
 storable_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 # Text as people and programs write it: identifiers, prose, scripts without spaces, symbols.

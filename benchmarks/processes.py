@@ -1,0 +1,107 @@
+"""Whole commands beside `python -c pass`: what a user waits for, the server being warm."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Section
+from benchmarks.world import environment, open_product
+from mahavishnu.embedding.model_import import import_model
+from tests.weights import GRAPH_SHA256, NAME, packaged_model
+
+RUNS = 11
+EXAMPLES = (
+    "We keep the embedded PostgreSQL running for 50 seconds after its last user is gone.",
+    "The payment service retries three times before it opens the circuit breaker.",
+    "Deploys happen on Tuesdays; the release branch is cut the evening before.",
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command, run often; `{}` in an argument becomes a number that was never used."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environ: dict[str, str]
+
+
+def measure_processes(home: Path) -> Section:
+    """Run every command in turns with the bare interpreter and report medians."""
+    started = time.monotonic()
+    section = Section("Commands as whole processes")
+    words = environment(home / "words", MAHAVISHNU_EMBEDDING_PROVIDER="none")
+    meaning = environment(
+        home / "meaning",
+        MAHAVISHNU_EMBEDDING_PROVIDER="in-process",
+        MAHAVISHNU_EMBEDDING_MODEL=NAME,
+    )
+    import_model(
+        packaged_model(home / "meaning"),
+        home / "meaning/mahavishnu/data/models",
+        sha256=GRAPH_SHA256,
+    )
+    product = (sys.executable, "-m", "mahavishnu")
+    store = (*product, "memory", "store", "Note {}: the cache is warmed at night.")
+    search = (*product, "memory", "search", "when is the cache warmed")
+    commands = [
+        Command("python -c pass", (sys.executable, "-c", "pass"), words),
+        Command("mahavishnu --help", (*product, "--help"), words),
+        Command("memory store, no model", store, words),
+        Command("memory search, no model", search, words),
+        Command("memory search --mode text, model there", (*search, "--mode", "text"), meaning),
+        Command("memory store, model in process", store, meaning),
+        Command("memory search, model in process", search, meaning),
+    ]
+    for environ in (words, meaning):
+        for text in EXAMPLES:
+            _run((*product, "memory", "store", text), environ)
+    seconds = asyncio.run(_run_in_turns(commands, (home / "words", home / "meaning")))
+    bare = float(np.median(seconds[0]))
+    for command, taken in zip(commands, seconds, strict=True):
+        median = float(np.median(taken))
+        section.add(
+            command.name, median__ms=median * 1000, min__ms=min(taken) * 1000,
+            times__bare=median / bare, more__ms=(median - bare) * 1000,
+        )  # fmt: skip
+    section.notes.append(
+        f"Median of {RUNS} runs in turns, the embedded server running; the model is {NAME} (int8)."
+    )
+    section.seconds = time.monotonic() - started
+    return section
+
+
+async def _run_in_turns(commands: Sequence[Command], homes: Sequence[Path]) -> list[list[float]]:
+    """Return the seconds of each run of each command; the servers of `homes` are kept up."""
+    numbers = count()
+    seconds: list[list[float]] = [[] for _ in commands]
+    async with AsyncExitStack() as stack:
+        for home in homes:
+            await stack.enter_async_context(
+                open_product(home, pool_size=1, MAHAVISHNU_EMBEDDING_PROVIDER="none")
+            )
+        for _ in range(RUNS):
+            for place, command in enumerate(commands):
+                arguments = [part.replace("{}", str(next(numbers))) for part in command.arguments]
+                seconds[place].append(_run(arguments, command.environ))
+    return seconds
+
+
+def _run(arguments: Sequence[str], environ: dict[str, str]) -> float:
+    """Run a command to its end and return the seconds; its failure is an error here."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        arguments, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(f"{arguments}: {done.returncode}\n{done.stderr.decode()}")
+    return seconds

@@ -1,0 +1,180 @@
+"""
+Prove that the tests can fail: each seeded fault of `tests/mutations` must turn its tests red.
+
+A patch begins with `# Fault: ...` and one `# Caught by: tests/...::test_name` for each test; all of
+them must fail with it, and pass without. Patches are applied one by one to copies of the tree; the
+working tree is never touched. Names of patches, or parts of them, as arguments narrow the run.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from mahavishnu.database.embedded import EmbeddedServer
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("mahavishnu", "tests", "pyproject.toml")
+WORKERS = 2
+RUN_TIMEOUT_S = 300
+TESTS_FAILED = 1  # pytest's exit code; the other ones say that nothing was tested
+_HEADER = re.compile(r"^# (Fault|Caught by): (.+)$", re.MULTILINE)
+_FAILED = re.compile(r"^FAILED (tests/\S+?::\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A seeded fault: what is wrong with the product, and which tests must notice."""
+
+    patch: Path
+    says: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a fault; `problem` is empty where every named test went red."""
+
+    fault: Fault
+    problem: str
+    seconds: float
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Run the faults, print a table and a closing line; 0 where all were caught."""
+    faults = [
+        read_fault(path)
+        for path in sorted((ROOT / "tests/mutations").glob("*.patch"))
+        if not wanted or any(word in path.name for word in wanted)
+    ]
+    with tempfile.TemporaryDirectory(prefix="mahavishnu-faults-") as name:
+        scratch = Path(name)
+        (scratch / "home").mkdir()
+        os.environ["HOME"] = str(scratch / "home")
+        with shared_cluster(scratch / "postgres", faults) as cluster:
+            environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **cluster}
+            tests = sorted({test for fault in faults for test in fault.tests})
+            if not all_pass(copy_tree(scratch / "unpatched"), tests, environ):
+                return 1
+            with ThreadPoolExecutor(WORKERS) as pool:
+                runs = pool.map(lambda fault: try_fault(fault, scratch, environ), faults)
+                verdicts = [report(verdict) for verdict in runs]
+    caught = sum(not verdict.problem for verdict in verdicts)
+    print(f"{len(faults)} faults, {caught} caught")
+    return 0 if faults and caught == len(faults) else 1
+
+
+def read_fault(patch: Path) -> Fault:
+    """Read the header of a patch; raises ValueError where it lacks a line."""
+    lines = _HEADER.findall(patch.read_text(encoding="utf-8").partition("diff --git")[0])
+    says = [text for name, text in lines if name == "Fault"]
+    tests = [text.strip() for name, text in lines if name == "Caught by"]
+    if len(says) != 1 or not tests:
+        raise ValueError(f"{patch.name} needs one '# Fault:' and some '# Caught by:' lines")
+    return Fault(patch, says[0], tuple(tests))
+
+
+@contextmanager
+def shared_cluster(folder: Path, faults: Sequence[Fault]) -> Iterator[dict[str, str]]:
+    """Keep one PostgreSQL for all runs; yields what `tests/conftest.py` reads from the environment."""
+    if all(test.startswith("tests/unit/") for fault in faults for test in fault.tests):
+        yield {}
+        return
+    server = EmbeddedServer(folder, idle_timeout=timedelta(seconds=2))
+    lease = asyncio.run(server.acquire())
+    try:
+        yield {"MAHAVISHNU_TEST_CLUSTER": str(lease.socket_folder)}
+    finally:
+        lease.close()
+
+
+def copy_tree(target: Path) -> Path:
+    """Copy what a test run needs to `target` and return it."""
+    target.mkdir()
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, target / name)
+    return target
+
+
+def all_pass(copy: Path, tests: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Tell whether the tests are green without a fault, and really test the copy."""
+    imported = subprocess.run(
+        [sys.executable, "-c", "import mahavishnu; print(mahavishnu.__file__)"],
+        cwd=copy, env={**environ, "PYTHONPATH": str(copy)}, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    if not Path(imported.strip()).is_relative_to(copy):
+        print(f"The copy is not what is tested, but {imported.strip()}")
+        return False
+    done = run_pytest(copy, tests, environ)
+    if done.returncode:
+        print(done.stdout)
+        print("These tests are red without any fault.")
+    return not done.returncode
+
+
+def try_fault(fault: Fault, scratch: Path, environ: Mapping[str, str]) -> Verdict:
+    """Apply a fault to a copy and run its tests there."""
+    started = time.monotonic()
+    copy = copy_tree(scratch / fault.patch.stem)
+    problem = find_problem(fault, copy, environ)
+    shutil.rmtree(copy)
+    return Verdict(fault, problem, time.monotonic() - started)
+
+
+def find_problem(fault: Fault, copy: Path, environ: Mapping[str, str]) -> str:
+    """Return why the fault does not count as caught, or nothing."""
+    applied = subprocess.run(
+        ["git", "apply", "-C1", str(fault.patch)],
+        cwd=copy, env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if applied.returncode:
+        return f"does not apply: {applied.stderr.strip()}"
+    done = run_pytest(copy, fault.tests, environ)
+    if done.returncode not in (0, TESTS_FAILED):
+        return f"pytest left with {done.returncode}:\n{done.stdout}{done.stderr}"
+    green = set(fault.tests) - set(_FAILED.findall(done.stdout))
+    return f"not noticed by {', '.join(sorted(green))}" if green else ""
+
+
+def run_pytest(
+    copy: Path, tests: Sequence[str], environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a copy, alike every time."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "--tb=line", "-rfE"),
+            *("-p", "no:cacheprovider", "--hypothesis-seed=0", "--basetemp", str(copy / ".tmp")),
+            *tests,
+        ],
+        cwd=copy,
+        env={**environ, "PYTHONPATH": str(copy), "COLUMNS": "400"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_TIMEOUT_S,
+    )
+
+
+def report(verdict: Verdict) -> Verdict:
+    """Print the line of a fault and return its verdict."""
+    mark = "SURVIVED" if verdict.problem else "caught"
+    print(f"{mark:8} {verdict.seconds:5.1f} s  {verdict.fault.patch.stem}", flush=True)
+    if verdict.problem:
+        print(f"         {verdict.fault.says}\n         {verdict.problem}", flush=True)
+    return verdict
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

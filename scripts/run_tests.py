@@ -1,0 +1,134 @@
+"""
+What `make test` does: every test with coverage, then the seeded faults, then the page of what ran.
+
+The tests run in processes of their own, two at a time, the longest first; the closing line sums them
+up. Fails where a test fails, less than the demanded coverage is reached, or a fault survives.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.verified import write_page
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+VERIFIED = CACHE / "verified"
+PAGE = ROOT / "docs/reference/verified.md"
+WORKERS = 2
+PEERS = "peers.json"  # of `make test-peers`; kept
+_COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected)")
+_ORDER = ("failed", "error", "passed", "skipped", "deselected", "xfailed", "xpassed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Tests that run in one process, one after the other."""
+
+    name: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: pytest's exit code and the numbers of its closing line."""
+
+    status: int
+    counts: Counter[str]
+
+
+def main() -> int:
+    """Run everything; returns the exit code."""
+    started = time.monotonic()
+    shutil.rmtree(CACHE / "coverage", ignore_errors=True)
+    (CACHE / "coverage").mkdir(parents=True)
+    for note in VERIFIED.glob("*.json"):
+        if note.name != PEERS:
+            note.unlink()
+    with tempfile.TemporaryDirectory(prefix="mahavishnu-tests-") as scratch:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            outcomes = list(pool.map(lambda job: run_job(job, Path(scratch)), list_jobs()))
+        tested_s = time.monotonic() - started
+        green = not any(outcome.status for outcome in outcomes)
+        total, enough = measure_coverage(Path(scratch))
+        if green:
+            green = run("scripts/mutate.py", scratch=Path(scratch)).returncode == 0
+    if green:
+        write_page(PAGE, VERIFIED.glob("*.json"), root=ROOT)
+    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    listed = ", ".join(f"{counts[name]} {name}" for name in _ORDER if counts[name])
+    print(f"=== {listed or 'no tests ran'} in {tested_s:.0f} s ===")
+    print(f"TOTAL coverage {total} (by module: .cache/coverage/report.txt)")
+    return 0 if green and enough else 1
+
+
+def list_jobs() -> list[Job]:
+    """Return what is tested, the longest first."""
+    acceptance = sorted((ROOT / "tests/acceptance").glob("test_*.py"))
+    longest = sorted(acceptance, key=lambda path: path.stem != "test_keeper")
+    return [
+        *(Job(path.stem, (str(path.relative_to(ROOT)),)) for path in longest),
+        Job("integration", ("tests/integration", "tests/mutations")),
+        Job("docs", ("tests/docs",)),
+        Job("unit", ("tests/unit", "tests/contracts", "tests/test_architecture.py")),
+    ]
+
+
+def run_job(job: Job, scratch: Path) -> Outcome:
+    """Run the tests of a job and print what pytest said when it is done."""
+    done = run(
+        *("-m", "coverage", "run", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *("-p", "tests.verified", "--verified", str(VERIFIED / f"{job.name}.json")),
+        *("--basetemp", str(scratch / job.name), *job.paths),
+        scratch=scratch,
+        captured=True,
+    )
+    print(f"--- {' '.join(job.paths)}\n{done.stdout}", flush=True)
+    closing = done.stdout.strip().rpartition("\n")[2]
+    counts = Counter(
+        {name.removesuffix("s") if name == "errors" else name: int(number)
+         for number, name in _COUNT.findall(closing)}
+    )  # fmt: skip
+    return Outcome(done.returncode, counts)
+
+
+def measure_coverage(scratch: Path) -> tuple[str, bool]:
+    """Put the measurements together; returns the total and whether it reaches the demanded floor."""
+    run("-m", "coverage", "combine", "--quiet", scratch=scratch)
+    report = run("-m", "coverage", "report", scratch=scratch, captured=True)
+    (CACHE / "coverage/report.txt").write_text(report.stdout, encoding="utf-8")
+    total = re.search(r"^TOTAL .* (\S+%)$", report.stdout, re.MULTILINE)
+    return total[1] if total else "unknown", report.returncode == 0
+
+
+def run(*arguments: str, scratch: Path, captured: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run Python in the project's folder, with a home that is not the user's."""
+    home = scratch / "home"
+    home.mkdir(exist_ok=True)
+    kept = {name: os.environ[name] for name in ("PATH", "CI", "LANG", "TZ") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={
+            **kept,
+            "HOME": str(home),
+            "COVERAGE_FILE": str(CACHE / "coverage/data"),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
+        },
+        stdout=subprocess.PIPE if captured else None,
+        stderr=subprocess.STDOUT if captured else None,
+        text=True,
+        check=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The installed command among others: many at once, interrupted, and on a disk that is full."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mahavishnu.database.keeper_state import KeeperRecord, Layout
+from tests.command import ROOT, Command
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
+
+
+def together(command: Command, calls: list[tuple[str, ...]]) -> list[dict[str, object]]:
+    """Start all the calls at once and return what each answered."""
+    started = [command.start(*words, "--json") for words in calls]
+    ended = [(process, *process.communicate(timeout=80)) for process in started]
+    assert [(process.returncode, err) for process, _, err in ended] == [(0, b"")] * len(calls)
+    return [json.loads(out) for _, out, _ in ended]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_that_create_the_schema_at_once(alone: Command, count: int) -> None:
+    states = together(alone, [("db", "init")] * count)
+    assert all(state["current"] for state in states)
+    assert len({str(state["url"]) for state in states}) == 1
+
+
+def test_first_use_by_six_processes_at_once(alone: Command) -> None:
+    calls = [("memory", "store", f"Fact {number}.", "--project", "p") for number in range(5)]
+    stored = together(alone, [*calls, calls[0]])
+    assert len({str(body["id"]) for body in stored}) == 5
+    assert [body["created"] for body in stored].count(True) == 5
+    listed = alone("memory", "list", "--project", "p", "--json").json["memories"]
+    assert {item["id"] for item in listed} == {str(body["id"]) for body in stored}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("memory", "store"), ("memory", "list"), ("memory", "import", "git", ".")],
+    ids=["waiting for text", "starting the server", "importing"],
+)
+def test_an_interrupt_ends_with_130(alone: Command, words: tuple[str, ...]) -> None:
+    with contextlib.ExitStack() as stack:
+        reader, writer = os.pipe()
+        stack.callback(os.close, reader)
+        stack.callback(os.close, writer)
+        process = alone.start(*words, stdin=reader, start_new_session=True)
+        layout = Layout(alone.root / "data/postgres")
+        until = time.monotonic() + 10
+        while words != ("memory", "store") and not layout.keeper_log.exists():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        if words == ("memory", "store"):
+            time.sleep(0.5)  # it is silent while it reads
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out.strip(), err.strip()) == (130, b"", b"")
+
+
+# ---- a full disk
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size_mb: int) -> Iterator[None]:
+    folder.mkdir()
+    options = f"size={size_mb}m,mode=0700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        record = KeeperRecord.read(Layout(folder / "data/postgres").keeper_lock)
+        until = time.monotonic() + 6
+        while record and record.keeper.alive and time.monotonic() < until:
+            time.sleep(0.05)
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(path: Path, *, leave_mb: float) -> None:
+    room = os.statvfs(path.parent)
+    size = room.f_bavail * room.f_frsize - int(leave_mb * 1024 * 1024)
+    with path.open("wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, size)
+
+
+def many_words(seed: int, size: int) -> str:
+    words = random.Random(seed)
+    return " ".join(f"{words.randrange(16**8):08x}" for _ in range(size // 9))
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can mount a small file system")
+@pytest.mark.parametrize("leave_mb", [3, 20], ids=["log", "tables"])
+def test_what_was_acknowledged_before_the_disk_was_full_is_kept(
+    alone: Command, leave_mb: float
+) -> None:
+    """A few megabytes end with the log that cannot grow, more of them with the tables."""
+    with small_disk(alone.root, 160):
+        alone("db", "init")
+        ballast = alone.root / "ballast"
+        fill(ballast, leave_mb=leave_mb)
+        kept: dict[str, str] = {}
+        for number in range(80):
+            text = many_words(number, 250_000)
+            answer = alone("memory", "store", "--json", input=text.encode())
+            if answer.status:
+                break
+            kept[answer.json["id"]] = text
+        assert answer.status == 5 and answer.error["code"] == "database.disk_full", answer
+        assert answer.error["hint"]
+        ballast.unlink()
+        listed = alone("memory", "list", "--limit", "1000", "--json").json["memories"]
+        assert {item["id"]: item["content"] for item in listed} == kept
+        orphans = (
+            "SELECT count(*) FROM postings WHERE memory_no NOT IN (SELECT memory_no FROM memories)"
+        )
+        assert alone.sql(orphans) == "0"
+        assert alone("memory", "store", "Room again.", "--json").json["created"]
