@@ -92,6 +92,11 @@ LEGACY_KEYS: dict[str, Legacy] = {
 }
 
 
+LEGACY_SECTIONS = frozenset(
+    key[:place] for key in LEGACY_KEYS for place, sign in enumerate(key) if sign == "."
+)
+
+
 def find_legacy(key: str) -> Legacy | None:
     """Return what became of a dotted key, or None where it never was one."""
     if key in LEGACY_KEYS:

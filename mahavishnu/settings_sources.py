@@ -27,10 +27,10 @@ from mahavishnu.settings import (
     SECRET_KEYS,
     Settings,
 )
-from mahavishnu.settings_legacy import LEGACY_KEYS, find_legacy
+from mahavishnu.settings_legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PARTS = ("host", "port", "user", "password")
+_PARTS = ("host", "port", "database", "user", "password")
 PROJECT_FILES = ("mahavishnu.yaml", "local.yaml")  # the later wins
 
 
@@ -261,9 +261,10 @@ def _accept(
     sections = {key.rpartition(".")[0] for key in known} - {""}
     for key, value in values.items():
         if key in known:
-            yield key, Setting(_expand(key, value, environ), origin, rank)
+            given = value if origin == "environment" else _expand(key, value, environ)
+            yield key, Setting(str(given).lower() if key == "log_level" else given, origin, rank)
             continue
-        if key in sections and value in (None, {}):
+        if key in sections | LEGACY_SECTIONS and value in (None, {}):
             continue
         if key in sections:
             raise UsageError(
@@ -290,8 +291,6 @@ def _accept(
 
 def _expand(key: str, value: Any, environ: Mapping[str, str]) -> Any:
     """Replace `${NAME}` by the environment variable, which must be set."""
-    if key == "log_level" and isinstance(value, str):
-        return value.lower()
     if not isinstance(value, str):
         return value
 
@@ -308,17 +307,32 @@ def _expand(key: str, value: Any, environ: Mapping[str, str]) -> Any:
 
 
 def _settle_address(merged: dict[str, Setting]) -> None:
-    """Where an address is given whole and in parts, keep what came from the higher-ranked source."""
+    """
+    Make an address that is given whole and in parts one thing, by the rank of the sources.
+
+    A host of a higher rank than the whole address replaces it, password and all; other parts of a
+    higher rank go into it; parts of the same rank or below are dropped.
+    """
+    from mahavishnu.database.target import override_dsn  # noqa: PLC0415 - cold path
+
     whole = merged.get("postgresql.dsn")
-    parts = [merged[f"postgresql.{name}"] for name in _PARTS if f"postgresql.{name}" in merged]
-    if whole is None or not parts:
+    if whole is None:
         return
-    if max(part.rank for part in parts) > whole.rank:
+    parts = {name: merged[key] for name in _PARTS if (key := f"postgresql.{name}") in merged}
+    higher = {name: part.value for name, part in parts.items() if part.rank > whole.rank}
+    if "host" in higher:
         del merged["postgresql.dsn"]
         merged.pop("postgresql.direct_dsn", None)
-    else:
-        for name in (*_PARTS, "database"):
-            merged.pop(f"postgresql.{name}", None)
+        for name in parts.keys() - higher.keys():
+            del merged[f"postgresql.{name}"]
+        return
+    for name in parts:
+        del merged[f"postgresql.{name}"]
+    for key in ("postgresql.dsn", "postgresql.direct_dsn"):
+        if higher and key in merged:
+            given = merged[key]
+            words = {name: str(value) for name, value in higher.items()}
+            merged[key] = Setting(override_dsn(str(given.value), **words), given.origin, given.rank)
 
 
 def _build(merged: Mapping[str, Setting]) -> Settings:

@@ -1,9 +1,10 @@
 """Which PostgreSQL to talk to: the embedded one, or a server named by a DSN or by parts."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from mahavishnu.errors import UsageError
 
@@ -100,7 +101,7 @@ def mask_password(dsn: str) -> str:
         f"{name}={MASK}" if name.lower() in _PASSWORDS else f"{name}{eq}{value}"
         for name, eq, value in (item.partition("=") for item in parts.query.split("&"))
     )
-    return urlunsplit(parts._replace(netloc=location, query=query))
+    return _join(parts, netloc=location, query=query)
 
 
 def split_password(dsn: str) -> tuple[str, str | None]:
@@ -111,8 +112,50 @@ def split_password(dsn: str) -> tuple[str, str | None]:
     query = parse_qsl(parts.query)
     word = next((value for name, value in query if name == "password"), None)
     kept = urlencode([item for item in query if item[0] != "password"], quote_via=quote)
-    stripped = urlunsplit(parts._replace(netloc=f"{user}{at}{host}", query=kept))
+    stripped = _join(parts, netloc=f"{user}{at}{host}", query=kept)
     return stripped, unquote(password) or word
+
+
+def override_dsn(
+    dsn: str,
+    *,
+    port: str | None = None,
+    database: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+) -> str:
+    """Return `dsn` with the given parts in place of its own; its host stays."""
+    parts = _split(dsn)
+    if parts is None:
+        return dsn  # refused where it is used
+    credentials, _, host = parts.netloc.rpartition("@")
+    own_user, _, own_password = credentials.partition(":")
+    name, secret = quote(user, safe="") if user else own_user, own_password
+    if password:
+        secret = quote(password, safe="")
+    if port and host:
+        bare = host[: host.rindex(":")] if re.search(r":\d+$", host) else host
+        host = f"{bare}:{port}"
+    dropped = {
+        word
+        for word, given in (("user", user), ("password", password), ("dbname", database))
+        if given
+    }
+    items = [item for item in parts.query.split("&") if item.partition("=")[0] not in dropped]
+    if port and not host:
+        items = [item for item in items if not item.startswith("port=")] + [f"port={port}"]
+    login = f"{name}{':' if secret else ''}{secret}"
+    path = "/" + quote(database, safe="") if database else parts.path
+    return _join(
+        parts._replace(path=path),
+        netloc=f"{login}{'@' if login else ''}{host}",
+        query="&".join(item for item in items if item),
+    )
+
+
+def _join(parts: SplitResult, *, netloc: str, query: str) -> str:
+    """Return the URL of its parts; unlike urlunsplit it keeps the slashes of an empty address."""
+    return f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}"
 
 
 def _split(dsn: str) -> SplitResult | None:

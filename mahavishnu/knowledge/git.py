@@ -1,6 +1,7 @@
 """Ask the git command about a repository; nothing of the repository's own configuration runs."""
 
 import asyncio
+import codecs
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ _SAFE = (
     "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
     "-c", "core.quotePath=false", "-c", "diff.external=", "-c", "i18n.logOutputEncoding=UTF-8",
 )  # fmt: skip
-_RECORD, _FIELD = "\x1e", "\x1f"
-_FORMAT = _RECORD + _FIELD.join(("%H", "%an", "%at", "%s", "%b")) + _FIELD
+# The one character that no commit message, name or path can hold. A record is six fields, the last
+# of them the paths; the next record's first separator ends it.
+_RECORD = _FIELD = "\x00"
+_FIELDS = 6
+_FORMAT = "%x00" + "%x00".join(("%H", "%an", "%at", "%s", "%b")) + "%x00"
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,22 @@ async def read_history(folder: Path, *, after: str | None) -> AsyncIterator[Comm
     )
     assert process.stdout is not None and process.stderr is not None
     complaint = asyncio.create_task(process.stderr.read())
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    fields: list[str] = []
     pending = ""
+    begun = False
     try:
         while chunk := await process.stdout.read(65_536):
-            *records, pending = (pending + chunk.decode("utf-8", "replace")).split(_RECORD)
-            for record in records:
-                if record.strip():
-                    yield _parse(record)
-        if pending.strip():
-            yield _parse(pending)
+            *ended, pending = (pending + decoder.decode(chunk)).split(_FIELD)
+            if ended and not begun:
+                ended, begun = ended[1:], True  # what stands before the first separator: nothing
+            for field in ended:
+                fields.append(field)
+                if len(fields) == _FIELDS:
+                    yield _parse(_FIELD.join(fields))
+                    fields.clear()
+        if begun:
+            yield _parse(_FIELD.join([*fields, pending]))
         await process.wait()
         _require_success(process.returncode, await complaint)
     finally:
@@ -134,7 +145,10 @@ def normalise_remote(address: str) -> str:
         text = f"ssh://{host}/{path.lstrip('/')}"
     if "://" not in text:
         return text.rstrip("/")
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # no address that anything could reach
+        return text
     host = (parts.hostname or "").lower()
     return f"{host}/{parts.path.strip('/').removesuffix('.git')}"
 
@@ -161,7 +175,7 @@ def _require_success(status: int | None, complaint: bytes) -> None:
 
 
 def _parse(record: str) -> Commit:
-    sha, author, seconds, subject, body, files = record.lstrip("\n").split(_FIELD, 5)
+    sha, author, seconds, subject, body, files = record.split(_FIELD, _FIELDS - 1)
     try:
         moment = datetime.fromtimestamp(int(seconds), UTC)
     except (ValueError, OverflowError) as error:

@@ -223,6 +223,8 @@ def memory_of_commit(commit: Commit, *, project: str) -> NewMemory:
         more = len(commit.files) - MAX_FILES_NAMED
         parts.append(f"Files: {named}" + (f" and {more} more" if more > 0 else ""))
     content = "\n\n".join(parts).replace("\x00", "\ufffd")
+    if not content.strip():
+        content = f"Commit {commit.sha} without a message"
     return NewMemory(
         content=content[:200_000],
         context=f"{commit.author}, {commit.authored_at:%Y-%m-%d}:",

@@ -82,7 +82,7 @@ def split_sections(text: str, *, path: str) -> Iterator[Section]:
     ]
     starts = [(0, 0, ""), *marks] if not marks or marks[0][0] > 0 else marks
     trail: list[tuple[int, str]] = []
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     for number, (line, level, heading) in enumerate(starts):
         end = starts[number + 1][0] if number + 1 < len(starts) else len(lines)
         trail = [above for above in trail if above[0] < level]
@@ -91,15 +91,16 @@ def split_sections(text: str, *, path: str) -> Iterator[Section]:
         trail.append((level, heading))
         if not content:
             continue
-        slug = _slug(heading)
-        seen[slug] = seen.get(slug, 0) + 1
-        suffix = f"-{seen[slug]}" if seen[slug] > 1 else ""
+        slug = base = _slug(heading)
+        repeat = 1
+        while slug in taken:
+            repeat += 1
+            slug = f"{base}-{repeat}"
+        taken.add(slug)
         pieces = list(_bounded(content))
         for place, piece in enumerate(pieces):
             part = f"~{place + 1}" if place else ""
-            yield Section(
-                path, f"{path}#{slug}{suffix}{part}", heading, above, piece, line + 1, end
-            )
+            yield Section(path, f"{path}#{slug}{part}", heading, above, piece, line + 1, end)
 
 
 def _headings(text: str) -> Iterator[tuple["Token", "Token"]]:

@@ -6,6 +6,7 @@ to be built anew.
 """
 
 import re
+import unicodedata
 from collections import Counter
 
 import Stemmer
@@ -61,8 +62,10 @@ def split_terms(text: str) -> list[str]:
     """Return every term of `text` in order, repeats included; stop words are gone."""
     plain: list[str] = []
     whole: list[str] = []
+    if not text.isascii():
+        text = _UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFC", text))
     for word in _WORD.findall(_POSSESSIVE.sub(" ", text)):
-        if not word.isascii() and _UNSPACED.search(word):
+        if not word.isascii() and _UNSPACED.match(word):
             plain.extend(_pairs(word))
             continue
         parts = [word] if word.islower() and "_" not in word else _SEAM.split(word)

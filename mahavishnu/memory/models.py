@@ -1,6 +1,7 @@
 """What the memory package speaks: frozen values, checked once where they enter."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from mahavishnu.errors import UsageError
 
 MAX_CONTENT_BYTES = 1_048_576
 MAX_METADATA_BYTES = 65_536
+MAX_KEY_LENGTH = 1_000
 MAX_QUERY_CHARACTERS = 10_000
 MAX_LIMIT = 1_000
 
@@ -24,6 +26,7 @@ type Vector = Sequence[float]
 
 MEMORY_TYPES: tuple[str, ...] = get_args(MemoryType.__value__)
 COLLECTIONS: tuple[str, ...] = get_args(Collection.__value__)
+VISIBILITIES: tuple[str, ...] = get_args(Visibility.__value__)
 MODES: tuple[str, ...] = get_args(Mode.__value__)
 
 # The first collection of a type is its default.
@@ -137,26 +140,28 @@ class MemoryFilter:
     until: datetime | None = None
 
     @property
+    def fine_parameters(self) -> tuple[Any, ...]:
+        """What scopes cannot answer, in the order of the filtering queries' parameters."""
+        return (
+            self.agent_id,
+            self.workflow_id,
+            self.repo_id,
+            self.session_id,
+            self.source_system,
+            self.metadata,
+            self.since,
+            self.until,
+        )
+
+    @property
     def is_fine(self) -> bool:
         """Whether it asks for more than scopes (owner, project, collection) can answer."""
-        return any(
-            value is not None
-            for value in (
-                self.agent_id,
-                self.workflow_id,
-                self.repo_id,
-                self.session_id,
-                self.source_system,
-                self.metadata,
-                self.since,
-                self.until,
-            )
-        )
+        return any(value is not None for value in self.fine_parameters)
 
     @property
     def wanted_collections(self) -> tuple[str, ...]:
         """The collections that types and collections together leave; empty means all."""
-        of_types = tuple(c for t in self.memory_types for c in COLLECTIONS_OF_TYPE[t])
+        of_types = tuple(c for t in self.memory_types for c in COLLECTIONS_OF_TYPE.get(t, ()))
         if not self.collections:
             return of_types
         return tuple(c for c in self.collections if not of_types or c in of_types)
@@ -210,6 +215,7 @@ def check_new_memory(new: NewMemory) -> NewMemory:
             metadata that is no JSON object or too large.
     """
     check_text(new.content, what="text")
+    check_text(new.context, what="context")
     if not new.content.strip():
         raise UsageError("There is no text to remember.", code="memory.empty")
     size = len(new.content.encode()) + len(new.context.encode())
@@ -221,12 +227,18 @@ def check_new_memory(new: NewMemory) -> NewMemory:
         )
     if new.collection not in COLLECTIONS:
         raise unknown_value("collection", new.collection, COLLECTIONS)
-    for name in ("context", "source_system", "source_key", "agent_id", "workflow_id", "repo_id",
+    if new.visibility not in VISIBILITIES:
+        raise unknown_value("visibility", new.visibility, VISIBILITIES)
+    if len(new.source_key) > MAX_KEY_LENGTH:
+        raise UsageError(
+            f"source_key has more than {MAX_KEY_LENGTH} characters.", code="input.length"
+        )
+    for name in ("source_system", "source_key", "agent_id", "workflow_id", "repo_id",
                  "session_id", "path", "commit_id", "project"):  # fmt: skip
         value = getattr(new, name)
         if value is not None:
             check_text(value, what=name)
-            if name not in ("context", "source_key", "path") and not 0 < len(value) <= 200:
+            if name not in ("source_key", "path") and not 0 < len(value) <= 200:
                 raise UsageError(f"{name} needs 1 to 200 characters.", code="input.length")
     for name in ("occurred_at", "expires_at"):
         moment = getattr(new, name)
@@ -273,8 +285,28 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
             f"The metadata has {len(encoded):,} bytes; at most {MAX_METADATA_BYTES:,} are kept.",
             code="input.metadata",
         )
-    if b"\\u0000" in encoded:
+    _check_values(metadata)
+
+
+def _check_values(value: Any) -> None:
+    """Refuse what JSON, or PostgreSQL's, would lose or change inside metadata."""
+    if isinstance(value, str) and "\x00" in value:
         raise UsageError("The metadata holds a NUL character.", code="input.nul")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(
+            "The metadata holds a number that JSON lacks.",
+            hint="Leave out NaN and infinity.",
+            code="input.metadata",
+        )
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise UsageError("The metadata has a key that is no text.", code="input.metadata")
+            _check_values(key)
+            _check_values(inner)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            _check_values(inner)
 
 
 def unknown_value(what: str, value: str, known: Sequence[str]) -> UsageError:

@@ -33,7 +33,7 @@ from mahavishnu.memory.ranking import (
 )
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
-from mahavishnu.memory.store import fine_parameters, read_memory
+from mahavishnu.memory.store import read_memory
 
 EXACT_UP_TO = 20_000  # memories that are compared one by one; beyond, the HNSW graph is walked
 TERM_CAP = 8_192  # postings read of one term
@@ -199,14 +199,14 @@ class Retriever:
                 lambda c: c.fetch(
                     _MEMORIES["select_matching"],
                     listed,
-                    *fine_parameters(wanted),
+                    *wanted.fine_parameters,
                     EXACT_UP_TO + 1,
                 )
             )
             numbers = [row["memory_no"] for row in rows]
             if len(numbers) <= EXACT_UP_TO:
                 return _Selection(scopes, len(numbers), numbers=numbers)
-            return _Selection(scopes, len(numbers), wide=fine_parameters(wanted))
+            return _Selection(scopes, len(numbers), wide=wanted.fine_parameters)
         size = await self._size(tuple(listed)) if scopes else 0
         return _Selection(scopes, size, collections=wanted.wanted_collections)
 

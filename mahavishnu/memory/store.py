@@ -233,7 +233,7 @@ class MemoryStore:
         scopes = list(await self._scopes.visible(wanted))
         rows = await self._database.run(
             lambda c: c.fetch(
-                _QUERIES["list_memories"], scopes, *fine_parameters(wanted), limit, offset
+                _QUERIES["list_memories"], scopes, *wanted.fine_parameters, limit, offset
             )
         )
         return [read_memory(row) for row in rows]
@@ -338,20 +338,6 @@ class MemoryStore:
 def read_memory(row: Any) -> Memory:
     """Make a `Memory` of a row of the `fetch_*` and `list_*` queries."""
     return Memory(**row)
-
-
-def fine_parameters(wanted: MemoryFilter) -> tuple[Any, ...]:
-    """Return the parameters $2 to $9 of the filtering queries."""
-    return (
-        wanted.agent_id,
-        wanted.workflow_id,
-        wanted.repo_id,
-        wanted.session_id,
-        wanted.source_system,
-        wanted.metadata,
-        wanted.since,
-        wanted.until,
-    )
 
 
 def _first_of_each(

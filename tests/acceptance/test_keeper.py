@@ -177,6 +177,7 @@ def users(folder: Path, count: int) -> Iterator[list[User]]:
             user.kill()
 
 
+@pytest.mark.verifies("embedded PostgreSQL")
 async def test_a_new_database_is_ready_for_its_owner_and_for_nobody_else(lease: Lease) -> None:
     async with connected(lease) as connection:
         facts = await connection.fetchrow(
@@ -362,6 +363,7 @@ async def test_a_planted_socket_folder_is_refused(
 
 
 @pytest.mark.skipif(not ROOT, reason="only root changes its user")
+@pytest.mark.verifies("Linux, root through a user namespace", "Linux, root through a capability")
 async def test_root_can_run_the_server_with_one_capability_and_go_back(watched: Watched) -> None:
     cluster = watched.layout.cluster
     for mode, owner in (("capability", 65534), ("userns", 0)):
@@ -378,6 +380,7 @@ async def test_root_can_run_the_server_with_one_capability_and_go_back(watched: 
         assert await stored(lease) == ["capability", "userns"]
 
 
+@pytest.mark.verifies("Linux, ordinary user")
 async def test_an_ordinary_user_can_run_the_server() -> None:
     with tempfile.TemporaryDirectory(prefix="mahavishnu-test-") as home:
         folder = Path(home) / "postgres"

@@ -144,6 +144,7 @@ async def test_closing_twice_is_fine(embedder: Embedder) -> None:
     await embedder.aclose()
 
 
+@pytest.mark.verifies("all-MiniLM-L6-v2 in this process")
 async def test_the_real_model_knows_what_texts_mean(minilm: StoredModel) -> None:
     embedder = InProcessEmbedder(minilm, threads=1)
     query = await embedder.embed_query("How do I reset my password?")

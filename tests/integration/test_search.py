@@ -53,8 +53,8 @@ async def test_a_question_of_stop_words_only_finds_nothing_by_words(world: World
 
 async def test_a_rare_word_outweighs_a_common_one(world: World) -> None:
     await world.memories.store_batch(
-        [NewMemory(content=f"The server handles request number {n}.") for n in range(30)]
-        + [NewMemory(content="The zeppelin landed.")]
+        [NewMemory(content="The zeppelin landed.")]
+        + [NewMemory(content=f"The server handles request number {n}.") for n in range(30)]
     )
     assert (await contents(world, "server zeppelin", mode="text"))[0] == "The zeppelin landed."
 
@@ -262,7 +262,11 @@ async def test_conversation_turns_are_found_by_speaker_and_date(world: World) ->
     assert len({s.id for s in stored}) == 4
     again = await world.conversations.record(turns)
     assert [s.id for s in again] == [s.id for s in stored] and not any(s.created for s in again)
-    assert (await contents(world, "What did Caroline adopt?", mode="text"))[0] == "I adopted a cat."
+    assert (await contents(world, "Caroline cat Melanie lake", mode="text", limit=4))[:2] == [
+        "I painted a lake.",
+        "I adopted a cat.",
+    ]
+    assert (await contents(world, "Caroline", mode="text")) == ["ok", "I adopted a cat."]
     assert [line[3] for line in await world.conversations.read("s1")] == [t.content for t in turns]
     result = await world.retriever.search(
         SearchRequest(query="lake", wanted=MemoryFilter(session_id="s1"))

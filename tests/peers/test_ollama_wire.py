@@ -45,6 +45,7 @@ def cosine(a: list[float], b: list[float]) -> float:
     return math.sumprod(a, b) / math.hypot(*a) / math.hypot(*b)
 
 
+@pytest.mark.verifies("Ollama's API")
 async def test_the_peers_vectors_are_those_of_the_in_process_model(
     url: str, tmp_path: Path
 ) -> None:

@@ -49,7 +49,6 @@ def test_a_stop_word_inside_an_identifier_stays_in_the_whole_one() -> None:
     assert split_terms("isOpen") == ["open", "isopen"]
 
 
-@pytest.mark.xfail(reason="reported: Latin beside a script without spaces is cut into pairs")
 def test_a_latin_word_beside_japanese_is_found() -> None:
     assert "postgresql" in split_terms("PostgreSQLを使う")
 

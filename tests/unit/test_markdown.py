@@ -87,7 +87,6 @@ def test_equal_headings_have_their_own_keys_and_keep_them() -> None:
     assert after["A"] == before["A"] and after["B"] == before["B"]
 
 
-@pytest.mark.xfail(reason="reported: a heading that looks like a numbered repeat takes its key")
 def test_a_heading_cannot_take_the_key_of_a_repeat() -> None:
     keys = [s.key for s in split("# A\nx\n# A\ny\n# A 2\nz")]
     assert len(set(keys)) == 3

@@ -342,7 +342,6 @@ def test_empty_sections_and_comments_are_fine(load: Load) -> None:
     assert load("# nothing\npostgresql:\nembedding: {}\n").settings == Settings()
 
 
-@pytest.mark.xfail(reason="reported: an empty section of an earlier sample is unknown")
 def test_an_empty_section_of_a_sample_is_fine(load: Load) -> None:
     assert load("memory_service:\nadapters: {}\n").settings == Settings()
 
@@ -368,7 +367,6 @@ def test_an_unset_reference_is_refused_by_name(load: Load) -> None:
     assert "NOT_THERE" in (caught.value.hint or "") + caught.value.message
 
 
-@pytest.mark.xfail(reason="reported: a password in the environment is searched for references")
 def test_a_value_of_the_environment_is_taken_literally(load: Load) -> None:
     loaded = load(MAHAVISHNU_PG_HOST="h", MAHAVISHNU_PG_PASSWORD="a${b}")
     assert loaded.settings.postgresql.password == "a${b}"
@@ -400,12 +398,21 @@ def test_in_one_source_the_whole_address_wins(load: Load) -> None:
     assert loaded.settings.postgresql.dsn and loaded.settings.postgresql.host is None
 
 
-@pytest.mark.xfail(
-    reason="reported: a password alone drops the address, and another database is used"
-)
 def test_a_part_without_a_host_does_not_lead_to_another_database(load: Load) -> None:
     loaded = load(WHOLE, MAHAVISHNU_PG_PASSWORD="p")
-    assert loaded.settings.postgresql.dsn or loaded.settings.postgresql.host
+    assert loaded.settings.postgresql.dsn == "postgresql://:p@far/away"
+    assert loaded.settings.postgresql.direct_dsn == "postgresql://:p@far/direct"
+
+
+def test_parts_of_a_higher_source_go_into_a_whole_address(load: Load) -> None:
+    loaded = load(
+        "postgresql: {dsn: 'postgresql://u:old@far:1/away?sslmode=require', user: lower}",
+        MAHAVISHNU_PG_PORT="5433", MAHAVISHNU_PG_USER="me", MAHAVISHNU_PG_DATABASE="db",
+        MAHAVISHNU_PG_PASSWORD="p@ss",
+    )  # fmt: skip
+    dsn = "postgresql://me:p%40ss@far:5433/db?sslmode=require"
+    assert loaded.settings.postgresql.dsn == dsn
+    assert loaded.settings.postgresql.user is None
 
 
 def test_every_key_of_the_samples_is_in_force_or_answered(load: Load) -> None:
