@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from mahavishnu.settings import (
     SECRET_KEYS,
     Settings,
 )
+from mahavishnu.settings_keys import describe_settings, setting_keys
 from mahavishnu.settings_legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -138,17 +138,6 @@ def trust(folder: Path, locations: Locations) -> Path:
             code="settings.not_writable",
         ) from error
     return resolved
-
-
-@cache
-def setting_keys() -> tuple[str, ...]:
-    """Return the dotted keys of all settings, in order."""
-    return tuple(_keys(Settings, ""))
-
-
-def describe_settings() -> Iterator[tuple[str, str, Any, str]]:
-    """Yield (key, type, default, meaning) of every setting, in order, for the reference."""
-    yield from _describe(Settings, "")
 
 
 def shown_value(key: str, value: Any) -> Any:
@@ -354,50 +343,3 @@ def _build(merged: Mapping[str, Setting]) -> Settings:
             hint="Correct it, or take it out to have the default.",
             code="settings.invalid_value",
         ) from error
-
-
-def _keys(kind: type[msgspec.Struct], prefix: str) -> Iterator[str]:
-    for item in msgspec.structs.fields(kind):
-        if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct):
-            yield from _keys(item.type, f"{prefix}{item.name}.")
-        else:
-            yield f"{prefix}{item.name}"
-
-
-def _describe(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, str, Any, str]]:
-    from msgspec import inspect  # noqa: PLC0415 - only the reference needs it
-
-    info = inspect.type_info(kind)
-    assert isinstance(info, inspect.StructType)
-    for item in info.fields:
-        key = f"{prefix}{item.name}"
-        inner, description = item.type, ""
-        if isinstance(inner, inspect.Metadata):
-            description = (inner.extra_json_schema or {}).get("description", "")
-            inner = inner.type
-        if isinstance(inner, inspect.StructType):
-            yield from _describe(inner.cls, f"{key}.")
-        else:
-            yield key, _name_type(inner), item.default, description
-
-
-def _name_type(kind: Any) -> str:
-    from msgspec import inspect  # noqa: PLC0415 - only the reference needs it
-
-    if isinstance(kind, inspect.UnionType):
-        return " or ".join(_name_type(part) for part in kind.types)
-    if isinstance(kind, inspect.LiteralType):
-        return ", ".join(f"`{value}`" for value in kind.values)
-    names: dict[type[Any], str] = {
-        inspect.BoolType: "true or false",
-        inspect.IntType: "whole number",
-        inspect.FloatType: "number",
-        inspect.StrType: "text",
-        inspect.NoneType: "nothing",
-    }
-    bounds = [
-        f"{sign} {bound}"
-        for sign, name in (("at least", "ge"), ("above", "gt"), ("at most", "le"))
-        if (bound := getattr(kind, name, None)) is not None
-    ]
-    return " ".join([names[type(kind)], ", ".join(bounds)]).strip()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.settings import ENVIRONMENT
-from mahavishnu.settings_sources import setting_keys
+from mahavishnu.settings_keys import setting_keys
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

@@ -8,14 +8,13 @@ import pytest
 
 from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.settings import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, Settings
+from mahavishnu.settings_keys import describe_settings, setting_keys
 from mahavishnu.settings_legacy import LEGACY_KEYS, find_legacy
 from mahavishnu.settings_sources import (
     Loaded,
-    describe_settings,
     find_project_settings,
     load_settings,
     lookup,
-    setting_keys,
     shown_value,
     trust,
 )
