@@ -17,7 +17,7 @@ from benchmarks.world import environment, open_product
 from mahavishnu.embedding.model_import import import_model
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
-RUNS = 11
+RUNS = 9
 EXAMPLES = (
     "We keep the embedded PostgreSQL running for 50 seconds after its last user is gone.",
     "The payment service retries three times before it opens the circuit breaker.",

@@ -89,10 +89,9 @@ def make_cases(world: World, questions: int) -> list[Case]:
         if len(wanted) > 1:
             name = f"{name}, {len(members) / len(everything):.0%}"
         cases.append(Case(name, narrowed, members, named(name), vectors, outside))
-    for collection in ("document", "note"):
-        members = np.flatnonzero(np.array(world.collections) == collection)
-        name = f"collection of {len(members) / len(everything):.0%}"
-        cases.append(plain_case(name, MemoryFilter(collections=(collection,)), members))
+    notes = np.flatnonzero(np.array(world.collections) == "note")
+    name = f"collection of {len(notes) / len(everything):.0%}"
+    cases.append(plain_case(name, MemoryFilter(collections=("note",)), notes))
     for number, kind in enumerate(FREQUENCIES):
         words = make_word_questions(world, questions, kind, seed=110 + number)
         cases.append(

@@ -96,6 +96,13 @@ def load_settings(
         for key, setting in _accept(values, origin, rank, notices, environ):
             merged[key] = setting
     _settle_address(merged)
+    addressed = merged.keys() & {"postgresql.dsn", "postgresql.host"}
+    if not addressed:
+        notices += [
+            f"postgresql.{name} is set, but neither a host nor a DSN: the embedded database is used."
+            for name in _PARTS
+            if f"postgresql.{name}" in merged
+        ]
     return Loaded(_build(merged), merged, tuple(notices), locations, environ)
 
 
@@ -188,6 +195,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise _unreadable(path, error) from error
     try:
         content = yaml.safe_load(text)
+    except RecursionError as error:
+        raise Corrupt(f"{path} is nested too deeply.", code="settings.unparsable") from error
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark
         where = f" at line {place.line + 1}, column {place.column + 1}" if place else ""

@@ -11,6 +11,7 @@ from mahavishnu.cli.options import (
     asynchronous,
     build_filter,
     filter_options,
+    interruptible,
     json_option,
     opened_app,
     parse_metadata,
@@ -185,8 +186,10 @@ async def forget(
     references: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **narrowing: Any
 ) -> None:
     """Delete memories by ID, or all that pass a filter; older versions go with them."""
+    from mahavishnu.memory.models import MemoryFilter  # noqa: PLC0415 - after option errors
+
     wanted = build_filter(**narrowing)
-    by_filter = any(value for value in narrowing.values())
+    by_filter = wanted != MemoryFilter()
     if bool(references) == by_filter:
         raise UsageError(
             "Name ids, or a filter, but not both.",
@@ -204,7 +207,7 @@ async def forget(
             ids = [await app.memories.resolve(reference) for reference in references]
         else:
             ids = await app.memories.select_ids(wanted)
-            if not (dry_run or yes or click.confirm(f"Forget {len(ids)} memories?", err=True)):
+            if not (dry_run or yes or _confirm(f"Forget {len(ids)} memories?")):
                 print_line("Nothing was forgotten.")
                 return
         gone = await app.memories.forget(ids, dry_run=dry_run)
@@ -273,6 +276,11 @@ async def embed(limit: int, as_json: bool) -> None:
         print_json({"embedded": done, "waiting": waiting})
     else:
         print_line(f"Embedded {done} memories; {waiting} wait")
+
+
+def _confirm(question: str) -> bool:
+    with interruptible():
+        return click.confirm(question, err=True)
 
 
 def _collection(memory_type: str, collection: str | None) -> str:

@@ -94,6 +94,7 @@ def _hit_body(hit: "Hit") -> dict[str, Any]:
         "found_in": LOCATIONS,
         "char_start": hit.char_start,
         "char_end": hit.char_end,
+        "truncated": hit.truncated,
         "arms": {
             name: {"rank": arm.rank, "score": round(arm.score, 6),
                    "contribution": round(arm.contribution, 6)}

@@ -3,9 +3,10 @@
 import asyncio
 import functools
 import re
+import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ def parse_metadata(items: tuple[str, ...]) -> dict[str, Any]:
         if item.lstrip().startswith(("{", "[")):
             try:
                 value = msgspec.json.decode(item.encode("utf-8", "surrogatepass"))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise UsageError(
                     f"--metadata is not valid JSON: {error}.",
                     hint='Write k=v, or a JSON object: {"k": "v"}',
@@ -170,7 +171,8 @@ def read_text(argument: str | None) -> str:
             hint='Give it as an argument, or pipe it in: echo "..." | mahavishnu memory store -',
             code="memory.empty",
         )
-    content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 1)
+    with interruptible():
+        content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 1)
     if len(content) > MAX_CONTENT_BYTES:
         raise UsageError(
             f"The text on stdin is longer than {MAX_CONTENT_BYTES:,} bytes.",
@@ -185,6 +187,16 @@ def read_text(argument: str | None) -> str:
             hint="Convert it first, for example with iconv.",
             code="input.encoding",
         ) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a blocking read: asyncio would cancel the task, which does not notice."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def load_quietly() -> Loaded:

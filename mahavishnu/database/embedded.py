@@ -27,7 +27,7 @@ from mahavishnu.database.keeper_state import (
     require_space,
     translated_os_errors,
 )
-from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.errors import Forbidden, Unavailable, UsageError
 from mahavishnu.paths import private_folder
 
 try:
@@ -120,6 +120,12 @@ class EmbeddedServer:
     def _open_lease(self) -> int:
         with translated_os_errors(self._layout.folder):
             private_folder(self._layout.folder)
+            if self._layout.folder.stat().st_uid != os.geteuid():
+                raise Forbidden(
+                    f"The embedded database in {self._layout.folder} belongs to another user.",
+                    hint="Run as that user, or set MAHAVISHNU_HOME to a place of your own.",
+                    code="database.not_writable",
+                )
             return os.open(self._layout.lease, os.O_RDWR | os.O_CREAT, 0o600)
 
     async def _share(self, descriptor: int, timeout: timedelta) -> None:  # noqa: ASYNC109

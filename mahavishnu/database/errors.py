@@ -114,6 +114,7 @@ STATES: dict[str, tuple[type[MahavishnuError], str, str, str | None]] = {
         "PostgreSQL met an error of the operating system.",
         None,
     ),
+    "42601": (UsageError, "database.statement", "The statement is not valid SQL.", None),
     "40": (Unavailable, "database.contention", "Another writer was in the way; try again.", None),
     "55P03": (Unavailable, "database.contention", "A lock could not be had in time.", None),
     "22021": (
@@ -188,6 +189,24 @@ def is_lost_connection(error: BaseException) -> bool:
     """Tell whether the same call may succeed on a new connection."""
     ours = translate(error)
     return ours is not None and ours.code == "database.unreachable"
+
+
+def is_contention(error: BaseException) -> bool:
+    """Tell whether the server rolled the work back because of another writer."""
+    ours = translate(error)
+    return ours is not None and ours.code == "database.contention"
+
+
+@contextlib.contextmanager
+def translated_statements() -> Iterator[None]:
+    """Raise the server's errors from a borrower's block as ours; the borrower's own ones pass."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ private folders; no account is added and no folder is opened.
 
 import contextlib
 import ctypes
+import errno
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -20,7 +22,6 @@ from mahavishnu.errors import Unavailable
 from mahavishnu.processes import ProcessIdentity
 
 NOBODY = 65534
-NAMESPACE_UID = 1000
 MODES = ("auto", "userns", "capability", "none")
 
 PR_SET_PDEATHSIG = 1
@@ -60,23 +61,25 @@ def choose_rights(mode: str, postgres: Path, folder: Path) -> Rights:
     Raises:
         Unavailable: `database.root`, where root has no way to become another user.
     """
-    if os.geteuid() != 0 or mode == "none":
+    if mode == "none" or (os.geteuid() != 0 and _is_named(os.geteuid())):
         return Rights(os.geteuid())
     if sys.platform != "linux":
         raise Unavailable(
-            "The embedded PostgreSQL does not run as root on this system.",
+            "The embedded PostgreSQL does not run as root or a nameless user on this system.",
             hint="Run as an ordinary user, or set postgresql.dsn.",
             code="database.root",
         )
     candidates = {
-        "userns": Rights(0, _enter_namespace),
+        "userns": Rights(os.geteuid(), _enter_namespace),
         "capability": Rights(NOBODY, _keep_one_capability),
     }
+    if os.geteuid() != 0:  # a bare uid, as containers give: initdb wants one with a name
+        del candidates["capability"]
     for name, rights in candidates.items():
         if mode in {"auto", name} and _works(rights, postgres, folder):
             return rights
     raise Unavailable(
-        "PostgreSQL refuses to run as root, and root may not change its user here.",
+        "PostgreSQL refuses to run as root or without a user name, and that cannot be changed here.",
         hint="Allow user namespaces or CAP_SETUID, run as an ordinary user, or set postgresql.dsn.",
         code="database.root",
     )
@@ -102,12 +105,29 @@ def _works(rights: Rights, postgres: Path, folder: Path) -> bool:
     return answer.returncode == 0 and not answer.stderr
 
 
+def _is_named(uid: int) -> bool:
+    """Tell whether the system knows a user of that number; PostgreSQL's programs ask for the name."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _named_uid() -> int:
+    """Return the number of a user that has a name and is not root. Raises OSError without one."""
+    for entry in sorted(pwd.getpwall(), key=lambda entry: entry.pw_name != "nobody"):
+        if entry.pw_uid != 0:
+            return entry.pw_uid
+    raise OSError(errno.ENOENT, "no user but root has a name")
+
+
 def _enter_namespace() -> None:
-    user, group = os.geteuid(), os.getegid()
+    user, group, inside = os.geteuid(), os.getegid(), _named_uid()
     os.unshare(os.CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{NAMESPACE_UID} {user} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{NAMESPACE_UID} {group} 1", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{inside} {user} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{inside} {group} 1", encoding="ascii")
 
 
 def _keep_one_capability() -> None:

@@ -10,7 +10,13 @@ from typing import Any
 import asyncpg
 from pgvector import HalfVector
 
-from mahavishnu.database.errors import DRIVER_ERRORS, is_lost_connection, translated
+from mahavishnu.database.errors import (
+    DRIVER_ERRORS,
+    is_contention,
+    is_lost_connection,
+    translated,
+    translated_statements,
+)
 from mahavishnu.database.target import Target
 
 CONNECT_TIMEOUT_S = 10.0
@@ -92,23 +98,28 @@ class Database:
             self._pool.terminate()
         self._pool = None
 
-    async def run[T](self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def run[T](
+        self, work: Callable[[Connection], Awaitable[T]], *, repeatable: bool = True
+    ) -> T:
         """
-        Run idempotent `work` on a connection; again on a new one when the server went away.
+        Run `work` on a connection; again when the server went away or another writer was in the way.
 
         Everything the product stores carries an id made by the writer, so a write that was
-        committed just before the connection broke is found again, not doubled. Gives up about
-        three seconds after a server stays away.
+        committed just before the connection broke is found again, not doubled. What would report
+        something else the second time is not `repeatable`: then only contention, which rolled it
+        back, is tried again. Gives up about three seconds after a server stays away.
         """
         for delay_s in RETRY_DELAYS_S:
             try:
                 return await self._run_once(work)
             except DRIVER_ERRORS as error:
-                if not is_lost_connection(error):
+                contended = is_contention(error)
+                if not contended and not (repeatable and is_lost_connection(error)):
                     with translated():
                         raise
             await asyncio.sleep(delay_s)
-            await self._heal()
+            if not contended:
+                await self._heal()
         with translated():
             return await self._run_once(work)
 
@@ -119,18 +130,22 @@ class Database:
 
         Session settings that the caller changes are reset when it is given back.
         """
+        pool = self._open_pool()
         with translated():
-            async with self._acquire() as connection:
-                try:
-                    if self.target.pooled:
-                        async with connection.transaction():
-                            await connection.execute(self._local_settings())
-                            yield connection
-                    else:
+            connection = await pool.acquire(timeout=CONNECT_TIMEOUT_S)
+        try:
+            with translated_statements():
+                if self.target.pooled:
+                    async with connection.transaction():
+                        await connection.execute(self._local_settings())
                         yield connection
-                finally:
-                    if not connection.is_closed() and not self.target.pooled:
-                        await connection.reset()
+                else:
+                    yield connection
+        finally:
+            with translated():
+                if not connection.is_closed() and not self.target.pooled:
+                    await connection.reset()
+                await pool.release(connection)
 
     async def check(self) -> DatabaseHealth:
         """Ask the server who it is; raises `Unavailable` when it does not answer."""
@@ -163,9 +178,12 @@ class Database:
                 return await work(connection)
 
     def _acquire(self) -> "asyncpg.pool.PoolAcquireContext[Any]":
+        return self._open_pool().acquire(timeout=CONNECT_TIMEOUT_S)
+
+    def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         if self._pool is None:
             raise RuntimeError("the database is not open")
-        return self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
+        return self._pool
 
     async def _heal(self) -> None:
         if self._ensure is not None:
@@ -174,7 +192,7 @@ class Database:
             await self._pool.expire_connections()
 
     def _settings(self) -> dict[str, str]:
-        timeout_ms = int(self._timeout.total_seconds() * 1000)
+        timeout_ms = max(1, round(self._timeout.total_seconds() * 1000))  # 0 would mean no limit
         return {**SESSION_SETTINGS, "statement_timeout": str(timeout_ms)}
 
     def _local_settings(self) -> str:

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mahavishnu.errors import MahavishnuError, NotFound, Unavailable, UsageError
+from mahavishnu.errors import NotFound, Unavailable, UsageError
 
 _SAFE = (
     "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
     "-c", "core.quotePath=false", "-c", "diff.external=", "-c", "i18n.logOutputEncoding=UTF-8",
+    "-c", "core.sshCommand=false", "-c", "protocol.allow=never", "-c", "safe.bareRepository=explicit",
+    "-c", "core.pager=cat", "-c", "credential.helper=",
 )  # fmt: skip
 # The one character that no commit message, name or path can hold. A record is six fields, the last
 # of them the paths; the next record's first separator ends it.
@@ -24,11 +26,11 @@ _FORMAT = "%x00" + "%x00".join(("%H", "%an", "%at", "%s", "%b")) + "%x00"
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit of the history; `files` are the paths it touched."""
+    """One commit of the history; `files` are the paths it touched, no time where git's is absurd."""
 
     sha: str
     author: str
-    authored_at: datetime
+    authored_at: datetime | None
     subject: str
     body: str
     files: tuple[str, ...]
@@ -56,8 +58,8 @@ async def find_top_level(folder: Path) -> Path:
         return Path(await run_git(folder, "rev-parse", "--show-toplevel"))
     except UsageError as error:
         raise NotFound(
-            f"{folder} is not inside a git repository.",
-            hint="Give the path of a checkout.",
+            f"{folder} is not inside a git repository that can be read ({error.message}).",
+            hint="Give the path of a checkout of your own.",
             code="repository.not_found",
         ) from error
 
@@ -113,7 +115,7 @@ async def find_root_commit(folder: Path) -> str | None:
     """Return the oldest root of HEAD's history; None in a shallow clone, which has no true root."""
     if await run_git(folder, "rev-parse", "--is-shallow-repository") == "true":
         return None
-    roots = (await run_git(folder, "rev-list", "--max-parents=0", "HEAD")).split()
+    roots = (await run_git(folder, "rev-list", "--max-parents=0", "HEAD", "--")).split()
     return roots[-1] if roots else None
 
 
@@ -155,7 +157,15 @@ def normalise_remote(address: str) -> str:
 
 async def _start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
+    # A repository can name programs for fetching, and make reading it fetch.
+    environment |= {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_SSH_COMMAND": "false",
+        "LC_ALL": "C.UTF-8",
+    }
     try:
         return await asyncio.create_subprocess_exec(
             "git", "--no-pager", *_SAFE, *arguments,
@@ -178,8 +188,8 @@ def _parse(record: str) -> Commit:
     sha, author, seconds, subject, body, files = record.split(_FIELD, _FIELDS - 1)
     try:
         moment = datetime.fromtimestamp(int(seconds), UTC)
-    except (ValueError, OverflowError) as error:
-        raise MahavishnuError(f"Commit {sha} has no readable date.", code="git.date") from error
+    except (ValueError, OverflowError, OSError):
+        moment = None
     return Commit(
         sha, author, moment, subject, body.strip(), tuple(filter(None, files.split("\n")))
     )

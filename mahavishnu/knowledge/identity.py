@@ -94,7 +94,7 @@ async def _find(connection: Connection, aliases: Aliases) -> Project | None:
 async def _find_or_add_named(connection: Connection, name: str) -> Project:
     identifier = new_id()
     if await connection.fetchval(_QUERIES["add_project"], identifier, name) is None:
-        identifier = (await connection.fetchrow(_QUERIES["find_project"], name))["id"]
+        identifier = await connection.fetchval(_QUERIES["find_own_project"], name)
     return Project(identifier, name)
 
 

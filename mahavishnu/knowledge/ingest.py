@@ -1,9 +1,10 @@
 """Import documents and histories as memories, again and again, storing only what changed."""
 
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import batched
 from pathlib import Path
 from uuid import UUID
@@ -21,7 +22,7 @@ from mahavishnu.knowledge.git import (
     run_git,
 )
 from mahavishnu.knowledge.identity import Projects
-from mahavishnu.knowledge.markdown import Section, Skipped, read_documents
+from mahavishnu.knowledge.markdown import Section, Skipped, bounded_parts, read_documents
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
@@ -81,12 +82,16 @@ class Ingestion:
                 for row in await self._database.run(
                     lambda c: c.fetch(_QUERIES["live_keys"], scope, "markdown")
                 )
-                if row["source_key"].startswith(within)
+                if row["source_key"] and row["source_key"].startswith(within)
             }
+            moved: list[tuple[UUID, dict[str, object], str]] = []
             fresh: list[NewMemory] = []
             for item in read_documents(folder):
                 if isinstance(item, Skipped):
                     outcome.skipped[item.reason] += 1
+                    # It is there and could not be read: what is known of it stays.
+                    prefix = f"{within}{item.path}#"
+                    known = {key: row for key, row in known.items() if not key.startswith(prefix)}
                     continue
                 outcome.seen += 1
                 new = memory_of_section(item, project=name, within=within)
@@ -95,12 +100,18 @@ class Ingestion:
                     fresh.append(new)
                 elif before["content_hash"] == new.content_hash:
                     outcome.unchanged += 1
+                    if before["metadata"] != new.metadata:
+                        moved.append((before["id"], dict(new.metadata), new.context))
                     _advance(progress, 1)
                 else:
-                    await self._memories.supersede(before["id"], new.content)
+                    await self._memories.supersede(
+                        before["id"], new.content, metadata=new.metadata, context=new.context
+                    )
                     outcome.changed += 1
                     _advance(progress, 1)
             await self._store(fresh, outcome, progress)
+            if moved:
+                await self._database.run(lambda c: c.executemany(_QUERIES["move_section"], moved))
             gone = [row["id"] for row in known.values()]
             if gone:
                 outcome.removed = len(await self._memories.forget(gone))
@@ -130,7 +141,7 @@ class Ingestion:
             pending: list[NewMemory] = []
             async for commit in read_history(top_level, after=after):
                 outcome.seen += 1
-                pending.append(memory_of_commit(commit, project=name))
+                pending += split_long(memory_of_commit(commit, project=name))
                 if len(pending) == BATCH:
                     await self._store(pending, outcome, progress)
                     pending = []
@@ -186,12 +197,17 @@ class Ingestion:
                 )
             )  # fmt: skip
 
+        completed = False
         try:
             yield cursor.append
-        except MahavishnuError as error:
-            await finish("failed", f"{error.code}: {error.message}")
-            raise
-        await finish("completed", None)
+            completed = True
+        finally:
+            error = sys.exception()
+            code = f"{error.code}: {error.message}" if isinstance(error, MahavishnuError) else None
+            await finish(
+                "completed" if completed else "failed",
+                None if completed else code or type(error).__name__,
+            )
 
 
 def memory_of_section(section: Section, *, project: str, within: str = "") -> NewMemory:
@@ -213,6 +229,14 @@ def memory_of_section(section: Section, *, project: str, within: str = "") -> Ne
     )  # fmt: skip
 
 
+def split_long(new: NewMemory) -> list[NewMemory]:
+    """Return the memory, in parts where its text is longer than one may be."""
+    return [
+        replace(new, content=part, source_key=f"{new.source_key}{f'~{n}' if n > 1 else ''}")
+        for n, part in enumerate(bounded_parts(new.content), start=1)
+    ]
+
+
 def memory_of_commit(commit: Commit, *, project: str) -> NewMemory:
     """Return the memory of a commit: subject, body and the files it touched."""
     parts = [commit.subject]
@@ -226,8 +250,8 @@ def memory_of_commit(commit: Commit, *, project: str) -> NewMemory:
     if not content.strip():
         content = f"Commit {commit.sha} without a message"
     return NewMemory(
-        content=content[:200_000],
-        context=f"{commit.author}, {commit.authored_at:%Y-%m-%d}:",
+        content=content,
+        context=f"{commit.author}{f', {commit.authored_at:%Y-%m-%d}' if commit.authored_at else ''}:",
         collection="note",
         source_system="git",
         source_key=commit.sha,

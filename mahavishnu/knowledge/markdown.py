@@ -1,5 +1,6 @@
 """Split Markdown into sections that can stand alone. Pure but for `read_documents`."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".md", ".markdown", ".mdown"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv"})  # and all hidden ones
+MAX_KEY = 600  # characters; a folder's path may come before
 MAX_FILE_BYTES = 8 * MAX_CONTENT_BYTES
 
 
@@ -53,6 +55,9 @@ def read_documents(folder: Path) -> Iterator[Section | Skipped]:
         if path.suffix.lower() not in SUFFIXES or hidden:
             continue
         shown = relative.as_posix()
+        if not shown.isascii() and not _is_unicode(shown):
+            yield Skipped(shown.encode("utf-8", "replace").decode(), "name is not UTF-8")
+            continue
         if not path.resolve().is_relative_to(top):
             yield Skipped(shown, "leads out of the folder")
             continue
@@ -62,7 +67,7 @@ def read_documents(folder: Path) -> Iterator[Section | Skipped]:
             yield Skipped(shown, "too large")
             continue
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             yield Skipped(shown, "not UTF-8")
             continue
@@ -74,7 +79,8 @@ def read_documents(folder: Path) -> Iterator[Section | Skipped]:
 
 def split_sections(text: str, *, path: str) -> Iterator[Section]:
     """Yield the sections of one document; text before the first heading is a section of its own."""
-    lines = text.splitlines()
+    text = _without_front_matter(text.replace("\r\n", "\n").replace("\r", "\n"))
+    lines = text.removesuffix("\n").split("\n")
     marks = [
         (token.map[0], int(token.tag[1:]), inline.content)
         for token, inline in _headings(text)
@@ -97,10 +103,12 @@ def split_sections(text: str, *, path: str) -> Iterator[Section]:
             repeat += 1
             slug = f"{base}-{repeat}"
         taken.add(slug)
-        pieces = list(_bounded(content))
+        pieces = list(bounded_parts(content))
         for place, piece in enumerate(pieces):
             part = f"~{place + 1}" if place else ""
-            yield Section(path, f"{path}#{slug}{part}", heading, above, piece, line + 1, end)
+            yield Section(
+                path, _bounded_key(f"{path}#{slug}{part}"), heading, above, piece, line + 1, end
+            )
 
 
 def _headings(text: str) -> Iterator[tuple["Token", "Token"]]:
@@ -112,12 +120,35 @@ def _headings(text: str) -> Iterator[tuple["Token", "Token"]]:
             yield token, following
 
 
+def _without_front_matter(text: str) -> str:
+    """Blank out a YAML head, which Markdown would take for a heading; line numbers stay."""
+    head = re.match(r"---\n(.*?\n)(---|\.\.\.)(\n|$)", text, re.DOTALL)
+    if head is None or not re.match(r"\w[\w-]*:", head[1]):
+        return text
+    return "\n" * head[0].count("\n") + text[head.end() :]
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _bounded_key(key: str) -> str:
+    """Keep a key within its column, by a digest of what does not fit."""
+    if len(key) <= MAX_KEY:
+        return key
+    return f"{key[: MAX_KEY - 64]}{hashlib.sha256(key.encode()).hexdigest()}"
+
+
 def _slug(heading: str) -> str:
     return re.sub(r"[^\w]+", "-", heading.lower()).strip("-")[:200] or "top"
 
 
-def _bounded(content: str) -> Iterator[str]:
-    """Cut a section that is too large for one memory at line ends."""
+def bounded_parts(content: str) -> Iterator[str]:
+    """Yield a text that is too large for one memory in parts, cut at line ends."""
     limit = MAX_CONTENT_BYTES // 4  # four bytes are the longest UTF-8 character
     while len(content) > limit:
         cut = content.rfind("\n", 0, limit) + 1 or limit

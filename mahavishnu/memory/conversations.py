@@ -12,6 +12,7 @@ from mahavishnu.memory.models import NewMemory, Stored, utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 
+MAX_POSITION = 2**31 - 1
 _QUERIES = load_queries("conversations")
 
 
@@ -49,8 +50,10 @@ class Conversations:
         what was said.
         """
         for turn in turns:
-            if turn.position < 0:
-                raise UsageError("A turn's position is at least 0.", code="conversation.position")
+            if not 0 <= turn.position <= MAX_POSITION:
+                raise UsageError(
+                    f"A turn's position is 0 to {MAX_POSITION}.", code="conversation.position"
+                )
         stored = await self._memories.store_batch([_memory_of(turn) for turn in turns])
         scopes = [await self._scopes.place(_memory_of(turn)) for turn in turns]
 

@@ -31,7 +31,9 @@ STOP_WORDS = frozenset(
     ).split(" ")
 )
 
-_WORD = re.compile(r"[^\W_]+(?:_+[^\W_]+)*")
+# Letters and digits, with the marks that belong to them: accents, and the vowel signs of Indic scripts.
+_LETTERS = r"(?:[^\W_]|[\u0300-\u036f\u0900-\u0963\u0966-\u0dff])+"
+_WORD = re.compile(rf"{_LETTERS}(?:_+{_LETTERS})*")
 _SEAM = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
@@ -73,8 +75,8 @@ def split_terms(text: str) -> list[str]:
             whole.append("".join(parts).lower()[:MAX_TERM_LENGTH])
         lowered = (part.lower() for part in parts)
         plain.extend(part[:MAX_TERM_LENGTH] for part in lowered if part not in STOP_WORDS)
-    stems: list[str] = _stem.stemWords(plain)
-    return stems + whole
+    stems: list[str] = _stem.stemWords(plain + whole)
+    return stems
 
 
 def _pairs(word: str) -> list[str]:

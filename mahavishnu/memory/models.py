@@ -178,13 +178,14 @@ class ArmScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A found memory. `score` is in 0..1, comparable within one answer only."""
+    """A found memory, `truncated` to a token budget or whole. `score` is in 0..1, for one answer only."""
 
     memory: Memory
     score: float
     arms: Mapping[str, ArmScore]
     char_start: int | None = None
     char_end: int | None = None
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

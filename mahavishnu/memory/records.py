@@ -17,6 +17,7 @@ from mahavishnu.memory.store import MemoryStore
 type ExecutionStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 STATUSES: tuple[str, ...] = get_args(ExecutionStatus.__value__)
 FINAL = frozenset({"completed", "failed", "cancelled"})
+MAX_ERROR_CHARACTERS = 100_000  # of an error in the memory; the execution's row keeps all of it
 _QUERIES = load_queries("records")
 
 
@@ -78,8 +79,13 @@ class Records:
         """Store or update an execution; a finished one becomes a memory that search finds."""
         if new.status not in STATUSES:
             raise unknown_value("status", new.status, STATUSES)
-        if new.started_at.tzinfo is None:
-            raise UsageError("started_at has no time zone.", code="input.time")
+        for name, moment in (("started_at", new.started_at), ("finished_at", new.finished_at)):
+            if moment is not None and moment.tzinfo is None:
+                raise UsageError(f"{name} has no time zone.", code="input.time")
+        if new.finished_at is not None and new.finished_at < new.started_at:
+            raise UsageError(
+                "An execution cannot finish before it started.", code="execution.order"
+            )
         memory = _memory_of(new)
         scope = await self._scopes.place(memory)
         memory_id = (await self._memories.store(memory)).id if new.status in FINAL else None
@@ -129,7 +135,7 @@ def _memory_of(new: NewExecution) -> NewMemory:
     if new.repositories:
         lines.append(f"Repositories: {', '.join(new.repositories)}.")
     if new.error:
-        lines.append(f"Error: {new.error}")
+        lines.append(f"Error: {new.error[:MAX_ERROR_CHARACTERS]}")
     return NewMemory(
         content="\n".join(lines),
         collection="execution",

@@ -25,7 +25,7 @@ class Scopes:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._own: dict[tuple[Visibility, UUID | None, Collection], int] = {}
-        self._projects: dict[str, UUID] = {}
+        self._own_projects: dict[str, UUID] = {}
 
     async def place(self, new: NewMemory) -> int:
         """Return the scope a new memory belongs to, making project and scope where needed."""
@@ -53,17 +53,15 @@ class Scopes:
         check_text(name, what="project")
 
         async def find_or_add(connection: Connection) -> UUID:
-            found = await connection.fetchrow(_QUERIES["find_project"], name)
-            if found is not None:
-                return UUID(int=found["id"].int)
-            made = await connection.fetchval(_QUERIES["add_project"], new_id(), name)
-            if made is None:  # another writer was first
-                made = (await connection.fetchrow(_QUERIES["find_project"], name))["id"]
-            return UUID(int=made.int)
+            found: UUID | None = await connection.fetchval(_QUERIES["find_own_project"], name)
+            while found is None:  # no row from either: another writer's, not seen yet
+                found = await connection.fetchval(_QUERIES["add_project"], new_id(), name)
+                found = found or await connection.fetchval(_QUERIES["find_own_project"], name)
+            return found
 
-        if name not in self._projects:
-            self._projects[name] = await self._database.run(find_or_add)
-        return self._projects[name]
+        if name not in self._own_projects:
+            self._own_projects[name] = await self._database.run(find_or_add)
+        return self._own_projects[name]
 
     async def visible(self, wanted: MemoryFilter) -> dict[int, Collection]:
         """
@@ -89,8 +87,8 @@ class Scopes:
         return found
 
     async def _visible_project(self, name: str) -> UUID:
-        if name in self._projects:
-            return self._projects[name]
+        if name in self._own_projects:
+            return self._own_projects[name]
         row = await self._database.run(lambda c: c.fetchrow(_QUERIES["find_project"], name))
         if row is None:
             names = [
@@ -105,5 +103,5 @@ class Scopes:
                 hint=f"Did you mean: {', '.join(near)}?" if near else None,
                 code="project.not_found",
             )
-        self._projects[name] = row["id"]
-        return self._projects[name]
+        found: UUID = row["id"]
+        return found

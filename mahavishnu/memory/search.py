@@ -8,11 +8,14 @@ from typing import Any
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
+from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import (
     MAX_LIMIT,
     MAX_QUERY_CHARACTERS,
+    MEMORY_TYPES,
+    MODES,
     Collection,
     Degraded,
     Hit,
@@ -22,6 +25,7 @@ from mahavishnu.memory.models import (
     SearchResult,
     Vector,
     check_text,
+    unknown_value,
 )
 from mahavishnu.memory.ranking import (
     BM25_B,
@@ -38,7 +42,7 @@ from mahavishnu.memory.store import read_memory
 EXACT_UP_TO = 20_000  # memories that are compared one by one; beyond, the HNSW graph is walked
 TERM_CAP = 8_192  # postings read of one term
 DEPTH = 100  # candidates of each arm, at least
-CHARS_PER_TOKEN = 4  # for token budgets: an estimate that holds for English prose
+PURGE_EVERY_S = 60.0
 COUNT_TTL_S = 10.0  # how long the size of a large selection is believed
 
 EVERYTHING = MemoryFilter()
@@ -100,6 +104,7 @@ class Retriever:
         self._space = space
         self._scopes = scopes
         self._large: dict[tuple[int, ...], float] = {}
+        self._purge_at = 0.0
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """
@@ -126,11 +131,16 @@ class Retriever:
         if vector is not None:
             active = await self._space.active()
             table = active[0] if active else None
+        await self._purge_expired()
         selection = await self._select(request.wanted)
         if not selection.scopes:
             return _nothing(request, degraded)
         depth = max(DEPTH, 2 * request.limit)
         terms = split_query(request.query) if request.mode != "vector" else []
+        if not terms and request.mode != "vector":
+            degraded.append(
+                Degraded(part="text", reason="The question has no word that is indexed.")
+            )
 
         async def find(connection: Connection) -> tuple[list[Ranked], dict[int, _VectorHit]]:
             text, text_scopes = await _match_text(connection, terms, selection, depth)
@@ -178,6 +188,13 @@ class Retriever:
                 "elapsed_ms": round((time.perf_counter() - started) * 1000, 2),
             },
         )
+
+    async def _purge_expired(self) -> None:
+        """Now and then take what has expired out of the indexes, where it would crowd out the rest."""
+        now = time.monotonic()
+        if now >= self._purge_at:
+            self._purge_at = now + PURGE_EVERY_S
+            await self._database.run(lambda c: c.execute(_MEMORIES["purge_expired"]))
 
     async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
         if request.mode == "text":
@@ -288,35 +305,35 @@ async def _match_vectors(
     selection: _Selection,
     depth: int,
 ) -> tuple[dict[int, _VectorHit], dict[int, int]]:
-    if selection.numbers is not None:
-        rows = await connection.fetch(table.nearest_among(), vector, depth, selection.numbers)
-    elif selection.exact:
-        rows = await connection.fetch(
-            table.nearest_exactly(), vector, depth, list(selection.scopes)
-        )
-    elif selection.wide is not None:
-        rows = await connection.fetch(
-            table.nearest_filtered(), vector, depth, list(selection.scopes), *selection.wide
-        )
-    elif selection.collections:
-        rows = await connection.fetch(
-            table.nearest_in_collections(),
-            vector,
-            depth,
-            list(selection.scopes),
-            list(selection.collections),
-        )
-    else:
-        rows = await connection.fetch(table.nearest(), vector, depth, list(selection.scopes))
+    statement, arguments = _vector_search(table, selection)
     hits: dict[int, _VectorHit] = {}
     scopes: dict[int, int] = {}
-    for row in rows:  # a long memory has several chunks: the best one counts
-        number = row["memory_no"]
-        best = hits.get(number)
-        if best is None or row["similarity"] > best.similarity:
-            hits[number] = _VectorHit(row["similarity"], row["char_start"], row["char_end"])
-            scopes[number] = row["scope_no"]
+    for widening in (1, 4, 16):
+        rows = await connection.fetch(statement, vector, depth * widening, *arguments)
+        for row in rows:  # a long memory has several chunks: the best one counts
+            number = row["memory_no"]
+            best = hits.get(number)
+            if best is None or row["similarity"] > best.similarity:
+                hits[number] = _VectorHit(row["similarity"], row["char_start"], row["char_end"])
+                scopes[number] = row["scope_no"]
+        # Where a few long memories filled the list with their chunks, look further.
+        if len(rows) < depth * widening or len(hits) >= depth // 2:
+            break
     return hits, scopes
+
+
+def _vector_search(table: VectorTable, selection: _Selection) -> tuple[str, list[Any]]:
+    """Return the statement for a selection, and its parameters from $3 on."""
+    scopes = list(selection.scopes)
+    if selection.numbers is not None:
+        return table.nearest_among(), [selection.numbers]
+    if selection.exact:
+        return table.nearest_exactly(), [scopes]
+    if selection.wide is not None:
+        return table.nearest_filtered(), [scopes, *selection.wide]
+    if selection.collections:
+        return table.nearest_in_collections(), [scopes, list(selection.collections)]
+    return table.nearest(), [scopes]
 
 
 def _hit(candidate: Ranked, memory: Memory, vector: _VectorHit | None) -> Hit:
@@ -332,22 +349,39 @@ def _within_budget(hits: Sequence[Hit], max_tokens: int | None) -> tuple[Hit, ..
     """Keep the best hits whose contents fit the budget together; the first is cut to fit alone."""
     if max_tokens is None:
         return tuple(hits)
-    left = max_tokens * CHARS_PER_TOKEN
+    left = max_tokens
     kept: list[Hit] = []
     for hit in hits:
-        size = len(hit.memory.content)
+        size = estimate_tokens(hit.memory.content)
         if size > left and not kept:
-            start = min(hit.char_start or 0, max(0, size - left))
-            content = hit.memory.content[start : start + left]
-            return (replace(hit, memory=replace(hit.memory, content=content)),)
+            return (_cut(hit, left),)
         if size <= left:
             kept.append(hit)
             left -= size
     return tuple(kept)
 
 
+def _cut(hit: Hit, max_tokens: int) -> Hit:
+    """Return the hit with as much of its content as fits, from its best place on."""
+    content = hit.memory.content
+    length = len(content)
+    start = hit.char_start or 0
+    while length > 1 and estimate_tokens(content[start : start + length]) > max_tokens:
+        length = max(1, length * 3 // 4)
+    piece = content[start : start + length]
+    return replace(hit, memory=replace(hit.memory, content=piece), truncated=True)
+
+
 def check_request(request: SearchRequest) -> None:
     """Refuse a request that cannot be answered as it is; raises `UsageError`."""
+    if request.mode not in MODES:
+        raise unknown_value("mode", request.mode, MODES)
+    for tier in request.tiers:
+        if tier not in TIERS:
+            raise unknown_value("tier", tier, TIERS)
+    for kind in request.wanted.memory_types:
+        if kind not in MEMORY_TYPES:
+            raise unknown_value("type", kind, MEMORY_TYPES)
     check_text(request.query, what="question")
     if not request.query.strip():
         raise UsageError("There is no question.", code="search.empty")

@@ -1,7 +1,7 @@
 """Store, correct, forget and read back memories."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import batched
 from typing import Any
@@ -86,6 +86,8 @@ class MemoryStore:
         dear = embed and any(new.vector is None for new in prepared)
         known = await self._find_stored(prepared, scopes) if dear else {}
         fresh = _first_of_each(prepared, scopes, known)
+        # All writers in one order: two batches with texts in common would otherwise deadlock.
+        fresh.sort(key=lambda i: (scopes[i], prepared[i].source_key, prepared[i].content_hash))
         vectors, table = await self._make_vectors([prepared[i] for i in fresh], embed=embed)
         batch = await _in_thread_if_long(
             len(fresh),
@@ -96,14 +98,32 @@ class MemoryStore:
             inserted = await self._database.run(lambda c: insert_batch(c, batch, table))
         if len(inserted) < len(prepared):
             known = await self._find_stored(prepared, scopes)
+        if any(prepared[i].id not in inserted and i not in known for i in fresh):
+            await self.purge_expired()  # an expired memory was in the way
+            inserted |= await self._database.run(lambda c: insert_batch(c, batch, table))
+            known = await self._find_stored(prepared, scopes)
+        embedded = {i for i, chunks in zip(fresh, vectors, strict=True) if chunks}
         return [
-            _outcome(new, known.get(place), inserted, embedded=bool(table))
+            _outcome(new, known.get(place), inserted, embedded=place in embedded)
             for place, new in enumerate(prepared)
         ]
 
-    async def supersede(self, old_id: UUID, content: str) -> Stored:
+    async def purge_expired(self) -> None:
+        """Delete one's own memories whose time is over, so that their texts can be stored anew."""
+        await self._database.run(lambda c: c.execute(_QUERIES["purge_expired"]))
+
+    async def supersede(
+        self,
+        old_id: UUID,
+        content: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        context: str | None = None,
+    ) -> Stored:
         """
         Replace a memory's text: a new memory takes its place, the old one is kept but not found.
+
+        Everything else stays as it was, but for `metadata` and `context` where they are given.
 
         Raises:
             NotFound: there is no such memory.
@@ -118,8 +138,8 @@ class MemoryStore:
                 source_key=old.source_key,
                 project=old.project,
                 visibility=old.visibility,  # type: ignore[arg-type]
-                metadata=old.metadata,
-                context=old.context,
+                metadata=old.metadata if metadata is None else metadata,
+                context=old.context if context is None else context,
                 agent_id=old.agent_id,
                 workflow_id=old.workflow_id,
                 repo_id=old.repo_id,
@@ -149,13 +169,25 @@ class MemoryStore:
                 found = await connection.fetch(
                     _QUERIES["find_stored"], [scope], [new.source_key], [new.content_hash]
                 )
-                successor: UUID = found[0]["id"]
-                number = await connection.fetchval(_QUERIES["mark_superseded"], old_id, successor)
-                if number is None:
-                    raise Forbidden(
-                        "Only its owner can supersede a memory, and only once.",
-                        code="memory.not_own",
+                if not found:
+                    raise Conflict(
+                        "Another writer changed the same memories; try again.",
+                        code="memory.superseded",
                     )
+                successor: UUID = found[0]["id"]
+                # Both rows, in one order: of two that supersede each other one must lose.
+                states = await connection.fetch(_QUERIES["lock_pair"], [old_id, successor])
+                after = {row["id"]: row["superseded_by"] for row in states}
+                if len(after) < 2:
+                    raise Forbidden("Only its owner can supersede a memory.", code="memory.not_own")
+                if after[old_id] == successor:  # done before; the answer was lost
+                    return successor
+                if after[old_id] is not None or after[successor] is not None:
+                    raise Conflict(
+                        "One of the two memories has been superseded meanwhile.",
+                        code="memory.superseded",
+                    )
+                number = await connection.fetchval(_QUERIES["mark_superseded"], old_id, successor)
                 await connection.execute(_QUERIES["drop_postings"], [number])
                 await connection.execute(_QUERIES["drop_from_queue"], [number])
                 if active is not None:
@@ -181,7 +213,7 @@ class MemoryStore:
                     await connection.execute(_QUERIES["forget"], chain)
                 return chain
 
-        return await self._database.run(delete)
+        return await self._database.run(delete, repeatable=dry_run)
 
     async def select_ids(self, wanted: MemoryFilter) -> list[UUID]:
         """Return the ids of all live memories that pass the filter."""
@@ -253,6 +285,9 @@ class MemoryStore:
                 if not rows:
                     return 0
                 embedded = await self._embed_each([row["text"] for row in rows])
+                refused = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if not c]
+                if refused:
+                    _log.warning("embedding_refused", memory_numbers=refused)
                 vectors = [
                     (row["memory_no"], number, row["scope_no"], row["collection"],
                      chunk.start, chunk.end, HalfVector(chunk.vector))
@@ -309,6 +344,9 @@ class MemoryStore:
         none: list[list[EmbeddedChunk]] = [[] for _ in news]
         if not news or not (embed or brought):
             return none, None
+        if len(brought) == len(news) or (brought and not embed):
+            active = await self._space.active()
+            return [_brought_chunks(new) for new in news], active[0] if active else None
         try:
             table = await self._space.claim()
             own = [new for new in news if new.vector is None]
@@ -318,12 +356,7 @@ class MemoryStore:
         except MahavishnuError as error:
             _log.info("embedding_postponed", code=error.code, reason=error.message)
             return none, None
-        return [
-            next(made)
-            if new.vector is None
-            else [EmbeddedChunk(0, len(new.indexed_text), _unit(new.vector.values))]
-            for new in news
-        ], table
+        return [next(made) if new.vector is None else _brought_chunks(new) for new in news], table
 
     async def _embed_each(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
         """Embed texts together; where one of them is refused, each by itself."""
@@ -371,6 +404,12 @@ def _outcome(
             code="memory.id_taken",
         )
     return known
+
+
+def _brought_chunks(new: NewMemory) -> list[EmbeddedChunk]:
+    if new.vector is None:
+        return []
+    return [EmbeddedChunk(0, len(new.indexed_text), _unit(new.vector.values))]
 
 
 def _unit(values: Sequence[float]) -> list[float]:

@@ -20,7 +20,7 @@ MEMORY = {
     "metadata", "agent_id", "workflow_id", "repo_id", "session_id", "path", "commit", "occurred_at",
     "created_at", "expires_at", "superseded_by",
 }  # fmt: skip
-HIT = MEMORY | {"score", "found_in", "char_start", "char_end", "arms"}
+HIT = MEMORY | {"score", "found_in", "char_start", "char_end", "truncated", "arms"}
 IMPORTED = {
     "source", "project", "seen", "stored", "changed", "removed", "unchanged", "waiting", "skipped",
 }  # fmt: skip

@@ -52,7 +52,9 @@ def test_an_interrupt_ends_with_130(alone: Command, words: tuple[str, ...]) -> N
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
         stack.callback(os.close, writer)
-        process = alone.start(*words, stdin=reader, start_new_session=True)
+        process = alone.start(*words, stdin=reader)
+        stack.callback(process.communicate)
+        stack.callback(process.kill)
         layout = Layout(alone.root / "data/postgres")
         until = time.monotonic() + 10
         while words != ("memory", "store") and not layout.keeper_log.exists():

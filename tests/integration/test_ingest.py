@@ -154,7 +154,7 @@ async def test_each_run_tells_how_it_ended(world: World, tmp_path: Path) -> None
     await world.ingestion.import_markdown(docs)
     (docs / "a.md").write_text("# One\n\nOther text.\n")
 
-    async def break_off(*_: object) -> None:
+    async def break_off(*_: object, **__: object) -> None:
         raise NotFound("gone", code="test.gone")
 
     world.memories.supersede = break_off  # type: ignore[method-assign,assignment]  # fault injection

@@ -345,7 +345,15 @@ def test_json_of_a_search_has_its_documented_fields(capfdbinary: Any) -> None:
     assert list(body) == ["schema", "query", "mode", "degraded", "hits", "explanation"]
     assert body["degraded"] == [{"part": "vector", "reason": "none"}]
     [hit] = body["hits"]
-    assert list(hit) == [*BODY, "score", "found_in", "char_start", "char_end", "arms"]
+    assert list(hit) == [
+        *BODY,
+        "score",
+        "found_in",
+        "char_start",
+        "char_end",
+        "truncated",
+        "arms",
+    ]
     assert hit["found_in"] == ["postgresql"]
     assert hit["arms"]["text"] == {"rank": 1, "score": 1.234568, "contribution": 0.5}
     assert hit["arms"]["vector"]["rank"] is None

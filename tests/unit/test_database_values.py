@@ -256,7 +256,7 @@ def server_error(sqlstate: str, *, constraint: str | None = None, message: str =
         ("XX001", Corrupt, "database.corrupt"),
         ("XX002", Corrupt, "database.corrupt"),
         ("XX000", MahavishnuError, "database.error"),
-        ("42601", MahavishnuError, "database.error"),
+        ("42601", UsageError, "database.statement"),
         ("23505", MahavishnuError, "database.error"),
         ("99999", MahavishnuError, "database.error"),
     ],

@@ -20,11 +20,11 @@ from tests.strategies import any_text, mixed_text
     ("text", "terms"),
     [
         ("running runs RUN", ["run", "run", "run"]),
-        ("getUserName", ["user", "name", "getusername"]),  # "get" is a stop word
-        ("snake_case_name", ["snake", "case", "name", "snakecasename"]),
+        ("getUserName", ["user", "name", "getusernam"]),  # "get" is a stop word
+        ("snake_case_name", ["snake", "case", "name", "snakecasenam"]),
         ("HTTPServer", ["http", "server", "httpserver"]),
-        ("parseHTTPResponse", ["pars", "http", "respons", "parsehttpresponse"]),
-        ("utf8Decode", ["utf8", "decod", "utf8decode"]),
+        ("parseHTTPResponse", ["pars", "http", "respons", "parsehttprespons"]),
+        ("utf8Decode", ["utf8", "decod", "utf8decod"]),
         ("__init__", ["init"]),
         ("ISO8601 v2 2023-05-08", ["iso8601", "v2", "2023", "05", "08"]),
         ("the user's cat’s toy", ["user", "cat", "toy"]),

@@ -14,6 +14,10 @@ WHERE scope_no = $1 AND source = $2 AND kind = $3 AND status = 'completed' AND c
 ORDER BY started_at DESC LIMIT 1;
 
 -- live_keys --
--- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, content_hash).
-SELECT id, source_key, content_hash FROM memories
+-- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, content_hash, metadata).
+SELECT id, source_key, content_hash, metadata FROM memories
 WHERE scope_no = $1 AND source_system = $2 AND superseded_by IS NULL;
+
+-- move_section --
+-- Note where an unchanged section stands now. $1 id, $2 metadata, $3 context; no rows.
+UPDATE memories SET metadata = $2, context = $3 WHERE id = $1;

@@ -3,7 +3,7 @@
 SELECT wanted.ord, m.id, NOT EXISTS (SELECT FROM embedding_queue q WHERE q.memory_no = m.memory_no) AS embedded
 FROM unnest($1::integer[], $2::text[], $3::bytea[]) WITH ORDINALITY AS wanted (scope_no, source_key, content_hash, ord)
 JOIN memories m ON m.scope_no = wanted.scope_no AND m.source_key = wanted.source_key
-    AND m.content_hash = wanted.content_hash AND m.superseded_by IS NULL;
+    AND m.content_hash = wanted.content_hash AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now());
 
 -- fetch_by_numbers --
 -- Live memories for hits, in no order. $1 memory numbers; rows of `memory`.
@@ -58,6 +58,17 @@ LIMIT $10;
 -- mark_superseded --
 -- Retire one's own live memory in favour of another. $1 old id, $2 new id; memory_no or no row.
 UPDATE memories SET superseded_by = $2 WHERE id = $1 AND superseded_by IS NULL RETURNING memory_no;
+
+-- lock_pair --
+-- The caller's own rows of two memories, locked in one order. $1 ids; (id, superseded_by).
+SELECT m.id, m.superseded_by FROM memories m
+WHERE m.id = ANY ($1::uuid[]) AND m.scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user)
+ORDER BY m.id FOR UPDATE;
+
+-- purge_expired --
+-- Delete the caller's own memories whose time is over; no rows.
+DELETE FROM memories
+WHERE expires_at <= now() AND scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user);
 
 -- drop_postings --
 -- Take memories out of the text index. $1 memory numbers; no rows.

@@ -20,6 +20,10 @@ WHERE ($1::text[] IS NULL OR collection = ANY ($1)) AND ($2::uuid[] IS NULL OR p
 SELECT count(*) FROM (
     SELECT FROM memories WHERE scope_no = ANY ($1::integer[]) AND superseded_by IS NULL LIMIT $2) AS counted;
 
+-- find_own_project --
+-- One's own project by name. $1 name; id or no row.
+SELECT id FROM projects WHERE name = $1 AND owner = current_user;
+
 -- find_project --
 -- One visible project by name, one's own first. $1 name; (id, owner).
 SELECT id, owner FROM projects WHERE name = $1 ORDER BY owner <> current_user, created_at LIMIT 1;

@@ -24,29 +24,27 @@ FROM hits JOIN used USING (ord)
 GROUP BY memory_no ORDER BY score DESC, memory_no DESC LIMIT $8;
 
 -- match_terms_filtered --
--- The same where more memories pass a fine filter than can be named: best first, tested one by one.
+-- The same where more memories pass a fine filter than can be named: each posting's memory is tested.
 -- $1 to $7 as above, $8 limit, $9 to $16 as $2 to $9 of list_memories; (memory_no, scope_no, score).
 WITH hits AS (
     SELECT asked.ord, p.memory_no, p.scope_no, p.frequency, p.length
     FROM unnest($1::text[]) WITH ORDINALITY AS asked (term, ord)
     CROSS JOIN LATERAL (
-        SELECT memory_no, scope_no, frequency, length FROM postings
-        WHERE term = asked.term COLLATE "C" AND scope_no = ANY ($2::integer[])
-        ORDER BY memory_no DESC LIMIT $3
+        SELECT t.memory_no, t.scope_no, t.frequency, t.length FROM postings t JOIN memories m USING (memory_no)
+        WHERE t.term = asked.term COLLATE "C" AND t.scope_no = ANY ($2::integer[])
+            AND ($9::text IS NULL OR m.agent_id = $9) AND ($10::text IS NULL OR m.workflow_id = $10)
+            AND ($11::text IS NULL OR m.repo_id = $11) AND ($12::text IS NULL OR m.session_id = $12)
+            AND ($13::text IS NULL OR m.source_system = $13) AND ($14::jsonb IS NULL OR m.metadata @> $14)
+            AND ($15::timestamptz IS NULL OR m.occurred_at >= $15) AND ($16::timestamptz IS NULL OR m.occurred_at < $16)
+        ORDER BY t.memory_no DESC LIMIT $3
     ) AS p
 ), known AS (
     SELECT ord, count(*)::float8 AS df FROM hits GROUP BY ord
 ), used AS (
     SELECT ord, ln(1 + (greatest($4::float8, df) - df + 0.5::float8) / (df + 0.5::float8)) AS idf FROM known
     WHERE df < $3 OR NOT EXISTS (SELECT FROM known WHERE df < $3)
-), scored AS MATERIALIZED (
-    SELECT memory_no, min(scope_no) AS scope_no,
-           sum(idf * frequency / (frequency + $5::float8 * (1 - $6::float8 + $6::float8 * length / $7::float8))) AS score
-    FROM hits JOIN used USING (ord) GROUP BY memory_no
 )
-SELECT memory_no, scored.scope_no, score FROM scored JOIN memories m USING (memory_no)
-WHERE ($9::text IS NULL OR m.agent_id = $9) AND ($10::text IS NULL OR m.workflow_id = $10)
-    AND ($11::text IS NULL OR m.repo_id = $11) AND ($12::text IS NULL OR m.session_id = $12)
-    AND ($13::text IS NULL OR m.source_system = $13) AND ($14::jsonb IS NULL OR m.metadata @> $14)
-    AND ($15::timestamptz IS NULL OR m.occurred_at >= $15) AND ($16::timestamptz IS NULL OR m.occurred_at < $16)
-ORDER BY score DESC, memory_no DESC LIMIT $8;
+SELECT memory_no, min(scope_no) AS scope_no,
+       sum(idf * frequency / (frequency + $5::float8 * (1 - $6::float8 + $6::float8 * length / $7::float8))) AS score
+FROM hits JOIN used USING (ord)
+GROUP BY memory_no ORDER BY score DESC, memory_no DESC LIMIT $8;

