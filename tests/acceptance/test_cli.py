@@ -20,7 +20,7 @@ MEMORY = {
     "metadata", "agent_id", "workflow_id", "repo_id", "session_id", "path", "commit", "occurred_at",
     "created_at", "expires_at", "superseded_by",
 }  # fmt: skip
-HIT = MEMORY | {"score", "found_in", "char_start", "char_end", "truncated", "arms"}
+HIT = MEMORY | {"truncated", "score", "found_in", "char_start", "char_end", "truncated", "arms"}
 IMPORTED = {
     "source", "project", "seen", "stored", "changed", "removed", "unchanged", "waiting", "skipped",
 }  # fmt: skip
@@ -175,6 +175,7 @@ def test_database_commands(mahavishnu: Command) -> None:
     body = mahavishnu("db", "current", "--json").json
     assert set(body) == {
         "url", "embedded", "revision", "head", "current", "postgresql", "pgvector",
+        "bypasses_row_security",
     }  # fmt: skip
     assert body["embedded"] and body["current"] and body["revision"] == body["head"]
     address = mahavishnu("db", "url", "--json").json

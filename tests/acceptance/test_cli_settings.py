@@ -80,8 +80,11 @@ def test_an_address_in_parts_and_a_whole_one(alone: Command) -> None:
     given = {"MAHAVISHNU_PG_PASSWORD": SECRET, "KEY": SECRET}
     answer = alone("config", "show", "--origin", **given)
     assert SECRET not in answer.out + answer.err
-    # The environment's password comes later than the file's address, which it replaces whole.
-    assert shown(alone, "postgresql.dsn", **given) == (None, "default")
+    # A password of a higher rank goes into the address; a host there replaces the whole of it.
+    assert shown(alone, "postgresql.dsn", **given)[0] == "postgresql://me:***@db.example/name"
+    elsewhere = {"MAHAVISHNU_PG_HOST": "other.example", "KEY": "x"}
+    assert shown(alone, "postgresql.dsn", **elsewhere) == (None, "default")
+    assert alone("db", "url", **elsewhere).out == "postgresql://other.example/mahavishnu\n"
     masked = shown(alone, "postgresql.dsn", KEY="x")[0]
     assert masked == "postgresql://me:***@db.example/name?password=***"
     assert alone("db", "url", KEY="x").out == masked + "\n"

@@ -150,3 +150,16 @@ def _text(query: str) -> object:
     from mahavishnu.memory.search import SearchRequest
 
     return SearchRequest(query=query, mode="text", limit=1)
+
+
+async def test_a_borrowers_own_errors_are_left_alone(target: Target) -> None:
+    async with Database(target, size=1, statement_timeout=timedelta(seconds=5)) as database:
+        for error in (FileNotFoundError("theirs"), TimeoutError("theirs"), ValueError("theirs")):
+            with pytest.raises(type(error), match="theirs"):
+                async with database.connection():
+                    raise error
+        with pytest.raises(MahavishnuError) as caught:
+            async with database.connection() as connection:
+                await connection.execute("SELEC 1")
+        assert caught.value.code == "database.statement"
+        assert await database.run(lambda c: c.fetchval("SELECT 1")) == 1

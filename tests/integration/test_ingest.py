@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.errors import NotFound
+from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.knowledge.identity import read_aliases
-from mahavishnu.memory.models import MemoryFilter
+from mahavishnu.memory.models import MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import World
 
@@ -212,3 +212,80 @@ async def test_a_project_made_by_hand_is_adopted_by_its_folder(
 ) -> None:
     made = await world.scopes.own_project("walrus")
     assert (await world.projects.identify(repository)).id == made
+
+
+def test_traps_spring_without_our_care(tmp_path: Path, repository: Path) -> None:
+    """The repository of the next test is a trap: plain git falls into it."""
+    trap = set_trap(repository, tmp_path)
+    subprocess.run(["git", "log", "--name-only"], cwd=repository, capture_output=True, check=False)
+    assert trap.exists()
+
+
+async def test_a_repository_cannot_make_reading_it_run_a_program(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    trap = set_trap(repository, tmp_path)
+    with pytest.raises((UsageError, NotFound)):
+        await world.ingestion.import_history(repository)
+    assert not trap.exists()
+
+
+def set_trap(repository: Path, folder: Path) -> Path:
+    """Make git fetch a missing object, by a program that the configuration names."""
+    trap = folder / "sprung"
+    tree = git(repository, "rev-parse", "HEAD^{tree}")
+    (repository / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    for key, value in (
+        ("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"), ("remote.origin.url", "ssh://x/x"),
+        ("core.sshCommand", f"touch {trap}; false"),
+    ):  # fmt: skip
+        git(repository, "config", key, value)
+    return trap
+
+
+async def test_a_folder_that_poses_as_a_repository_is_not_one(world: World, tmp_path: Path) -> None:
+    posing = tmp_path / "docs"
+    git(tmp_path, "init", "-q", "--bare", str(posing))
+    trap = tmp_path / "sprung"
+    (posing / "config").write_text(
+        f"[core]\nbare = false\nworktree = .\nfsmonitor = touch {trap}\nsshCommand = touch {trap}\n"
+    )
+    (posing / "guide.md").write_text("# Guide\n\nText.\n")
+    outcome = await world.ingestion.import_markdown(posing)
+    assert (outcome.stored, outcome.project) == (1, "docs")
+    assert not trap.exists()
+
+
+async def test_a_tracked_file_called_head_confuses_nobody(world: World, repository: Path) -> None:
+    commit(repository, "HEAD", "Add a file called HEAD")
+    assert (await world.ingestion.import_history(repository)).stored == 3
+
+
+async def test_what_cannot_be_read_this_time_is_not_forgotten(world: World, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("# One\n\nText.\n")
+    await world.ingestion.import_markdown(docs)
+    note = await world.memories.store(
+        NewMemory(content="Mine.", collection="document", source_system="markdown", project="docs")
+    )
+    (docs / "a.md").write_bytes(b"# One\n\n\xff\n")
+    outcome = await world.ingestion.import_markdown(docs)
+    assert (outcome.removed, dict(outcome.skipped)) == (0, {"not UTF-8": 1})
+    assert f"{docs}/a.md#one" in await live(world, "markdown")
+    assert (await world.memories.get(note.id)).content == "Mine."
+
+
+async def test_a_section_that_moved_knows_where_it_stands(world: World, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    head = "---\ntitle: Front\n---\n"
+    (docs / "a.md").write_text(f"{head}# One\n\nText.\n")
+    await world.ingestion.import_markdown(docs)
+    (docs / "a.md").write_text(f"\ufeff{head}# Zero\n\nNew.\n\n# One\n\nText.\n")
+    outcome = await world.ingestion.import_markdown(docs)
+    assert (outcome.stored, outcome.unchanged) == (1, 1)
+    found = await world.memories.list_memories(MemoryFilter(source_system="markdown"))
+    lines = {m.metadata["heading"]: m.metadata["start_line"] for m in found}
+    assert lines == {"Zero": 4, "One": 8}

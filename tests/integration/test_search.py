@@ -272,3 +272,63 @@ async def test_conversation_turns_are_found_by_speaker_and_date(world: World) ->
         SearchRequest(query="lake", wanted=MemoryFilter(session_id="s1"))
     )
     assert result.hits[0].memory.metadata["speaker"] == "Melanie"
+
+
+async def test_newer_memories_outside_a_wide_filter_do_not_hide_older_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "EXACT_UP_TO", 5)
+    monkeypatch.setattr(search_module, "TERM_CAP", 10)
+    await world.memories.store_batch(
+        [NewMemory(content=f"alert number {n}", agent_id="old") for n in range(20)]
+        + [NewMemory(content=f"alert again {n}", agent_id="new") for n in range(20)]
+    )
+    for agent in ("old", "new"):
+        found = await contents(world, "alert", mode="text", wanted=MemoryFilter(agent_id=agent))
+        assert len(found) == 10
+
+
+async def test_the_chunks_of_one_long_memory_do_not_crowd_out_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "DEPTH", 20)
+    await world.memories.store(NewMemory(content="walrus tusk. " * 4000, collection="document"))
+    await world.memories.store_batch(
+        [NewMemory(content=f"A walrus, number {n}.") for n in range(8)]
+    )
+    assert len(await contents(world, "walrus tusk", mode="vector", limit=10)) == 9
+
+
+async def test_expired_memories_do_not_crowd_out_live_ones(world: World) -> None:
+    past = utc_now() - timedelta(days=1)
+    await world.memories.store_batch(
+        [NewMemory(content=f"giraffe giraffe {n}", expires_at=past) for n in range(150)]
+        + [NewMemory(content="One live giraffe among many words that are not about it.")]
+    )
+    assert len(await contents(world, "giraffe", mode="text")) == 1
+
+
+async def test_a_question_without_an_indexed_word_says_so(world: World) -> None:
+    await fill(world)
+    result = await world.retriever.search(SearchRequest(query="to be or not to be", mode="text"))
+    assert [d.part for d in result.degraded] == ["text"]
+
+
+async def test_words_of_other_scripts_are_found(world: World) -> None:
+    texts = ["使用PostgreSQL数据库", "कहानी की किताब", "Le cafe\u0301 ferme", "parseHTTPHeaders"]
+    await world.memories.store_batch([NewMemory(content=text) for text in texts])
+    for query, text in zip(
+        ("postgresql", "किताब", "caf\u00e9", "parsehttpheaders"), texts, strict=True
+    ):
+        assert await contents(world, query, mode="text") == [text]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mode": "bogus"}, {"tiers": ("bogus",)}, {"wanted": MemoryFilter(memory_types=("x",))}],
+)
+async def test_unknown_words_of_a_request_are_refused(
+    world: World, options: dict[str, object]
+) -> None:
+    with pytest.raises(UsageError):
+        await contents(world, "x", **options)

@@ -1,14 +1,17 @@
 """Storing, correcting, forgetting, reading back: on a real PostgreSQL."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from mahavishnu.errors import Conflict, NotFound, UsageError
 from mahavishnu.identifiers import new_id, shown
-from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory
+from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, Stored
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
 from tests.fakes import FakeEmbedder
@@ -292,3 +295,87 @@ async def test_many_are_stored_as_they_come(world: World) -> None:
     assert await world.memories.count_waiting() == 1100
     assert await world.memories.embed_waiting(limit=100) == 100
     assert await world.memories.count_waiting() == 1000
+
+
+async def test_two_corrections_that_cross_do_not_lose_both_texts(world: World) -> None:
+    one = await world.memories.store(NewMemory(content="Cross one."))
+    two = await world.memories.store(NewMemory(content="Cross two."))
+    outcomes = await asyncio.gather(
+        world.memories.supersede(one.id, "Cross two."),
+        world.memories.supersede(two.id, "Cross one."),
+        return_exceptions=True,
+    )
+    assert all(isinstance(outcome, Conflict | Stored) for outcome in outcomes)
+    live = {memory.id for memory in await world.memories.list_memories(MemoryFilter())}
+    assert len(live) == 1
+    for outcome in outcomes:  # what was acknowledged is live, or leads to what is
+        if isinstance(outcome, Stored):
+            successor = (await world.memories.get(outcome.id)).superseded_by
+            assert outcome.id in live or successor in live
+
+
+async def test_batches_with_texts_in_common_do_not_get_in_each_others_way(
+    open_world: OpenWorld,
+) -> None:
+    texts = [f"Common text {n}." for n in range(100)]
+    async with open_world(without_embedder=True) as one, open_world(without_embedder=True) as two:
+        for number in range(5):
+            news = [NewMemory(content=f"{text} {number}") for text in texts]
+            first, second = await asyncio.gather(
+                one.memories.store_batch(news), two.memories.store_batch(news[::-1])
+            )
+            assert [s.id for s in first] == [s.id for s in second[::-1]]
+            assert sum(s.created for s in (*first, *second)) == len(texts)
+
+
+async def test_an_expired_text_can_be_stored_again(world: World) -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    old = await world.memories.store(NewMemory(content="For a while.", expires_at=past))
+    new = await world.memories.store(NewMemory(content="For a while."))
+    assert new.created and new.id != old.id
+    with pytest.raises(NotFound):
+        await world.memories.get(old.id)
+
+
+async def test_a_brought_vector_needs_no_embedder(open_world: OpenWorld) -> None:
+    async with open_world(FakeEmbedder(dimensions=8, name="tiny")) as world:
+        await world.memories.store(NewMemory(content="First."))
+    async with open_world(without_embedder=True) as world:
+        vector = BroughtVector(model="tiny", values=[1.0] + [0.0] * 7)
+        stored = await world.memories.store(NewMemory(content="Brought.", vector=vector))
+        assert stored.embedded
+        assert (await counts(world))["embeddings_1"] == 2
+
+
+async def test_a_text_the_model_refuses_is_not_called_embedded(open_world: OpenWorld) -> None:
+    class Picky(FakeEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
+            if any("BAD" in text for text in texts):
+                raise UsageError("Refused.", code="embedding.refused")
+            return await super().embed_documents(texts)
+
+    async with open_world(Picky()) as world:
+        stored = await world.memories.store_batch(
+            [NewMemory(content="Fine."), NewMemory(content="BAD word.")]
+        )
+        assert [s.embedded for s in stored] == [True, False]
+        assert await world.memories.count_waiting() == 1
+
+
+async def test_an_answer_lost_after_the_commit_is_found_again(world: World) -> None:
+    old = await world.memories.store(NewMemory(content="Before."))
+    acquire = world.database._run_once
+    lost = [True]
+
+    async def lose_one_answer(work: Any) -> Any:
+        answer = await acquire(work)
+        if lost and lost.pop():
+            raise ConnectionResetError("after the commit")
+        return answer
+
+    world.database._run_once = lose_one_answer  # type: ignore[method-assign]  # fault injection
+    stored = await world.memories.store(NewMemory(content="Once only."))
+    assert len(await world.memories.list_memories(MemoryFilter())) == 2
+    lost.append(True)
+    new = await world.memories.supersede(old.id, "After.")
+    assert (await world.memories.get(old.id)).superseded_by == new.id != stored.id
