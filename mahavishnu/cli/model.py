@@ -7,6 +7,7 @@ import click
 
 from mahavishnu.cli.options import asynchronous, json_option, load, opened_app
 from mahavishnu.cli.render import print_json, print_line, print_table, progress
+from mahavishnu.errors import MahavishnuError
 
 if TYPE_CHECKING:
     from mahavishnu.embedding.models import StoredModel
@@ -22,9 +23,14 @@ def model() -> None:
 @asynchronous
 async def status(as_json: bool) -> None:
     """Tell which model the database uses, which embedder is chosen, and why."""
+    from mahavishnu.embedding import Choice  # noqa: PLC0415 - its package is not for the others
+
     async with opened_app() as app:
         active = await app.space.active()
-        choice = await app.space.choice()
+        try:
+            choice = await app.space.choice()
+        except MahavishnuError as error:  # a configured provider that cannot be had
+            choice = Choice(None, " ".join(filter(None, (error.message, error.hint))))
         waiting = await app.memories.count_waiting()
     chosen = choice.embedder.identity if choice.embedder else None
     body = {

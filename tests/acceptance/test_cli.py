@@ -20,7 +20,7 @@ MEMORY = {
     "metadata", "agent_id", "workflow_id", "repo_id", "session_id", "path", "commit", "occurred_at",
     "created_at", "expires_at", "superseded_by",
 }  # fmt: skip
-HIT = MEMORY | {"truncated", "score", "found_in", "char_start", "char_end", "truncated", "arms"}
+HIT = MEMORY | {"truncated", "score", "found_in", "char_start", "char_end", "arms"}
 IMPORTED = {
     "source", "project", "seen", "stored", "changed", "removed", "unchanged", "waiting", "skipped",
 }  # fmt: skip
@@ -215,6 +215,9 @@ def test_a_model_from_import_to_search(tmp_path: Path) -> None:
     assert set(status) == {"database", "embedder", "reason", "tried", "waiting"}
     assert status["embedder"] is None and status["waiting"] == 1
     assert {"provider", "why"} == set(status["tried"][0])
+
+    chosen = command("model", "status", "--json", MAHAVISHNU_EMBEDDING_PROVIDER="in-process").json
+    assert chosen["embedder"] is None and "mahavishnu model import" in chosen["reason"]
 
     imported = command("model", "import", source, "--sha256", GRAPH_SHA256, "--json").json
     assert set(imported) == {"model"} and set(imported["model"]) == MODEL
