@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.memory.budget import within_budget
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import (
     MAX_LIMIT,
@@ -259,7 +259,7 @@ class Retriever:
                 for candidate in page
                 if candidate.memory_no in found
             ]
-        return _within_budget(hits[: request.limit], request.max_tokens)
+        return within_budget(hits[: request.limit], request.max_tokens)
 
     async def _waiting(self) -> Degraded | None:
         count: int = await self._database.run(
@@ -343,33 +343,6 @@ def _hit(candidate: Ranked, memory: Memory, vector: _VectorHit | None) -> Hit:
     return Hit(
         memory=memory, score=candidate.score, arms=candidate.arms, char_start=start, char_end=end
     )
-
-
-def _within_budget(hits: Sequence[Hit], max_tokens: int | None) -> tuple[Hit, ...]:
-    """Keep the best hits whose contents fit the budget together; the first is cut to fit alone."""
-    if max_tokens is None:
-        return tuple(hits)
-    left = max_tokens
-    kept: list[Hit] = []
-    for hit in hits:
-        size = estimate_tokens(hit.memory.content)
-        if size > left and not kept:
-            return (_cut(hit, left),)
-        if size <= left:
-            kept.append(hit)
-            left -= size
-    return tuple(kept)
-
-
-def _cut(hit: Hit, max_tokens: int) -> Hit:
-    """Return the hit with as much of its content as fits, from its best place on."""
-    content = hit.memory.content
-    length = len(content)
-    start = hit.char_start or 0
-    while length > 1 and estimate_tokens(content[start : start + length]) > max_tokens:
-        length = max(1, length * 3 // 4)
-    piece = content[start : start + length]
-    return replace(hit, memory=replace(hit.memory, content=piece), truncated=True)
 
 
 def check_request(request: SearchRequest) -> None:

@@ -17,11 +17,13 @@ from mahavishnu.embedding import (
     ModelIdentity,
     embed_in_chunks,
 )
-from mahavishnu.errors import Conflict, Unavailable
-from mahavishnu.memory.models import BroughtVector, Vector
+from mahavishnu.errors import Conflict, MahavishnuError, Unavailable, UsageError
+from mahavishnu.logs import get_logger
+from mahavishnu.memory.models import BroughtVector, NewMemory, Vector
 
 _REGISTRATION_LOCK = 5_131_903_144_907_361_073
 _QUERIES = load_queries("models")
+_log = get_logger(__name__)
 
 
 class EmbeddingSpace:
@@ -151,7 +153,54 @@ class EmbeddingSpace:
             )
         return table
 
+    async def make_chunks(
+        self, news: Sequence[NewMemory], *, embed: bool
+    ) -> tuple[list[list[EmbeddedChunk]], VectorTable | None]:
+        """Return the chunks of each memory and their table; nothing where no embedder is there."""
+        brought = [new for new in news if new.vector is not None]
+        for new in brought:
+            assert new.vector is not None
+            await self.check_brought(new.vector)
+        none: list[list[EmbeddedChunk]] = [[] for _ in news]
+        if not news or not (embed or brought):
+            return none, None
+        if len(brought) == len(news) or (brought and not embed):
+            active = await self.active()
+            return [_brought_chunks(new) for new in news], active[0] if active else None
+        try:
+            table = await self.claim()
+            own = [new for new in news if new.vector is None]
+            made = iter(await self.embed_each([new.indexed_text for new in own]))
+        except UsageError:
+            raise
+        except MahavishnuError as error:
+            _log.info("embedding_postponed", code=error.code, reason=error.message)
+            return none, None
+        return [next(made) if new.vector is None else _brought_chunks(new) for new in news], table
+
+    async def embed_each(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
+        """Embed texts together; where one of them is refused, each by itself."""
+        try:
+            return await self.embed(texts)
+        except UsageError:
+            if len(texts) == 1:
+                return [[]]
+        return [chunks for text in texts for chunks in await self.embed_each([text])]
+
     def _adopt(self, row: object) -> None:
         values = dict(row)  # type: ignore[call-overload]
         self._table = VectorTable(values.pop("model_no"), values["dimensions"])
         self._identity = ModelIdentity(**values)
+
+
+def _brought_chunks(new: NewMemory) -> list[EmbeddedChunk]:
+    if new.vector is None:
+        return []
+    return [EmbeddedChunk(0, len(new.indexed_text), _unit(new.vector.values))]
+
+
+def _unit(values: Sequence[float]) -> list[float]:
+    length = sum(value * value for value in values) ** 0.5
+    if not 0 < length < float("inf"):
+        raise UsageError("The vector has no direction.", code="input.vector")
+    return [value / length for value in values]

@@ -11,9 +11,7 @@ from pgvector import HalfVector
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.database.vectors import VectorTable
-from mahavishnu.embedding import EmbeddedChunk
-from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.errors import Conflict, Forbidden, NotFound, UsageError
 from mahavishnu.identifiers import new_id, parse_reference
 from mahavishnu.logs import get_logger
 from mahavishnu.memory.insertion import build_batch, insert_batch
@@ -88,7 +86,7 @@ class MemoryStore:
         fresh = _first_of_each(prepared, scopes, known)
         # All writers in one order: two batches with texts in common would otherwise deadlock.
         fresh.sort(key=lambda i: (scopes[i], prepared[i].source_key, prepared[i].content_hash))
-        vectors, table = await self._make_vectors([prepared[i] for i in fresh], embed=embed)
+        vectors, table = await self._space.make_chunks([prepared[i] for i in fresh], embed=embed)
         batch = await _in_thread_if_long(
             len(fresh),
             lambda: build_batch([(prepared[i], scopes[i]) for i in fresh], vectors),
@@ -159,7 +157,7 @@ class MemoryStore:
             raise Conflict("The memory already says exactly this.", code="memory.duplicate")
         new = replace(new, id=new_id(), occurred_at=utc_now())
         scope = await self._scopes.place(new)
-        vectors, table = await self._make_vectors([new], embed=True)
+        vectors, table = await self._space.make_chunks([new], embed=True)
         batch = build_batch([(new, scope)], vectors)
         active = await self._space.active()
 
@@ -284,7 +282,7 @@ class MemoryStore:
                 rows = await connection.fetch(_QUERIES["take_waiting"], limit)
                 if not rows:
                     return 0
-                embedded = await self._embed_each([row["text"] for row in rows])
+                embedded = await self._space.embed_each([row["text"] for row in rows])
                 refused = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if not c]
                 if refused:
                     _log.warning("embedding_refused", memory_numbers=refused)
@@ -333,40 +331,6 @@ class MemoryStore:
         )
         return {row["ord"] - 1: Stored(row["id"], False, row["embedded"]) for row in rows}
 
-    async def _make_vectors(
-        self, news: Sequence[NewMemory], *, embed: bool
-    ) -> tuple[list[list[EmbeddedChunk]], VectorTable | None]:
-        """Return the chunks of each memory and their table; nothing where no embedder is there."""
-        brought = [new for new in news if new.vector is not None]
-        for new in brought:
-            assert new.vector is not None
-            await self._space.check_brought(new.vector)
-        none: list[list[EmbeddedChunk]] = [[] for _ in news]
-        if not news or not (embed or brought):
-            return none, None
-        if len(brought) == len(news) or (brought and not embed):
-            active = await self._space.active()
-            return [_brought_chunks(new) for new in news], active[0] if active else None
-        try:
-            table = await self._space.claim()
-            own = [new for new in news if new.vector is None]
-            made = iter(await self._embed_each([new.indexed_text for new in own]))
-        except UsageError:
-            raise
-        except MahavishnuError as error:
-            _log.info("embedding_postponed", code=error.code, reason=error.message)
-            return none, None
-        return [next(made) if new.vector is None else _brought_chunks(new) for new in news], table
-
-    async def _embed_each(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
-        """Embed texts together; where one of them is refused, each by itself."""
-        try:
-            return await self._space.embed(texts)
-        except UsageError:
-            if len(texts) == 1:
-                return [[]]
-        return [chunks for text in texts for chunks in await self._embed_each([text])]
-
 
 def read_memory(row: Any) -> Memory:
     """Make a `Memory` of a row of the `fetch_*` and `list_*` queries."""
@@ -404,19 +368,6 @@ def _outcome(
             code="memory.id_taken",
         )
     return known
-
-
-def _brought_chunks(new: NewMemory) -> list[EmbeddedChunk]:
-    if new.vector is None:
-        return []
-    return [EmbeddedChunk(0, len(new.indexed_text), _unit(new.vector.values))]
-
-
-def _unit(values: Sequence[float]) -> list[float]:
-    length = sum(value * value for value in values) ** 0.5
-    if not 0 < length < float("inf"):
-        raise UsageError("The vector has no direction.", code="input.vector")
-    return [value / length for value in values]
 
 
 def _no_memory(reference: str) -> NotFound:
