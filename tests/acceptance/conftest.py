@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command
+from tests.command import UNMEASURED, Command
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def project() -> str:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Command:
-    """The command in a home of this test's own, without an embedder."""
+    """The command in a home of this test's own, without an embedder; its coverage is not measured."""
     home = tmp_path / "home"
     home.mkdir()
-    return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none"})
+    return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})

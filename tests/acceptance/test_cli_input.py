@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
-from tests.command import Answer, Command, Word
+from tests.command import UNMEASURED, Answer, Command, Word
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
@@ -143,7 +143,7 @@ def answers(mahavishnu: Command) -> Iterator[Callable[[Bad], Answer]]:
     before = mahavishnu.sql(query)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         calls = {
-            bad.name: pool.submit(mahavishnu, *bad.words, "--json", input=bad.piped)
+            bad.name: pool.submit(mahavishnu, *bad.words, "--json", input=bad.piped, **UNMEASURED)
             for bad in REFUSED
         }
         yield lambda bad: calls[bad.name].result()
