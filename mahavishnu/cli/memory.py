@@ -210,13 +210,15 @@ async def forget(
             if not (dry_run or yes or _confirm(f"Forget {len(ids)} memories?")):
                 print_line("Nothing was forgotten.")
                 return
-        gone = await app.memories.forget(ids, dry_run=dry_run)
+        gone = await app.memories.forget(ids, dry_run=True)
         missed = [identifier for identifier in ids if identifier not in gone]
         if missed and references:
             raise Forbidden(
                 f"{', '.join(shown(m) for m in missed)}: not yours to forget.",
                 code="memory.not_own",
             )
+        if not dry_run:
+            gone = await app.memories.forget(ids)
     if as_json:
         print_json({"dry_run": dry_run, "count": len(gone), "ids": gone})
     else:

@@ -99,6 +99,8 @@ class EmbeddingSpace:
         active = await self.active()
         if active is not None:
             return active[0]
+        # A model becomes the database's own for good: it must have made a vector first.
+        await embedder.embed_documents(["trial"])
         identity = embedder.identity
 
         async def register(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from mahavishnu.errors import Conflict, NotFound, UsageError
+from mahavishnu.errors import Conflict, NotFound, Unavailable, UsageError
 from mahavishnu.identifiers import new_id, shown
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, Stored
 from mahavishnu.memory.search import SearchRequest
@@ -379,3 +379,18 @@ async def test_an_answer_lost_after_the_commit_is_found_again(world: World) -> N
     lost.append(True)
     new = await world.memories.supersede(old.id, "After.")
     assert (await world.memories.get(old.id)).superseded_by == new.id != stored.id
+
+
+async def test_a_model_that_makes_no_vector_does_not_become_the_databases(
+    open_world: OpenWorld,
+) -> None:
+    class Down(FakeEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
+            raise Unavailable("Nobody answers.", code="embedding.unreachable")
+
+    async with open_world(Down(name="down", dimensions=8)) as world:
+        stored = await world.memories.store(NewMemory(content="Waiting."))
+        assert not stored.embedded
+        assert await world.space.active() is None
+    async with open_world(FakeEmbedder(name="up", dimensions=16)) as world:
+        assert await world.memories.embed_waiting() == 1
