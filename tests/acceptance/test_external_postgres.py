@@ -124,6 +124,7 @@ def use_everything(command: Command) -> None:
     assert not (command.root / "data").exists()
 
 
+@pytest.mark.verifies("PostgreSQL 18 of one's own")
 async def test_everything_works_by_address(alone: Command, newest: ExternalServer) -> None:
     database = await add_database(newest)
     alone.environment["MAHAVISHNU_PG_DSN"] = database.dsn
@@ -131,6 +132,7 @@ async def test_everything_works_by_address(alone: Command, newest: ExternalServe
     await database.drop()
 
 
+@pytest.mark.verifies("PostgreSQL 16 of one's own")
 async def test_everything_works_by_parts_on_an_older_version(
     alone: Command, older: ExternalServer
 ) -> None:
@@ -187,6 +189,7 @@ def test_a_server_without_pgvector(alone: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (OLD / "postgres").exists(), reason="Debian's PostgreSQL 15 is not here")
+@pytest.mark.verifies("Debian's PostgreSQL 15, refused as too old")
 def test_a_server_that_is_too_old(alone: Command, tmp_path: Path) -> None:
     with served(ExternalServer(OLD, tmp_path / "server")) as server:
         status, code, hint = refused(alone, "db", "init", MAHAVISHNU_PG_DSN=server.dsn("postgres"))

@@ -143,6 +143,7 @@ async def seen_by_others(dsn: str) -> set[tuple[str, ...]]:
     return set(await asyncio.gather(*(look() for _ in range(SERVER_CONNECTIONS))))
 
 
+@pytest.mark.verifies("PgBouncer in transaction mode")
 async def test_everything_works_through_the_pooler(behind: Command, tmp_path: Path) -> None:
     behind("model", "import", packaged_model(tmp_path / "source"), "--sha256", GRAPH_SHA256)
     one = behind("memory", "store", "The zebra crossed the viaduct.", "--json").json
