@@ -53,8 +53,9 @@ class TableEmbedder:
         return MODEL
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Vector]:
-        """Return the vectors of known texts."""
-        return [self._vectors[text] for text in texts]
+        """Return the vectors of known texts; a trial with another one gets a vector of its own."""
+        trial = [1.0] + [0.0] * (DIMENSIONS - 1)
+        return [self._vectors.get(text, trial) for text in texts]
 
     async def embed_query(self, text: str) -> Vector:
         """Return the vector of a known text."""
