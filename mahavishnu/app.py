@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from mahavishnu.database.embedded import EmbeddedServer
+from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.errors import translated
 from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth

@@ -12,8 +12,8 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mahavishnu.database.binaries import find_binaries
-from mahavishnu.database.embedded import EmbeddedServer
+from mahavishnu.database.embedded.binaries import find_binaries
+from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import HEAD, upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import target_of_socket

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from mahavishnu.database.embedded import EmbeddedServer
+from mahavishnu.database.embedded.server import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("mahavishnu", "tests", "pyproject.toml")

@@ -22,7 +22,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from mahavishnu.database.embedded import EmbeddedServer
+from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import SCRIPTS, upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target, target_of_dsn

@@ -14,8 +14,8 @@ from typing import Any
 
 import asyncpg
 
-from mahavishnu.database.binaries import find_binaries
-from mahavishnu.database.keeper_children import Rights, prepare_child
+from mahavishnu.database.embedded.binaries import find_binaries
+from mahavishnu.database.embedded.children import Rights, prepare_child
 from tests.command import ROOT, leave_root
 
 _PATIENCE_S = 30

@@ -11,7 +11,7 @@ import click
 from mahavishnu.app import open_target
 from mahavishnu.cli.options import asynchronous, json_option, load
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.database.binaries import find_binaries
+from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.errors import translated
 from mahavishnu.database.grants import grant_member
 from mahavishnu.database.migrate import SchemaState, read_state, upgrade

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.database.keeper_state import KeeperRecord, Layout
+from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.command import Command
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]

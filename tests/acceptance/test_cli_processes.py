@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.database.keeper_state import KeeperRecord, Layout
+from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.command import ROOT, Command
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]

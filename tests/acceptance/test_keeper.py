@@ -18,11 +18,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from mahavishnu.database.binaries import find_binaries
-from mahavishnu.database.embedded import KEEPER, EmbeddedServer, Lease, Patience
-from mahavishnu.database.keeper import bound_log
-from mahavishnu.database.keeper_cluster import VECTOR_RECORD
-from mahavishnu.database.keeper_state import KeeperRecord, Layout, PostmasterFile
+from mahavishnu.database.embedded.binaries import find_binaries
+from mahavishnu.database.embedded.cluster import VECTOR_RECORD
+from mahavishnu.database.embedded.keeper import bound_log
+from mahavishnu.database.embedded.server import KEEPER, EmbeddedServer, Lease, Patience
+from mahavishnu.database.embedded.state import KeeperRecord, Layout, PostmasterFile
 from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.processes import ProcessIdentity
 
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
 ROOT = os.geteuid() == 0
 IDLE = timedelta(seconds=0.5)
-PACKAGE_ROOT = str(KEEPER.parents[2])
+PACKAGE_ROOT = str(KEEPER.parents[3])
 CANARY = "canary-7f3a"
 
 # A user in a process of its own: acquires, says what it reached, and stays until its input ends.
@@ -39,7 +39,7 @@ import asyncio, json, sys
 from datetime import timedelta
 from pathlib import Path
 import asyncpg
-from mahavishnu.database.embedded import EmbeddedServer
+from mahavishnu.database.embedded.server import EmbeddedServer
 
 async def main():
     server = EmbeddedServer(Path(sys.argv[1]), idle_timeout=timedelta(seconds=0.5))
@@ -574,7 +574,7 @@ def test_logs_are_bounded(tmp_path: Path) -> None:
 
 def test_the_keeper_imports_no_installed_package() -> None:
     code = (
-        "import sys; sys.path.append(sys.argv[1]); import mahavishnu.database.keeper; "
+        "import sys; sys.path.append(sys.argv[1]); import mahavishnu.database.embedded.keeper; "
         "tops = {name.partition('.')[0] for name in sys.modules}; "
         "print(*tops - sys.stdlib_module_names - {'__main__'})"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.database.binaries import find_binaries
+from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.errors import Unavailable
 
 

@@ -2,7 +2,7 @@
 The keeper: a small process that owns the postmaster of the embedded PostgreSQL.
 
 It starts the server, restarts it after a crash while somebody uses it, and stops it when nobody has
-held the lease for a while. Run as a script by `embedded.py`, with the standard library only.
+held the lease for a while. Run as a script by `server.py`, with the standard library only.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from pathlib import Path
 from types import FrameType
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parents[2]))  # -I -S: nothing but the package is found
+    sys.path.append(str(Path(__file__).parents[3]))  # -I -S: nothing but the package is found
 
-from mahavishnu.database.binaries import inspect_binaries
-from mahavishnu.database.keeper_children import (
+from mahavishnu.database.embedded.binaries import inspect_binaries
+from mahavishnu.database.embedded.children import (
     MODES,
     Watcher,
     adopt_orphans,
@@ -33,13 +33,13 @@ from mahavishnu.database.keeper_children import (
     end_orphans,
     prepare_child,
 )
-from mahavishnu.database.keeper_cluster import (
+from mahavishnu.database.embedded.cluster import (
     Cluster,
     empty_socket_folder,
     prepare_socket_folder,
     remove_socket_folder,
 )
-from mahavishnu.database.keeper_state import (
+from mahavishnu.database.embedded.state import (
     KEPT_BY_ANOTHER,
     KeeperRecord,
     Layout,

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mahavishnu.database.binaries import Binaries, find_binaries, require_platform
-from mahavishnu.database.keeper_state import (
+from mahavishnu.database.embedded.binaries import Binaries, find_binaries, require_platform
+from mahavishnu.database.embedded.state import (
     KEPT_BY_ANOTHER,
     KeeperRecord,
     Layout,

@@ -15,9 +15,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mahavishnu.database.binaries import Binaries
-from mahavishnu.database.keeper_children import Rights, prepare_child
-from mahavishnu.database.keeper_state import Layout, require_space
+from mahavishnu.database.embedded.binaries import Binaries
+from mahavishnu.database.embedded.children import Rights, prepare_child
+from mahavishnu.database.embedded.state import Layout, require_space
 from mahavishnu.errors import Conflict, Corrupt, Forbidden, Unavailable
 from mahavishnu.files import sync_folder, write_atomically
 

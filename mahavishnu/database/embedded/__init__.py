@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: its programs, the keeper that owns the server, and its users' leases."""
