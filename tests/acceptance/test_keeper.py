@@ -455,6 +455,19 @@ async def test_newer_programs_bring_a_newer_extension(watched: Watched) -> None:
     assert recorded.read_text() == current
 
 
+async def test_ten_programs_have_room_whatever_the_cluster_was_made_with(watched: Watched) -> None:
+    server = watched.server(idle=timedelta(0))
+    async with await server.acquire():
+        assert watched.postmaster.alive
+    assert wait_until(lambda: not watched.survivors, 5)
+    with (watched.layout.cluster / "postgresql.conf").open("a") as stream:
+        stream.write("max_connections = 20\n")  # the command line of a start outranks the file
+    async with await server.acquire() as lease, contextlib.AsyncExitStack() as stack:
+        assert watched.postmaster.alive
+        for _ in range(110):  # ten pools of ten, and commands beside them
+            await stack.enter_async_context(connected(lease))
+
+
 @contextlib.contextmanager
 def small_disk(watched: Watched) -> Iterator[None]:
     """Let little fit into the folder: a file system of 24 MB, or else a limit on files."""

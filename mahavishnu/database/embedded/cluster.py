@@ -47,7 +47,7 @@ ALTER EXTENSION vector UPDATE
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "256MB",
     "huge_pages": "off",
     "work_mem": "16MB",
