@@ -362,6 +362,24 @@ async def test_a_planted_socket_folder_is_refused(
         assert watched.postmaster.alive
 
 
+@pytest.mark.parametrize("killed", ["keeper", "keeper and postmaster"])
+async def test_the_next_keeper_removes_the_socket_folder_of_a_killed_one(
+    watched: Watched, tmp_path: Path, killed: str
+) -> None:
+    async with await watched.server().acquire() as lease:
+        left, first, keeper = lease.socket_folder, watched.postmaster, watched.record.keeper
+    os.kill(keeper.pid, signal.SIGKILL)
+    if killed != "keeper":
+        os.kill(first.pid, signal.SIGKILL)
+    assert wait_until(lambda: not first.alive, 5)
+    assert left.exists()  # nobody is left to remove it
+    elsewhere = Watched(tmp_path / "elsewhere")
+    async with await elsewhere.server(idle=timedelta(0)).acquire() as lease:
+        assert elsewhere.postmaster.alive and lease.socket_folder.exists()
+        assert not left.exists()
+    assert wait_until(lambda: not elsewhere.survivors, 5)
+
+
 @pytest.mark.skipif(not ROOT, reason="only root changes its user")
 @pytest.mark.verifies("Linux, root through a user namespace", "Linux, root through a capability")
 async def test_root_can_run_the_server_with_one_capability_and_go_back(watched: Watched) -> None:

@@ -1,28 +1,24 @@
 """
-The files of the embedded PostgreSQL: a cluster made whole or not at all, its settings, its socket.
+The files of the embedded PostgreSQL: a cluster made whole or not at all, and its settings.
 """
 
 import contextlib
-import hashlib
 import locale
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from mahavishnu.database.embedded.binaries import Binaries
 from mahavishnu.database.embedded.children import Rights, prepare_child
+from mahavishnu.database.embedded.sockets import PORT
 from mahavishnu.database.embedded.state import Layout, require_space
 from mahavishnu.errors import Conflict, Corrupt, Forbidden, Unavailable
 from mahavishnu.files import sync_folder, write_atomically
 
-PORT = 5432
-SOCKET_PATH_BYTES = 103
 SHARED_MEMORY_BYTES = 1024**3
 FIRST_NORMAL_OID = 16_384  # PostgreSQL, access/transam.h
 VECTOR_RECORD = "vector.version"
@@ -123,9 +119,9 @@ class Cluster:
         memory that the file names; without the file it could not.
         """
         path = self.layout.cluster / "postmaster.pid"
-        lines = path.read_text(encoding="utf-8").split("\n")
-        if lines[0] == str(stranger):
-            write_atomically(path, "\n".join([str(os.getpid()), *lines[1:]]).encode())
+        pid, newline, rest = path.read_bytes().partition(b"\n")
+        if pid == b"%d" % stranger:
+            write_atomically(path, b"%d%b%b" % (os.getpid(), newline, rest))
 
     def _create(self) -> None:
         new = self.layout.folder / f"cluster.new-{os.getpid()}"
@@ -258,51 +254,3 @@ def shared_memory() -> str:
 def version_key(version: str) -> tuple[int, ...]:
     """Return the numbers of a dotted version, for comparison."""
     return tuple(int(part) for part in version.split(".") if part.isdecimal())
-
-
-def prepare_socket_folder(cluster: Path, *, reuse: bool) -> Path:
-    """
-    Return the private folder of the cluster's socket: short, and the same after a restart.
-
-    It is emptied of what a crash left, unless `reuse` says that a postmaster still listens there.
-
-    Raises:
-        Forbidden: `database.socket_folder`, where something else already has the name.
-    """
-    digest = hashlib.sha256(str(cluster.resolve()).encode()).hexdigest()[:12]
-    name = f"mahavishnu-{os.getuid()}-{digest}"
-    short = Path("/tmp")  # noqa: S108 - a socket's path is limited, and the folder is checked
-    root = short if os.access(short, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
-    folder = root / name
-    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > SOCKET_PATH_BYTES:
-        raise Unavailable(
-            f"The path of a socket in {root} would be too long.",
-            hint="Set TMPDIR to a short path.",
-            code="database.socket_path",
-        )
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    status = folder.lstat()
-    private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
-    if not private or status.st_uid != os.getuid():
-        raise Forbidden(
-            f"{folder} is not a private folder of this user.",
-            hint="Find out who made it, and remove it.",
-            code="database.socket_folder",
-        )
-    if not reuse:
-        empty_socket_folder(folder)
-    return folder
-
-
-def empty_socket_folder(folder: Path) -> None:
-    """Remove the socket and its lock file, which a crash leaves behind."""
-    for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
-        (folder / name).unlink(missing_ok=True)
-
-
-def remove_socket_folder(folder: Path) -> None:
-    """Remove the folder with the socket; what else is in there stays, and keeps the folder."""
-    empty_socket_folder(folder)
-    with contextlib.suppress(OSError):
-        folder.rmdir()

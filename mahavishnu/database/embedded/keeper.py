@@ -33,12 +33,8 @@ from mahavishnu.database.embedded.children import (
     end_orphans,
     prepare_child,
 )
-from mahavishnu.database.embedded.cluster import (
-    Cluster,
-    empty_socket_folder,
-    prepare_socket_folder,
-    remove_socket_folder,
-)
+from mahavishnu.database.embedded.cluster import Cluster
+from mahavishnu.database.embedded.sockets import SocketFolder, prepare_socket_folder
 from mahavishnu.database.embedded.state import (
     KEPT_BY_ANOTHER,
     KeeperRecord,
@@ -128,19 +124,19 @@ class Keeper:
         if postmaster is None:
             self._record("preparing")
             cluster.prepare()
-        socket_folder = prepare_socket_folder(self.layout.cluster, reuse=postmaster is not None)
+        sockets = prepare_socket_folder(self.layout.cluster, reuse=postmaster is not None)
         try:
-            postmaster = postmaster or self._start(cluster, socket_folder)
+            postmaster = postmaster or self._start(cluster, sockets)
             while not self.stop_asked and not self._unused():
                 if not postmaster.alive:
-                    postmaster = self._restart(postmaster, cluster, socket_folder)
+                    postmaster = self._restart(postmaster, cluster, sockets)
                 bound_log(self.layout.server_log)
                 time.sleep(POLL_S)
             self._record("stopping", postmaster.identity)
         finally:
             if postmaster is not None:
                 postmaster.stop()
-            remove_socket_folder(socket_folder)
+            sockets.remove()
 
     def _ask_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stop_asked = True
@@ -159,13 +155,13 @@ class Keeper:
         cluster.disown_stranger(identity.pid)
         return None
 
-    def _start(self, cluster: Cluster, socket_folder: Path) -> Postmaster:
+    def _start(self, cluster: Cluster, sockets: SocketFolder) -> Postmaster:
         bound_log(self.layout.server_log)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         log = os.open(self.layout.server_log, flags, 0o600)
         try:
             child = subprocess.Popen(
-                cluster.command(socket_folder),
+                cluster.command(sockets.path),
                 env=cluster.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -182,15 +178,15 @@ class Keeper:
         watcher = Watcher.start(identity) if self.options.watch else None
         return Postmaster(identity, child, watcher)
 
-    def _restart(self, dead: Postmaster, cluster: Cluster, socket_folder: Path) -> Postmaster:
+    def _restart(self, dead: Postmaster, cluster: Cluster, sockets: SocketFolder) -> Postmaster:
         dead.release()
         end_orphans()
         if dead.child is None:  # adopted: the files were not looked at yet
             cluster.prepare()
         else:
             self._count_crash()
-        empty_socket_folder(socket_folder)
-        return self._start(cluster, socket_folder)
+        sockets.empty()
+        return self._start(cluster, sockets)
 
     def _count_crash(self) -> None:
         require_space(self.layout.folder)
