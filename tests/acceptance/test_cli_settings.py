@@ -203,6 +203,9 @@ def test_a_home_whose_name_is_no_utf8(alone: Command) -> None:
     assert body["data"] == f"{home}/data"
     answer = alone("config", "path", MAHAVISHNU_HOME=home)
     assert answer.status == 0 and answer.out.startswith("settings: ")
+    stored = alone("memory", "store", "x", "--json", MAHAVISHNU_HOME=home).json
+    assert alone("memory", "show", stored["id"], "--json", MAHAVISHNU_HOME=home).json
+    assert alone("db", "current", MAHAVISHNU_HOME=home).status == 0
 
 
 def test_memory_can_be_switched_off(alone: Command) -> None:

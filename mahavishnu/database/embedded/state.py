@@ -110,7 +110,7 @@ class PostmasterFile:
     def read(cls, cluster: Path) -> Self | None:
         """Return what the file says; None where it is absent or not yet complete."""
         try:
-            lines = (cluster / "postmaster.pid").read_text(encoding="utf-8").split("\n")
+            lines = os.fsdecode((cluster / "postmaster.pid").read_bytes()).split("\n")
             return cls(int(lines[0]), Path(lines[4]), lines[7].strip())
         except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
             return None
