@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from mahavishnu.errors import Corrupt, Forbidden, UsageError
 from mahavishnu.files import write_atomically
@@ -26,6 +25,7 @@ from mahavishnu.settings import (
     SECRET_KEYS,
     Settings,
 )
+from mahavishnu.settings_files import read_regular, read_settings
 from mahavishnu.settings_keys import describe_settings, setting_keys
 from mahavishnu.settings_legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
 
@@ -76,14 +76,14 @@ def load_settings(
     locations = locate(environ)
     notices: list[str] = []
     layers: list[tuple[str, dict[str, Any]]] = [
-        (str(locations.user_settings), _read_file(locations.user_settings))
+        (str(locations.user_settings), read_settings(locations.user_settings))
     ]
     project = find_project_settings(folder or Path.cwd(), environ)
     if project is not None:
         if is_trusted(project, locations):
             for name in PROJECT_FILES:
                 path = project / "settings" / name
-                layers.append((str(path), _read_file(path)))
+                layers.append((str(path), read_settings(path)))
         else:
             notices.append(
                 f"{project / 'settings'} is not trusted and was not read; "
@@ -168,11 +168,9 @@ def lookup(settings: Settings, key: str) -> Any:
 
 def _read_trusted(locations: Locations) -> list[str]:
     try:
-        content = locations.trusted_directories.read_bytes()
+        content = read_regular(locations.trusted_directories)
     except FileNotFoundError:
         return []
-    except OSError as error:
-        raise _unreadable(locations.trusted_directories, error) from error
     try:
         return msgspec.json.decode(content, type=list[str])
     except msgspec.DecodeError as error:
@@ -181,58 +179,6 @@ def _read_trusted(locations: Locations) -> list[str]:
             hint="Remove it and trust the directories again.",
             code="settings.trusted_damaged",
         ) from error
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    """Return a file's values by dotted key; an absent file has none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise Corrupt(f"{path} is not a UTF-8 text file.", code="settings.unparsable") from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        content = yaml.safe_load(text)
-    except RecursionError as error:
-        raise Corrupt(f"{path} is nested too deeply.", code="settings.unparsable") from error
-    except yaml.MarkedYAMLError as error:
-        place = error.problem_mark
-        where = f" at line {place.line + 1}, column {place.column + 1}" if place else ""
-        raise Corrupt(
-            f"{path} is not valid YAML{where}: {error.problem}.",
-            hint="Nothing was changed; correct the file.",
-            code="settings.unparsable",
-        ) from error
-    except yaml.YAMLError as error:  # a character that YAML does not allow
-        raise Corrupt(
-            f"{path} is not valid YAML: it holds control characters.",
-            hint="Nothing was changed; correct the file.",
-            code="settings.unparsable",
-        ) from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise Corrupt(f"{path} does not hold a mapping of settings.", code="settings.unparsable")
-    return dict(_flatten(content, ""))
-
-
-def _unreadable(path: Path, error: OSError) -> Forbidden:
-    return Forbidden(
-        f"{path} cannot be read ({error.strerror}).",
-        hint="Check the owner and the rights of the file and the folders above it.",
-        code="settings.unreadable",
-    )
-
-
-def _flatten(mapping: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in mapping.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{key}.")
-        else:
-            yield key, value
 
 
 def _read_environment(environ: Mapping[str, str], notices: list[str]) -> dict[str, Any]:

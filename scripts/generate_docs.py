@@ -180,7 +180,8 @@ def render_settings() -> str:
         "",
         "In a file, the dots are levels of a YAML mapping. `${NAME}` in a value stands for an "
         "environment variable, which must be set. An unknown key is an error with the nearest "
-        "known one; an unknown `MAHAVISHNU_` variable is a note.",
+        "known one, and so is a key that stands twice; an unknown `MAHAVISHNU_` variable is a "
+        "note. A file is a regular one of at most 1 MiB.",
         "",
         "Where an address is given both whole (`postgresql.dsn`) and in parts (`postgresql.host` "
         "and so on), the one from the higher source counts; from the same source, the whole one.",

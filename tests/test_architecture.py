@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent / "mahavishnu"
 # Each layer may import those after it, and within itself only what its own tree allows.
 LAYERS = ("cli", "app", "knowledge", "memory", "embedding", "database", "base")
 BASE = {"errors", "paths", "files", "processes", "logs", "identifiers"}
-SETTINGS = {"settings", "settings_keys", "settings_sources", "settings_legacy"}
+SETTINGS = {"settings", "settings_files", "settings_keys", "settings_legacy", "settings_sources"}
 BROAD_ALLOWED = {
     "cli/root.py",
     "database/embedded/keeper.py",  # the root of a process: leaves the reason in a file

@@ -1,5 +1,8 @@
 """Settings: which source wins, what is refused and how, what never shows."""
 
+import contextlib
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ import pytest
 
 from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.settings import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, Settings
+from mahavishnu.settings_files import MAX_FILE_BYTES
 from mahavishnu.settings_keys import describe_settings, setting_keys
 from mahavishnu.settings_legacy import LEGACY_KEYS, find_legacy
 from mahavishnu.settings_sources import (
@@ -300,6 +304,12 @@ def test_a_wrong_variable_names_the_environment(load: Load) -> None:
         ("a: *nowhere", "line 1, column 4"),
         ("a: !!python/object:os.system 1", "line 1, column 4"),
         ("a: \x01", "control characters"),
+        ("postgresql:\n  port: 1\n  port: 2", "line 3, column 3: the key 'port' is there twice"),
+        ("log_level: info\npostgresql:\nlog_level: debug", "'log_level' is there twice, first at line 1"),
+        ("log_level: 2026-13-01", "line 1, column 12"),
+        ("postgresql:\n  port: !!int ''", "line 2, column 9"),
+        ("a: &a {b: *a}", "nested too deeply"),
+        ("postgresql.port: 1\npostgresql: {port: 2}", "'postgresql.port' twice"),
     ],
 )  # fmt: skip
 def test_broken_yaml_is_told_with_its_place(load: Load, text: str, place: str) -> None:
@@ -315,6 +325,42 @@ def test_yaml_that_is_no_mapping_is_refused(load: Load, text: str) -> None:
         load(text)
 
 
+def test_aliases_are_no_duplicates_and_do_not_multiply_without_end(load: Load) -> None:
+    text = "postgresql: &a {port: 1}\nembedding: {<<: &b {threads: 1}, threads: 2}\n"
+    assert load(text).settings.embedding.threads == 2
+    levels = [f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}}}" for n in range(1, 60)]
+    with pytest.raises(Corrupt) as caught:
+        load("a0: &a0 {x: 1}\n" + "\n".join(levels))
+    assert "1,000 settings" in caught.value.message
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", ["mahavishnu.yaml", "trusted.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket", "endless"])
+def test_what_is_no_regular_file_is_refused_without_waiting(
+    home: Path, kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home / "config" / name
+    (home.parent / "project/settings/local.yaml").write_text("")
+    monkeypatch.chdir(path.parent)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "socket":
+            listener.bind(name)  # the whole path may be too long for one
+        else:
+            with path.open("wb") as stream:
+                stream.truncate(MAX_FILE_BYTES + 1)
+        with pytest.raises(Corrupt) as caught:
+            load_settings(environ={"MAHAVISHNU_HOME": str(home)}, folder=home.parent / "project")
+    assert caught.value.code == "settings.unparsable"
+    assert str(path) in caught.value.message and caught.value.hint
+
+
 def test_files_that_are_none(home: Path) -> None:
     settings = home / "config/mahavishnu.yaml"
     settings.write_bytes(b"\xff\xfe")
@@ -328,10 +374,11 @@ def test_files_that_are_none(home: Path) -> None:
 
 
 def test_a_file_that_may_not_be_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, **_: object) -> str:
+    def refuse(self: Path, *_: object) -> str:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    (home / "config/mahavishnu.yaml").write_bytes(b"")
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(Forbidden) as caught:
         load_settings(environ={"MAHAVISHNU_HOME": str(home)}, folder=home)
     assert caught.value.code == "settings.unreadable"
