@@ -153,17 +153,28 @@ def translate(error: BaseException) -> MahavishnuError | None:
     """Return our error for a driver or OS error; None where it is not the database's business."""
     if isinstance(error, asyncpg.PostgresError):
         return _translate_server_error(error)
+    if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+        return UsageError(
+            f"The address of PostgreSQL cannot be used: {error.args[0]}.",
+            hint="Correct postgresql.dsn, or the PG* variables of the environment.",
+            code="settings.invalid_dsn",
+        )
     if isinstance(error, asyncpg.InterfaceError):
         if isinstance(error, ValueError | TypeError):  # the driver refuses an argument
             return UsageError("A value has the wrong form for the database.", code="input.value")
         return Unavailable("The connection to PostgreSQL was lost.", code="database.unreachable")
+    if isinstance(error, asyncpg.exceptions.TargetServerAttributeNotMatched):
+        return Unavailable(
+            "No server of the address is what its target_session_attrs asks for.",
+            code="database.unreachable",
+        )
     if isinstance(error, asyncpg.InternalClientError):
         return Unavailable("The connection to PostgreSQL was lost.", code="database.unreachable")
     if isinstance(error, TimeoutError):
         return Unavailable("PostgreSQL did not answer in time.", code="database.timeout")
     if isinstance(error, OSError):
         return Unavailable(
-            f"PostgreSQL cannot be reached ({error.strerror or type(error).__name__}).",
+            f"PostgreSQL cannot be reached ({error.strerror or str(error) or type(error).__name__}).",
             hint="Check the address with: mahavishnu db url",
             code="database.unreachable",
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
+from mahavishnu.database.parameters import keep_honoured
 from mahavishnu.errors import UsageError
 
 MASK = "***"
@@ -19,7 +20,8 @@ class Target:
     A reachable database.
 
     `parameters` are `asyncpg.connect` keywords for everyday work; `direct` those for migrations and
-    LISTEN, which a transaction-mode pooler breaks. `pooled` says that the two differ.
+    LISTEN, which a transaction-mode pooler breaks. `pooled` says that the two differ. `url` is for
+    other programs, as it was given, password included: never log it.
     """
 
     parameters: Mapping[str, Any] = field(repr=False)
@@ -27,11 +29,7 @@ class Target:
     pooled: bool
     embedded: bool
     shown: str
-
-    @property
-    def url(self) -> str:
-        """The DSN for other programs, password included; never log it."""
-        return str(self.parameters.get("dsn") or self.shown)
+    url: str = field(repr=False)
 
 
 def target_of_dsn(dsn: str, direct_dsn: str | None = None) -> Target:
@@ -39,22 +37,17 @@ def target_of_dsn(dsn: str, direct_dsn: str | None = None) -> Target:
     Return the target for a DSN; a second, direct DSN means that the first goes to a pooler.
 
     Raises:
-        UsageError: one of them is no PostgreSQL URL.
+        UsageError: `settings.invalid_dsn`, where one of them is no PostgreSQL URL, or asks for what
+            cannot be done.
     """
-    for name, given in (("dsn", dsn), ("direct_dsn", direct_dsn)):
-        if given is not None and _split(given) is None:
-            raise UsageError(
-                f"postgresql.{name} is not a PostgreSQL URL.",
-                hint="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
-                "with %-escapes for special characters in a password.",
-                code="settings.invalid_dsn",
-            )
+    parameters = {"dsn": _for_driver(dsn, "dsn")}
     return Target(
-        parameters={"dsn": dsn},
-        direct={"dsn": direct_dsn or dsn},
+        parameters=parameters,
+        direct={"dsn": _for_driver(direct_dsn, "direct_dsn")} if direct_dsn else parameters,
         pooled=direct_dsn is not None,
         embedded=False,
         shown=mask_password(dsn),
+        url=dsn,
     )
 
 
@@ -62,7 +55,12 @@ def target_of_socket(folder: str) -> Target:
     """Return the target for the embedded server listening in `folder`."""
     dsn = f"postgresql://mahavishnu@/mahavishnu?host={quote(folder, safe='')}"
     return Target(
-        parameters={"dsn": dsn}, direct={"dsn": dsn}, pooled=False, embedded=True, shown=dsn
+        parameters={"dsn": dsn},
+        direct={"dsn": dsn},
+        pooled=False,
+        embedded=True,
+        shown=dsn,
+        url=dsn,
     )
 
 
@@ -151,6 +149,18 @@ def override_dsn(
         netloc=f"{login}{'@' if login else ''}{host}",
         query="&".join(item for item in items if item),
     )
+
+
+def _for_driver(dsn: str, setting: str) -> str:
+    parts = _split(dsn)
+    if parts is None:
+        raise UsageError(
+            f"postgresql.{setting} is not a PostgreSQL URL.",
+            hint="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+            "with %-escapes for special characters in a password.",
+            code="settings.invalid_dsn",
+        )
+    return _join(parts, netloc=parts.netloc, query=keep_honoured(parts.query, setting=setting))
 
 
 def _join(parts: SplitResult, *, netloc: str, query: str) -> str:

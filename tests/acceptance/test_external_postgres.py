@@ -179,6 +179,45 @@ async def test_what_cannot_be_reached_is_named(external: Command, owned: Owned) 
             assert (status, code) == expected and hints in hint
 
 
+async def test_an_address_as_consoles_hand_it_out(external: Command, owned: Owned) -> None:
+    everything = (
+        "sslmode=prefer&channel_binding=prefer&gssencmode=disable&connect_timeout=10"
+        "&application_name=mine&fallback_application_name=mine&client_encoding=latin1"
+        "&keepalives=1&keepalives_idle=30&keepalives_interval=5&keepalives_count=3"
+        "&tcp_user_timeout=1000&load_balance_hosts=disable&sslsni=1&sslcompression=0"
+        "&target_session_attrs=read-write&options=-c%20work_mem%3D5MB"
+    )
+    external.environment["MAHAVISHNU_PG_DSN"] = f"{owned.dsn}?{everything}"
+    assert external("db", "init").status == 0
+    stored = external("memory", "store", "Grüße.", "--json").json
+    assert external("memory", "show", stored["id"], "--json").json["memory"]["content"] == "Grüße."
+    async with (
+        open_app(load_settings(environ=external.environ())) as app,
+        app.connection() as connection,
+    ):
+        assert await connection.fetchval("SHOW work_mem") == "5MB"
+
+
+async def test_what_an_address_asks_for_in_vain_is_named(external: Command, owned: Owned) -> None:
+    for query, expected, hints in (
+        ("sslmode=require&channel_binding=require", (2, "settings.invalid_dsn"), "verify-full"),
+        ("sslmod=require", (2, "settings.invalid_dsn"), "sslmode"),
+        ("sslmode=verify-full", (2, "settings.invalid_dsn"), "postgresql.dsn"),  # no certificates
+        ("sslmode=require", (5, "database.unreachable"), "db url"),  # the server has no TLS
+    ):
+        changed = f"{owned.dsn}?{query}"
+        for words in (("memory", "list"), ("db", "current")):
+            status, code, hint = refused(external, *words, MAHAVISHNU_PG_DSN=changed)
+            assert (status, code) == expected and hints in hint, query
+    for query, says in (
+        ("sslmode=require", "SSL"),
+        ("sslmode=verify-full", "root certificate"),
+        ("target_session_attrs=standby", "target_session_attrs"),
+    ):
+        told = external("memory", "list", MAHAVISHNU_PG_DSN=f"{owned.dsn}?{query}")
+        assert says in told.err
+
+
 def test_a_server_without_pgvector(alone: Command, tmp_path: Path) -> None:
     programs = without_pgvector(tmp_path / "programs")
     with served(ExternalServer(newest_binaries(), tmp_path / "server"), programs) as server:

@@ -142,6 +142,56 @@ def test_a_target_shows_no_password() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("", ""),
+        ("sslmode=require", "sslmode=require"),
+        ("sslmode=require&channel_binding=prefer&connect_timeout=10", "sslmode=require"),
+        ("keepalives=1&keepalives_idle=30&application_name=a", ""),
+        ("ssl=true", "sslmode=require"),
+        ("options=-c%20work_mem%3D5MB&gssencmode=disable", "options=-c%20work_mem%3D5MB"),
+        ("host=/run/pg&port=1,2&target_session_attrs=any", "host=/run/pg&port=1,2&target_session_attrs=any"),
+        ("sslrootcert=/etc/ca.pem&sslmode=verify%2Dfull", "sslrootcert=/etc/ca.pem&sslmode=verify%2Dfull"),
+    ],
+)  # fmt: skip
+def test_the_driver_gets_the_parameters_it_acts_on(query: str, kept: str) -> None:
+    dsn = f"postgresql://u:w@h/d?{query}" if query else "postgresql://u:w@h/d"
+    target = target_of_dsn(dsn)
+    wanted = f"postgresql://u:w@h/d?{kept}" if kept else "postgresql://u:w@h/d"
+    assert target.parameters == target.direct == {"dsn": wanted}
+    assert target.url == dsn  # psql knows them all
+
+
+@pytest.mark.parametrize(
+    ("query", "says", "hint"),
+    [
+        ("sslmode=require&channel_binding=require", "channel_binding=require", "verify-full"),
+        ("gssencmode=require", "gssencmode=require", "Take it out"),
+        ("require_auth=scram-sha-256", "require_auth", "Take it out"),
+        ("hostaddr=192.0.2.1", "hostaddr", "Take it out"),
+        ("sslrootcert=system", "sslrootcert=system", "a file"),
+        ("sslmod=require", "'sslmod'", "sslmode?"),
+        ("database=x", "'database'", "options="),
+        ("pgbouncer=true", "'pgbouncer'", "options="),
+        ("SSLMODE=require", "'SSLMODE'", "options="),
+        ("sslmode=on", "wrong sslmode", "verify-ca"),
+        ("target_session_attrs=master", "wrong target_session_attrs", "primary"),
+        ("port=x", "wrong port", ""),
+    ],
+)
+def test_a_parameter_that_cannot_be_honoured_is_refused(query: str, says: str, hint: str) -> None:
+    for name, addresses in (
+        ("dsn", (f"postgresql://u:hunter2@h/d?{query}",)),
+        ("direct_dsn", ("postgresql://h/d", f"postgresql://u:hunter2@h/d?{query}")),
+    ):
+        with pytest.raises(UsageError) as caught:
+            target_of_dsn(*addresses)
+        assert caught.value.code == "settings.invalid_dsn"
+        assert f"postgresql.{name} " in caught.value.message and says in caught.value.message
+        assert hint in (caught.value.hint or "") and "hunter2" not in caught.value.message
+
+
 # -- statements over vectors --
 
 
