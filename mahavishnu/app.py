@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import asyncpg
-
 from mahavishnu.database.embedded.server import EmbeddedServer
-from mahavishnu.database.errors import translated
 from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
 from mahavishnu.database.target import (
@@ -103,8 +100,6 @@ async def open_app(
     settings = loaded.settings
     set_log_level(settings.log_level)
     async with open_target(loaded) as (target, ensure):
-        if target.embedded:
-            await upgrade_if_needed(target)
         size = min(pool_size or settings.postgresql.pool_size, settings.postgresql.pool_size)
         async with Database(
             target,
@@ -112,7 +107,10 @@ async def open_app(
             statement_timeout=timedelta(seconds=settings.postgresql.statement_timeout),
             ensure=ensure,
         ) as database:
-            require_current(await database.run(read_state))
+            state = await database.run(read_state)
+            if target.embedded and not state.current:
+                state = await upgrade(target)
+            require_current(state)
             space = EmbeddingSpace(database, _chooser(loaded))
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
@@ -169,18 +167,6 @@ async def open_target(
     )
     async with await server.acquire() as lease:
         yield target_of_socket(str(lease.socket_folder)), server.ensure
-
-
-async def upgrade_if_needed(target: Target) -> None:
-    """Migrate the embedded database; nothing but one cheap look where it is current."""
-    with translated():
-        connection = await asyncpg.connect(**target.direct, timeout=10)
-        try:
-            current = (await read_state(connection)).current
-        finally:
-            await connection.close()
-    if not current:
-        await upgrade(target)
 
 
 def _chooser(loaded: Loaded) -> Callable[[ModelIdentity | None], Awaitable[Choice]]:

@@ -68,7 +68,11 @@ class Database:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def __aenter__(self) -> "Database":
-        """Open the pool and make one connection, so that a wrong address fails here."""
+        """
+        Open the pool and make one connection, so that a wrong address fails here.
+
+        The embedded server's is right; where it died meanwhile, the first work starts it again.
+        """
         settings = {"application_name": "mahavishnu"}
         if not self.target.pooled:
             settings |= self._settings()
@@ -83,8 +87,9 @@ class Database:
                 server_settings=settings,
                 **({"statement_cache_size": 0} if self.target.pooled else {}),
             )
-            async with self._acquire():
-                pass
+            if self._ensure is None:
+                async with self._acquire():
+                    pass
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -18,13 +18,16 @@ from typing import Any
 import asyncpg
 import pytest
 
+from mahavishnu.app import open_app
 from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.cluster import VECTOR_RECORD
 from mahavishnu.database.embedded.keeper import bound_log
 from mahavishnu.database.embedded.server import KEEPER, EmbeddedServer, Lease, Patience
 from mahavishnu.database.embedded.state import KeeperRecord, Layout, PostmasterFile
 from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
+from mahavishnu.memory.models import NewMemory
 from mahavishnu.processes import ProcessIdentity
+from mahavishnu.settings_sources import load_settings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
@@ -93,7 +96,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     """A folder whose processes must all end by themselves within the idle time and 3 s."""
-    watched = Watched(tmp_path / "postgres")
+    watched = Watched(tmp_path / "data/postgres")
     yield watched
     ended = wait_until(lambda: not watched.survivors, IDLE.total_seconds() + 3)
     left = watched.survivors
@@ -267,6 +270,33 @@ async def test_a_killed_postmaster_is_restarted_with_every_acknowledged_row(
                 await task
         assert watched.postmaster != first
         assert await stored(lease) == ["first", "second"]
+
+
+@pytest.mark.parametrize("first_use", [True, False])
+@pytest.mark.parametrize("victim", ["postmaster", "keeper"])
+async def test_an_application_opens_though_the_server_dies_at_that_moment(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, victim: str, first_use: bool
+) -> None:
+    class Dying(EmbeddedServer):
+        """A server that is killed as soon as it was acquired."""
+
+        async def acquire(self, **options: Any) -> Lease:
+            lease = await super().acquire(**options)
+            killed = watched.postmaster
+            os.kill((watched.record.keeper if victim == "keeper" else killed).pid, signal.SIGKILL)
+            assert wait_until(lambda: not killed.alive, 5)
+            return lease
+
+    home = {"MAHAVISHNU_HOME": str(watched.folder.parents[1]), "MAHAVISHNU_PG_IDLE_TIMEOUT": "0.5"}
+    loaded = load_settings(environ={**home, "MAHAVISHNU_EMBEDDING_PROVIDER": "none"})
+    assert loaded.locations.postgres == watched.folder
+    if not first_use:
+        async with open_app(loaded):
+            pass
+    monkeypatch.setattr("mahavishnu.app.EmbeddedServer", Dying)
+    async with open_app(loaded) as app:
+        assert watched.postmaster.alive
+        assert (await app.memories.store(NewMemory(content="Kept."))).created
 
 
 async def test_a_keeper_that_is_told_to_end_stops_the_server_cleanly(watched: Watched) -> None:
@@ -490,7 +520,7 @@ async def test_ten_programs_have_room_whatever_the_cluster_was_made_with(watched
 def small_disk(watched: Watched) -> Iterator[None]:
     """Let little fit into the folder: a file system of 24 MB, or else a limit on files."""
     folder = watched.folder
-    folder.mkdir()
+    folder.mkdir(parents=True)
     if not ROOT:
         import resource
 
