@@ -91,7 +91,7 @@ STATES: dict[str, tuple[type[MahavishnuError], str, str, str | None]] = {
     "53100": (
         Unavailable,
         "database.disk_full",
-        "The disk of the database is full; nothing was stored.",
+        "The disk of the database is full; nothing was changed.",
         "Free some space and try again.",
     ),
     "53300": (

@@ -124,3 +124,44 @@ def test_what_was_acknowledged_before_the_disk_was_full_is_kept(
         )
         assert alone.sql(orphans) == "0"
         assert alone("memory", "store", "Room again.", "--json").json["created"]
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can mount a small file system")
+@pytest.mark.parametrize("crashed", [False, True], ids=["running", "after a crash"])
+def test_with_little_room_left_everything_can_still_be_read(alone: Command, crashed: bool) -> None:
+    with small_disk(alone.root, 160):
+        stored = alone("memory", "store", "Before.", "--json").json["id"]
+        fill(alone.root / "ballast", leave_mb=2)
+        if crashed:
+            kill_postmaster(alone)
+        for words in (("list",), ("search", "before"), ("show", stored), ("stats",)):
+            assert alone("memory", *words, "--json").json
+        text = many_words(1, 1_000_000).encode()
+        answers = [alone("memory", "store", "--json", input=text[n:]) for n in range(8)]
+        assert answers[-1].status == 5 and answers[-1].error["code"] == "database.disk_full"
+        assert stored in {m["id"] for m in alone("memory", "list", "--json").json["memories"]}
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can mount a small file system")
+def test_a_crash_on_a_full_disk_is_told_soon_and_mended_by_room(alone: Command) -> None:
+    with small_disk(alone.root, 160):
+        stored = alone("memory", "store", "Before.", "--json").json["id"]
+        fill(alone.root / "ballast", leave_mb=0)
+        kill_postmaster(alone)
+        began = time.monotonic()
+        codes = {alone("memory", "list", "--json").error["code"] for _ in range(3)}
+        assert codes == {"database.disk_full"} and time.monotonic() - began < 30
+        (alone.root / "ballast").unlink()
+        assert alone("memory", "show", stored, "--json").json
+        assert alone("memory", "store", "Room again.", "--json").json["created"]
+
+
+def kill_postmaster(command: Command) -> None:
+    """Kill the server with -9, so that the next one must recover from the log."""
+    record = KeeperRecord.read(Layout(command.root / "data/postgres").keeper_lock)
+    assert record and record.postmaster
+    os.kill(record.postmaster.pid, signal.SIGKILL)
+    until = time.monotonic() + 5
+    while record.postmaster.alive:
+        assert time.monotonic() < until
+        time.sleep(0.01)

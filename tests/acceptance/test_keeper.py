@@ -272,6 +272,25 @@ async def test_a_killed_postmaster_is_restarted_with_every_acknowledged_row(
         assert await stored(lease) == ["first", "second"]
 
 
+async def test_a_killed_server_process_takes_the_server_down_and_a_new_one_comes(
+    watched: Watched,
+) -> None:
+    server = watched.server()
+    async with await server.acquire() as lease:
+        await store(lease, "kept")
+        first = watched.postmaster
+        async with connected(lease) as busy:
+            task = asyncio.create_task(busy.execute("SELECT pg_sleep(1000)"))
+            await asyncio.sleep(0.2)
+            os.kill(busy.get_server_pid(), signal.SIGKILL)
+            with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+                await task
+        assert wait_until(lambda: not first.alive, 5)
+        await server.ensure()
+        assert watched.postmaster != first
+        assert await stored(lease) == ["kept"]
+
+
 @pytest.mark.parametrize("first_use", [True, False])
 @pytest.mark.parametrize("victim", ["postmaster", "keeper"])
 async def test_an_application_opens_though_the_server_dies_at_that_moment(
@@ -517,8 +536,8 @@ async def test_ten_programs_have_room_whatever_the_cluster_was_made_with(watched
 
 
 @contextlib.contextmanager
-def small_disk(watched: Watched) -> Iterator[None]:
-    """Let little fit into the folder: a file system of 24 MB, or else a limit on files."""
+def small_disk(watched: Watched, size_mb: int = 24) -> Iterator[None]:
+    """Let little fit into the folder: a small file system, or else a limit on files."""
     folder = watched.folder
     folder.mkdir(parents=True)
     if not ROOT:
@@ -531,7 +550,7 @@ def small_disk(watched: Watched) -> Iterator[None]:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         return
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=0700", "tmpfs", str(folder)]
     subprocess.run(mount, check=True)
     try:
         yield
@@ -556,6 +575,24 @@ async def test_a_full_disk_is_named_and_nothing_half_is_left(watched: Watched) -
                 with pytest.raises(Unavailable) as caught:  # no room even for the reason
                     await watched.server().acquire()
             assert caught.value.code == "database.disk_full"
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can mount a small file system")
+async def test_a_server_that_died_is_started_again_with_little_room(watched: Watched) -> None:
+    with small_disk(watched, 160):
+        server = watched.server()
+        async with await server.acquire() as lease:
+            await store(lease, "kept")
+            first = watched.postmaster
+            room = os.statvfs(watched.folder)
+            size = room.f_bavail * room.f_frsize - 2 * 1024 * 1024
+            with (watched.folder / "ballast").open("wb") as ballast:
+                os.posix_fallocate(ballast.fileno(), 0, size)
+            os.kill(first.pid, signal.SIGKILL)
+            assert wait_until(lambda: not first.alive, 2)
+            await server.ensure()
+            assert watched.postmaster != first
+            assert await stored(lease) == ["kept"]
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

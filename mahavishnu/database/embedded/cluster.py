@@ -51,6 +51,8 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "wal_compression": "on",
     "jit": "off",
+    # The keeper restarts it: left to itself it would try for ever on a full disk, and not say so.
+    "restart_after_crash": "off",
     "random_page_cost": "1.1",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -189,21 +189,22 @@ class Keeper:
         return self._start(cluster, sockets)
 
     def _count_crash(self) -> None:
-        require_space(self.layout.folder)
         now = time.monotonic()
         self.crashes.append(now)
         while now - self.crashes[0] > CRASH_WINDOW_S:
             self.crashes.popleft()
         count = len(self.crashes)
-        if count >= CRASH_LIMIT:
+        if count == 1:  # with little room it may well start again, and what is stored can be read
+            return
+        require_space(self.layout.folder)
+        if count == CRASH_LIMIT:
             raise Unavailable(
                 f"The embedded PostgreSQL ended {count} times within a minute:"
                 f" {last_words(self.layout.server_log)}",
                 hint=f"The log is {self.layout.server_log}",
                 code="database.start_failed",
             )
-        if count > 1:
-            time.sleep(POLL_S * 2 ** (count - 1))
+        time.sleep(POLL_S * 2 ** (count - 1))
 
     def _unused(self) -> bool:
         """Tell whether nobody used the server for long enough; the lease then stays locked."""
