@@ -8,7 +8,7 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.models import NewMemory, Stored, utc_now
+from mahavishnu.memory.models import NewMemory, Stored, check_new_memory, utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 
@@ -44,34 +44,61 @@ class Conversations:
 
     async def record(self, turns: Sequence[NewTurn]) -> list[Stored]:
         """
-        Store turns, each with its memory; a turn that is there already is left as it is.
+        Store turns, each with its memory.
+
+        A turn is its session and position, within a project. Recorded again with the text it was
+        recorded with last, it is left as it is; with another text (a reply that has been streamed
+        to its end) the new memory supersedes the former one. Of several in one call the last counts.
 
         What is searched is "[date] speaker: text": who said it and when are asked for as often as
         what was said.
         """
         for turn in turns:
-            if not 0 <= turn.position <= MAX_POSITION:
+            if not isinstance(turn.position, int) or not 0 <= turn.position <= MAX_POSITION:
                 raise UsageError(
                     f"A turn's position is 0 to {MAX_POSITION}.", code="conversation.position"
                 )
-        stored = await self._memories.store_batch([_memory_of(turn) for turn in turns])
-        scopes = [await self._scopes.place(_memory_of(turn)) for turn in turns]
+        memories = [check_new_memory(_memory_of(turn)) for turn in turns]
+        scopes = [await self._scopes.place(new) for new in memories]
+        outcomes = await self._unchanged(turns, memories, scopes)
+        places = [place for place in range(len(turns)) if place not in outcomes]
+        stored = await self._memories.store_batch([memories[i] for i in places], superseding=True)
+        outcomes |= dict(zip(places, stored, strict=True))
 
         async def link(connection: Connection) -> None:
             await connection.executemany(
-                _QUERIES["add_turn"],
+                _QUERIES["put_turn"],
                 [
-                    (new_id(), scope, turn.session_id, turn.position, turn.agent_id, turn.role,
-                     turn.speaker, outcome.id, turn.occurred_at or utc_now())
-                    for turn, scope, outcome in zip(turns, scopes, stored, strict=True)
+                    (new_id(), scopes[i], turns[i].session_id, turns[i].position, turns[i].agent_id,
+                     turns[i].role, turns[i].speaker, outcomes[i].id,
+                     turns[i].occurred_at or utc_now())
+                    for i in places
                 ],
             )  # fmt: skip
 
-        await self._database.run(link)
-        return stored
+        if places:
+            await self._database.run(link)
+        return [outcomes[place] for place in range(len(turns))]
+
+    async def _unchanged(
+        self, turns: Sequence[NewTurn], memories: Sequence[NewMemory], scopes: Sequence[int]
+    ) -> dict[int, Stored]:
+        """Return the places of turns that say what they said before, whoever corrected it since."""
+        named = [
+            (scope, turn.session_id, turn.position)
+            for scope, turn in zip(scopes, turns, strict=True)
+        ]
+        latest = dict(zip(named, (new.content_hash for new in memories), strict=True))
+        columns = [list(column) for column in zip(*named, strict=True)] or [[]] * 3
+        rows = await self._database.run(lambda c: c.fetch(_QUERIES["find_turns"], *columns))
+        return {
+            row["ord"] - 1: Stored(row["id"], created=False, embedded=row["embedded"])
+            for row in rows
+            if row["content_hash"] == latest[named[row["ord"] - 1]]
+        }
 
     async def read(self, session_id: str) -> list[tuple[int, str, str | None, str]]:
-        """Return a session's turns in order, as (position, role, speaker, content)."""
+        """Return a session's turns in order, as (position, role, speaker, content), corrections included."""
         rows = await self._database.run(lambda c: c.fetch(_QUERIES["read_session"], session_id))
         return [(row["position"], row["role"], row["speaker"], row["content"]) for row in rows]
 

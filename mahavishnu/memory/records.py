@@ -76,7 +76,11 @@ class Records:
         self._scopes = scopes
 
     async def record_execution(self, new: NewExecution) -> UUID:
-        """Store or update an execution; a finished one becomes a memory that search finds."""
+        """
+        Store an execution or bring it up to date; a finished one becomes a memory that search finds.
+
+        An execution has one live memory: one that ends again, after a retry, supersedes it.
+        """
         if new.status not in STATUSES:
             raise unknown_value("status", new.status, STATUSES)
         for name, moment in (("started_at", new.started_at), ("finished_at", new.finished_at)):
@@ -88,7 +92,10 @@ class Records:
             )
         memory = _memory_of(new)
         scope = await self._scopes.place(memory)
-        memory_id = (await self._memories.store(memory)).id if new.status in FINAL else None
+        memory_id = None
+        if new.status in FINAL:
+            [stored] = await self._memories.store_batch([memory], superseding=True)
+            memory_id = stored.id
         identifier: UUID = await self._database.run(
             lambda c: c.fetchval(
                 _QUERIES["put_execution"], new_id(), scope, new.execution_id, new.workflow_id,
@@ -140,7 +147,7 @@ def _memory_of(new: NewExecution) -> NewMemory:
         content="\n".join(lines),
         collection="execution",
         source_system=new.adapter,
-        source_key=new.execution_id,
+        source_key=f"{new.adapter}:{new.execution_id}",
         workflow_id=new.workflow_id,
         project=new.project,
         occurred_at=new.finished_at or new.started_at,

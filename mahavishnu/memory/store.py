@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import batched
 from typing import Any
@@ -11,7 +12,7 @@ from pgvector import HalfVector
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict, Forbidden, NotFound, UsageError
+from mahavishnu.errors import Conflict, NotFound, UsageError
 from mahavishnu.identifiers import new_id, parse_reference
 from mahavishnu.logs import get_logger
 from mahavishnu.memory.insertion import build_batch, insert_batch
@@ -26,10 +27,13 @@ from mahavishnu.memory.models import (
 )
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.superseding import Identity, lock_scopes, put_in_place, retire_others
 
 BATCH_SIZE = 512  # memories of one transaction
 _QUERIES = load_queries("memories")
 _log = get_logger(__name__)
+
+type Placed = tuple[NewMemory, int]  # with its scope
 
 
 class MemoryStore:
@@ -63,14 +67,21 @@ class MemoryStore:
             for stored in await self.store_batch(batch, embed=embed):
                 yield stored
 
-    async def store_batch(self, news: Sequence[NewMemory], *, embed: bool = True) -> list[Stored]:
+    async def store_batch(
+        self, news: Sequence[NewMemory], *, embed: bool = True, superseding: bool = False
+    ) -> list[Stored]:
         """
         Store up to a batch in one transaction: all of it or nothing.
+
+        With `superseding` a source key names one thing that may change: a live memory with the same
+        place and source key but another text is superseded. Of several in one batch the last counts.
 
         Raises:
             UsageError: one of them cannot be stored; nothing was.
             Conflict: an id is taken by another memory, or a brought vector does not fit.
         """
+        if not news:
+            return []
         prepared = [
             replace(
                 check_new_memory(new),
@@ -79,31 +90,61 @@ class MemoryStore:
             )
             for new in news
         ]
-        scopes = [await self._scopes.place(new) for new in prepared]
+        if superseding and not all(new.source_key for new in prepared):
+            raise UsageError("What supersedes needs a source_key.", code="memory.no_source_key")
+        batch = [(new, await self._scopes.place(new)) for new in prepared]
+        standing = _places_that_stand(batch, by_key=superseding)
+        try:
+            return await self._write(batch, standing, embed=embed, superseding=superseding)
+        except Conflict as error:
+            if error.code != "memory.id_taken":
+                raise
+        await self.purge_expired()  # an expired memory may have been in the way
+        return await self._write(batch, standing, embed=embed, superseding=superseding)
+
+    async def _write(
+        self, batch: Sequence[Placed], standing: Sequence[int], *, embed: bool, superseding: bool
+    ) -> list[Stored]:
+        """Store the batch's standing places; raises `Conflict` for one that is neither new nor known."""
+        kept = sorted(set(standing))
         # Embedding is what costs; where none is due, the insertion itself finds the duplicates.
-        dear = embed and any(new.vector is None for new in prepared)
-        known = await self._find_stored(prepared, scopes) if dear else {}
-        fresh = _first_of_each(prepared, scopes, known)
+        known: dict[int, Stored] = {}
+        if embed and any(new.vector is None for new, _ in batch):
+            known = await self._database.run(lambda c: _find_stored(c, batch, kept))
         # All writers in one order: two batches with texts in common would otherwise deadlock.
-        fresh.sort(key=lambda i: (scopes[i], prepared[i].source_key, prepared[i].content_hash))
-        vectors, table = await self._space.make_chunks([prepared[i] for i in fresh], embed=embed)
-        batch = await _in_thread_if_long(
-            len(fresh),
-            lambda: build_batch([(prepared[i], scopes[i]) for i in fresh], vectors),
-        )
-        inserted: set[UUID] = set()
-        if batch.memories:
-            inserted = await self._database.run(lambda c: insert_batch(c, batch, table))
-        if len(inserted) < len(prepared):
-            known = await self._find_stored(prepared, scopes)
-        if any(prepared[i].id not in inserted and i not in known for i in fresh):
-            await self.purge_expired()  # an expired memory was in the way
-            inserted |= await self._database.run(lambda c: insert_batch(c, batch, table))
-            known = await self._find_stored(prepared, scopes)
-        embedded = {i for i, chunks in zip(fresh, vectors, strict=True) if chunks}
+        fresh = sorted((i for i in kept if i not in known), key=lambda i: _identity(batch[i]))
+        placed = [batch[i] for i in fresh]
+        vectors, table = await self._space.make_chunks([new for new, _ in placed], embed=embed)
+        rows = await _in_thread_if_long(len(fresh), lambda: build_batch(placed, vectors))
+        active = await self._space.active() if superseding else None
+
+        async def write(connection: Connection) -> dict[int, Stored]:
+            # One memory alone is one statement, which is whole by itself.
+            whole = connection.transaction() if superseding or len(fresh) > 1 else nullcontext()
+            async with whole:
+                if superseding:
+                    await lock_scopes(connection, [scope for _, scope in batch])
+                inserted = await insert_batch(connection, rows, table) if fresh else set()
+                outcomes = {
+                    place: Stored(new.id, created=True, embedded=bool(chunks))
+                    for place, (new, _), chunks in zip(fresh, placed, vectors, strict=True)
+                    if new.id in inserted
+                }
+                missing = [place for place in kept if place not in outcomes]
+                outcomes |= await _find_stored(connection, batch, missing) if missing else {}
+                for place in missing:
+                    if place not in outcomes:
+                        raise _id_taken(batch[place][0].id)
+                if superseding:
+                    await retire_others(
+                        connection, [_identity(batch[i]) for i in kept], active and active[0]
+                    )
+                return outcomes
+
+        outcomes = await self._database.run(write)
         return [
-            _outcome(new, known.get(place), inserted, embedded=place in embedded)
-            for place, new in enumerate(prepared)
+            outcomes[stands] if stands == place else replace(outcomes[stands], created=False)
+            for place, stands in enumerate(standing)
         ]
 
     async def purge_expired(self) -> None:
@@ -164,33 +205,9 @@ class MemoryStore:
         async def swap(connection: Connection) -> UUID:
             async with connection.transaction():
                 await insert_batch(connection, batch, table)
-                found = await connection.fetch(
-                    _QUERIES["find_stored"], [scope], [new.source_key], [new.content_hash]
+                return await put_in_place(
+                    connection, old_id, _identity((new, scope)), active and active[0]
                 )
-                if not found:
-                    raise Conflict(
-                        "Another writer changed the same memories; try again.",
-                        code="memory.superseded",
-                    )
-                successor: UUID = found[0]["id"]
-                # Both rows, in one order: of two that supersede each other one must lose.
-                states = await connection.fetch(_QUERIES["lock_pair"], [old_id, successor])
-                after = {row["id"]: row["superseded_by"] for row in states}
-                if len(after) < 2:
-                    raise Forbidden("Only its owner can supersede a memory.", code="memory.not_own")
-                if after[old_id] == successor:  # done before; the answer was lost
-                    return successor
-                if after[old_id] is not None or after[successor] is not None:
-                    raise Conflict(
-                        "One of the two memories has been superseded meanwhile.",
-                        code="memory.superseded",
-                    )
-                number = await connection.fetchval(_QUERIES["mark_superseded"], old_id, successor)
-                await connection.execute(_QUERIES["drop_postings"], [number])
-                await connection.execute(_QUERIES["drop_from_queue"], [number])
-                if active is not None:
-                    await connection.execute(active[0].drop_rows(), [number])
-                return successor
 
         successor = await self._database.run(swap)
         return Stored(successor, created=successor == new.id, embedded=table is not None)
@@ -318,56 +335,54 @@ class MemoryStore:
         groups, totals = await self._database.run(count)
         return [dict(row) for row in groups], dict(totals)
 
-    async def _find_stored(
-        self, news: Sequence[NewMemory], scopes: Sequence[int]
-    ) -> dict[int, Stored]:
-        rows = await self._database.run(
-            lambda c: c.fetch(
-                _QUERIES["find_stored"],
-                list(scopes),
-                [new.source_key for new in news],
-                [new.content_hash for new in news],
-            )
-        )
-        return {row["ord"] - 1: Stored(row["id"], False, row["embedded"]) for row in rows}
-
 
 def read_memory(row: Any) -> Memory:
     """Make a `Memory` of a row of the `fetch_*` and `list_*` queries."""
     return Memory(**row)
 
 
-def _first_of_each(
-    news: Sequence[NewMemory], scopes: Sequence[int], known: dict[int, Stored]
-) -> list[int]:
-    """Return the places of the memories to insert: not stored yet, and the first of equal ones."""
-    seen = set()
-    fresh = []
-    for place, (new, scope) in enumerate(zip(news, scopes, strict=True)):
-        identity = (scope, new.source_key, new.content_hash)
-        if place not in known and identity not in seen:
-            seen.add(identity)
-            fresh.append(place)
-    return fresh
+async def _find_stored(
+    connection: Connection, batch: Sequence[Placed], places: Sequence[int]
+) -> dict[int, Stored]:
+    columns = zip(*(_identity(batch[i]) for i in places), strict=True)
+    rows = await connection.fetch(_QUERIES["find_stored"], *(list(column) for column in columns))
+    return {places[row["ord"] - 1]: Stored(row["id"], False, row["embedded"]) for row in rows}
+
+
+def _identity(placed: Placed) -> Identity:
+    new, scope = placed
+    return scope, new.source_key, new.content_hash
+
+
+def _places_that_stand(batch: Sequence[Placed], *, by_key: bool) -> list[int]:
+    """
+    Return for each place the one that is stored for it: the first with the same identity, or the
+    last with the same source key.
+
+    Raises:
+        Conflict: two that are not the same have one id.
+    """
+    chosen: dict[tuple[Any, ...], int] = {}
+    holders: dict[UUID | None, Identity] = {}
+    names = [_identity(placed)[: 2 if by_key else 3] for placed in batch]
+    for place, name in enumerate(names):
+        chosen[name] = place if by_key else chosen.get(name, place)
+        identifier = batch[place][0].id
+        if holders.setdefault(identifier, _identity(batch[place])) != _identity(batch[place]):
+            raise _id_taken(identifier)
+    return [chosen[name] for name in names]
 
 
 async def _in_thread_if_long(size: int, build: Any) -> Any:
     return await asyncio.to_thread(build) if size > 32 else build()
 
 
-def _outcome(
-    new: NewMemory, known: Stored | None, inserted: set[UUID], *, embedded: bool
-) -> Stored:
-    assert new.id is not None
-    if new.id in inserted:
-        return Stored(new.id, created=True, embedded=embedded)
-    if known is None:
-        raise Conflict(
-            f"The id {new.id} belongs to another memory.",
-            hint="Leave the id out, and a new one is made.",
-            code="memory.id_taken",
-        )
-    return known
+def _id_taken(identifier: UUID | None) -> Conflict:
+    return Conflict(
+        f"The id {identifier} belongs to another memory.",
+        hint="Leave the id out, and a new one is made.",
+        code="memory.id_taken",
+    )
 
 
 def _no_memory(reference: str) -> NotFound:

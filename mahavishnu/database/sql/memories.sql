@@ -59,6 +59,21 @@ LIMIT $10;
 -- Retire one's own live memory in favour of another. $1 old id, $2 new id; memory_no or no row.
 UPDATE memories SET superseded_by = $2 WHERE id = $1 AND superseded_by IS NULL RETURNING memory_no;
 
+-- supersede_others --
+-- Retire what shares scope and source key with a live memory. $1 scopes, $2 source keys, $3 content hashes of the
+-- memories that stay; (memory_no) of the others.
+UPDATE memories other SET superseded_by = kept.id
+FROM unnest($1::integer[], $2::text[], $3::bytea[]) AS wanted (scope_no, source_key, content_hash)
+JOIN memories kept ON kept.scope_no = wanted.scope_no AND kept.source_key = wanted.source_key
+    AND kept.content_hash = wanted.content_hash AND kept.superseded_by IS NULL
+WHERE other.scope_no = kept.scope_no AND other.source_key = kept.source_key AND other.id <> kept.id
+    AND other.superseded_by IS NULL
+RETURNING other.memory_no;
+
+-- lock_scopes --
+-- Hold scopes against others who ask the same, until the transaction ends. $1 scopes, ascending; nothing useful.
+SELECT pg_advisory_xact_lock(1296123, scope_no) FROM unnest($1::integer[]) AS scope_no;
+
 -- lock_pair --
 -- The caller's own rows of two memories, locked in one order. $1 ids; (id, superseded_by).
 SELECT m.id, m.superseded_by FROM memories m
