@@ -179,7 +179,11 @@ class Ingestion:
     async def _run(
         self, scope: int, kind: str, outcome: Ingested
     ) -> AsyncIterator[Callable[[str], None]]:
-        """Keep the row of `rag_ingestions`: in progress meanwhile, completed or failed after."""
+        """
+        Keep the row of `rag_ingestions`: in progress meanwhile, completed or failed after.
+
+        A run that was killed keeps its row in progress until the next one of its source begins.
+        """
         identifier: UUID = new_id()
         cursor: list[str] = []
         await self._database.run(

@@ -115,7 +115,10 @@ def test_an_import_that_was_killed_is_taken_up_again(alone: Command) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
 
+    runs = "SELECT status, split_part(error, ':', 1) FROM rag_ingestions ORDER BY started_at"
+    assert alone.sql(runs) == "in_progress|"
     assert imported(alone, "markdown", folder, "--project", "p")[0] == sections
+    assert alone.sql(runs).splitlines() == ["failed|interrupted", "completed|"]
     assert imported(alone, "markdown", folder, "--project", "clean")[:2] == (sections, sections)
     assert rows(alone, "p") == rows(alone, "clean")
     assert len(rows(alone, "p")) == sections

@@ -169,6 +169,23 @@ async def test_each_run_tells_how_it_ended(world: World, tmp_path: Path) -> None
     assert all(row["finished_at"] for row in rows)
 
 
+async def test_only_what_was_killed_of_the_same_source_is_marked(
+    world: World, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        await world.ingestion.import_markdown(tmp_path / name, project="p")
+    async with world.database.connection() as connection:
+        await connection.execute("UPDATE rag_ingestions SET status = 'in_progress'")
+        await world.ingestion.import_markdown(tmp_path / "one", project="p")
+        rows = await connection.fetch(
+            "SELECT right(source, 3) AS name, status FROM rag_ingestions ORDER BY started_at"
+        )
+    assert [tuple(row) for row in rows] == [
+        ("one", "failed"), ("two", "in_progress"), ("one", "completed"),
+    ]  # fmt: skip
+
+
 async def test_links_do_not_lead_out_of_the_folder(world: World, tmp_path: Path) -> None:
     (tmp_path / "secret.md").write_text("# Secret\n\nKeep out.\n")
     docs = tmp_path / "docs"

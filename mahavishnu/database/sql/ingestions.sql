@@ -1,6 +1,13 @@
 -- start_ingestion --
--- Note that an import begins. $1 id, $2 scope, $3 source, $4 kind; no rows.
-INSERT INTO rag_ingestions (id, scope_no, source, kind, status) VALUES ($1, $2, $3, $4, 'in_progress');
+-- Note that an import begins, and that one of the same source was killed. One that still runs notes its own end
+-- later. $1 id, $2 scope, $3 source, $4 kind; no rows.
+WITH killed AS (
+    UPDATE rag_ingestions SET status = 'failed', finished_at = now(),
+        error = 'interrupted: it had not ended when the next import of this source began'
+    WHERE scope_no = $2 AND source = $3 AND kind = $4 AND status = 'in_progress' AND id <> $1
+)
+INSERT INTO rag_ingestions (id, scope_no, source, kind, status) VALUES ($1, $2, $3, $4, 'in_progress')
+ON CONFLICT (id) DO NOTHING;
 
 -- finish_ingestion --
 -- Note how an import ended. $1 id, $2 status, $3 cursor, $4 seen, $5 stored, $6 skipped, $7 error; no rows.
