@@ -58,6 +58,8 @@ async def choose_embedder(
     and an explicit provider that gives another raises `Conflict` "embedding.model_differs". An
     explicit provider that cannot be had raises its error as the port lists them.
     """
+    if expected is not None and expected.provider == "brought":
+        return _choice_beside_brought(config, expected)
     if config.provider == "none":
         return Choice(None, "Embedding is switched off in the settings.")
     if config.provider != "auto":
@@ -76,6 +78,13 @@ async def choose_embedder(
         return Choice(embedder, f"{embedder.identity.name} by {provider}.", tuple(tried))
     missing = f"the model of the stored vectors, {expected.name}" if expected else "a model"
     return Choice(None, f"Neither Ollama nor the local store has {missing}.", tuple(tried))
+
+
+def _choice_beside_brought(config: EmbeddingConfig, expected: ModelIdentity) -> Choice:
+    reason = f"The stored vectors, of {expected.name}, were brought along; no embedder makes them."
+    if config.provider in ("auto", "none"):
+        return Choice(None, reason)
+    raise Conflict(reason, hint="Set embedding.provider to none.", code="embedding.model_differs")
 
 
 async def _open(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 type Vector = list[float]
-type Provider = Literal["ollama", "fastembed", "openai"]
+type Provider = Literal["ollama", "fastembed", "openai", "brought"]
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class ModelIdentity:
     """
     What must be equal for two vectors to be comparable, and the window of the model.
 
+    The provider "brought" stands for callers who bring their vectors: no embedder has that identity.
     `revision` is the digest of the weights, or "" where the provider tells none. The prefixes are
     put before a document or a query by the adapter, never by its caller. `window_tokens` is the
     longest text the model takes, prefix and special tokens included; it does not alter the vectors

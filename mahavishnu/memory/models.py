@@ -40,10 +40,15 @@ COLLECTIONS_OF_TYPE: Mapping[str, tuple[Collection, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BroughtVector:
-    """A vector the caller made: refused unless `model` is the active one and the length fits."""
+    """
+    A vector the caller made: refused unless `model` is the active one and the length fits.
+
+    `dimensions` makes the model the database's own where it has none yet and no embedder is there.
+    """
 
     model: str
     values: Vector
+    dimensions: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.database.vectors import VectorTable
+from mahavishnu.database.vectors import MAX_DIMENSIONS, VectorTable
 from mahavishnu.embedding import (
     Choice,
     EmbeddedChunk,
@@ -101,7 +101,74 @@ class EmbeddingSpace:
             return active[0]
         # A model becomes the database's own for good: it must have made a vector first.
         await embedder.embed_documents(["trial"])
-        identity = embedder.identity
+        await self._register(embedder.identity)
+        await self.embedder()  # another process may have registered another model meanwhile
+        assert self._table is not None
+        return self._table
+
+    async def place_brought(self, brought: BroughtVector) -> VectorTable:
+        """
+        Return the table for a caller's vector, refusing one that does not belong to the active model.
+
+        Where there is none yet, a vector that states its `dimensions` registers its model, unless
+        the settings' embedder is there and is another one: it could never be used again.
+
+        Raises:
+            UsageError: its length is not the one stated.
+            Conflict: there is no active model, it is another one, or the length differs.
+        """
+        active = await self.active()
+        if active is None and brought.dimensions is not None:
+            await self._register_brought(brought)
+            active = await self.active()
+        if active is None:
+            raise Conflict(
+                "No embedding model is in use yet, so a vector cannot be placed.",
+                hint="State its dimensions, and its model becomes the database's own; "
+                "or store one memory with an embedder first: mahavishnu model status",
+                code="embedding.no_model",
+            )
+        table, identity = active
+        if brought.model not in (identity.name, identity.key):
+            raise _other_model(brought, f"the database uses {identity.name}")
+        if len(brought.values) != identity.dimensions:
+            raise Conflict(
+                f"The vector has {len(brought.values)} dimensions; "
+                f"{identity.name} has {identity.dimensions}.",
+                hint="Leave the vector out, and the text is embedded here.",
+                code="embedding.dimension_mismatch",
+            )
+        return table
+
+    async def _register_brought(self, brought: BroughtVector) -> None:
+        """Make the model of a first vector the database's own; the embedder's own one if it is that."""
+        if brought.dimensions != len(brought.values) or len(brought.values) > MAX_DIMENSIONS:
+            raise UsageError(
+                f"The vector has {len(brought.values)} dimensions; stated are {brought.dimensions}, "
+                f"and at most {MAX_DIMENSIONS} are kept.",
+                code="input.vector",
+            )
+        embedder = (await self.choice()).embedder
+        if embedder is None:
+            await self._register(
+                ModelIdentity(
+                    provider="brought",
+                    name=brought.model,
+                    revision="",
+                    dimensions=brought.dimensions,
+                    document_prefix="",
+                    query_prefix="",
+                    window_tokens=0,
+                )
+            )
+            self._choice = None  # asked again, it knows that no embedder will do
+            return
+        if brought.model not in (embedder.identity.name, embedder.identity.key):
+            raise _other_model(brought, f"the embedder in use is {embedder.identity.name}")
+        await self.claim()
+
+    async def _register(self, identity: ModelIdentity) -> None:
+        """Make a model the active one unless there is one, and adopt what is active then."""
 
         async def register(connection: Connection) -> None:
             async with connection.transaction():
@@ -121,39 +188,6 @@ class EmbeddingSpace:
                 await connection.execute(VectorTable(model_no, identity.dimensions).create())
 
         await self._database.run(register)
-        await self.embedder()  # another process may have registered another model meanwhile
-        assert self._table is not None
-        return self._table
-
-    async def check_brought(self, brought: BroughtVector) -> VectorTable:
-        """
-        Refuse a caller's vector that does not belong to the active model.
-
-        Raises:
-            Conflict: there is no active model, it is another one, or the length differs.
-        """
-        active = await self.active()
-        if active is None:
-            raise Conflict(
-                "No embedding model is in use yet, so a vector cannot be placed.",
-                hint="Store one memory with an embedder first: mahavishnu model status",
-                code="embedding.no_model",
-            )
-        table, identity = active
-        if brought.model not in (identity.name, identity.key):
-            raise Conflict(
-                f"The vector is of {brought.model}; the database uses {identity.name}.",
-                hint="Leave the vector out, and the text is embedded here.",
-                code="embedding.other_model",
-            )
-        if len(brought.values) != identity.dimensions:
-            raise Conflict(
-                f"The vector has {len(brought.values)} dimensions; "
-                f"{identity.name} has {identity.dimensions}.",
-                hint="Leave the vector out, and the text is embedded here.",
-                code="embedding.dimension_mismatch",
-            )
-        return table
 
     async def make_chunks(
         self, news: Sequence[NewMemory], *, embed: bool
@@ -162,23 +196,23 @@ class EmbeddingSpace:
         brought = [new for new in news if new.vector is not None]
         for new in brought:
             assert new.vector is not None
-            await self.check_brought(new.vector)
-        none: list[list[EmbeddedChunk]] = [[] for _ in news]
-        if not news or not (embed or brought):
-            return none, None
-        if len(brought) == len(news) or (brought and not embed):
-            active = await self.active()
-            return [_brought_chunks(new) for new in news], active[0] if active else None
+            await self.place_brought(new.vector)
+        active = await self.active() if brought else None
+        chunks, table = [_brought_chunks(new) for new in news], active[0] if active else None
+        own = [place for place, new in enumerate(news) if new.vector is None]
+        if not own or not embed:
+            return chunks, table
         try:
             table = await self.claim()
-            own = [new for new in news if new.vector is None]
-            made = iter(await self.embed_each([new.indexed_text for new in own]))
+            made = await self.embed_each([news[place].indexed_text for place in own])
         except UsageError:
             raise
         except MahavishnuError as error:
             _log.info("embedding_postponed", code=error.code, reason=error.message)
-            return none, None
-        return [next(made) if new.vector is None else _brought_chunks(new) for new in news], table
+            return chunks, table
+        for place, embedded in zip(own, made, strict=True):
+            chunks[place] = embedded
+        return chunks, table
 
     async def embed_each(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
         """Embed texts together; where one of them is refused, each by itself."""
@@ -193,6 +227,14 @@ class EmbeddingSpace:
         values = dict(row)  # type: ignore[call-overload]
         self._table = VectorTable(values.pop("model_no"), values["dimensions"])
         self._identity = ModelIdentity(**values)
+
+
+def _other_model(brought: BroughtVector, instead: str) -> Conflict:
+    return Conflict(
+        f"The vector is of {brought.model}; {instead}.",
+        hint="Leave the vector out, and the text is embedded here.",
+        code="embedding.other_model",
+    )
 
 
 def _brought_chunks(new: NewMemory) -> list[EmbeddedChunk]:
