@@ -211,7 +211,7 @@ async def forget(
                 print_line("Nothing was forgotten.")
                 return
         gone = await app.memories.forget(ids, dry_run=True)
-        missed = [identifier for identifier in ids if identifier not in gone]
+        missed = sorted(set(ids) - set(gone))
         if missed and references:
             raise Forbidden(
                 f"{', '.join(shown(m) for m in missed)}: not yours to forget.",

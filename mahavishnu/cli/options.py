@@ -65,29 +65,9 @@ def build_filter(
     since: str | None,
     until: str | None,
 ) -> Any:
-    """Return the `MemoryFilter` of the shared options."""
-    from mahavishnu.memory.models import (  # noqa: PLC0415 - after option errors
-        COLLECTIONS,
-        MEMORY_TYPES,
-        MemoryFilter,
-        check_metadata,
-        check_text,
-        unknown_value,
-    )
+    """Return the `MemoryFilter` of the shared options, which checks them."""
+    from mahavishnu.memory.models import MemoryFilter  # noqa: PLC0415 - after option errors
 
-    for value in types:
-        if value not in MEMORY_TYPES:
-            raise unknown_value("type", value, MEMORY_TYPES)
-    for value in collections:
-        if value not in COLLECTIONS:
-            raise unknown_value("collection", value, COLLECTIONS)
-    named = {"repo": repo, "agent": agent, "workflow": workflow, "session": session,
-             "source": source}  # fmt: skip
-    for name, given in (*named.items(), *(("project", project) for project in projects)):
-        if given is not None:
-            check_text(given, what=name)
-    wanted_metadata = parse_metadata(metadata)
-    check_metadata(wanted_metadata)
     return MemoryFilter(
         memory_types=types,
         collections=collections,
@@ -97,7 +77,7 @@ def build_filter(
         workflow_id=workflow,
         session_id=session,
         source_system=source,
-        metadata=wanted_metadata or None,
+        metadata=parse_metadata(metadata) or None,
         since=parse_moment(since, option="--since"),
         until=parse_moment(until, option="--until"),
     )

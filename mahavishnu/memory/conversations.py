@@ -8,7 +8,14 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.models import NewMemory, Stored, check_new_memory, utc_now
+from mahavishnu.memory.models import (
+    NewMemory,
+    Stored,
+    check_moment,
+    check_name,
+    check_new_memory,
+    utc_now,
+)
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 
@@ -54,6 +61,11 @@ class Conversations:
         what was said.
         """
         for turn in turns:
+            check_name(turn.session_id, what="session_id")
+            check_name(turn.role, what="role")
+            if turn.speaker is not None:
+                check_name(turn.speaker, what="speaker")
+            check_moment(turn.occurred_at, what="occurred_at")
             if not isinstance(turn.position, int) or not 0 <= turn.position <= MAX_POSITION:
                 raise UsageError(
                     f"A turn's position is 0 to {MAX_POSITION}.", code="conversation.position"

@@ -17,6 +17,10 @@ MAX_METADATA_BYTES = 65_536
 MAX_KEY_LENGTH = 1_000
 MAX_QUERY_CHARACTERS = 10_000
 MAX_LIMIT = 1_000
+MAX_NAME_LENGTH = 200
+MAX_NESTING = 100  # of JSON; PostgreSQL's own limit lies in its stack
+
+_JSON_HINT = "Use texts, finite numbers, booleans, null, lists, and objects with texts for keys."
 
 type MemoryType = Literal["agent", "rag", "workflow", "insight"]
 type Collection = Literal["note", "conversation", "document", "code", "execution", "insight"]
@@ -130,7 +134,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFilter:
-    """Which memories are meant; a field left out does not narrow. `until` is exclusive."""
+    """
+    Which memories are meant; a field left out does not narrow. `until` is exclusive.
+
+    Raises `UsageError` where it is made of what no memory can have, or of naive times.
+    """
 
     memory_types: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
@@ -143,6 +151,26 @@ class MemoryFilter:
     metadata: Mapping[str, Any] | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for what, values, known in (
+            ("type", self.memory_types, MEMORY_TYPES),
+            ("collection", self.collections, COLLECTIONS),
+            ("project", self.projects, None),
+        ):
+            if not isinstance(values, tuple | list):
+                raise UsageError(f"The filter takes a tuple of {what}s.", code="input.wrong_type")
+            for value in values:
+                check_text(value, what=what)
+                if known is not None and value not in known:
+                    raise unknown_value(what, value, known)
+        for name in ("agent_id", "workflow_id", "repo_id", "session_id", "source_system"):
+            if getattr(self, name) is not None:
+                check_text(getattr(self, name), what=name)
+        check_moment(self.since, what="since")
+        check_moment(self.until, what="until")
+        if self.metadata is not None:
+            check_metadata(self.metadata)
 
     @property
     def fine_parameters(self) -> tuple[Any, ...]:
@@ -217,8 +245,8 @@ def check_new_memory(new: NewMemory) -> NewMemory:
     Refuse what cannot be stored as it is; returns `new`.
 
     Raises:
-        UsageError: empty or too long text, NUL bytes, lone surrogates, unknown type, naive time,
-            metadata that is no JSON object or too large.
+        UsageError: empty or too long text, NUL bytes, lone surrogates, values of another type,
+            unknown words, naive times, metadata that is no JSON object or too large.
     """
     check_text(new.content, what="text")
     check_text(new.context, what="context")
@@ -235,29 +263,56 @@ def check_new_memory(new: NewMemory) -> NewMemory:
         raise unknown_value("collection", new.collection, COLLECTIONS)
     if new.visibility not in VISIBILITIES:
         raise unknown_value("visibility", new.visibility, VISIBILITIES)
-    if len(new.source_key) > MAX_KEY_LENGTH:
-        raise UsageError(
-            f"source_key has more than {MAX_KEY_LENGTH} characters.", code="input.length"
-        )
-    for name in ("source_system", "source_key", "agent_id", "workflow_id", "repo_id",
-                 "session_id", "path", "commit_id", "project"):  # fmt: skip
-        value = getattr(new, name)
-        if value is not None:
-            check_text(value, what=name)
-            if name not in ("source_key", "path") and not 0 < len(value) <= 200:
-                raise UsageError(f"{name} needs 1 to 200 characters.", code="input.length")
-    for name in ("occurred_at", "expires_at"):
-        moment = getattr(new, name)
-        if moment is not None and moment.tzinfo is None:
-            raise UsageError(
-                f"{name} has no time zone.", hint="Pass an aware datetime.", code="input.time"
-            )
+    if new.source_key:
+        check_name(new.source_key, what="source_key", at_most=MAX_KEY_LENGTH)
+    check_name(new.source_system, what="source_system")
+    for name in ("agent_id", "workflow_id", "repo_id", "session_id", "commit_id", "project"):
+        if getattr(new, name) is not None:
+            check_name(getattr(new, name), what=name)
+    check_text(new.path or "", what="path")
+    check_moment(new.occurred_at, what="occurred_at")
+    check_moment(new.expires_at, what="expires_at")
     check_metadata(new.metadata)
+    if new.id is not None and not isinstance(new.id, UUID):
+        raise _wrong_type("id", "a UUID", new.id)
+    if new.vector is not None:
+        _check_vector(new.vector)
     return new
 
 
+def check_name(name: str, *, what: str, at_most: int = MAX_NAME_LENGTH) -> None:
+    """Refuse a name that is no text, empty or longer than its column."""
+    check_text(name, what=what)
+    if not 0 < len(name) <= at_most:
+        raise UsageError(f"{what} needs 1 to {at_most} characters.", code="input.length")
+
+
+def check_moment(moment: datetime | None, *, what: str) -> None:
+    """Refuse a time without a zone, which no two machines read alike; None passes."""
+    if moment is None:
+        return
+    if not isinstance(moment, datetime):
+        raise _wrong_type(what, "a datetime", moment)
+    if moment.utcoffset() is None:
+        raise UsageError(
+            f"{what} has no time zone.", hint="Pass an aware datetime.", code="input.time"
+        )
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise UsageError(f"{what} is out of range.", code="input.time") from error
+
+
+def check_limit(limit: int) -> None:
+    """Refuse a number of rows that is none, or too large for one answer."""
+    if not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+        raise UsageError(f"limit must be 1 to {MAX_LIMIT}.", code="input.limit")
+
+
 def check_text(text: str, *, what: str) -> None:
-    """Refuse characters that UTF-8 or PostgreSQL cannot hold, naming the first one's place."""
+    """Refuse what is no text, and characters that UTF-8 or PostgreSQL cannot hold, with their place."""
+    if not isinstance(text, str):
+        raise _wrong_type(what, "text", text)
     if "\x00" in text:
         raise UsageError(
             f"The {what} holds a NUL byte at character {text.index(chr(0))}.",
@@ -274,45 +329,61 @@ def check_text(text: str, *, what: str) -> None:
         ) from error
 
 
-def check_metadata(metadata: Mapping[str, Any]) -> None:
-    """Refuse metadata that does not survive as JSON, or that is too large."""
+def check_metadata(
+    metadata: Mapping[str, Any], *, what: str = "metadata", at_most: int = MAX_METADATA_BYTES
+) -> None:
+    """Refuse a JSON object that would not come back as it is, or has more than `at_most` bytes."""
+    if not isinstance(metadata, dict):
+        raise UsageError(f"The {what} is not a JSON object.", code="input.metadata")
+    _check_values(metadata, what, MAX_NESTING)
     try:
         encoded = msgspec.json.encode(metadata)
     except (TypeError, ValueError, UnicodeEncodeError) as error:
         raise UsageError(
-            "The metadata cannot be written as JSON.",
-            hint="Use strings, numbers, booleans, lists and objects.",
-            code="input.metadata",
+            f"The {what} cannot be written as JSON.", hint=_JSON_HINT, code="input.metadata"
         ) from error
-    if not encoded.startswith(b"{"):
-        raise UsageError("The metadata is not a JSON object.", code="input.metadata")
-    if len(encoded) > MAX_METADATA_BYTES:
+    if len(encoded) > at_most:
         raise UsageError(
-            f"The metadata has {len(encoded):,} bytes; at most {MAX_METADATA_BYTES:,} are kept.",
+            f"The {what} has {len(encoded):,} bytes; at most {at_most:,} are kept.",
             code="input.metadata",
         )
-    _check_values(metadata)
 
 
-def _check_values(value: Any) -> None:
+def _check_values(value: Any, what: str, levels: int) -> None:
     """Refuse what JSON, or PostgreSQL's, would lose or change inside metadata."""
-    if isinstance(value, str) and "\x00" in value:
-        raise UsageError("The metadata holds a NUL character.", code="input.nul")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(
-            "The metadata holds a number that JSON lacks.",
-            hint="Leave out NaN and infinity.",
-            code="input.metadata",
-        )
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                raise UsageError("The metadata has a key that is no text.", code="input.metadata")
-            _check_values(key)
-            _check_values(inner)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for inner in value:
-            _check_values(inner)
+    problem = None
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise UsageError(f"The {what} holds a NUL character.", code="input.nul")
+    elif isinstance(value, float):
+        problem = None if math.isfinite(value) else "a number that JSON lacks"
+    elif not isinstance(value, dict | list | tuple | int | None):
+        problem = f"a {type(value).__name__}"
+    elif levels == 0 and isinstance(value, dict | list | tuple):
+        problem = f"more than {MAX_NESTING} levels"
+    elif isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        problem = "a key that is no text"
+    if problem is not None:
+        raise UsageError(f"The {what} holds {problem}.", hint=_JSON_HINT, code="input.metadata")
+    if isinstance(value, dict | list | tuple):
+        for inner in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_values(inner, what, levels - 1)
+
+
+def _check_vector(vector: BroughtVector) -> None:
+    """Refuse a vector that is none; whether it fits is for the vector space to say."""
+    check_name(vector.model, what="the vector's model")
+    try:
+        for value in vector.values:
+            float(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError("The vector holds what is no number.", code="input.vector") from error
+
+
+def _wrong_type(what: str, wanted: str, value: object) -> UsageError:
+    return UsageError(
+        f"The {what} must be {wanted}, not {type(value).__name__}.", code="input.wrong_type"
+    )
 
 
 def unknown_value(what: str, value: str, known: Sequence[str]) -> UsageError:

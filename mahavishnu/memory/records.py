@@ -10,7 +10,17 @@ from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.models import NewMemory, unknown_value, utc_now
+from mahavishnu.memory.models import (
+    MAX_CONTENT_BYTES,
+    NewMemory,
+    check_limit,
+    check_metadata,
+    check_moment,
+    check_name,
+    check_new_memory,
+    unknown_value,
+    utc_now,
+)
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 
@@ -83,14 +93,16 @@ class Records:
         """
         if new.status not in STATUSES:
             raise unknown_value("status", new.status, STATUSES)
-        for name, moment in (("started_at", new.started_at), ("finished_at", new.finished_at)):
-            if moment is not None and moment.tzinfo is None:
-                raise UsageError(f"{name} has no time zone.", code="input.time")
+        check_name(new.execution_id, what="execution_id")
+        check_moment(new.started_at, what="started_at")
+        check_moment(new.finished_at, what="finished_at")
+        if new.result is not None:
+            check_metadata(new.result, what="result", at_most=MAX_CONTENT_BYTES)
         if new.finished_at is not None and new.finished_at < new.started_at:
             raise UsageError(
                 "An execution cannot finish before it started.", code="execution.order"
             )
-        memory = _memory_of(new)
+        memory = check_new_memory(_memory_of(new))
         scope = await self._scopes.place(memory)
         memory_id = None
         if new.status in FINAL:
@@ -109,6 +121,7 @@ class Records:
         self, workflow_id: str | None = None, *, limit: int = 20
     ) -> list[Execution]:
         """Return executions, newest first."""
+        check_limit(limit)
         rows = await self._database.run(
             lambda c: c.fetch(_QUERIES["list_executions"], workflow_id, limit)
         )
@@ -116,6 +129,10 @@ class Records:
 
     async def record_metric(self, metric: Metric, *, project: str | None = None) -> None:
         """Store one measurement."""
+        for name in ("source", "name", "unit"):
+            check_name(getattr(metric, name), what=name)
+        check_moment(metric.recorded_at, what="recorded_at")
+        check_metadata(metric.labels, what="labels")
         scope = await self._scopes.place(
             NewMemory(content="-", collection="execution", project=project)
         )
@@ -130,6 +147,8 @@ class Records:
         self, name: str, *, since: datetime | None = None, limit: int = 100
     ) -> list[Metric]:
         """Return measurements of one name, newest first."""
+        check_moment(since, what="since")
+        check_limit(limit)
         rows = await self._database.run(
             lambda c: c.fetch(_QUERIES["list_metrics"], name, since, limit)
         )

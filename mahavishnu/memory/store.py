@@ -17,11 +17,11 @@ from mahavishnu.identifiers import new_id, parse_reference
 from mahavishnu.logs import get_logger
 from mahavishnu.memory.insertion import build_batch, insert_batch
 from mahavishnu.memory.models import (
-    MAX_LIMIT,
     Memory,
     MemoryFilter,
     NewMemory,
     Stored,
+    check_limit,
     check_new_memory,
     utc_now,
 )
@@ -30,6 +30,7 @@ from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.superseding import Identity, lock_scopes, put_in_place, retire_others
 
 BATCH_SIZE = 512  # memories of one transaction
+MAX_OFFSET = 2**63 - 1
 _QUERIES = load_queries("memories")
 _log = get_logger(__name__)
 
@@ -231,13 +232,12 @@ class MemoryStore:
         return await self._database.run(delete, repeatable=dry_run)
 
     async def select_ids(self, wanted: MemoryFilter) -> list[UUID]:
-        """Return the ids of all live memories that pass the filter."""
-        found: list[UUID] = []
-        while True:
-            page = await self.list_memories(wanted, limit=MAX_LIMIT, offset=len(found))
-            found += [memory.id for memory in page]
-            if len(page) < MAX_LIMIT:
-                return found
+        """Return the ids of all live memories that pass the filter, newest first."""
+        scopes = list(await self._scopes.visible(wanted))
+        rows = await self._database.run(
+            lambda c: c.fetch(_QUERIES["select_ids"], scopes, *wanted.fine_parameters)
+        )
+        return [row["id"] for row in rows]
 
     async def resolve(self, reference: str) -> UUID:
         """
@@ -273,10 +273,9 @@ class MemoryStore:
         self, wanted: MemoryFilter, *, limit: int = 20, offset: int = 0
     ) -> list[Memory]:
         """Return live memories that pass the filter, newest first."""
-        if not 1 <= limit <= MAX_LIMIT or offset < 0:
-            raise UsageError(
-                f"limit must be 1 to {MAX_LIMIT}, offset at least 0.", code="input.limit"
-            )
+        check_limit(limit)
+        if not isinstance(offset, int) or not 0 <= offset <= MAX_OFFSET:
+            raise UsageError(f"offset must be 0 to {MAX_OFFSET:,}.", code="input.offset")
         scopes = list(await self._scopes.visible(wanted))
         rows = await self._database.run(
             lambda c: c.fetch(

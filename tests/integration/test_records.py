@@ -1,5 +1,6 @@
 """Executions and metrics: rows for SQL, and executions that search finds."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,9 +43,37 @@ async def test_impossible_executions_are_refused(world: World) -> None:
         {"status": "exploded"},
         {"started_at": STARTED.replace(tzinfo=None)},
         {"finished_at": STARTED - timedelta(seconds=1), "status": "failed"},
+        {"finished_at": "now"},
+        {"execution_id": None},
+        {"workflow_id": 7},
+        {"adapter": ""},
+        {"project": "p" * 201},
+        {"result": {1: 2}},
+        {"result": [1]},
+        {"error": b"bytes", "status": "failed"},
     ):
         with pytest.raises(UsageError):
             await world.records.record_execution(execution(**changes))
+    assert await world.records.list_executions() == []
+
+
+async def test_impossible_measurements_and_questions_are_refused(world: World) -> None:
+    metric = Metric(source="tests", name="latency", value=1, unit="ms")
+    for changes in (
+        {"recorded_at": STARTED.replace(tzinfo=None)},
+        {"labels": {"a": {1}}},
+        {"value": "much"},
+        {"name": None},
+    ):
+        with pytest.raises(UsageError):
+            await world.records.record_metric(replace(metric, **changes))  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        await world.records.list_metrics("latency", since=STARTED.replace(tzinfo=None))
+    for limit in (0, -1, 10**30):
+        with pytest.raises(UsageError):
+            await world.records.list_metrics("latency", limit=limit)
+        with pytest.raises(UsageError):
+            await world.records.list_executions(limit=limit)
 
 
 async def test_metrics_are_read_back_newest_first(world: World) -> None:

@@ -325,7 +325,7 @@ async def test_words_of_other_scripts_are_found(world: World) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"mode": "bogus"}, {"tiers": ("bogus",)}, {"wanted": MemoryFilter(memory_types=("x",))}],
+    [{"mode": "bogus"}, {"tiers": ("bogus",)}],
 )
 async def test_unknown_words_of_a_request_are_refused(
     world: World, options: dict[str, object]

@@ -274,6 +274,32 @@ async def test_lists_page_newest_first_and_filters_narrow(world: World) -> None:
         await days(MemoryFilter(projects=("evne",)))
     assert "even" in (caught.value.hint or "")
     assert len(await world.memories.select_ids(MemoryFilter(projects=("odd",)))) == 3
+    for beyond in (-1, 2**63, 10**30, 1.5, "0"):
+        with pytest.raises(UsageError) as refused:
+            await days(MemoryFilter(), offset=beyond)  # type: ignore[arg-type]
+        assert refused.value.code == "input.offset"
+    for beyond in (0, 1001, 10**30, 1.5, "5"):
+        with pytest.raises(UsageError) as refused:
+            await days(MemoryFilter(), limit=beyond)  # type: ignore[arg-type]
+        assert refused.value.code == "input.limit"
+    assert await days(MemoryFilter(), offset=2**63 - 1) == []
+
+
+async def test_ids_of_many_come_in_one_statement_without_their_texts(world: World) -> None:
+    news = (NewMemory(content=f"Item {n}.") for n in range(1100))
+    stored = [s.id async for s in world.memories.store_many(news, embed=False)]
+    asked: list[str] = []
+
+    def note(record: Any) -> None:
+        asked.append(record.query)
+
+    async with world.database.connection() as connection:
+        with connection.query_logger(note):
+            world.database.run = lambda work: work(connection)  # type: ignore[assignment,misc]
+            found = await world.memories.select_ids(MemoryFilter(source_system="cli"))
+    assert set(found) == set(stored) and len(found) == 1100
+    [statement] = [query for query in asked if "FROM memories" in query]
+    assert "content" not in statement
 
 
 async def test_stats_count_what_is_there(world: World) -> None:

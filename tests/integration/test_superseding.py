@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,21 @@ async def test_a_turn_delivered_again_does_not_undo_a_correction(world: World) -
     assert again.id == stored.id and not again.created
     assert await live(world) == ["Corrected by hand."]
     assert await world.conversations.read("s") == [(1, "assistant", None, "Corrected by hand.")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"session_id": None}, {"session_id": ""}, {"role": None}, {"speaker": 7},
+        {"position": -1}, {"position": "1"}, {"position": 2**31}, {"content": b"bytes"},
+        {"occurred_at": datetime(2025, 1, 1)},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_impossible_turns_are_refused_whole(world: World, changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        await world.conversations.record([TURN, replace(TURN, **({"position": 2} | changes))])
+    assert await live(world) == []
 
 
 async def test_turns_of_other_sessions_and_places_are_left_alone(world: World) -> None:

@@ -1,7 +1,7 @@
 """What may be stored, and which collections a filter means."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from mahavishnu.memory.models import (
     MAX_CONTENT_BYTES,
     MAX_METADATA_BYTES,
     MEMORY_TYPES,
+    BroughtVector,
     MemoryFilter,
     NewMemory,
     check_new_memory,
@@ -30,6 +31,17 @@ NAMES = (
     "commit_id",
     "project",
 )
+
+
+ENDLESS: dict[str, Any] = {}
+ENDLESS["self"] = ENDLESS
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
 
 
 def refusal(**options: Any) -> UsageError:
@@ -61,6 +73,33 @@ def refusal(**options: Any) -> UsageError:
         ({"metadata": [1]}, "input.metadata"),
         ({"metadata": {"a": "x" * MAX_METADATA_BYTES}}, "input.metadata"),
         ({"metadata": {"a": "\x00"}}, "input.nul"),
+        ({"content": None}, "input.wrong_type"),
+        ({"content": 7}, "input.wrong_type"),
+        ({"content": b"bytes"}, "input.wrong_type"),
+        ({"context": None}, "input.wrong_type"),
+        ({"source_system": None}, "input.wrong_type"),
+        ({"source_key": 7}, "input.wrong_type"),
+        ({"path": b"p"}, "input.wrong_type"),
+        *(({name: 7}, "input.wrong_type") for name in NAMES),
+        ({"id": "01a1fc86-3e52-768f-9d2b-6b5451b62170"}, "input.wrong_type"),
+        ({"occurred_at": "2025-01-01"}, "input.wrong_type"),
+        ({"occurred_at": date(2025, 1, 1)}, "input.wrong_type"),
+        ({"occurred_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=5)))}, "input.time"),
+        ({"metadata": None}, "input.metadata"),
+        ({"metadata": {1: "a"}}, "input.metadata"),
+        ({"metadata": {"a": {2: "b"}}}, "input.metadata"),
+        ({"metadata": {"a": [{1, 2}]}}, "input.metadata"),
+        ({"metadata": {"a": b"bytes"}}, "input.metadata"),
+        ({"metadata": {"a": datetime.now(UTC)}}, "input.metadata"),
+        ({"metadata": {"a": [float("nan")]}}, "input.metadata"),
+        ({"metadata": {"a": float("inf")}}, "input.metadata"),
+        ({"metadata": nested(101)}, "input.metadata"),
+        ({"metadata": nested(100_000)}, "input.metadata"),
+        ({"metadata": ENDLESS}, "input.metadata"),
+        ({"vector": BroughtVector(model="", values=[1.0])}, "input.length"),
+        ({"vector": BroughtVector(model=None, values=[1.0])}, "input.wrong_type"),  # type: ignore[arg-type]
+        ({"vector": BroughtVector(model="m", values=["x"])}, "input.vector"),  # type: ignore[list-item]
+        ({"vector": BroughtVector(model="m", values=None)}, "input.vector"),  # type: ignore[arg-type]
         *(({name: ""}, "input.length") for name in NAMES),
         *(({name: "x" * 201}, "input.length") for name in NAMES),
         *(({name: "a\x00"}, "input.nul") for name in NAMES),
@@ -84,11 +123,12 @@ def test_a_refusal_names_the_place() -> None:
         {"content": "x" * MAX_CONTENT_BYTES},
         {"content": "é" * (MAX_CONTENT_BYTES // 2)},
         {"agent_id": "x" * 200, "path": "p" * 3000, "source_key": ""},
-        {"metadata": {"a": [1, 2.5, None, True, {"ü": "🙂"}]}},
+        {"metadata": {"a": [1, 2.5, None, True, {"ü": "🙂"}, ("t",), 2**70]}},
+        {"metadata": nested(100)},
         {"occurred_at": datetime(1970, 1, 1, tzinfo=UTC), "expires_at": datetime(9999, 1, 1, tzinfo=UTC)},
         {"content": "\x01\x1b[31m\u202e"},
     ],
-    ids=["one MiB", "one MiB of é", "long names", "JSON", "times", "control characters"],
+    ids=["one MiB", "one MiB of é", "long names", "JSON", "100 levels", "times", "control characters"],
 )  # fmt: skip
 def test_what_fits_is_taken_as_it_is(options: dict[str, Any]) -> None:
     new = NewMemory(**{"content": "x", **options})
@@ -169,3 +209,26 @@ def test_types_and_collections_narrow_together(
 )  # fmt: skip
 def test_what_scopes_cannot_answer_is_fine(wanted: dict[str, Any], fine: bool) -> None:
     assert MemoryFilter(**wanted).is_fine is fine
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"since": datetime(2025, 1, 1)}, "input.time"),
+        ({"until": datetime(2025, 1, 1)}, "input.time"),
+        ({"since": "2025-01-01"}, "input.wrong_type"),
+        ({"projects": "ops"}, "input.wrong_type"),
+        ({"projects": (7,)}, "input.wrong_type"),
+        ({"projects": ("a\x00",)}, "input.nul"),
+        ({"memory_types": ("agnt",)}, "input.type"),
+        ({"collections": ("nots",)}, "input.collection"),
+        ({"agent_id": 7}, "input.wrong_type"),
+        ({"source_system": "\ud800"}, "input.encoding"),
+        ({"metadata": {1: 2}}, "input.metadata"),
+        ({"metadata": "k=v"}, "input.metadata"),
+    ],
+)
+def test_what_no_memory_can_have_cannot_be_asked_for(options: dict[str, Any], code: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        MemoryFilter(**options)
+    assert caught.value.code == code

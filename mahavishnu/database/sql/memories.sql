@@ -45,6 +45,16 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expire
     AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
 ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $10 OFFSET $11;
 
+-- select_ids --
+-- Ids of all live memories that pass a filter, newest first. $1 to $9 as in list_memories; (id).
+SELECT m.id FROM memories m
+WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+    AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
+    AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
+    AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
+    AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
+ORDER BY m.occurred_at DESC, m.memory_no DESC;
+
 -- select_matching --
 -- Numbers of the live memories that pass a fine filter, at most $10. $1 to $9 as in list_memories; (memory_no).
 SELECT m.memory_no FROM memories m
