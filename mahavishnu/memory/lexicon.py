@@ -1,8 +1,8 @@
 """
 Text to index terms: words, split identifiers, stop words dropped, stemmed.
 
-Pure. The same function serves what is stored and what is asked; a change of it needs the postings
-to be built anew.
+Pure. The same function serves what is stored and what is asked, but for single characters of scripts
+without spaces, which are stored only. A change needs the postings to be built anew.
 """
 
 import re
@@ -37,6 +37,8 @@ _WORD = re.compile(rf"{_LETTERS}(?:_+{_LETTERS})*")
 _SEAM = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+# Of these, what can be a word by itself: Chinese characters and Korean syllables.
+_WORD_OF_ONE = re.compile(r"[\u3400-\u9fff\uac00-\ud7af]")
 
 _stem = Stemmer.Stemmer("english")
 
@@ -46,9 +48,15 @@ def count_terms(text: str) -> tuple[dict[str, int], int]:
     Return (term -> how often it occurs, number of terms in all), both capped at `MAX_COUNT`.
 
     At most `MAX_TERMS` terms are returned. `getUserName` counts as get, user, name and as itself.
+    Inside Chinese and Korean each character counts besides the pairs, so that a question of one
+    character finds it; these do not add to the length.
     """
     words = split_terms(text)
     counts = Counter(words)
+    if not text.isascii():
+        for run in _UNSPACED.findall(unicodedata.normalize("NFC", text)):
+            if len(run) > 1:
+                counts.update(_WORD_OF_ONE.findall(run))
     if len(counts) > MAX_TERMS:
         counts = Counter(dict(counts.most_common(MAX_TERMS)))
     capped = {term: min(count, MAX_COUNT) for term, count in counts.items()}

@@ -323,6 +323,15 @@ async def test_words_of_other_scripts_are_found(world: World) -> None:
         assert await contents(world, query, mode="text") == [text]
 
 
+async def test_one_character_is_found_inside_a_sentence_and_alone(world: World) -> None:
+    sentence, alone, korean = "我家的猫喜欢睡觉。", "猫", "집에서 자요"
+    await world.memories.store_batch([NewMemory(content=t) for t in (sentence, alone, korean)])
+    assert set(await contents(world, "猫", mode="text")) == {sentence, alone}
+    assert await contents(world, "집", mode="text") == [korean]
+    assert await contents(world, "喜欢", mode="text") == [sentence]
+    assert await contents(world, "狗", mode="text") == []
+
+
 @pytest.mark.parametrize(
     "options",
     [{"mode": "bogus"}, {"tiers": ("bogus",)}],
