@@ -1,5 +1,6 @@
-"""Work out the address of an Ollama server. Pure, standard library only."""
+"""Work out the address of an Ollama server, and what is this machine. Pure, standard library only."""
 
+import ipaddress
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -31,6 +32,16 @@ def resolve_ollama_url(configured: str | None, environ: Mapping[str, str]) -> st
     host = f"[{host}]" if ":" in host else host
     netloc = host if port is None else f"{host}:{port}"
     return SplitResult(parts.scheme, netloc, parts.path.rstrip("/"), "", "").geturl()
+
+
+def is_this_machine(host: str) -> bool:
+    """Tell whether a host name or address is the loopback interface's; no name is looked up."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _bad(given: str) -> UsageError:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mahavishnu.embedding.addresses import resolve_ollama_url
+from mahavishnu.embedding.addresses import is_this_machine, resolve_ollama_url
 from mahavishnu.embedding.config import EmbeddingConfig
 from mahavishnu.embedding.known_models import (
     DEFAULT_LOCAL_MODEL,
@@ -53,7 +53,8 @@ async def choose_embedder(
     """
     Return the embedder that `config` asks for; "auto" tries Ollama, then a model in the store.
 
-    Nothing is downloaded, and no text leaves this machine unless "openai" is configured.
+    Nothing is downloaded, and no text leaves this machine unless the settings name a provider or an
+    address: "auto" does not follow OLLAMA_HOST to another machine.
     `expected` is the model the stored vectors came from: "auto" then takes that model or nothing,
     and an explicit provider that gives another raises `Conflict` "embedding.model_differs". An
     explicit provider that cannot be had raises its error as the port lists them.
@@ -69,6 +70,8 @@ async def choose_embedder(
     tried: list[Refusal] = []
     for provider in ("ollama", "in-process"):
         try:
+            if provider == "ollama":
+                _require_this_machine(config, environ)
             embedder = await _open(provider, config, models, environ, expected=expected)
             await _require_expected(embedder, expected)
         except MahavishnuError as error:
@@ -78,6 +81,17 @@ async def choose_embedder(
         return Choice(embedder, f"{embedder.identity.name} by {provider}.", tuple(tried))
     missing = f"the model of the stored vectors, {expected.name}" if expected else "a model"
     return Choice(None, f"Neither Ollama nor the local store has {missing}.", tuple(tried))
+
+
+def _require_this_machine(config: EmbeddingConfig, environ: Mapping[str, str]) -> None:
+    """Raise `Unavailable` where only the environment says that texts go to another machine."""
+    host = urlsplit(resolve_ollama_url(config.ollama_base_url, environ)).hostname or ""
+    if config.ollama_base_url is None and not is_this_machine(host):
+        raise Unavailable(
+            f"OLLAMA_HOST names another machine, {host}, and no text is sent there unasked.",
+            hint="If it should be, set embedding.provider to ollama.",
+            code="embedding.not_asked",
+        )
 
 
 def _choice_beside_brought(config: EmbeddingConfig, expected: ModelIdentity) -> Choice:

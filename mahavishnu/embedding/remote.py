@@ -2,7 +2,6 @@
 
 import asyncio
 import email.utils
-import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from mahavishnu.embedding.addresses import is_this_machine
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.embedding.port import ModelIdentity, Vector
 from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
@@ -33,13 +33,7 @@ type Rows = Sequence[Sequence[float | None]]
 
 def is_loopback(url: str) -> bool:
     """Tell whether `url` names this machine itself."""
-    host = httpx.URL(url).host
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_this_machine(httpx.URL(url).host)
 
 
 class HttpService:

@@ -208,6 +208,14 @@ def test_a_home_whose_name_is_no_utf8(alone: Command) -> None:
     assert alone("db", "current", MAHAVISHNU_HOME=home).status == 0
 
 
+def test_another_machines_ollama_is_not_asked_unasked(alone: Command) -> None:
+    status = ("model", "status", "--json")
+    remote = {"OLLAMA_HOST": "192.0.2.7", "MAHAVISHNU_EMBEDDING_PROVIDER": ""}
+    tried = alone(*status, **remote).json["tried"]
+    assert tried[0]["provider"] == "ollama"
+    assert "another machine, 192.0.2.7" in tried[0]["why"]
+
+
 def test_memory_can_be_switched_off(alone: Command) -> None:
     alone.settings.write_text("postgresql:\n  enabled: false\n")
     refused = alone("memory", "list", "--json")

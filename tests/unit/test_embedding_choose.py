@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.embedding import Choice, EmbeddingConfig, Secret, choose_embedder
+from mahavishnu.embedding import Choice, EmbeddingConfig, Secret, choose, choose_embedder
+from mahavishnu.embedding.addresses import is_this_machine
 from mahavishnu.embedding.models import StoredModel
 from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
 from tests.fake_servers import FakeModel, FakeServer, ollama_server, openai_server
@@ -53,6 +54,42 @@ async def test_auto_finds_ollama_by_its_own_variable(ollama: FakeServer, tmp_pat
     choice = await choose_embedder(EmbeddingConfig(), models=tmp_path, environ=environ)
     await close(choice)
     assert choice.embedder is not None
+
+
+@pytest.mark.parametrize(
+    "host", ["192.0.2.7", "gpu.example:11434", "https://gpu.example", "[2001:db8::7]"]
+)
+async def test_auto_does_not_follow_the_environment_to_another_machine(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knocked: list[str] = []
+
+    async def knock(url: str) -> None:
+        knocked.append(url)
+        raise Unavailable("Nobody is there.")
+
+    monkeypatch.setattr(choose, "_knock", knock)
+    environ = {"OLLAMA_HOST": host}
+    choice = await choose_embedder(EmbeddingConfig(), models=tmp_path, environ=environ)
+    assert choice.embedder is None and knocked == []
+    assert "another machine" in choice.tried[0].why and "embedding.provider" in choice.tried[0].why
+    asked = EmbeddingConfig(ollama_base_url=f"http://{host.removeprefix('https://')}")
+    await choose_embedder(asked, models=tmp_path, environ=environ)
+    with pytest.raises(Unavailable):
+        named = EmbeddingConfig(provider="ollama")
+        await choose_embedder(named, models=tmp_path, environ=environ)
+    assert len(knocked) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1", True), ("127.8.9.1", True), ("localhost", True), ("::1", True),
+        ("0.0.0.0", False), ("10.0.0.1", False), ("localhost.example", False), ("", False),
+    ],
+)  # fmt: skip
+def test_what_is_this_machine(host: str, here: bool) -> None:
+    assert is_this_machine(host) is here
 
 
 async def test_auto_falls_back_to_the_store_and_says_why(nobody: str, minilm: StoredModel) -> None:
