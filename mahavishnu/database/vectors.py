@@ -88,6 +88,7 @@ class VectorTable:
             "AND ($8::text IS NULL OR m.source_system = $8) AND ($9::jsonb IS NULL OR m.metadata @> $9) "
             "AND ($10::timestamptz IS NULL OR m.occurred_at >= $10) "
             "AND ($11::timestamptz IS NULL OR m.occurred_at < $11) "
+            "AND (m.expires_at IS NULL OR m.expires_at > now()) "
             "ORDER BY embedding <#> $1 LIMIT $2"
         )
 

@@ -105,6 +105,7 @@ class Retriever:
         self._scopes = scopes
         self._large: dict[tuple[int, ...], float] = {}
         self._purge_at = 0.0
+        self._expired_left = False  # others' shared ones, which are theirs to delete
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """
@@ -194,7 +195,9 @@ class Retriever:
         now = time.monotonic()
         if now >= self._purge_at:
             self._purge_at = now + PURGE_EVERY_S
-            await self._database.run(lambda c: c.execute(_MEMORIES["purge_expired"]))
+            self._expired_left = await self._database.run(
+                lambda c: c.fetchval(_MEMORIES["purge_expired"])
+            )
 
     async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
         if request.mode == "text":
@@ -211,7 +214,7 @@ class Retriever:
     async def _select(self, wanted: MemoryFilter) -> _Selection:
         scopes = await self._scopes.visible(wanted)
         listed = sorted(scopes)
-        if wanted.is_fine and scopes:
+        if (wanted.is_fine or self._expired_left) and scopes:
             rows = await self._database.run(
                 lambda c: c.fetch(
                     _MEMORIES["select_matching"],

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -11,7 +12,7 @@ from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.errors import Conflict, Forbidden, NotFound, Unavailable
 from mahavishnu.identifiers import shown
 from mahavishnu.memory.conversations import NewTurn
-from mahavishnu.memory.models import MemoryFilter, NewMemory, utc_now
+from mahavishnu.memory.models import MemoryFilter, Mode, NewMemory, utc_now
 from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import Cluster, OpenWorld, World
@@ -192,3 +193,32 @@ async def test_the_project_of_a_shared_memory_is_named_and_filters(
         assert (await other.memories.get(shared.id)).project == "ocean"
         listed = await other.memories.list_memories(MemoryFilter(projects=("ocean",)))
         assert [memory.id for memory in listed] == [shared.id]
+
+
+@pytest.mark.parametrize("exact_up_to", [20_000, 0], ids=["few", "many"])
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])
+async def test_what_expired_of_others_is_neither_shown_nor_purged_nor_in_the_way(
+    open_world: OpenWorld,
+    bob: Target,
+    mode: Mode,
+    exact_up_to: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mahavishnu.memory.search.EXACT_UP_TO", exact_up_to)
+    past = utc_now() - timedelta(hours=1)
+    async with open_world() as alice, open_world(at=bob) as other:
+        await alice.memories.store_batch(
+            [
+                NewMemory(content=f"tide {n}", visibility="shared", expires_at=past)
+                for n in range(300)
+            ]
+        )
+        live = await other.memories.store(NewMemory(content="the tide table of the long pier"))
+        found = await other.retriever.search(SearchRequest(query="tide", mode=mode))
+        assert await other.memories.list_memories(MemoryFilter(), limit=10) == [
+            await other.memories.get(live.id)
+        ]
+        await other.memories.purge_expired()
+        async with alice.database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM memories") == 300
+        assert [hit.memory.id for hit in found.hits] == [live.id]

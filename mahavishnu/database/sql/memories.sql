@@ -91,9 +91,14 @@ WHERE m.id = ANY ($1::uuid[]) AND m.scope_no IN (SELECT scope_no FROM scopes WHE
 ORDER BY m.id FOR UPDATE;
 
 -- purge_expired --
--- Delete the caller's own memories whose time is over; no rows.
-DELETE FROM memories
-WHERE expires_at <= now() AND scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user);
+-- Delete the caller's own memories whose time is over; (whether others' expired ones are to be seen).
+WITH gone AS (
+    DELETE FROM memories
+    WHERE expires_at <= now() AND scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user)
+)
+SELECT EXISTS (
+    SELECT FROM memories m WHERE m.expires_at <= now()
+        AND m.scope_no NOT IN (SELECT scope_no FROM scopes WHERE owner = current_user));
 
 -- drop_postings --
 -- Take memories out of the text index. $1 memory numbers; no rows.

@@ -36,6 +36,7 @@ WITH hits AS (
             AND ($11::text IS NULL OR m.repo_id = $11) AND ($12::text IS NULL OR m.session_id = $12)
             AND ($13::text IS NULL OR m.source_system = $13) AND ($14::jsonb IS NULL OR m.metadata @> $14)
             AND ($15::timestamptz IS NULL OR m.occurred_at >= $15) AND ($16::timestamptz IS NULL OR m.occurred_at < $16)
+            AND (m.expires_at IS NULL OR m.expires_at > now())
         ORDER BY t.memory_no DESC LIMIT $3
     ) AS p
 ), known AS (
