@@ -51,6 +51,7 @@ class Command:
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[Word, ...] = (PROGRAM,)
 
     @property
     def root(self) -> Path:
@@ -87,7 +88,7 @@ class Command:
     ) -> Answer:
         """Run it to its end."""
         done = subprocess.run(
-            [PROGRAM, *words],
+            [*self.program, *words],
             env=self.environ(environment),
             input=input,
             capture_output=True,
@@ -105,7 +106,10 @@ class Command:
         environment = options.pop("environment", None)
         piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(
-            [PROGRAM, *words], env=self.environ(environment), cwd=self.home, **(piped | options)
+            [*self.program, *words],
+            env=self.environ(environment),
+            cwd=self.home,
+            **(piped | options),
         )
 
     def sql(self, statement: str) -> str:

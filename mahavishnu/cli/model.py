@@ -91,12 +91,12 @@ def download(name: str, as_json: bool) -> None:
     from mahavishnu.embedding.model_download import download_model  # noqa: PLC0415
 
     loaded = load()
-    with progress("Downloading", quiet=as_json) as advance:
+    with progress("Downloading", quiet=as_json, in_bytes=True) as advance:
         there = 0
 
-        def report(done: int, _total: int) -> None:
+        def report(done: int, total: int) -> None:
             nonlocal there
-            advance(done - there)
+            advance(done - there, total)
             there = done
 
         stored = download_model(

@@ -55,14 +55,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 @contextmanager
-def progress(label: str, *, quiet: bool) -> "Iterator[Any]":
-    """Show a bar on stderr while work goes on; yields a function that advances it."""
+def progress(label: str, *, quiet: bool, in_bytes: bool = False) -> "Iterator[Any]":
+    """Show a bar on stderr while work goes on; yields a function that advances it (by, of total)."""
     if quiet or not sys.stderr.isatty():
         yield _ignore
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
@@ -72,16 +73,16 @@ def progress(label: str, *, quiet: bool) -> "Iterator[Any]":
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda count: bar.advance(task, count)
+        yield lambda count, total=None: bar.update(task, advance=count, total=total)
 
 
-def _ignore(count: int) -> None:
+def _ignore(count: int, total: int | None = None) -> None:
     """Advance nothing."""
 
 
