@@ -17,7 +17,7 @@ from mahavishnu.embedding import (
     ModelIdentity,
     embed_in_chunks,
 )
-from mahavishnu.errors import Conflict, MahavishnuError, Unavailable, UsageError
+from mahavishnu.errors import Conflict, Corrupt, MahavishnuError, Unavailable, UsageError
 from mahavishnu.logs import get_logger
 from mahavishnu.memory.models import BroughtVector, NewMemory, Vector
 
@@ -215,10 +215,12 @@ class EmbeddingSpace:
         return chunks, table
 
     async def embed_each(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
-        """Embed texts together; where one of them is refused, each by itself."""
+        """Embed texts together; where one is refused or fails, each by itself, that one giving none."""
         try:
             return await self.embed(texts)
-        except UsageError:
+        except (UsageError, Corrupt) as error:
+            if isinstance(error, Corrupt) and error.code != "embedding.input_failed":
+                raise
             if len(texts) == 1:
                 return [[]]
         return [chunks for text in texts for chunks in await self.embed_each([text])]

@@ -9,7 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from mahavishnu.errors import Conflict, NotFound, Unavailable, UsageError
+from mahavishnu.errors import (
+    Conflict,
+    Corrupt,
+    MahavishnuError,
+    NotFound,
+    Unavailable,
+    UsageError,
+)
 from mahavishnu.identifiers import new_id, shown
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, Stored
 from mahavishnu.memory.search import SearchRequest
@@ -373,19 +380,32 @@ async def test_a_brought_vector_needs_no_embedder(open_world: OpenWorld) -> None
         assert (await counts(world))["embeddings_1"] == 2
 
 
-async def test_a_text_the_model_refuses_is_not_called_embedded(open_world: OpenWorld) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        UsageError("Refused.", code="embedding.refused"),
+        Corrupt("It fails on these.", code="embedding.input_failed"),
+    ],
+    ids=["refused", "failed"],
+)
+async def test_a_text_the_model_refuses_does_not_hold_up_the_others(
+    open_world: OpenWorld, failure: MahavishnuError
+) -> None:
     class Picky(FakeEmbedder):
         async def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
             if any("BAD" in text for text in texts):
-                raise UsageError("Refused.", code="embedding.refused")
+                raise failure
             return await super().embed_documents(texts)
 
+    news = [NewMemory(content="Fine."), NewMemory(content="BAD word.")]
     async with open_world(Picky()) as world:
-        stored = await world.memories.store_batch(
-            [NewMemory(content="Fine."), NewMemory(content="BAD word.")]
-        )
+        stored = await world.memories.store_batch(news)
         assert [s.embedded for s in stored] == [True, False]
         assert await world.memories.count_waiting() == 1
+        later = [replace(new, source_key="later") for new in news]
+        assert [s async for s in world.memories.store_many(later, embed=False)]
+        assert await world.memories.embed_waiting() == 3
+        assert (await counts(world))["embeddings_1"] == 2
 
 
 async def test_an_answer_lost_after_the_commit_is_found_again(world: World) -> None:

@@ -1,9 +1,7 @@
 """The Ollama adapter against programs of other people, beside Ollama's own client."""
 
 import math
-import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,37 +10,18 @@ from mahavishnu.embedding import EmbeddingConfig, choose_embedder, embed_in_chun
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.ollama import connect_ollama
 from mahavishnu.errors import MahavishnuError, NotFound
+from tests.peers.conftest import TEXTS, cosine, require_peers
 from tests.peers.ollama_peer import MODEL, ollama_peer
-from tests.weights import safetensors_folder, stored_model
+from tests.weights import stored_model
 
 pytestmark = pytest.mark.peer
-_PEERS = ("xllamacpp", "gguf", "safetensors", "ollama", "ollama_proxy", "uvicorn")
-TEXTS = [
-    "How do I reset my password?",
-    "Steps to recover account credentials",
-    "The cat sat on the mat",
-    "naïve café: 日本語 – Ünïcödé",
-    "def open_pool(dsn: str) -> Pool:\n    return Pool(dsn)",
-]
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    missing = [name for name in _PEERS if find_spec(name) is None]
-    if missing:
-        problem = f"peers are not installed: {', '.join(missing)}"
-        if os.environ.get("CI"):
-            pytest.fail(problem)
-        pytest.skip(problem)
-    from tests.peers.gguf_weights import write_gguf
-
-    gguf = tmp_path_factory.mktemp("gguf") / "minilm-f16.gguf"
-    with ollama_peer(write_gguf(safetensors_folder(), gguf)) as running:
+def url(gguf: Path) -> Iterator[str]:
+    require_peers("ollama", "ollama_proxy", "uvicorn")
+    with ollama_peer(gguf) as running:
         yield running
-
-
-def cosine(a: list[float], b: list[float]) -> float:
-    return math.sumprod(a, b) / math.hypot(*a) / math.hypot(*b)
 
 
 @pytest.mark.verifies("Ollama's API")

@@ -1,0 +1,42 @@
+"""What the peers have in common: the real weights they serve, and texts to compare vectors by."""
+
+import math
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.weights import safetensors_folder
+
+TEXTS = [
+    "How do I reset my password?",
+    "Steps to recover account credentials",
+    "The cat sat on the mat",
+    "naïve café: 日本語 – Ünïcödé",
+    "def open_pool(dsn: str) -> Pool:\n    return Pool(dsn)",
+]
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    """Return the cosine of the angle between two vectors."""
+    return math.sumprod(a, b) / math.hypot(*a) / math.hypot(*b)
+
+
+def require_peers(*modules: str) -> None:
+    """Skip, or fail in CI, unless the programs are installed."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        problem = f"peers are not installed: {', '.join(missing)}"
+        if os.environ.get("CI"):
+            pytest.fail(problem)
+        pytest.skip(problem)
+
+
+@pytest.fixture(scope="session")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged MiniLM as llama.cpp takes it."""
+    require_peers("xllamacpp", "gguf", "safetensors")
+    from tests.peers.gguf_weights import write_gguf
+
+    return write_gguf(safetensors_folder(), tmp_path_factory.mktemp("gguf") / "minilm-f16.gguf")
