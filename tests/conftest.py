@@ -23,6 +23,7 @@ import asyncpg
 import pytest
 
 from mahavishnu.database.embedded.server import EmbeddedServer
+from mahavishnu.database.grants import grant_member
 from mahavishnu.database.migrate import SCRIPTS, upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target, target_of_dsn
@@ -175,6 +176,23 @@ async def database_name(admin: asyncpg.Connection, cluster: Cluster) -> AsyncIte
 def target(cluster: Cluster, database_name: str) -> Target:
     """The test's database as the product addresses it."""
     return target_of_dsn(cluster.dsn(database_name))
+
+
+@pytest.fixture
+async def bob(
+    admin: asyncpg.Connection, cluster: Cluster, database_name: str, target: Target
+) -> AsyncIterator[Target]:
+    """A second person with a database role of their own."""
+    role = f"bob_{uuid.uuid4().hex[:8]}"
+    await admin.execute(f"CREATE ROLE {role} LOGIN")
+    owner = await asyncpg.connect(**target.direct)
+    await grant_member(owner, role)
+    await owner.close()
+    yield target_of_dsn(cluster.dsn(database_name, role))
+    inside = await asyncpg.connect(cluster.dsn(database_name, "postgres"))
+    await inside.execute(f"DROP OWNED BY {role}")
+    await inside.close()
+    await admin.execute(f"DROP ROLE {role}")
 
 
 @dataclass

@@ -150,7 +150,7 @@ def normalise_remote(address: str) -> str:
     try:
         parts = urlsplit(text)
     except ValueError:  # no address that anything could reach
-        return text
+        return text.rpartition("@")[2]
     host = (parts.hostname or "").lower()
     return f"{host}/{parts.path.strip('/').removesuffix('.git')}"
 

@@ -1,41 +1,20 @@
 """Row-level security: another role gets no row of a private memory, on any path."""
 
-import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import asyncpg
 import pytest
 
-from mahavishnu.database.grants import grant_member
-from mahavishnu.database.target import Target, target_of_dsn
+from mahavishnu.database.target import Target
 from mahavishnu.errors import Conflict, Forbidden, NotFound, Unavailable
 from mahavishnu.identifiers import shown
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import MemoryFilter, Mode, NewMemory, utc_now
 from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
-from tests.conftest import Cluster, OpenWorld, World
+from tests.conftest import OpenWorld, World
 
 pytestmark = pytest.mark.postgres
 SECRET = "The walrus password is stored in the cellar."
-
-
-@pytest.fixture
-async def bob(
-    admin: asyncpg.Connection, cluster: Cluster, database_name: str, target: Target
-) -> AsyncIterator[Target]:
-    """A second person with a database role of their own."""
-    role = f"bob_{uuid.uuid4().hex[:8]}"
-    await admin.execute(f"CREATE ROLE {role} LOGIN")
-    owner = await asyncpg.connect(**target.direct)
-    await grant_member(owner, role)
-    await owner.close()
-    yield target_of_dsn(cluster.dsn(database_name, role))
-    inside = await asyncpg.connect(cluster.dsn(database_name, "postgres"))
-    await inside.execute(f"DROP OWNED BY {role}")
-    await inside.close()
-    await admin.execute(f"DROP ROLE {role}")
 
 
 async def fill(world: World) -> dict[str, object]:

@@ -3,18 +3,15 @@
 import asyncio
 import math
 import uuid
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-import asyncpg
 import pytest
 
-from mahavishnu.database.grants import grant_member
-from mahavishnu.database.target import Target, target_of_dsn
+from mahavishnu.database.target import Target
 from mahavishnu.memory.models import MemoryFilter, NewMemory
 from mahavishnu.memory.ranking import BM25_B, BM25_K1, WEIGHTS
 from mahavishnu.memory.search import SearchRequest
-from tests.conftest import Cluster, OpenWorld, World
+from tests.conftest import OpenWorld, World
 from tests.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
@@ -90,27 +87,10 @@ async def test_one_model_is_registered_by_many_at_once(open_world: OpenWorld) ->
         assert {table.name for table in tables} == {"embeddings_1"}
 
 
-@pytest.fixture
-async def member(
-    admin: asyncpg.Connection, cluster: Cluster, database_name: str, target: Target
-) -> AsyncIterator[Target]:
-    """A second role that takes part in the test's database."""
-    role = f"member_{uuid.uuid4().hex[:8]}"
-    await admin.execute(f"CREATE ROLE {role} LOGIN")
-    owner = await asyncpg.connect(**target.direct)
-    await grant_member(owner, role)
-    await owner.close()
-    yield target_of_dsn(cluster.dsn(database_name, role))
-    inside = await asyncpg.connect(cluster.dsn(database_name, "postgres"))
-    await inside.execute(f"DROP OWNED BY {role}")
-    await inside.close()
-    await admin.execute(f"DROP ROLE {role}")
-
-
 async def test_who_owns_the_tables_does_not_own_the_rows(
-    open_world: OpenWorld, member: Target
+    open_world: OpenWorld, bob: Target
 ) -> None:
-    async with open_world() as owner, open_world(at=member) as other:
+    async with open_world() as owner, open_world(at=bob) as other:
         await owner.memories.store(NewMemory(content="The owner's tide."))
         stored = await other.memories.store(NewMemory(content="The member's tide."))
         for mode in ("text", "vector", "hybrid"):

@@ -68,8 +68,6 @@ def test_a_masked_address_holds_no_password(user: str, password: str) -> None:
     masked = mask_password(dsn)
     assert masked == mask_password(other)
     assert f":{MASK}@h:5432/d" in masked
-    if len(password) > 2 and password not in f"{user} {masked.replace(MASK, '')}":
-        assert password == MASK or password not in masked
     assert mask_password(masked) == masked
 
 

@@ -172,6 +172,7 @@ async def test_a_server_error_is_tried_again(
 ) -> None:
     hub.script = [Reply(503)]
     await run(pinned, tmp_path, hub.url)
+    assert hub.script == [] and hub.requests[0].path == hub.requests[1].path
 
 
 def test_the_network_can_be_forbidden(tmp_path: Path) -> None:

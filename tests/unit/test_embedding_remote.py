@@ -241,6 +241,7 @@ async def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
     embedder = await ollama(server)
     await embedder.embed_query("direct")
     await embedder.aclose()
+    assert len(server.posts("/api/embed")) == 1
 
 
 async def test_openai_sends_the_key_and_sorts_by_index() -> None:
