@@ -313,6 +313,8 @@ async def test_stats_count_what_is_there(world: World) -> None:
     await world.memories.store_batch([NewMemory(content=f"N{n}.", project="p") for n in range(3)])
     old = await world.memories.store(NewMemory(content="Old."))
     await world.memories.supersede(old.id, "New.")
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    await world.memories.store(NewMemory(content="Over.", project="p", expires_at=past))
     groups, totals = await world.memories.stats()
     assert {(g["collection"], g["project"], g["memories"]) for g in groups} == {
         ("note", "p", 3),

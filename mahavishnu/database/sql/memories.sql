@@ -130,7 +130,8 @@ GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 
 -- count_totals --
 -- Totals of what the caller may see; (live, superseded, waiting, bytes of the database).
-SELECT (SELECT count(*) FROM memories WHERE superseded_by IS NULL) AS live,
+SELECT (SELECT count(*) FROM memories
+        WHERE superseded_by IS NULL AND (expires_at IS NULL OR expires_at > now())) AS live,
        (SELECT count(*) FROM memories WHERE superseded_by IS NOT NULL) AS superseded,
        (SELECT count(*) FROM embedding_queue) AS waiting,
        pg_database_size(current_database()) AS size_bytes;
