@@ -26,7 +26,6 @@ BOOKKEEPING = frozenset(
     (
         *load_queries("scopes").values(),
         load_queries("memories")["find_stored"],
-        load_queries("memories")["count_waiting"],
         load_queries("memories")["purge_expired"],
         load_queries("memories")["select_matching"],
         load_queries("models")["active_model"],

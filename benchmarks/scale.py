@@ -156,7 +156,7 @@ async def record(
 
 async def _time_joined(floor: Floor, recorded: Sequence[Sequence[Statement]]) -> str:
     """Time the least one could send for twenty rows: one statement, joined, with LIMIT 20."""
-    rows = load_queries("memories")["fetch_by_numbers"].partition("SELECT")[2]
+    rows = load_queries("memories")["fetch_by_id"].partition("SELECT")[2]
     columns, _, rest = rows.partition("FROM memories m")
     search = next(s for s in recorded[0] if "embedding <#>" in s.sql)
     statement = (

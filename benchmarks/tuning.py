@@ -14,7 +14,8 @@ from benchmarks.synthetic import REST, World, make_questions, nearest
 from mahavishnu.database.pool import SESSION_SETTINGS
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.memory.search import DEPTH, EXACT_UP_TO
+from mahavishnu.memory.search import DEPTH
+from mahavishnu.memory.selection import EXACT_UP_TO
 
 BREADTHS = (20, 40, 60, 80, 120, 200)
 DEPTHS = (100, 300)
@@ -121,12 +122,8 @@ async def _run(
 
 async def _scopes(floor: Floor, world: World, projects: Sequence[str] | None) -> list[int]:
     names = sorted(set(world.projects)) if projects is None else projects
-    ids = [
-        (await floor.connection.fetchrow(load_queries("scopes")["find_project"], name))["id"]
-        for name in names
-    ]
-    rows = await floor.connection.fetch(load_queries("scopes")["select_scopes"], None, ids)
-    return [row["scope_no"] for row in rows]
+    row = await floor.connection.fetchrow(load_queries("scopes")["survey"], None, names)
+    return list(row["scopes"])
 
 
 async def _set(floor: Floor, name: str, value: int) -> None:

@@ -1,6 +1,6 @@
 """Fuse the scores of two arms over the union of their candidates. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mahavishnu.memory.models import ArmScore, Collection
@@ -35,7 +35,7 @@ WEIGHTS: Mapping[Collection, CollectionWeights] = {
 MIXED_LENGTH = 40.0  # usual length where several collections are searched at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """A candidate in its final place; `score` in 0..1."""
 
@@ -49,8 +49,8 @@ def fuse(
     vector: Mapping[int, float],
     *,
     collections: Mapping[int, Collection],
-    vector_candidates: frozenset[int] | None = None,
-) -> list[Ranked]:
+    vector_candidates: Iterable[int] | None = None,
+) -> Iterator[Ranked]:
     """
     Merge two arms by a weighted sum of scores scaled to 0..1 for this question.
 
@@ -61,7 +61,7 @@ def fuse(
         collections: collection of every candidate; it selects the weights.
         vector_candidates: those the vector arm itself found (for ranks); all of `vector` if None.
 
-    Returns:
+    Yields:
         Every candidate once, best first, ties by number, newest first. BM25 is scaled by the
         question's best score (zero means no term in common), cosine from the worst candidate to the
         best. An arm without candidates gives its share to the other.
@@ -72,33 +72,34 @@ def fuse(
     best_text = max(text.values(), default=0.0)
     low, high = (min(vector.values()), max(vector.values())) if vector else (0.0, 0.0)
     spread = high - low
-    found = vector.keys() if vector_candidates is None else vector_candidates
-    text_ranks = _ranks(text)
-    vector_ranks = _ranks({number: vector[number] for number in found if number in vector})
-    ranked = []
+    shares = {
+        collection: _share(collection, has_text=bool(text), has_vector=bool(vector))
+        for collection in WEIGHTS
+    }
+    parts = {}
     for number in text.keys() | vector.keys():
-        share = _share(collections[number], has_text=bool(text), has_vector=bool(vector))
+        share = shares[collections[number]]
         scaled_text = text[number] / best_text if number in text and best_text > 0 else 0.0
         scaled_vector = 0.0
         if number in vector:
             scaled_vector = (vector[number] - low) / spread if spread > 0 else 1.0
+        parts[number] = share * scaled_text, (1 - share) * scaled_vector
+    ordered = sorted(((sum(part), number) for number, part in parts.items()), reverse=True)
+    text_ranks = _ranks(text)
+    found = vector.keys() if vector_candidates is None else vector_candidates
+    vector_ranks = _ranks({number: vector[number] for number in found if number in vector})
+    for score, number in ordered:
+        of_text, of_vector = parts[number]
         arms = {}
         if text:
             arms["text"] = ArmScore(
-                rank=text_ranks.get(number),
-                score=text.get(number, 0.0),
-                contribution=share * scaled_text,
+                rank=text_ranks.get(number), score=text.get(number, 0.0), contribution=of_text
             )
         if vector:
             arms["vector"] = ArmScore(
-                rank=vector_ranks.get(number),
-                score=vector.get(number, 0.0),
-                contribution=(1 - share) * scaled_vector,
+                rank=vector_ranks.get(number), score=vector.get(number, 0.0), contribution=of_vector
             )
-        score = share * scaled_text + (1 - share) * scaled_vector
-        ranked.append(Ranked(number, score, arms))
-    ranked.sort(key=lambda candidate: (-candidate.score, -candidate.memory_no))
-    return ranked
+        yield Ranked(number, score, arms)
 
 
 def _share(collection: Collection, *, has_text: bool, has_vector: bool) -> float:
@@ -110,5 +111,5 @@ def _share(collection: Collection, *, has_text: bool, has_vector: bool) -> float
 
 
 def _ranks(scores: Mapping[int, float]) -> dict[int, int]:
-    ordered = sorted(scores, key=lambda number: (-scores[number], -number))
-    return {number: place for place, number in enumerate(ordered, start=1)}
+    ordered = sorted(((score, number) for number, score in scores.items()), reverse=True)
+    return {number: place for place, (_, number) in enumerate(ordered, start=1)}

@@ -1,7 +1,8 @@
 """Projects and scopes: from names and filters to the numbers that rows carry."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from mahavishnu.database.pool import Connection, Database
@@ -17,6 +18,19 @@ from mahavishnu.memory.models import (
 )
 
 _QUERIES = load_queries("scopes")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """
+    Scopes with their collections, ascending; the `fingerprint` of all that the caller sees.
+
+    `hidden` tells that there may be scopes that the caller does not see.
+    """
+
+    scopes: Mapping[int, Collection]
+    fingerprint: int | None
+    hidden: bool
 
 
 class Scopes:
@@ -70,38 +84,34 @@ class Scopes:
         Raises:
             NotFound: a project of that name is not there; the nearest names are in the hint.
         """
-        projects = [await self._visible_project(name) for name in wanted.projects]
+        survey = await self._database.run(lambda c: self.survey(c, wanted))
+        return dict(survey.scopes)
+
+    async def survey(self, connection: Connection, wanted: MemoryFilter) -> Survey:
+        """Return the same and what tells whether it still holds; raises as `visible`."""
         collections = list(wanted.wanted_collections)
         if (wanted.memory_types or wanted.collections) and not collections:
-            return {}
-        rows = await self._database.run(
-            lambda c: c.fetch(_QUERIES["select_scopes"], collections or None, projects or None)
+            collections = [""]  # asked for types and collections that exclude each other
+        row = await connection.fetchrow(
+            _QUERIES["survey"], collections or None, list(wanted.projects) or None
         )
-        return {row["scope_no"]: row["collection"] for row in rows}
+        assert row is not None
+        missing = [name for name in wanted.projects if name not in row["projects"]]
+        if missing:
+            raise await self._no_project(connection, missing[0])
+        scopes = dict(zip(row["scopes"], row["collections"], strict=True))
+        return Survey(scopes, row["fingerprint"], row["hidden"])
 
-    async def count(self, scopes: Sequence[int], *, cap: int) -> int:
+    async def count(self, connection: Connection, scopes: Sequence[int], *, cap: int) -> int:
         """Return how many memories the scopes hold, counting no further than `cap`."""
-        found: int = await self._database.run(
-            lambda c: c.fetchval(_QUERIES["count_in_scopes"], list(scopes), cap)
-        )
+        found: int = await connection.fetchval(_QUERIES["count_in_scopes"], scopes, cap)
         return found
 
-    async def _visible_project(self, name: str) -> UUID:
-        if name in self._own_projects:
-            return self._own_projects[name]
-        row = await self._database.run(lambda c: c.fetchrow(_QUERIES["find_project"], name))
-        if row is None:
-            names = [
-                known["name"]
-                for known in await self._database.run(
-                    lambda c: c.fetch(_QUERIES["list_project_names"])
-                )
-            ]
-            near = difflib.get_close_matches(name, names, n=3)
-            raise NotFound(
-                f"There is no project called {name!r}.",
-                hint=f"Did you mean: {', '.join(near)}?" if near else None,
-                code="project.not_found",
-            )
-        found: UUID = row["id"]
-        return found
+    async def _no_project(self, connection: Connection, name: str) -> NotFound:
+        names = [known["name"] for known in await connection.fetch(_QUERIES["list_project_names"])]
+        near = difflib.get_close_matches(name, names, n=3)
+        return NotFound(
+            f"There is no project called {name!r}.",
+            hint=f"Did you mean: {', '.join(near)}?" if near else None,
+            code="project.not_found",
+        )

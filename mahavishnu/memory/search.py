@@ -1,14 +1,22 @@
 """Answer a question from what is stored: two arms, fused, with everything that was missing named."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.memory.arms import (
+    TextHit,
+    VectorHit,
+    match_text,
+    match_vectors,
+    measure_similarities,
+)
 from mahavishnu.memory.budget import within_budget
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import (
@@ -16,7 +24,6 @@ from mahavishnu.memory.models import (
     MAX_QUERY_CHARACTERS,
     MEMORY_TYPES,
     MODES,
-    Collection,
     Degraded,
     Hit,
     Memory,
@@ -27,23 +34,16 @@ from mahavishnu.memory.models import (
     check_text,
     unknown_value,
 )
-from mahavishnu.memory.ranking import (
-    BM25_B,
-    BM25_K1,
-    MIXED_LENGTH,
-    WEIGHTS,
-    Ranked,
-    fuse,
-)
+from mahavishnu.memory.ranking import Ranked, fuse
 from mahavishnu.memory.scoping import Scopes
+from mahavishnu.memory.selection import EXACT_UP_TO, Selection, Selector
 from mahavishnu.memory.space import EmbeddingSpace
-from mahavishnu.memory.store import read_memory
 
-EXACT_UP_TO = 20_000  # memories that are compared one by one; beyond, the HNSW graph is walked
-TERM_CAP = 8_192  # postings read of one term
 DEPTH = 100  # candidates of each arm, at least
+SHALLOW = 20  # where the vector arm is alone, and nothing has to be fused
+SPARE = 2  # candidates read beyond the limit, in case some died
 PURGE_EVERY_S = 60.0
-COUNT_TTL_S = 10.0  # how long the size of a large selection is believed
+WAITING_CAP = 1000  # how far waiting memories are counted
 
 EVERYTHING = MemoryFilter()
 TIERS = ("hot", "cold", "development")
@@ -70,30 +70,25 @@ class SearchRequest:
 
 
 @dataclass(frozen=True)
-class _Selection:
-    """
-    What is searched: scopes and how many memories they hold, counted to the cap.
+class _Question:
+    """A request made ready: its terms, and its vector with the table to compare it with."""
 
-    A fine filter gives the `numbers` of the memories that pass it or, where those are too many, its
-    parameters as `wide`. `collections` are named where the filter named them, for the planner.
-    """
-
-    scopes: Mapping[int, Collection]
-    size: int
-    numbers: list[int] | None = None
-    wide: tuple[Any, ...] | None = None
-    collections: tuple[str, ...] = ()
-
-    @property
-    def exact(self) -> bool:
-        return self.numbers is not None or self.size <= EXACT_UP_TO
+    request: SearchRequest
+    terms: list[str]
+    vector: Vector | None
+    table: VectorTable | None
+    depth: int
 
 
 @dataclass(frozen=True)
-class _VectorHit:
-    similarity: float
-    char_start: int
-    char_end: int
+class _Answer:
+    """What the database gave: hits, how many candidates they were chosen from, how many wait."""
+
+    selection: Selection
+    hits: tuple[Hit, ...] = ()
+    candidates: int = 0
+    waiting: int = 0
+    fingerprint: int | None = None
 
 
 class Retriever:
@@ -102,8 +97,7 @@ class Retriever:
     def __init__(self, database: Database, space: EmbeddingSpace, scopes: Scopes) -> None:
         self._database = database
         self._space = space
-        self._scopes = scopes
-        self._large: dict[tuple[int, ...], float] = {}
+        self._selector = Selector(scopes)
         self._purge_at = 0.0
         self._expired_left = False  # others' shared ones, which are theirs to delete
 
@@ -125,79 +119,46 @@ class Retriever:
         ]
         if "cold" not in request.tiers:
             return _nothing(request, degraded)
-        vector, reason = await self._embed(request)
-        if reason is not None:
-            degraded.append(reason)
-        table = None
-        if vector is not None:
-            active = await self._space.active()
-            table = active[0] if active else None
+        question, reasons = await self._prepare(request)
+        degraded += reasons
         await self._purge_expired()
-        selection = await self._select(request.wanted)
+        answer = await self._database.run(lambda c: self._answer(c, question))
+        selection = answer.selection
         if not selection.scopes:
             return _nothing(request, degraded)
-        depth = max(DEPTH, 2 * request.limit)
-        terms = split_query(request.query) if request.mode != "vector" else []
-        if not terms and request.mode != "vector":
-            degraded.append(
-                Degraded(part="text", reason="The question has no word that is indexed.")
-            )
-
-        async def find(connection: Connection) -> tuple[list[Ranked], dict[int, _VectorHit]]:
-            text, text_scopes = await _match_text(connection, terms, selection, depth)
-            vectors: dict[int, _VectorHit] = {}
-            vector_scopes: dict[int, int] = {}
-            if vector is not None and table is not None:
-                vectors, vector_scopes = await _match_vectors(
-                    connection, table, vector, selection, depth
-                )
-            if request.threshold is not None:
-                vectors = {n: h for n, h in vectors.items() if h.similarity >= request.threshold}
-            similarities = {number: hit.similarity for number, hit in vectors.items()}
-            missing = [number for number in text if number not in similarities]
-            if missing and table is not None and vector is not None and request.mode == "hybrid":
-                rows = await connection.fetch(table.similarities(), vector, missing)
-                similarities |= {row["memory_no"]: row["similarity"] for row in rows}
-            ranked = fuse(
-                text,
-                similarities,
-                collections={
-                    number: selection.scopes[scope]
-                    for number, scope in (text_scopes | vector_scopes).items()
-                },
-                vector_candidates=frozenset(vectors),
-            )
-            return ranked, vectors
-
-        ranked, vectors = await self._database.run(find)
-        hits = await self._read(ranked, vectors, request)
-        if table is not None and request.mode != "text":
-            waiting = await self._waiting()
-            if waiting:
-                degraded.append(waiting)
+        if answer.waiting and question.table is not None:
+            degraded.append(_waiting(answer.waiting))
+        compared = question.table is not None
         return SearchResult(
             query=request.query,
             mode=request.mode,
-            hits=hits,
+            hits=within_budget(answer.hits, request.max_tokens),
             degraded=tuple(degraded),
             explanation={
-                "terms": terms,
-                "candidates": len(ranked),
+                "terms": question.terms,
+                "candidates": answer.candidates,
                 "searched": selection.size if selection.size <= EXACT_UP_TO else f">{EXACT_UP_TO}",
-                "vector_search": ("exact" if selection.exact else "hnsw") if table else None,
-                "model": await self._model_name() if table else None,
+                "vector_search": ("exact" if selection.exact else "hnsw") if compared else None,
+                "model": await self._model_name() if compared else None,
                 "elapsed_ms": round((time.perf_counter() - started) * 1000, 2),
             },
         )
 
-    async def _purge_expired(self) -> None:
-        """Now and then take what has expired out of the indexes, where it would crowd out the rest."""
-        now = time.monotonic()
-        if now >= self._purge_at:
-            self._purge_at = now + PURGE_EVERY_S
-            self._expired_left = await self._database.run(
-                lambda c: c.fetchval(_MEMORIES["purge_expired"])
-            )
+    async def _prepare(self, request: SearchRequest) -> tuple[_Question, list[Degraded]]:
+        """Split and embed the question; what cannot be done is told."""
+        vector, reason = await self._embed(request)
+        degraded = [reason] if reason else []
+        active = await self._space.active() if vector is not None else None
+        terms: list[str] = []
+        depth = SHALLOW
+        if request.mode != "vector":
+            terms = split_query(request.query)
+            depth = DEPTH
+            if not terms:
+                reason = Degraded(part="text", reason="The question has no word that is indexed.")
+                degraded.append(reason)
+        table = active[0] if active else None
+        return _Question(request, terms, vector, table, max(depth, 2 * request.limit)), degraded
 
     async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
         if request.mode == "text":
@@ -211,69 +172,78 @@ class Retriever:
                 raise Unavailable(error.message, hint=error.hint, code=error.code) from error
             return None, Degraded(part="vector", reason=f"{error.message} Only words were matched.")
 
-    async def _select(self, wanted: MemoryFilter) -> _Selection:
-        scopes = await self._scopes.visible(wanted)
-        listed = sorted(scopes)
-        if (wanted.is_fine or self._expired_left) and scopes:
-            rows = await self._database.run(
-                lambda c: c.fetch(
-                    _MEMORIES["select_matching"],
-                    listed,
-                    *wanted.fine_parameters,
-                    EXACT_UP_TO + 1,
-                )
-            )
-            numbers = [row["memory_no"] for row in rows]
-            if len(numbers) <= EXACT_UP_TO:
-                return _Selection(scopes, len(numbers), numbers=numbers)
-            return _Selection(scopes, len(numbers), wide=wanted.fine_parameters)
-        size = await self._size(tuple(listed)) if scopes else 0
-        return _Selection(scopes, size, collections=wanted.wanted_collections)
-
-    async def _size(self, scopes: tuple[int, ...]) -> int:
-        """Count the selection, believing for a while that a large one stays large."""
+    async def _purge_expired(self) -> None:
+        """Now and then take what has expired out of the indexes, where it would crowd out the rest."""
         now = time.monotonic()
-        if self._large.get(scopes, 0.0) > now:
-            return EXACT_UP_TO + 1
-        size = await self._scopes.count(scopes, cap=EXACT_UP_TO + 1)
-        if size > EXACT_UP_TO:
-            self._large[scopes] = now + COUNT_TTL_S
-        return size
+        if now >= self._purge_at:
+            self._purge_at = now + PURGE_EVERY_S
+            self._expired_left = await self._database.run(
+                lambda c: c.fetchval(_MEMORIES["purge_expired"])
+            )
+
+    async def _answer(self, connection: Connection, question: _Question) -> _Answer:
+        """Search what the filter selects; once more where the selection turns out to be old."""
+        answer = await self._find(connection, question)
+        if answer.fingerprint != answer.selection.fingerprint:
+            self._selector.forget()
+            answer = await self._find(connection, question)
+        return answer
+
+    async def _find(self, connection: Connection, question: _Question) -> _Answer:
+        request, table, vector = question.request, question.table, question.vector
+        selection = await self._selector.select(
+            connection, request.wanted, expired_left=self._expired_left
+        )
+        text: dict[int, TextHit] = {}
+        vectors: dict[int, VectorHit] = {}
+        if selection.scopes:
+            text = await match_text(connection, question.terms, selection, question.depth)
+            if table is not None and vector is not None:
+                vectors = await match_vectors(connection, table, vector, selection, question.depth)
+        if request.threshold is not None:
+            vectors = {n: h for n, h in vectors.items() if h.similarity >= request.threshold}
+        similarities = {number: hit.similarity for number, hit in vectors.items()}
+        if table is not None and vector is not None and request.mode == "hybrid":
+            unseen = [number for number in text if number not in similarities]
+            similarities |= await measure_similarities(connection, table, vector, unseen)
+        found: dict[int, TextHit | VectorHit] = {**text, **vectors}
+        ranked = fuse(
+            {number: hit.score for number, hit in text.items()},
+            similarities,
+            collections={n: selection.scopes[hit.scope_no] for n, hit in found.items()},
+            vector_candidates=vectors,
+        )
+        answer = _Answer(selection, candidates=len(found))
+        return await self._read(connection, answer, ranked, vectors, request.limit)
 
     async def _read(
         self,
-        ranked: Sequence[Ranked],
-        vectors: Mapping[int, _VectorHit],
-        request: SearchRequest,
-    ) -> tuple[Hit, ...]:
+        connection: Connection,
+        answer: _Answer,
+        ranked: Iterator[Ranked],
+        vectors: Mapping[int, VectorHit],
+        limit: int,
+    ) -> _Answer:
         """Fetch the best candidates; those that died meanwhile are passed over."""
         hits: list[Hit] = []
-        position = 0
-        while len(hits) < request.limit and position < len(ranked):
-            page = ranked[position : position + request.limit - len(hits) + 2]
-            position += len(page)
+        while True:
+            size = limit - len(hits) + SPARE
+            page = list(islice(ranked, size))
             numbers = [candidate.memory_no for candidate in page]
-            rows = await self._database.run(
-                lambda c, wanted=numbers: c.fetch(_MEMORIES["fetch_by_numbers"], wanted)  # type: ignore[misc]
-            )
-            found = {row["memory_no"]: read_memory(row) for row in rows}
+            rows = await connection.fetch(_SEARCH["fetch_hits"], numbers, WAITING_CAP)
+            found = _memories(rows)
             hits += [
                 _hit(candidate, found[candidate.memory_no], vectors.get(candidate.memory_no))
                 for candidate in page
                 if candidate.memory_no in found
             ]
-        return within_budget(hits[: request.limit], request.max_tokens)
-
-    async def _waiting(self) -> Degraded | None:
-        count: int = await self._database.run(
-            lambda c: c.fetchval(_MEMORIES["count_waiting"], 1000)
-        )
-        if not count:
-            return None
-        shown = f"{count}" if count < 1000 else "1000 or more"
-        return Degraded(
-            part="vector",
-            reason=f"{shown} memories wait for their vectors; run: mahavishnu memory embed",
+            if len(hits) >= limit or len(page) < size:
+                break
+        return replace(
+            answer,
+            hits=tuple(hits[:limit]),
+            fingerprint=rows[0]["fingerprint"],
+            waiting=rows[0]["waiting"],
         )
 
     async def _model_name(self) -> str | None:
@@ -281,65 +251,26 @@ class Retriever:
         return active[1].name if active else None
 
 
-async def _match_text(
-    connection: Connection, terms: Sequence[str], selection: _Selection, depth: int
-) -> tuple[dict[int, float], dict[int, int]]:
-    if not terms:
-        return {}, {}
-    collections = set(selection.scopes.values())
-    usual = WEIGHTS[collections.pop()].usual_length if len(collections) == 1 else MIXED_LENGTH
-    parameters: list[Any] = [
-        terms, list(selection.scopes), TERM_CAP, float(selection.size), BM25_K1, BM25_B, usual, depth
-    ]  # fmt: skip
-    if selection.wide is None:
-        rows = await connection.fetch(_SEARCH["match_terms"], *parameters, selection.numbers)
-    else:
-        rows = await connection.fetch(_SEARCH["match_terms_filtered"], *parameters, *selection.wide)
-    return (
-        {row["memory_no"]: row["score"] for row in rows},
-        {row["memory_no"]: row["scope_no"] for row in rows},
+def _memories(rows: Sequence[Any]) -> dict[int, Memory]:
+    """Return the memories of `fetch_hits` by number."""
+    found = {}
+    for row in rows:
+        values = dict(row)
+        del values["fingerprint"], values["waiting"]
+        if values["memory_no"] is not None:
+            found[values["memory_no"]] = Memory(**values)
+    return found
+
+
+def _waiting(count: int) -> Degraded:
+    shown = f"{count}" if count < WAITING_CAP else f"{WAITING_CAP} or more"
+    return Degraded(
+        part="vector",
+        reason=f"{shown} memories wait for their vectors; run: mahavishnu memory embed",
     )
 
 
-async def _match_vectors(
-    connection: Connection,
-    table: VectorTable,
-    vector: Vector,
-    selection: _Selection,
-    depth: int,
-) -> tuple[dict[int, _VectorHit], dict[int, int]]:
-    statement, arguments = _vector_search(table, selection)
-    hits: dict[int, _VectorHit] = {}
-    scopes: dict[int, int] = {}
-    for widening in (1, 4, 16):
-        rows = await connection.fetch(statement, vector, depth * widening, *arguments)
-        for row in rows:  # a long memory has several chunks: the best one counts
-            number = row["memory_no"]
-            best = hits.get(number)
-            if best is None or row["similarity"] > best.similarity:
-                hits[number] = _VectorHit(row["similarity"], row["char_start"], row["char_end"])
-                scopes[number] = row["scope_no"]
-        # Where a few long memories filled the list with their chunks, look further.
-        if len(rows) < depth * widening or len(hits) >= depth // 2:
-            break
-    return hits, scopes
-
-
-def _vector_search(table: VectorTable, selection: _Selection) -> tuple[str, list[Any]]:
-    """Return the statement for a selection, and its parameters from $3 on."""
-    scopes = list(selection.scopes)
-    if selection.numbers is not None:
-        return table.nearest_among(), [selection.numbers]
-    if selection.exact:
-        return table.nearest_exactly(), [scopes]
-    if selection.wide is not None:
-        return table.nearest_filtered(), [scopes, *selection.wide]
-    if selection.collections:
-        return table.nearest_in_collections(), [scopes, list(selection.collections)]
-    return table.nearest(), [scopes]
-
-
-def _hit(candidate: Ranked, memory: Memory, vector: _VectorHit | None) -> Hit:
+def _hit(candidate: Ranked, memory: Memory, vector: VectorHit | None) -> Hit:
     offset = len(memory.context) + 1 if memory.context else 0
     start = max(0, vector.char_start - offset) if vector else None
     end = max(0, vector.char_end - offset) if vector else None

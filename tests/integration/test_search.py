@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mahavishnu.errors import Unavailable, UsageError
-from mahavishnu.memory import search as search_module
+from mahavishnu.memory import arms, selection
 from mahavishnu.memory.models import MemoryFilter, NewMemory, utc_now
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
@@ -62,7 +62,7 @@ async def test_a_rare_word_outweighs_a_common_one(world: World) -> None:
 async def test_words_above_the_cap_do_not_drown_rarer_ones(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "TERM_CAP", 10)
+    monkeypatch.setattr(arms, "TERM_CAP", 10)
     await world.memories.store_batch(
         [NewMemory(content=f"common word {n}") for n in range(20)]
         + [NewMemory(content="common and unusual")]
@@ -156,7 +156,7 @@ async def test_filters_reach_both_arms(world: World) -> None:
 async def test_a_wide_fine_filter_still_answers_right(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(selection, "EXACT_UP_TO", 10)
     await world.memories.store_batch(
         [
             NewMemory(content=f"walrus fact {n} of many", agent_id="even" if n % 2 == 0 else "odd")
@@ -220,7 +220,8 @@ async def test_the_graph_finds_what_exact_search_finds(
         news = [
             NewMemory(
                 content=" ".join(generator.choices(words, k=8)) + f" #{n}",
-                project="inside" if generator.random() < share else "outside",
+                project=(place := "inside" if generator.random() < share else "outside"),
+                agent_id=place,
             )
             for n in range(3000)
         ]
@@ -229,20 +230,28 @@ async def test_the_graph_finds_what_exact_search_finds(
         async with world.database.connection() as connection:
             await connection.execute("ANALYZE")
         queries = [" ".join(generator.choices(words, k=8)) for _ in range(20)]
-        wanted = MemoryFilter(projects=("inside",))
 
-        async def answers() -> list[set[str]]:
+        async def answers(wanted: MemoryFilter) -> list[set[str]]:
             return [
                 set(await contents(world, q, mode="vector", wanted=wanted, limit=20))
                 for q in queries
             ]
 
-        exact = await answers()
-        assert all(len(found) == 20 for found in exact)
-        monkeypatch.setattr(search_module, "EXACT_UP_TO", 5)
-        walked = await answers()
-        recall = sum(len(a & b) for a, b in zip(exact, walked, strict=True)) / (20 * len(queries))
-        assert recall >= (0.9 if share > 0.1 else 0.6)
+        filters = [
+            MemoryFilter(projects=("inside",)),
+            MemoryFilter(agent_id="inside"),
+            MemoryFilter(collections=("note",)),
+            MemoryFilter(),
+        ]
+        exact = [await answers(wanted) for wanted in filters]
+        monkeypatch.setattr(selection, "EXACT_UP_TO", 5)
+        walked = [await answers(wanted) for wanted in filters]
+        for wanted, right, found in zip(filters, exact, walked, strict=True):
+            assert all(len(best) == 20 for best in right)
+            recall = sum(len(a & b) for a, b in zip(right, found, strict=True)) / (
+                20 * len(queries)
+            )
+            assert recall >= 0.97, wanted
 
 
 async def test_conversation_turns_are_found_by_speaker_and_date(world: World) -> None:
@@ -274,11 +283,26 @@ async def test_conversation_turns_are_found_by_speaker_and_date(world: World) ->
     assert result.hits[0].memory.metadata["speaker"] == "Melanie"
 
 
+async def test_a_searcher_that_has_searched_meets_scopes_made_since(open_world: OpenWorld) -> None:
+    async with open_world() as world, open_world() as elsewhere:
+        await fill(world)
+        assert await contents(world, "walruses", mode="text") == []
+        await elsewhere.memories.store(NewMemory(content="About walruses.", project="arctic"))
+        for mode in ("text", "vector", "hybrid"):
+            assert (await contents(world, "walruses", mode=mode))[0] == "About walruses."
+        arctic = MemoryFilter(projects=("arctic",))
+        assert len(await contents(world, "walruses", wanted=arctic)) == 1
+        await elsewhere.memories.store(
+            NewMemory(content="More about walruses.", project="arctic", collection="document")
+        )
+        assert len(await contents(world, "walruses", wanted=arctic)) == 2
+
+
 async def test_newer_memories_outside_a_wide_filter_do_not_hide_older_ones(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "EXACT_UP_TO", 5)
-    monkeypatch.setattr(search_module, "TERM_CAP", 10)
+    monkeypatch.setattr(selection, "EXACT_UP_TO", 5)
+    monkeypatch.setattr(arms, "TERM_CAP", 10)
     await world.memories.store_batch(
         [NewMemory(content=f"alert number {n}", agent_id="old") for n in range(20)]
         + [NewMemory(content=f"alert again {n}", agent_id="new") for n in range(20)]
@@ -288,10 +312,7 @@ async def test_newer_memories_outside_a_wide_filter_do_not_hide_older_ones(
         assert len(found) == 10
 
 
-async def test_the_chunks_of_one_long_memory_do_not_crowd_out_the_others(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search_module, "DEPTH", 20)
+async def test_the_chunks_of_one_long_memory_do_not_crowd_out_the_others(world: World) -> None:
     await world.memories.store(NewMemory(content="walrus tusk. " * 4000, collection="document"))
     await world.memories.store_batch(
         [NewMemory(content=f"A walrus, number {n}.") for n in range(8)]

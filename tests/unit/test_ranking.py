@@ -22,7 +22,7 @@ EPSILON = 1e-9
 def test_every_candidate_once_with_a_score_that_adds_up(
     text: dict[int, float], vector: dict[int, float], kinds: dict[int, Any]
 ) -> None:
-    ranked = fuse(text, vector, collections=kinds)
+    ranked = list(fuse(text, vector, collections=kinds))
     assert sorted(r.memory_no for r in ranked) == sorted(text.keys() | vector.keys())
     for candidate in ranked:
         assert 0 <= candidate.score <= 1 + EPSILON
@@ -35,7 +35,7 @@ def test_every_candidate_once_with_a_score_that_adds_up(
 def test_best_first_and_of_equal_ones_the_newest(
     text: dict[int, float], vector: dict[int, float], kinds: dict[int, Any]
 ) -> None:
-    ranked = fuse(text, vector, collections=kinds)
+    ranked = list(fuse(text, vector, collections=kinds))
     keys = [(-r.score, -r.memory_no) for r in ranked]
     assert keys == sorted(keys)
 
@@ -44,10 +44,11 @@ def test_best_first_and_of_equal_ones_the_newest(
 def test_an_arm_without_candidates_gives_its_share_away(
     text: dict[int, float], vector: dict[int, float], kinds: dict[int, Any]
 ) -> None:
-    for ranked, arm in (
+    for fused, arm in (
         (fuse(text, {}, collections=kinds), "text"),
         (fuse({}, vector, collections=kinds), "vector"),
     ):
+        ranked = list(fused)
         assert all(r.arms.keys() == {arm} for r in ranked)
         assert not ranked or math.isclose(ranked[0].score, 1.0)
         assert [r.arms[arm].rank for r in ranked] == list(range(1, len(ranked) + 1))
@@ -74,7 +75,7 @@ def test_ranks_count_what_the_vector_arm_itself_found(
     text: dict[int, float], vector: dict[int, float], kinds: dict[int, Any], data: st.DataObject
 ) -> None:
     found = frozenset(n for n in sorted(vector) if data.draw(st.booleans()))
-    ranked = fuse(text, vector, collections=kinds, vector_candidates=found)
+    ranked = list(fuse(text, vector, collections=kinds, vector_candidates=found))
     ranks = {r.memory_no: r.arms["vector"].rank for r in ranked if "vector" in r.arms}
     assert {n for n, rank in ranks.items() if rank is not None} == set(found)
     assert sorted(filter(None, ranks.values())) == list(range(1, len(found) + 1))
@@ -113,4 +114,4 @@ def test_code_is_found_by_meaning_and_notes_by_both() -> None:
 
 
 def test_nothing_to_fuse_is_nothing() -> None:
-    assert fuse({}, {}, collections={}) == []
+    assert list(fuse({}, {}, collections={})) == []

@@ -5,14 +5,6 @@ FROM unnest($1::integer[], $2::text[], $3::bytea[]) WITH ORDINALITY AS wanted (s
 JOIN memories m ON m.scope_no = wanted.scope_no AND m.source_key = wanted.source_key
     AND m.content_hash = wanted.content_hash AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now());
 
--- fetch_by_numbers --
--- Live memories for hits, in no order. $1 memory numbers; rows of `memory`.
-SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
-       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
-       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
-FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
-WHERE m.memory_no = ANY ($1::bigint[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now());
-
 -- fetch_by_id --
 -- One memory, live or not. $1 id; a row of `memory`.
 SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,

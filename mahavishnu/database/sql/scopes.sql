@@ -10,10 +10,24 @@ WITH found AS (
 )
 SELECT scope_no FROM found UNION ALL SELECT scope_no FROM made;
 
--- select_scopes --
--- Visible scopes. $1 collections or null, $2 project ids or null; (scope_no, collection).
-SELECT scope_no, collection FROM scopes
-WHERE ($1::text[] IS NULL OR collection = ANY ($1)) AND ($2::uuid[] IS NULL OR project_id = ANY ($2));
+-- survey --
+-- What a filter leaves of the visible scopes; of projects of one name, one's own, else the oldest.
+-- $1 collections or null, $2 project names or null; one row: (scopes, collections, projects found,
+-- fingerprint of all visible scopes, hidden: whether there may be others).
+WITH named AS (
+    SELECT DISTINCT ON (name) id, name FROM projects WHERE name = ANY ($2::text[])
+    ORDER BY name, owner <> current_user, created_at
+), chosen AS (
+    SELECT scope_no, collection FROM scopes
+    WHERE ($1::text[] IS NULL OR collection = ANY ($1))
+        AND ($2::text[] IS NULL OR project_id IN (SELECT id FROM named))
+)
+SELECT ARRAY(SELECT scope_no FROM chosen ORDER BY scope_no) AS scopes,
+       ARRAY(SELECT collection FROM chosen ORDER BY scope_no) AS collections,
+       ARRAY(SELECT name FROM named) AS projects,
+       bit_xor(hash_record_extended(s, 0)) AS fingerprint,
+       count(*) < coalesce(pg_sequence_last_value('scopes_scope_no_seq'), count(*) + 1) AS hidden
+FROM scopes s;
 
 -- count_in_scopes --
 -- How many live memories the scopes hold, counting no further than $2. $1 scopes; one number.
@@ -23,10 +37,6 @@ SELECT count(*) FROM (
 -- find_own_project --
 -- One's own project by name. $1 name; id or no row.
 SELECT id FROM projects WHERE name = $1 AND owner = current_user;
-
--- find_project --
--- One visible project by name, one's own first. $1 name; (id, owner).
-SELECT id, owner FROM projects WHERE name = $1 ORDER BY owner <> current_user, created_at LIMIT 1;
 
 -- list_project_names --
 -- Names of all visible projects, for suggestions; (name).

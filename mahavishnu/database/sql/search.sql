@@ -2,7 +2,8 @@
 -- BM25 over the terms of a question. A term in $3 or more memories counts through its $3 newest, and not
 -- at all while a rarer term is there. idf is that of what is searched, not of what others store.
 -- $1 terms, $2 scopes, $3 cap, $4 number of memories searched, $5 k1, $6 b, $7 usual length, $8 limit,
--- $9 memory numbers or null; (memory_no, scope_no, score), best first.
+-- $9 memory numbers or null, $10 whether to test each posting's memory, by $11 to $18 as $2 to $9 of
+-- list_memories; (memory_no, scope_no, score), best first.
 WITH hits AS (
     SELECT asked.ord, p.memory_no, p.scope_no, p.frequency, p.length
     FROM unnest($1::text[]) WITH ORDINALITY AS asked (term, ord)
@@ -10,6 +11,14 @@ WITH hits AS (
         SELECT memory_no, scope_no, frequency, length FROM postings
         WHERE term = asked.term COLLATE "C" AND scope_no = ANY ($2::integer[])
             AND ($9::bigint[] IS NULL OR memory_no = ANY ($9))
+            AND (NOT $10::boolean OR EXISTS (
+                SELECT FROM memories m WHERE m.memory_no = postings.memory_no
+                    AND ($11::text IS NULL OR m.agent_id = $11) AND ($12::text IS NULL OR m.workflow_id = $12)
+                    AND ($13::text IS NULL OR m.repo_id = $13) AND ($14::text IS NULL OR m.session_id = $14)
+                    AND ($15::text IS NULL OR m.source_system = $15) AND ($16::jsonb IS NULL OR m.metadata @> $16)
+                    AND ($17::timestamptz IS NULL OR m.occurred_at >= $17)
+                    AND ($18::timestamptz IS NULL OR m.occurred_at < $18)
+                    AND (m.expires_at IS NULL OR m.expires_at > now())))
         ORDER BY memory_no DESC LIMIT $3
     ) AS p
 ), known AS (
@@ -23,29 +32,18 @@ SELECT memory_no, min(scope_no) AS scope_no,
 FROM hits JOIN used USING (ord)
 GROUP BY memory_no ORDER BY score DESC, memory_no DESC LIMIT $8;
 
--- match_terms_filtered --
--- The same where more memories pass a fine filter than can be named: each posting's memory is tested.
--- $1 to $7 as above, $8 limit, $9 to $16 as $2 to $9 of list_memories; (memory_no, scope_no, score).
-WITH hits AS (
-    SELECT asked.ord, p.memory_no, p.scope_no, p.frequency, p.length
-    FROM unnest($1::text[]) WITH ORDINALITY AS asked (term, ord)
-    CROSS JOIN LATERAL (
-        SELECT t.memory_no, t.scope_no, t.frequency, t.length FROM postings t JOIN memories m USING (memory_no)
-        WHERE t.term = asked.term COLLATE "C" AND t.scope_no = ANY ($2::integer[])
-            AND ($9::text IS NULL OR m.agent_id = $9) AND ($10::text IS NULL OR m.workflow_id = $10)
-            AND ($11::text IS NULL OR m.repo_id = $11) AND ($12::text IS NULL OR m.session_id = $12)
-            AND ($13::text IS NULL OR m.source_system = $13) AND ($14::jsonb IS NULL OR m.metadata @> $14)
-            AND ($15::timestamptz IS NULL OR m.occurred_at >= $15) AND ($16::timestamptz IS NULL OR m.occurred_at < $16)
-            AND (m.expires_at IS NULL OR m.expires_at > now())
-        ORDER BY t.memory_no DESC LIMIT $3
-    ) AS p
-), known AS (
-    SELECT ord, count(*)::float8 AS df FROM hits GROUP BY ord
-), used AS (
-    SELECT ord, ln(1 + (greatest($4::float8, df) - df + 0.5::float8) / (df + 0.5::float8)) AS idf FROM known
-    WHERE df < $3 OR NOT EXISTS (SELECT FROM known WHERE df < $3)
-)
-SELECT memory_no, min(scope_no) AS scope_no,
-       sum(idf * frequency / (frequency + $5::float8 * (1 - $6::float8 + $6::float8 * length / $7::float8))) AS score
-FROM hits JOIN used USING (ord)
-GROUP BY memory_no ORDER BY score DESC, memory_no DESC LIMIT $8;
+-- fetch_hits --
+-- Live memories by number, in no order, and what else an answer tells: the fingerprint of the visible scopes
+-- and how many memories wait for vectors. $1 memory numbers, $2 how far to count; (fingerprint, waiting,
+-- rows of `memory`), one row with an empty memory where none is left.
+SELECT state.fingerprint, state.waiting, found.*
+FROM (
+    SELECT (SELECT bit_xor(hash_record_extended(s, 0)) FROM scopes s) AS fingerprint,
+           (SELECT count(*) FROM (SELECT FROM embedding_queue LIMIT $2) AS queued) AS waiting
+) AS state LEFT JOIN (
+    SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
+           p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
+           m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+    FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+    WHERE m.memory_no = ANY ($1::bigint[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+) AS found ON true;

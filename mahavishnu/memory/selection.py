@@ -1,0 +1,112 @@
+"""What a search looks through: from a filter to scopes, numbers of memories and how many they are."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mahavishnu.database.pool import Connection
+from mahavishnu.database.queries import load_queries
+from mahavishnu.memory.models import Collection, MemoryFilter
+from mahavishnu.memory.scoping import Scopes, Survey
+
+EXACT_UP_TO = 20_000  # memories that are compared one by one; beyond, the HNSW graph is walked
+SIZE_TTL_S = 1.0  # how long the size of a selection is believed
+LARGE_TTL_S = 10.0  # and that of one beyond the cap, which stays so
+MAX_REMEMBERED = 256
+
+_MEMORIES = load_queries("memories")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """
+    What is searched: scopes and how many memories they hold, counted to the cap.
+
+    A fine filter gives the `numbers` of the memories that pass it or, where those are too many, its
+    parameters as `wide`. `collections` are named where the filter named them, for the planner.
+    `narrowed` tells that a graph holds more than what is searched. `fingerprint` is that of all
+    scopes the caller sees.
+    """
+
+    scopes: Mapping[int, Collection]
+    size: int
+    fingerprint: int | None
+    narrowed: bool
+    numbers: list[int] | None = None
+    wide: tuple[Any, ...] | None = None
+    collections: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether vectors are compared one by one."""
+        return self.numbers is not None or self.size <= EXACT_UP_TO
+
+
+class Selector:
+    """
+    Makes selections, from memory where it can.
+
+    Scopes are remembered until a search meets another fingerprint than its selection's and calls
+    `forget`; so an answer never misses a scope that was there when it was given.
+    """
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+        self._surveys: dict[tuple[tuple[str, ...], ...], Survey] = {}
+        self._sizes: dict[tuple[int, ...], tuple[float, int]] = {}
+
+    def forget(self) -> None:
+        """Look anew next time."""
+        self._surveys.clear()
+        self._sizes.clear()
+
+    async def select(
+        self, connection: Connection, wanted: MemoryFilter, *, expired_left: bool = False
+    ) -> Selection:
+        """
+        Return what the filter leaves to search; where `expired_left`, without what has expired.
+
+        Raises:
+            NotFound: a project of the filter is not there.
+        """
+        survey = await self._survey(connection, wanted)
+        listed = tuple(survey.scopes)
+        fine = wanted.is_fine or expired_left
+        narrowed = survey.hidden or bool(wanted.projects) or fine
+        numbers: list[int] | None = None
+        if fine and listed:
+            rows = await connection.fetch(
+                _MEMORIES["select_matching"], listed, *wanted.fine_parameters, EXACT_UP_TO + 1
+            )
+            numbers = [row["memory_no"] for row in rows]
+            size = len(numbers)
+        else:
+            size = await self._size(connection, listed) if listed else 0
+        wide = numbers is not None and size > EXACT_UP_TO
+        return Selection(
+            survey.scopes,
+            size,
+            survey.fingerprint,
+            narrowed,
+            numbers=None if wide else numbers,
+            wide=wanted.fine_parameters if wide else None,
+            collections=wanted.wanted_collections,
+        )
+
+    async def _survey(self, connection: Connection, wanted: MemoryFilter) -> Survey:
+        key = (wanted.projects, wanted.wanted_collections, wanted.memory_types)
+        if key not in self._surveys:
+            if len(self._surveys) >= MAX_REMEMBERED:
+                self.forget()
+            self._surveys[key] = await self._scopes.survey(connection, wanted)
+        return self._surveys[key]
+
+    async def _size(self, connection: Connection, scopes: tuple[int, ...]) -> int:
+        """Count the selection, believing for a moment what was counted before."""
+        now = time.monotonic()
+        until, size = self._sizes.get(scopes, (0.0, 0))
+        if now >= until:
+            size = await self._scopes.count(connection, scopes, cap=EXACT_UP_TO + 1)
+            self._sizes[scopes] = now + (LARGE_TTL_S if size > EXACT_UP_TO else SIZE_TTL_S), size
+        return size
