@@ -6,7 +6,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -14,14 +13,7 @@ import numpy as np
 
 from mahavishnu.app import App, open_app
 from mahavishnu.database.pool import Database
-from mahavishnu.embedding import Choice, ModelIdentity, Vector
-from mahavishnu.knowledge.ingest import Ingestion
-from mahavishnu.memory.conversations import Conversations
-from mahavishnu.memory.records import Records
-from mahavishnu.memory.scoping import Scopes
-from mahavishnu.memory.search import Retriever
-from mahavishnu.memory.space import EmbeddingSpace
-from mahavishnu.memory.store import MemoryStore
+from mahavishnu.embedding import Embedder, ModelIdentity, Vector
 from mahavishnu.settings_sources import load_settings
 
 DIMENSIONS = 768
@@ -97,11 +89,11 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def open_product(
-    home: Path, *, pool_size: int | None = None, **more: str
+    home: Path, *, pool_size: int | None = None, embedder: Embedder | None = None, **more: str
 ) -> AsyncIterator[App]:
     """Open the application as a user's process does."""
     loaded = load_settings(environ=environment(home, **more), folder=home)
-    async with open_app(loaded, pool_size=pool_size) as app:
+    async with open_app(loaded, pool_size=pool_size, embedder=embedder) as app:
         yield app
 
 
@@ -110,30 +102,8 @@ async def open_with_table(
     home: Path, vectors: Mapping[str, np.ndarray], *, pool_size: int | None = None
 ) -> AsyncIterator[App]:
     """Open the application with a `TableEmbedder` in the place of a model."""
-    embedder = TableEmbedder(vectors)
-
-    async def choose(_expected: ModelIdentity | None) -> Choice:
-        return Choice(embedder, "A table, for benchmarks.")
-
-    async with open_product(
-        home, pool_size=pool_size, MAHAVISHNU_EMBEDDING_PROVIDER="none"
-    ) as opened:
-        yield _with_space(opened, EmbeddingSpace(opened.database, choose))
-
-
-def _with_space(app: App, space: EmbeddingSpace) -> App:
-    """Return the application built anew around another embedding space, as `open_app` does."""
-    scopes = Scopes(app.database)
-    memories = MemoryStore(app.database, space, scopes)
-    return replace(
-        app,
-        memories=memories,
-        conversations=Conversations(app.database, memories, scopes),
-        records=Records(app.database, memories, scopes),
-        ingestion=Ingestion(app.database, memories, scopes, app.projects),
-        space=space,
-        _retriever=Retriever(app.database, space, scopes),
-    )
+    async with open_product(home, pool_size=pool_size, embedder=TableEmbedder(vectors)) as app:
+        yield app
 
 
 async def connect_as_superuser(database: Database) -> asyncpg.Connection:

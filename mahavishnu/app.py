@@ -17,6 +17,7 @@ from mahavishnu.database.target import (
 )
 from mahavishnu.embedding import (
     Choice,
+    Embedder,
     EmbeddingConfig,
     ModelIdentity,
     Secret,
@@ -84,7 +85,10 @@ class App:
 
 @contextlib.asynccontextmanager
 async def open_app(
-    loaded: Loaded | None = None, *, pool_size: int | None = None
+    loaded: Loaded | None = None,
+    *,
+    pool_size: int | None = None,
+    embedder: Embedder | None = None,
 ) -> AsyncIterator[App]:
     """
     Open the application: start or reach PostgreSQL, check the schema, build everything.
@@ -92,6 +96,7 @@ async def open_app(
     Args:
         loaded: settings from `load_settings`; read from the usual places by default.
         pool_size: most connections, bounded by `postgresql.pool_size`.
+        embedder: one of the caller's own instead of what the settings choose; it is closed at the end.
 
     Raises:
         MahavishnuError: one of its children says what is wrong and what mends it.
@@ -111,7 +116,7 @@ async def open_app(
             if target.embedded and not state.current:
                 state = await upgrade(target)
             require_current(state)
-            space = EmbeddingSpace(database, _chooser(loaded))
+            space = EmbeddingSpace(database, _chooser(loaded, embedder))
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
             projects = Projects(database)
@@ -169,7 +174,9 @@ async def open_target(
         yield target_of_socket(str(lease.socket_folder)), server.ensure
 
 
-def _chooser(loaded: Loaded) -> Callable[[ModelIdentity | None], Awaitable[Choice]]:
+def _chooser(
+    loaded: Loaded, given: Embedder | None
+) -> Callable[[ModelIdentity | None], Awaitable[Choice]]:
     embedding = loaded.settings.embedding
     config = EmbeddingConfig(
         provider=embedding.provider,
@@ -184,6 +191,8 @@ def _chooser(loaded: Loaded) -> Callable[[ModelIdentity | None], Awaitable[Choic
     )
 
     async def choose(expected: ModelIdentity | None) -> Choice:
+        if given is not None:
+            return Choice(given, "It was given to open_app.")
         return await choose_embedder(
             config, models=loaded.locations.models, environ=loaded.environ, expected=expected
         )
