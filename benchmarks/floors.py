@@ -57,7 +57,7 @@ class Recorder:
     def __call__(self, logged: Any) -> None:
         """Be told of a statement by the driver."""
         if logged.query.lstrip().startswith(SQL_START):
-            self.seen.append(Statement(logged.query, tuple(map(_ready, logged.args))))
+            self.seen.append(Statement(logged.query, tuple(map(ready, logged.args))))
 
 
 @contextlib.asynccontextmanager
@@ -157,7 +157,7 @@ async def time_in_turns(
     return Timings(np.array(seconds[0]), np.array(seconds[1]))
 
 
-def _ready(argument: Any) -> Any:
+def ready(argument: Any) -> Any:
     """Return an argument with its vectors in the form that is sent."""
     if isinstance(argument, list) and argument:
         if isinstance(argument[0], float) and len(argument) > 100:

@@ -2,21 +2,29 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from pgvector import HalfVector
 
-from benchmarks.floors import Floor, Statement, Timings, ratio_goals, recording, register_halfvec
+from benchmarks.floors import (
+    Floor,
+    Statement,
+    Timings,
+    ratio_goals,
+    ready,
+    register_halfvec,
+    time_in_turns,
+)
 from benchmarks.loading import FLOOR_NUMBER, as_memories, as_rows, copy_rows
 from benchmarks.report import Section, least
 from benchmarks.world import connect_as_superuser
 from mahavishnu.app import App
 from mahavishnu.database.vectors import VectorTable
+from mahavishnu.embedding import EmbeddedChunk
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.models import NewMemory
+from mahavishnu.memory.insertion import build_batch, insertion
+from mahavishnu.memory.models import NewMemory, utc_now
 from mahavishnu.memory.scoping import Scopes
 
 BULK_GOAL = 0.8
@@ -42,7 +50,7 @@ async def measure_storing(
     started = time.monotonic()
     section = Section("Storing memories with vectors, all indexes in place")
     timings = await _store_one_by_one(
-        app, floor, supply.cut(0, calls), supply.cut(calls, calls).vectors
+        app, floor, table, supply.cut(0, calls), supply.cut(calls, calls)
     )
     section.add("store one", *ratio_goals(), **timings.figures())
     rates = await _store_many(app, table, supply.cut(2 * calls, 2 * bulk), size=bulk)
@@ -51,42 +59,30 @@ async def measure_storing(
         rows__per__s=rates[0], COPY__rows__per__s=rates[1], of__COPY=rates[0] / rates[1],
     )  # fmt: skip
     section.notes += [
-        "Floor of one: the product's INSERT statement with another id, hash and vector. Floor of many: "
+        "Floor of one: the product's INSERT statement with other memories of the same kind. Floor of many: "
         "COPY into the same tables by the superuser, rows made ready beforehand, one transaction.",
     ]
     section.seconds = time.monotonic() - started
     return section
 
 
-async def _store_one_by_one(app: App, floor: Floor, supply: Supply, fresh: np.ndarray) -> Timings:
-    seconds: tuple[list[float], list[float]] = ([], [])
-    async with recording(app) as recorder:
-        for new, vector in zip(as_memories(supply.texts, supply.vectors), fresh, strict=True):
-            before = time.perf_counter()
-            await app.memories.store(new)
-            seconds[0].append(time.perf_counter() - before)
-            statements = [_another(statement, vector) for statement in recorder.take()]
-            await floor.prepare(statements)
-            before = time.perf_counter()
-            await floor.replay(statements)
-            seconds[1].append(time.perf_counter() - before)
-    return Timings(np.array(seconds[0]), np.array(seconds[1]))
-
-
-def _another(statement: Statement, vector: np.ndarray) -> Statement:
-    """Return an insertion as that of another memory: of a new id, hash and vector."""
-
-    def changed(argument: Any) -> Any:
-        match argument:
-            case [UUID()]:
-                return [new_id()]
-            case [bytes() as digest]:
-                return [bytes(reversed(digest))]
-            case [HalfVector()]:
-                return [HalfVector(vector)]
-        return argument
-
-    return Statement(statement.sql, tuple(map(changed, statement.arguments)))
+async def _store_one_by_one(
+    app: App, floor: Floor, table: VectorTable, supply: Supply, others: Supply
+) -> Timings:
+    """Time the product on `supply`, and its own INSERT on `others`: the same kind, not the same words."""
+    scope = await Scopes(app.database).place(NewMemory(content="-"))
+    statements = []
+    for new in as_memories(others.texts, others.vectors):
+        placed = replace(new, id=new_id(), occurred_at=utc_now())
+        [vector] = others.vectors[len(statements) : len(statements) + 1]
+        chunk = EmbeddedChunk(0, len(new.content), vector.astype(float).tolist())
+        sql, arrays = insertion(build_batch([(placed, scope)], [[chunk]]), table)
+        statements.append(Statement(sql, tuple(map(ready, arrays))))
+    await floor.prepare(statements[:1])
+    return await time_in_turns(
+        [partial(app.memories.store, new) for new in as_memories(supply.texts, supply.vectors)],
+        [partial(floor.replay, [statement]) for statement in statements],
+    )
 
 
 async def _store_many(

@@ -286,11 +286,11 @@ def _confirm(question: str) -> bool:
 
 
 def _collection(memory_type: str, collection: str | None) -> str:
+    from mahavishnu.memory.checks import unknown_value  # noqa: PLC0415
     from mahavishnu.memory.models import (  # noqa: PLC0415
         COLLECTIONS,
         COLLECTIONS_OF_TYPE,
         MEMORY_TYPES,
-        unknown_value,
     )
 
     if memory_type not in MEMORY_TYPES:

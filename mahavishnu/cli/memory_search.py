@@ -50,7 +50,8 @@ async def search(
     **narrowing: Any,
 ) -> None:
     """Find the memories that answer QUERY, best first."""
-    from mahavishnu.memory.models import MODES, unknown_value  # noqa: PLC0415
+    from mahavishnu.memory.checks import unknown_value  # noqa: PLC0415
+    from mahavishnu.memory.models import MODES  # noqa: PLC0415
     from mahavishnu.memory.search import TIERS, SearchRequest, check_request  # noqa: PLC0415
 
     if mode not in MODES:

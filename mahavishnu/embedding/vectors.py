@@ -21,15 +21,22 @@ def normalize(values: Sequence[float | None], *, identity: ModelIdentity) -> Vec
             hint="The model behind this name was exchanged; choose it again to re-embed.",
             code="embedding.dimension_mismatch",
         )
-    numbers = [math.nan if value is None else float(value) for value in values]
-    # hypot scales internally, so that huge or tiny components neither overflow nor vanish.
-    length = math.hypot(*numbers)
-    if not math.isfinite(length) or length == 0.0:
+    unit = scale_to_unit([math.nan if value is None else float(value) for value in values])
+    if unit is None:
         raise Corrupt(
             f"{identity.name} gave a vector that is not a direction (NaN, infinite or all zeros).",
             hint="The text may trigger a fault of the model or of its GPU back end.",
             code="embedding.bad_vector",
         )
+    return unit
+
+
+def scale_to_unit(numbers: Sequence[float]) -> Vector | None:
+    """Return `numbers` scaled to L2 norm 1, or None where they are no direction."""
+    # hypot scales internally, so that huge or tiny components neither overflow nor vanish.
+    length = math.hypot(*numbers)
+    if not math.isfinite(length) or length == 0.0:
+        return None
     return [number / length for number in numbers]
 
 

@@ -8,14 +8,8 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.models import (
-    NewMemory,
-    Stored,
-    check_moment,
-    check_name,
-    check_new_memory,
-    utc_now,
-)
+from mahavishnu.memory.checks import check_moment, check_name
+from mahavishnu.memory.models import NewMemory, Stored, check_new_memory, utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 

@@ -97,19 +97,24 @@ async def insert_batch(
         with their own id.
     """
     if len(batch.memories) < COPY_FROM:
-        statement = _statement(table, staged=False)
-        arrays = [
-            *_columns(batch.memories, len(_MEMORY_COLUMNS)),
-            *_columns(batch.postings, len(_POSTING_COLUMNS)),
-        ]
-        if table is not None:
-            arrays += _columns(batch.vectors, len(_VECTOR_COLUMNS))
+        statement, arrays = insertion(batch, table)
         rows = await connection.fetch(statement, *arrays)
     else:
         async with connection.transaction():
             await _stage(connection, batch, table)
             rows = await connection.fetch(_statement(table, staged=True))
     return {row["id"] for row in rows}
+
+
+def insertion(batch: Batch, table: VectorTable | None) -> tuple[str, list[list[Any]]]:
+    """Return the statement that inserts a small batch, and its parameters."""
+    arrays = [
+        *_columns(batch.memories, len(_MEMORY_COLUMNS)),
+        *_columns(batch.postings, len(_POSTING_COLUMNS)),
+    ]
+    if table is not None:
+        arrays += _columns(batch.vectors, len(_VECTOR_COLUMNS))
+    return _statement(table, staged=False), arrays
 
 
 async def _stage(connection: Connection, batch: Batch, table: VectorTable | None) -> None:

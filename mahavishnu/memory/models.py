@@ -1,26 +1,25 @@
 """What the memory package speaks: frozen values, checked once where they enter."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
 
-import msgspec
-
 from mahavishnu.errors import UsageError
+from mahavishnu.memory.checks import (
+    check_metadata,
+    check_moment,
+    check_name,
+    check_text,
+    unknown_value,
+    wrong_type,
+)
 
 MAX_CONTENT_BYTES = 1_048_576
-MAX_METADATA_BYTES = 65_536
 MAX_KEY_LENGTH = 1_000
 MAX_QUERY_CHARACTERS = 10_000
-MAX_LIMIT = 1_000
-MAX_NAME_LENGTH = 200
-MAX_NESTING = 100  # of JSON; PostgreSQL's own limit lies in its stack
-
-_JSON_HINT = "Use texts, finite numbers, booleans, null, lists, and objects with texts for keys."
 
 type MemoryType = Literal["agent", "rag", "workflow", "insight"]
 type Collection = Literal["note", "conversation", "document", "code", "execution", "insight"]
@@ -274,103 +273,13 @@ def check_new_memory(new: NewMemory) -> NewMemory:
     check_moment(new.expires_at, what="expires_at")
     check_metadata(new.metadata)
     if new.id is not None and not isinstance(new.id, UUID):
-        raise _wrong_type("id", "a UUID", new.id)
+        raise wrong_type("id", "a UUID", new.id)
     if new.vector is not None:
-        _check_vector(new.vector)
+        check_vector(new.vector)
     return new
 
 
-def check_name(name: str, *, what: str, at_most: int = MAX_NAME_LENGTH) -> None:
-    """Refuse a name that is no text, empty or longer than its column."""
-    check_text(name, what=what)
-    if not 0 < len(name) <= at_most:
-        raise UsageError(f"{what} needs 1 to {at_most} characters.", code="input.length")
-
-
-def check_moment(moment: datetime | None, *, what: str) -> None:
-    """Refuse a time without a zone, which no two machines read alike; None passes."""
-    if moment is None:
-        return
-    if not isinstance(moment, datetime):
-        raise _wrong_type(what, "a datetime", moment)
-    if moment.utcoffset() is None:
-        raise UsageError(
-            f"{what} has no time zone.", hint="Pass an aware datetime.", code="input.time"
-        )
-    try:
-        moment.astimezone(UTC)
-    except OverflowError as error:
-        raise UsageError(f"{what} is out of range.", code="input.time") from error
-
-
-def check_limit(limit: int) -> None:
-    """Refuse a number of rows that is none, or too large for one answer."""
-    if not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
-        raise UsageError(f"limit must be 1 to {MAX_LIMIT}.", code="input.limit")
-
-
-def check_text(text: str, *, what: str) -> None:
-    """Refuse what is no text, and characters that UTF-8 or PostgreSQL cannot hold, with their place."""
-    if not isinstance(text, str):
-        raise _wrong_type(what, "text", text)
-    if "\x00" in text:
-        raise UsageError(
-            f"The {what} holds a NUL byte at character {text.index(chr(0))}.",
-            hint="Is it a binary file? Only text can be stored.",
-            code="input.nul",
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            f"The {what} is not valid Unicode at character {error.start}.",
-            hint="Re-encode it as UTF-8.",
-            code="input.encoding",
-        ) from error
-
-
-def check_metadata(
-    metadata: Mapping[str, Any], *, what: str = "metadata", at_most: int = MAX_METADATA_BYTES
-) -> None:
-    """Refuse a JSON object that would not come back as it is, or has more than `at_most` bytes."""
-    if not isinstance(metadata, dict):
-        raise UsageError(f"The {what} is not a JSON object.", code="input.metadata")
-    _check_values(metadata, what, MAX_NESTING)
-    try:
-        encoded = msgspec.json.encode(metadata)
-    except (TypeError, ValueError, UnicodeEncodeError) as error:
-        raise UsageError(
-            f"The {what} cannot be written as JSON.", hint=_JSON_HINT, code="input.metadata"
-        ) from error
-    if len(encoded) > at_most:
-        raise UsageError(
-            f"The {what} has {len(encoded):,} bytes; at most {at_most:,} are kept.",
-            code="input.metadata",
-        )
-
-
-def _check_values(value: Any, what: str, levels: int) -> None:
-    """Refuse what JSON, or PostgreSQL's, would lose or change inside metadata."""
-    problem = None
-    if isinstance(value, str):
-        if "\x00" in value:
-            raise UsageError(f"The {what} holds a NUL character.", code="input.nul")
-    elif isinstance(value, float):
-        problem = None if math.isfinite(value) else "a number that JSON lacks"
-    elif not isinstance(value, dict | list | tuple | int | None):
-        problem = f"a {type(value).__name__}"
-    elif levels == 0 and isinstance(value, dict | list | tuple):
-        problem = f"more than {MAX_NESTING} levels"
-    elif isinstance(value, dict) and not all(isinstance(key, str) for key in value):
-        problem = "a key that is no text"
-    if problem is not None:
-        raise UsageError(f"The {what} holds {problem}.", hint=_JSON_HINT, code="input.metadata")
-    if isinstance(value, dict | list | tuple):
-        for inner in (*value, *value.values()) if isinstance(value, dict) else value:
-            _check_values(inner, what, levels - 1)
-
-
-def _check_vector(vector: BroughtVector) -> None:
+def check_vector(vector: BroughtVector) -> None:
     """Refuse a vector that is none; whether it fits is for the vector space to say."""
     check_name(vector.model, what="the vector's model")
     try:
@@ -378,21 +287,6 @@ def _check_vector(vector: BroughtVector) -> None:
             float(value)
     except (TypeError, ValueError) as error:
         raise UsageError("The vector holds what is no number.", code="input.vector") from error
-
-
-def _wrong_type(what: str, wanted: str, value: object) -> UsageError:
-    return UsageError(
-        f"The {what} must be {wanted}, not {type(value).__name__}.", code="input.wrong_type"
-    )
-
-
-def unknown_value(what: str, value: str, known: Sequence[str]) -> UsageError:
-    """Return the error for a word that is not in a closed list."""
-    return UsageError(
-        f"Unknown {what}: {value!r}.",
-        hint=f"Known are: {', '.join(known)}.",
-        code=f"input.{what.replace(' ', '_')}",
-    )
 
 
 def utc_now() -> datetime:

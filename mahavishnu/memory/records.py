@@ -10,17 +10,14 @@ from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.models import (
-    MAX_CONTENT_BYTES,
-    NewMemory,
+from mahavishnu.memory.checks import (
     check_limit,
     check_metadata,
     check_moment,
     check_name,
-    check_new_memory,
     unknown_value,
-    utc_now,
 )
+from mahavishnu.memory.models import MAX_CONTENT_BYTES, NewMemory, check_new_memory, utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 

@@ -9,13 +9,8 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import NotFound
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.models import (
-    Collection,
-    MemoryFilter,
-    NewMemory,
-    Visibility,
-    check_text,
-)
+from mahavishnu.memory.checks import check_text
+from mahavishnu.memory.models import Collection, MemoryFilter, NewMemory, Visibility
 
 _QUERIES = load_queries("scopes")
 

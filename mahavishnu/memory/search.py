@@ -18,12 +18,13 @@ from mahavishnu.memory.arms import (
     measure_similarities,
 )
 from mahavishnu.memory.budget import within_budget
+from mahavishnu.memory.checks import MAX_LIMIT, check_text, unknown_value
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import (
-    MAX_LIMIT,
     MAX_QUERY_CHARACTERS,
     MEMORY_TYPES,
     MODES,
+    BroughtVector,
     Degraded,
     Hit,
     Memory,
@@ -31,8 +32,6 @@ from mahavishnu.memory.models import (
     Mode,
     SearchResult,
     Vector,
-    check_text,
-    unknown_value,
 )
 from mahavishnu.memory.ranking import Ranked, fuse
 from mahavishnu.memory.scoping import Scopes
@@ -57,7 +56,8 @@ class SearchRequest:
     A question and its bounds.
 
     `threshold` is the least cosine similarity of a vector-arm hit. `max_tokens` bounds the contents
-    together. `tiers` names where to look; only "cold" (PostgreSQL) is there so far.
+    together. `tiers` names where to look; only "cold" (PostgreSQL) is there so far. `vector` is the
+    caller's own vector of the question, of the database's model; the embedder is not asked then.
     """
 
     query: str
@@ -67,6 +67,7 @@ class SearchRequest:
     threshold: float | None = None
     max_tokens: int | None = None
     tiers: tuple[str, ...] = ("cold",)
+    vector: BroughtVector | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Retriever:
             UsageError: empty question, limit out of range, unknown mode or tier.
             NotFound: a project of the filter is not there.
             Unavailable: the vector arm alone was asked for and there is no embedder.
+            Conflict: a brought vector is not of the database's model.
         """
         check_request(request)
         started = time.perf_counter()
@@ -163,6 +165,8 @@ class Retriever:
     async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
         if request.mode == "text":
             return None, None
+        if request.vector is not None:
+            return await self._space.check_question(request.vector), None
         try:
             return await self._space.embed_query(request.query), None
         except MahavishnuError as error:

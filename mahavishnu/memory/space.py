@@ -17,9 +17,10 @@ from mahavishnu.embedding import (
     ModelIdentity,
     embed_in_chunks,
 )
+from mahavishnu.embedding.vectors import scale_to_unit
 from mahavishnu.errors import Conflict, Corrupt, MahavishnuError, Unavailable, UsageError
 from mahavishnu.logs import get_logger
-from mahavishnu.memory.models import BroughtVector, NewMemory, Vector
+from mahavishnu.memory.models import BroughtVector, NewMemory, Vector, check_vector
 
 _REGISTRATION_LOCK = 5_131_903_144_907_361_073
 _QUERIES = load_queries("models")
@@ -93,6 +94,12 @@ class EmbeddingSpace:
         """Embed a question; raises what the embedder raises, `Unavailable` without one."""
         return await (await self.embedder()).embed_query(text)
 
+    async def check_question(self, brought: BroughtVector) -> Vector:
+        """Return a question's brought vector at length 1; `Conflict` where it is of another model."""
+        check_vector(brought)
+        await self._check_brought(brought)
+        return _unit(brought.values)
+
     async def claim(self) -> VectorTable:
         """Return the table for the embedder's vectors, registering its model if it is the first."""
         embedder = await self.embedder()
@@ -117,10 +124,13 @@ class EmbeddingSpace:
             UsageError: its length is not the one stated.
             Conflict: there is no active model, it is another one, or the length differs.
         """
-        active = await self.active()
-        if active is None and brought.dimensions is not None:
+        if await self.active() is None and brought.dimensions is not None:
             await self._register_brought(brought)
-            active = await self.active()
+        return await self._check_brought(brought)
+
+    async def _check_brought(self, brought: BroughtVector) -> VectorTable:
+        """Return the active model's table, or raise `Conflict` where the vector is not of that model."""
+        active = await self.active()
         if active is None:
             raise Conflict(
                 "No embedding model is in use yet, so a vector cannot be placed.",
@@ -246,7 +256,7 @@ def _brought_chunks(new: NewMemory) -> list[EmbeddedChunk]:
 
 
 def _unit(values: Sequence[float]) -> list[float]:
-    length = sum(value * value for value in values) ** 0.5
-    if not 0 < length < float("inf"):
+    unit = scale_to_unit(values)
+    if unit is None:
         raise UsageError("The vector has no direction.", code="input.vector")
-    return [value / length for value in values]
+    return unit

@@ -15,13 +15,13 @@ from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import Conflict, NotFound, UsageError
 from mahavishnu.identifiers import new_id, parse_reference
 from mahavishnu.logs import get_logger
+from mahavishnu.memory.checks import check_limit
 from mahavishnu.memory.insertion import build_batch, insert_batch
 from mahavishnu.memory.models import (
     Memory,
     MemoryFilter,
     NewMemory,
     Stored,
-    check_limit,
     check_new_memory,
     utc_now,
 )

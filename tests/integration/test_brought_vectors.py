@@ -114,3 +114,22 @@ async def test_a_configured_provider_contradicts_brought_vectors(
             models=None, environ={}, expected=active[1],  # type: ignore[arg-type]
         )  # fmt: skip
     assert caught.value.code == "embedding.model_differs"
+
+
+async def test_a_question_may_bring_its_vector(open_world: OpenWorld) -> None:
+    async with open_world(without_embedder=True) as world:
+        await world.memories.store(NEW)
+        far = replace(VECTOR, values=[0.0] * 7 + [1.0])
+        await world.memories.store(NewMemory(content="Far away.", vector=far))
+        near = replace(VECTOR, values=[0.1] + [0.0] * 6 + [5.0])
+        for mode in ("vector", "hybrid"):
+            request = SearchRequest(query="of no word", mode=mode, vector=near)
+            result = await world.retriever.search(request)
+            assert [hit.memory.content for hit in result.hits] == ["Far away.", "Brought along."]
+            assert not any(part.part == "vector" for part in result.degraded)
+        for wrong in (replace(VECTOR, model="other"), replace(VECTOR, values=[1.0] * 9)):
+            with pytest.raises(Conflict):
+                await world.retriever.search(SearchRequest(query="x", vector=wrong))
+        with pytest.raises(UsageError):
+            nowhere = replace(VECTOR, values=[0.0] * 8)
+            await world.retriever.search(SearchRequest(query="x", vector=nowhere))

@@ -8,17 +8,16 @@ import pytest
 from hypothesis import given
 
 from mahavishnu.errors import UsageError
+from mahavishnu.memory.checks import MAX_METADATA_BYTES, check_text
 from mahavishnu.memory.models import (
     COLLECTIONS,
     COLLECTIONS_OF_TYPE,
     MAX_CONTENT_BYTES,
-    MAX_METADATA_BYTES,
     MEMORY_TYPES,
     BroughtVector,
     MemoryFilter,
     NewMemory,
     check_new_memory,
-    check_text,
 )
 from tests.strategies import any_text, storable_text
 
