@@ -1,8 +1,9 @@
 """The two arms of a search: candidates by their words, and by their vectors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.queries import load_queries
@@ -20,16 +21,14 @@ NO_FILTER = (None,) * 8
 _SEARCH = load_queries("search")
 
 
-@dataclass(frozen=True, slots=True)
-class TextHit:
+class TextHit(msgspec.Struct, frozen=True):
     """A memory that shares words with the question; `score` is BM25."""
 
     scope_no: int
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class VectorHit:
+class VectorHit(msgspec.Struct, frozen=True):
     """A memory's best chunk: cosine, and which characters of the indexed text it is."""
 
     scope_no: int
@@ -60,8 +59,10 @@ async def match_vectors(
     vector: Vector,
     selection: Selection,
     depth: int,
+    *,
+    at_least: int,
 ) -> dict[int, VectorHit]:
-    """Return at least the nearest `depth` / 2 memories by number, where there are so many."""
+    """Return the memories of the nearest `depth` chunks by number, or the `at_least` nearest of more."""
     statement, arguments = _vector_search(table, selection)
     if selection.narrowed and not selection.exact:
         depth = max(depth, NARROWED_DEPTH)
@@ -73,7 +74,7 @@ async def match_vectors(
             if best is None or similarity > best.similarity:
                 hits[number] = VectorHit(scope, similarity, start, end)
         # Where a few long memories filled the list with their chunks, look further.
-        if len(rows) < depth * widening or len(hits) >= depth // 2:
+        if len(rows) < depth * widening or len(hits) >= at_least:
             break
     return hits
 

@@ -1,7 +1,7 @@
 """Fit hits into a number of tokens, by an estimate on the high side. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import replace
 
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.memory.models import Hit

@@ -1,4 +1,8 @@
-"""What the memory package speaks: frozen values, checked once where they enter."""
+"""
+What the memory package speaks: frozen values, checked once where they enter.
+
+What a search makes by the dozen is a Struct, which is made five times as fast as a frozen dataclass.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
+
+import msgspec
 
 from mahavishnu.errors import UsageError
 from mahavishnu.memory.checks import (
@@ -103,9 +109,8 @@ class Stored:
     embedded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """A stored memory, as it is read back."""
+class Memory(msgspec.Struct, frozen=True):
+    """A stored memory, as it is read back; its fields are the columns of the reading queries, in order."""
 
     id: UUID
     memory_no: int
@@ -199,8 +204,7 @@ class MemoryFilter:
         return tuple(c for c in self.collections if not of_types or c in of_types)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmScore:
+class ArmScore(msgspec.Struct, frozen=True, kw_only=True):
     """One arm's view of a hit: rank from 1 (None: not among its candidates), raw score, share."""
 
     rank: int | None
@@ -208,8 +212,7 @@ class ArmScore:
     contribution: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """A found memory, `truncated` to a token budget or whole. `score` is in 0..1, for one answer only."""
 
     memory: Memory

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from mahavishnu.memory.models import ArmScore, Collection
 
 BM25_K1 = 0.6
@@ -35,8 +37,7 @@ WEIGHTS: Mapping[Collection, CollectionWeights] = {
 MIXED_LENGTH = 40.0  # usual length where several collections are searched at once
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True):
     """A candidate in its final place; `score` in 0..1."""
 
     memory_no: int

@@ -37,10 +37,11 @@ from mahavishnu.memory.ranking import Ranked, fuse
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.selection import EXACT_UP_TO, Selection, Selector
 from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.store import read_memory
 
 DEPTH = 100  # candidates of each arm, at least
-SHALLOW = 20  # where the vector arm is alone, and nothing has to be fused
 SPARE = 2  # candidates read beyond the limit, in case some died
+CHUNKS_TO_SPARE = 10  # chunks asked for beyond the limit where nothing has to be fused
 PURGE_EVERY_S = 60.0
 WAITING_CAP = 1000  # how far waiting memories are counted
 
@@ -152,15 +153,15 @@ class Retriever:
         degraded = [reason] if reason else []
         active = await self._space.active() if vector is not None else None
         terms: list[str] = []
-        depth = SHALLOW
+        depth = request.limit + CHUNKS_TO_SPARE
         if request.mode != "vector":
             terms = split_query(request.query)
-            depth = DEPTH
+            depth = max(DEPTH, 2 * request.limit)
             if not terms:
                 reason = Degraded(part="text", reason="The question has no word that is indexed.")
                 degraded.append(reason)
         table = active[0] if active else None
-        return _Question(request, terms, vector, table, max(depth, 2 * request.limit)), degraded
+        return _Question(request, terms, vector, table, depth), degraded
 
     async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
         if request.mode == "text":
@@ -203,7 +204,12 @@ class Retriever:
         if selection.scopes:
             text = await match_text(connection, question.terms, selection, question.depth)
             if table is not None and vector is not None:
-                vectors = await match_vectors(connection, table, vector, selection, question.depth)
+                at_least = (
+                    request.limit + SPARE if request.mode == "vector" else question.depth // 2
+                )
+                vectors = await match_vectors(
+                    connection, table, vector, selection, question.depth, at_least=at_least
+                )
         if request.threshold is not None:
             vectors = {n: h for n, h in vectors.items() if h.similarity >= request.threshold}
         similarities = {number: hit.similarity for number, hit in vectors.items()}
@@ -257,13 +263,8 @@ class Retriever:
 
 def _memories(rows: Sequence[Any]) -> dict[int, Memory]:
     """Return the memories of `fetch_hits` by number."""
-    found = {}
-    for row in rows:
-        values = dict(row)
-        del values["fingerprint"], values["waiting"]
-        if values["memory_no"] is not None:
-            found[values["memory_no"]] = Memory(**values)
-    return found
+    memories = (read_memory(row[2:]) for row in rows if row["id"] is not None)
+    return {memory.memory_no: memory for memory in memories}
 
 
 def _waiting(count: int) -> Degraded:

@@ -335,9 +335,9 @@ class MemoryStore:
         return [dict(row) for row in groups], dict(totals)
 
 
-def read_memory(row: Any) -> Memory:
-    """Make a `Memory` of a row of the `fetch_*` and `list_*` queries."""
-    return Memory(**row)
+def read_memory(columns: Iterable[Any]) -> Memory:
+    """Make a `Memory` of the columns of a query that gives rows of `memory`."""
+    return Memory(*columns)
 
 
 async def _find_stored(

@@ -22,6 +22,7 @@ from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.errors import Conflict
+from mahavishnu.memory.models import Memory
 from tests.conftest import Cluster, OpenWorld, World
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -61,6 +62,21 @@ async def test_every_query_prepares_on_the_migrated_schema(target: Target, file:
                 pytest.fail(f"{file}.{name}: {error}")
     finally:
         await connection.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("memories", "fetch_by_id"), ("memories", "list_memories"), ("search", "fetch_hits")],
+)
+async def test_reading_queries_give_the_fields_of_a_memory(
+    target: Target, file: str, name: str
+) -> None:
+    connection = await asyncpg.connect(**target.direct)
+    prepared = await connection.prepare(load_queries(file)[name])
+    columns = [attribute.name for attribute in prepared.get_attributes()]
+    await connection.close()
+    assert tuple(columns[-len(Memory.__struct_fields__) :]) == Memory.__struct_fields__
 
 
 @pytest.mark.postgres
