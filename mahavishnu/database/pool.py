@@ -26,7 +26,7 @@ RETRY_DELAYS_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 SESSION_SETTINGS = {
     "plan_cache_mode": "force_custom_plan",
     "hnsw.iterative_scan": "relaxed_order",
-    "hnsw.ef_search": "80",
+    "hnsw.ef_search": "100",
     "hnsw.max_scan_tuples": "40000",
 }
 
