@@ -43,7 +43,7 @@ test-peers: $(PEERS_STAMP)
 	$(PYTHON) -m pytest -p tests.verified --verified .cache/verified/peers.json -m peer tests/peers
 
 bench: setup
-	$(PYTHON) -m benchmarks
+	$(PYTHON) -m benchmarks --json .cache/benchmarks.json
 
 docs: setup
 	$(PYTHON) scripts/generate_docs.py

@@ -52,6 +52,7 @@ def main() -> None:
     print(f"{len(rows) - missed} of {len(rows)} goals met, {time.monotonic() - started:.0f} s")
     if options.json:
         text = json.dumps(as_json(machine, sections), indent=2, allow_nan=False, default=float)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(text + "\n", encoding="utf-8")
 
 
