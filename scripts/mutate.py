@@ -1,9 +1,9 @@
 """
 Prove that the tests can fail: each seeded fault of `tests/mutations` must turn its tests red.
 
-A patch begins with `# Fault: ...` and one `# Caught by: tests/...::test_name` for each test; all of
-them must fail with it, and pass without. Patches are applied one by one to copies of the tree; the
-working tree is never touched. Names of patches, or parts of them, as arguments narrow the run.
+`faults.toml` names for each what is wrong, the text to exchange, and the tests that must fail by it and
+pass without. Faults are made one by one in copies of the tree; the working tree is never touched. Names
+of faults, or parts of them, as arguments narrow the run.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,17 +29,19 @@ COPIED = ("mahavishnu", "tests", "pyproject.toml")
 WORKERS = 2
 RUN_TIMEOUT_S = 300
 TESTS_FAILED = 1  # pytest's exit code; the other ones say that nothing was tested
-_HEADER = re.compile(r"^# (Fault|Caught by): (.+)$", re.MULTILINE)
 _FAILED = re.compile(r"^FAILED (tests/\S+?::\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A seeded fault: what is wrong with the product, and which tests must notice."""
+    """A seeded fault: what is wrong with the product, how to make it, and which tests must notice."""
 
-    patch: Path
+    name: str
     says: str
-    tests: tuple[str, ...]
+    file: str
+    old: str
+    new: str
+    tests: list[str]
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ class Verdict:
 def main(wanted: Sequence[str]) -> int:
     """Run the faults, print a table and a closing line; 0 where all were caught."""
     faults = [
-        read_fault(path)
-        for path in sorted((ROOT / "tests/mutations").glob("*.patch"))
-        if not wanted or any(word in path.name for word in wanted)
+        fault
+        for fault in read_faults(ROOT / "tests/mutations/faults.toml")
+        if not wanted or any(word in fault.name for word in wanted)
     ]
     with tempfile.TemporaryDirectory(prefix="mahavishnu-faults-") as name:
         scratch = Path(name)
@@ -74,14 +77,9 @@ def main(wanted: Sequence[str]) -> int:
     return 0 if faults and caught == len(faults) else 1
 
 
-def read_fault(patch: Path) -> Fault:
-    """Read the header of a patch; raises ValueError where it lacks a line."""
-    lines = _HEADER.findall(patch.read_text(encoding="utf-8").partition("diff --git")[0])
-    says = [text for name, text in lines if name == "Fault"]
-    tests = [text.strip() for name, text in lines if name == "Caught by"]
-    if len(says) != 1 or not tests:
-        raise ValueError(f"{patch.name} needs one '# Fault:' and some '# Caught by:' lines")
-    return Fault(patch, says[0], tuple(tests))
+def read_faults(path: Path) -> list[Fault]:
+    """Read the table of faults; raises TypeError where one lacks something, or has too much."""
+    return [Fault(**fault) for fault in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]]
 
 
 @contextmanager
@@ -127,7 +125,7 @@ def all_pass(copy: Path, tests: Sequence[str], environ: Mapping[str, str]) -> bo
 def try_fault(fault: Fault, scratch: Path, environ: Mapping[str, str]) -> Verdict:
     """Apply a fault to a copy and run its tests there."""
     started = time.monotonic()
-    copy = copy_tree(scratch / fault.patch.stem)
+    copy = copy_tree(scratch / fault.name)
     problem = find_problem(fault, copy, environ)
     shutil.rmtree(copy)
     return Verdict(fault, problem, time.monotonic() - started)
@@ -135,12 +133,11 @@ def try_fault(fault: Fault, scratch: Path, environ: Mapping[str, str]) -> Verdic
 
 def find_problem(fault: Fault, copy: Path, environ: Mapping[str, str]) -> str:
     """Return why the fault does not count as caught, or nothing."""
-    applied = subprocess.run(
-        ["git", "apply", "-C1", str(fault.patch)],
-        cwd=copy, env=environ, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if applied.returncode:
-        return f"does not apply: {applied.stderr.strip()}"
+    source = copy / fault.file
+    text = source.read_text(encoding="utf-8")
+    if text.count(fault.old) != 1:
+        return f"its text stands {text.count(fault.old)} times in {fault.file}"
+    source.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     done = run_pytest(copy, fault.tests, environ)
     if done.returncode not in (0, TESTS_FAILED):
         return f"pytest left with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -170,7 +167,7 @@ def run_pytest(
 def report(verdict: Verdict) -> Verdict:
     """Print the line of a fault and return its verdict."""
     mark = "SURVIVED" if verdict.problem else "caught"
-    print(f"{mark:8} {verdict.seconds:5.1f} s  {verdict.fault.patch.stem}", flush=True)
+    print(f"{mark:8} {verdict.seconds:5.1f} s  {verdict.fault.name}", flush=True)
     if verdict.problem:
         print(f"         {verdict.fault.says}\n         {verdict.problem}", flush=True)
     return verdict
