@@ -131,6 +131,7 @@ def trust(folder: Path, locations: Locations) -> Path:
     known = sorted({*_read_trusted(locations), str(resolved)})
     try:
         private_folder(locations.config)
+        _require_own(locations.config, locations.trusted_directories)
         write_atomically(locations.trusted_directories, msgspec.json.encode(known))
     except UnicodeEncodeError as error:
         raise UsageError(
@@ -145,6 +146,17 @@ def trust(folder: Path, locations: Locations) -> Path:
             code="settings.not_writable",
         ) from error
     return resolved
+
+
+def _require_own(*paths: Path) -> None:
+    """Refuse to write where root would leave its own file in the place of a user's."""
+    for path in paths:
+        if path.exists() and path.stat().st_uid != os.geteuid():
+            raise Forbidden(
+                f"{path} belongs to another user.",
+                hint="Run as that user, or set MAHAVISHNU_HOME to a place of your own.",
+                code="settings.not_writable",
+            )
 
 
 def shown_value(key: str, value: Any) -> Any:

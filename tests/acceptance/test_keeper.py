@@ -447,6 +447,21 @@ async def test_root_can_run_the_server_with_one_capability_and_go_back(watched: 
         assert await stored(lease) == ["capability", "userns"]
 
 
+@pytest.mark.skipif(not ROOT, reason="only root could take them")
+async def test_root_does_not_take_the_files_of_a_user(watched: Watched) -> None:
+    server = watched.server(idle=timedelta(0))
+    async with await server.acquire():
+        assert watched.postmaster.alive
+    assert wait_until(lambda: not watched.survivors, 5)
+    files = [watched.layout.cluster, *watched.layout.cluster.rglob("*")]
+    for path in files:
+        os.chown(path, 1500, 1500)
+    with pytest.raises(Forbidden) as caught:
+        await server.acquire()
+    assert caught.value.code == "database.not_writable"
+    assert {path.stat().st_uid for path in files if path.exists()} == {1500}
+
+
 @pytest.mark.verifies("Linux, ordinary user")
 async def test_an_ordinary_user_can_run_the_server() -> None:
     with tempfile.TemporaryDirectory(prefix="mahavishnu-test-") as home:

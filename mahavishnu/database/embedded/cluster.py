@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mahavishnu.database.embedded.binaries import Binaries
-from mahavishnu.database.embedded.children import Rights, prepare_child
+from mahavishnu.database.embedded.children import NOBODY, Rights, prepare_child
 from mahavishnu.database.embedded.sockets import PORT
 from mahavishnu.database.embedded.state import Layout, require_space
 from mahavishnu.errors import Conflict, Corrupt, Forbidden, Unavailable
@@ -163,10 +163,12 @@ class Cluster:
             )
 
     def _take_ownership(self) -> None:
+        """Give the cluster to `rights.owner`, where root's former way to run it left another."""
         cluster, owner = self.layout.cluster, self.rights.owner
-        if cluster.stat().st_uid == owner:
+        found = cluster.stat().st_uid
+        if found == owner:
             return
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 or found not in {0, NOBODY}:
             raise Forbidden(
                 f"The embedded database in {cluster} belongs to another user.",
                 hint="Run as that user.",
