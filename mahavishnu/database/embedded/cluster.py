@@ -109,7 +109,7 @@ class Cluster:
 
     def is_served_by(self, pid: int) -> bool:
         """Tell whether the running `pid` works in this cluster's folder, as a postmaster does."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it is gone or another user's, or there is no /proc
             return self.layout.cluster.samefile(f"/proc/{pid}/cwd")
         return False
 
@@ -140,9 +140,8 @@ class Cluster:
             self._record_vector(new)
             new.rename(self.layout.cluster)
             sync_folder(self.layout.folder)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
+        finally:
+            shutil.rmtree(new, ignore_errors=True)  # unless it has got its name
 
     def _check_version(self) -> None:
         try:

@@ -6,6 +6,7 @@ in `Lease.socket_folder`. The keeper stops the server some time after the last l
 """
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -84,12 +85,11 @@ class EmbeddedServer:
         """
         require_platform()
         descriptor = self._open_lease()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, descriptor)
             await self._share(descriptor, timeout)
             await self._bring_up(timeout)
-        except BaseException:
-            os.close(descriptor)
-            raise
+            undo.pop_all()
         lease = Lease(self, descriptor)
         self._leases.add(lease)
         return lease

@@ -40,7 +40,7 @@ class SocketFolder:
     def remove(self) -> None:
         """Remove it with the socket; what else is in there stays, and keeps the folder."""
         self.empty()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # not empty: somebody put something there
             self.path.rmdir()
         os.close(self.descriptor)
 
