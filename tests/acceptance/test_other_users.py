@@ -28,7 +28,7 @@ NAMELESS = 1500  # no account has it
 NEEDED = (Path(sys.executable).resolve(), PROGRAM, Path(mahavishnu.__file__))
 
 
-def open_closed_folders() -> str:
+def open_closed_folders(hold: str) -> str:
     """
     Return shell commands, for a mount namespace, that let others pass to what is needed to run.
 
@@ -40,9 +40,9 @@ def open_closed_folders() -> str:
             if not folder.stat().st_mode & 0o001:
                 covered.setdefault(folder, set()).add(child)
                 break
-    lines = ["set -e", "hold=$(mktemp -d)", "mount -t tmpfs -o mode=755 tmpfs $hold"]
+    lines = ["set -e", f"mount -t tmpfs -o mode=755 tmpfs {hold}"]
     for folder, children in covered.items():
-        kept = [(shlex.quote(str(child)), f"$hold/{uuid.uuid4()}") for child in children]
+        kept = [(shlex.quote(str(child)), f"{hold}/{uuid.uuid4()}") for child in children]
         lines += [f"mkdir {held}; mount --bind {child} {held}" for child, held in kept]
         lines += [f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(str(folder))}"]
         lines += [f"mkdir {child}; mount --bind {held} {child}" for child, held in kept]
@@ -52,15 +52,16 @@ def open_closed_folders() -> str:
 def run_as(user: int, command: Command, *words: str) -> Answer:
     """Run the installed command as another user, who has nothing but the rights of others."""
     become = f"cd /; exec setpriv --reuid {user} --regid {user} --clear-groups"
-    script = f'{open_closed_folders()}\n{become} "$@"'
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "sh", str(PROGRAM), *words],
-        env=command.environ(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as hold:
+        script = f'{open_closed_folders(hold)}\n{become} "$@"'
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", str(PROGRAM), *words],
+            env=command.environ(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
     answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
     assert "Traceback" not in answer.err, answer
     return answer
