@@ -14,7 +14,7 @@ import numpy as np
 from mahavishnu.app import App, open_app
 from mahavishnu.database.pool import Database
 from mahavishnu.embedding import Embedder, ModelIdentity, Vector
-from mahavishnu.settings_sources import load_settings
+from mahavishnu.settings.sources import load_settings
 
 DIMENSIONS = 768
 MODEL = ModelIdentity(

@@ -34,8 +34,8 @@ from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
-from mahavishnu.settings import Settings
-from mahavishnu.settings_sources import Loaded, load_settings
+from mahavishnu.settings.sources import Loaded, load_settings
+from mahavishnu.settings.tree import Settings
 
 
 @dataclass(frozen=True)

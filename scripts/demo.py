@@ -26,7 +26,7 @@ from mahavishnu.knowledge.markdown import Section, read_documents
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import Hit, Memory, MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.settings_sources import load_settings
+from mahavishnu.settings.sources import load_settings
 
 ROOT = Path(__file__).parent.parent
 QUESTIONS = 10

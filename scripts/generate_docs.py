@@ -20,9 +20,9 @@ from mahavishnu import errors
 from mahavishnu.cli.root import cli
 from mahavishnu.database.errors import CONSTRAINTS, STATES
 from mahavishnu.errors import MahavishnuError
-from mahavishnu.settings import ENVIRONMENT, OTHER_ENVIRONMENT, SECRET_KEYS
-from mahavishnu.settings_keys import describe_settings, setting_keys
-from mahavishnu.settings_legacy import LEGACY_KEYS
+from mahavishnu.settings.keys import describe_settings, setting_keys
+from mahavishnu.settings.legacy import LEGACY_KEYS
+from mahavishnu.settings.tree import ENVIRONMENT, OTHER_ENVIRONMENT, SECRET_KEYS
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"

@@ -9,7 +9,6 @@ ROOT = Path(__file__).parent.parent / "mahavishnu"
 # Each layer may import those after it, and within itself only what its own tree allows.
 LAYERS = ("cli", "app", "knowledge", "memory", "embedding", "database", "base")
 BASE = {"errors", "paths", "files", "processes", "logs", "identifiers"}
-SETTINGS = {"settings", "settings_files", "settings_keys", "settings_legacy", "settings_sources"}
 BROAD_ALLOWED = {
     "cli/root.py",
     "database/embedded/keeper.py",  # the root of a process: leaves the reason in a file
@@ -29,9 +28,7 @@ def layer_of(dotted: str) -> str | None:
     name = parts[1]
     if name in BASE:
         return "base"
-    if name in SETTINGS:
-        return "settings"
-    return name if name in LAYERS else None
+    return name if name in (*LAYERS, "settings") else None
 
 
 def imports_of(path: Path) -> list[tuple[str, int, bool]]:
@@ -77,7 +74,7 @@ def test_the_environment_is_read_in_known_places_only() -> None:
         if "os.environ" in path.read_text(encoding="utf-8")
     }
     assert readers <= {
-        "settings_sources.py",
+        "settings/sources.py",
         "cli/database.py",  # hands it on to psql
         "database/embedded/server.py",  # hands a few names on to the keeper
         "knowledge/git.py",  # hands it on to git

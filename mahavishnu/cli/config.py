@@ -7,8 +7,8 @@ import click
 from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.database.target import target_of_dsn
-from mahavishnu.settings_keys import setting_keys
-from mahavishnu.settings_sources import (
+from mahavishnu.settings.keys import setting_keys
+from mahavishnu.settings.sources import (
     lookup,
     shown_value,
     trust,

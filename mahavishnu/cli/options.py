@@ -16,7 +16,7 @@ import msgspec
 from mahavishnu.cli.render import printable
 from mahavishnu.errors import UsageError
 from mahavishnu.logs import set_log_level
-from mahavishnu.settings_sources import Loaded, load_settings
+from mahavishnu.settings.sources import Loaded, load_settings
 
 if TYPE_CHECKING:
     from mahavishnu.app import App

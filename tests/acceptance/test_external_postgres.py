@@ -15,7 +15,7 @@ import pytest
 from mahavishnu.app import open_app
 from mahavishnu.errors import Unavailable
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.settings_sources import load_settings
+from mahavishnu.settings.sources import load_settings
 from tests.command import Command
 from tests.external import (
     ExternalServer,

@@ -27,7 +27,7 @@ from mahavishnu.database.embedded.state import KeeperRecord, Layout, PostmasterF
 from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.processes import ProcessIdentity
-from mahavishnu.settings_sources import load_settings
+from mahavishnu.settings.sources import load_settings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.settings import ENVIRONMENT
-from mahavishnu.settings_keys import setting_keys
+from mahavishnu.settings.keys import setting_keys
+from mahavishnu.settings.tree import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

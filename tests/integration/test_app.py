@@ -16,7 +16,7 @@ from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target
 from mahavishnu.errors import Conflict, MahavishnuError, Unavailable
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.settings_sources import load_settings
+from mahavishnu.settings.sources import load_settings
 from tests.conftest import OpenWorld
 
 pytestmark = pytest.mark.postgres

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, UsageError
-from mahavishnu.settings import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, Settings
-from mahavishnu.settings_files import MAX_FILE_BYTES
-from mahavishnu.settings_keys import describe_settings, setting_keys
-from mahavishnu.settings_legacy import LEGACY_KEYS, find_legacy
-from mahavishnu.settings_sources import (
+from mahavishnu.settings.files import MAX_FILE_BYTES
+from mahavishnu.settings.keys import describe_settings, setting_keys
+from mahavishnu.settings.legacy import LEGACY_KEYS, find_legacy
+from mahavishnu.settings.sources import (
     Loaded,
     find_project_settings,
     load_settings,
@@ -22,6 +21,7 @@ from mahavishnu.settings_sources import (
     shown_value,
     trust,
 )
+from mahavishnu.settings.tree import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, Settings
 
 type Load = Callable[..., Loaded]
 

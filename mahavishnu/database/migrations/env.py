@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from mahavishnu.app import open_target
 from mahavishnu.database.migrate import LOCK_KEY, open_engine
-from mahavishnu.settings_sources import load_settings
+from mahavishnu.settings.sources import load_settings
 
 
 def run(connection: Connection) -> None:

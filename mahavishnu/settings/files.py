@@ -1,7 +1,7 @@
 """
 Read one settings file: a bounded, regular file of YAML in which no key stands twice.
 
-What the keys mean is `settings_sources`'s business.
+What the keys mean is `sources`'s business.
 """
 
 import stat

@@ -1,7 +1,7 @@
 """
 The settings: one frozen tree, each field with its type, bounds and meaning.
 
-Nothing else reads the environment or a settings file; `settings_sources` finds, merges and checks.
+Nothing else reads the environment or a settings file; `sources` finds, merges and checks.
 """
 
 from typing import Annotated, Literal
@@ -140,5 +140,5 @@ ENVIRONMENT = {
     "OLLAMA_BASE_URL": "embedding.ollama_base_url",
     "OLLAMA_MODEL": "embedding.model",
 }
-# Read by others than `settings_sources`.
+# Read by others than `sources`.
 OTHER_ENVIRONMENT = frozenset({"MAHAVISHNU_HOME"})

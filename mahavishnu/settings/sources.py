@@ -18,16 +18,16 @@ import msgspec
 from mahavishnu.errors import Corrupt, Forbidden, UsageError
 from mahavishnu.files import write_atomically
 from mahavishnu.paths import Locations, locate, private_folder
-from mahavishnu.settings import (
+from mahavishnu.settings.files import read_regular, read_settings
+from mahavishnu.settings.keys import describe_settings, setting_keys
+from mahavishnu.settings.legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
+from mahavishnu.settings.tree import (
     ADDRESS_KEYS,
     ENVIRONMENT,
     OTHER_ENVIRONMENT,
     SECRET_KEYS,
     Settings,
 )
-from mahavishnu.settings_files import read_regular, read_settings
-from mahavishnu.settings_keys import describe_settings, setting_keys
-from mahavishnu.settings_legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PARTS = ("host", "port", "database", "user", "password")

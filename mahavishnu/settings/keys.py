@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mahavishnu.settings import Settings
+from mahavishnu.settings.tree import Settings
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Settings: the tree, where values come from, how they are read, and former keys."""
