@@ -11,10 +11,11 @@ from fastembed import TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
 from tokenizers import Tokenizer
 
+from mahavishnu.embedding.batched import BatchedEmbedder
 from mahavishnu.embedding.chunks import SPECIAL_TOKENS
 from mahavishnu.embedding.models import StoredModel, check_sizes
-from mahavishnu.embedding.port import ModelIdentity, Vector
-from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
+from mahavishnu.embedding.port import Vector
+from mahavishnu.embedding.vectors import normalize, too_long
 from mahavishnu.errors import Corrupt
 
 _POOLING = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "last": PoolingType.LAST_TOKEN}
@@ -26,7 +27,7 @@ def default_threads() -> int:
     return max(1, min(4, (os.cpu_count() or 2) // 2))
 
 
-class InProcessEmbedder:
+class InProcessEmbedder(BatchedEmbedder):
     """
     An Embedder (see the port) that computes here, with exact token counts.
 
@@ -37,33 +38,12 @@ class InProcessEmbedder:
     def __init__(
         self, model: StoredModel, *, batch_size: int = 16, threads: int | None = None
     ) -> None:
+        super().__init__(model.identity, batch_size=batch_size)
         self._model = model
-        self._identity = model.identity
-        self._batch_size = batch_size
         self._threads = threads or default_threads()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding")
         self._session: Any = None
         self._tokenizer: Any = None
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The model; it stays the same for the life of the embedder."""
-        return self._identity
-
-    async def embed_documents(self, texts: Sequence[str]) -> list[Vector]:
-        """Embed `texts` in batches on the worker thread."""
-        reject_unusable(texts)
-        prefixed = [self._identity.document_prefix + text for text in texts]
-        vectors: list[Vector] = []
-        for start in range(0, len(prefixed), self._batch_size):
-            vectors += await self._run(prefixed[start : start + self._batch_size])
-        return vectors
-
-    async def embed_query(self, text: str) -> Vector:
-        """Embed one text that searches."""
-        reject_unusable([text])
-        [vector] = await self._run([self._identity.query_prefix + text])
-        return vector
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text` with the model's own tokenizer, which loads on first use."""
@@ -76,10 +56,10 @@ class InProcessEmbedder:
         await asyncio.to_thread(self._worker.shutdown, wait=True, cancel_futures=True)
         self._session = None
 
-    async def _run(self, batch: list[str]) -> list[Vector]:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, self._embed, batch)
+    async def _embed(self, batch: Sequence[str]) -> list[Vector]:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._work, batch)
 
-    def _embed(self, batch: list[str]) -> list[Vector]:
+    def _work(self, batch: Sequence[str]) -> list[Vector]:
         """Embed on the worker thread."""
         for text in batch:
             tokens = self.count_tokens(text) + SPECIAL_TOKENS

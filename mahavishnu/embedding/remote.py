@@ -11,9 +11,10 @@ import httpx
 import msgspec
 
 from mahavishnu.embedding.addresses import is_this_machine
+from mahavishnu.embedding.batched import BatchedEmbedder
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.embedding.port import ModelIdentity, Vector
-from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
+from mahavishnu.embedding.vectors import normalize, too_long
 from mahavishnu.errors import (
     Corrupt,
     Forbidden,
@@ -137,7 +138,7 @@ class HttpService:
         raise UsageError(f"{said}.", code="embedding.refused")
 
 
-class RemoteEmbedder:
+class RemoteEmbedder(BatchedEmbedder):
     """An Embedder (see the port) whose model lives behind `ask`, which embeds one batch."""
 
     def __init__(
@@ -148,30 +149,9 @@ class RemoteEmbedder:
         close: Callable[[], Awaitable[None]],
         batch_size: int,
     ) -> None:
-        self._identity = identity
+        super().__init__(identity, batch_size=batch_size)
         self._ask = ask
         self._close = close
-        self._batch_size = batch_size
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The model; it stays the same for the life of the embedder."""
-        return self._identity
-
-    async def embed_documents(self, texts: Sequence[str]) -> list[Vector]:
-        """Embed `texts` in batches, one request after the other."""
-        reject_unusable(texts)
-        prefixed = [self._identity.document_prefix + text for text in texts]
-        vectors: list[Vector] = []
-        for start in range(0, len(prefixed), self._batch_size):
-            vectors += await self._embed(prefixed[start : start + self._batch_size])
-        return vectors
-
-    async def embed_query(self, text: str) -> Vector:
-        """Embed one text that searches."""
-        reject_unusable([text])
-        [vector] = await self._embed([self._identity.query_prefix + text])
-        return vector
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens of `text` on the high side."""
