@@ -14,11 +14,12 @@ from benchmarks.synthetic import REST, World, make_questions, nearest
 from mahavishnu.database.pool import SESSION_SETTINGS
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
+from mahavishnu.memory.arms import NARROWED_DEPTH
 from mahavishnu.memory.search import DEPTH
 from mahavishnu.memory.selection import EXACT_UP_TO
 
 BREADTHS = (20, 40, 60, 80, 120, 200)
-DEPTHS = (100, 300)
+DEPTHS = (DEPTH, NARROWED_DEPTH)
 QUESTIONS = 100
 
 
@@ -89,7 +90,7 @@ async def _measure_threshold(floor: Floor, world: World, table: VectorTable) -> 
             }
         section.add(f"{len(members):,} memories", **figures)
     section.notes.append(
-        "100, 300: the graph asked for so many candidates; recall and p50 (ms) of questions from "
+        f"{DEPTH}, {NARROWED_DEPTH}: the graph asked for so many candidates; recall and p50 (ms) of questions from "
         "inside and from outside of the selection."
     )
     section.seconds = time.monotonic() - started
