@@ -53,10 +53,11 @@ class Embedder(Protocol):
     - `UsageError` "embedding.blank_text" for a text without a visible character,
       "embedding.not_unicode" for one with half a surrogate pair,
     - `UsageError` "embedding.too_long" for a text that does not fit the window,
-    - `UsageError` "embedding.refused", `Forbidden` "embedding.forbidden", `NotFound`
-      "embedding.model_missing" when the provider will not serve the model,
-    - `Unavailable` "embedding.unreachable", "embedding.timeout", "embedding.server_failed",
-      "embedding.rate_limited" after the adapter's own bounded retries,
+    - `Forbidden` "embedding.forbidden", `NotFound` "embedding.model_missing" when the provider will
+      not serve the model,
+    - `Unavailable` "embedding.refused" when it refuses whatever the text is, "embedding.unreachable",
+      "embedding.timeout", "embedding.server_failed", "embedding.rate_limited" after the adapter's
+      own bounded retries,
     - `Conflict` "embedding.dimension_mismatch" when the vectors have another length than promised,
     - `Corrupt` "embedding.bad_vector" for NaN, infinity or all zeros, "embedding.bad_reply" for an
       answer of another shape, and "embedding.input_failed" when the server fails on these texts

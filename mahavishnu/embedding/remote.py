@@ -21,13 +21,13 @@ from mahavishnu.errors import (
     MahavishnuError,
     NotFound,
     Unavailable,
-    UsageError,
 )
 
 # Pauses before the second and the third try.
 BACKOFF_S = (0.25, 1.0)
 # A server that asks for a longer pause than this is reported, not waited for.
 LONGEST_RETRY_AFTER_S = 20.0
+TEXT_MAY_BE_AT_FAULT = frozenset((400, 413, 422))
 
 type Rows = Sequence[Sequence[float | None]]
 
@@ -133,9 +133,12 @@ class HttpService:
                 hint="Wait, or lower the batch size.",
                 code="embedding.rate_limited",
             )
+        failed = Unavailable(f"{said}.", code="embedding.server_failed")
         if status >= 500 or status == 408:
-            return Unavailable(f"{said}.", code="embedding.server_failed")
-        raise UsageError(f"{said}.", code="embedding.refused")
+            return failed
+        if status in TEXT_MAY_BE_AT_FAULT:
+            raise Unavailable(f"{said}.", code="embedding.refused")
+        raise failed
 
 
 class RemoteEmbedder(BatchedEmbedder):
@@ -165,7 +168,7 @@ class RemoteEmbedder(BatchedEmbedder):
         self._reject_hopeless(batch)
         try:
             rows = await self._ask(batch)
-        except (UsageError, Unavailable) as error:
+        except Unavailable as error:
             if error.code not in ("embedding.refused", "embedding.server_failed"):
                 raise
             # No status says "too long" or "these texts crash me" (servers word it differently), so

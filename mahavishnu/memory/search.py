@@ -9,7 +9,7 @@ from typing import Any
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.memory.arms import (
     TextHit,
     VectorHit,
@@ -110,8 +110,8 @@ class Retriever:
         Raises:
             UsageError: empty question, limit out of range, unknown mode or tier.
             NotFound: a project of the filter is not there.
-            Unavailable: the vector arm alone was asked for and there is no embedder.
             Conflict: a brought vector is not of the database's model.
+            MahavishnuError: the vector arm alone was asked for, and the embedder raised it.
         """
         check_request(request)
         started = time.perf_counter()
@@ -129,7 +129,7 @@ class Retriever:
         selection = answer.selection
         if not selection.scopes:
             return _nothing(request, degraded)
-        if answer.waiting and question.table is not None:
+        if answer.waiting and request.mode != "text" and not _says(degraded, "vector"):
             degraded.append(_waiting(answer.waiting))
         compared = question.table is not None
         return SearchResult(
@@ -172,9 +172,7 @@ class Retriever:
             return await self._space.embed_query(request.query), None
         except MahavishnuError as error:
             if request.mode == "vector":
-                if isinstance(error, UsageError):
-                    raise
-                raise Unavailable(error.message, hint=error.hint, code=error.code) from error
+                raise
             return None, Degraded(part="vector", reason=f"{error.message} Only words were matched.")
 
     async def _purge_expired(self) -> None:
@@ -265,6 +263,10 @@ def _memories(rows: Sequence[Any]) -> dict[int, Memory]:
     """Return the memories of `fetch_hits` by number."""
     memories = (read_memory(row[2:]) for row in rows if row["id"] is not None)
     return {memory.memory_no: memory for memory in memories}
+
+
+def _says(degraded: Sequence[Degraded], part: str) -> bool:
+    return any(each.part == part for each in degraded)
 
 
 def _waiting(count: int) -> Degraded:

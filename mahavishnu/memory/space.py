@@ -23,6 +23,15 @@ from mahavishnu.logs import get_logger
 from mahavishnu.memory.models import BroughtVector, NewMemory, Vector, check_vector
 
 _REGISTRATION_LOCK = 5_131_903_144_907_361_073
+FAULTS_OF_TEXTS = frozenset(
+    (
+        "embedding.blank_text",
+        "embedding.not_unicode",
+        "embedding.too_long",
+        "embedding.input_failed",
+        "embedding.bad_vector",
+    )
+)
 _QUERIES = load_queries("models")
 _log = get_logger(__name__)
 
@@ -215,8 +224,6 @@ class EmbeddingSpace:
         try:
             table = await self.claim()
             made = await self.embed_each([news[place].indexed_text for place in own])
-        except UsageError:
-            raise
         except MahavishnuError as error:
             _log.info("embedding_postponed", code=error.code, reason=error.message)
             return chunks, table
@@ -225,15 +232,16 @@ class EmbeddingSpace:
         return chunks, table
 
     async def embed_each(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
-        """Embed texts together; where one is refused or fails, each by itself, that one giving none."""
+        """Embed texts together; one that is at fault itself gives none, and holds up no other."""
         try:
             return await self.embed(texts)
         except (UsageError, Corrupt) as error:
-            if isinstance(error, Corrupt) and error.code != "embedding.input_failed":
+            if error.code not in FAULTS_OF_TEXTS:
                 raise
             if len(texts) == 1:
                 return [[]]
-        return [chunks for text in texts for chunks in await self.embed_each([text])]
+        half = len(texts) // 2
+        return await self.embed_each(texts[:half]) + await self.embed_each(texts[half:])
 
     def _adopt(self, row: object) -> None:
         values = dict(row)  # type: ignore[call-overload]

@@ -286,10 +286,10 @@ class MemoryStore:
 
     async def embed_waiting(self, *, limit: int = BATCH_SIZE) -> int:
         """
-        Give vectors to up to `limit` of the caller's waiting memories; returns how many.
+        Give vectors to up to `limit` of the caller's waiting memories; returns how many got one.
 
-        A text that the model refuses leaves the queue with a logged warning: text search still
-        finds it. Raises `Unavailable` when the embedder is not there.
+        A text that the model cannot embed goes on waiting, behind the others, with a logged warning;
+        text search finds it. Raises what the embedder raises, `Unavailable` when there is none.
         """
         table = await self._space.claim()
 
@@ -299,9 +299,11 @@ class MemoryStore:
                 if not rows:
                     return 0
                 embedded = await self._space.embed_each([row["text"] for row in rows])
-                refused = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if not c]
-                if refused:
-                    _log.warning("embedding_refused", memory_numbers=refused)
+                done = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if c]
+                failed = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if not c]
+                if failed:
+                    _log.warning("embedding_failed", memory_numbers=failed)
+                    await connection.execute(_QUERIES["put_behind"], failed)
                 vectors = [
                     (row["memory_no"], number, row["scope_no"], row["collection"],
                      chunk.start, chunk.end, HalfVector(chunk.vector))
@@ -310,10 +312,8 @@ class MemoryStore:
                 ]  # fmt: skip
                 columns = [list(column) for column in zip(*vectors, strict=True)] or [[]] * 7
                 await connection.execute(table.add_rows(), *columns)
-                await connection.execute(
-                    _QUERIES["drop_from_queue"], [row["memory_no"] for row in rows]
-                )
-                return len(rows)
+                await connection.execute(_QUERIES["drop_from_queue"], done)
+                return len(done)
 
         return await self._database.run(work)
 

@@ -385,10 +385,11 @@ async def test_a_brought_vector_needs_no_embedder(open_world: OpenWorld) -> None
 @pytest.mark.parametrize(
     "failure",
     [
-        UsageError("Refused.", code="embedding.refused"),
+        UsageError("Too long.", code="embedding.too_long"),
+        Corrupt("Not a number.", code="embedding.bad_vector"),
         Corrupt("It fails on these.", code="embedding.input_failed"),
     ],
-    ids=["refused", "failed"],
+    ids=["too long", "no direction", "failed"],
 )
 async def test_a_text_the_model_refuses_does_not_hold_up_the_others(
     open_world: OpenWorld, failure: MahavishnuError
@@ -406,8 +407,36 @@ async def test_a_text_the_model_refuses_does_not_hold_up_the_others(
         assert await world.memories.count_waiting() == 1
         later = [replace(new, source_key="later") for new in news]
         assert [s async for s in world.memories.store_many(later, embed=False)]
-        assert await world.memories.embed_waiting() == 3
+        assert await world.memories.embed_waiting(limit=2) == 1  # the older bad one goes behind
+        assert await world.memories.embed_waiting() == 0
+        assert await world.memories.count_waiting() == 2
         assert (await counts(world))["embeddings_1"] == 2
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["vectors there", "first vectors"])
+async def test_an_embedder_that_refuses_everything_loses_nothing(
+    open_world: OpenWorld, found: bool
+) -> None:
+    refusing = [False]
+
+    class Moody(FakeEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
+            if refusing[0]:
+                raise Unavailable("It answered 402.", code="embedding.refused")
+            return await super().embed_documents(texts)
+
+    async with open_world(Moody()) as world:
+        if found:
+            await world.memories.store(NewMemory(content="While it was well."))
+        refusing[0] = True
+        assert not (await world.memories.store(NewMemory(content="Meanwhile."))).embedded
+        with pytest.raises(Unavailable):
+            await world.memories.embed_waiting()
+        assert await world.memories.count_waiting() == 1
+        refusing[0] = False
+        result = await world.retriever.search(SearchRequest(query="walrus"))
+        assert [part.part for part in result.degraded] == ["vector"]
+        assert await world.memories.embed_waiting() == 1
 
 
 async def test_an_answer_lost_after_the_commit_is_found_again(world: World) -> None:

@@ -167,7 +167,7 @@ async def test_a_request_that_is_refused_whatever_the_text(
 ) -> None:
     server.script = [json_reply({"error": "does not support embeddings"}, 400)] * 2
     error = await failure(embedder)
-    assert (type(error), error.code) == (UsageError, "embedding.refused")
+    assert (type(error), error.code) == (Unavailable, "embedding.refused")
     assert "does not support embeddings" in error.message
 
 
@@ -279,7 +279,7 @@ async def test_the_key_does_not_follow_a_redirect() -> None:
         embedder = await openai(server, model="text-embedding-3-small")
         there = f"{elsewhere.url}/v1/embeddings"
         server.script = [json_reply({}, 307, location=there)] * 2
-        assert (await failure(embedder)).code == "embedding.refused"
+        assert (await failure(embedder)).code == "embedding.server_failed"
         await embedder.aclose()
     assert elsewhere.requests == []
 

@@ -132,10 +132,14 @@ SELECT (SELECT count(*) FROM memories
 -- Memories without vectors, counting no further than $1; one number.
 SELECT count(*) FROM (SELECT FROM embedding_queue LIMIT $1) AS counted;
 
+-- put_behind --
+-- Let memories whose texts failed wait behind the others. $1 memory numbers; no rows.
+UPDATE embedding_queue SET failures = least(failures + 1, 1000) WHERE memory_no = ANY ($1::bigint[]);
+
 -- take_waiting --
--- The caller's own oldest waiting memories, locked against other takers. $1 limit; (memory_no, scope_no, collection, text).
+-- The caller's own waiting memories, those first that failed least and are oldest, locked against other takers. $1 limit; (memory_no, scope_no, collection, text).
 SELECT q.memory_no, q.scope_no, m.collection,
        CASE WHEN m.context = '' THEN m.content ELSE m.context || E'\n' || m.content END AS text
 FROM embedding_queue q JOIN memories m USING (memory_no)
 WHERE q.scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user)
-ORDER BY q.memory_no LIMIT $1 FOR UPDATE OF q SKIP LOCKED;
+ORDER BY q.failures, q.memory_no LIMIT $1 FOR UPDATE OF q SKIP LOCKED;

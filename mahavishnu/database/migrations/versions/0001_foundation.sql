@@ -108,6 +108,7 @@ CREATE UNIQUE INDEX embedding_models_one_active ON embedding_models ((true)) WHE
 CREATE TABLE embedding_queue (
     memory_no   bigint PRIMARY KEY REFERENCES memories (memory_no) ON DELETE CASCADE,
     scope_no    integer NOT NULL,
+    failures    smallint NOT NULL DEFAULT 0,  -- times its text was at fault
     queued_at   timestamptz NOT NULL DEFAULT now()
 );
 
