@@ -74,10 +74,10 @@ class VectorTable:
         """Return the exact search among memories. $1 vector, $2 limit, $3 memory numbers."""
         return self._search("memory_no = ANY ($3::bigint[])", exact=True)
 
-    def nearest_filtered(self) -> str:
+    def nearest_filtered(self, *, exact: bool = False) -> str:
         """
-        Return the HNSW search under a fine filter that many memories pass. $1 vector, $2 limit,
-        $3 scopes, $4 to $11 as $2 to $9 of `list_memories`; rows as `nearest`.
+        Return the search under a fine filter that many memories pass. $1 vector, $2 limit, $3 scopes,
+        $4 to $11 as $2 to $9 of `list_memories`; rows as `nearest`.
         """
         return (
             "SELECT memory_no, e.scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
@@ -89,7 +89,7 @@ class VectorTable:
             "AND ($10::timestamptz IS NULL OR m.occurred_at >= $10) "
             "AND ($11::timestamptz IS NULL OR m.occurred_at < $11) "
             "AND (m.expires_at IS NULL OR m.expires_at > now()) "
-            "ORDER BY embedding <#> $1 LIMIT $2"
+            f"ORDER BY {_order(exact)} LIMIT $2"
         )
 
     def similarities(self) -> str:
@@ -115,9 +115,12 @@ class VectorTable:
         )
 
     def _search(self, condition: str, *, exact: bool = False) -> str:
-        # Adding zero keeps the planner from walking the graph, whose recall collapses under a filter.
-        order = "(embedding <#> $1) + 0" if exact else "embedding <#> $1"
         return (
             "SELECT memory_no, scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
-            f"FROM {self.name} WHERE {condition} ORDER BY {order} LIMIT $2"
+            f"FROM {self.name} WHERE {condition} ORDER BY {_order(exact)} LIMIT $2"
         )
+
+
+def _order(exact: bool) -> str:
+    # Adding zero keeps the planner from walking the graph, whose recall collapses under a filter.
+    return "(embedding <#> $1) + 0" if exact else "embedding <#> $1"

@@ -16,6 +16,7 @@ TERM_CAP = 8_192  # postings read of one term
 # Candidates asked of a graph that holds more than what is searched. With 100, questions far from the
 # selection were measured to find .88 to .91 of what exact search finds; with 500 .975 to .99.
 NARROWED_DEPTH = 500
+WIDENING = 4  # times as many chunks, where too few memories were among them
 NO_FILTER = (None,) * 8
 
 _SEARCH = load_queries("search")
@@ -61,22 +62,32 @@ async def match_vectors(
     depth: int,
     *,
     at_least: int,
-) -> dict[int, VectorHit]:
-    """Return the memories of the nearest `depth` chunks by number, or the `at_least` nearest of more."""
-    statement, arguments = _vector_search(table, selection)
-    if selection.narrowed and not selection.exact:
+) -> tuple[dict[int, VectorHit], bool]:
+    """
+    Return the memories of the nearest `depth` chunks by number, or the `at_least` nearest of more.
+
+    The second value tells whether all were compared. A graph that gives less than it was asked for
+    came to the end of its patience among vectors that are not searched: then all are compared.
+    """
+    exact = selection.exact
+    if selection.narrowed and not exact:
         depth = max(depth, NARROWED_DEPTH)
     hits: dict[int, VectorHit] = {}
-    for widening in (1, 4, 16):
-        rows = await connection.fetch(statement, vector, depth * widening, *arguments)
+    while True:
+        statement, arguments = _vector_search(table, selection, exact=exact)
+        rows = await connection.fetch(statement, vector, depth, *arguments)
         for number, scope, start, end, similarity in rows:  # of a memory's chunks the best counts
             best = hits.get(number)
             if best is None or similarity > best.similarity:
                 hits[number] = VectorHit(scope, similarity, start, end)
-        # Where a few long memories filled the list with their chunks, look further.
-        if len(rows) < depth * widening or len(hits) >= at_least:
-            break
-    return hits
+        if len(rows) < depth:
+            if exact:
+                return hits, exact
+            exact = True
+        elif len(hits) >= at_least:
+            return hits, exact
+        else:  # a few long memories filled the list with their chunks
+            depth *= WIDENING
 
 
 async def measure_similarities(
@@ -89,15 +100,17 @@ async def measure_similarities(
     return {row["memory_no"]: row["similarity"] for row in rows}
 
 
-def _vector_search(table: VectorTable, selection: Selection) -> tuple[str, list[Any]]:
+def _vector_search(
+    table: VectorTable, selection: Selection, *, exact: bool
+) -> tuple[str, list[Any]]:
     """Return the statement for a selection, and its parameters from $3 on."""
     scopes = list(selection.scopes)
     if selection.numbers is not None:
         return table.nearest_among(), [selection.numbers]
-    if selection.exact:
-        return table.nearest_exactly(), [scopes]
     if selection.wide is not None:
-        return table.nearest_filtered(), [scopes, *selection.wide]
+        return table.nearest_filtered(exact=exact), [scopes, *selection.wide]
+    if exact:
+        return table.nearest_exactly(), [scopes]
     if selection.collections:
         return table.nearest_in_collections(), [scopes, list(selection.collections)]
     return table.nearest(), [scopes]

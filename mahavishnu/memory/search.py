@@ -18,7 +18,7 @@ from mahavishnu.memory.arms import (
     measure_similarities,
 )
 from mahavishnu.memory.budget import within_budget
-from mahavishnu.memory.checks import MAX_LIMIT, check_text, unknown_value
+from mahavishnu.memory.checks import check_limit, check_text, unknown_value
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import (
     MAX_QUERY_CHARACTERS,
@@ -44,6 +44,7 @@ SPARE = 2  # candidates read beyond the limit, in case some died
 CHUNKS_TO_SPARE = 10  # chunks asked for beyond the limit where nothing has to be fused
 PURGE_EVERY_S = 60.0
 WAITING_CAP = 1000  # how far waiting memories are counted
+ATTEMPTS = 4  # at an answer that is not out of date when it is given
 
 EVERYTHING = MemoryFilter()
 TIERS = ("hot", "cold", "development")
@@ -84,12 +85,19 @@ class _Question:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the database gave: hits, how many candidates they were chosen from, how many wait."""
+    """
+    What the database gave: hits, how many candidates they were chosen from, how many wait.
+
+    `exact` tells whether all vectors were compared, `died` how many candidates were no longer live.
+    """
 
     selection: Selection
+    exact: bool = True
     hits: tuple[Hit, ...] = ()
     candidates: int = 0
+    died: int = 0
     waiting: int = 0
+    others_waiting: int = 0
     fingerprint: int | None = None
 
 
@@ -124,13 +132,12 @@ class Retriever:
             return _nothing(request, degraded)
         question, reasons = await self._prepare(request)
         degraded += reasons
-        await self._purge_expired()
         answer = await self._database.run(lambda c: self._answer(c, question))
         selection = answer.selection
         if not selection.scopes:
             return _nothing(request, degraded)
-        if answer.waiting and request.mode != "text" and not _says(degraded, "vector"):
-            degraded.append(_waiting(answer.waiting))
+        if request.mode != "text" and not _says(degraded, "vector"):
+            degraded += _waiting(answer)
         compared = question.table is not None
         return SearchResult(
             query=request.query,
@@ -141,7 +148,7 @@ class Retriever:
                 "terms": question.terms,
                 "candidates": answer.candidates,
                 "searched": selection.size if selection.size <= EXACT_UP_TO else f">{EXACT_UP_TO}",
-                "vector_search": ("exact" if selection.exact else "hnsw") if compared else None,
+                "vector_search": ("exact" if answer.exact else "hnsw") if compared else None,
                 "model": await self._model_name() if compared else None,
                 "elapsed_ms": round((time.perf_counter() - started) * 1000, 2),
             },
@@ -175,22 +182,26 @@ class Retriever:
                 raise
             return None, Degraded(part="vector", reason=f"{error.message} Only words were matched.")
 
-    async def _purge_expired(self) -> None:
+    async def _answer(self, connection: Connection, question: _Question) -> _Answer:
+        """Search what the filter selects; again where the selection turns out to be old."""
+        await self._purge_expired(connection)
+        for _ in range(ATTEMPTS):
+            answer = await self._find(connection, question)
+            if answer.fingerprint != answer.selection.fingerprint:
+                self._selector.forget()
+            elif answer.died and len(answer.hits) < question.request.limit:
+                self._purge_at = 0.0  # what expired a moment ago was in the way
+                await self._purge_expired(connection)
+            else:
+                break
+        return answer
+
+    async def _purge_expired(self, connection: Connection) -> None:
         """Now and then take what has expired out of the indexes, where it would crowd out the rest."""
         now = time.monotonic()
         if now >= self._purge_at:
             self._purge_at = now + PURGE_EVERY_S
-            self._expired_left = await self._database.run(
-                lambda c: c.fetchval(_MEMORIES["purge_expired"])
-            )
-
-    async def _answer(self, connection: Connection, question: _Question) -> _Answer:
-        """Search what the filter selects; once more where the selection turns out to be old."""
-        answer = await self._find(connection, question)
-        if answer.fingerprint != answer.selection.fingerprint:
-            self._selector.forget()
-            answer = await self._find(connection, question)
-        return answer
+            self._expired_left = await connection.fetchval(_MEMORIES["purge_expired"])
 
     async def _find(self, connection: Connection, question: _Question) -> _Answer:
         request, table, vector = question.request, question.table, question.vector
@@ -199,13 +210,14 @@ class Retriever:
         )
         text: dict[int, TextHit] = {}
         vectors: dict[int, VectorHit] = {}
+        exact = True
         if selection.scopes:
             text = await match_text(connection, question.terms, selection, question.depth)
             if table is not None and vector is not None:
                 at_least = (
                     request.limit + SPARE if request.mode == "vector" else question.depth // 2
                 )
-                vectors = await match_vectors(
+                vectors, exact = await match_vectors(
                     connection, table, vector, selection, question.depth, at_least=at_least
                 )
         if request.threshold is not None:
@@ -221,7 +233,7 @@ class Retriever:
             collections={n: selection.scopes[hit.scope_no] for n, hit in found.items()},
             vector_candidates=vectors,
         )
-        answer = _Answer(selection, candidates=len(found))
+        answer = _Answer(selection, exact, candidates=len(found))
         return await self._read(connection, answer, ranked, vectors, request.limit)
 
     async def _read(
@@ -234,12 +246,16 @@ class Retriever:
     ) -> _Answer:
         """Fetch the best candidates; those that died meanwhile are passed over."""
         hits: list[Hit] = []
+        died = 0
         while True:
             size = limit - len(hits) + SPARE
             page = list(islice(ranked, size))
             numbers = [candidate.memory_no for candidate in page]
-            rows = await connection.fetch(_SEARCH["fetch_hits"], numbers, WAITING_CAP)
+            rows = await connection.fetch(
+                _SEARCH["fetch_hits"], numbers, list(answer.selection.scopes), WAITING_CAP
+            )
             found = _memories(rows)
+            died += len(page) - len(found)
             hits += [
                 _hit(candidate, found[candidate.memory_no], vectors.get(candidate.memory_no))
                 for candidate in page
@@ -247,11 +263,14 @@ class Retriever:
             ]
             if len(hits) >= limit or len(page) < size:
                 break
+        state = rows[0]
         return replace(
             answer,
             hits=tuple(hits[:limit]),
-            fingerprint=rows[0]["fingerprint"],
-            waiting=rows[0]["waiting"],
+            died=died,
+            fingerprint=state["fingerprint"],
+            waiting=state["waiting"],
+            others_waiting=state["others_waiting"],
         )
 
     async def _model_name(self) -> str | None:
@@ -261,7 +280,7 @@ class Retriever:
 
 def _memories(rows: Sequence[Any]) -> dict[int, Memory]:
     """Return the memories of `fetch_hits` by number."""
-    memories = (read_memory(row[2:]) for row in rows if row["id"] is not None)
+    memories = (read_memory(row[3:]) for row in rows if row["id"] is not None)
     return {memory.memory_no: memory for memory in memories}
 
 
@@ -269,12 +288,23 @@ def _says(degraded: Sequence[Degraded], part: str) -> bool:
     return any(each.part == part for each in degraded)
 
 
-def _waiting(count: int) -> Degraded:
-    shown = f"{count}" if count < WAITING_CAP else f"{WAITING_CAP} or more"
-    return Degraded(
-        part="vector",
-        reason=f"{shown} memories wait for their vectors; run: mahavishnu memory embed",
+def _waiting(answer: _Answer) -> list[Degraded]:
+    counts = (
+        (answer.waiting, "", "; run: mahavishnu memory embed"),
+        (answer.others_waiting, " of others", ", which only their owners can have made"),
     )
+    return [
+        Degraded(part="vector", reason=f"{_wait_for_vectors(count, whose)}{advice}")
+        for count, whose, advice in counts
+        if count
+    ]
+
+
+def _wait_for_vectors(count: int, whose: str) -> str:
+    if count == 1:
+        return f"1 memory{whose} waits for its vector"
+    shown = f"{count}" if count < WAITING_CAP else f"{WAITING_CAP} or more"
+    return f"{shown} memories{whose} wait for their vectors"
 
 
 def _hit(candidate: Ranked, memory: Memory, vector: VectorHit | None) -> Hit:
@@ -298,19 +328,34 @@ def check_request(request: SearchRequest) -> None:
             raise unknown_value("type", kind, MEMORY_TYPES)
     check_text(request.query, what="question")
     if not request.query.strip():
-        raise UsageError("There is no question.", code="search.empty")
+        raise UsageError(
+            "There is no question.", hint="Say what you look for.", code="search.empty"
+        )
     if len(request.query) > MAX_QUERY_CHARACTERS:
         raise UsageError(
             f"The question has {len(request.query):,} characters; "
             f"at most {MAX_QUERY_CHARACTERS:,} are taken.",
+            hint="Ask for what matters in a few words.",
             code="search.too_long",
         )
-    if not 1 <= request.limit <= MAX_LIMIT:
-        raise UsageError(f"limit must be 1 to {MAX_LIMIT}.", code="input.limit")
-    if request.max_tokens is not None and request.max_tokens < 1:
-        raise UsageError("max_tokens must be at least 1.", code="input.max_tokens")
-    if request.threshold is not None and not -1 <= request.threshold <= 1:
-        raise UsageError("threshold is a cosine: -1 to 1.", code="input.threshold")
+    check_limit(request.limit)
+    budget, threshold = request.max_tokens, request.threshold
+    if budget is not None and (type(budget) is not int or budget < 1):
+        raise UsageError(
+            "max_tokens must be a whole number from 1 on.",
+            hint="Leave it out for whole contents.",
+            code="input.max_tokens",
+        )
+    if threshold is not None and (
+        isinstance(threshold, bool)
+        or not isinstance(threshold, int | float)
+        or not -1 <= threshold <= 1
+    ):
+        raise UsageError(
+            "threshold is a cosine: a number from -1 to 1.",
+            hint="Leave it out to see everything, best first.",
+            code="input.threshold",
+        )
 
 
 def _nothing(request: SearchRequest, degraded: Sequence[Degraded]) -> SearchResult:

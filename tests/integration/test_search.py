@@ -1,13 +1,15 @@
 """Searching: arms, fusion, filters, what is missing is said; ANN against exact."""
 
+import asyncio
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.memory import arms, selection
-from mahavishnu.memory.models import MemoryFilter, NewMemory, utc_now
+from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, utc_now
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
 from tests.fakes import FakeEmbedder
@@ -67,8 +69,10 @@ async def test_words_above_the_cap_do_not_drown_rarer_ones(
         [NewMemory(content=f"common word {n}") for n in range(20)]
         + [NewMemory(content="common and unusual")]
     )
-    found = await contents(world, "common unusual", mode="text")
-    assert found == ["common and unusual"]
+    found = await contents(world, "common unusual", mode="text", limit=20)
+    assert found[0] == "common and unusual" and len(found) == 10
+    result = await world.retriever.search(SearchRequest(query="common unusual", mode="text"))
+    assert result.hits[1].score < 0.05  # the common word only fills the places behind
     newest = await contents(world, "common", mode="text", limit=20)
     assert len(newest) == 10 and "common and unusual" in newest
 
@@ -94,7 +98,7 @@ async def test_rows_that_wait_for_vectors_are_mentioned(open_world: OpenWorld) -
     async with open_world() as world:
         result = await world.retriever.search(SearchRequest(query="walruses"))
         assert result.hits[0].memory.content.startswith("A late one")
-        assert "1 memories wait" in result.degraded[0].reason
+        assert "1 memory waits for its vector" in result.degraded[0].reason
 
 
 async def test_the_explanation_adds_up(world: World) -> None:
@@ -318,6 +322,74 @@ async def test_the_chunks_of_one_long_memory_do_not_crowd_out_the_others(world: 
         [NewMemory(content=f"A walrus, number {n}.") for n in range(8)]
     )
     assert len(await contents(world, "walrus tusk", mode="vector", limit=10)) == 9
+
+
+async def test_long_documents_leave_room_for_all_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = [
+        NewMemory(content=f"walrus tusk {n}. " * 20_000, collection="document") for n in range(2)
+    ]
+    await world.memories.store_batch(
+        [*long, *(NewMemory(content=f"A walrus, number {n}.") for n in range(12))]
+    )
+    for cap in (20_000, 5):
+        monkeypatch.setattr(selection, "EXACT_UP_TO", cap)
+        for mode in ("vector", "hybrid"):
+            assert len(await contents(world, "walrus tusk", mode=mode, limit=14)) == 14
+
+
+async def test_a_graph_that_loses_patience_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is searched lies far from the question, behind more of others than the graph looks at."""
+    towards = BroughtVector(model="fake", values=[1.0] + [0.0] * 63, dimensions=64)
+    await world.memories.store_batch(
+        [
+            NewMemory(content=f"near {n}", project="near", vector=nudged(towards, n))
+            for n in range(300)
+        ]
+    )
+    away = replace(towards, values=[-1.0] + [0.0] * 63)
+    await world.memories.store_batch(
+        [
+            NewMemory(content=f"far {n}", project="far", agent_id="far", vector=nudged(away, n))
+            for n in range(40)
+        ]
+    )
+    monkeypatch.setattr(selection, "EXACT_UP_TO", 5)
+    monkeypatch.setattr(arms, "NARROWED_DEPTH", 30)
+    async with world.database.connection() as connection:
+        await connection.execute("ANALYZE")
+    for wanted in (MemoryFilter(projects=("far",)), MemoryFilter(agent_id="far")):
+        request = SearchRequest(query="?", mode="vector", vector=towards, limit=20, wanted=wanted)
+        async with world.database._open_pool().acquire() as connection:
+            await connection.execute("SET hnsw.max_scan_tuples = 1")
+            await connection.execute("SET enable_sort = off")  # or so small a table is sorted
+            result = await world.retriever._answer(
+                connection, (await world.retriever._prepare(request))[0]
+            )
+        assert len(result.hits) == 20 and result.exact
+
+
+def nudged(brought: BroughtVector, number: int) -> BroughtVector:
+    values = list(brought.values)
+    values[1 + number % 63] = 0.001 * (1 + number)
+    return replace(brought, values=values)
+
+
+async def test_what_expires_later_does_not_hide_the_living(world: World) -> None:
+    await world.memories.store_batch(
+        [NewMemory(content=f"giraffe {n}") for n in range(5)]
+        + [
+            NewMemory(content=f"giraffe giraffe {n}", expires_at=utc_now() + timedelta(seconds=2))
+            for n in range(150)
+        ]
+    )
+    assert len(await contents(world, "giraffe", mode="hybrid")) == 10
+    await asyncio.sleep(2.1)
+    for mode in ("hybrid", "text", "vector"):
+        assert len(await contents(world, "giraffe", mode=mode)) == 5
 
 
 async def test_expired_memories_do_not_crowd_out_live_ones(world: World) -> None:

@@ -201,3 +201,35 @@ async def test_what_expired_of_others_is_neither_shown_nor_purged_nor_in_the_way
         async with alice.database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM memories") == 300
         assert [hit.memory.id for hit in found.hits] == [live.id]
+
+
+async def test_a_project_s_name_means_all_visible_projects_of_that_name(
+    open_world: OpenWorld, bob: Target
+) -> None:
+    shop = MemoryFilter(projects=("shop",))
+    async with open_world() as alice, open_world(at=bob) as other:
+        await alice.memories.store(
+            NewMemory(content="The deploy runs at nine.", project="shop", visibility="shared")
+        )
+        await alice.memories.store(NewMemory(content="A private deploy.", project="shop"))
+        request = SearchRequest(query="deploy", wanted=shop)
+        assert len((await other.retriever.search(request)).hits) == 1
+        await other.memories.store(NewMemory(content="My own deploy note.", project="shop"))
+        assert len((await other.retriever.search(request)).hits) == 2
+        assert len(await other.memories.list_memories(shop)) == 2
+
+
+async def test_who_waits_for_vectors_is_told_apart(open_world: OpenWorld, bob: Target) -> None:
+    async with open_world() as alice, open_world(at=bob) as other:
+        for n in range(2):
+            await alice.memories.store(NewMemory(content=f"Shared {n}.", visibility="shared"))
+            news = [NewMemory(content=f"Waits {n}.", visibility="shared")]
+            assert [stored async for stored in alice.memories.store_many(news, embed=False)]
+        [part] = (await other.retriever.search(SearchRequest(query="shared"))).degraded
+        assert part.reason.startswith("2 memories of others wait for their vectors")
+        assert "memory embed" not in part.reason
+        [part] = (await alice.retriever.search(SearchRequest(query="shared"))).degraded
+        assert part.reason.startswith("2 memories wait") and "memory embed" in part.reason
+        documents = MemoryFilter(collections=("document",))
+        result = await alice.retriever.search(SearchRequest(query="shared", wanted=documents))
+        assert result.degraded == ()

@@ -11,12 +11,11 @@ WITH found AS (
 SELECT scope_no FROM found UNION ALL SELECT scope_no FROM made;
 
 -- survey --
--- What a filter leaves of the visible scopes; of projects of one name, one's own, else the oldest.
+-- What a filter leaves of the visible scopes; a name means all visible projects of that name.
 -- $1 collections or null, $2 project names or null; one row: (scopes, collections, projects found,
 -- fingerprint of all visible scopes, hidden: whether there may be others).
 WITH named AS (
-    SELECT DISTINCT ON (name) id, name FROM projects WHERE name = ANY ($2::text[])
-    ORDER BY name, owner <> current_user, created_at
+    SELECT id, name FROM projects WHERE name = ANY ($2::text[])
 ), chosen AS (
     SELECT scope_no, collection FROM scopes
     WHERE ($1::text[] IS NULL OR collection = ANY ($1))

@@ -1,6 +1,6 @@
 -- match_terms --
--- BM25 over the terms of a question. A term in $3 or more memories counts through its $3 newest, and not
--- at all while a rarer term is there. idf is that of what is searched, not of what others store.
+-- BM25 over the terms of a question. A term in $3 or more memories counts through its $3 newest, and while
+-- a rarer term is there so little that it only fills the places behind. idf is that of what is searched, not of what others store.
 -- $1 terms, $2 scopes, $3 cap, $4 number of memories searched, $5 k1, $6 b, $7 usual length, $8 limit,
 -- $9 memory numbers or null, $10 whether to test each posting's memory, by $11 to $18 as $2 to $9 of
 -- list_memories; (memory_no, scope_no, score), best first.
@@ -24,8 +24,9 @@ WITH hits AS (
 ), known AS (
     SELECT ord, count(*)::float8 AS df FROM hits GROUP BY ord
 ), used AS (
-    SELECT ord, ln(1 + (greatest($4::float8, df) - df + 0.5::float8) / (df + 0.5::float8)) AS idf FROM known
-    WHERE df < $3 OR NOT EXISTS (SELECT FROM known WHERE df < $3)
+    SELECT ord, ln(1 + (greatest($4::float8, df) - df + 0.5::float8) / (df + 0.5::float8))
+               * CASE WHEN df < $3 OR NOT EXISTS (SELECT FROM known WHERE df < $3) THEN 1 ELSE 0.01 END AS idf
+    FROM known
 )
 SELECT memory_no, min(scope_no) AS scope_no,
        sum(idf * frequency / (frequency + $5::float8 * (1 - $6::float8 + $6::float8 * length / $7::float8))) AS score
@@ -34,12 +35,16 @@ GROUP BY memory_no ORDER BY score DESC, memory_no DESC LIMIT $8;
 
 -- fetch_hits --
 -- Live memories by number, in no order, and what else an answer tells: the fingerprint of the visible scopes
--- and how many memories wait for vectors. $1 memory numbers, $2 how far to count; (fingerprint, waiting,
--- rows of `memory`), one row with an empty memory where none is left.
-SELECT state.fingerprint, state.waiting, found.*
+-- and how many of what is searched waits for vectors, of one's own and of others.
+-- $1 memory numbers, $2 scopes, $3 how far to count; (fingerprint, waiting, others_waiting, rows of `memory`),
+-- one row with an empty memory where none is left.
+SELECT state.fingerprint, state.waiting, state.others_waiting, found.*
 FROM (
     SELECT (SELECT bit_xor(hash_record_extended(s, 0)) FROM scopes s) AS fingerprint,
-           (SELECT count(*) FROM (SELECT FROM embedding_queue LIMIT $2) AS queued) AS waiting
+           count(*) FILTER (WHERE s.owner = current_user) AS waiting,
+           count(*) FILTER (WHERE s.owner <> current_user) AS others_waiting
+    FROM (SELECT scope_no FROM embedding_queue WHERE scope_no = ANY ($2::integer[]) LIMIT $3) AS queued
+    JOIN scopes s USING (scope_no)
 ) AS state LEFT JOIN (
     SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
            p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
