@@ -40,7 +40,7 @@ test: setup
 	$(PYTHON) scripts/run_tests.py
 
 test-peers: $(PEERS_STAMP)
-	$(PYTHON) -m pytest -p tests.verified --verified .cache/verified/peers.json -m peer tests/peers
+	$(PYTHON) -m pytest -p tests.verified --verified .cache/integrations/peers.json -m peer tests/peers
 
 bench: setup
 	$(PYTHON) -m benchmarks --json .cache/benchmarks.json

@@ -2,17 +2,22 @@
 Which integrations a run has shown to work: a pytest plugin that notes it, and the page that tells.
 
 A test says `@pytest.mark.verifies("embedded PostgreSQL")`; `-p tests.verified --verified FILE` notes
-in FILE which of those passed. `write_page` merges such files into `docs/reference/verified.md`.
+in FILE what became of each such test. `write_page` merges such files into `docs/reference/verified.md`.
 """
 
-import json
+import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
+type Outcome = Literal["passed", "failed", "skipped"]
+
+PEERS = "peers.json"  # the notes of `make test-peers`, which `make test` does not run
 REAL, WIRE, NOT_RUN = "ran for real", "wire peer only", "generated and not run"
 # Every integration of the product, with what a passing test of it shows.
 INTEGRATIONS = {
@@ -33,31 +38,40 @@ INTEGRATIONS = {
 }
 HEADER = f"""# What the tests verified
 
-Written by `make test`, and by `make test-peers` for the programs of other people.
+Written by `make test`, from its own run and that of `make test-peers` before it, if there was one.
 
 - *{REAL}*: the named test ran against the thing itself, and passed.
 - *{WIRE}*: it ran against another program that speaks the same protocol.
-- *{NOT_RUN}*: the code is there; no test has met the other side.
+- *{NOT_RUN}*: the code is there; no test has met the other side, or the named one failed.
 
-A line stays as it is while its test exists and a run could not try it, for want of the program.
+A line of a test that could not be tried, for want of the program, says why it stands.
 
 | integration | how far | shown by |
 |---|---|---|
 """
-_ROW = re.compile(r"^\| (.+?) \| (.+?) \| `(.+?)` \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| (.+?) \| (.+?) \| `(.+?)`.* \|$", re.MULTILINE)
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """One marked test of a run: the integrations it is about, and what became of it."""
+
+    verifies: list[str]
+    outcome: Outcome
+
+
+type Notes = dict[str, Noted]  # by the test's id
 
 
 @dataclass
-class Noted:
-    """The plugin's state: marked tests by id, and what became of their integrations."""
+class State:
+    """The plugin's state: marked tests by id, and their outcomes."""
 
     file: Path
     marks: dict[str, list[str]]
-    passed: dict[str, str]
-    failed: dict[str, str]
+    outcomes: dict[str, Outcome]
 
 
-_noted = pytest.StashKey[Noted]()
+_state = pytest.StashKey[State]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,16 +83,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin to note where that was asked for."""
     file = config.getoption("--verified")
     if file:
-        noted = Noted(Path(file).resolve(), {}, {}, {})
-        config.stash[_noted] = noted
-        config.pluginmanager.register(Recorder(noted), "verified-recorder")
+        state = State(Path(file).resolve(), {}, {})
+        config.stash[_state] = state
+        config.pluginmanager.register(Recorder(state), "verified-recorder")
 
 
 class Recorder:
     """Follows the marked tests of one run."""
 
-    def __init__(self, noted: Noted) -> None:
-        self._noted = noted
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Remember the marks; a name that is not in `INTEGRATIONS` is an error."""
@@ -88,46 +102,91 @@ class Recorder:
                 if name not in INTEGRATIONS:
                     raise pytest.UsageError(f"{item.nodeid} verifies an unknown {name!r}")
             if names:
-                self._noted.marks[item.nodeid] = names
+                self._state.marks[item.nodeid] = names
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note an outcome; a skipped test shows nothing."""
-        for name in self._noted.marks.get(report.nodeid, ()):
-            if report.failed:
-                self._noted.failed[name] = report.nodeid
-            elif report.passed and report.when == "call" and not hasattr(report, "wasxfail"):
-                self._noted.passed.setdefault(name, report.nodeid)
+        """Note an outcome; the worst of set-up, call and tear-down stays. An expected failure is one."""
+        if report.nodeid not in self._state.marks:
+            return
+        if report.failed or hasattr(report, "wasxfail"):
+            self._state.outcomes[report.nodeid] = "failed"
+        elif report.skipped:
+            self._state.outcomes.setdefault(report.nodeid, "skipped")
+        elif report.when == "call":
+            self._state.outcomes.setdefault(report.nodeid, "passed")
 
     def pytest_sessionfinish(self) -> None:
-        """Write what was shown: the first passing test of each integration that none failed."""
-        shown = {n: test for n, test in self._noted.passed.items() if n not in self._noted.failed}
-        self._noted.file.parent.mkdir(parents=True, exist_ok=True)
-        self._noted.file.write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
+        """Write what became of the marked tests; one that was not reached is not among them."""
+        notes = {
+            test: Noted(self._state.marks[test], outcome)
+            for test, outcome in self._state.outcomes.items()
+        }
+        self._state.file.parent.mkdir(parents=True, exist_ok=True)
+        self._state.file.write_bytes(msgspec.json.format(msgspec.json.encode(notes), indent=1))
 
 
 def write_page(page: Path, notes: Iterable[Path], *, root: Path) -> None:
-    """Bring `page` in line with what the runs noted; the file is untouched where nothing changed."""
-    shown: dict[str, str] = {}
-    for file in sorted(notes):
-        shown |= json.loads(file.read_text(encoding="utf-8"))
+    """
+    Bring `page` in line with what the runs noted; the file is untouched where nothing changed.
+
+    A line of the page that no test of this run can speak about stays: its test was skipped, or is one
+    of the peers', which did not run. The test must still be there with its mark.
+    """
+    files = sorted(notes)
+    seen: Notes = {}
+    for file in files:
+        seen |= msgspec.json.decode(file.read_bytes(), type=Notes)
+    peers_ran = PEERS in (file.name for file in files)
     before = page.read_text(encoding="utf-8") if page.exists() else ""
-    text = HEADER + "".join(f"| {' | '.join(row)} |\n" for row in _rows(shown, before, root))
+    earlier = {
+        name: test for name, far, test in _ROW.findall(before) if far == INTEGRATIONS.get(name)
+    }
+    text = HEADER
+    for name, meaning in INTEGRATIONS.items():
+        far, by = _find_shown(name, meaning, seen, root) or _inherit(
+            name, meaning, earlier.get(name, ""), seen, root, peers_ran=peers_ran
+        )
+        text += f"| {name} | {far} | {by} |\n"
     if text != before:
         page.write_text(text, encoding="utf-8")
 
 
-def _rows(shown: Mapping[str, str], before: str, root: Path) -> Iterable[tuple[str, str, str]]:
-    earlier = {name: test for name, _, test in _ROW.findall(before)}
-    for name, meaning in INTEGRATIONS.items():
-        test = shown.get(name) or earlier.get(name)
-        if test and _exists(test, root):
-            yield name, meaning, f"`{test}`"
-        else:
-            yield name, NOT_RUN, ""
+def _find_shown(name: str, meaning: str, seen: Notes, root: Path) -> tuple[str, str] | None:
+    """Return what the run's tests say about an integration; None where they say nothing."""
+    first: dict[Outcome, str] = {}
+    for test, noted in seen.items():
+        if name in noted.verifies and has_mark(test, name, root):
+            first.setdefault(noted.outcome, test)
+    if "failed" in first:
+        return NOT_RUN, f"`{first['failed']}`, which failed"
+    return (meaning, f"`{first['passed']}`") if "passed" in first else None
 
 
-def _exists(test: str, root: Path) -> bool:
-    file, _, name = test.partition("::")
+def _inherit(
+    name: str, meaning: str, test: str, seen: Notes, root: Path, *, peers_ran: bool
+) -> tuple[str, str]:
+    """Return the earlier line, with why it stands, where this run could not have tried its test."""
+    skipped = test in seen and seen[test].outcome == "skipped"
+    left_out = test.startswith("tests/peers/") and not peers_ran
+    if (skipped or left_out) and has_mark(test, name, root):
+        return meaning, f"`{test}`, {'skipped' if skipped else 'not run'} last time"
+    return NOT_RUN, ""
+
+
+def has_mark(test: str, name: str, root: Path) -> bool:
+    """Tell whether the function of a test's id is still there and says that it verifies `name`."""
+    file, _, function = test.partition("::")
     path = root / file
-    defined = f"def {name.partition('[')[0]}("
-    return path.is_file() and defined in path.read_text(encoding="utf-8")
+    if not path.is_file():
+        return False
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.name == function.partition("[")[0]
+        ):
+            return any(
+                isinstance(part, ast.Constant) and part.value == name
+                for decorator in node.decorator_list
+                for part in ast.walk(decorator)
+            )
+    return False
