@@ -88,6 +88,12 @@ STATES: dict[str, tuple[type[MahavishnuError], str, str, str | None]] = {
         "The database does not hold the expected columns.",
         "Run: mahavishnu db upgrade",
     ),
+    "42704": (  # the type halfvec: no statement of ours names another thing that may be missing
+        Unavailable,
+        "database.no_pgvector",
+        "The database lacks the pgvector extension.",
+        "Run: mahavishnu db init",
+    ),
     "53100": (
         Unavailable,
         "database.disk_full",

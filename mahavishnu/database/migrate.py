@@ -137,15 +137,32 @@ async def upgrade(target: Target) -> SchemaState:
             # Alembic keeps its context in module globals, so that two upgrades in one process
             # must not overlap; those of other processes would wait for the migration's own lock.
             await connection.execute("SELECT pg_advisory_lock($1)", UPGRADE_LOCK_KEY)
-            state = await read_state(connection)
-            if state.revision is not None and state.revision > state.head:
-                require_current(state)
-            if not state.current:
-                await _require_create(connection)
+            if not (await _check_state(connection)).current:
                 await _run_scripts(target)
         finally:
             await connection.close()
     return SchemaState(HEAD)
+
+
+async def check_target(target: Target) -> None:
+    """Refuse what `upgrade` refuses before it runs anything, for the bare `alembic` command."""
+    with translated():
+        connection = await asyncpg.connect(**target.direct, timeout=10)
+        try:
+            await check_server(connection)
+            await _check_state(connection)
+        finally:
+            await connection.close()
+
+
+async def _check_state(connection: DriverConnection) -> SchemaState:
+    """Return the state; raises `Conflict` for a newer schema, `Forbidden` where none can be made."""
+    state = await read_state(connection)
+    if state.revision is not None and state.revision > state.head:
+        require_current(state)
+    if not state.current:
+        await _require_create(connection)
+    return state
 
 
 async def _require_create(connection: DriverConnection) -> None:
@@ -160,7 +177,7 @@ async def _require_create(connection: DriverConnection) -> None:
 
 
 async def _run_scripts(target: Target) -> None:
-    with _translated_wrapped():
+    with translated_wrapped():
         async with open_engine(target) as engine, engine.connect() as handed:
             await handed.run_sync(_upgrade)
 
@@ -200,7 +217,7 @@ async def open_engine(target: Target) -> AsyncIterator["AsyncEngine"]:
 
 
 @contextlib.contextmanager
-def _translated_wrapped() -> Iterator[None]:
+def translated_wrapped() -> Iterator[None]:
     """Like `translated`, for driver errors that SQLAlchemy wrapped once or twice."""
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - see `_upgrade`
 

@@ -16,7 +16,7 @@ from mahavishnu.app import open_app
 from mahavishnu.errors import Unavailable
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.settings.sources import load_settings
-from tests.command import Command
+from tests.command import Answer, Command
 from tests.external import (
     ExternalServer,
     free_port,
@@ -25,6 +25,7 @@ from tests.external import (
     served,
     without_pgvector,
 )
+from tests.fakes import FakeEmbedder
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
 
@@ -225,6 +226,10 @@ def test_a_server_without_pgvector(alone: Command, tmp_path: Path) -> None:
         assert (status, code) == (5, "database.no_pgvector") and "pgvector" in hint
         told = alone("db", "current", MAHAVISHNU_PG_DSN=server.dsn("postgres"))
         assert "pgvector none" in told.out
+        by_alembic = alembic(alone, "upgrade", "head", MAHAVISHNU_PG_DSN=server.dsn("postgres"))
+        assert by_alembic.status == 5 and hint in by_alembic.err and by_alembic.err.count("\n") == 1
+        current = alone("db", "current", "--json", MAHAVISHNU_PG_DSN=server.dsn("postgres")).json
+        assert current["revision"] is None
 
 
 @pytest.mark.skipif(not (OLD / "postgres").exists(), reason="Debian's PostgreSQL 15 is not here")
@@ -337,23 +342,56 @@ async def test_the_password_is_seen_nowhere(external: Command, owned: Owned) -> 
     assert SECRET not in log and ESCAPED not in log
 
 
+async def test_a_database_that_lost_its_extension_says_so(external: Command, owned: Owned) -> None:
+    assert external("db", "init").status == 0
+    await owned.server.execute("DROP EXTENSION vector CASCADE", database=owned.name)
+    async with (
+        open_app(load_settings(environ=external.environ()), embedder=FakeEmbedder()) as app,
+    ):
+        with pytest.raises(Unavailable) as caught:
+            await app.space.claim()
+    assert caught.value.code == "database.no_pgvector" and "db init" in (caught.value.hint or "")
+
+
+def alembic(command: Command, *words: str, **environment: str) -> Answer:
+    """Run the bare `alembic` in the repository; it gives no password away."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("alembic"), *words],
+        cwd=REPOSITORY,
+        env=command.environ(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "canary" not in done.stdout + done.stderr
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
 def test_alembic_works_from_the_repository(external: Command) -> None:
-    alembic = Path(sys.executable).with_name("alembic")
-
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            [alembic, *words],
-            cwd=REPOSITORY,
-            env=external.environ(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "canary" not in done.stdout + done.stderr
-        return done.stdout
-
-    assert run("current").strip() == ""
-    run("upgrade", "head")
-    assert re.fullmatch(r"\d{4} \(head\)", run("current").strip())
+    first = alembic(external, "current")
+    assert (first.status, first.out.strip()) == (0, ""), first
+    assert alembic(external, "upgrade", "head").status == 0
+    current = alembic(external, "current")
+    assert re.fullmatch(r"\d{4} \(head\)", current.out.strip())
     assert external("memory", "store", "x").status == 0
+
+
+async def test_alembic_tells_its_errors_as_the_command_does(
+    external: Command, owned: Owned
+) -> None:
+    server = owned.server
+    bare = await add_database(server, extension=False)
+    for dsn, status, says in (
+        (server.dsn(owned.name, owned.name, "canary-wrong"), 6, "user or password"),
+        (server.dsn("nowhere"), 3, "createdb"),
+        (owned.dsn.replace(str(server.port), str(free_port())), 5, "cannot be reached"),
+        ("nonsense://x", 2, "postgresql.dsn"),
+    ):
+        for words in (("upgrade", "head"), ("current",)):
+            told = alembic(external, *words, MAHAVISHNU_PG_DSN=dsn)
+            assert told.status == status and says in told.err, (words, told)
+            assert told.err.startswith("Error: ") and told.err.count("\n") == 1, told
+    told = alembic(external, "upgrade", "head", MAHAVISHNU_PG_DSN=bare.dsn)
+    assert told.status == 6 and "CREATE EXTENSION vector" in told.err
+    assert alembic(external, "current", MAHAVISHNU_PG_DSN=bare.dsn).status == 0  # it only looks
+    await bare.drop()

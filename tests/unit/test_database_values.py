@@ -288,6 +288,7 @@ def server_error(sqlstate: str, *, constraint: str | None = None, message: str =
         ("42501", Forbidden, "database.rights"),
         ("42P01", Conflict, "database.not_initialised"),
         ("42703", Conflict, "database.not_initialised"),
+        ("42704", Unavailable, "database.no_pgvector"),
         ("53100", Unavailable, "database.disk_full"),
         ("53300", Unavailable, "database.too_many_connections"),
         ("53200", Unavailable, "database.resources"),

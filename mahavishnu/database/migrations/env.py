@@ -1,12 +1,14 @@
 """Alembic's entry: takes the connection it is handed, or opens one from the settings."""
 
 import asyncio
+import sys
 
 from alembic import context
 from sqlalchemy import Connection, text
 
 from mahavishnu.app import open_target
-from mahavishnu.database.migrate import LOCK_KEY, open_engine
+from mahavishnu.database.migrate import LOCK_KEY, check_target, open_engine, translated_wrapped
+from mahavishnu.errors import MahavishnuError
 from mahavishnu.settings.sources import load_settings
 
 
@@ -20,13 +22,22 @@ def run(connection: Connection) -> None:
 
 
 async def run_from_settings() -> None:
-    """Serve the bare `alembic` command: settings, lease and connection as everywhere else."""
-    async with (
-        open_target(load_settings()) as (target, _),
-        open_engine(target) as engine,
-        engine.connect() as connection,
-    ):
-        await connection.run_sync(run)
+    """Serve the bare `alembic` command: settings, lease, checks and errors as everywhere else."""
+    async with open_target(load_settings()) as (target, _):
+        if changes_schema():
+            await check_target(target)
+        with translated_wrapped():
+            async with open_engine(target) as engine, engine.connect() as connection:
+                await connection.run_sync(run)
+
+
+def changes_schema() -> bool:
+    """Tell whether the command goes to a revision, as `upgrade` does, or only looks, as `current`."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
 
 
 if context.is_offline_mode():
@@ -36,4 +47,8 @@ handed = context.config.attributes.get("connection")
 if handed is not None:
     run(handed)
 else:
-    asyncio.run(run_from_settings())
+    try:
+        asyncio.run(run_from_settings())
+    except MahavishnuError as error:
+        sys.stderr.write(" ".join(filter(None, ("Error:", error.message, error.hint))) + "\n")
+        sys.exit(error.exit_code)
