@@ -23,7 +23,7 @@ from mahavishnu.embedding import (
     Secret,
     choose_embedder,
 )
-from mahavishnu.errors import Unavailable
+from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.logs import set_log_level
@@ -66,6 +66,7 @@ class App:
         """Return the best memories for a question; a plain string asks with the defaults."""
         if isinstance(request, str):
             request = SearchRequest(query=request)
+        self.database.require_open()  # the embedder would be asked first, and it is closed as well
         return await self._retriever.search(request)
 
     @contextlib.asynccontextmanager
@@ -95,12 +96,14 @@ async def open_app(
 
     Args:
         loaded: settings from `load_settings`; read from the usual places by default.
-        pool_size: most connections, bounded by `postgresql.pool_size`.
+        pool_size: most connections, at least 1, bounded by `postgresql.pool_size`.
         embedder: one of the caller's own instead of what the settings choose; it is closed at the end.
 
     Raises:
         MahavishnuError: one of its children says what is wrong and what mends it.
     """
+    if pool_size is not None and pool_size < 1:
+        raise UsageError(f"pool_size must be at least 1, not {pool_size}.", code="input.pool_size")
     loaded = loaded or load_settings()
     settings = loaded.settings
     set_log_level(settings.log_level)

@@ -7,7 +7,7 @@ import click
 
 from mahavishnu.cli.options import asynchronous, json_option, load, opened_app
 from mahavishnu.cli.render import print_json, print_line, print_table, progress
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.errors import Forbidden, MahavishnuError
 
 if TYPE_CHECKING:
     from mahavishnu.embedding.models import StoredModel
@@ -23,14 +23,21 @@ def model() -> None:
 @asynchronous
 async def status(as_json: bool) -> None:
     """Tell which model the database uses, which embedder is chosen, and why."""
-    from mahavishnu.embedding import Choice  # noqa: PLC0415 - its package is not for the others
+    from mahavishnu.database.grants import require_founder  # noqa: PLC0415 - and what follows:
+    from mahavishnu.embedding import Choice  # noqa: PLC0415 - their packages are not for the others
 
+    blocked = None
     async with opened_app() as app:
         active = await app.space.active()
         try:
             choice = await app.space.choice()
         except MahavishnuError as error:  # a configured provider that cannot be had
             choice = Choice(None, " ".join(filter(None, (error.message, error.hint))))
+        if active is None and choice.embedder is not None:
+            try:
+                await app.database.run(require_founder)
+            except Forbidden as error:
+                blocked = f"{error.message} {error.hint}"
         waiting = await app.memories.count_waiting()
     chosen = choice.embedder.identity if choice.embedder else None
     body = {
@@ -39,6 +46,7 @@ async def status(as_json: bool) -> None:
         "reason": choice.reason,
         "tried": [{"provider": refusal.provider, "why": refusal.why} for refusal in choice.tried],
         "waiting": waiting,
+        "blocked": blocked,
     }
     if as_json:
         print_json(body)
@@ -47,6 +55,8 @@ async def status(as_json: bool) -> None:
     print_line(f"embedder: {choice.reason}")
     for refusal in choice.tried:
         print_line(f"  not {refusal.provider}: {refusal.why}")
+    if blocked:
+        print_line(f"no vectors can be stored: {blocked}")
     print_line(f"waiting for vectors: {waiting}")
 
 

@@ -202,6 +202,18 @@ def _translate_server_error(error: asyncpg.PostgresError) -> MahavishnuError:
     return kind(message, hint=hint, code=code)
 
 
+def _translate_borrowed(error: asyncpg.PostgresError, ours: MahavishnuError) -> MahavishnuError:
+    state, hint = error.sqlstate or "", "PostgreSQL's own words are in the error's __cause__."
+    if state.startswith("42") and ours.code != "database.rights":
+        return UsageError(
+            f"The statement does not fit the database (SQLSTATE {state}).",
+            hint=hint,
+            code="database.statement",
+        )
+    ours.hint = hint if ours.code == "database.error" else ours.hint
+    return ours
+
+
 def is_lost_connection(error: BaseException) -> bool:
     """Tell whether the same call may succeed on a new connection."""
     ours = translate(error)
@@ -216,11 +228,18 @@ def is_contention(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def translated_statements() -> Iterator[None]:
-    """Raise the server's errors from a borrower's block as ours; the borrower's own ones pass."""
+    """
+    Raise the server's errors from a borrower's block as ours; the borrower's own ones pass.
+
+    A table that is missing, or a constraint that holds, says something about the borrower's SQL here,
+    not about our schema or our code.
+    """
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         ours = translate(error)
+        if isinstance(error, asyncpg.PostgresError) and ours is not None:
+            ours = _translate_borrowed(error, ours)
         if ours is None:
             raise
         raise ours from error

@@ -1,6 +1,6 @@
 """Let another database role take part; what it may see is row-level security's business."""
 
-from mahavishnu.database.pool import DriverConnection
+from mahavishnu.database.pool import Connection, DriverConnection
 from mahavishnu.errors import Forbidden, NotFound
 
 
@@ -42,3 +42,23 @@ async def grant_member(connection: DriverConnection, role: str) -> None:
                 hint="Run this as the owner of the tables.",
                 code="database.rights",
             )
+
+
+async def require_founder(connection: Connection) -> None:
+    """
+    Refuse a role that may not register the database's first model and make the table of its vectors.
+
+    Raises:
+        Forbidden: everyday rights, which `grant_member` gives, do not suffice for that.
+    """
+    if not await connection.fetchval(
+        "SELECT has_table_privilege('embedding_models', 'INSERT') "
+        "AND has_table_privilege('memories', 'REFERENCES') "
+        "AND has_schema_privilege('public', 'CREATE')"
+    ):
+        raise Forbidden(
+            "This database has no vectors yet, and this user may not make their table.",
+            hint="Its owner must store one memory with an embedder first; "
+            "then run: mahavishnu memory embed",
+            code="embedding.owner_first",
+        )

@@ -18,6 +18,7 @@ from mahavishnu.database.errors import (
     translated_statements,
 )
 from mahavishnu.database.target import Target
+from mahavishnu.errors import UsageError
 
 CONNECT_TIMEOUT_S = 10.0
 RETRY_DELAYS_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -185,9 +186,17 @@ class Database:
     def _acquire(self) -> "asyncpg.pool.PoolAcquireContext[Any]":
         return self._open_pool().acquire(timeout=CONNECT_TIMEOUT_S)
 
+    def require_open(self) -> None:
+        """Raise `UsageError` outside of the `async with`."""
+        self._open_pool()
+
     def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         if self._pool is None:
-            raise RuntimeError("the database is not open")
+            raise UsageError(
+                "The application is closed, or was not opened.",
+                hint="Use it inside its `async with`.",
+                code="usage.closed",
+            )
         return self._pool
 
     async def _heal(self) -> None:

@@ -7,6 +7,7 @@ Two models are never mixed: an embedder with another identity than the database'
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from mahavishnu.database.grants import require_founder
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import MAX_DIMENSIONS, VectorTable
@@ -187,13 +188,18 @@ class EmbeddingSpace:
         await self.claim()
 
     async def _register(self, identity: ModelIdentity) -> None:
-        """Make a model the active one unless there is one, and adopt what is active then."""
+        """
+        Make a model the active one unless there is one, and adopt what is active then.
+
+        Raises `Forbidden` as `require_founder` does.
+        """
 
         async def register(connection: Connection) -> None:
             async with connection.transaction():
                 await connection.execute(_QUERIES["lock_models"], _REGISTRATION_LOCK)
                 if await connection.fetchrow(_QUERIES["active_model"]) is not None:
                     return
+                await require_founder(connection)
                 model_no = await connection.fetchval(
                     _QUERIES["add_model"],
                     identity.provider,

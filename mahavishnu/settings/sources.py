@@ -57,7 +57,7 @@ class Loaded:
 def load_settings(
     *,
     environ: Mapping[str, str] | None = None,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     flags: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """
@@ -78,7 +78,7 @@ def load_settings(
     layers: list[tuple[str, dict[str, Any]]] = [
         (str(locations.user_settings), read_settings(locations.user_settings))
     ]
-    project = find_project_settings(folder or Path.cwd(), environ)
+    project = find_project_settings(Path(folder or Path.cwd()), environ)
     if project is not None:
         if is_trusted(project, locations):
             for name in PROJECT_FILES:

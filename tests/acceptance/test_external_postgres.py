@@ -1,11 +1,12 @@
 """A PostgreSQL of the user's own: everything works there too, and what is missing is named."""
 
+import asyncio
 import re
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests.external import (
     served,
     without_pgvector,
 )
+from tests.fake_servers import FakeModel, ollama_server
 from tests.fakes import FakeEmbedder
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
@@ -281,6 +283,38 @@ async def test_a_member_needs_a_grant_and_sees_what_is_shared(
     await owned.server.execute(f"CREATE ROLE o_{owned.name}")
     status, code, _ = refused(external, "db", "grant", f"o_{owned.name}", **as_member)
     assert (status, code) == (6, "database.rights")
+
+
+async def test_a_member_of_a_database_without_vectors_is_told_whose_turn_it_is(
+    external: Command, owned: Owned
+) -> None:
+    member = f"m_{owned.name}"
+    await owned.server.execute(f"CREATE ROLE {member} LOGIN PASSWORD '{SECRET}'")
+    assert external("db", "init").status == 0 and external("db", "grant", member).status == 0
+    async with ollama_server(FakeModel("nomic-embed-text", 768)) as ollama:
+        embedding = {
+            "MAHAVISHNU_EMBEDDING_PROVIDER": "ollama",
+            "OLLAMA_BASE_URL": ollama.url,
+        }
+        as_member = {
+            "MAHAVISHNU_PG_DSN": owned.server.dsn(owned.name, member, ESCAPED),
+            **embedding,
+        }
+
+        def run(*words: str, **environment: str) -> Awaitable[Answer]:
+            return asyncio.to_thread(external, *words, "--json", **environment)
+
+        assert (await run("memory", "store", "The member's.", **as_member)).status == 0
+        status = (await run("model", "status", **as_member)).json
+        assert "owner must store" in status["blocked"] and status["waiting"] == 1
+        told = await asyncio.to_thread(external, "model", "status", **as_member)
+        assert "no vectors can be stored: " in told.out
+        error = (await run("memory", "embed", **as_member)).error
+        assert error["code"] == "embedding.owner_first" and "owner" in error["hint"]
+        assert (await run("model", "status", **embedding)).json["blocked"] is None
+        assert (await run("memory", "store", "The owner's.", **embedding)).status == 0
+        assert (await run("memory", "embed", **as_member)).json["embedded"] == 1
+        assert (await run("model", "status", **as_member)).json["blocked"] is None
 
 
 async def test_a_restarted_server_is_found_again(external: Command, owned: Owned) -> None:

@@ -14,10 +14,11 @@ import pytest
 from mahavishnu import open_app
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Conflict, MahavishnuError, Unavailable
+from mahavishnu.errors import Conflict, MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.settings.sources import load_settings
 from tests.conftest import OpenWorld
+from tests.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
 
@@ -63,6 +64,23 @@ async def test_the_postmaster_dies_under_a_running_application(tmp_path: Path) -
         os.kill(postmaster, signal.SIGKILL)
         assert (await app.memories.get(stored.id)).content.startswith("Acknowledged")
         assert (await app.memories.store(NewMemory(content="After it."))).created
+
+
+async def test_a_call_that_cannot_be_is_refused_by_type(tmp_path: Path) -> None:
+    for size in (0, -3):
+        with pytest.raises(UsageError) as caught:
+            async with open_app(settings(tmp_path), pool_size=size):  # type: ignore[arg-type]
+                pass
+        assert caught.value.code == "input.pool_size"
+    assert not (tmp_path / "data").exists()
+    loaded = load_settings(environ={"HOME": str(tmp_path), "MAHAVISHNU_HOME": str(tmp_path)},
+                           folder=str(tmp_path))  # fmt: skip
+    async with open_app(loaded, embedder=FakeEmbedder()) as app:
+        await app.memories.store(NewMemory(content="Kept."))
+    for late in (lambda: app.search("kept"), app.health, app.memories.count_waiting):
+        with pytest.raises(UsageError) as caught:
+            await late()  # type: ignore[operator]
+        assert caught.value.code == "usage.closed" and "async with" in (caught.value.hint or "")
 
 
 async def test_a_switched_off_memory_says_so(tmp_path: Path) -> None:
@@ -163,3 +181,26 @@ async def test_a_borrowers_own_errors_are_left_alone(target: Target) -> None:
                 await connection.execute("SELEC 1")
         assert caught.value.code == "database.statement"
         assert await database.run(lambda c: c.fetchval("SELECT 1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("SELECT * FROM nowhere", "database.statement"),
+        ("SELECT nothing FROM memories", "database.statement"),
+        ("SELECT NULL::nothing", "database.statement"),
+        ("CREATE TABLE memories ()", "database.statement"),
+        ("INSERT INTO alembic_version VALUES ('0001')", "database.error"),
+    ],
+)
+async def test_what_a_borrowers_sql_lacks_is_not_our_schema(
+    target: Target, statement: str, code: str
+) -> None:
+    async with Database(target, size=1, statement_timeout=timedelta(seconds=5)) as database:
+        with pytest.raises(MahavishnuError) as caught:
+            async with database.connection() as connection:
+                await connection.execute(statement)
+        assert caught.value.code == code and "__cause__" in (caught.value.hint or "")
+        with pytest.raises(Conflict) as own:
+            await database.run(lambda c: c.fetch("SELECT * FROM nowhere"))
+        assert own.value.code == "database.not_initialised"

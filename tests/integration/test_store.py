@@ -9,9 +9,11 @@ from uuid import UUID
 
 import pytest
 
+from mahavishnu.database.target import Target
 from mahavishnu.errors import (
     Conflict,
     Corrupt,
+    Forbidden,
     MahavishnuError,
     NotFound,
     Unavailable,
@@ -471,3 +473,15 @@ async def test_a_model_that_makes_no_vector_does_not_become_the_databases(
         assert await world.space.active() is None
     async with open_world(FakeEmbedder(name="up", dimensions=16)) as world:
         assert await world.memories.embed_waiting() == 1
+
+
+async def test_a_member_does_not_found_the_databases_model_and_is_told_who_does(
+    open_world: OpenWorld, bob: Target
+) -> None:
+    async with open_world(at=bob) as members, open_world() as owners:
+        assert not (await members.memories.store(NewMemory(content="The member's."))).embedded
+        with pytest.raises(Forbidden) as caught:
+            await members.memories.embed_waiting()
+        assert caught.value.code == "embedding.owner_first"
+        assert (await owners.memories.store(NewMemory(content="The owner's."))).embedded
+        assert await members.memories.embed_waiting() == 1
