@@ -20,7 +20,7 @@ from benchmarks.scale import Case, make_cases, measure_searches
 from benchmarks.storing import Supply, measure_storing
 from benchmarks.synthetic import World, make_more, make_questions, make_world
 from benchmarks.tuning import measure_settings
-from benchmarks.world import open_with_table, temporary_home
+from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
 from mahavishnu.database.vectors import VectorTable
 
 SECTIONS = ("processes", "retrieval", "scale", "settings")
@@ -34,6 +34,7 @@ BULK = 4_000
 def main() -> None:
     """Parse the options, run the sections, print and write what they found."""
     options = parse_options()
+    clean_up_when_told_to_stop()
     # The machine is described before it is put to work: its load should be the others'.
     machine = describe_machine()
     print("  ".join(f"{name}: {value}" for name, value in machine.items()), "\n", flush=True)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -59,6 +60,18 @@ class TableEmbedder:
 
     async def aclose(self) -> None:
         """Nothing to release."""
+
+
+def clean_up_when_told_to_stop() -> None:
+    """Make SIGTERM and SIGHUP leave by an exception, once, so that every `finally` is reached."""
+
+    def leave(number: int, _frame: object) -> None:
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, leave)
 
 
 @contextlib.contextmanager

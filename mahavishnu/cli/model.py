@@ -90,7 +90,7 @@ def import_(path: Path, name: str | None, sha256: str | None, as_json: bool) -> 
     from mahavishnu.embedding.model_import import import_model  # noqa: PLC0415
 
     stored = import_model(path, load().locations.models, name=name, sha256=sha256)
-    _print_stored(stored, "Imported", as_json=as_json)
+    _print_new(stored, "Imported", as_json=as_json)
 
 
 @model.command()
@@ -112,7 +112,7 @@ def download(name: str, as_json: bool) -> None:
         stored = download_model(
             name, loaded.locations.models, environ=loaded.environ, progress=report
         )
-    _print_stored(stored, "Downloaded", as_json=as_json)
+    _print_new(stored, "Downloaded", as_json=as_json)
 
 
 @model.command()
@@ -125,9 +125,19 @@ def verify(name: str, as_json: bool) -> None:
     _print_stored(verify_model(load().locations.models, name), "Intact:", as_json=as_json)
 
 
-def _print_stored(stored: "StoredModel", verb: str, *, as_json: bool) -> None:
+def _print_new(stored: "StoredModel", verb: str, *, as_json: bool) -> None:
+    """Print the model, and that nobody could try it where that is so."""
+    from mahavishnu.embedding.models import runs_here  # noqa: PLC0415
+
+    usable = runs_here()
+    _print_stored(stored, verb, as_json=as_json, usable=usable)
+    if not usable and not as_json:
+        print_line("It was not tried, and is of use once Mahavishnu has its extra `local`.")
+
+
+def _print_stored(stored: "StoredModel", verb: str, *, as_json: bool, **more: bool) -> None:
     if as_json:
-        print_json({"model": _body(stored)})
+        print_json({"model": _body(stored), **more})
     else:
         print_line(f"{verb} {stored.manifest.name} ({stored.manifest.dimensions} dimensions)")
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +52,7 @@ async def choose_embedder(
     """
     Return the embedder that `config` asks for; "auto" tries Ollama, then a model in the store.
 
+    Without a named model the store gives its default one, or the only one; of several none is guessed.
     Nothing is downloaded, and no text leaves this machine unless the settings name a provider or an
     address: "auto" does not follow OLLAMA_HOST to another machine.
     `expected` is the model the stored vectors came from: "auto" then takes that model or nothing,
@@ -77,6 +77,8 @@ async def choose_embedder(
         except MahavishnuError as error:
             hint = f" {error.hint}" if error.hint else ""
             tried.append(Refusal(provider, f"{error.message}{hint}"))
+            if error.code == "embedding.model_unnamed":
+                return Choice(None, tried[-1].why, tuple(tried))
             continue
         return Choice(embedder, f"{embedder.identity.name} by {provider}.", tuple(tried))
     missing = f"the model of the stored vectors, {expected.name}" if expected else "a model"
@@ -143,16 +145,22 @@ async def _open_ollama(config: EmbeddingConfig, model: str, environ: Mapping[str
 
 def _open_in_process(config: EmbeddingConfig, model: str | None, models: Path) -> Embedder:
     """Open `model`; without a name the default one, or else the only one that is in the store."""
-    from mahavishnu.embedding.models import find_model, list_models  # noqa: PLC0415 - loads msgspec
+    from mahavishnu.embedding.models import (  # noqa: PLC0415 - loads msgspec
+        find_model,
+        list_models,
+        runs_here,
+    )
 
     try:
         stored = find_model(models, model or DEFAULT_LOCAL_MODEL)
     except NotFound:
         present = list_models(models)
-        if model is not None or len(present) != 1:
+        if model is not None or not present:
             raise
+        if len(present) > 1:
+            raise _unnamed([each.manifest.name for each in present]) from None
         [stored] = present
-    if find_spec("fastembed") is None:
+    if not runs_here():
         raise Unavailable(
             "fastembed is not installed.",
             hint="Install Mahavishnu with its extra `local`.",
@@ -161,6 +169,14 @@ def _open_in_process(config: EmbeddingConfig, model: str | None, models: Path) -
     from mahavishnu.embedding.in_process import InProcessEmbedder  # noqa: PLC0415 - onnxruntime
 
     return InProcessEmbedder(stored, batch_size=config.batch_size, threads=config.threads)
+
+
+def _unnamed(names: list[str]) -> NotFound:
+    return NotFound(
+        f"The local store has {', '.join(names)}, and none of them is named.",
+        hint="Name one in embedding.model.",
+        code="embedding.model_unnamed",
+    )
 
 
 async def _knock(base_url: str) -> None:
@@ -193,8 +209,13 @@ async def _require_expected(embedder: Embedder, expected: ModelIdentity | None) 
     if expected is None or embedder.identity.key == expected.key:
         return
     await embedder.aclose()
+    given = embedder.identity
+    if (given.provider, given.name) == (expected.provider, expected.name):
+        mend = f"Another model goes by the name {given.name} now. Bring the former one back"
+    else:
+        mend = f"Name the former one, {expected.name}, in embedding.model"
     raise Conflict(
-        f"The stored vectors came from {expected.key}, but this is {embedder.identity.key}.",
-        hint="Switch the model to re-embed, or bring the former one back.",
+        f"The stored vectors came from {expected.key}, but this is {given.key}.",
+        hint=f"{mend}. Until then search goes by words, and new texts wait for their vectors.",
         code="embedding.model_differs",
     )

@@ -10,7 +10,7 @@ import httpx
 from mahavishnu.embedding.known_models import DOWNLOADS, PinnedDownload, PinnedFile, find_download
 from mahavishnu.embedding.model_import import install
 from mahavishnu.embedding.models import StoredModel, find_model, locked_store
-from mahavishnu.errors import Corrupt, NotFound, Unavailable
+from mahavishnu.errors import Corrupt, NotFound, Unavailable, UsageError
 from mahavishnu.files import digest_file
 
 HUB = "https://huggingface.co"
@@ -39,8 +39,8 @@ def download_model(
     `progress` gets (bytes there, bytes in all), also for what an earlier run had fetched. Takes the
     hub's address from HF_ENDPOINT and obeys HF_HUB_OFFLINE. A break loses nothing: the next call
     resumes. Plain httpx, because huggingface_hub deletes an unfinished file. Raises `NotFound`
-    "embedding.no_download", `Unavailable` "embedding.download_failed" or "embedding.no_space",
-    `Corrupt` "embedding.checksum_mismatch".
+    "embedding.no_download", `UsageError` "embedding.bad_url", `Unavailable`
+    "embedding.download_failed" or "embedding.no_space", `Corrupt` "embedding.checksum_mismatch".
     """
     download = find_download(name)
     if download is None:
@@ -69,10 +69,10 @@ def fetch(
             pass
         if environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
             raise _failed(download, "HF_HUB_OFFLINE forbids the network")
+        hub = _address_of_hub(environ)
         folder = staging / f"download-{download.revision}"
         _reserve(download, folder)
         total = sum(file.size_bytes for file in download.files)
-        hub = environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
         base_url = f"{hub}/{download.repository}/resolve/{download.revision}/"
         before = 0
         # Redirects lead to the hub's storage hosts; no credentials are sent to anyone.
@@ -89,6 +89,22 @@ def fetch(
         model = install(folder, store, name=download.name, source=source)
         shutil.rmtree(folder, ignore_errors=True)
         return model
+
+
+def _address_of_hub(environ: Mapping[str, str]) -> str:
+    """Return the hub's address without a slash at its end; raises `UsageError` for what is none."""
+    address = environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageError(
+            "HF_ENDPOINT is not the address of a hub.",
+            hint=f"Write http://HOST or https://HOST, or unset it for {HUB}",
+            code="embedding.bad_url",
+        )
+    return address
 
 
 def _reserve(download: PinnedDownload, folder: Path) -> None:
@@ -128,7 +144,7 @@ def _fetch_file(
             if pause_s is None or (status < 500 and status != 429):
                 raise _failed(download, f"the hub answered {status}") from error
         except httpx.TransportError as error:
-            if pause_s is None:
+            if pause_s is None or isinstance(error, httpx.UnsupportedProtocol):
                 raise _failed(download, f"the hub cannot be reached: {error}") from error
         time.sleep(pause_s)
     if digest_file(part) != file.sha256:

@@ -21,6 +21,7 @@ from mahavishnu.embedding.models import (
     folder_of,
     locked_store,
     read_model,
+    runs_here,
     write_manifest,
 )
 from mahavishnu.errors import Corrupt, NotFound, UsageError
@@ -155,9 +156,7 @@ def _pooling(folder: Path) -> Pooling | None:
 
 def _try_out(model: StoredModel) -> None:
     """Embed one word, if fastembed is there. Raises what loading or a wrong length raises."""
-    from importlib.util import find_spec  # noqa: PLC0415 - with the slow import below
-
-    if find_spec("fastembed") is None:
+    if not runs_here():
         return
     from mahavishnu.embedding.in_process import embed_once  # noqa: PLC0415 - loads onnxruntime
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -125,6 +126,11 @@ def check_sizes(model: StoredModel) -> None:
             raise _damaged(model.folder, f"{path} is missing") from error
         if size_bytes != file.size_bytes:
             raise _damaged(model.folder, f"{path} has another size")
+
+
+def runs_here() -> bool:
+    """Tell whether models of the store can be used: what runs them comes with the extra `local`."""
+    return find_spec("fastembed") is not None
 
 
 def verify_model(store: Path, name: str) -> StoredModel:

@@ -18,7 +18,7 @@ def normalize(values: Sequence[float | None], *, identity: ModelIdentity) -> Vec
         raise Conflict(
             f"{identity.name} gave a vector of {len(values)} dimensions, not of"
             f" {identity.dimensions}.",
-            hint="The model behind this name was exchanged; choose it again to re-embed.",
+            hint="The model behind this name is another one than it was; compare: mahavishnu model status",
             code="embedding.dimension_mismatch",
         )
     unit = scale_to_unit([math.nan if value is None else float(value) for value in values])

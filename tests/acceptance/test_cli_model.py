@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,14 @@ import sys
 from mahavishnu.embedding import known_models
 from mahavishnu.embedding.known_models import PinnedDownload, PinnedFile
 known_models.DOWNLOADS = ({pinned!r},)
+from mahavishnu.cli.root import main
+main()
+"""
+
+# The command as it is without the extra `local`.
+WITHOUT_LOCAL = """
+import sys
+sys.modules["fastembed"] = None
 from mahavishnu.cli.root import main
 main()
 """
@@ -126,6 +135,19 @@ async def test_a_killed_download_goes_on_where_it_was(
     [asked] = [r for r in hub.requests if r.path.endswith(GRAPH)]
     assert 0 < int(asked.headers["range"][6:-1]) <= cut
     assert (await asyncio.to_thread(small, "model", "verify", NAME)).status == 0
+
+
+def test_a_model_that_cannot_be_tried_is_kept_and_said_to_be_untried(
+    alone: Command, tmp_path: Path
+) -> None:
+    source = packaged_model(tmp_path)
+    tried = alone("model", "import", source, "--name", "tried", "--json").json
+    assert tried["usable"] and "not tried" not in alone("model", "import", source).out
+    bare = replace(alone, program=(sys.executable, "-c", WITHOUT_LOCAL))
+    untried = bare("model", "import", source, "--name", "untried", "--json").json
+    assert untried["model"]["name"] == "untried" and untried["usable"] is False
+    told = bare("model", "import", source, "--name", "other").out
+    assert told.startswith("Imported other ") and "not tried" in told and "`local`" in told
 
 
 async def test_what_is_not_the_pinned_file_is_refused(online: Command, hub: FakeServer) -> None:

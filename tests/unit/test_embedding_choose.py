@@ -1,5 +1,6 @@
 """Which embedder is chosen, and the reasons given."""
 
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -7,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from mahavishnu.embedding import Choice, EmbeddingConfig, Secret, choose, choose_embedder
 from mahavishnu.embedding.addresses import is_this_machine
-from mahavishnu.embedding.models import StoredModel
+from mahavishnu.embedding.models import StoredModel, write_manifest
 from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
 from tests.fake_servers import FakeModel, FakeServer, ollama_server, openai_server
 from tests.weights import NAME, stored_model
@@ -117,6 +119,26 @@ async def test_auto_with_nothing_there_is_quick_and_gives_both_reasons(
     assert not (tmp_path / "none").exists()
 
 
+async def test_several_models_and_none_named_is_told_with_their_names(
+    nobody: str, minilm: StoredModel, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(minilm.folder, tmp_path / name)
+        write_manifest(tmp_path / name, structs.replace(minilm.manifest, name=name))
+    config = EmbeddingConfig(ollama_base_url=nobody)
+    choice = await choose_embedder(config, models=tmp_path, environ={})
+    assert choice.embedder is None and len(choice.tried) == 2
+    assert "one, two" in choice.reason and "embedding.model" in choice.reason
+    assert "download" not in choice.reason + choice.tried[1].why
+    with pytest.raises(NotFound) as caught:
+        in_process = EmbeddingConfig(provider="in-process")
+        await choose_embedder(in_process, models=tmp_path, environ={})
+    assert caught.value.code == "embedding.model_unnamed"
+    named = await choose_embedder(replace(config, model="two"), models=tmp_path, environ={})
+    await close(named)
+    assert named.embedder is not None and named.embedder.identity.name == "two"
+
+
 async def test_auto_goes_on_when_ollama_lacks_the_model(
     ollama: FakeServer, minilm: StoredModel
 ) -> None:
@@ -169,6 +191,13 @@ async def test_a_model_pulled_anew_is_not_taken_for_the_old_one(
             replace(config, provider="ollama"), models=tmp_path, environ={}, expected=expected
         )
     assert caught.value.code == "embedding.model_differs"
+    assert "Bring the former one back" in (caught.value.hint or "")
+    with pytest.raises(Conflict) as caught:
+        await choose_embedder(
+            replace(config, provider="ollama"),
+            models=tmp_path, environ={}, expected=replace(expected, name="before"),
+        )  # fmt: skip
+    assert "before, in embedding.model" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from mahavishnu.embedding.known_models import PinnedDownload, PinnedFile
 from mahavishnu.embedding.model_download import download_model, fetch
 from mahavishnu.embedding.models import StoredModel, verify_model
-from mahavishnu.errors import Corrupt, MahavishnuError, NotFound, Unavailable
+from mahavishnu.errors import Corrupt, MahavishnuError, NotFound, Unavailable, UsageError
 from tests.fake_servers import FakeServer, Reply, Request
 from tests.weights import packaged_model
 
@@ -159,6 +159,25 @@ async def test_a_hub_that_cannot_be_reached(pinned: PinnedDownload, tmp_path: Pa
     error = await refusal(pinned, tmp_path, "http://127.0.0.1:9")
     assert (type(error), error.code) == (Unavailable, "embedding.download_failed")
     assert "ollama pull" in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    "address", ["foo", "foo:80", "ftp://hub.example", "http://", "http://host:port"]
+)
+def test_what_is_no_address_of_a_hub_is_refused_at_once(
+    pinned: PinnedDownload, tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        fetch(pinned, tmp_path, environ={"HF_ENDPOINT": address}, backoff_s=(5.0,))
+    assert caught.value.code == "embedding.bad_url" and "HF_ENDPOINT" in caught.value.message
+
+
+async def test_a_hub_that_leads_to_another_protocol_is_not_asked_again(
+    pinned: PinnedDownload, hub: FakeServer, tmp_path: Path
+) -> None:
+    hub.handle = lambda _: Reply(302, headers={"location": "ftp://storage.example/file"})
+    assert (await refusal(pinned, tmp_path, hub.url)).code == "embedding.download_failed"
+    assert len(hub.requests) == 1
 
 
 async def test_a_hub_that_refuses(pinned: PinnedDownload, hub: FakeServer, tmp_path: Path) -> None:
