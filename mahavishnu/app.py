@@ -11,8 +11,7 @@ from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
 from mahavishnu.database.target import (
     Target,
-    build_dsn,
-    target_of_dsn,
+    configured_target,
     target_of_socket,
 )
 from mahavishnu.embedding import (
@@ -35,7 +34,7 @@ from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.settings.sources import Loaded, load_settings
-from mahavishnu.settings.tree import Settings
+from mahavishnu.settings.tree import PostgresqlSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -155,18 +154,9 @@ async def open_target(
             hint="Set it to true.",
             code="database.disabled",
         )
-    if postgresql.dsn:
-        yield target_of_dsn(postgresql.dsn, postgresql.direct_dsn), None
-        return
-    if postgresql.host:
-        dsn = build_dsn(
-            host=postgresql.host,
-            port=postgresql.port,
-            database=postgresql.database,
-            user=postgresql.user,
-            password=postgresql.password,
-        )
-        yield target_of_dsn(dsn, postgresql.direct_dsn), None
+    external = external_target(postgresql)
+    if external is not None:
+        yield external, None
         return
     server = EmbeddedServer(
         loaded.locations.postgres,
@@ -175,6 +165,19 @@ async def open_target(
     )
     async with await server.acquire() as lease:
         yield target_of_socket(str(lease.socket_folder)), server.ensure
+
+
+def external_target(postgresql: PostgresqlSettings) -> Target | None:
+    """Return the server of the user's that the settings name; None where it is the embedded one."""
+    return configured_target(
+        dsn=postgresql.dsn,
+        direct_dsn=postgresql.direct_dsn,
+        host=postgresql.host,
+        port=postgresql.port,
+        database=postgresql.database,
+        user=postgresql.user,
+        password=postgresql.password,
+    )
 
 
 def _chooser(

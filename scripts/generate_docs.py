@@ -172,19 +172,23 @@ def render_settings() -> str:
         "",
         "Written by `make docs`; do not edit.",
         "",
-        "A value comes from the first of these that has it: the environment; `settings/local.yaml`, "
+        "A value comes from the first of these that has it: `--set KEY=VALUE` on the command line "
+        "(`flags` of `load_settings`); the environment; `settings/local.yaml`, "
         "then `settings/mahavishnu.yaml` of the nearest folder at or above the working directory, "
         "if that folder is trusted (`mahavishnu config trust`); the user's own `mahavishnu.yaml`; "
         "the default. `mahavishnu config path` prints where the user's file is, "
         "`mahavishnu config show --origin` where each value came from.",
         "",
         "In a file, the dots are levels of a YAML mapping. `${NAME}` in a value stands for an "
-        "environment variable, which must be set. An unknown key is an error with the nearest "
-        "known one, and so is a key that stands twice; an unknown `MAHAVISHNU_` variable is a "
-        "note. A file is a regular one of at most 1 MiB.",
+        "environment variable, which must be set where the value is in force. An unknown key is an "
+        "error with the nearest "
+        "known one, and so is a key that stands twice, or beside its former name with another value; "
+        "an unknown `MAHAVISHNU_` variable is a note. A file is a regular one of at most 1 MiB.",
         "",
         "Where an address is given both whole (`postgresql.dsn`) and in parts (`postgresql.host` "
-        "and so on), the one from the higher source counts; from the same source, the whole one.",
+        "and so on), the one from the higher source counts; from the same source, the whole one. "
+        "`postgresql.direct_dsn` belongs to the address of its own source: beside one from a higher "
+        "source it does not count, and alone it is an error.",
         "",
         "| key | type | default | environment | meaning |",
         "|---|---|---|---|---|",

@@ -6,9 +6,10 @@ import click
 
 from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.database.target import target_of_dsn
+from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
 from mahavishnu.settings.keys import setting_keys
 from mahavishnu.settings.sources import (
+    Loaded,
     lookup,
     shown_value,
     trust,
@@ -53,15 +54,27 @@ def show(origin: bool, as_json: bool) -> None:
 def validate(as_json: bool) -> None:
     """Check all settings; replaced and unknown names are answered."""
     loaded = load_quietly()
-    postgresql = loaded.settings.postgresql
-    if postgresql.dsn:
-        target_of_dsn(postgresql.dsn, postgresql.direct_dsn)
+    _check_addresses(loaded)
     if as_json:
         print_json({"valid": True, "notices": list(loaded.notices)})
         return
     for notice in loaded.notices:
         print_line(notice)
     print_line("The settings are valid.")
+
+
+def _check_addresses(loaded: Loaded) -> None:
+    """Raise what a command would raise that uses them; nothing is asked on the network."""
+    from mahavishnu.app import external_target  # noqa: PLC0415 - loads the driver
+
+    external_target(loaded.settings.postgresql)
+    embedding = loaded.settings.embedding
+    if embedding.provider == "openai":
+        require_openai_url(embedding.openai_base_url)
+    if embedding.provider == "ollama" or (
+        embedding.provider == "auto" and embedding.ollama_base_url
+    ):
+        resolve_ollama_url(embedding.ollama_base_url, loaded.environ)
 
 
 @config.command()

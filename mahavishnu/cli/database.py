@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
@@ -15,7 +16,10 @@ from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.errors import translated
 from mahavishnu.database.grants import grant_member
 from mahavishnu.database.migrate import SchemaState, read_state, upgrade
-from mahavishnu.database.target import split_password
+from mahavishnu.database.target import Target, database_of, split_password
+from mahavishnu.errors import UsageError
+
+_WHICH_DATABASE = "SELECT system_identifier || current_database() FROM pg_control_system()"
 
 
 @click.group()
@@ -45,6 +49,7 @@ async def upgrade_schema(as_json: bool) -> None:
 async def current(as_json: bool) -> None:
     """Tell where the database is, its versions, and whether the schema is current."""
     async with open_target(load()) as (target, _):
+        await _require_one_database(target)
         with translated():
             connection = await asyncpg.connect(**target.direct, timeout=10)
             try:
@@ -109,7 +114,7 @@ async def shell(arguments: tuple[str, ...]) -> None:
     async with open_target(loaded) as (target, _):
         # The password goes through the environment: command lines are visible to every user.
         address, password = split_password(target.url)
-        environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
+        environment = psql_environment(os.environ, embedded=target.embedded, password=password)
         command = [str(psql), "--dbname", address, *arguments]
         status = subprocess.run(command, env=environment, check=False).returncode  # noqa: ASYNC221
     sys.exit(status)
@@ -122,6 +127,7 @@ async def shell(arguments: tuple[str, ...]) -> None:
 async def grant(role: str, as_json: bool) -> None:
     """Let the database role ROLE use Mahavishnu; it sees its own and shared memories only."""
     async with open_target(load()) as (target, _):
+        await _require_one_database(target)
         with translated():
             connection = await asyncpg.connect(**target.direct, timeout=10)
             try:
@@ -134,8 +140,42 @@ async def grant(role: str, as_json: bool) -> None:
         print_line(f"{role} may use this database")
 
 
+def psql_environment(
+    environ: Mapping[str, str], *, embedded: bool, password: str | None
+) -> dict[str, str]:
+    """Return what psql sees: for the embedded server no PGPORT and the like, which mean another."""
+    kept = {n: value for n, value in environ.items() if not (embedded and n.startswith("PG"))}
+    return kept | ({"PGPASSWORD": password} if password else {})
+
+
+async def _require_one_database(target: Target) -> None:
+    """
+    Refuse a direct address that leads to another database than the pooler's.
+
+    Where both have one name, nobody is asked; another name may be what the pooler calls it.
+    """
+    addresses = (target.parameters["dsn"], target.direct["dsn"])
+    if not target.pooled or len({database_of(address) for address in addresses}) == 1:
+        return
+    found = []
+    for parameters in (target.parameters, target.direct):
+        with translated():
+            connection = await asyncpg.connect(**parameters, statement_cache_size=0, timeout=10)
+            try:
+                found.append(await connection.fetchval(_WHICH_DATABASE))
+            finally:
+                await connection.close()
+    if found[0] != found[1]:
+        raise UsageError(
+            "postgresql.direct_dsn leads to another database than postgresql.dsn.",
+            hint="Name the same database in both: migrations go to the first, memories to the second.",
+            code="settings.invalid_dsn",
+        )
+
+
 async def _upgrade(*, as_json: bool) -> None:
     async with open_target(load()) as (target, _):
+        await _require_one_database(target)
         state = await upgrade(target)
     if as_json:
         print_json({"revision": state.revision, "current": state.current, "url": target.shown})

@@ -6,12 +6,22 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
+from mahavishnu.database.embedded.sockets import PORT
 from mahavishnu.database.parameters import keep_honoured
 from mahavishnu.errors import UsageError
+from mahavishnu.masking import MASK
 
-MASK = "***"
 SCHEMES = frozenset({"postgresql", "postgres"})
 _PASSWORDS = frozenset({"password", "passfile", "sslpassword"})
+# What the driver would take from PGSSLMODE and the like, which mean a server of the user's.
+_NOT_FROM_ENVIRONMENT = {
+    "password": "",
+    "ssl": "disable",
+    "direct_tls": False,
+    "target_session_attrs": "any",
+    "krbsrvname": "",
+    "gsslib": "gssapi",
+}
 
 
 @dataclass(frozen=True)
@@ -53,15 +63,45 @@ def target_of_dsn(dsn: str, direct_dsn: str | None = None) -> Target:
 
 def target_of_socket(folder: str) -> Target:
     """Return the target for the embedded server listening in `folder`."""
-    dsn = f"postgresql://mahavishnu@/mahavishnu?host={quote(folder, safe='')}"
+    dsn = f"postgresql://mahavishnu@/mahavishnu?host={quote(folder, safe='')}&port={PORT}"
+    parameters = {"dsn": dsn, **_NOT_FROM_ENVIRONMENT}
     return Target(
-        parameters={"dsn": dsn},
-        direct={"dsn": dsn},
+        parameters=parameters,
+        direct=parameters,
         pooled=False,
         embedded=True,
         shown=dsn,
         url=dsn,
     )
+
+
+def configured_target(
+    *,
+    dsn: str | None,
+    direct_dsn: str | None,
+    host: str | None,
+    port: int | None,
+    database: str,
+    user: str | None,
+    password: str | None,
+) -> Target | None:
+    """
+    Return the server that the settings name, whole or in parts; None means the embedded one.
+
+    Raises:
+        UsageError: `settings.invalid_dsn`, for a direct address alone too.
+    """
+    if not dsn and host:
+        dsn = build_dsn(host=host, port=port, database=database, user=user, password=password)
+    if dsn:
+        return target_of_dsn(dsn, direct_dsn)
+    if direct_dsn:
+        raise UsageError(
+            "postgresql.direct_dsn is set, but neither postgresql.dsn nor a host.",
+            hint="Without a pooler, the address belongs into postgresql.dsn (MAHAVISHNU_PG_DSN).",
+            code="settings.invalid_dsn",
+        )
+    return None
 
 
 def build_dsn(
@@ -112,6 +152,12 @@ def split_password(dsn: str) -> tuple[str, str | None]:
     kept = urlencode([item for item in query if item[0] != "password"], quote_via=quote)
     stripped = _join(parts, netloc=f"{user}{at}{host}", query=kept)
     return stripped, unquote(password) or word
+
+
+def database_of(dsn: str) -> str | None:
+    """Return the database that a PostgreSQL URL names; None where it leaves that open."""
+    parts = urlsplit(dsn)
+    return unquote(parts.path[1:]) or dict(parse_qsl(parts.query)).get("dbname")
 
 
 def override_dsn(

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import httpx
 import msgspec
 
+from mahavishnu.embedding.addresses import require_openai_url
 from mahavishnu.embedding.config import Secret
 from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, find_known
 from mahavishnu.embedding.port import ModelIdentity
@@ -13,9 +13,8 @@ from mahavishnu.embedding.remote import (
     HttpService,
     RemoteEmbedder,
     Rows,
-    is_loopback,
 )
-from mahavishnu.errors import Corrupt, UsageError
+from mahavishnu.errors import Corrupt
 
 _FALLBACK_WINDOW_TOKENS = 512
 
@@ -46,7 +45,7 @@ async def connect_openai(
     the length. Raises `UsageError` "embedding.insecure_url" for plain http to another machine.
     Source: OpenAI API reference, "Create embeddings".
     """
-    _check_url(base_url)
+    require_openai_url(base_url)
     headers = {"Authorization": f"Bearer {api_key.reveal()}"} if api_key else {}
     service = HttpService(
         base_url,
@@ -86,23 +85,3 @@ async def connect_openai(
         ),
     )
     return RemoteEmbedder(identity, ask=ask, close=service.aclose, batch_size=batch_size)
-
-
-def _check_url(base_url: str) -> None:
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
-        raise UsageError(
-            "The embedding server's address is not a URL.", code="embedding.bad_url"
-        ) from error
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise UsageError(
-            "The embedding server's address must be an http or https URL without a password.",
-            code="embedding.bad_url",
-        )
-    if url.scheme == "http" and not is_loopback(base_url):
-        raise UsageError(
-            f"Texts and the key would travel unencrypted to {url.host}.",
-            hint="Use https, or a tunnel that ends on this machine.",
-            code="embedding.insecure_url",
-        )

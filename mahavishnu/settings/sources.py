@@ -8,8 +8,8 @@ otherwise send texts and keys elsewhere.
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 
 from mahavishnu.errors import Corrupt, Forbidden, UsageError
 from mahavishnu.files import write_atomically
+from mahavishnu.masking import MASK, mask_url
 from mahavishnu.paths import Locations, locate, private_folder
 from mahavishnu.settings.files import read_regular, read_settings
 from mahavishnu.settings.keys import describe_settings, setting_keys
@@ -26,6 +27,7 @@ from mahavishnu.settings.tree import (
     ENVIRONMENT,
     OTHER_ENVIRONMENT,
     SECRET_KEYS,
+    URL_KEYS,
     Settings,
 )
 
@@ -36,11 +38,12 @@ PROJECT_FILES = ("mahavishnu.yaml", "local.yaml")  # the later wins
 
 @dataclass(frozen=True)
 class Setting:
-    """One value with the place it came from; a higher rank wins."""
+    """One value with the place it came from; a higher rank wins. `literal`: `${...}` is no reference."""
 
     value: Any = field(repr=False)
     origin: str
     rank: int
+    literal: bool
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,8 @@ def load_settings(
     layers.append(("flag", dict(flags or {})))
     merged: dict[str, Setting] = {}
     for rank, (origin, values) in enumerate(layers, start=1):
-        for key, setting in _accept(values, origin, rank, notices, environ):
-            merged[key] = setting
-    _settle_address(merged)
+        merged |= _accept(values, origin, rank, notices)
+    _settle_address(merged, notices, environ)
     addressed = merged.keys() & {"postgresql.dsn", "postgresql.host"}
     if not addressed:
         notices += [
@@ -103,6 +105,8 @@ def load_settings(
             for name in _PARTS
             if f"postgresql.{name}" in merged
         ]
+    # Only now: what is not in force may refer to what is not set.
+    merged = {key: _expand(key, setting, environ) for key, setting in merged.items()}
     return Loaded(_build(merged), merged, tuple(notices), locations, environ)
 
 
@@ -113,7 +117,7 @@ def find_project_settings(folder: Path, environ: Mapping[str, str]) -> Path | No
     for candidate in (start, *start.parents):
         if candidate == home:
             return None
-        if any((candidate / "settings" / name).is_file() for name in PROJECT_FILES):
+        if any((candidate / "settings" / name).exists() for name in PROJECT_FILES):
             return candidate
     return None
 
@@ -161,12 +165,14 @@ def _require_own(*paths: Path) -> None:
 
 def shown_value(key: str, value: Any) -> Any:
     """Return a value as it may be printed: secrets masked."""
-    from mahavishnu.database.target import MASK, mask_password  # noqa: PLC0415 - cold path
+    from mahavishnu.database.target import mask_password  # noqa: PLC0415 - cold path
 
     if key in SECRET_KEYS and value is not None:
         return MASK
     if key in ADDRESS_KEYS and value is not None:
         return mask_password(value)
+    if key in URL_KEYS and value is not None:
+        return mask_url(value)
     return value
 
 
@@ -206,49 +212,62 @@ def _read_environment(environ: Mapping[str, str], notices: list[str]) -> dict[st
 
 
 def _accept(
-    values: Mapping[str, Any],
-    origin: str,
-    rank: int,
-    notices: list[str],
-    environ: Mapping[str, str],
-) -> Iterator[tuple[str, Setting]]:
-    """Yield the settings of one source under their present keys."""
+    values: Mapping[str, Any], origin: str, rank: int, notices: list[str]
+) -> dict[str, Setting]:
+    """Return the settings of one source under their present keys."""
+    accepted: dict[str, Setting] = {}
+    names: dict[str, str] = {}
+    for name, value in values.items():
+        key = _present_key(name, value, origin, notices)
+        if key is None:
+            continue
+        if key in accepted and accepted[key].value != value:
+            raise UsageError(
+                f"{names[key]} and {name} in {origin} are one setting, and their values differ.",
+                hint=f"Keep {key} with the value you want.",
+                code="settings.contradiction",
+            )
+        accepted[key] = Setting(value, origin, rank, literal=origin == "environment")
+        names[key] = name
+    return accepted
+
+
+def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str | None:
+    """Return the key that takes a value now; None where there is none, and a notice says why."""
     known = setting_keys()
-    sections = {key.rpartition(".")[0] for key in known} - {""}
-    for key, value in values.items():
-        if key in known:
-            given = value if origin == "environment" else _expand(key, value, environ)
-            yield key, Setting(str(given).lower() if key == "log_level" else given, origin, rank)
-            continue
-        if key in sections | LEGACY_SECTIONS and value in (None, {}):
-            continue
-        if key in sections:
-            raise UsageError(
-                f"{key} in {origin} is a group of settings, not a value.",
-                hint=f"Write the names below it, indented: {key}:",
-                code="settings.invalid_value",
-            )
-        legacy = find_legacy(key)
-        if legacy is None:
-            near = difflib.get_close_matches(key, [*known, *LEGACY_KEYS], n=1)
-            raise UsageError(
-                f"Unknown setting {key!r} in {origin}.",
-                hint=f"Did you mean {near[0]}?"
-                if near
-                else "Take it out; then mahavishnu config show lists what there is.",
-                code="settings.unknown_key",
-            )
-        if legacy.now is None:
-            notices.append(f"{key} in {origin}: {legacy.answer}")
-            continue
-        notices.append(f"{key} in {origin} is now called {legacy.now}.")
-        yield legacy.now, Setting(_expand(legacy.now, value, environ), origin, rank)
+    sections = {name.rpartition(".")[0] for name in known} - {""}
+    if key in known:
+        return key
+    if key in sections | LEGACY_SECTIONS and value in (None, {}):
+        return None
+    if key in sections:
+        raise UsageError(
+            f"{key} in {origin} is a group of settings, not a value.",
+            hint=f"Write the names below it, indented: {key}:",
+            code="settings.invalid_value",
+        )
+    legacy = find_legacy(key)
+    if legacy is None:
+        near = difflib.get_close_matches(key, [*known, *LEGACY_KEYS], n=1)
+        raise UsageError(
+            f"Unknown setting {key!r} in {origin}.",
+            hint=f"Did you mean {near[0]}?"
+            if near
+            else "Take it out; then mahavishnu config show lists what there is.",
+            code="settings.unknown_key",
+        )
+    notices.append(
+        f"{key} in {origin} is now called {legacy.now}."
+        if legacy.now
+        else f"{key} in {origin}: {legacy.answer}"
+    )
+    return legacy.now
 
 
-def _expand(key: str, value: Any, environ: Mapping[str, str]) -> Any:
-    """Replace `${NAME}` by the environment variable, which must be set."""
-    if not isinstance(value, str):
-        return value
+def _expand(key: str, setting: Setting, environ: Mapping[str, str]) -> Setting:
+    """Replace `${NAME}` by the environment variable, which must be set; once."""
+    if setting.literal or not isinstance(setting.value, str):
+        return setting
 
     def resolve(match: re.Match[str]) -> str:
         if match[1] not in environ:
@@ -259,36 +278,48 @@ def _expand(key: str, value: Any, environ: Mapping[str, str]) -> Any:
             )
         return environ[match[1]]
 
-    return _REFERENCE.sub(resolve, value)
+    return replace(setting, value=_REFERENCE.sub(resolve, setting.value), literal=True)
 
 
-def _settle_address(merged: dict[str, Setting]) -> None:
+def _settle_address(
+    merged: dict[str, Setting], notices: list[str], environ: Mapping[str, str]
+) -> None:
     """
     Make an address that is given whole and in parts one thing, by the rank of the sources.
 
     A host of a higher rank than the whole address replaces it, password and all; other parts of a
-    higher rank go into it; parts of the same rank or below are dropped.
+    higher rank go into it; parts of the same rank or below are dropped. So is a direct address of a
+    lower rank, which means another server: there, migrations would go.
     """
     from mahavishnu.database.target import override_dsn  # noqa: PLC0415 - cold path
 
     whole = merged.get("postgresql.dsn")
+    parts = {name: merged[key] for name in _PARTS if (key := f"postgresql.{name}") in merged}
+    higher = {n: part for n, part in parts.items() if whole is None or part.rank > whole.rank}
+    chosen = higher.get("host", whole)
+    direct = merged.get("postgresql.direct_dsn")
+    if direct and chosen and direct.rank < chosen.rank:
+        del merged["postgresql.direct_dsn"]
+        notices.append(
+            f"postgresql.direct_dsn in {direct.origin} does not count beside the address"
+            f" in {chosen.origin}, which outranks it; behind a pooler, give both there."
+        )
     if whole is None:
         return
-    parts = {name: merged[key] for name in _PARTS if (key := f"postgresql.{name}") in merged}
-    higher = {name: part.value for name, part in parts.items() if part.rank > whole.rank}
-    if "host" in higher:
-        del merged["postgresql.dsn"]
-        merged.pop("postgresql.direct_dsn", None)
-        for name in parts.keys() - higher.keys():
-            del merged[f"postgresql.{name}"]
-        return
     for name in parts:
-        del merged[f"postgresql.{name}"]
+        if chosen is whole or name not in higher:
+            del merged[f"postgresql.{name}"]
+    if chosen is not whole:
+        del merged["postgresql.dsn"]
+        return
+    words = {
+        name: str(_expand(f"postgresql.{name}", part, environ).value)
+        for name, part in higher.items()
+    }
     for key in ("postgresql.dsn", "postgresql.direct_dsn"):
-        if higher and key in merged:
-            given = merged[key]
-            words = {name: str(value) for name, value in higher.items()}
-            merged[key] = Setting(override_dsn(str(given.value), **words), given.origin, given.rank)
+        if words and key in merged:
+            given = _expand(key, merged[key], environ)
+            merged[key] = replace(given, value=override_dsn(str(given.value), **words))
 
 
 def _build(merged: Mapping[str, Setting]) -> Settings:
@@ -298,7 +329,7 @@ def _build(merged: Mapping[str, Setting]) -> Settings:
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
-        branch[name] = setting.value
+        branch[name] = str(setting.value).lower() if key == "log_level" else setting.value
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:

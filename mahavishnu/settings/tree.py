@@ -17,15 +17,16 @@ type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 # Values that are never shown, logged or written back.
 SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key"})
-# Values with a password inside that is masked.
+# Values with a password inside that is masked: of a database, and of a service.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
+URL_KEYS = frozenset({"embedding.ollama_base_url", "embedding.openai_base_url"})
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True):
     """A group of settings; shows neither secrets nor addresses, which may hold a password."""
 
     def __repr__(self) -> str:
-        hidden = {key.rpartition(".")[2] for key in SECRET_KEYS | ADDRESS_KEYS}
+        hidden = {key.rpartition(".")[2] for key in SECRET_KEYS | ADDRESS_KEYS | URL_KEYS}
         shown = ", ".join(
             f"{name}={'***' if name in hidden and value is not None else repr(value)}"
             for name in self.__struct_fields__

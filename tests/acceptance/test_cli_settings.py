@@ -141,6 +141,62 @@ def test_a_wrong_file_is_told_and_left_alone(
     assert SECRET not in answer.err
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("postgresql: {host: h, direct_dsn: foo}", "settings.invalid_dsn"),
+        ("postgresql: {direct_dsn: 'postgresql://h/d'}", "settings.invalid_dsn"),
+        (f"embedding: {{provider: ollama, ollama_base_url: 'http://u:{SECRET}@h'}}", "embedding.bad_url"),
+        ("embedding: {provider: auto, ollama_base_url: 'ftp://h'}", "embedding.bad_url"),
+        (f"embedding: {{provider: openai, openai_base_url: 'https://u:{SECRET}@h'}}", "embedding.bad_url"),
+        ("embedding: {provider: openai, openai_base_url: 'http://far.example'}", "embedding.insecure_url"),
+    ],
+)  # fmt: skip
+def test_addresses_that_no_command_could_use_are_not_valid(
+    alone: Command, text: str, code: str
+) -> None:
+    alone.settings.write_text(text)
+    own = {"MAHAVISHNU_EMBEDDING_PROVIDER": ""}
+    answer = alone("config", "validate", "--json", **own)
+    assert answer.error["code"] == code and SECRET not in answer.err
+    for words in (
+        ("config", "show"),
+        ("db", "url") if "postgresql" in text else ("model", "status"),
+    ):
+        told = alone(*words, **own)
+        assert SECRET not in told.out + told.err
+        assert told.status == (2 if words == ("db", "url") else told.status)
+
+
+# What PostgreSQL's own programs and the driver take from the environment where an address is silent.
+OF_ANOTHER_SERVER = {
+    "PGHOST": "192.0.2.1", "PGPORT": "6000", "PGUSER": "nobody", "PGDATABASE": "nothing",
+    "PGPASSWORD": SECRET, "PGPASSFILE": "/nowhere", "PGSERVICE": "none", "PGSERVICEFILE": "/nowhere",
+    "PGOPTIONS": "--nonsense=1", "PGTARGETSESSIONATTRS": "standby", "PGREQUIREAUTH": "scram-sha-256",
+    "PGSSLMODE": "verify-full", "PGSSLNEGOTIATION": "direct", "PGSSLROOTCERT": "/nowhere",
+    "PGCHANNELBINDING": "require", "PGGSSLIB": "none", "PGGSSENCMODE": "require",
+}  # fmt: skip
+
+
+def test_the_embedded_database_is_not_led_astray_by_the_environment(alone: Command) -> None:
+    for words in (
+        ("db", "init"),
+        ("memory", "store", "kept"),
+        ("db", "current"),
+        ("memory", "list"),
+    ):
+        answer = alone(*words, **OF_ANOTHER_SERVER)
+        assert answer.status == 0, answer
+    asked = alone("db", "shell", "-XAtc", "SELECT count(*) FROM memories", **OF_ANOTHER_SERVER)
+    assert (asked.status, asked.out) == (0, "1\n"), asked
+
+
+def test_a_direct_address_alone_stores_nothing(alone: Command) -> None:
+    refused = alone("memory", "store", "x", "--json", MAHAVISHNU_PG_DIRECT_DSN="postgresql://h/d")
+    assert refused.status == 2 and refused.error["code"] == "settings.invalid_dsn"
+    assert not (alone.root / "data").exists()
+
+
 def test_old_names_and_unknown_variables_are_answered(alone: Command) -> None:
     alone.settings.write_text("llm_model: m\nserver_name: x\n")
     body = alone("config", "validate", "--json", MAHAVISHNU_PG_POOLSIZE="3").json

@@ -182,6 +182,14 @@ async def test_what_cannot_be_reached_is_named(external: Command, owned: Owned) 
             assert (status, code) == expected and hints in hint
 
 
+async def test_a_direct_address_leads_to_the_same_database(external: Command, owned: Owned) -> None:
+    there = owned.dsn.removesuffix(f"/{owned.name}")  # the user's name is that of the database
+    for words in (("db", "init"), ("db", "current"), ("db", "upgrade")):
+        elsewhere = refused(external, *words, MAHAVISHNU_PG_DIRECT_DSN=f"{there}/postgres")
+        assert elsewhere[:2] == (2, "settings.invalid_dsn")
+        assert external(*words, MAHAVISHNU_PG_DIRECT_DSN=there).status == 0
+
+
 async def test_an_address_as_consoles_hand_it_out(external: Command, owned: Owned) -> None:
     everything = (
         "sslmode=prefer&channel_binding=prefer&gssencmode=disable&connect_timeout=10"

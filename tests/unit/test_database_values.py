@@ -11,6 +11,7 @@ from asyncpg import exceptions as pg
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mahavishnu.cli.database import psql_environment
 from mahavishnu.database import vectors
 from mahavishnu.database.errors import (
     CONSTRAINTS,
@@ -21,8 +22,9 @@ from mahavishnu.database.errors import (
 )
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import (
-    MASK,
     build_dsn,
+    configured_target,
+    database_of,
     mask_password,
     split_password,
     target_of_dsn,
@@ -38,6 +40,7 @@ from mahavishnu.errors import (
     Unavailable,
     UsageError,
 )
+from mahavishnu.masking import MASK, mask_url
 from mahavishnu.memory.models import COLLECTIONS
 from tests.strategies import storable_text
 
@@ -135,9 +138,76 @@ def test_a_target_shows_no_password() -> None:
     assert "hunter" not in repr(target) and "hunter" not in target.shown
     assert not target_of_dsn("postgresql://h/d").pooled
     local = target_of_socket("/tmp/a b")
-    assert (
-        local.embedded and local.shown == "postgresql://mahavishnu@/mahavishnu?host=%2Ftmp%2Fa%20b"
-    )
+    address = "postgresql://mahavishnu@/mahavishnu?host=%2Ftmp%2Fa%20b&port=5432"
+    assert local.embedded and local.shown == address
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PGPORT", "6000"), ("PGSSLMODE", "verify-full"), ("PGSSLNEGOTIATION", "direct"),
+     ("PGTARGETSESSIONATTRS", "nonsense"), ("PGGSSLIB", "nonsense")],
+)  # fmt: skip
+async def test_the_environment_does_not_lead_to_another_socket(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody listens there; what matters is that the driver gets as far as to the right socket."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(FileNotFoundError):
+        await asyncpg.connect(**target_of_socket(str(tmp_path)).parameters)
+    (tmp_path / ".s.PGSQL.5432").write_text("")
+    with pytest.raises(ConnectionRefusedError):
+        await asyncpg.connect(**target_of_socket(str(tmp_path)).direct)
+
+
+def test_psql_sees_variables_of_another_server_only_beside_it() -> None:
+    environ = {"PGPORT": "6000", "PGOPTIONS": "-c x=y", "PSQL_HISTORY": "h", "PATH": "p"}
+    own = psql_environment(environ, embedded=True, password=None)
+    assert own == {"PSQL_HISTORY": "h", "PATH": "p"}
+    theirs = psql_environment(environ, embedded=False, password="w")
+    assert theirs == environ | {"PGPASSWORD": "w"}
+
+
+def test_a_direct_address_alone_is_refused() -> None:
+    parts: Any = dict.fromkeys(("port", "user", "password")) | {"database": "mahavishnu"}
+    assert configured_target(dsn=None, direct_dsn=None, host=None, **parts) is None
+    direct = "postgresql://u:hunter2@direct/d"
+    for host, dsn in (("pool", None), (None, "postgresql://pool/d")):
+        target = configured_target(dsn=dsn, direct_dsn=direct, host=host, **parts)
+        assert target is not None and target.pooled
+    with pytest.raises(UsageError) as caught:
+        configured_target(dsn=None, direct_dsn=direct, host=None, **parts)
+    assert caught.value.code == "settings.invalid_dsn"
+    assert "direct_dsn" in caught.value.message and "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "database"),
+    [
+        ("postgresql://h/a%20b", "a b"),
+        ("postgresql://h/?dbname=d", "d"),
+        ("postgresql://u@h", None),
+        ("postgresql://u@h/?sslmode=require", None),
+    ],
+)
+def test_the_database_of_an_address(dsn: str, database: str | None) -> None:
+    assert database_of(dsn) == database
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("http://localhost:11434", "http://localhost:11434"),
+        ("http://me:w@10.0.0.1/x", "http://***@10.0.0.1/x"),
+        ("https://w@h", "https://***@h"),
+        ("me:w@h:1", "***@h:1"),
+        ("http://me:w/#?@h", "http://***@h"),
+        ("http://me:p@w@h", "http://***@h"),
+        ("http://me:a/w@h", "http://***@h"),
+        ("https://h/v1?key=w", "https://h/v1?***"),
+    ],
+)
+def test_names_and_passwords_of_a_service_are_masked(url: str, masked: str) -> None:
+    assert mask_url(url) == masked
 
 
 @pytest.mark.parametrize(

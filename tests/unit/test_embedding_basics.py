@@ -99,10 +99,16 @@ def test_the_address_of_ollama(configured: str | None, environ: dict[str, str], 
     assert resolve_ollama_url(configured, environ) == url
 
 
-@pytest.mark.parametrize("given", ["file:///etc", "http://[::1", "http://h:port", "http://u:p@h"])
+@pytest.mark.parametrize(
+    "given",
+    ["file:///etc", "http://[::1", "http://h:port", "http://u:canary@h", "http://:canary@h",
+     "canary@h", "http://u:canary@[::1"],
+)  # fmt: skip
 def test_what_is_not_an_address_of_ollama(given: str) -> None:
-    with pytest.raises(UsageError):
-        resolve_ollama_url(given, {})
+    for configured, environ in ((given, {}), (None, {"OLLAMA_HOST": given})):
+        with pytest.raises(UsageError) as caught:
+            resolve_ollama_url(configured, environ)
+        assert caught.value.code == "embedding.bad_url" and "canary" not in str(caught.value)
 
 
 class Narrow(FakeEmbedder):

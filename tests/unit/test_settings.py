@@ -21,7 +21,7 @@ from mahavishnu.settings.sources import (
     shown_value,
     trust,
 )
-from mahavishnu.settings.tree import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, Settings
+from mahavishnu.settings.tree import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, URL_KEYS, Settings
 
 type Load = Callable[..., Loaded]
 
@@ -335,13 +335,20 @@ def test_aliases_are_no_duplicates_and_do_not_multiply_without_end(load: Load) -
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("name", ["mahavishnu.yaml", "trusted.json"])
+@pytest.mark.parametrize(
+    "name", ["config/mahavishnu.yaml", "config/trusted.json", "../project/settings/local.yaml"]
+)
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket", "endless"])
 def test_what_is_no_regular_file_is_refused_without_waiting(
     home: Path, kind: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = home / "config" / name
-    (home.parent / "project/settings/local.yaml").write_text("")
+    path = (home / name).resolve()
+    if "project" in name:
+        trust(
+            home.parent / "project", load_settings(environ={"MAHAVISHNU_HOME": str(home)}).locations
+        )
+    else:
+        (home.parent / "project/settings/local.yaml").write_text("")
     monkeypatch.chdir(path.parent)
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
         if kind == "pipe":
@@ -351,7 +358,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(
         elif kind == "folder":
             path.mkdir()
         elif kind == "socket":
-            listener.bind(name)  # the whole path may be too long for one
+            listener.bind(path.name)  # the whole path may be too long for one
         else:
             with path.open("wb") as stream:
                 stream.truncate(MAX_FILE_BYTES + 1)
@@ -413,6 +420,55 @@ def test_an_unset_reference_is_refused_by_name(load: Load) -> None:
     assert "NOT_THERE" in (caught.value.hint or "") + caught.value.message
 
 
+def test_a_reference_that_is_outranked_need_not_be_set(load: Load) -> None:
+    key = "embedding: {openai_api_key: '${UNSET}'}"
+    loaded = load(key, MAHAVISHNU_OPENAI_API_KEY="abc")
+    assert loaded.settings.embedding.openai_api_key == "abc"
+    with pytest.raises(UsageError):
+        load(key)
+    address = "postgresql: {dsn: 'postgresql://u:${UNSET}@far/x', password: '${UNSET}'}"
+    assert load(address, MAHAVISHNU_PG_HOST="near").settings.postgresql.host == "near"
+    whole = load(
+        "postgresql: {host: h, password: '${UNSET}'}", MAHAVISHNU_PG_DSN="postgresql://h/d"
+    )
+    assert whole.settings.postgresql.dsn == "postgresql://h/d"
+
+
+def test_a_reference_is_replaced_before_parts_go_in_and_once(load: Load) -> None:
+    loaded = load(
+        "postgresql: {dsn: 'postgresql://u@${HOST}/d'}",
+        local="postgresql: {password: '${WORD}'}",
+        HOST="far", WORD="${HOST}",
+    )  # fmt: skip
+    assert loaded.settings.postgresql.dsn == "postgresql://u:%24%7BHOST%7D@far/d"
+
+
+@pytest.mark.parametrize(
+    ("text", "present", "former"),
+    [
+        ("postgresql: {enabled: false}\nmemory_service: {enabled: true}",
+         "postgresql.enabled", "memory_service.enabled"),
+        ("memory_service: {enabled: true}\npostgresql: {enabled: false}",
+         "postgresql.enabled", "memory_service.enabled"),
+        ("embedding: {model: foo}\nllm_model: bar", "embedding.model", "llm_model"),
+    ],
+)  # fmt: skip
+def test_a_key_and_its_former_name_may_not_differ(
+    load: Load, text: str, present: str, former: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(text)
+    assert caught.value.code == "settings.contradiction"
+    assert present in caught.value.message and former in caught.value.message
+    assert "mahavishnu.yaml" in caught.value.message
+
+
+def test_a_key_and_its_former_name_may_agree_or_stand_in_two_files(load: Load) -> None:
+    both = "postgresql: {enabled: false}\nmemory_service: {enabled: false}"
+    assert not load(both).settings.postgresql.enabled
+    assert load("llm_model: a", project="embedding: {model: b}").settings.embedding.model == "b"
+
+
 def test_a_value_of_the_environment_is_taken_literally(load: Load) -> None:
     loaded = load(MAHAVISHNU_PG_HOST="h", MAHAVISHNU_PG_PASSWORD="a${b}")
     assert loaded.settings.postgresql.password == "a${b}"
@@ -437,6 +493,18 @@ def test_a_whole_address_of_a_higher_source_replaces_parts(load: Load) -> None:
     assert postgresql.dsn == "postgresql://far/away"
     assert (postgresql.host, postgresql.port, postgresql.user, postgresql.password) == (None,) * 4
     assert postgresql.database == "mahavishnu"
+
+
+def test_a_direct_address_of_a_lower_source_is_of_another_server(load: Load) -> None:
+    for name, value in (("DSN", "postgresql://near/d"), ("HOST", "near")):
+        loaded = load(
+            "postgresql: {direct_dsn: 'postgresql://far/direct'}",
+            **{f"MAHAVISHNU_PG_{name}": value},
+        )
+        assert loaded.settings.postgresql.direct_dsn is None
+        assert any("direct_dsn" in notice for notice in loaded.notices)
+    pair = {"MAHAVISHNU_PG_HOST": "near", "MAHAVISHNU_PG_DIRECT_DSN": "postgresql://near/d"}
+    assert load(WHOLE, **pair).settings.postgresql.direct_dsn == "postgresql://near/d"
 
 
 def test_in_one_source_the_whole_address_wins(load: Load) -> None:
@@ -538,6 +606,7 @@ def test_no_secret_shows_in_a_repr() -> None:
         "MAHAVISHNU_OPENAI_API_KEY": "sk-hunter3",
         "MAHAVISHNU_PG_HOST": "h",
         "MAHAVISHNU_PG_PASSWORD": "hunter2",
+        "MAHAVISHNU_OPENAI_BASE_URL": "https://u:hunter4@h/v1",
     }
     loaded = load_settings(environ=environ, folder=Path("/"))
     assert loaded.settings.postgresql.password == "hunter2"
@@ -552,6 +621,9 @@ def test_values_are_shown_without_their_secrets() -> None:
         assert shown_value(key, "hunter2") == "***" and shown_value(key, None) is None
     for key in ADDRESS_KEYS:
         assert shown_value(key, "postgresql://u:hunter2@h/d") == "postgresql://u:***@h/d"
+        assert shown_value(key, None) is None
+    for key in URL_KEYS:
+        assert shown_value(key, "http://u:hunter2@h/v1") == "http://***@h/v1"
         assert shown_value(key, None) is None
     assert shown_value("postgresql.host", "h") == "h"
 
