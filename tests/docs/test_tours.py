@@ -1,0 +1,132 @@
+"""The tours of README and tutorial run as they stand: every command succeeds and says what is shown."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.command import PROGRAM
+from tests.docs.test_docs import DOCS, ROOT, blocks
+from tests.weights import packaged_model
+
+README = ROOT / "README.md"
+TUTORIAL = DOCS / "tutorial" / "first-memories.md"
+# They install, fetch from a network, or remove what the test looks at afterwards.
+LEFT_OUT = ("make ", "uv ", "pip ", "ollama ", "export PATH=", "cd && rm ")
+DOWNLOAD = "mahavishnu model download"
+_BLOCK = re.compile(r"^```(sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_ID = re.compile(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8}\b")
+_END = "@@ended@@"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of a page and the output that is shown for it, "" where none is."""
+
+    command: str
+    shown: str
+
+
+def steps_of(page: Path) -> Iterator[Step]:
+    """Yield the commands of a page in order; what needs an installation or a network is left out."""
+    for kind, code in _BLOCK.findall(page.read_text("utf-8")):
+        if kind == "sh":
+            found = [Step(line, "") for line in code.splitlines()]
+        else:
+            parts = code.removeprefix("$ ").split("\n$ ")
+            found = [Step(*part.partition("\n")[::2]) for part in parts]
+        yield from (step for step in found if not step.command.startswith(LEFT_OUT))
+
+
+class Shell:
+    """One bash that keeps folder and variables from command to command."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Return status and everything that was said."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(f'{{ {command}\n}} 2>&1 </dev/null; echo "{_END}$?"\n')
+        self._process.stdin.flush()
+        said = ""
+        for line in self._process.stdout:
+            before, end, status = line.partition(_END)
+            said += before
+            if end:
+                return int(status), said
+        raise AssertionError(f"the shell is gone after: {command}\n{said}")
+
+
+@contextmanager
+def opened_shell(home: Path, folder: Path) -> Iterator[Shell]:
+    """Open a shell in `folder` that knows only `home`, and no Ollama."""
+    environ = {
+        "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "MAHAVISHNU_HOME": str(home / "mahavishnu"),
+        "MAHAVISHNU_PG_IDLE_TIMEOUT": "2",
+        "OLLAMA_HOST": "127.0.0.1:1",
+    }
+    with subprocess.Popen(
+        ["bash"], env=environ, cwd=folder, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        yield Shell(process)
+
+
+def stable_words(text: str) -> set[str]:
+    """Return the words that are the same in every run: none with a digit, none that is cut off."""
+    return {word for word in text.split() if not re.search(r"\d|…", word)}
+
+
+def follow(steps: Iterator[Step], shell: Shell, model: Path) -> list[str]:
+    """Run the steps, later ones with the ids that earlier ones gave; returns what was said."""
+    ids: dict[str, str] = {}
+    outputs = []
+    for step in steps:
+        command = step.command
+        for shown, real in ids.items():
+            command = command.replace(shown, real)
+        if command.startswith(DOWNLOAD):
+            command = f"mahavishnu model import '{model}'"
+        status, said = shell.run(command)
+        assert status == 0, f"{command}\n{said}"
+        missing = stable_words(step.shown) - set(said.split())
+        assert not missing, f"{command}\n{said}"
+        ids |= dict(zip(_ID.findall(step.shown), _ID.findall(said), strict=False))
+        outputs.append(said)
+    return outputs
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", [README, TUTORIAL], ids=lambda page: page.stem)
+def test_a_tour_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    model = packaged_model(tmp_path)
+    with opened_shell(home, ROOT if page == README else home) as shell:
+        outputs = follow(steps_of(page), shell, model)
+        assert len([output for output in outputs if output]) >= 9
+        for code in blocks(page, "python"):
+            (home / "ask.py").write_text(code, encoding="utf-8")
+            status, said = shell.run(f"'{sys.executable}' '{home / 'ask.py'}'")
+            assert status == 0 and said.strip(), said
+
+
+def test_a_tour_that_shows_something_else_is_noticed(tmp_path: Path) -> None:
+    with opened_shell(tmp_path, tmp_path) as shell:
+        follow(
+            iter([Step("cd / && A=1", ""), Step("echo $PWD $A abc", "/ 2 abc\n")]), shell, tmp_path
+        )
+        for wrong in (Step("echo one", "two\n"), Step("false", "")):
+            with pytest.raises(AssertionError):
+                follow(iter([wrong]), shell, tmp_path)
