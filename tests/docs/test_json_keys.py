@@ -1,0 +1,70 @@
+"""The keys that JSON output is said to have are those it has."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import UNMEASURED, Command
+from tests.docs.test_docs import DOCS
+
+PAGE = DOCS / "reference" / "json-output.md"
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^## (.+)$", PAGE.read_text("utf-8"), flags=re.MULTILINE)[1:]
+    return dict(zip((name.replace("`", "") for name in parts[::2]), parts[1::2], strict=True))
+
+
+def documented(text: str) -> set[str]:
+    return set(re.findall(r"`([a-z_]+)`", text))
+
+
+def keys_of(value: Any) -> Iterator[str]:
+    """Yield every key; those of `metadata`, `skipped` and `settings` are the user's or settings."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            if key == "settings" and isinstance(inner, dict):
+                yield from keys_of(next(iter(inner.values())))
+            elif key not in ("metadata", "skipped"):
+                yield from keys_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keys_of(inner)
+
+
+@pytest.mark.postgres
+def test_documented_keys_are_the_real_ones(tmp_path: Path) -> None:
+    run = Command(tmp_path, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents/a.md").write_text("# One\n\nText.\n")
+    pages = sections()
+
+    def keys(*words: str) -> set[str]:
+        return set(keys_of(run(*words, "--json").json))
+
+    stored = keys("memory", "store", "first")
+    [memory] = run("memory", "list", "--json").json["memories"]
+    rows = re.findall(r"^\| (`.+?) \|", pages["A memory"], re.MULTILINE)
+    assert set(memory) == documented(" ".join(rows))
+    stored |= keys("memory", "supersede", memory["id"], "second")
+    rows = re.findall(r"^\| (`.+?) \|", pages["memory store, memory supersede"], re.MULTILINE)
+    assert stored == documented(" ".join(rows))
+
+    imports = ("memory", "import", "markdown", "documents", "--project", "p")
+    assert keys(*imports) == documented(pages["memory import markdown, memory import git"])
+    assert keys("memory", "stats") == documented(pages["memory stats"])
+    assert keys("memory", "forget", "--project", "p", "--dry-run") == documented(
+        pages["memory forget"]
+    )
+    assert run("db", "shell", "-Xc", "\\c - postgres", "-c", "CREATE ROLE ana").status == 0
+    db = keys("db", "current") | keys("db", "init") | keys("db", "url") | keys("db", "grant", "ana")
+    assert db == documented(pages["db"])
+    assert keys("model", "status") | keys("model", "list") <= documented(pages["model"])
+    config = (("show",), ("validate",), ("path",), ("trust", "."))
+    assert set().union(*(keys("config", *words) for words in config)) == documented(pages["config"])
+    whole = re.sub(r'"(\w+)":', r"`\1`", PAGE.read_text("utf-8"))
+    assert keys("memory", "search", "second", "--explain") <= documented(whole)
