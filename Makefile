@@ -15,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml scripts/find-uv
 	uv=$$(sh scripts/find-uv $(UV_VERSION)) && \
 	{ [ -x $(PYTHON) ] || "$$uv" venv --quiet --python 3.13 $(VENV); } && \
 	"$$uv" pip install --quiet --python $(PYTHON) --require-hashes -r requirements.lock && \
-	"$$uv" pip install --quiet --python $(PYTHON) --no-deps --editable .
+	"$$uv" pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(PEERS_STAMP): $(STAMP) requirements-peers.lock
