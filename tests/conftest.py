@@ -12,7 +12,7 @@ import os
 import pwd
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +32,7 @@ from mahavishnu.errors import Unavailable
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.memory.conversations import Conversations
+from mahavishnu.memory.models import Stored
 from mahavishnu.memory.records import Records
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever
@@ -208,6 +209,12 @@ class World:
     records: Records
     projects: Projects
     ingestion: Ingestion
+
+    async def expire(self, stored: Iterable[Stored]) -> None:
+        """Let the time of memories be over since yesterday."""
+        ids = [each.id for each in stored]
+        statement = "UPDATE memories SET expires_at = now() - interval '1 day' WHERE id = ANY ($1)"
+        await self.database.run(lambda c: c.execute(statement, ids))
 
 
 type OpenWorld = Callable[..., AbstractAsyncContextManager[World]]

@@ -8,6 +8,7 @@ import click
 from mahavishnu.cli.memory_import import import_
 from mahavishnu.cli.memory_search import search
 from mahavishnu.cli.options import (
+    METADATA_HELP,
     asynchronous,
     build_filter,
     filter_options,
@@ -55,7 +56,7 @@ memory.add_command(import_)
     "--collection", metavar="NAME", help="Kind within the type; its usual one by default."
 )
 @click.option("--source", default="cli", show_default=True, metavar="NAME", help="Source system.")
-@click.option("--metadata", multiple=True, metavar="K=V|JSON", help="Repeatable.")
+@click.option("--metadata", multiple=True, metavar="K=V|JSON", help=f"Repeatable. {METADATA_HELP}")
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
 @click.option("--agent", metavar="ID", help="Agent it comes from.")
 @click.option("--workflow", metavar="ID", help="Workflow it belongs to.")
@@ -80,7 +81,11 @@ async def store(
     shared: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Remember TEXT (or what is piped in). The same text again gives the id it already has."""
+    """
+    Remember TEXT (or what is piped in).
+
+    The same text again gives the id it already has; what else is given with it is not kept.
+    """
     from mahavishnu.memory.models import NewMemory, check_new_memory  # noqa: PLC0415
 
     new = NewMemory(
@@ -102,10 +107,12 @@ async def store(
     if as_json:
         print_json(
             {"id": stored.id, "created": stored.created, "locations": LOCATIONS,
-             "embedded": stored.embedded}
+             "embedded": stored.embedded, "not_kept": list(stored.not_kept)}
         )  # fmt: skip
         return
     print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
+    if stored.not_kept:
+        print_line(f"It says otherwise, and stays so: {', '.join(stored.not_kept)}.")
     if not stored.embedded:
         print_line("It waits for its vector; words find it meanwhile (mahavishnu model status).")
 
@@ -118,6 +125,10 @@ async def store(
 @asynchronous
 async def list_memories(limit: int, offset: int, as_json: bool, **narrowing: Any) -> None:
     """List memories, newest first."""
+    from mahavishnu.memory.checks import check_limit, check_offset  # noqa: PLC0415
+
+    check_limit(limit)
+    check_offset(offset)
     wanted = build_filter(**narrowing)
     async with opened_app() as app:
         memories = await app.memories.list_memories(wanted, limit=limit, offset=offset)
@@ -215,6 +226,7 @@ async def forget(
         if missed and references:
             raise Forbidden(
                 f"{', '.join(shown(m) for m in missed)}: not yours to forget.",
+                hint="Only who stored a memory can forget it.",
                 code="memory.not_own",
             )
         if not dry_run:
@@ -261,7 +273,11 @@ async def stats(as_json: bool) -> None:
 async def embed(limit: int, as_json: bool) -> None:
     """Give vectors to the memories that wait for them."""
     if limit < 0:
-        raise UsageError("limit must be at least 0, which means all.", code="input.limit")
+        raise UsageError(
+            "limit must be at least 0, which means all.",
+            hint="Leave it out to embed all that wait.",
+            code="input.limit",
+        )
     done = 0
     async with opened_app() as app:
         with progress("Embedding", quiet=as_json) as advance:
@@ -303,6 +319,7 @@ def _collection(memory_type: str, collection: str | None) -> str:
         if collection in members and memory_type not in ("agent", kind):
             raise UsageError(
                 f"The collection {collection} belongs to the type {kind}, not {memory_type}.",
+                hint=f"Say --type {kind}, or choose of: {', '.join(COLLECTIONS_OF_TYPE[memory_type])}.",
                 code="input.collection",
             )
     return collection

@@ -24,11 +24,14 @@ def within_budget(hits: Sequence[Hit], max_tokens: int | None) -> tuple[Hit, ...
 
 
 def _cut(hit: Hit, max_tokens: int) -> Hit:
-    """Return the hit with as much of its content as fits, from its best place on."""
+    """Return the hit with as much of its content as fits, from its best place on; the range follows."""
     content = hit.memory.content
     length = len(content)
     start = hit.char_start or 0
     while length > 1 and estimate_tokens(content[start : start + length]) > max_tokens:
         length = max(1, length * 3 // 4)
-    piece = content[start : start + length]
-    return replace(hit, memory=replace(hit.memory, content=piece), truncated=True)
+    memory = replace(hit.memory, content=content[start : start + length])
+    if hit.char_start is None or hit.char_end is None:
+        return replace(hit, memory=memory, truncated=True)
+    end = min(hit.char_end - start, len(memory.content))
+    return replace(hit, memory=memory, char_start=0, char_end=end, truncated=True)

@@ -11,6 +11,7 @@ from mahavishnu.errors import UsageError
 
 MAX_METADATA_BYTES = 65_536
 MAX_LIMIT = 1_000
+MAX_OFFSET = 2**63 - 1
 MAX_NAME_LENGTH = 200
 MAX_NESTING = 100  # of JSON; PostgreSQL's own limit lies in its stack
 
@@ -21,7 +22,11 @@ def check_name(name: str, *, what: str, at_most: int = MAX_NAME_LENGTH) -> None:
     """Refuse a name that is no text, empty or longer than its column."""
     check_text(name, what=what)
     if not 0 < len(name) <= at_most:
-        raise UsageError(f"{what} needs 1 to {at_most} characters.", code="input.length")
+        raise UsageError(
+            f"{what} needs 1 to {at_most} characters, not {len(name):,}.",
+            hint="Shorten it." if name else "Give it a value, or leave it out where it may be.",
+            code="input.length",
+        )
 
 
 def check_moment(moment: datetime | None, *, what: str) -> None:
@@ -37,13 +42,41 @@ def check_moment(moment: datetime | None, *, what: str) -> None:
     try:
         moment.astimezone(UTC)
     except OverflowError as error:
-        raise UsageError(f"{what} is out of range.", code="input.time") from error
+        raise UsageError(
+            f"{what} is out of range.", hint="Times go from year 1 to 9999.", code="input.time"
+        ) from error
+
+
+def check_number(value: float, *, what: str) -> None:
+    """Refuse what is no number, or too large for eight bytes."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_type(what, "a number", value)
+    try:
+        float(value)
+    except OverflowError as error:
+        raise UsageError(
+            f"The {what} is out of range.", hint="Choose a larger unit.", code="input.value"
+        ) from error
 
 
 def check_limit(limit: int) -> None:
     """Refuse a number of rows that is none, or too large for one answer."""
     if not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
-        raise UsageError(f"limit must be 1 to {MAX_LIMIT}.", code="input.limit")
+        raise UsageError(
+            f"limit must be 1 to {MAX_LIMIT}.",
+            hint="Get more by pages, or narrow what is asked for.",
+            code="input.limit",
+        )
+
+
+def check_offset(offset: int) -> None:
+    """Refuse a number of rows to pass over that is none."""
+    if not isinstance(offset, int) or not 0 <= offset <= MAX_OFFSET:
+        raise UsageError(
+            f"offset must be 0 to {MAX_OFFSET:,}.",
+            hint="The first page is at 0, the next one at the limit.",
+            code="input.offset",
+        )
 
 
 def check_text(text: str, *, what: str) -> None:
@@ -71,7 +104,11 @@ def check_metadata(
 ) -> None:
     """Refuse a JSON object that would not come back as it is, or has more than `at_most` bytes."""
     if not isinstance(metadata, dict):
-        raise UsageError(f"The {what} is not a JSON object.", code="input.metadata")
+        raise UsageError(
+            f"The {what} is not a JSON object.",
+            hint="Pass a dict with texts for keys.",
+            code="input.metadata",
+        )
     _check_values(metadata, what, MAX_NESTING)
     try:
         encoded = msgspec.json.encode(metadata)
@@ -82,6 +119,7 @@ def check_metadata(
     if len(encoded) > at_most:
         raise UsageError(
             f"The {what} has {len(encoded):,} bytes; at most {at_most:,} are kept.",
+            hint="Keep long texts as memories of their own, and refer to them.",
             code="input.metadata",
         )
 
@@ -91,7 +129,9 @@ def _check_values(value: Any, what: str, levels: int) -> None:
     problem = None
     if isinstance(value, str):
         if "\x00" in value:
-            raise UsageError(f"The {what} holds a NUL character.", code="input.nul")
+            raise UsageError(
+                f"The {what} holds a NUL character.", hint="Leave it out.", code="input.nul"
+            )
     elif isinstance(value, float):
         problem = None if math.isfinite(value) else "a number that JSON lacks"
     elif not isinstance(value, dict | list | tuple | int | None):
@@ -110,7 +150,9 @@ def _check_values(value: Any, what: str, levels: int) -> None:
 def wrong_type(what: str, wanted: str, value: object) -> UsageError:
     """Return the error for a value of another type than the `wanted` one."""
     return UsageError(
-        f"The {what} must be {wanted}, not {type(value).__name__}.", code="input.wrong_type"
+        f"The {what} must be {wanted}, not {type(value).__name__}.",
+        hint=f"Pass {wanted}, or convert it first.",
+        code="input.wrong_type",
     )
 
 

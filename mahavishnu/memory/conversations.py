@@ -8,7 +8,7 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.checks import check_moment, check_name
+from mahavishnu.memory.checks import check_moment, check_name, check_text
 from mahavishnu.memory.models import NewMemory, Stored, check_new_memory, utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
@@ -62,7 +62,9 @@ class Conversations:
             check_moment(turn.occurred_at, what="occurred_at")
             if not isinstance(turn.position, int) or not 0 <= turn.position <= MAX_POSITION:
                 raise UsageError(
-                    f"A turn's position is 0 to {MAX_POSITION}.", code="conversation.position"
+                    f"A turn's position is 0 to {MAX_POSITION}.",
+                    hint="Count the turns of a session from 0.",
+                    code="conversation.position",
                 )
         memories = [check_new_memory(_memory_of(turn)) for turn in turns]
         scopes = [await self._scopes.place(new) for new in memories]
@@ -103,9 +105,21 @@ class Conversations:
             if row["content_hash"] == latest[named[row["ord"] - 1]]
         }
 
-    async def read(self, session_id: str) -> list[tuple[int, str, str | None, str]]:
-        """Return a session's turns in order, as (position, role, speaker, content), corrections included."""
-        rows = await self._database.run(lambda c: c.fetch(_QUERIES["read_session"], session_id))
+    async def read(
+        self, session_id: str, *, project: str | None = None
+    ) -> list[tuple[int, str, str | None, str]]:
+        """
+        Return a session's turns in order, as (position, role, speaker, content), corrections included.
+
+        Of a session that was recorded in several projects, all of one project's turns come before
+        the next one's, those without a project first; `project` gives its own alone.
+        """
+        check_text(session_id, what="session_id")
+        if project is not None:
+            check_text(project, what="project")
+        rows = await self._database.run(
+            lambda c: c.fetch(_QUERIES["read_session"], session_id, project)
+        )
         return [(row["position"], row["role"], row["speaker"], row["content"]) for row in rows]
 
 

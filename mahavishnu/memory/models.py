@@ -5,6 +5,7 @@ What a search makes by the dozen is a Struct, which is made five times as fast a
 """
 
 import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -67,7 +68,7 @@ class NewMemory:
 
     `source_key` tells apart equal texts that are not the same memory (two turns that say "ok").
     `context` is indexed in front of the content but not part of it: a turn's speaker and date, a
-    section's headings. `project` is a name. Times carry a zone.
+    section's headings. `project` is a name. Times carry a zone; `expires_at` is yet to come.
     """
 
     content: str
@@ -102,11 +103,17 @@ class NewMemory:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The outcome of a store: the memory's id, and whether it is new or the same text's of before."""
+    """
+    The outcome of a store: the memory's id, and whether it is new or the same text's of before.
+
+    `not_kept` names the fields in which one of before says something else than what was given: it
+    stays as it was.
+    """
 
     id: UUID
     created: bool
     embedded: bool
+    not_kept: tuple[str, ...] = ()
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -141,7 +148,8 @@ class MemoryFilter:
     """
     Which memories are meant; a field left out does not narrow. `until` is exclusive.
 
-    Raises `UsageError` where it is made of what no memory can have, or of naive times.
+    Lists do for tuples. Raises `UsageError` where it is made of what no memory can have, of naive
+    times, or of a `since` after `until`.
     """
 
     memory_types: tuple[str, ...] = ()
@@ -157,22 +165,30 @@ class MemoryFilter:
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        for what, values, known in (
-            ("type", self.memory_types, MEMORY_TYPES),
-            ("collection", self.collections, COLLECTIONS),
-            ("project", self.projects, None),
+        for name, what, known in (
+            ("memory_types", "type", MEMORY_TYPES),
+            ("collections", "collection", COLLECTIONS),
+            ("projects", "project", None),
         ):
+            values = getattr(self, name)
             if not isinstance(values, tuple | list):
-                raise UsageError(f"The filter takes a tuple of {what}s.", code="input.wrong_type")
+                raise wrong_type(name, "a tuple of texts", values)
             for value in values:
                 check_text(value, what=what)
                 if known is not None and value not in known:
                     raise unknown_value(what, value, known)
+            object.__setattr__(self, name, tuple(values))  # searches remember by these
         for name in ("agent_id", "workflow_id", "repo_id", "session_id", "source_system"):
             if getattr(self, name) is not None:
                 check_text(getattr(self, name), what=name)
         check_moment(self.since, what="since")
         check_moment(self.until, what="until")
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise UsageError(
+                "since is after until, so nothing can pass.",
+                hint="Exchange the two.",
+                code="input.time",
+            )
         if self.metadata is not None:
             check_metadata(self.metadata)
 
@@ -248,12 +264,17 @@ def check_new_memory(new: NewMemory) -> NewMemory:
 
     Raises:
         UsageError: empty or too long text, NUL bytes, lone surrogates, values of another type,
-            unknown words, naive times, metadata that is no JSON object or too large.
+            unknown words, naive times, an expiry that is over, metadata that is no JSON object or
+            too large.
     """
     check_text(new.content, what="text")
     check_text(new.context, what="context")
     if not new.content.strip():
-        raise UsageError("There is no text to remember.", code="memory.empty")
+        raise UsageError(
+            "There is no text to remember.",
+            hint="Give a text with more than blanks in it.",
+            code="memory.empty",
+        )
     size = len(new.content.encode()) + len(new.context.encode())
     if size > MAX_CONTENT_BYTES:
         raise UsageError(
@@ -265,15 +286,22 @@ def check_new_memory(new: NewMemory) -> NewMemory:
         raise unknown_value("collection", new.collection, COLLECTIONS)
     if new.visibility not in VISIBILITIES:
         raise unknown_value("visibility", new.visibility, VISIBILITIES)
-    if new.source_key:
+    if new.source_key != "":
         check_name(new.source_key, what="source_key", at_most=MAX_KEY_LENGTH)
     check_name(new.source_system, what="source_system")
     for name in ("agent_id", "workflow_id", "repo_id", "session_id", "commit_id", "project"):
         if getattr(new, name) is not None:
             check_name(getattr(new, name), what=name)
-    check_text(new.path or "", what="path")
+    if new.path is not None:
+        check_text(new.path, what="path")
     check_moment(new.occurred_at, what="occurred_at")
     check_moment(new.expires_at, what="expires_at")
+    if new.expires_at is not None and new.expires_at <= utc_now():
+        raise UsageError(
+            "expires_at is over: nobody would find the memory.",
+            hint="Give a time to come, or leave it out.",
+            code="input.time",
+        )
     check_metadata(new.metadata)
     if new.id is not None and not isinstance(new.id, UUID):
         raise wrong_type("id", "a UUID", new.id)
@@ -286,10 +314,16 @@ def check_vector(vector: BroughtVector) -> None:
     """Refuse a vector that is none; whether it fits is for the vector space to say."""
     check_name(vector.model, what="the vector's model")
     try:
-        for value in vector.values:
-            float(value)
-    except (TypeError, ValueError) as error:
-        raise UsageError("The vector holds what is no number.", code="input.vector") from error
+        if isinstance(vector.values, str | bytes | bytearray):
+            raise TypeError("a text is a sequence too")
+        array("d", vector.values)  # which takes no text for a number, as float() does
+        len(vector.values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(
+            "The vector holds what is no number.",
+            hint="Pass a sequence of finite floats, as many as the model has dimensions.",
+            code="input.vector",
+        ) from error
 
 
 def utc_now() -> datetime:

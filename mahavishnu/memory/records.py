@@ -15,7 +15,10 @@ from mahavishnu.memory.checks import (
     check_metadata,
     check_moment,
     check_name,
+    check_number,
+    check_text,
     unknown_value,
+    wrong_type,
 )
 from mahavishnu.memory.models import MAX_CONTENT_BYTES, NewMemory, check_new_memory, utc_now
 from mahavishnu.memory.scoping import Scopes
@@ -30,7 +33,11 @@ _QUERIES = load_queries("records")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewExecution:
-    """One run of a workflow; recorded again with the same `execution_id`, it is brought up to date."""
+    """
+    One run of a workflow; `execution_id` names it within its adapter and project.
+
+    `started_at` tells the attempts of one run apart: a retry starts later.
+    """
 
     execution_id: str
     workflow_id: str
@@ -86,32 +93,33 @@ class Records:
         """
         Store an execution or bring it up to date; a finished one becomes a memory that search finds.
 
-        An execution has one live memory: one that ends again, after a retry, supersedes it.
+        A report replaces all that was known of the execution, its workflow and start too, but for
+        one that comes late: what has finished gives way to a report of a later start (a retry), and
+        to another end of the same start, and stands against everything else.
+
+        An execution has one live memory: one that ends again supersedes it.
+
+        Returns:
+            The id of the execution's row, also where the report came late and changed nothing.
         """
-        if new.status not in STATUSES:
-            raise unknown_value("status", new.status, STATUSES)
-        check_name(new.execution_id, what="execution_id")
-        check_moment(new.started_at, what="started_at")
-        check_moment(new.finished_at, what="finished_at")
-        if new.result is not None:
-            check_metadata(new.result, what="result", at_most=MAX_CONTENT_BYTES)
-        if new.finished_at is not None and new.finished_at < new.started_at:
-            raise UsageError(
-                "An execution cannot finish before it started.", code="execution.order"
-            )
+        _check_execution(new)
         memory = check_new_memory(_memory_of(new))
         scope = await self._scopes.place(memory)
-        memory_id = None
-        if new.status in FINAL:
+        row = None
+        while row is None:  # no row: another writer made it after our snapshot; look again
+            row = await self._database.run(
+                lambda c: c.fetchrow(
+                    _QUERIES["put_execution"], new_id(), scope, new.execution_id, new.workflow_id,
+                    new.adapter, list(new.repositories), new.status, new.result, new.error,
+                    new.started_at, sorted(FINAL), new.finished_at,
+                )
+            )  # fmt: skip
+        identifier: UUID = row["id"]
+        if row["noted"] and new.status in FINAL:
             [stored] = await self._memories.store_batch([memory], superseding=True)
-            memory_id = stored.id
-        identifier: UUID = await self._database.run(
-            lambda c: c.fetchval(
-                _QUERIES["put_execution"], new_id(), scope, new.execution_id, new.workflow_id,
-                new.adapter, list(new.repositories), new.status, new.result, new.error,
-                new.started_at, new.finished_at, memory_id,
+            await self._database.run(
+                lambda c: c.execute(_QUERIES["link_execution"], identifier, stored.id)
             )
-        )  # fmt: skip
         return identifier
 
     async def list_executions(
@@ -128,6 +136,9 @@ class Records:
         """Store one measurement."""
         for name in ("source", "name", "unit"):
             check_name(getattr(metric, name), what=name)
+        check_number(metric.value, what="value")
+        if project is not None:
+            check_name(project, what="project")
         check_moment(metric.recorded_at, what="recorded_at")
         check_metadata(metric.labels, what="labels")
         scope = await self._scopes.place(
@@ -152,6 +163,38 @@ class Records:
         return [Metric(**row) for row in rows]
 
 
+def _check_execution(new: NewExecution) -> None:
+    """Refuse what cannot be recorded as it is."""
+    if new.status not in STATUSES:
+        raise unknown_value("status", new.status, STATUSES)
+    for name in ("execution_id", "workflow_id", "adapter"):
+        check_name(getattr(new, name), what=name)
+    if new.started_at is None:
+        raise wrong_type("started_at", "a datetime", None)
+    check_moment(new.started_at, what="started_at")
+    check_moment(new.finished_at, what="finished_at")
+    if new.finished_at is not None and new.finished_at < new.started_at:
+        raise UsageError(
+            "An execution cannot finish before it started.",
+            hint="Are the two times of one clock and zone?",
+            code="execution.order",
+        )
+    if not isinstance(new.repositories, tuple | list):
+        raise wrong_type("repositories", "a tuple of texts", new.repositories)
+    for repository in new.repositories:
+        check_text(repository, what="repository")
+    if new.error is not None:
+        check_text(new.error, what="error")
+    if new.result is not None:
+        check_metadata(new.result, what="result", at_most=MAX_CONTENT_BYTES)
+
+
+def _key_of(new: NewExecution) -> str:
+    """Return a key that no other adapter's execution has, whatever colons the names hold."""
+    adapter = new.adapter.replace("%", "%25").replace(":", "%3A")
+    return f"{adapter}:{new.execution_id}"
+
+
 def _memory_of(new: NewExecution) -> NewMemory:
     took = f" after {new.finished_at - new.started_at}" if new.finished_at else ""
     lines = [f"Workflow {new.workflow_id} ({new.adapter}) {new.status}{took}."]
@@ -163,7 +206,7 @@ def _memory_of(new: NewExecution) -> NewMemory:
         content="\n".join(lines),
         collection="execution",
         source_system=new.adapter,
-        source_key=f"{new.adapter}:{new.execution_id}",
+        source_key=_key_of(new),
         workflow_id=new.workflow_id,
         project=new.project,
         occurred_at=new.finished_at or new.started_at,

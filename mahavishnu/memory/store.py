@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any
 from uuid import UUID
@@ -12,10 +12,21 @@ from pgvector import HalfVector
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
+from mahavishnu.database.vectors import VectorTable
+from mahavishnu.embedding import EmbeddedChunk
 from mahavishnu.errors import Conflict, NotFound, UsageError
 from mahavishnu.identifiers import new_id, parse_reference
 from mahavishnu.logs import get_logger
-from mahavishnu.memory.checks import check_limit
+from mahavishnu.memory.checks import check_limit, check_offset
+from mahavishnu.memory.duplicates import (
+    Placed,
+    find_stored,
+    id_taken,
+    identity,
+    places_that_stand,
+    refuse_taken_ids,
+    repeat_of,
+)
 from mahavishnu.memory.insertion import build_batch, insert_batch
 from mahavishnu.memory.models import (
     Memory,
@@ -27,14 +38,31 @@ from mahavishnu.memory.models import (
 )
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
-from mahavishnu.memory.superseding import Identity, lock_scopes, put_in_place, retire_others
+from mahavishnu.memory.superseding import (
+    check_replaceable,
+    lock_scopes,
+    make_successor,
+    put_in_place,
+    retire_others,
+)
 
 BATCH_SIZE = 512  # memories of one transaction
-MAX_OFFSET = 2**63 - 1
 _QUERIES = load_queries("memories")
 _log = get_logger(__name__)
 
-type Placed = tuple[NewMemory, int]  # with its scope
+
+@dataclass(frozen=True)
+class _Batch:
+    """
+    What is stored together: memories with their scopes, for each place the one that stands for it,
+    and the chunks of brought vectors by place.
+    """
+
+    placed: Sequence[Placed]
+    standing: Sequence[int]
+    brought: Mapping[int, list[EmbeddedChunk]]
+    embed: bool
+    superseding: bool
 
 
 class MemoryStore:
@@ -83,40 +111,65 @@ class MemoryStore:
         """
         if not news:
             return []
-        prepared = [
-            replace(
-                check_new_memory(new),
-                id=new.id or new_id(),
-                occurred_at=new.occurred_at or utc_now(),
+        given = [check_new_memory(new) for new in news]
+        if superseding and not all(new.source_key for new in given):
+            raise UsageError(
+                "What supersedes needs a source_key.",
+                hint="Name by it the one thing that these texts are of.",
+                code="memory.no_source_key",
             )
-            for new in news
-        ]
-        if superseding and not all(new.source_key for new in prepared):
-            raise UsageError("What supersedes needs a source_key.", code="memory.no_source_key")
-        batch = [(new, await self._scopes.place(new)) for new in prepared]
-        standing = _places_that_stand(batch, by_key=superseding)
+        standing = places_that_stand(given, by_key=superseding)
+        # A refusal must leave nothing behind: a project made for it would hide a colleague's.
+        if any(new.id is not None for new in given):
+            await self._database.run(lambda c: refuse_taken_ids(c, given))
+        brought = await self._chunk_brought(given, standing)
+        placed = [(new, await self._scopes.place(new)) for new in given]
+        batch = _Batch(placed, standing, brought, embed, superseding)
         try:
-            return await self._write(batch, standing, embed=embed, superseding=superseding)
+            return await self._write(batch)
         except Conflict as error:
             if error.code != "memory.id_taken":
                 raise
         await self.purge_expired()  # an expired memory may have been in the way
-        return await self._write(batch, standing, embed=embed, superseding=superseding)
+        return await self._write(batch)
 
-    async def _write(
-        self, batch: Sequence[Placed], standing: Sequence[int], *, embed: bool, superseding: bool
-    ) -> list[Stored]:
+    async def _chunk_brought(
+        self, given: Sequence[NewMemory], standing: Sequence[int]
+    ) -> dict[int, list[EmbeddedChunk]]:
+        """Return the chunks of the brought vectors by place; raises `Conflict` where one does not fit."""
+        places = [i for i in sorted(set(standing)) if given[i].vector is not None]
+        chunks, _ = await self._space.make_chunks([given[i] for i in places], embed=False)
+        return dict(zip(places, chunks, strict=True))
+
+    async def _make_chunks(
+        self, batch: _Batch, places: Sequence[int]
+    ) -> tuple[list[list[EmbeddedChunk]], VectorTable | None]:
+        own = [i for i in places if i not in batch.brought]
+        made, table = await self._space.make_chunks(
+            [batch.placed[i][0] for i in own], embed=batch.embed
+        )
+        if batch.brought:
+            active = await self._space.active()
+            table = active and active[0]
+        chunks = {**batch.brought} | dict(zip(own, made, strict=True))
+        return [chunks[i] for i in places], table
+
+    async def _write(self, batch: _Batch) -> list[Stored]:
         """Store the batch's standing places; raises `Conflict` for one that is neither new nor known."""
-        kept = sorted(set(standing))
+        kept, superseding = sorted(set(batch.standing)), batch.superseding
         # Embedding is what costs; where none is due, the insertion itself finds the duplicates.
         known: dict[int, Stored] = {}
-        if embed and any(new.vector is None for new, _ in batch):
-            known = await self._database.run(lambda c: _find_stored(c, batch, kept))
+        if batch.embed and len(batch.brought) < len(kept):
+            known = await self._database.run(lambda c: find_stored(c, batch.placed, kept))
         # All writers in one order: two batches with texts in common would otherwise deadlock.
-        fresh = sorted((i for i in kept if i not in known), key=lambda i: _identity(batch[i]))
-        placed = [batch[i] for i in fresh]
-        vectors, table = await self._space.make_chunks([new for new, _ in placed], embed=embed)
-        rows = await _in_thread_if_long(len(fresh), lambda: build_batch(placed, vectors))
+        fresh = sorted((i for i in kept if i not in known), key=lambda i: identity(batch.placed[i]))
+        vectors, table = await self._make_chunks(batch, fresh)
+        now = utc_now()
+        incoming = [
+            (replace(new, id=new.id or new_id(), occurred_at=new.occurred_at or now), scope)
+            for new, scope in (batch.placed[i] for i in fresh)
+        ]
+        rows = await _in_thread_if_long(len(fresh), lambda: build_batch(incoming, vectors))
         active = await self._space.active() if superseding else None
 
         async def write(connection: Connection) -> dict[int, Stored]:
@@ -124,28 +177,30 @@ class MemoryStore:
             whole = connection.transaction() if superseding or len(fresh) > 1 else nullcontext()
             async with whole:
                 if superseding:
-                    await lock_scopes(connection, [scope for _, scope in batch])
+                    await lock_scopes(connection, [scope for _, scope in batch.placed])
                 inserted = await insert_batch(connection, rows, table) if fresh else set()
                 outcomes = {
                     place: Stored(new.id, created=True, embedded=bool(chunks))
-                    for place, (new, _), chunks in zip(fresh, placed, vectors, strict=True)
+                    for place, (new, _), chunks in zip(fresh, incoming, vectors, strict=True)
                     if new.id in inserted
                 }
                 missing = [place for place in kept if place not in outcomes]
-                outcomes |= await _find_stored(connection, batch, missing) if missing else {}
+                outcomes |= await find_stored(connection, batch.placed, missing) if missing else {}
                 for place in missing:
                     if place not in outcomes:
-                        raise _id_taken(batch[place][0].id)
+                        raise id_taken(batch.placed[place][0].id)
                 if superseding:
                     await retire_others(
-                        connection, [_identity(batch[i]) for i in kept], active and active[0]
+                        connection, [identity(batch.placed[i]) for i in kept], active and active[0]
                     )
                 return outcomes
 
         outcomes = await self._database.run(write)
         return [
-            outcomes[stands] if stands == place else replace(outcomes[stands], created=False)
-            for place, stands in enumerate(standing)
+            outcomes[stands]
+            if stands == place
+            else repeat_of(outcomes[stands], batch.placed[stands][0], batch.placed[place][0])
+            for place, stands in enumerate(batch.standing)
         ]
 
     async def purge_expired(self) -> None:
@@ -167,50 +222,42 @@ class MemoryStore:
 
         Raises:
             NotFound: there is no such memory.
-            Conflict: it was superseded before, or already says this.
+            Forbidden: it is somebody else's.
+            Conflict: it was superseded before, has expired, or already says this.
         """
         old = await self.get(old_id)
-        new = check_new_memory(
-            NewMemory(
-                content=content,
-                collection=old.collection,  # type: ignore[arg-type]
-                source_system=old.source_system,
-                source_key=old.source_key,
-                project=old.project,
-                visibility=old.visibility,  # type: ignore[arg-type]
-                metadata=old.metadata if metadata is None else metadata,
-                context=old.context if context is None else context,
-                agent_id=old.agent_id,
-                workflow_id=old.workflow_id,
-                repo_id=old.repo_id,
-                session_id=old.session_id,
-                path=old.path,
-                commit_id=old.commit_id,
-                expires_at=old.expires_at,
-            )
-        )
-        if old.superseded_by is not None:
-            raise Conflict(
-                "This memory has already been superseded.",
-                hint=f"Supersede its successor instead: {old.superseded_by}",
-                code="memory.superseded",
-            )
+        # Before anything is made: a project made for a refusal would hide its owner's from the caller.
+        await self._database.run(lambda c: check_replaceable(c, old))
+        new = check_new_memory(make_successor(old, content, metadata=metadata, context=context))
         if new.content_hash == NewMemory(content=old.content).content_hash:
-            raise Conflict("The memory already says exactly this.", code="memory.duplicate")
+            raise Conflict(
+                "The memory already says exactly this.",
+                hint="Give another text.",
+                code="memory.duplicate",
+            )
         new = replace(new, id=new_id(), occurred_at=utc_now())
         scope = await self._scopes.place(new)
         vectors, table = await self._space.make_chunks([new], embed=True)
         batch = build_batch([(new, scope)], vectors)
         active = await self._space.active()
 
-        async def swap(connection: Connection) -> UUID:
+        async def swap(connection: Connection) -> UUID | None:
             async with connection.transaction():
                 await insert_batch(connection, batch, table)
                 return await put_in_place(
-                    connection, old_id, _identity((new, scope)), active and active[0]
+                    connection, old_id, identity((new, scope)), active and active[0]
                 )
 
         successor = await self._database.run(swap)
+        if successor is None:
+            await self.purge_expired()  # an expired memory that says the same was in the way
+            successor = await self._database.run(swap)
+        if successor is None:
+            raise Conflict(
+                "Another writer changed the same memories.",
+                hint="Look at the memory again: mahavishnu memory show ID",
+                code="memory.superseded",
+            )
         return Stored(successor, created=successor == new.id, embedded=table is not None)
 
     async def forget(self, ids: Sequence[UUID], *, dry_run: bool = False) -> list[UUID]:
@@ -274,8 +321,7 @@ class MemoryStore:
     ) -> list[Memory]:
         """Return live memories that pass the filter, newest first."""
         check_limit(limit)
-        if not isinstance(offset, int) or not 0 <= offset <= MAX_OFFSET:
-            raise UsageError(f"offset must be 0 to {MAX_OFFSET:,}.", code="input.offset")
+        check_offset(offset)
         scopes = list(await self._scopes.visible(wanted))
         rows = await self._database.run(
             lambda c: c.fetch(
@@ -340,48 +386,8 @@ def read_memory(columns: Iterable[Any]) -> Memory:
     return Memory(*columns)
 
 
-async def _find_stored(
-    connection: Connection, batch: Sequence[Placed], places: Sequence[int]
-) -> dict[int, Stored]:
-    columns = zip(*(_identity(batch[i]) for i in places), strict=True)
-    rows = await connection.fetch(_QUERIES["find_stored"], *(list(column) for column in columns))
-    return {places[row["ord"] - 1]: Stored(row["id"], False, row["embedded"]) for row in rows}
-
-
-def _identity(placed: Placed) -> Identity:
-    new, scope = placed
-    return scope, new.source_key, new.content_hash
-
-
-def _places_that_stand(batch: Sequence[Placed], *, by_key: bool) -> list[int]:
-    """
-    Return for each place the one that is stored for it: the first with the same identity, or the
-    last with the same source key.
-
-    Raises:
-        Conflict: two that are not the same have one id.
-    """
-    chosen: dict[tuple[Any, ...], int] = {}
-    holders: dict[UUID | None, Identity] = {}
-    names = [_identity(placed)[: 2 if by_key else 3] for placed in batch]
-    for place, name in enumerate(names):
-        chosen[name] = place if by_key else chosen.get(name, place)
-        identifier = batch[place][0].id
-        if holders.setdefault(identifier, _identity(batch[place])) != _identity(batch[place]):
-            raise _id_taken(identifier)
-    return [chosen[name] for name in names]
-
-
 async def _in_thread_if_long(size: int, build: Any) -> Any:
     return await asyncio.to_thread(build) if size > 32 else build()
-
-
-def _id_taken(identifier: UUID | None) -> Conflict:
-    return Conflict(
-        f"The id {identifier} belongs to another memory.",
-        hint="Leave the id out, and a new one is made.",
-        code="memory.id_taken",
-    )
 
 
 def _no_memory(reference: str) -> NotFound:

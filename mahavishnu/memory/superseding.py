@@ -1,26 +1,75 @@
 """What superseding does to rows: the old one stays, and leaves both indexes and the queue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.errors import Conflict, Forbidden
+from mahavishnu.memory.duplicates import Identity
+from mahavishnu.memory.models import Memory, NewMemory
 
 _QUERIES = load_queries("memories")
 
-# Of a live memory: scope, source key, content hash.
-type Identity = tuple[int, str, bytes]
+
+async def check_replaceable(connection: Connection, old: Memory) -> None:
+    """
+    Refuse a memory that nothing can take the place of.
+
+    Raises:
+        Forbidden: it is not the caller's own.
+        Conflict: it has been superseded, or has expired.
+    """
+    state = await connection.fetchrow(_QUERIES["find_state"], old.id)
+    if state is None or not state["own"]:
+        raise _not_own()
+    if state["superseded_by"] is not None:
+        raise Conflict(
+            "This memory has already been superseded.",
+            hint=f"Supersede its successor instead: {state['superseded_by']}",
+            code="memory.superseded",
+        )
+    if state["expired"]:
+        raise Conflict(
+            "This memory has expired.",
+            hint="Store the text as a new memory.",
+            code="memory.expired",
+        )
+
+
+def make_successor(
+    old: Memory, content: str, *, metadata: Mapping[str, Any] | None, context: str | None
+) -> NewMemory:
+    """Return what takes the place of `old`: the same but for its text, and what else is given."""
+    return NewMemory(
+        content=content,
+        collection=old.collection,  # type: ignore[arg-type]
+        source_system=old.source_system,
+        source_key=old.source_key,
+        project=old.project,
+        visibility=old.visibility,  # type: ignore[arg-type]
+        metadata=old.metadata if metadata is None else metadata,
+        context=old.context if context is None else context,
+        agent_id=old.agent_id,
+        workflow_id=old.workflow_id,
+        repo_id=old.repo_id,
+        session_id=old.session_id,
+        path=old.path,
+        commit_id=old.commit_id,
+        expires_at=old.expires_at,
+    )
 
 
 async def put_in_place(
     connection: Connection, old_id: UUID, successor: Identity, table: VectorTable | None
-) -> UUID:
+) -> UUID | None:
     """
     Make the live memory with the identity the successor of `old_id`; done before, it is left so.
 
-    Belongs into the transaction that inserted it. Returns the successor's id.
+    Belongs into the transaction that inserted it. Returns the successor's id; None, and nothing was
+    done, where no live memory has the identity: an expired one was in the way, or another writer.
 
     Raises:
         Forbidden: one of the two is not the caller's own.
@@ -28,20 +77,20 @@ async def put_in_place(
     """
     found = await connection.fetch(_QUERIES["find_stored"], *([part] for part in successor))
     if not found:
-        raise Conflict(
-            "Another writer changed the same memories; try again.", code="memory.superseded"
-        )
+        return None
     new_id: UUID = found[0]["id"]
     # Both rows, in one order: of two that supersede each other one must lose.
     states = await connection.fetch(_QUERIES["lock_pair"], [old_id, new_id])
     after = {row["id"]: row["superseded_by"] for row in states}
     if len(after) < 2:
-        raise Forbidden("Only its owner can supersede a memory.", code="memory.not_own")
+        raise _not_own()
     if after[old_id] == new_id:  # done before; the answer was lost
         return new_id
     if after[old_id] is not None or after[new_id] is not None:
         raise Conflict(
-            "One of the two memories has been superseded meanwhile.", code="memory.superseded"
+            "One of the two memories has been superseded meanwhile.",
+            hint="Look at both again: mahavishnu memory show ID",
+            code="memory.superseded",
         )
     number = await connection.fetchval(_QUERIES["mark_superseded"], old_id, new_id)
     await _leave_indexes(connection, [number], table)
@@ -70,3 +119,11 @@ async def _leave_indexes(
     await connection.execute(_QUERIES["drop_from_queue"], numbers)
     if table is not None:
         await connection.execute(table.drop_rows(), numbers)
+
+
+def _not_own() -> Forbidden:
+    return Forbidden(
+        "Only its owner can supersede a memory.",
+        hint="Store what you know as a memory of your own.",
+        code="memory.not_own",
+    )

@@ -131,7 +131,11 @@ def trust(folder: Path, locations: Locations) -> Path:
     """Trust the `settings/` of `folder`; returns its resolved path."""
     resolved = folder.resolve()
     if not resolved.is_dir():
-        raise UsageError(f"{folder} is not a folder.", code="settings.not_a_folder")
+        raise UsageError(
+            f"{folder} is not a folder.",
+            hint="Name the folder that holds the project's settings/.",
+            code="settings.not_a_folder",
+        )
     known = sorted({*_read_trusted(locations), str(resolved)})
     try:
         private_folder(locations.config)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from mahavishnu.errors import UsageError
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
 from tests.command import UNMEASURED, Answer, Command, Word
 
@@ -105,6 +106,15 @@ REFUSED = [
     Bad("unknown tier", (*SEARCH, "x", "--tier", "warm"), "input.tier", hint="hot, cold"),
     Bad("no time", (*LIST, "--since", "yesterday"), "input.time", says="yesterday", hint="7d"),
     Bad("a time out of range", (*LIST, "--since", "999999w"), "input.time"),
+    Bad("a time before all times", (*STORE, "t", "--occurred-at", "0001-01-01T00:00+14:00"),
+        "input.time", says="out of range"),
+    Bad("since after until", (*LIST, "--since", "1d", "--until", "2d"), "input.time", hint="Exchange"),
+    Bad("metadata twice", (*STORE, "t", "--metadata", "k=1", "--metadata", "k=2"), "input.metadata",
+        says="'k' twice", hint="list"),
+    Bad("a JSON key twice", (*STORE, "t", "--metadata", '{"k": 1, "k": 2}'), "input.metadata",
+        says="'k' twice"),
+    Bad("a note of type rag", (*STORE, "t", "--type", "rag", "--collection", "note"),
+        "input.collection", hint="--type agent"),
     Bad("unknown project", (*LIST, "--project", "ketp"), "project.not_found", 3, hint="kept"),
     Bad("unknown command", ("memroy",), "usage", says="memroy", hint="mahavishnu --help"),
     Bad("unknown subcommand", ("memory", "stoer"), "usage", says="stoer", hint="memory --help"),
@@ -157,6 +167,8 @@ def test_bad_input_is_refused(answers: Callable[[Bad], Answer], bad: Bad) -> Non
     assert (error["code"], answer.status) == (bad.code, bad.status), error
     assert bad.says in error["message"]
     assert (bad.hint or "") in (error["hint"] or "")
+    # What a user can change must come with how; questions are checked elsewhere.
+    assert error["hint"] or answer.status != UsageError.exit_code or bad.words[:2] == SEARCH, error
 
 
 def test_every_case_has_a_name_of_its_own() -> None:

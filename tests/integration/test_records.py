@@ -1,11 +1,13 @@
 """Executions and metrics: rows for SQL, and executions that search finds."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mahavishnu.errors import UsageError
+from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import World
@@ -96,3 +98,55 @@ async def test_memories_join_with_executions_in_sql(world: World) -> None:
             "SELECT e.adapter, m.content FROM workflow_executions e JOIN memories m ON m.id = e.memory_id"
         )
     assert rows[0]["adapter"] == "prefect" and "completed" in rows[0]["content"]
+
+
+async def test_names_with_colons_are_kept_apart(world: World) -> None:
+    for adapter, name in (("x:y", "z"), ("x", "y:z"), ("x%3Ay", "z")):
+        await world.records.record_execution(
+            execution(adapter=adapter, execution_id=name, status="completed", finished_at=STARTED)
+        )
+    rows = await world.records.list_executions()
+    memories = [await world.memories.get(row.memory_id) for row in rows if row.memory_id]
+    assert len({m.id for m in memories}) == 3 and all(m.superseded_by is None for m in memories)
+
+
+async def test_a_late_report_undoes_nothing(world: World) -> None:
+    end = STARTED + timedelta(minutes=2)
+    done = execution(status="completed", finished_at=end, result={"rows": 1})
+    identifier = await world.records.record_execution(done)
+    [before] = await world.records.list_executions()
+    for late in (
+        execution(status="running"),
+        execution(status="running", started_at=STARTED - timedelta(days=1)),
+        execution(status="failed", started_at=STARTED - timedelta(days=1), finished_at=end),
+    ):
+        assert await world.records.record_execution(late) == identifier
+        assert await world.records.list_executions() == [before]
+    [memory] = await world.memories.list_memories(MemoryFilter())
+    assert memory.id == before.memory_id and "completed" in memory.content
+
+
+async def test_a_retry_and_another_end_replace_what_was_known(world: World) -> None:
+    end = STARTED + timedelta(hours=2)
+    await world.records.record_execution(execution(status="failed", finished_at=end, error="full"))
+    later = STARTED + timedelta(hours=1)
+    retry = execution(started_at=later, workflow_id="weekly")
+    await world.records.record_execution(retry)
+    [row] = await world.records.list_executions()
+    assert (row.status, row.started_at, row.workflow_id) == ("running", later, "weekly")
+    assert (row.finished_at, row.error) == (None, None)
+    for status in ("failed", "completed"):
+        await world.records.record_execution(replace(retry, status=status, finished_at=end))
+        [row] = await world.records.list_executions()
+        assert (row.status, row.duration) == (status, timedelta(hours=1))
+    [memory] = await world.memories.list_memories(MemoryFilter())
+    assert row.memory_id == memory.id and "weekly" in memory.content
+
+
+async def test_reports_at_once_agree(world: World) -> None:
+    done = execution(status="completed", finished_at=STARTED)
+    identifiers = await asyncio.gather(
+        *(world.records.record_execution(each) for each in (execution(), done) * 8)
+    )
+    [row] = await world.records.list_executions()
+    assert set(identifiers) == {row.id} and row.status == "completed"

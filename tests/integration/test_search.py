@@ -178,9 +178,7 @@ async def test_a_wide_fine_filter_still_answers_right(
 
 
 async def test_expired_memories_are_not_found(world: World) -> None:
-    await world.memories.store(
-        NewMemory(content="A walrus of yesterday.", expires_at=utc_now() - timedelta(days=1))
-    )
+    await world.expire([await world.memories.store(NewMemory(content="A walrus of yesterday."))])
     assert await contents(world, "walrus") == []
     assert await world.memories.list_memories(MemoryFilter()) == []
 
@@ -393,10 +391,13 @@ async def test_what_expires_later_does_not_hide_the_living(world: World) -> None
 
 
 async def test_expired_memories_do_not_crowd_out_live_ones(world: World) -> None:
-    past = utc_now() - timedelta(days=1)
-    await world.memories.store_batch(
-        [NewMemory(content=f"giraffe giraffe {n}", expires_at=past) for n in range(150)]
-        + [NewMemory(content="One live giraffe among many words that are not about it.")]
+    await world.expire(
+        await world.memories.store_batch(
+            [NewMemory(content=f"giraffe giraffe {n}") for n in range(150)]
+        )
+    )
+    await world.memories.store(
+        NewMemory(content="One live giraffe among many words that are not about it.")
     )
     assert len(await contents(world, "giraffe", mode="text")) == 1
 

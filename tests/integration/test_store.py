@@ -315,8 +315,7 @@ async def test_stats_count_what_is_there(world: World) -> None:
     await world.memories.store_batch([NewMemory(content=f"N{n}.", project="p") for n in range(3)])
     old = await world.memories.store(NewMemory(content="Old."))
     await world.memories.supersede(old.id, "New.")
-    past = datetime(2020, 1, 1, tzinfo=UTC)
-    await world.memories.store(NewMemory(content="Over.", project="p", expires_at=past))
+    await world.expire([await world.memories.store(NewMemory(content="Over.", project="p"))])
     groups, totals = await world.memories.stats()
     assert {(g["collection"], g["project"], g["memories"]) for g in groups} == {
         ("note", "p", 3),
@@ -366,8 +365,8 @@ async def test_batches_with_texts_in_common_do_not_get_in_each_others_way(
 
 
 async def test_an_expired_text_can_be_stored_again(world: World) -> None:
-    past = datetime(2020, 1, 1, tzinfo=UTC)
-    old = await world.memories.store(NewMemory(content="For a while.", expires_at=past))
+    old = await world.memories.store(NewMemory(content="For a while."))
+    await world.expire([old])
     new = await world.memories.store(NewMemory(content="For a while."))
     assert new.created and new.id != old.id
     with pytest.raises(NotFound):

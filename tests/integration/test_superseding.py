@@ -157,8 +157,18 @@ async def test_a_taken_id_leaves_nothing_of_its_batch(world: World, others: int)
 
 
 async def test_an_expired_text_among_many_can_be_stored_again(world: World) -> None:
-    past = datetime(2020, 1, 1, tzinfo=UTC)
-    batch = [NewMemory(content=f"For a while {n}.", expires_at=past) for n in range(80)]
-    await world.memories.store_batch(batch)
-    again = await world.memories.store_batch([replace(new, expires_at=None) for new in batch])
+    batch = [NewMemory(content=f"For a while {n}.") for n in range(80)]
+    await world.expire(await world.memories.store_batch(batch))
+    again = await world.memories.store_batch(batch)
     assert all(stored.created for stored in again)
+
+
+async def test_a_session_of_several_projects_is_read_one_after_the_other(world: World) -> None:
+    for project in ("q", "p", None):
+        await world.conversations.record(
+            [replace(TURN, project=project, position=n, content=f"{project} {n}") for n in (0, 1)]
+        )
+    read = [line[3] for line in await world.conversations.read("s")]
+    assert read == ["None 0", "None 1", "p 0", "p 1", "q 0", "q 1"]
+    assert [line[3] for line in await world.conversations.read("s", project="p")] == read[2:4]
+    assert await world.conversations.read("s", project="elsewhere") == []

@@ -1,7 +1,5 @@
 """Row-level security: another role gets no row of a private memory, on any path."""
 
-from datetime import timedelta
-
 import pytest
 
 from mahavishnu.database.target import Target
@@ -184,13 +182,11 @@ async def test_what_expired_of_others_is_neither_shown_nor_purged_nor_in_the_way
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("mahavishnu.memory.search.EXACT_UP_TO", exact_up_to)
-    past = utc_now() - timedelta(hours=1)
     async with open_world() as alice, open_world(at=bob) as other:
-        await alice.memories.store_batch(
-            [
-                NewMemory(content=f"tide {n}", visibility="shared", expires_at=past)
-                for n in range(300)
-            ]
+        await alice.expire(
+            await alice.memories.store_batch(
+                [NewMemory(content=f"tide {n}", visibility="shared") for n in range(300)]
+            )
         )
         live = await other.memories.store(NewMemory(content="the tide table of the long pier"))
         found = await other.retriever.search(SearchRequest(query="tide", mode=mode))

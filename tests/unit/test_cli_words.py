@@ -46,18 +46,32 @@ NOTHING: dict[str, Any] = {
         (("a=b=c", " d =", "e= f"), {"a": "b=c", "d": "", "e": " f"}),
         (("n=1", "t=true"), {"n": "1", "t": "true"}),
         (('{"n": 1, "l": [true, null]}',), {"n": 1, "l": [True, None]}),
-        (("a=1", '{"a": 2, "b": 3}', "b=4"), {"a": 2, "b": "4"}),
+        (("a=1", '{"b": 3}', "c=4"), {"a": "1", "b": 3, "c": "4"}),
         (('  {"a": {"b": "ü"}}',), {"a": {"b": "ü"}}),
     ],
 )
-def test_metadata_is_merged_and_the_later_wins(
-    items: tuple[str, ...], merged: dict[str, Any]
-) -> None:
+def test_metadata_is_merged(items: tuple[str, ...], merged: dict[str, Any]) -> None:
     assert parse_metadata(items) == merged
 
 
 @pytest.mark.parametrize(
-    "item", ["", "plain", "=v", "  =v", "{", "{a: 1}", "[1]", "[", '{"a": 1} x', '{"a": "\ud800"}']
+    "item",
+    [
+        "good=2",
+        '{"good": 1}',
+        '{"a": 1, "a": 1}',
+        '{"a": [{"b": 1, "b": 2}]}',
+        "",
+        "plain",
+        "=v",
+        "  =v",
+        "{",
+        "{a: 1}",
+        "[1]",
+        "[",
+        '{"a": 1} x',
+        '{"a": "\ud800"}',
+    ],
 )
 def test_metadata_that_is_none_is_refused(item: str) -> None:
     with pytest.raises(UsageError) as caught:

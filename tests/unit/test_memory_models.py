@@ -1,6 +1,7 @@
 """What may be stored, and which collections a filter means."""
 
 import hashlib
+from array import array
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -66,6 +67,10 @@ def refusal(**options: Any) -> UsageError:
         ({"collection": "nots"}, "input.collection"),
         ({"occurred_at": datetime(2025, 1, 1)}, "input.time"),
         ({"expires_at": datetime(2025, 1, 1)}, "input.time"),
+        ({"expires_at": datetime(2025, 1, 1, tzinfo=UTC)}, "input.time"),
+        ({"source_key": None}, "input.wrong_type"),
+        ({"source_key": 0}, "input.wrong_type"),
+        ({"path": 0}, "input.wrong_type"),
         ({"metadata": {"a": object()}}, "input.metadata"),
         ({"metadata": {"a": "\ud800"}}, "input.metadata"),
         ({"metadata": {"\ud800": 1}}, "input.metadata"),
@@ -99,6 +104,10 @@ def refusal(**options: Any) -> UsageError:
         ({"vector": BroughtVector(model=None, values=[1.0])}, "input.wrong_type"),  # type: ignore[arg-type]
         ({"vector": BroughtVector(model="m", values=["x"])}, "input.vector"),  # type: ignore[list-item]
         ({"vector": BroughtVector(model="m", values=None)}, "input.vector"),  # type: ignore[arg-type]
+        *(
+            ({"vector": BroughtVector(model="m", values=values)}, "input.vector")
+            for values in (["1"] * 64, [10**400] * 64, "12345678", b"12345678", [None], 5)
+        ),
         *(({name: ""}, "input.length") for name in NAMES),
         *(({name: "x" * 201}, "input.length") for name in NAMES),
         *(({name: "a\x00"}, "input.nul") for name in NAMES),
@@ -106,7 +115,8 @@ def refusal(**options: Any) -> UsageError:
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_its_code(options: dict[str, Any], code: str) -> None:
-    assert refusal(**options).code == code
+    error = refusal(**options)
+    assert error.code == code and error.hint
 
 
 def test_a_refusal_names_the_place() -> None:
@@ -169,6 +179,11 @@ def test_hash_and_indexed_text(content: str, context: str) -> None:
     assert new.indexed_text == (f"{context}\n{content}" if context else content)
 
 
+@pytest.mark.parametrize("values", [[1, 2.5], (0.5,), array("f", [1.0]), [float("nan")]], ids=str)
+def test_numbers_are_a_vector(values: Any) -> None:
+    check_new_memory(NewMemory(content="x", vector=BroughtVector(model="m", values=values)))
+
+
 def test_every_collection_belongs_to_one_type() -> None:
     members = [c for kind in MEMORY_TYPES for c in COLLECTIONS_OF_TYPE[kind]]
     assert sorted(members) == sorted(COLLECTIONS)
@@ -214,6 +229,10 @@ def test_what_scopes_cannot_answer_is_fine(wanted: dict[str, Any], fine: bool) -
     ("options", "code"),
     [
         ({"since": datetime(2025, 1, 1)}, "input.time"),
+        (
+            {"since": datetime(2025, 1, 2, tzinfo=UTC), "until": datetime(2025, 1, 1, tzinfo=UTC)},
+            "input.time",
+        ),
         ({"until": datetime(2025, 1, 1)}, "input.time"),
         ({"since": "2025-01-01"}, "input.wrong_type"),
         ({"projects": "ops"}, "input.wrong_type"),
@@ -230,4 +249,4 @@ def test_what_scopes_cannot_answer_is_fine(wanted: dict[str, Any], fine: bool) -
 def test_what_no_memory_can_have_cannot_be_asked_for(options: dict[str, Any], code: str) -> None:
     with pytest.raises(UsageError) as caught:
         MemoryFilter(**options)
-    assert caught.value.code == code
+    assert caught.value.code == code and caught.value.hint

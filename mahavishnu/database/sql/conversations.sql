@@ -14,12 +14,16 @@ FROM unnest($1::integer[], $2::text[], $3::integer[]) WITH ORDINALITY AS wanted 
 JOIN agent_conversations t USING (scope_no, session_id, position) JOIN memories m ON m.id = t.memory_id;
 
 -- read_session --
--- A session's turns in order, each as it reads now. $1 session; (position, role, speaker, content).
+-- A session's turns in order, each as it reads now; those of several projects one project after the other, those of none
+-- first. $1 session, $2 project or null for all; (position, role, speaker, content).
 WITH RECURSIVE said AS (
-    SELECT t.position, t.role, t.speaker, m.content, m.superseded_by
-    FROM agent_conversations t JOIN memories m ON m.id = t.memory_id WHERE t.session_id = $1
+    SELECT p.name AS project, t.scope_no, t.position, t.role, t.speaker, m.content, m.superseded_by
+    FROM agent_conversations t JOIN memories m ON m.id = t.memory_id
+    JOIN scopes s ON s.scope_no = t.scope_no LEFT JOIN projects p ON p.id = s.project_id
+    WHERE t.session_id = $1 AND ($2::text IS NULL OR p.name = $2)
     UNION ALL
-    SELECT said.position, said.role, said.speaker, m.content, m.superseded_by
+    SELECT said.project, said.scope_no, said.position, said.role, said.speaker, m.content, m.superseded_by
     FROM said JOIN memories m ON m.id = said.superseded_by
 )
-SELECT position, role, speaker, content FROM said WHERE superseded_by IS NULL ORDER BY position;
+SELECT position, role, speaker, content FROM said WHERE superseded_by IS NULL
+ORDER BY project NULLS FIRST, scope_no, position;

@@ -1,9 +1,25 @@
 -- find_stored --
--- Live memories with the same identity. $1 scopes, $2 source keys, $3 content hashes; (ord, id, embedded).
-SELECT wanted.ord, m.id, NOT EXISTS (SELECT FROM embedding_queue q WHERE q.memory_no = m.memory_no) AS embedded
+-- Live memories with the same identity. $1 scopes, $2 source keys, $3 content hashes; (ord, id, embedded, and what
+-- the identity leaves open).
+SELECT wanted.ord, m.id, NOT EXISTS (SELECT FROM embedding_queue q WHERE q.memory_no = m.memory_no) AS embedded,
+       m.context, m.source_system, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id, m.path, m.commit_id,
+       m.occurred_at, m.expires_at
 FROM unnest($1::integer[], $2::text[], $3::bytea[]) WITH ORDINALITY AS wanted (scope_no, source_key, content_hash, ord)
 JOIN memories m ON m.scope_no = wanted.scope_no AND m.source_key = wanted.source_key
     AND m.content_hash = wanted.content_hash AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now());
+
+-- find_holders --
+-- Who has ids, the caller's own expired memories left out. $1 ids; (id, whether a live memory of the caller's own,
+-- visibility, project, collection, source_key, content_hash).
+SELECT m.id, s.owner = current_user AND m.superseded_by IS NULL AS live, s.visibility, p.name AS project, m.collection,
+       m.source_key, m.content_hash
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.id = ANY ($1::uuid[]) AND (m.expires_at IS NULL OR m.expires_at > now() OR s.owner <> current_user);
+
+-- find_state --
+-- What decides whether a memory can be superseded. $1 id; (own, superseded_by, expired).
+SELECT s.owner = current_user AS own, m.superseded_by, coalesce(m.expires_at <= now(), false) AS expired
+FROM memories m JOIN scopes s USING (scope_no) WHERE m.id = $1;
 
 -- fetch_by_id --
 -- One memory, live or not. $1 id; a row of `memory`.

@@ -1,13 +1,28 @@
 -- put_execution --
--- Note an execution or what became of it. $1 id, $2 scope, $3 execution id, $4 workflow, $5 adapter, $6 repositories,
--- $7 status, $8 result, $9 error, $10 started, $11 finished, $12 memory id; id.
-INSERT INTO workflow_executions (id, scope_no, execution_id, workflow_id, adapter, repositories, status, result, error,
-                                 started_at, finished_at, memory_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-ON CONFLICT ON CONSTRAINT workflow_executions_identity DO UPDATE SET
-    status = excluded.status, result = excluded.result, error = excluded.error, repositories = excluded.repositories,
-    finished_at = excluded.finished_at, memory_id = coalesce(excluded.memory_id, workflow_executions.memory_id)
-RETURNING id;
+-- Note an execution or what became of it. One that has finished ($11: the statuses that are final) gives way to a later
+-- start, and to another end of the same start. $1 id, $2 scope, $3 execution id, $4 workflow, $5 adapter,
+-- $6 repositories, $7 status, $8 result, $9 error, $10 started, $11 final, $12 finished; (id, whether it was noted), or
+-- no row where another writer made it after the snapshot.
+WITH put AS (
+    INSERT INTO workflow_executions AS known (id, scope_no, execution_id, workflow_id, adapter, repositories, status,
+                                              result, error, started_at, finished_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12)
+    ON CONFLICT ON CONSTRAINT workflow_executions_identity DO UPDATE SET
+        workflow_id = excluded.workflow_id, repositories = excluded.repositories, status = excluded.status,
+        result = excluded.result, error = excluded.error, started_at = excluded.started_at,
+        finished_at = excluded.finished_at
+    WHERE known.status <> ALL ($11::text[]) OR excluded.started_at > known.started_at
+        OR excluded.started_at = known.started_at AND excluded.status = ANY ($11)
+    RETURNING id
+)
+SELECT id, true AS noted FROM put
+UNION ALL
+SELECT id, false FROM workflow_executions
+WHERE scope_no = $2 AND adapter = $5 AND execution_id = $3 AND NOT EXISTS (SELECT FROM put);
+
+-- link_execution --
+-- Point an execution to the memory of its end. $1 id, $2 memory id; no rows.
+UPDATE workflow_executions SET memory_id = $2 WHERE id = $1;
 
 -- list_executions --
 -- Executions, newest first. $1 workflow or null, $2 limit; rows of `execution`.
