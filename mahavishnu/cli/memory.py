@@ -112,7 +112,7 @@ async def store(
         return
     print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
     if stored.not_kept:
-        print_line(f"It says otherwise, and stays so: {', '.join(stored.not_kept)}.")
+        print_line(f"Not kept, as it says otherwise: {', '.join(stored.not_kept)}.")
     if not stored.embedded:
         print_line("It waits for its vector; words find it meanwhile (mahavishnu model status).")
 
