@@ -51,7 +51,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console(highlight=False)
     with console.capture() as captured:
         console.print(table)
-    sys.stdout.write(captured.get())  # Rich would end the program itself on a broken pipe
+    sys.stdout.write(captured.get())  # not by Rich, which handles failures its own way
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """`mahavishnu`: the groups, loaded when they are called, and the one place where errors end."""
 
-import os
+import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from mahavishnu import __version__
+from mahavishnu.cli.streams import ReaderGone, take_streams
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.logs import get_logger
 
@@ -36,13 +37,6 @@ class LazyGroup(click.Group):
         module, _ = self._modules[cmd_name]
         command: click.Command = getattr(import_module(module), cmd_name)
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click would end with status 1 where the reader of a pipe has gone."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            _leave_quietly()
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their help lines without importing them."""
@@ -98,10 +92,11 @@ def main() -> None:
             ),
             as_json=False,
         )
-    as_json = "--json" in sys.argv
+    take_streams()
+    as_json = asks_json(sys.argv[1:])
     try:
         cli.main(standalone_mode=False)
-        sys.stdout.flush()  # here, where a reader that has gone can still be met
+        sys.stdout.flush()  # here, where a failure can still be told
     except click.exceptions.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -116,8 +111,8 @@ def main() -> None:
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        _leave_quietly()
+    except ReaderGone:
+        sys.exit(0)
     except Exception:  # noqa: BLE001 - the root: nothing above could report it
         _log.error("internal_error", exc_info=True)
         fail(
@@ -127,6 +122,11 @@ def main() -> None:
             ),
             as_json=as_json,
         )
+
+
+def asks_json(words: Sequence[str]) -> bool:
+    """Tell whether errors are to be JSON too; after `--` the option is a text like any other."""
+    return "--json" in itertools.takewhile(lambda word: word != "--", words)
 
 
 def fail(error: MahavishnuError, *, as_json: bool) -> NoReturn:
@@ -143,12 +143,6 @@ def fail(error: MahavishnuError, *, as_json: bool) -> NoReturn:
         if error.hint:
             sys.stderr.write(f"Hint: {printable(error.hint)}\n")
     sys.exit(error.exit_code)
-
-
-def _leave_quietly() -> NoReturn:
-    """End without an error: the reader has gone (`| head`), and nobody is left to tell."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(0)
 
 
 def _help_hint(error: click.ClickException) -> str | None:

@@ -1,8 +1,10 @@
 """The installed command: what every subcommand does and says, to programs and to people."""
 
+import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file is always full")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 MEMORY = {
     "id", "content", "memory_type", "collection", "source_system", "project", "owner", "visibility",
@@ -310,7 +313,8 @@ def test_text_is_piped_in(mahavishnu: Command, project: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("config", "show"), ("config", "path"), ("config", "show", "--json")]
+    "words",
+    [("config", "show"), ("config", "path"), ("config", "show", "--json"), ("--help",)],
 )
 def test_a_reader_that_has_gone_is_no_error(mahavishnu: Command, words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
@@ -319,6 +323,97 @@ def test_a_reader_that_has_gone_is_no_error(mahavishnu: Command, words: tuple[st
     os.close(writer)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, b"")
+
+
+def with_full_output(command: Command, *words: str) -> tuple[int, str]:
+    """Run it with a stdout that takes nothing and return its status and what is on stderr."""
+    with open("/dev/full", "wb") as full:
+        process = command.start(*words, stdout=full)
+        err = process.communicate(timeout=30)[1].decode()
+    return process.returncode, err
+
+
+@needs_full
+def test_help_that_cannot_be_written_is_told(mahavishnu: Command) -> None:
+    status, err = with_full_output(mahavishnu, "--help")
+    assert status == 1 and err.startswith("Error: The output could not be written")
+
+
+@needs_full
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize("command", ["store", "list", "search"])
+def test_output_that_cannot_be_written_is_told(
+    mahavishnu: Command, project: str, command: str, words: tuple[str, ...]
+) -> None:
+    more = ("--limit", "1") if command == "list" else (project,)
+    status, err = with_full_output(mahavishnu, "memory", command, *more, *words)
+    assert status == 1
+    if "--json" in words:
+        error = json.loads(err)["error"]
+        assert error["code"] == "output.failed" and "No space left" in error["message"]
+    else:
+        assert re.search(r"^Error: .*No space left.*\nHint: .* is done.*\n\Z", err, re.MULTILINE)
+    if command == "store":
+        assert project in [m["content"] for m in listed(mahavishnu, "--type", "agent")]
+
+
+@pytest.mark.parametrize(
+    ("closed", "words", "status"),
+    [
+        ((1,), ("store", "A text for nobody.", "--json"), 0),
+        ((1,), ("list",), 0),
+        ((1, 2), ("list", "--type", "none"), 2),
+        ((0,), ("store",), 2),
+        ((0, 1, 2), ("list",), 0),
+    ],
+)
+def test_closed_streams_do_not_confuse_a_command(
+    mahavishnu: Command, closed: tuple[int, ...], words: tuple[str, ...], status: int
+) -> None:
+    def close() -> None:
+        for descriptor in closed:
+            os.close(descriptor)
+
+    answer = mahavishnu("memory", *words, preexec=close)
+    assert (answer.status, answer.out) == (status, "")
+    if status == 2 and 2 not in closed:
+        assert answer.err.startswith("Error: There is no text")
+    else:
+        assert answer.err == ""
+
+
+@needs_full
+@pytest.mark.parametrize(
+    "words", [("list", "--type", "none"), ("list", "--type", "none", "--json")]
+)
+def test_errors_that_nobody_can_read_keep_their_status(
+    mahavishnu: Command, words: tuple[str, ...]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as broken, open("/dev/full", "wb") as full:
+        for stderr in (full, broken):
+            process = mahavishnu.start("memory", *words, stderr=stderr)
+            assert (process.communicate(timeout=30)[0], process.returncode) == (b"", 2)
+
+
+def test_a_pipe_that_does_not_wait_gets_everything(mahavishnu: Command, project: str) -> None:
+    store(mahavishnu, "--project", project, input=b"long " * 100_000)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with open(reader, "rb") as stream:
+        process = mahavishnu.start("memory", "list", "--project", project, "--json", stdout=writer)
+        os.close(writer)
+        time.sleep(0.5)  # it fills the pipe meanwhile
+        out = stream.read()
+    assert (process.communicate(timeout=30)[1], process.returncode) == (b"", 0)
+    assert len(json.loads(out)["memories"]) == 1
+
+
+def test_after_two_dashes_json_is_a_text(mahavishnu: Command) -> None:
+    answer = mahavishnu("memory", "show", "--", "--json")
+    assert answer.status == 2 and answer.err.startswith("Error: ")
+    assert mahavishnu("memory", "show", "--json", "--", "x").error["code"] == "input.id"
 
 
 def test_head_ends_a_long_list_quietly(mahavishnu: Command, project: str) -> None:
