@@ -1,5 +1,7 @@
 """Where things live on disk. Functions only; nothing is created here but by `private_folder`."""
 
+import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +63,21 @@ def locate(environ: Mapping[str, str]) -> Locations:
 
 
 def private_folder(path: Path) -> Path:
-    """Create `path` and its parents with mode 0700 and return it; an existing one keeps its mode."""
+    """
+    Create `path` and its parents with mode 0700 and return it; an existing one keeps its mode.
+
+    Raises:
+        UsageError: `settings.not_a_folder`, where a file or a link to nothing is in the way.
+    """
     missing = [p for p in (path, *path.parents) if not p.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError, NotADirectoryError):
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    if not path.is_dir():
+        culprit = next(p for p in (path, *path.parents) if os.path.lexists(p))
+        raise UsageError(
+            f"{culprit} is not a folder, nor a link to one.",
+            hint="Remove it, or choose another place, for example by MAHAVISHNU_HOME.",
+            code="settings.not_a_folder",
+        )
     return path

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -23,7 +24,7 @@ from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.cluster import VECTOR_RECORD
 from mahavishnu.database.embedded.keeper import bound_log
 from mahavishnu.database.embedded.server import KEEPER, EmbeddedServer, Lease, Patience
-from mahavishnu.database.embedded.state import KeeperRecord, Layout, PostmasterFile
+from mahavishnu.database.embedded.state import SOCKET, KeeperRecord, Layout, PostmasterFile
 from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.processes import ProcessIdentity
@@ -429,6 +430,103 @@ async def test_the_next_keeper_removes_the_socket_folder_of_a_killed_one(
     assert wait_until(lambda: not elsewhere.survivors, 5)
 
 
+def clean_tmp(folder: Path, what: str) -> None:
+    """Do what a cleaner of /tmp may do."""
+    shutil.rmtree(folder) if what == "folder" else (folder / SOCKET).unlink()
+
+
+@pytest.mark.parametrize("what", ["folder", "socket"])
+async def test_a_server_whose_socket_was_removed_is_reachable_again(
+    watched: Watched, what: str
+) -> None:
+    server = watched.server()
+    async with await server.acquire() as lease:
+        await store(lease, "kept")
+        first = watched.postmaster
+        clean_tmp(lease.socket_folder, what)
+        async with await watched.server().acquire(timeout=timedelta(seconds=20)) as another:
+            assert await stored(another) == ["kept"]
+        assert watched.postmaster != first
+        clean_tmp(lease.socket_folder, what)
+        await server.ensure(timeout=timedelta(seconds=20))
+        assert await stored(lease) == ["kept"]
+    assert "not properly shut down" not in watched.layout.server_log.read_text()
+
+
+async def test_an_open_application_survives_a_cleaning_of_tmp(watched: Watched) -> None:
+    home = {"MAHAVISHNU_HOME": str(watched.folder.parents[1]), "MAHAVISHNU_PG_IDLE_TIMEOUT": "0.5"}
+    loaded = load_settings(environ={**home, "MAHAVISHNU_EMBEDDING_PROVIDER": "none"})
+    async with open_app(loaded) as app:
+        assert (await app.memories.store(NewMemory(content="Before."))).created
+        first = watched.postmaster
+        found = PostmasterFile.read(watched.layout.cluster)
+        assert found
+        shutil.rmtree(found.socket_folder)
+        assert wait_until(lambda: not first.alive, 5)
+        assert (await app.memories.store(NewMemory(content="After."))).created
+        assert watched.postmaster != first
+
+
+async def test_a_folder_that_another_made_in_the_place_of_a_removed_one_is_refused(
+    watched: Watched,
+) -> None:
+    async with await watched.server().acquire() as lease:
+        first = watched.postmaster
+        folder = lease.socket_folder
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o755)
+        try:
+            assert wait_until(lambda: not watched.record.keeper.alive, 5)
+            assert not first.alive
+            assert "database.socket_folder" in watched.layout.failure.read_text()
+            assert not list(folder.iterdir())
+        finally:
+            folder.rmdir()
+
+
+async def test_a_socket_that_only_others_can_see_is_named(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await watched.server().acquire():
+        assert watched.postmaster.alive
+        monkeypatch.setattr("mahavishnu.database.embedded.server.UNSEEN", timedelta(seconds=0.5))
+        monkeypatch.setattr(PostmasterFile, "has_socket", False)
+        with pytest.raises(Unavailable) as caught:
+            await watched.server().acquire()
+    assert caught.value.code == "database.socket_missing"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"garbage", b"", b"x" * 4096, b"[" * 200_000, b'{"keeper": ["a", 1], "postmaster": null}'],
+    ids=["short", "empty", "long", "deep", "of another shape"],
+)
+async def test_a_damaged_record_is_written_again(watched: Watched, garbage: bytes) -> None:
+    async with await watched.server().acquire() as lease:
+        await store(lease, "kept")
+        first, keeper = watched.postmaster, watched.record.keeper
+        watched.layout.keeper_lock.write_bytes(garbage)
+        async with await watched.server().acquire(timeout=timedelta(seconds=5)) as another:
+            assert await stored(another) == ["kept"]
+        assert (watched.postmaster, watched.record.keeper) == (first, keeper)
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+async def test_a_lost_lock_file_leaves_one_keeper(watched: Watched, what: str) -> None:
+    server = watched.server()
+    async with await server.acquire() as lease:
+        await store(lease, "kept")
+        keeper, lock = watched.record.keeper, watched.layout.keeper_lock
+        lock.rename(lock.with_name("aside"))
+        if what == "replaced":
+            lock.write_bytes(b"garbage")
+        await server.ensure(timeout=timedelta(seconds=20))
+        assert wait_until(lambda: not keeper.alive, 5)
+        await server.ensure(timeout=timedelta(seconds=20))
+        assert watched.postmaster.alive
+        assert await stored(lease) == ["kept"]
+
+
 @pytest.mark.skipif(not ROOT, reason="only root changes its user")
 @pytest.mark.verifies("Linux, root through a user namespace", "Linux, root through a capability")
 async def test_root_can_run_the_server_with_one_capability_and_go_back(watched: Watched) -> None:
@@ -614,7 +712,14 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MahavishnuError) as caught:
         await EmbeddedServer(tmp_path / "file" / "postgres").acquire()
-    assert caught.value.code in {"database.system", "database.not_writable"}
+    assert caught.value.code == "settings.not_a_folder"
+
+
+async def test_a_folder_that_postgresql_cannot_take_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        await EmbeddedServer(tmp_path / "two\nlines").acquire()
+    assert caught.value.code == "database.folder_name" and caught.value.hint
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_server_that_never_starts_says_why(watched: Watched) -> None:

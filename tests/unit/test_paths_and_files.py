@@ -50,6 +50,18 @@ def test_new_folders_are_private_and_old_ones_keep_their_mode(tmp_path: Path) ->
     assert [p.stat().st_mode & 0o777 for p in (old, old / "a", made)] == [0o755, 0o700, 0o700]
 
 
+def test_what_is_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    link, file = tmp_path / "link", tmp_path / "file"
+    link.symlink_to(tmp_path / "nowhere")
+    file.write_bytes(b"")
+    for culprit, path in ((link, link), (link, link / "a/b"), (file, file), (file, file / "a/b")):
+        with pytest.raises(UsageError) as caught:
+            private_folder(path)
+        assert caught.value.code == "settings.not_a_folder" and caught.value.hint
+        assert caught.value.message.startswith(f"{culprit} ")
+    assert sorted(tmp_path.iterdir()) == [file, link]
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "kept.yaml"

@@ -9,10 +9,12 @@ import pytest
 
 from mahavishnu.database.embedded.sockets import (
     LOCK_FILE,
-    SOCKET,
+    SocketFolder,
     folder_name,
     remove_leftovers,
 )
+from mahavishnu.database.embedded.state import SOCKET, KeeperRecord, parse_failure, read_failure
+from mahavishnu.processes import ProcessIdentity
 
 DEAD = 2**22 + 1  # beyond the highest pid of Linux
 type Leave = Callable[..., Path]
@@ -95,3 +97,31 @@ def test_a_folder_of_another_user_stays(tmp_path: Path, leave: Leave) -> None:
     os.chown(foreign, 1500, 1500)
     remove_leftovers(tmp_path)
     assert foreign.exists()
+
+
+def test_a_folder_that_went_or_was_replaced_is_not_touched(tmp_path: Path, leave: Leave) -> None:
+    path = leave(SOCKET, LOCK_FILE)
+    held = SocketFolder(path, os.open(path, os.O_RDONLY))
+    assert held.has_socket
+    path.rename(tmp_path / "aside")
+    assert not held.has_socket
+    leave(SOCKET)
+    assert not held.has_socket
+    held.remove()
+    assert (path / SOCKET).exists()
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff", b"[1]", b'{"kind": []}', b"[" * 100_000])
+def test_a_damaged_word_of_a_keeper_is_an_error_of_ours(tmp_path: Path, garbage: bytes) -> None:
+    path = tmp_path / "failure"
+    path.write_bytes(garbage)
+    assert parse_failure(read_failure(path) or "").code == "database.keeper_failed"
+
+
+def test_a_record_replaces_all_that_stood_there(tmp_path: Path) -> None:
+    path = tmp_path / "keeper.lock"
+    path.write_bytes(b"x" * 4096)
+    record = KeeperRecord(ProcessIdentity(1, "a"), "serving", ProcessIdentity(2, "b"))
+    with path.open("r+b") as stream:
+        record.write(stream.fileno())
+    assert KeeperRecord.read(path) == record

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from mahavishnu.database.embedded.binaries import Binaries
 from mahavishnu.database.embedded.children import NOBODY, Rights, prepare_child
-from mahavishnu.database.embedded.sockets import PORT
-from mahavishnu.database.embedded.state import Layout, require_space
+from mahavishnu.database.embedded.state import PORT, Layout, require_space
 from mahavishnu.errors import Conflict, Corrupt, Forbidden, Unavailable
 from mahavishnu.files import sync_folder, write_atomically
 

@@ -108,6 +108,7 @@ class Keeper:
         self.unused_since: float | None = None
         self.crashes: collections.deque[float] = collections.deque()
         self.stop_asked = False
+        self.record = KeeperRecord(identity, "beginning")
 
     def keep(self, previous: KeeperRecord | None) -> None:
         """Serve until nobody is left, or a signal asks for the end; the server is stopped then."""
@@ -128,8 +129,11 @@ class Keeper:
         try:
             postmaster = postmaster or self._start(cluster, sockets)
             while not self.stop_asked and not self._unused():
-                if not postmaster.alive:
-                    postmaster = self._restart(postmaster, cluster, sockets)
+                self._assert_lock()
+                if not postmaster.alive or self._is_cut_off(postmaster, sockets):
+                    self._bury(postmaster, cluster)
+                    sockets = sockets.renew(self.layout.cluster)
+                    postmaster = self._start(cluster, sockets)
                 bound_log(self.layout.server_log)
                 time.sleep(POLL_S)
             self._record("stopping", postmaster.identity)
@@ -142,7 +146,19 @@ class Keeper:
         self.stop_asked = True
 
     def _record(self, stage: str, postmaster: ProcessIdentity | None = None) -> None:
-        KeeperRecord(self.identity, stage, postmaster).write(self.lock)
+        self.record = KeeperRecord(self.identity, stage, postmaster)
+        self.record.write(self.lock)
+
+    def _assert_lock(self) -> None:
+        """Write the record again where somebody damaged it; end where another file has its name."""
+        try:
+            ours = os.path.samestat(self.layout.keeper_lock.stat(), os.fstat(self.lock))
+        except FileNotFoundError:
+            ours = False
+        if not ours:  # whoever locks the other file is a keeper too, and adopts or starts a server
+            self.stop_asked = True
+        elif KeeperRecord.read(self.layout.keeper_lock) != self.record:
+            self.record.write(self.lock)
 
     def _adopt(self, cluster: Cluster, previous: KeeperRecord | None) -> Postmaster | None:
         found = PostmasterFile.read(self.layout.cluster)
@@ -178,15 +194,25 @@ class Keeper:
         watcher = Watcher.start(identity) if self.options.watch else None
         return Postmaster(identity, child, watcher)
 
-    def _restart(self, dead: Postmaster, cluster: Cluster, sockets: SocketFolder) -> Postmaster:
-        dead.release()
+    def _is_cut_off(self, postmaster: Postmaster, sockets: SocketFolder) -> bool:
+        """Tell whether the socket of a server that is ready is gone, as after a cleaning of /tmp."""
+        if sockets.has_socket:
+            return False
+        found = PostmasterFile.read(self.layout.cluster)
+        return found is not None and found.is_ready(postmaster.identity)
+
+    def _bury(self, postmaster: Postmaster, cluster: Cluster) -> None:
+        """Prepare for the next postmaster; this one is dead, or of no use to anybody."""
+        crashed = not postmaster.alive
+        if not crashed:
+            self._record("stopping", postmaster.identity)
+            postmaster.stop()
+        postmaster.release()
         end_orphans()
-        if dead.child is None:  # adopted: the files were not looked at yet
+        if postmaster.child is None:  # adopted: the files were not looked at yet
             cluster.prepare()
-        else:
+        elif crashed:
             self._count_crash()
-        sockets.empty()
-        return self._start(cluster, sockets)
 
     def _count_crash(self) -> None:
         now = time.monotonic()

@@ -37,6 +37,8 @@ except ImportError:  # native Windows, which `require_platform` refuses before a
     fcntl = None  # type: ignore[assignment]
 
 PATIENCE = timedelta(seconds=120)
+# The keeper looks for the socket several times a second, and restarts the server without one.
+UNSEEN = timedelta(seconds=10)
 # With the poll and the shutdown it stays below the minute that the product promises.
 IDLE_TIMEOUT = timedelta(seconds=50)
 KEEPER = Path(__file__).with_name("keeper.py")
@@ -81,7 +83,8 @@ class EmbeddedServer:
         Raises:
             Conflict, Corrupt, Forbidden, Unavailable: what the keeper met, or
                 `database.no_binaries`, `database.disk_full`, `database.not_writable`,
-                `database.start_timeout`.
+                `database.socket_missing`, `database.start_timeout`.
+            UsageError: `database.folder_name` or `settings.not_a_folder`.
         """
         require_platform()
         descriptor = self._open_lease()
@@ -119,6 +122,15 @@ class EmbeddedServer:
 
     def _open_lease(self) -> int:
         with translated_os_errors(self._layout.folder):
+            if {"\n", "\r"} & set(
+                str(self._layout.folder.resolve())
+            ):  # initdb passes it to a shell
+                raise UsageError(
+                    "PostgreSQL cannot work in a folder whose path holds a line break:"
+                    f" {str(self._layout.folder)!r}",
+                    hint="Choose another place, for example by MAHAVISHNU_HOME.",
+                    code="database.folder_name",
+                )
             private_folder(self._layout.folder)
             if self._layout.folder.stat().st_uid != os.geteuid():
                 raise Forbidden(
@@ -139,10 +151,10 @@ class EmbeddedServer:
             delay_s = min(delay_s * 2, 0.02)
 
     async def _bring_up(self, timeout: timedelta) -> None:  # noqa: ASYNC109
-        if self._is_running():
-            return
-        async with self._starting:
-            with translated_os_errors(self._layout.folder):
+        with translated_os_errors(self._layout.folder):
+            if self._is_running():
+                return
+            async with self._starting:
                 await self._start(timeout)
 
     async def _start(self, timeout: timedelta) -> None:  # noqa: ASYNC109
@@ -150,35 +162,46 @@ class EmbeddedServer:
         patience = Patience(timeout, self._observe)
         binaries: Binaries | None = None
         fruitless = 0
+        pause_s = POLL_S
+        unseen = Patience(UNSEEN, self._ready)
         while not self._is_running():
             failure = read_failure(self._layout.failure)
             if failure and failure != known:
                 raise parse_failure(failure)
-            if not self._has_keeper():
+            if self._has_keeper():
+                pause_s = POLL_S
+            else:
                 if fruitless == FRUITLESS_LIMIT:
                     raise self._explain_silence()
                 if binaries is None:
                     binaries = await asyncio.to_thread(find_binaries, self._binaries)
                 status = await asyncio.to_thread(self._spawn_keeper, binaries)
-                if status == KEPT_BY_ANOTHER:
-                    await asyncio.sleep(0.1)  # it is about to write who it is
+                if status == KEPT_BY_ANOTHER:  # it is about to write who it is
+                    pause_s = min(max(pause_s * 2, 0.1), 2.0)
                 else:
                     fruitless += 1
             patience.spend()
-            await asyncio.sleep(POLL_S)
+            if (ready := self._ready()) and unseen.is_spent():
+                raise _explain_unseen(ready.socket_folder)
+            await asyncio.sleep(pause_s)
 
     def _is_running(self) -> bool:
-        found = PostmasterFile.read(self._layout.cluster)
-        if found is None or found.status != "ready":
-            return False
-        record = KeeperRecord.read(self._layout.keeper_lock)
-        if record is None or record.stage == "stopping" or not record.keeper.alive:
-            return False
-        owned = record.postmaster
-        if owned is None or owned.pid != found.pid or not owned.alive:
+        found = self._ready()
+        if found is None or not found.has_socket:
             return False
         self._socket_folder = found.socket_folder
         return True
+
+    def _ready(self) -> PostmasterFile | None:
+        """Return what a server says of itself that a keeper keeps and that takes connections."""
+        found = PostmasterFile.read(self._layout.cluster)
+        record = KeeperRecord.read(self._layout.keeper_lock)
+        if found is None or record is None or record.stage == "stopping":
+            return None
+        owned = record.postmaster
+        if owned is None or not found.is_ready(owned):
+            return None
+        return found if record.keeper.alive and owned.alive else None
 
     def _has_keeper(self) -> bool:
         record = KeeperRecord.read(self._layout.keeper_lock)
@@ -265,18 +288,31 @@ class Patience:
         self._seen = observe()
         self._since = time.monotonic()
 
-    def spend(self) -> None:
-        """Raise Unavailable `database.start_timeout` if nothing has changed for too long."""
+    def is_spent(self) -> bool:
+        """Tell whether nothing has changed for too long."""
         now, seen = time.monotonic(), self._observe()
         if seen != self._seen:
             self._seen, self._since = seen, now
-        elif now - self._since > self._timeout.total_seconds():
+        return now - self._since > self._timeout.total_seconds()
+
+    def spend(self) -> None:
+        """Raise Unavailable `database.start_timeout` if nothing has changed for too long."""
+        if self.is_spent():
             raise Unavailable(
                 "The embedded PostgreSQL neither started nor said why"
                 f" within {self._timeout.total_seconds():g} s.",
                 hint="Look at the logs in its folder, and try again.",
                 code="database.start_timeout",
             )
+
+
+def _explain_unseen(folder: Path) -> Unavailable:
+    return Unavailable(
+        f"The embedded PostgreSQL runs, but its socket in {folder} cannot be seen.",
+        hint="Where this program has a /tmp of its own (a container, systemd's PrivateTmp),"
+        " let it share that of the others, or give it a MAHAVISHNU_HOME of its own.",
+        code="database.socket_missing",
+    )
 
 
 def try_share(descriptor: int) -> bool:

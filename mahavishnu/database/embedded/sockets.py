@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.database.embedded.state import SOCKET
 from mahavishnu.errors import Forbidden, Unavailable
 from mahavishnu.processes import identify
 
-PORT = 5432
-SOCKET = f".s.PGSQL.{PORT}"
 LOCK_FILE = f"{SOCKET}.lock"
 SOCKET_PATH_BYTES = 103
 
@@ -32,17 +31,39 @@ class SocketFolder:
     path: Path
     descriptor: int
 
+    @property
+    def has_socket(self) -> bool:
+        """Whether the socket can still be reached by its name."""
+        return self.is_there and (self.path / SOCKET).exists()
+
     def empty(self) -> None:
         """Remove the socket and its lock file, which a crash leaves behind."""
         for name in (SOCKET, LOCK_FILE):
             (self.path / name).unlink(missing_ok=True)
 
+    def renew(self, cluster: Path) -> "SocketFolder":
+        """Return the folder for the next start: this one, or one that replaces it where it is gone."""
+        if self.is_there:
+            self.empty()
+            return self
+        folder = prepare_socket_folder(cluster, reuse=False)
+        os.close(self.descriptor)
+        return folder
+
     def remove(self) -> None:
         """Remove it with the socket; what else is in there stays, and keeps the folder."""
-        self.empty()
-        with contextlib.suppress(OSError):  # not empty: somebody put something there
-            self.path.rmdir()
+        if self.is_there:
+            self.empty()
+            with contextlib.suppress(OSError):  # not empty: somebody put something there
+                self.path.rmdir()
         os.close(self.descriptor)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the name still means the folder that is held."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(self.path.lstat(), os.fstat(self.descriptor))
+        return False
 
 
 def prepare_socket_folder(cluster: Path, *, reuse: bool) -> SocketFolder:
@@ -108,9 +129,8 @@ def _claim(path: Path) -> int:
             raise _taken(path)
         with contextlib.suppress(OSError):  # where folders cannot be locked, nobody sweeps
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(path.lstat(), os.fstat(descriptor)):
-                return descriptor
+        if SocketFolder(path, descriptor).is_there:
+            return descriptor
         os.close(descriptor)
 
 

@@ -20,9 +20,13 @@ from mahavishnu.files import write_atomically
 from mahavishnu.processes import ProcessIdentity
 
 KEPT_BY_ANOTHER = 3  # the exit status of a keeper that found another one
+PORT = 5432
+SOCKET = f".s.PGSQL.{PORT}"
 RECORD_BYTES = 512
 WAL_SEGMENT_BYTES = 16 * 1024 * 1024
 KINDS = {kind.__name__: kind for kind in (Conflict, Corrupt, Forbidden, Unavailable)}
+# What reading JSON, and taking it for a shape that it has not, can raise.
+GARBAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -73,20 +77,20 @@ class KeeperRecord:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return the record in `path`; None where there is none, or it is being written."""
+        """Return the record in `path`; None where there is none, or it is no whole one."""
         try:
             fields = json.loads(path.read_bytes())
             postmaster = fields["postmaster"]
             return cls(
-                keeper=ProcessIdentity(*fields["keeper"]),
+                keeper=_read_identity(fields["keeper"]),
                 stage=fields["stage"],
-                postmaster=ProcessIdentity(*postmaster) if postmaster else None,
+                postmaster=_read_identity(postmaster) if postmaster else None,
             )
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, *GARBAGE):
             return None
 
     def write(self, descriptor: int) -> None:
-        """Put the record into the locked file, in one write of constant length."""
+        """Put the record into the locked file, in one write of constant length, and nothing else."""
         owned = self.postmaster
         text = json.dumps(
             {
@@ -96,6 +100,8 @@ class KeeperRecord:
             }
         )
         os.pwrite(descriptor, text.encode().ljust(RECORD_BYTES - 1) + b"\n", 0)
+        if os.fstat(descriptor).st_size > RECORD_BYTES:
+            os.ftruncate(descriptor, RECORD_BYTES)
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,22 @@ class PostmasterFile:
         except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
             return None
 
+    @property
+    def has_socket(self) -> bool:
+        """Whether the socket can be seen; whether somebody listens is not asked."""
+        return (self.socket_folder / SOCKET).exists()
+
+    def is_ready(self, postmaster: ProcessIdentity) -> bool:
+        """Tell whether `postmaster` wrote it, and takes connections."""
+        return self.pid == postmaster.pid and self.status == "ready"
+
+
+def _read_identity(fields: list[object]) -> ProcessIdentity:
+    pid, started = fields
+    if not isinstance(pid, int) or not isinstance(started, str):
+        raise TypeError("not a process")
+    return ProcessIdentity(pid, started)
+
 
 def write_failure(path: Path, error: MahavishnuError, keeper: ProcessIdentity) -> None:
     """Leave `error` for the users; each keeper's text is different from every other's."""
@@ -131,16 +153,23 @@ def write_failure(path: Path, error: MahavishnuError, keeper: ProcessIdentity) -
 def read_failure(path: Path) -> str | None:
     """Return the text of the last failure, to be compared or parsed; None where there is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
 
 
 def parse_failure(text: str) -> MahavishnuError:
-    """Return the error that the keeper left."""
-    fields = json.loads(text)
-    kind = KINDS.get(fields["kind"], Unavailable)
-    return kind(fields["message"], hint=fields["hint"], code=fields["code"])
+    """Return the error that the keeper left, or one that says that it cannot be read."""
+    try:
+        fields = json.loads(text)
+        kind = KINDS.get(fields["kind"], Unavailable)
+        return kind(fields["message"], hint=fields["hint"], code=fields["code"])
+    except GARBAGE:
+        return Unavailable(
+            "The keeper of the embedded PostgreSQL failed, and what it left about it is damaged.",
+            hint="Try again; the file keeper.log beside the database tells more.",
+            code="database.keeper_failed",
+        )
 
 
 def require_space(folder: Path) -> None:
