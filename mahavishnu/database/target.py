@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from mahavishnu.database.embedded.sockets import PORT
+from mahavishnu.database.embedded.state import PORT
 from mahavishnu.database.parameters import keep_honoured
 from mahavishnu.errors import UsageError
 from mahavishnu.masking import MASK

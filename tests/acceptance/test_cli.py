@@ -215,7 +215,7 @@ def test_a_model_from_import_to_search(tmp_path: Path) -> None:
     assert command("model", "list", "--json").json == {"models": []}
     before = store(command, "The zebra crossed the viaduct at noon.")
     status = command("model", "status", "--json").json
-    assert set(status) == {"database", "embedder", "reason", "tried", "waiting"}
+    assert set(status) == {"blocked", "database", "embedder", "reason", "tried", "waiting"}
     assert status["embedder"] is None and status["waiting"] == 1
     assert {"provider", "why"} == set(status["tried"][0])
 
