@@ -223,10 +223,11 @@ def test_a_model_from_import_to_search(tmp_path: Path) -> None:
     assert chosen["embedder"] is None and "mahavishnu model import" in chosen["reason"]
 
     imported = command("model", "import", source, "--sha256", GRAPH_SHA256, "--json").json
-    assert set(imported) == {"model"} and set(imported["model"]) == MODEL
+    assert imported.keys() == {"model", "usable"} and imported["usable"]
+    assert set(imported["model"]) == MODEL
     assert imported["model"]["name"] == NAME and imported["model"]["dimensions"] == 384
     assert command("model", "list", "--json").json["models"] == [imported["model"]]
-    assert command("model", "verify", NAME, "--json").json == imported
+    assert command("model", "verify", NAME, "--json").json == {"model": imported["model"]}
 
     body = command("memory", "embed", "--json").json
     assert body == {"embedded": 1, "waiting": 0}
