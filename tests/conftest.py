@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import pwd
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -39,6 +40,9 @@ from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from tests.fakes import FakeEmbedder
+
+# A shell ignores interrupts for what runs in its background, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_HOMES = {Path(pwd.getpwuid(os.getuid()).pw_dir), Path(os.environ.get("HOME", "/nonexistent"))}
 FORBIDDEN = tuple(
