@@ -15,6 +15,13 @@ from tests.command import Command
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
 
 COUNTS = ("seen", "stored", "changed", "removed", "unchanged")
+HOLD_UP = """
+DO $$ BEGIN
+    LOOP EXIT WHEN EXISTS (SELECT FROM memories); COMMIT; END LOOP;
+    LOCK TABLE memories IN EXCLUSIVE MODE;
+    PERFORM pg_sleep(30);
+END $$
+"""
 
 
 def imported(command: Command, kind: str, source: Path, *words: str) -> tuple[int, ...]:
@@ -100,13 +107,18 @@ def test_an_import_that_was_killed_is_taken_up_again(alone: Command) -> None:
         (folder / f"{number}.md").write_text("\n\n".join(parts))
     count = "SELECT count(*) FROM memories"
     alone("db", "init")
+    # As soon as the first batch stands, this holds the next one up: the import cannot end before.
+    holding = alone.start("db", "shell", "-XAtqc", HOLD_UP)
     killed = alone.start("memory", "import", "markdown", folder, "--project", "p")
     until = time.monotonic() + 30
     while not (between := int(alone.sql(count))) and killed.poll() is None:
         assert time.monotonic() < until
+    assert killed.poll() is None
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert between
+    holding.send_signal(signal.SIGKILL)
+    holding.communicate()
+    assert 0 < between < sections
     lock = Layout(alone.root / "data/postgres").keeper_lock
     record = KeeperRecord.read(lock)
     assert record and record.postmaster
