@@ -204,7 +204,9 @@ def _read_trusted(locations: Locations) -> list[str]:
 
 
 def _read_environment(environ: Mapping[str, str], notices: list[str]) -> dict[str, Any]:
-    known = {key: environ[name] for name, key in ENVIRONMENT.items() if environ.get(name)}
+    # Of two names of one setting the first counts: that of our own before that of Ollama.
+    named = reversed(ENVIRONMENT.items())
+    known = {key: environ[name] for name, key in named if environ.get(name)}
     for name in sorted(environ):
         if name.startswith("MAHAVISHNU_") and name not in ENVIRONMENT.keys() | OTHER_ENVIRONMENT:
             near = difflib.get_close_matches(name, ENVIRONMENT, n=1)

@@ -469,6 +469,11 @@ def test_a_key_and_its_former_name_may_agree_or_stand_in_two_files(load: Load) -
     assert load("llm_model: a", project="embedding: {model: b}").settings.embedding.model == "b"
 
 
+def test_our_own_variable_counts_before_that_of_ollama(load: Load) -> None:
+    both = load("", OLLAMA_MODEL="theirs", MAHAVISHNU_EMBEDDING_MODEL="ours")
+    assert both.settings.embedding.model == "ours"
+
+
 def test_a_value_of_the_environment_is_taken_literally(load: Load) -> None:
     loaded = load(MAHAVISHNU_PG_HOST="h", MAHAVISHNU_PG_PASSWORD="a${b}")
     assert loaded.settings.postgresql.password == "a${b}"
