@@ -90,6 +90,7 @@ async def test_every_generated_statement_prepares(world: World, target: Target) 
         table.nearest_exactly(),
         table.nearest_among(),
         table.nearest_filtered(),
+        table.nearest_filtered(exact=True),
         table.similarities(),
         table.drop_rows(),
         table.add_rows(),
