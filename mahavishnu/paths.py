@@ -41,6 +41,21 @@ class Locations:
         """Folder of the embedded PostgreSQL: cluster, lock and lease files."""
         return self.data / "postgres"
 
+    @property
+    def daemon_lock(self) -> Path:
+        """Locked by the daemon of this data directory; says where it listens."""
+        return self.data / "daemon.lock"
+
+    @property
+    def daemon_log(self) -> Path:
+        """What a detached daemon says."""
+        return self.state / "daemon.log"
+
+    @property
+    def token(self) -> Path:
+        """The daemon's bearer token; beside no data, so that no backup takes it along."""
+        return self.state / "token"
+
 
 def locate(environ: Mapping[str, str]) -> Locations:
     """Resolve the three roots from `MAHAVISHNU_HOME`, else from the platform's conventions."""

@@ -111,6 +111,28 @@ class EmbeddingSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class ServerSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """The daemon (`mahavishnu up`). It listens on 127.0.0.1 and nowhere else."""
+
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="Port on 127.0.0.1; 0 takes any that is free.")
+    ] = 8680
+    max_requests: Annotated[
+        int, Meta(ge=1, le=65_536, description="Most requests at once; more are answered 429.")
+    ] = 2_048
+    max_body: Annotated[
+        int,
+        Meta(ge=65_536, le=1 << 28, description="Most bytes of one request; longer: 413."),
+    ] = 8 * 1024 * 1024
+    request_timeout: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="Seconds a client may take to send or to read."),
+    ] = 30.0
+    drain_timeout: Annotated[
+        float, Meta(ge=0, le=600, description="Seconds that running requests get to end.")
+    ] = 10.0
+
+
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -119,6 +141,7 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     )
     postgresql: PostgresqlSettings = field(default_factory=PostgresqlSettings)
     embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
 
 
 ENVIRONMENT = {
@@ -138,6 +161,7 @@ ENVIRONMENT = {
     "MAHAVISHNU_EMBEDDING_MODEL": "embedding.model",
     "MAHAVISHNU_OPENAI_BASE_URL": "embedding.openai_base_url",
     "MAHAVISHNU_OPENAI_API_KEY": "embedding.openai_api_key",
+    "MAHAVISHNU_PORT": "server.port",
     "OLLAMA_BASE_URL": "embedding.ollama_base_url",
     "OLLAMA_MODEL": "embedding.model",
 }
