@@ -16,14 +16,12 @@ from mahavishnu.cli.options import (
     json_option,
     opened_app,
     parse_metadata,
-    parse_moment,
     read_text,
 )
 from mahavishnu.cli.render import (
-    LOCATIONS,
+    every_key,
     excerpt,
     local_time,
-    memory_body,
     print_json,
     print_line,
     print_table,
@@ -31,6 +29,7 @@ from mahavishnu.cli.render import (
 )
 from mahavishnu.errors import Forbidden, UsageError
 from mahavishnu.identifiers import shown
+from mahavishnu.operations.moments import parse_moment
 
 
 @click.group()
@@ -86,11 +85,15 @@ async def store(
 
     The same text again gives the id it already has; what else is given with it is not kept.
     """
-    from mahavishnu.memory.models import NewMemory, check_new_memory  # noqa: PLC0415
+    from mahavishnu.memory.models import (  # noqa: PLC0415
+        NewMemory,
+        check_new_memory,
+        choose_collection,
+    )
 
     new = NewMemory(
         content=read_text(text),
-        collection=_collection(memory_type, collection),  # type: ignore[arg-type]
+        collection=choose_collection(memory_type, collection),
         source_system=source,
         metadata=parse_metadata(metadata),
         project=project,
@@ -98,13 +101,15 @@ async def store(
         workflow_id=workflow,
         repo_id=repo,
         session_id=session,
-        occurred_at=parse_moment(occurred_at, option="--occurred-at"),
+        occurred_at=parse_moment(occurred_at, what="--occurred-at"),
         visibility="shared" if shared else "private",
     )
     check_new_memory(new)
     async with opened_app() as app:
         stored = await app.memories.store(new)
     if as_json:
+        from mahavishnu.operations.bodies import LOCATIONS  # noqa: PLC0415
+
         print_json(
             {"id": stored.id, "created": stored.created, "locations": LOCATIONS,
              "embedded": stored.embedded, "not_kept": list(stored.not_kept)}
@@ -133,7 +138,9 @@ async def list_memories(limit: int, offset: int, as_json: bool, **narrowing: Any
     async with opened_app() as app:
         memories = await app.memories.list_memories(wanted, limit=limit, offset=offset)
     if as_json:
-        print_json({"memories": [memory_body(item) for item in memories]})
+        from mahavishnu.operations.bodies import memory_body  # noqa: PLC0415
+
+        print_json({"memories": [every_key(memory_body(item)) for item in memories]})
         return
     print_table(
         ("id", "when", "type", "project", "content"),
@@ -158,10 +165,13 @@ async def show(reference: str, as_json: bool) -> None:
     """Show one memory whole."""
     async with opened_app() as app:
         found = await app.memories.get(await app.memories.resolve(reference))
+    from mahavishnu.operations.bodies import memory_body  # noqa: PLC0415
+
+    body = every_key(memory_body(found))
     if as_json:
-        print_json({"memory": memory_body(found)})
+        print_json({"memory": body})
         return
-    for name, value in memory_body(found).items():
+    for name, value in body.items():
         if value not in (None, "", {}) and name != "content":
             print_line(f"{name}: {local_time(value) if hasattr(value, 'astimezone') else value}")
     print_line(f"\n{found.content}")
@@ -179,6 +189,8 @@ async def supersede(reference: str, text: str | None, as_json: bool) -> None:
         old = await app.memories.resolve(reference)
         stored = await app.memories.supersede(old, content)
     if as_json:
+        from mahavishnu.operations.bodies import LOCATIONS  # noqa: PLC0415
+
         print_json(
             {"id": stored.id, "created": stored.created, "supersedes": old, "locations": LOCATIONS}
         )
@@ -299,27 +311,3 @@ async def embed(limit: int, as_json: bool) -> None:
 def _confirm(question: str) -> bool:
     with interruptible():
         return click.confirm(question, err=True)
-
-
-def _collection(memory_type: str, collection: str | None) -> str:
-    from mahavishnu.memory.checks import unknown_value  # noqa: PLC0415
-    from mahavishnu.memory.models import (  # noqa: PLC0415
-        COLLECTIONS,
-        COLLECTIONS_OF_TYPE,
-        MEMORY_TYPES,
-    )
-
-    if memory_type not in MEMORY_TYPES:
-        raise unknown_value("type", memory_type, MEMORY_TYPES)
-    if collection is None:
-        return COLLECTIONS_OF_TYPE[memory_type][0]
-    if collection not in COLLECTIONS:
-        raise unknown_value("collection", collection, COLLECTIONS)
-    for kind, members in COLLECTIONS_OF_TYPE.items():
-        if collection in members and memory_type not in ("agent", kind):
-            raise UsageError(
-                f"The collection {collection} belongs to the type {kind}, not {memory_type}.",
-                hint=f"Say --type {kind}, or choose of: {', '.join(COLLECTIONS_OF_TYPE[memory_type])}.",
-                code="input.collection",
-            )
-    return collection

@@ -12,10 +12,9 @@ from mahavishnu.cli.options import (
     opened_app,
 )
 from mahavishnu.cli.render import (
-    LOCATIONS,
+    every_key,
     excerpt,
     local_time,
-    memory_body,
     print_json,
     print_line,
     print_table,
@@ -24,7 +23,7 @@ from mahavishnu.cli.render import (
 from mahavishnu.identifiers import shown
 
 if TYPE_CHECKING:
-    from mahavishnu.memory.models import Hit, SearchResult
+    from mahavishnu.memory.models import SearchResult
 
 
 @click.command()
@@ -78,30 +77,17 @@ async def search(
 
 
 def _result_body(result: "SearchResult", *, explain: bool) -> dict[str, Any]:
+    from mahavishnu.operations.bodies import hit_body  # noqa: PLC0415
+
     body: dict[str, Any] = {
         "query": result.query,
         "mode": result.mode,
         "degraded": [{"part": d.part, "reason": d.reason} for d in result.degraded],
-        "hits": [_hit_body(hit) for hit in result.hits],
+        "hits": [every_key(hit_body(hit)) for hit in result.hits],
     }
     if explain:
         body["explanation"] = dict(result.explanation)
     return body
-
-
-def _hit_body(hit: "Hit") -> dict[str, Any]:
-    return memory_body(hit.memory) | {
-        "score": round(hit.score, 6),
-        "found_in": LOCATIONS,
-        "char_start": hit.char_start,
-        "char_end": hit.char_end,
-        "truncated": hit.truncated,
-        "arms": {
-            name: {"rank": arm.rank, "score": round(arm.score, 6),
-                   "contribution": round(arm.contribution, 6)}
-            for name, arm in hit.arms.items()
-        },
-    }  # fmt: skip
 
 
 def _print_result(result: "SearchResult", *, explain: bool) -> None:

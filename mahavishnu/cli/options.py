@@ -3,12 +3,10 @@
 import asyncio
 import functools
 import json
-import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,14 +15,13 @@ import msgspec
 from mahavishnu.cli.render import printable
 from mahavishnu.errors import UsageError
 from mahavishnu.logs import set_log_level
+from mahavishnu.operations.moments import parse_moment
 from mahavishnu.settings.sources import Loaded, load_settings
 
 if TYPE_CHECKING:
     from mahavishnu.app import App
 
 COMMAND_POOL_SIZE = 2
-_SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
 
@@ -81,8 +78,8 @@ def build_filter(
         session_id=session,
         source_system=source,
         metadata=parse_metadata(metadata) or None,
-        since=parse_moment(since, option="--since"),
-        until=parse_moment(until, option="--until"),
+        since=parse_moment(since, what="--since"),
+        until=parse_moment(until, what="--until"),
     )
 
 
@@ -132,29 +129,6 @@ def _merge(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             code="input.metadata",
         )
     return merged
-
-
-def parse_moment(text: str | None, *, option: str) -> datetime | None:
-    """
-    Read "7d", "12h", "30m", "2w" as that long ago, or an ISO date or time; local without a zone.
-
-    Raises:
-        UsageError: it is neither, or out of range.
-    """
-    if text is None:
-        return None
-    span = _SPAN.fullmatch(text.strip())
-    try:
-        if span is not None:
-            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
-        moment = datetime.fromisoformat(text.strip())
-        return moment.astimezone() if moment.tzinfo is None else moment
-    except (ValueError, OverflowError) as error:
-        raise UsageError(
-            f"{option} {text!r} is not a time.",
-            hint="Write 7d, 12h, 2w, 2026-11-21 or 2026-11-21T14:30+01:00.",
-            code="input.time",
-        ) from error
 
 
 def read_text(argument: str | None) -> str:

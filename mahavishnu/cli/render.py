@@ -5,16 +5,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-if TYPE_CHECKING:
-    from mahavishnu.memory.models import Memory
-
 SCHEMA = 1
-LOCATIONS = ["postgresql"]  # where a memory is kept
 # C0 but newline and tab, DEL, C1 (one of which begins an escape sequence), lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -30,6 +26,11 @@ def print_json(body: dict[str, Any]) -> None:
         encoded = json.dumps(msgspec.to_builtins(whole, enc_hook=_encode), indent=2).encode()
     sys.stdout.buffer.write(encoded + b"\n")
     sys.stdout.buffer.flush()
+
+
+def every_key(body: msgspec.Struct) -> dict[str, Any]:
+    """Return a body with the keys too that are empty, which other interfaces leave out."""
+    return msgspec.structs.asdict(body)
 
 
 def print_line(text: str) -> None:
@@ -102,31 +103,6 @@ def excerpt(text: str, *, start: int = 0, width: int = 160) -> str:
 def local_time(moment: datetime) -> str:
     """Return a stored time as the reader's clock shows it."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def memory_body(item: "Memory") -> dict[str, Any]:
-    """Return a memory as JSON shows it."""
-    return {
-        "id": item.id,
-        "content": item.content,
-        "memory_type": item.memory_type,
-        "collection": item.collection,
-        "source_system": item.source_system,
-        "project": item.project,
-        "owner": item.owner,
-        "visibility": item.visibility,
-        "metadata": item.metadata,
-        "agent_id": item.agent_id,
-        "workflow_id": item.workflow_id,
-        "repo_id": item.repo_id,
-        "session_id": item.session_id,
-        "path": item.path,
-        "commit": item.commit_id,
-        "occurred_at": item.occurred_at,
-        "created_at": item.stored_at,
-        "expires_at": item.expires_at,
-        "superseded_by": item.superseded_by,
-    }
 
 
 def _encode(value: Any) -> Any:

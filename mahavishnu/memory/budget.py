@@ -16,14 +16,14 @@ def within_budget(hits: Sequence[Hit], max_tokens: int | None) -> tuple[Hit, ...
     for hit in hits:
         size = estimate_tokens(hit.memory.content)
         if size > left and not kept:
-            return (_cut(hit, left),)
+            return (cut_hit(hit, left),)
         if size <= left:
             kept.append(hit)
             left -= size
     return tuple(kept)
 
 
-def _cut(hit: Hit, max_tokens: int) -> Hit:
+def cut_hit(hit: Hit, max_tokens: int) -> Hit:
     """Return the hit with as much of its content as fits, from its best place on; the range follows."""
     content = hit.memory.content
     length = len(content)

@@ -310,6 +310,29 @@ def check_new_memory(new: NewMemory) -> NewMemory:
     return new
 
 
+def choose_collection(memory_type: str, collection: str | None) -> Collection:
+    """
+    Return the collection that is meant; without one the usual one of the type.
+
+    Raises:
+        UsageError: one of the two is unknown, or they exclude each other.
+    """
+    if memory_type not in MEMORY_TYPES:
+        raise unknown_value("type", memory_type, MEMORY_TYPES)
+    if collection is None:
+        return COLLECTIONS_OF_TYPE[memory_type][0]
+    if collection not in COLLECTIONS:
+        raise unknown_value("collection", collection, COLLECTIONS)
+    for kind, members in COLLECTIONS_OF_TYPE.items():
+        if collection in members and memory_type not in ("agent", kind):
+            raise UsageError(
+                f"The collection {collection} belongs to the type {kind}, not {memory_type}.",
+                hint=f"Take the type {kind}, or one of: {', '.join(COLLECTIONS_OF_TYPE[memory_type])}.",
+                code="input.collection",
+            )
+    return collection  # type: ignore[return-value]
+
+
 def check_vector(vector: BroughtVector) -> None:
     """Refuse a vector that is none; whether it fits is for the vector space to say."""
     check_name(vector.model, what="the vector's model")

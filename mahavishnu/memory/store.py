@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import batched
 from typing import Any
 from uuid import UUID
@@ -317,15 +318,29 @@ class MemoryStore:
         return read_memory(row)
 
     async def list_memories(
-        self, wanted: MemoryFilter, *, limit: int = 20, offset: int = 0
+        self,
+        wanted: MemoryFilter,
+        *,
+        limit: int = 20,
+        offset: int = 0,
+        after: tuple[datetime, int] | None = None,
     ) -> list[Memory]:
-        """Return live memories that pass the filter, newest first."""
+        """
+        Return live memories that pass the filter, newest first.
+
+        `after` is the time and number of the last one of the page before, which new ones do not shift.
+        """
         check_limit(limit)
         check_offset(offset)
         scopes = list(await self._scopes.visible(wanted))
         rows = await self._database.run(
             lambda c: c.fetch(
-                _QUERIES["list_memories"], scopes, *wanted.fine_parameters, limit, offset
+                _QUERIES["list_memories"],
+                scopes,
+                *wanted.fine_parameters,
+                limit,
+                offset,
+                *(after or (None, None)),
             )
         )
         return [read_memory(row) for row in rows]

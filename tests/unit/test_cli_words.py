@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.cli.memory import _collection
 from mahavishnu.cli.memory_search import _result_body
-from mahavishnu.cli.options import build_filter, parse_metadata, parse_moment, read_text
-from mahavishnu.cli.render import excerpt, memory_body, print_json, print_table, printable
+from mahavishnu.cli.options import build_filter, parse_metadata, read_text
+from mahavishnu.cli.render import every_key, excerpt, print_json, print_table, printable
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
 from mahavishnu.memory.models import (
@@ -26,7 +25,10 @@ from mahavishnu.memory.models import (
     Memory,
     MemoryFilter,
     SearchResult,
+    choose_collection,
 )
+from mahavishnu.operations.bodies import memory_body
+from mahavishnu.operations.moments import parse_moment
 from tests.strategies import any_text
 
 NOTHING: dict[str, Any] = {
@@ -112,7 +114,7 @@ def test_json_metadata_is_kept_as_it_is(given: dict[str, Any]) -> None:
 )
 def test_a_span_is_that_long_ago(text: str, span: timedelta) -> None:
     before = datetime.now(UTC)
-    moment = parse_moment(text, option="--since")
+    moment = parse_moment(text, what="--since")
     assert moment is not None
     assert before - span <= moment <= datetime.now(UTC) - span
 
@@ -127,17 +129,17 @@ def test_a_span_is_that_long_ago(text: str, span: timedelta) -> None:
     ],
 )
 def test_a_date_is_local_without_a_zone(text: str, moment: datetime) -> None:
-    assert parse_moment(text, option="--since") == moment
+    assert parse_moment(text, what="--since") == moment
 
 
 def test_no_moment_is_none() -> None:
-    assert parse_moment(None, option="--since") is None
+    assert parse_moment(None, what="--since") is None
 
 
 @given(any_text | st.from_regex(r"\d{1,8}[mhdwy]", fullmatch=True))
 def test_any_text_is_an_aware_moment_or_refused(text: str) -> None:
     try:
-        moment = parse_moment(text, option="--until")
+        moment = parse_moment(text, what="--until")
     except UsageError as error:
         assert error.code == "input.time" and error.message.startswith("--until ") and error.hint
     else:
@@ -149,7 +151,7 @@ def test_any_text_is_an_aware_moment_or_refused(text: str) -> None:
 )
 def test_what_is_no_moment(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_moment(text, option="--since")
+        parse_moment(text, what="--since")
 
 
 # -- filters --
@@ -205,7 +207,7 @@ def test_a_filter_that_cannot_be_asked_is_refused(options: dict[str, Any], code:
 def test_a_type_has_its_usual_collection(
     memory_type: str, collection: str | None, expected: str
 ) -> None:
-    assert _collection(memory_type, collection) == expected
+    assert choose_collection(memory_type, collection) == expected
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_types_and_collections_that_do_not_go_together(
     memory_type: str, collection: str | None, code: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        _collection(memory_type, collection)
+        choose_collection(memory_type, collection)
     assert caught.value.code == code
 
 
@@ -334,11 +336,11 @@ def printed(capfdbinary: Any, body: dict[str, Any]) -> Any:
 
 
 def test_json_of_a_memory_has_its_documented_fields() -> None:
-    assert list(memory_body(MEMORY)) == BODY
+    assert list(every_key(memory_body(MEMORY))) == BODY
 
 
 def test_json_begins_with_its_schema_and_keeps_values(capfdbinary: Any) -> None:
-    body = printed(capfdbinary, {"memory": memory_body(MEMORY)})
+    body = printed(capfdbinary, {"memory": every_key(memory_body(MEMORY))})
     assert next(iter(body)) == "schema" and body["schema"] == 1
     assert UUID(body["memory"]["id"]) == MEMORY.id
     assert body["memory"]["metadata"] == {"k": [1, "ü"]}
@@ -391,5 +393,5 @@ def test_a_table_takes_text_as_text(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_collections_are_offered_in_full() -> None:
     with pytest.raises(UsageError) as caught:
-        _collection("rag", "nots")
+        choose_collection("rag", "nots")
     assert all(name in (caught.value.hint or "") for name in COLLECTIONS)

@@ -41,7 +41,8 @@ SELECT id FROM memories WHERE right(id::text, 8) LIKE '%' || $1 ORDER BY id LIMI
 
 -- list_memories --
 -- Live memories, newest first. $1 scopes, $2 agent, $3 workflow, $4 repository, $5 session, $6 source system,
--- $7 metadata, $8 since, $9 until, $10 limit, $11 offset; rows of `memory`.
+-- $7 metadata, $8 since, $9 until, $10 limit, $11 offset, $12 and $13 time and number of what the page before ended
+-- with; rows of `memory`.
 SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
        p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
        m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
@@ -51,6 +52,7 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expire
     AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
     AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
     AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
+    AND ($12::timestamptz IS NULL OR (m.occurred_at, m.memory_no) < ($12, $13::bigint))
 ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $10 OFFSET $11;
 
 -- select_ids --

@@ -1,0 +1,131 @@
+"""
+What is shown of memories and hits, as JSON has it; the command line, HTTP and MCP show the same.
+
+MCP and HTTP leave out what is empty; the command line prints every key.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Meta, Struct, field
+
+from mahavishnu.memory.models import ArmScore, Degraded, Hit, Memory
+
+LOCATIONS = ["postgresql"]  # where a memory is kept
+
+
+class Body(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A part of a result."""
+
+
+class MemoryBody(Body, frozen=True, kw_only=True):
+    """A memory."""
+
+    id: UUID
+    content: str
+    memory_type: str
+    collection: str
+    source_system: str
+    project: str | None = None
+    owner: str
+    visibility: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    agent_id: str | None = None
+    workflow_id: str | None = None
+    repo_id: str | None = None
+    session_id: str | None = None
+    path: str | None = None
+    commit: str | None = None
+    occurred_at: datetime
+    created_at: datetime
+    expires_at: datetime | None = None
+    superseded_by: UUID | None = None
+
+
+class ArmBody(Body, frozen=True, kw_only=True):
+    """One arm's view of a hit: its rank (absent: not among that arm's candidates), score and share."""
+
+    rank: int | None
+    score: float
+    contribution: float
+
+
+class HitBody(MemoryBody, frozen=True, kw_only=True):
+    """A memory that was found."""
+
+    score: Annotated[float, Meta(description="0 to 1, comparable within this answer only.")]
+    found_in: list[str]
+    char_start: Annotated[
+        int | None, Meta(description="Where in the content the best passage begins.")
+    ] = None
+    char_end: int | None = None
+    truncated: Annotated[
+        bool, Meta(description="The content is cut; get_memory gives the whole.")
+    ] = False
+    arms: dict[str, ArmBody] = field(default_factory=dict)
+
+
+class DegradedBody(Body, frozen=True, kw_only=True):
+    """A part of the search that did not take part, and why."""
+
+    part: str
+    reason: str
+
+
+def memory_fields(item: Memory) -> dict[str, Any]:
+    """Return the fields of `MemoryBody`."""
+    return {
+        "id": item.id,
+        "content": item.content,
+        "memory_type": item.memory_type,
+        "collection": item.collection,
+        "source_system": item.source_system,
+        "project": item.project,
+        "owner": item.owner,
+        "visibility": item.visibility,
+        "metadata": item.metadata,
+        "agent_id": item.agent_id,
+        "workflow_id": item.workflow_id,
+        "repo_id": item.repo_id,
+        "session_id": item.session_id,
+        "path": item.path,
+        "commit": item.commit_id,
+        "occurred_at": item.occurred_at,
+        "created_at": item.stored_at,
+        "expires_at": item.expires_at,
+        "superseded_by": item.superseded_by,
+    }
+
+
+def memory_body(item: Memory) -> MemoryBody:
+    """Return what is shown of a memory."""
+    return MemoryBody(**memory_fields(item))
+
+
+def hit_body(hit: Hit) -> HitBody:
+    """Return what is shown of a hit."""
+    return HitBody(
+        **memory_fields(hit.memory),
+        score=round(hit.score, 6),
+        found_in=LOCATIONS,
+        char_start=hit.char_start,
+        char_end=hit.char_end,
+        truncated=hit.truncated,
+        arms=_arms(hit.arms),
+    )
+
+
+def degraded_body(part: Degraded) -> DegradedBody:
+    """Return what is shown of a degraded part."""
+    return DegradedBody(part=part.part, reason=part.reason)
+
+
+def _arms(arms: Mapping[str, ArmScore]) -> dict[str, ArmBody]:
+    return {
+        name: ArmBody(
+            rank=arm.rank, score=round(arm.score, 6), contribution=round(arm.contribution, 6)
+        )
+        for name, arm in arms.items()
+    }

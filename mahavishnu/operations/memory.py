@@ -1,0 +1,268 @@
+"""The memory operations, each a translation from request to the application and back."""
+
+import base64
+import binascii
+import struct
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from mahavishnu.app import App
+from mahavishnu.errors import Conflict, NotFound, UsageError
+from mahavishnu.memory.models import (
+    BroughtVector,
+    Memory,
+    NewMemory,
+    Stored,
+    choose_collection,
+)
+from mahavishnu.memory.search import SearchRequest
+from mahavishnu.operations.bodies import LOCATIONS, degraded_body, memory_fields
+from mahavishnu.operations.fitting import fit_hits, fit_page, fit_text
+from mahavishnu.operations.moments import parse_moment
+from mahavishnu.operations.operation import Call, invalid
+from mahavishnu.operations.requests import (
+    ForgetMemory,
+    GetMemory,
+    ListMemories,
+    MemoryStats,
+    Search,
+    StoreMemory,
+    StoreUnifiedMemory,
+    SupersedeMemory,
+)
+from mahavishnu.operations.results import (
+    ForgetResult,
+    ListedMemory,
+    MemoryPage,
+    MemoryPart,
+    SearchAnswer,
+    Stats,
+    StatsGroup,
+    StatsTotals,
+    StoreResult,
+    SupersedeResult,
+)
+
+_POSITION = struct.Struct("<qq")  # microseconds since 1970, number of the memory
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Metadata of a unified memory that becomes fields of it.
+FIELDS_IN_METADATA = (
+    "memory_type",
+    "collection",
+    "project",
+    "source_system",
+    "agent_id",
+    "workflow_id",
+    "repo_id",
+    "session_id",
+)
+
+
+async def store_memory(call: Call, request: StoreMemory) -> StoreResult:
+    """Store one memory; the same text in the same place gives the id it already has."""
+    return _stored(await call.app.memories.store(new_memory(request, source=call.source)))
+
+
+async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> StoreResult:
+    """Store one memory, with the caller's vector where there is one."""
+    metadata = dict(request.metadata)
+    fields = {name: metadata.pop(name) for name in FIELDS_IN_METADATA if name in metadata}
+    plain = _parse_fields({**fields, "content": request.content, "metadata": metadata})
+    new = new_memory(plain, source=call.source, vector=_brought(request))
+    return _stored(await call.app.memories.store(new))
+
+
+async def search(call: Call, request: Search) -> SearchAnswer:
+    """Answer a question."""
+    await call.report(0, 2, "Searching")
+    result = await call.app.search(
+        SearchRequest(
+            query=request.query,
+            mode=request.mode,
+            wanted=request.filter(),
+            limit=request.limit,
+            threshold=request.threshold,
+            vector=_brought(request),
+        )
+    )
+    await call.report(1, 2, f"Found {len(result.hits)}")
+    hits, omitted = fit_hits(result.hits, request.max_tokens)
+    await call.report(2, 2, f"Gives {len(hits)}")
+    return SearchAnswer(
+        query=result.query,
+        mode=result.mode,
+        hits=hits,
+        degraded=[degraded_body(part) for part in result.degraded],
+        omitted=omitted,
+        explanation=dict(result.explanation) if request.explain else None,
+    )
+
+
+async def get_memory(call: Call, request: GetMemory) -> MemoryPart:
+    """Return one memory, or the asked part of a long one."""
+    memories = call.app.memories
+    found = await memories.get(await memories.resolve(request.id))
+    whole = found.content
+    if request.start and request.start >= len(whole):
+        raise UsageError(
+            f"The content has {len(whole):,} characters; there is nothing at {request.start:,}.",
+            hint="Begin at 0.",
+            code="input.start",
+        )
+    part = fit_text(whole[request.start :], request.max_tokens)
+    end = request.start + len(part)
+    return MemoryPart(
+        **memory_fields(found) | {"content": part},
+        char_start=request.start,
+        char_end=end,
+        total_characters=len(whole),
+        truncated=end < len(whole),
+    )
+
+
+async def list_memories(call: Call, request: ListMemories) -> MemoryPage:
+    """Return a page of memories, newest first."""
+    after = _read_cursor(request.cursor) if request.cursor else None
+    found = await call.app.memories.list_memories(
+        request.filter(), limit=request.limit, after=after
+    )
+    kept = fit_page([ListedMemory(**memory_fields(item)) for item in found], request.max_tokens)
+    more = len(kept) < len(found) or len(found) == request.limit
+    return MemoryPage(
+        memories=kept, next_cursor=_write_cursor(found[len(kept) - 1]) if more and kept else None
+    )
+
+
+async def supersede_memory(call: Call, request: SupersedeMemory) -> SupersedeResult:
+    """Replace the text of a memory; done before with the same text, that is the answer again."""
+    memories = call.app.memories
+    old = await memories.resolve(request.id)
+    try:
+        stored = await memories.supersede(old, request.content)
+        successor, created = stored.id, stored.created
+    except Conflict as error:
+        repeated = await _successor_that_says(call.app, old, request.content)
+        if repeated is None:
+            raise error
+        successor, created = repeated.id, False
+    return SupersedeResult(id=successor, created=created, supersedes=old, locations=LOCATIONS)
+
+
+async def forget_memory(call: Call, request: ForgetMemory) -> ForgetResult:
+    """Delete memories for good, or only say which; what is not there is named, not an error."""
+    memories = call.app.memories
+    ids, missing = [], []
+    for reference in request.ids:
+        try:
+            found = await memories.resolve(reference)
+            await memories.get(found)
+            ids.append(found)
+        except NotFound:
+            missing.append(reference)
+    gone = await memories.forget(ids, dry_run=True)
+    foreign = sorted(set(ids) - set(gone))
+    if request.confirm:
+        gone = await memories.forget(gone)
+    return ForgetResult(
+        confirmed=request.confirm, count=len(gone), ids=gone, not_found=missing, not_own=foreign
+    )
+
+
+async def memory_stats(call: Call, _request: MemoryStats) -> Stats:
+    """Count what is remembered."""
+    groups, totals = await call.app.memories.stats()
+    active = await call.app.space.active()
+    return Stats(
+        totals=StatsTotals(**totals),
+        model=active[1].name if active else None,
+        groups=[StatsGroup(**group) for group in groups],
+    )
+
+
+def new_memory(
+    request: StoreMemory, *, source: str, vector: BroughtVector | None = None
+) -> NewMemory:
+    """Return what is to be stored; `source` is its source system where it names none."""
+    expires_at = parse_moment(request.expires_at, what="expires_at")
+    return NewMemory(
+        content=request.content,
+        collection=choose_collection(request.memory_type, request.collection),
+        source_system=request.source_system or source,
+        project=request.project,
+        visibility=request.visibility,
+        metadata=request.metadata,
+        agent_id=request.agent_id,
+        workflow_id=request.workflow_id,
+        repo_id=request.repo_id,
+        session_id=request.session_id,
+        occurred_at=parse_moment(request.occurred_at, what="occurred_at"),
+        expires_at=expires_at,
+        vector=vector,
+    )
+
+
+def _parse_fields(values: dict[str, object]) -> StoreMemory:
+    try:
+        return msgspec.convert(values, StoreMemory)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+
+
+def _stored(stored: Stored) -> StoreResult:
+    return StoreResult(
+        id=stored.id,
+        created=stored.created,
+        embedded=stored.embedded,
+        locations=LOCATIONS,
+        not_kept=list(stored.not_kept),
+    )
+
+
+def _brought(request: StoreUnifiedMemory | Search) -> BroughtVector | None:
+    """Return the caller's vector; raises `UsageError` where its model is not named, or nothing else is."""
+    if request.embedding is None and request.embedding_model is None:
+        return None
+    if request.embedding is None or request.embedding_model is None:
+        raise UsageError(
+            "embedding and embedding_model go together: vectors of two models cannot be compared.",
+            hint="Leave both out, and the text is embedded here; memory_stats names the model.",
+            code="input.vector",
+        )
+    return BroughtVector(
+        model=request.embedding_model,
+        values=request.embedding,
+        dimensions=len(request.embedding),
+    )
+
+
+async def _successor_that_says(app: App, old: UUID, content: str) -> Memory | None:
+    """Return what superseded a memory, where it says `content`: the answer to a repeated call."""
+    before = await app.memories.get(old)
+    if before.superseded_by is None:
+        return None
+    try:
+        successor = await app.memories.get(before.superseded_by)
+    except NotFound:
+        return None
+    return successor if successor.content == content else None
+
+
+def _write_cursor(last: Memory) -> str:
+    moment = (last.occurred_at - _EPOCH) // timedelta(microseconds=1)
+    return base64.urlsafe_b64encode(_POSITION.pack(moment, last.memory_no)).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, int]:
+    """Return when and which memory the page before ended with; raises `UsageError`."""
+    try:
+        packed = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
+        moment, number = _POSITION.unpack(packed)
+        return _EPOCH + timedelta(microseconds=moment), number
+    except (binascii.Error, ValueError, struct.error, OverflowError) as error:
+        raise UsageError(
+            "The cursor is not one of ours.",
+            hint="Take next_cursor of the page before as it is, or leave it out.",
+            code="input.cursor",
+        ) from error

@@ -1,0 +1,32 @@
+"""Times as people and models write them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from mahavishnu.errors import UsageError
+
+_SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_moment(text: str | None, *, what: str) -> datetime | None:
+    """
+    Read "7d", "12h", "30m", "2w" as that long ago, or an ISO date or time; local without a zone.
+
+    Raises:
+        UsageError: it is neither, or out of range.
+    """
+    if text is None:
+        return None
+    span = _SPAN.fullmatch(text.strip())
+    try:
+        if span is not None:
+            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        moment = datetime.fromisoformat(text.strip())
+        return moment.astimezone() if moment.tzinfo is None else moment
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{what} {text!r} is not a time.",
+            hint="Write 7d, 12h, 2w, 2026-11-21 or 2026-11-21T14:30+01:00.",
+            code="input.time",
+        ) from error

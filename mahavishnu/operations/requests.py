@@ -1,0 +1,185 @@
+"""What the memory operations take. Descriptions are read by models, which choose and fill by them."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+from mahavishnu.memory.models import Collection, MemoryFilter, MemoryType, Mode, Visibility
+from mahavishnu.operations.moments import parse_moment
+
+DEFAULT_BUDGET = 4_000  # tokens of one answer
+type Id = Annotated[
+    str,
+    Meta(
+        min_length=4,
+        max_length=64,
+        description="Id of a memory, whole or the 8 hex digits it ends with.",
+    ),
+]
+type Limit = Annotated[int, Meta(ge=1, le=1000, description="Most memories of one answer.")]
+type Budget = Annotated[
+    Annotated[int, Meta(ge=200, le=1_000_000)] | None,
+    Meta(
+        description="Bound on the size of the answer, in tokens (estimated on the high side); "
+        "null for none. What does not fit is cut or left out, and the answer says so."
+    ),
+]
+type Cursor = Annotated[
+    Annotated[str, Meta(max_length=100)] | None,
+    Meta(description="next_cursor of the page before."),
+]
+type Cosine = Annotated[float, Meta(ge=-1, le=1)]
+type Vector = Annotated[
+    Annotated[list[float], Meta(min_length=1, max_length=4_000)] | None,
+    Meta(description="A vector of your own; needs embedding_model."),
+]
+type Text = Annotated[str, Meta(min_length=1, description="The text to remember, up to 1 MiB.")]
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an operation takes."""
+
+
+class Where(Request, frozen=True, kw_only=True):
+    """Which memories are meant; what is left out does not narrow."""
+
+    memory_types: Annotated[list[MemoryType], Meta(description="Only these types.")] = field(
+        default_factory=list
+    )
+    collections: Annotated[list[Collection], Meta(description="Only these collections.")] = field(
+        default_factory=list
+    )
+    projects: Annotated[list[str], Meta(description="Only these projects, by name.")] = field(
+        default_factory=list
+    )
+    repo_id: str | None = None
+    agent_id: str | None = None
+    workflow_id: str | None = None
+    session_id: str | None = None
+    source_system: str | None = None
+    metadata: Annotated[
+        dict[str, Any] | None, Meta(description="Only memories whose metadata contains this.")
+    ] = None
+    since: Annotated[
+        str | None, Meta(description='Not before: "7d", "12h", "2w" ago, or an ISO date or time.')
+    ] = None
+    until: Annotated[str | None, Meta(description="Before this moment; as since.")] = None
+
+    def filter(self) -> MemoryFilter:
+        """Return the filter, which checks itself."""
+        return MemoryFilter(
+            memory_types=tuple(self.memory_types),
+            collections=tuple(self.collections),
+            projects=tuple(self.projects),
+            repo_id=self.repo_id,
+            agent_id=self.agent_id,
+            workflow_id=self.workflow_id,
+            session_id=self.session_id,
+            source_system=self.source_system,
+            metadata=self.metadata,
+            since=parse_moment(self.since, what="since"),
+            until=parse_moment(self.until, what="until"),
+        )
+
+
+class StoreMemory(Request, frozen=True, kw_only=True):
+    """A memory to store."""
+
+    content: Text
+    memory_type: Annotated[
+        MemoryType, Meta(description="agent: notes and decisions; rag: documents and code.")
+    ] = "agent"
+    collection: Annotated[
+        Collection | None, Meta(description="Kind within the type; its usual one by default.")
+    ] = None
+    project: Annotated[str | None, Meta(description="Project it belongs to; made if new.")] = None
+    visibility: Annotated[
+        Visibility, Meta(description="shared: everyone who uses this database may find it.")
+    ] = "private"
+    metadata: Annotated[
+        dict[str, Any], Meta(description='Your own keys, such as {"type": "decision"}.')
+    ] = field(default_factory=dict)
+    source_system: str | None = None
+    agent_id: str | None = None
+    workflow_id: str | None = None
+    repo_id: str | None = None
+    session_id: str | None = None
+    occurred_at: Annotated[
+        str | None,
+        Meta(description="When it happened: ISO, or 2h for two hours ago; now if absent."),
+    ] = None
+    expires_at: Annotated[
+        str | None, Meta(description="ISO time from which it is no longer found.")
+    ] = None
+
+
+class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
+    """A memory to store, with a vector where the caller has one."""
+
+    content: Text
+    embedding: Vector = None
+    embedding_model: Annotated[
+        str | None, Meta(description="Model that made the embedding; it must be the one in use.")
+    ] = None
+    metadata: Annotated[
+        dict[str, Any],
+        Meta(
+            description="Your own keys. The keys memory_type, collection, project, source_system, "
+            "agent_id, workflow_id, repo_id and session_id become the memory's own fields."
+        ),
+    ] = field(default_factory=dict)
+
+
+class Search(Where, frozen=True, kw_only=True):
+    """A question."""
+
+    query: Annotated[
+        str, Meta(min_length=1, max_length=10_000, description="What you look for, in your words.")
+    ]
+    mode: Annotated[
+        Mode, Meta(description="hybrid finds by meaning and by words; vector, text: one of them.")
+    ] = "hybrid"
+    limit: Limit = 10
+    threshold: Annotated[
+        Cosine | None, Meta(description="Least cosine similarity of the vector arm.")
+    ] = None
+    max_tokens: Budget = DEFAULT_BUDGET
+    embedding: Vector = None
+    embedding_model: str | None = None
+    explain: Annotated[bool, Meta(description="Add how the answer was found.")] = False
+
+
+class GetMemory(Request, frozen=True, kw_only=True):
+    """Which memory, and which part of a long one."""
+
+    id: Id
+    start: Annotated[int, Meta(ge=0, description="First character of the content to give.")] = 0
+    max_tokens: Budget = DEFAULT_BUDGET
+
+
+class ListMemories(Where, frozen=True, kw_only=True):
+    """Which memories, and which page of them."""
+
+    limit: Limit = 20
+    cursor: Cursor = None
+    max_tokens: Budget = DEFAULT_BUDGET
+
+
+class SupersedeMemory(Request, frozen=True, kw_only=True):
+    """Which memory is corrected, and what it says from now on."""
+
+    id: Id
+    content: Text
+
+
+class ForgetMemory(Request, frozen=True, kw_only=True):
+    """Which memories are to be deleted for good."""
+
+    ids: Annotated[list[Id], Meta(min_length=1, max_length=100)]
+    confirm: Annotated[
+        bool, Meta(description="false only says what would go; true deletes it for good.")
+    ] = False
+
+
+class MemoryStats(Request, frozen=True, kw_only=True):
+    """Nothing is asked but the counts."""

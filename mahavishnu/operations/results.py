@@ -1,0 +1,106 @@
+"""What the memory operations give."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Meta
+
+from mahavishnu.operations.bodies import Body, DegradedBody, HitBody, MemoryBody
+
+
+class StoreResult(Body, frozen=True, kw_only=True):
+    """The memory's id; of the same text in the same place the one it has already."""
+
+    id: UUID
+    created: Annotated[bool, Meta(description="Whether it is new.")]
+    embedded: Annotated[bool, Meta(description="Whether it has its vector, or waits for it.")]
+    locations: list[str]
+    not_kept: Annotated[
+        list[str],
+        Meta(description="Fields in which the memory that was there says otherwise; it stays."),
+    ]
+
+
+class SearchAnswer(Body, frozen=True, kw_only=True):
+    """Hits, best first, and what was missing on the way."""
+
+    query: str
+    mode: str
+    hits: list[HitBody]
+    degraded: list[DegradedBody]
+    omitted: Annotated[int, Meta(description="Hits that did not fit max_tokens.")] = 0
+    explanation: dict[str, Any] | None = None
+
+
+class MemoryPart(MemoryBody, frozen=True, kw_only=True):
+    """A memory, its content from `char_start` to `char_end` of `total_characters`."""
+
+    char_start: int
+    char_end: int
+    total_characters: int
+    truncated: Annotated[bool, Meta(description="There is more: ask again with start = char_end.")]
+
+
+class ListedMemory(MemoryBody, frozen=True, kw_only=True):
+    """A memory of a list."""
+
+    truncated: Annotated[bool, Meta(description="The content is cut.")] = False
+
+
+class MemoryPage(Body, frozen=True, kw_only=True):
+    """A page of memories, newest first."""
+
+    memories: list[ListedMemory]
+    next_cursor: Annotated[str | None, Meta(description="Absent on the last page.")] = None
+
+
+class SupersedeResult(Body, frozen=True, kw_only=True):
+    """The memory that took the place of the former one."""
+
+    id: UUID
+    created: bool
+    supersedes: UUID
+    locations: list[str]
+
+
+class ForgetResult(Body, frozen=True, kw_only=True):
+    """
+    What was deleted, or would be; older versions of a memory go with it.
+
+    `not_found` are references that lead to no memory (perhaps forgotten before), `not_own` what only
+    others can delete.
+    """
+
+    confirmed: Annotated[bool, Meta(description="false: nothing was deleted yet.")]
+    count: int
+    ids: list[UUID]
+    not_found: list[str]
+    not_own: list[UUID]
+
+
+class StatsGroup(Body, frozen=True, kw_only=True):
+    """Live memories of one kind."""
+
+    memory_type: str
+    collection: str
+    project: str | None
+    memories: int
+    newest: datetime | None
+
+
+class StatsTotals(Body, frozen=True, kw_only=True):
+    """Totals of what the caller may see."""
+
+    live: int
+    superseded: int
+    waiting: Annotated[int, Meta(description="Without their vectors yet.")]
+    size_bytes: Annotated[int, Meta(description="Size of the database.")]
+
+
+class Stats(Body, frozen=True, kw_only=True):
+    """How much is remembered."""
+
+    totals: StatsTotals
+    model: Annotated[str | None, Meta(description="The embedding model in use.")]
+    groups: list[StatsGroup]
