@@ -26,6 +26,8 @@ BASE = {"errors", "paths", "files", "processes", "logs", "identifiers", "masking
 BROAD_ALLOWED = {
     "cli/root.py",
     "database/embedded/keeper.py",  # the root of a process: leaves the reason in a file
+    "mcp/edge.py",  # what a client may not see ends here
+    "server/guard.py",  # and here
     "embedding/in_process.py",  # onnxruntime and tokenizers share no other base
 }
 MAX_LINES = 400

@@ -48,6 +48,10 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     modules={
         "memory": ("mahavishnu.cli.memory", "Store, search, correct and forget memories."),
+        "up": ("mahavishnu.cli.daemon", "Start the daemon that all terminals share."),
+        "down": ("mahavishnu.cli.daemon", "End the daemon."),
+        "status": ("mahavishnu.cli.daemon", "Tell whether the daemon runs and how it is."),
+        "token": ("mahavishnu.cli.token", "The daemon's bearer token."),
         "db": ("mahavishnu.cli.database", "Set up, upgrade and inspect the database."),
         "model": ("mahavishnu.cli.model", "Manage the embedding model."),
         "config": ("mahavishnu.cli.config", "Show and check the settings."),

@@ -77,6 +77,14 @@ class EmbeddingSpace:
                 self._choice = await self._choose(active[1] if active else None)
             return self._choice
 
+    async def reconsider(self) -> None:
+        """Ask again for an embedder where none was found: a server may be back, a model be there now."""
+        async with self._lock:
+            if self._choice is None or self._choice.embedder is not None:
+                return
+            active = await self.active()
+            self._choice = await self._choose(active[1] if active else None)
+
     async def embedder(self) -> Embedder:
         """Return the embedder, or raise `Unavailable` with the reasons why there is none."""
         choice = await self.choice()

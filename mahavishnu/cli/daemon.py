@@ -1,0 +1,186 @@
+"""`mahavishnu up`, `down`, `status`: the daemon that all terminals share."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mahavishnu.cli.options import asynchronous, json_option, load, load_quietly
+from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.errors import Conflict, MahavishnuError
+
+if TYPE_CHECKING:
+    from mahavishnu.daemon.record import DaemonRecord
+    from mahavishnu.settings.sources import Loaded
+
+STOP_SLACK_S = 15.0  # beyond the time that running requests get
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Go on in the background once it answers.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Instead of server.port; 0: any free.")
+@click.option("--ready-fd", type=int, hidden=True)
+@json_option
+def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> None:
+    """
+    Start the daemon: MCP, HTTP API, one pool and one loaded model for all terminals.
+
+    It listens on 127.0.0.1 alone. With --detach it is harmless where one runs already.
+    """
+    flags = click.get_current_context().find_root().obj
+    if port is not None:
+        flags["server.port"] = str(port)
+    if detach:
+        _start_detached(flags, as_json=as_json)
+    else:
+        _serve(ready_fd, as_json=as_json)
+
+
+def _start_detached(flags: dict[str, str], *, as_json: bool) -> None:
+    from mahavishnu.daemon.record import find_listening  # noqa: PLC0415
+    from mahavishnu.server.detach import start_detached  # noqa: PLC0415
+
+    loaded = load()
+    running = find_listening(loaded.locations.daemon_lock)
+    started = running is None
+    if running is None:
+        try:
+            running = start_detached(loaded.locations, flags)
+        except Conflict as error:
+            if error.code != "daemon.running":
+                raise
+            running, started = _await_other(loaded, error), False
+    if as_json:
+        print_json({"started": started, "daemon": _record_body(running)})
+    else:
+        print_line(
+            f"{'Listening' if started else 'Already listening'} on {running.url} (pid {running.pid})"
+        )
+
+
+def _await_other(loaded: "Loaded", error: Conflict) -> "DaemonRecord":
+    """Return the daemon that was quicker, once it answers; the error again where it does not."""
+    from mahavishnu.daemon.record import find_daemon, find_listening  # noqa: PLC0415
+    from mahavishnu.server.detach import START_TIMEOUT_S  # noqa: PLC0415
+
+    until = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < until and find_daemon(loaded.locations.daemon_lock) is not None:
+        running = find_listening(loaded.locations.daemon_lock)
+        if running is not None:
+            return running
+        time.sleep(0.05)
+    raise error
+
+
+@asynchronous
+async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
+    from mahavishnu.server.detach import say_failed, say_ready  # noqa: PLC0415
+
+    def ready(record: "DaemonRecord") -> None:
+        if ready_fd is not None:
+            say_ready(ready_fd, record)
+        elif as_json:
+            print_json({"started": True, "daemon": _record_body(record)})
+        else:
+            print_line(f"Listening on {record.url} (pid {record.pid}); Ctrl-C ends it")
+
+    try:
+        loaded = load()
+        from mahavishnu.server.serve import serve  # noqa: PLC0415 - a second; settings errors first
+
+        await serve(loaded, ready)
+    except MahavishnuError as error:
+        if ready_fd is not None:
+            say_failed(ready_fd, error)
+        raise
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Kill it where it does not end in time.")
+@json_option
+def down(force: bool, as_json: bool) -> None:
+    """End the daemon; running requests are finished first."""
+    from mahavishnu.daemon.record import find_daemon  # noqa: PLC0415
+    from mahavishnu.server.detach import stop  # noqa: PLC0415
+
+    loaded = load()
+    record = find_daemon(loaded.locations.daemon_lock)
+    killed = False
+    if record is not None:
+        wait_s = loaded.settings.server.drain_timeout + STOP_SLACK_S
+        killed = stop(record, wait_s=wait_s, force=force)
+    if as_json:
+        print_json({"stopped": record is not None, "killed": killed})
+    elif record is None:
+        print_line("No daemon is running.")
+    else:
+        print_line(f"{'Killed' if killed else 'Ended'} (pid {record.pid})")
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Tell whether the daemon runs and how it is; starts nothing."""
+    from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415
+    from mahavishnu.daemon.record import find_daemon  # noqa: PLC0415
+    from mahavishnu.daemon.token import read_token  # noqa: PLC0415
+
+    locations = load_quietly().locations
+    record = find_daemon(locations.daemon_lock)
+    state: dict[str, Any] | None = None
+    problem: MahavishnuError | None = None
+    if record is not None and record.port is not None:
+        try:
+            state = DaemonClient(record, read_token(locations.token)).ask("GET", "/api/v1/status")
+        except MahavishnuError as error:
+            problem = error
+    log = str(locations.daemon_log) if locations.daemon_log.exists() else None
+    if as_json:
+        told = problem and {"code": problem.code, "message": problem.message, "hint": problem.hint}
+        body = {
+            "running": record is not None,
+            "daemon": record and _record_body(record),
+            "state": state,
+            "problem": told,
+            "log": log,
+        }
+        print_json(body)
+        return
+    if record is None:
+        print_line("The daemon is not running. Start it with: mahavishnu up --detach")
+    elif record.port is None:
+        print_line(f"The daemon is starting (pid {record.pid}).")
+    else:
+        print_line(
+            f"Running on {record.url} (pid {record.pid}) since {record.since}, version {record.version}"
+        )
+    if state is not None:
+        _print_state(state)
+    if problem is not None:
+        print_line(f"Problem: {problem.message}")
+        print_line(f"Hint: {problem.hint}")
+    if log is not None:
+        print_line(f"Log: {log}")
+
+
+def _print_state(state: dict[str, Any]) -> None:
+    database = state["database"]
+    if database["reachable"]:
+        print_line(
+            f"Database: PostgreSQL {database['server_version']}, pgvector "
+            f"{database.get('vector_version')}, {database['connections']} connections"
+        )
+        waiting = state.get("waiting", 0)
+        print_line(f"Embedding: {state['embedder']}" + (f" {waiting:,} wait." if waiting else ""))
+    else:
+        print_line(f"Database: {database['reason']}")
+
+
+def _record_body(record: "DaemonRecord") -> dict[str, Any]:
+    return {
+        "pid": record.pid,
+        "port": record.port,
+        "url": record.url if record.port is not None else None,
+        "version": record.version,
+        "since": record.since,
+    }

@@ -1,0 +1,49 @@
+"""`mahavishnu token`: show, path, rotate."""
+
+import click
+
+from mahavishnu.cli.options import json_option, load_quietly
+from mahavishnu.cli.render import print_json, print_line
+
+
+@click.group()
+def token() -> None:
+    """The daemon's bearer token."""
+
+
+@token.command()
+@json_option
+def show(as_json: bool) -> None:
+    """Print the token; whoever has it can use the daemon."""
+    from mahavishnu.daemon.token import ensure_token  # noqa: PLC0415
+
+    text = ensure_token(load_quietly().locations.token)
+    if as_json:
+        print_json({"token": text})
+    else:
+        print_line(text)
+
+
+@token.command()
+@json_option
+def path(as_json: bool) -> None:
+    """Print where the token is kept."""
+    where = str(load_quietly().locations.token)
+    if as_json:
+        print_json({"path": where})
+    else:
+        print_line(where)
+
+
+@token.command()
+@json_option
+def rotate(as_json: bool) -> None:
+    """Replace the token; a running daemon takes the new one at once, and the old one no more."""
+    from mahavishnu.daemon.token import rotate_token  # noqa: PLC0415
+
+    where = load_quietly().locations.token
+    rotate_token(where)
+    if as_json:
+        print_json({"rotated": True, "path": str(where)})
+    else:
+        print_line("The token was replaced. Clients that were given the old one need the new one.")

@@ -1,0 +1,78 @@
+"""Memories as resources: `memory://{id}` reads one, the list shows the newest by pages."""
+
+from urllib.parse import unquote, urlsplit
+
+import mcp_types as types
+import msgspec
+
+from mahavishnu.app import App
+from mahavishnu.errors import NotFound
+from mahavishnu.operations.bodies import memory_body
+from mahavishnu.operations.memory import list_memories
+from mahavishnu.operations.operation import Call
+from mahavishnu.operations.requests import ListMemories
+
+SCHEME = "memory"
+PAGE = 50
+TITLE_LENGTH = 80
+
+
+def template() -> types.ResourceTemplate:
+    """Return how any memory is addressed."""
+    return types.ResourceTemplate(
+        name="memory",
+        title="A memory",
+        uri_template=f"{SCHEME}://{{id}}",
+        description="A memory by its id, whole or the 8 hex digits it ends with.",
+        mime_type="text/plain",
+    )
+
+
+async def list_resources(call: Call, cursor: str | None) -> types.ListResourcesResult:
+    """Return a page of the newest memories."""
+    page = await list_memories(call, ListMemories(limit=PAGE, cursor=cursor, max_tokens=None))
+    return types.ListResourcesResult(
+        resources=[
+            types.Resource(
+                name=str(memory.id),
+                title=_title(memory.content),
+                uri=f"{SCHEME}://{memory.id}",
+                description=f"{memory.memory_type}, {memory.occurred_at:%Y-%m-%d}"
+                + (f", project {memory.project}" if memory.project else ""),
+                mime_type="text/plain",
+                size=len(memory.content.encode()),
+            )
+            for memory in page.memories
+        ],
+        next_cursor=page.next_cursor,
+    )
+
+
+async def read_resource(app: App, uri: str) -> types.ReadResourceResult:
+    """Return a memory's content; what else is known of it stands in `_meta`. Raises `NotFound`."""
+    parts = urlsplit(uri)
+    reference = unquote(parts.netloc + parts.path).strip("/")
+    if parts.scheme != SCHEME or not reference:
+        raise NotFound(
+            f"{uri!r} is no resource of this server.",
+            hint=f"Memories are {SCHEME}://ID.",
+            code="mcp.no_resource",
+        )
+    found = await app.memories.get(await app.memories.resolve(reference))
+    about = msgspec.to_builtins(memory_body(found))
+    content = about.pop("content")
+    return types.ReadResourceResult(
+        contents=[
+            types.TextResourceContents(
+                uri=uri,
+                mime_type="text/plain",
+                text=content,
+                _meta={"mahavishnu/memory": about},
+            )
+        ]
+    )
+
+
+def _title(content: str) -> str:
+    line = " ".join(content[: 4 * TITLE_LENGTH].split())
+    return line if len(line) <= TITLE_LENGTH else f"{line[: TITLE_LENGTH - 1].rstrip()}…"

@@ -1,0 +1,63 @@
+"""How errors look over HTTP: one shape, with the status that the class of the error fixes."""
+
+import msgspec
+from starlette.responses import Response
+
+from mahavishnu.errors import MahavishnuError
+
+
+class HttpError(MahavishnuError):
+    """What HTTP itself refuses, with a status of its own: who may ask, how much, how, and where."""
+
+    default_code = "http.refused"
+    exit_code = 2
+
+    def __init__(self, status: int, message: str, *, code: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.status = status
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error as JSON has it."""
+
+    code: str
+    message: str
+    hint: str | None
+
+
+class FailureBody(msgspec.Struct, frozen=True):
+    """The body of an answer that is an error."""
+
+    error: Failure
+
+
+def failure(error: MahavishnuError) -> Failure:
+    """Return an error as JSON shows it."""
+    return Failure(error.code, error.message, error.hint)
+
+
+def status_of(error: MahavishnuError) -> int:
+    """Return the HTTP status of an error."""
+    return error.status if isinstance(error, HttpError) else error.http_status
+
+
+def refuse(error: MahavishnuError) -> Response:
+    """Return the answer that says an error."""
+    headers = {"cache-control": "no-store"}
+    if status_of(error) == 401:
+        headers["www-authenticate"] = 'Bearer realm="mahavishnu"'
+    if status_of(error) in (429, 503):
+        headers["retry-after"] = "1"
+    return Response(
+        msgspec.json.encode(FailureBody(failure(error))),
+        status_code=status_of(error),
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+def masked() -> MahavishnuError:
+    """Return what is said of a fault, whose own words stay in the log."""
+    return MahavishnuError(
+        "Something went wrong inside.", hint="The daemon's log tells more: mahavishnu status"
+    )

@@ -1,0 +1,138 @@
+"""The one ASGI application: `/mcp`, `/api/v1`, `/health`, `/metrics`. Who may ask is the guard's."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mahavishnu.app import App
+from mahavishnu.errors import MahavishnuError
+from mahavishnu.mcp.edge import build_server
+from mahavishnu.operations.table import OPERATIONS
+from mahavishnu.server.answers import HttpError, refuse
+from mahavishnu.server.http_api import PREFIX, build_routes
+from mahavishnu.server.metrics import CONTENT_TYPE, Metrics
+from mahavishnu.server.openapi import describe_api
+from mahavishnu.server.own_operations import OWN_OPERATIONS
+from mahavishnu.server.page import render_page
+
+API_OPERATIONS = (*OPERATIONS, *OWN_OPERATIONS)
+HEALTH_TTL_S = 1.0  # the open route asks the database no more often
+HEALTH_TIMEOUT_S = 5.0
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+
+
+@contextlib.asynccontextmanager
+async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterator[Starlette]:
+    """Yield the application; requests are answered while the block lasts."""
+    manager = StreamableHTTPSessionManager(
+        build_server(app), stateless=True, max_request_body_size=max_body
+    )
+    async with manager.run():
+        yield Starlette(
+            routes=[
+                Route("/mcp", _Mcp(manager), methods=["POST"]),
+                *build_routes(app, API_OPERATIONS),
+                Route(f"{PREFIX}/openapi.json", _openapi),
+                Route(f"{PREFIX}/docs", _docs),
+                Route("/health", Health(app)),
+                Route("/metrics", _Exposition(app, metrics)),
+            ],
+            exception_handlers={HTTPException: _refused},
+        )
+
+
+class _Mcp:
+    """The route of MCP; a class, so that it is called as ASGI."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self._manager = manager
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._manager.handle_request(scope, receive, send)
+
+
+class Health:
+    """Says whether the daemon can work, and nothing else; open to everyone on this machine."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._seen: tuple[float, bool] = (-HEALTH_TTL_S, False)
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 200 or 503."""
+        async with self._lock:
+            if time.monotonic() - self._seen[0] >= HEALTH_TTL_S:
+                self._seen = (time.monotonic(), await self._check())
+        healthy = self._seen[1]
+        body = {"name": "mahavishnu", "status": "ok" if healthy else "unavailable"}
+        response = Response(
+            msgspec.json.encode(body),
+            status_code=200 if healthy else 503,
+            media_type="application/json",
+            headers={"cache-control": "no-store"},
+        )
+        await response(scope, receive, send)
+
+    async def _check(self) -> bool:
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                await self._app.health()
+        except (MahavishnuError, TimeoutError):
+            return False
+        return True
+
+
+class _Exposition:
+    def __init__(self, app: App, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(MahavishnuError, TimeoutError):  # what is not known is not said
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                self._metrics.waiting.set(await self._app.memories.count_waiting())
+                self._metrics.connections.set((await self._app.health()).connections)
+        await Response(self._metrics.render(), media_type=CONTENT_TYPE)(scope, receive, send)
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(
+        msgspec.json.encode(describe_api(API_OPERATIONS)), media_type="application/json"
+    )
+
+
+async def _docs(_request: Request) -> Response:
+    return HTMLResponse(
+        render_page(describe_api(API_OPERATIONS)), headers={"content-security-policy": _POLICY}
+    )
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses in the one shape of errors."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        response = refuse(
+            HttpError(
+                405, f"{request.method} is not for this address.", code="http.method",
+                hint="GET /api/v1/docs tells what is.",
+            )
+        )  # fmt: skip
+        response.headers.update(error.headers or {})
+        return response
+    return refuse(
+        HttpError(
+            error.status_code, "There is nothing at this address.", code="http.not_found",
+            hint="GET /api/v1/docs tells what there is.",
+        )
+    )  # fmt: skip

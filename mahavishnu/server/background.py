@@ -1,0 +1,38 @@
+"""What the daemon does on its own: memories that wait get their vectors as soon as a model is there."""
+
+import asyncio
+
+from mahavishnu.app import App
+from mahavishnu.errors import MahavishnuError
+from mahavishnu.logs import get_logger
+
+LOOK_EVERY_S = 5.0
+LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
+AT_ONCE = 64
+_log = get_logger(__name__)
+
+
+async def embed_waiting(app: App) -> None:
+    """Work the queue off, for ever; what fails is tried again later, less and less often."""
+    pause_s = LOOK_EVERY_S
+    while True:
+        await asyncio.sleep(pause_s)
+        try:
+            await app.space.reconsider()
+            waiting = await app.memories.count_waiting(cap=1)
+            done = waiting
+            while done:
+                done = await app.memories.embed_waiting(limit=AT_ONCE)
+        except MahavishnuError as error:
+            _log.info("embedding_waits", code=error.code, reason=error.message)
+            pause_s = min(2 * pause_s, LOOK_AGAIN_S)
+            continue
+        stuck = waiting and await _still_waits(app)
+        pause_s = min(2 * pause_s, LOOK_AGAIN_S) if stuck else LOOK_EVERY_S
+
+
+async def _still_waits(app: App) -> bool:
+    try:
+        return bool(await app.memories.count_waiting(cap=1))
+    except MahavishnuError:
+        return True

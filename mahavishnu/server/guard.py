@@ -1,0 +1,238 @@
+"""
+What stands in front of every route: host, origin, token, size, number and time of requests.
+
+The order is that of the cost: nothing of a request is read before it may be here at all.
+"""
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mahavishnu.daemon.token import TokenFile
+from mahavishnu.errors import Forbidden, MahavishnuError
+from mahavishnu.logs import get_logger
+from mahavishnu.server.answers import HttpError, masked, refuse
+from mahavishnu.server.metrics import Metrics
+
+HOSTS = frozenset({"127.0.0.1", "localhost"})
+OPEN_PATHS = frozenset({"/health"})
+STREAMED_PATHS = frozenset({"/api/v1/memories/batch"})
+STREAMED_TIMES = 8  # as many bytes as an ordinary request may have
+LINGER_S = 5.0  # how long the rest of a refused body is read, so that its sender hears the answer
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of requests: how many at once, bytes of one, seconds to send or read a piece of one."""
+
+    max_requests: int
+    max_body: int
+    timeout_s: float
+
+
+class Guard:
+    """Lets through what may pass, and answers the rest itself."""
+
+    def __init__(self, app: ASGIApp, *, token: TokenFile, limits: Limits, metrics: Metrics) -> None:
+        self._app = app
+        self._token = token
+        self._limits = limits
+        self._metrics = metrics
+        self._active = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; websockets and the like are not spoken here."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        answer = _Answer(send, self._limits.timeout_s)
+        try:
+            self._admit(scope)
+        except MahavishnuError as error:
+            await _drain(scope, receive)
+            await refuse(error)(scope, receive, answer)
+        else:
+            await self._serve(scope, receive, answer)
+        spent_s = time.perf_counter() - started
+        self._metrics.count(scope.get("operation") or scope["path"], answer.status, spent_s)
+        _log.debug(
+            "request", method=scope["method"], path=scope["path"], status=answer.status,
+            ms=round(spent_s * 1000, 1),
+        )  # fmt: skip
+
+    def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        check_host(headers)
+        check_origin(headers)
+        if scope["path"] in OPEN_PATHS:
+            return
+        self._check_token(headers)
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._most(scope):
+            raise self._too_large(scope)
+        if self._active >= self._limits.max_requests:
+            raise HttpError(
+                429,
+                f"{self._limits.max_requests:,} requests are being served already.",
+                hint="Try again in a second; server.max_requests is the bound.",
+                code="http.too_many",
+            )
+
+    def _check_token(self, headers: Headers) -> None:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        try:
+            known = scheme.lower() == "bearer" and self._token.matches(given.strip())
+        except MahavishnuError as error:
+            _log.error("token_unusable", code=error.code, reason=error.message)
+            known = False
+        if not known:
+            raise HttpError(
+                401,
+                "This needs the daemon's token.",
+                hint="Send it as: Authorization: Bearer TOKEN. It is told by: mahavishnu token show",
+                code="http.unauthorized",
+            )
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        self._active += 1
+        self._metrics.active.set(self._active)
+        try:
+            body: Receive = _Counted(
+                receive, self._limits, self._most(scope), self._too_large(scope)
+            )
+            if scope["path"] not in STREAMED_PATHS:
+                body = await _buffered(body, receive)
+            await self._app(scope, body, answer)
+        except MahavishnuError as error:
+            if not answer.status:
+                await _drain(scope, receive)
+                await refuse(error)(scope, receive, answer)
+        except TimeoutError:  # a reader that does not read; the connection is given up
+            self._metrics.stalled.inc()
+            raise
+        except Exception:
+            _log.error("request_failed", path=scope["path"], exc_info=True)
+            if answer.status:
+                raise
+            await refuse(masked())(scope, receive, answer)
+        finally:
+            self._active -= 1
+            self._metrics.active.set(self._active)
+
+    def _most(self, scope: Scope) -> int:
+        return self._limits.max_body * (STREAMED_TIMES if scope["path"] in STREAMED_PATHS else 1)
+
+    def _too_large(self, scope: Scope) -> HttpError:
+        return HttpError(
+            413,
+            f"The request has more than {self._most(scope):,} bytes.",
+            hint="Send less at once; server.max_body is the bound.",
+            code="http.too_large",
+        )
+
+
+def check_host(headers: Headers) -> None:
+    """Refuse another host's name, by which a page elsewhere could reach this one (DNS rebinding)."""
+    given = headers.getlist("host")
+    name = given[0].rpartition(":")[0] or given[0] if len(given) == 1 else ""
+    if name not in HOSTS:
+        raise HttpError(
+            421,
+            "This server answers to 127.0.0.1 and localhost alone.",
+            hint="Take that for the host of the address.",
+            code="http.host",
+        )
+
+
+def check_origin(headers: Headers) -> None:
+    """Refuse what a page of another origin sends; programs send no origin at all."""
+    origins = headers.getlist("origin")
+    site = headers.get("sec-fetch-site", "none")
+    own = f"http://{headers.get('host')}"
+    if any(origin != own for origin in origins) or site not in ("none", "same-origin"):
+        raise Forbidden("Pages of another origin may not ask.", code="http.origin")
+
+
+class _Answer:
+    """The sending side of a request: knows the status, and waits for no reader longer than allowed."""
+
+    def __init__(self, send: Send, timeout_s: float) -> None:
+        self._send = send
+        self._timeout_s = timeout_s
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message.setdefault("headers", []).append((b"x-content-type-options", b"nosniff"))
+        async with asyncio.timeout(self._timeout_s):
+            await self._send(message)
+
+
+class _Counted:
+    """The receiving side of a request: bounded in bytes, and in the time a piece may take."""
+
+    def __init__(self, receive: Receive, limits: Limits, most: int, refusal: HttpError) -> None:
+        self._receive = receive
+        self._limits = limits
+        self._left = most
+        self._refusal = refusal
+        self._complete = False
+
+    async def __call__(self) -> Message:
+        if self._complete:
+            return await self._receive()  # waits for the client to go; that has no bound
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise HttpError(
+                408,
+                "The request did not arrive in time.",
+                hint="Send it again.",
+                code="http.timeout",
+            ) from None
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._left < 0:
+                raise self._refusal
+        return message
+
+
+async def _buffered(body: Receive, receive: Receive) -> Receive:
+    """Read a whole body, and return what hands it out as one piece."""
+    pieces = []
+    while True:
+        message = await body()
+        if message["type"] != "http.request":
+            waiting = deque([message])
+            break
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            whole = b"".join(pieces)
+            waiting = deque([{"type": "http.request", "body": whole, "more_body": False}])
+            break
+
+    async def replay() -> Message:
+        return waiting.popleft() if waiting else await receive()
+
+    return replay
+
+
+async def _drain(scope: Scope, receive: Receive) -> None:
+    """Read and drop the rest of a body: a client that still sends would not see the answer."""
+    if scope["method"] in ("GET", "HEAD"):
+        return
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while (message := await receive())["type"] == "http.request":
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return

@@ -1,0 +1,96 @@
+"""`/api/v1`: each operation as a route, and many memories at once as lines of JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mahavishnu.app import App
+from mahavishnu.errors import MahavishnuError, UsageError
+from mahavishnu.operations.operation import Call, Operation, invalid
+from mahavishnu.server.answers import HttpError, refuse
+from mahavishnu.server.batch import Batch
+
+SOURCE = "http"  # source system of what is stored over HTTP
+PREFIX = "/api/v1"
+
+
+def build_routes(app: App, operations: Sequence[Operation[Any, Any]]) -> list[Route]:
+    """Return the routes; fixed paths stand before those with a name in them."""
+    routes = [
+        Route(f"{PREFIX}{operation.path}", _endpoint(app, operation), methods=[operation.method])
+        for operation in operations
+    ]
+    batch = Route(f"{PREFIX}/memories/batch", Batch(app, SOURCE), methods=["POST"])
+    return [batch, *sorted(routes, key=lambda route: "{" in route.path)]
+
+
+def _endpoint(app: App, operation: Operation[Any, Any]) -> Any:
+    async def endpoint(request: Request) -> Response:
+        request.scope["operation"] = operation.name
+        try:
+            values = await _read(request, operation)
+            asked = operation.parse(values, lenient=operation.method == "GET")
+            result = await operation.run(Call(app, SOURCE), asked)
+        except MahavishnuError as error:
+            return refuse(error)
+        return Response(
+            msgspec.json.encode(result),
+            status_code=201 if getattr(result, "created", False) else 200,
+            media_type="application/json",
+            headers={"cache-control": "no-store"},
+        )
+
+    return endpoint
+
+
+async def _read(request: Request, operation: Operation[Any, Any]) -> dict[str, Any]:
+    """Return the values of a request: of its path, and of its query or its body."""
+    if operation.method == "GET":
+        return _read_query(request, operation) | request.path_params
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise HttpError(
+            415, "The body must be JSON.", hint="Send Content-Type: application/json.",
+            code="http.content_type",
+        )  # fmt: skip
+    body = await request.body()
+    try:
+        values = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise invalid(error) from error
+    except RecursionError as error:
+        raise UsageError("The body is nested too deeply.", code="input.invalid") from error
+    if not isinstance(values, dict):
+        raise UsageError("The body must be a JSON object.", code="input.invalid")
+    twice = values.keys() & request.path_params.keys()
+    if twice:
+        raise UsageError(f"{', '.join(twice)} stands in the path already.", code="input.invalid")
+    return values | request.path_params
+
+
+def _read_query(request: Request, operation: Operation[Any, Any]) -> dict[str, Any]:
+    """Return the words of the query by the types of the fields: lists repeat, objects are JSON."""
+    kinds = {
+        name: str(schema.get("type") or [each.get("type") for each in schema.get("anyOf", [])])
+        for name, schema in operation.input_schema.get("properties", {}).items()
+    }
+    values: dict[str, Any] = {}
+    for name in request.query_params:
+        given = request.query_params.getlist(name)
+        if kinds.get(name) == "array":
+            values[name] = given
+        elif len(given) > 1:
+            raise UsageError(f"{name} stands more than once.", code="input.invalid")
+        elif "object" in kinds.get(name, ""):
+            try:
+                values[name] = msgspec.json.decode(given[0])
+            except msgspec.DecodeError as error:
+                raise invalid(error) from error
+        else:
+            values[name] = (
+                None if given[0] == "null" and "null" in kinds.get(name, "") else given[0]
+            )
+    return values
