@@ -51,6 +51,7 @@ class LazyGroup(click.Group):
         "up": ("mahavishnu.cli.daemon", "Start the daemon that all terminals share."),
         "down": ("mahavishnu.cli.daemon", "End the daemon."),
         "status": ("mahavishnu.cli.daemon", "Tell whether the daemon runs and how it is."),
+        "mcp": ("mahavishnu.cli.mcp", "Memory for AI clients: serve, check, connect."),
         "token": ("mahavishnu.cli.token", "The daemon's bearer token."),
         "db": ("mahavishnu.cli.database", "Set up, upgrade and inspect the database."),
         "model": ("mahavishnu.cli.model", "Manage the embedding model."),

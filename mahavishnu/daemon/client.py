@@ -2,14 +2,21 @@
 
 import http.client
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+from mahavishnu import __version__
 from mahavishnu.daemon.record import HOST, DaemonRecord, find_listening
 from mahavishnu.daemon.token import read_token
 from mahavishnu.errors import MahavishnuError, NotFound, Unavailable
 
 TIMEOUT_S = 10.0
+_HELLO = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "mahavishnu", "version": __version__},
+}
 
 
 class DaemonClient:
@@ -40,24 +47,7 @@ class DaemonClient:
         Raises:
             Unavailable: `daemon.unreachable`, or the daemon's own words where it refuses.
         """
-        connection = http.client.HTTPConnection(HOST, self.record.port, timeout=self._timeout_s)
-        try:
-            connection.request(
-                method,
-                path,
-                None if body is None else json.dumps(body),
-                {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
-            )
-            answer = connection.getresponse()
-            status, text = answer.status, answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(
-                f"The daemon does not answer at {self.record.url}.",
-                hint="See how it is: mahavishnu status",
-                code="daemon.unreachable",
-            ) from error
-        finally:
-            connection.close()
+        status, text = self._send(method, path, body)
         try:
             decoded = json.loads(text)
         except ValueError as error:
@@ -67,6 +57,49 @@ class DaemonClient:
         if status >= 400:
             raise _as_told(decoded, status)
         return decoded
+
+    def _send(self, method: str, path: str, body: object) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(HOST, self.record.port, timeout=self._timeout_s)
+        try:
+            connection.request(
+                method,
+                path,
+                None if body is None else json.dumps(body),
+                {
+                    "Authorization": f"Bearer {self._token}",
+                    "Content-Type": "application/json",
+                    "Accept": "application/json, text/event-stream",
+                },
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(
+                f"The daemon does not answer at {self.record.url}.",
+                hint="See how it is: mahavishnu status",
+                code="daemon.unreachable",
+            ) from error
+        finally:
+            connection.close()
+
+    def probe_mcp(self) -> tuple[dict[str, Any], list[str], float]:
+        """Initialize over MCP and list the tools; returns who answered, the names, and how long it took (ms)."""
+        started = time.perf_counter()
+        hello = self._call("initialize", _HELLO)
+        listed = self._call("tools/list", {})
+        spent_ms = (time.perf_counter() - started) * 1000
+        return hello["serverInfo"], [tool["name"] for tool in listed["tools"]], spent_ms
+
+    def _call(self, method: str, params: object) -> Any:
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        _, text = self._send("POST", "/mcp", message)
+        pieces = [line[5:] for line in text.splitlines() if line.startswith(b"data:")] or [text]
+        try:
+            return json.loads(pieces[-1])["result"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unavailable(
+                f"{self.record.url}/mcp answered what is no MCP.", code="daemon.unreachable"
+            ) from error
 
 
 def not_running() -> NotFound:

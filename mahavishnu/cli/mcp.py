@@ -1,0 +1,133 @@
+"""`mahavishnu mcp`: serve, health, tools, config."""
+
+import click
+
+from mahavishnu.cli.options import asynchronous, json_option, load, load_quietly
+from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.errors import MahavishnuError
+
+
+@click.group()
+def mcp() -> None:
+    """Memory for AI clients, over the Model Context Protocol."""
+
+
+@mcp.command()
+@click.option(
+    "--transport",
+    type=click.Choice(["stdio"]),
+    default="stdio",
+    show_default=True,
+    help="HTTP is served by `mahavishnu up`.",
+)
+@asynchronous
+async def serve(transport: str) -> None:  # noqa: ARG001 - there is one; clients' settings name it
+    """
+    Serve a client at stdin and stdout.
+
+    Hands everything on to the daemon while one runs, and serves by itself while none does.
+    """
+    loaded = load()
+    from mahavishnu.server.bridge import serve_stdio  # noqa: PLC0415
+
+    await serve_stdio(loaded)
+
+
+@mcp.command()
+@json_option
+def health(as_json: bool) -> None:
+    """Ask the daemon over MCP whether it answers; exit code 0 where it does."""
+    from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415
+
+    locations = load_quietly().locations
+    client = DaemonClient.find(locations.daemon_lock, locations.token)
+    server, tools, ms = client.probe_mcp()
+    if as_json:
+        print_json(
+            {"url": f"{client.record.url}/mcp", "server": server, "tools": tools,
+             "latency_ms": round(ms, 1)}
+        )  # fmt: skip
+    else:
+        print_line(
+            f"{server['name']} {server['version']} answers at {client.record.url}/mcp "
+            f"with {len(tools)} tools in {ms:.0f} ms"
+        )
+
+
+@mcp.command()
+@json_option
+def tools(as_json: bool) -> None:
+    """List the tools with what they are for; needs neither daemon nor database."""
+    from mahavishnu.operations.table import OPERATIONS  # noqa: PLC0415
+
+    if as_json:
+        print_json(
+            {
+                "tools": [
+                    {
+                        "name": each.name,
+                        "title": each.title,
+                        "description": each.description,
+                        "read_only": each.read_only,
+                        "destructive": each.destructive,
+                        "input_schema": each.input_schema,
+                        "output_schema": each.output_schema,
+                    }
+                    for each in OPERATIONS
+                ]
+            }
+        )
+        return
+    print_table(
+        ("tool", "changes", "what for"),
+        (
+            (
+                each.name,
+                "deletes" if each.destructive else "no" if each.read_only else "adds",
+                each.description.partition(". ")[0],
+            )
+            for each in OPERATIONS
+        ),
+    )
+
+
+@mcp.command()
+@click.option(
+    "--client",
+    "client_name",
+    type=click.Choice(["claude-code", "codex", "qwen", "json"]),
+    help="Only for this one.",
+)
+@click.option(
+    "--transport",
+    type=click.Choice(["stdio", "http"]),
+    default="stdio",
+    show_default=True,
+    help="stdio needs no token and no running daemon.",
+)
+@json_option
+def config(client_name: str | None, transport: str, as_json: bool) -> None:
+    """Print what to paste into a client, so that it uses this memory; changes nothing."""
+    from mahavishnu.daemon.record import HOST, find_listening  # noqa: PLC0415
+    from mahavishnu.mcp.clients import CLIENTS, describe_setup  # noqa: PLC0415
+
+    loaded = load_quietly()
+    running = find_listening(loaded.locations.daemon_lock)
+    port = running.port if running else loaded.settings.server.port
+    if transport == "http" and not port:
+        raise MahavishnuError(
+            "The port is any that is free, so there is no address to give.",
+            hint="Set server.port, or start the daemon first: mahavishnu up --detach",
+            code="mcp.no_address",
+        )
+    url = f"http://{HOST}:{port}/mcp" if transport == "http" else None
+    home = loaded.environ.get("MAHAVISHNU_HOME")
+    names = [client_name] if client_name else list(CLIENTS)
+    setups = [describe_setup(name, url=url, home=home) for name in names]
+    if as_json:
+        print_json(
+            {"clients": [{"client": s.client, "how": s.how, "text": s.text} for s in setups]}
+        )
+        return
+    for setup in setups:
+        print_line(f"# {setup.client}: {setup.how}\n{setup.text}\n")
