@@ -9,8 +9,6 @@ from itertools import batched
 from typing import Any
 from uuid import UUID
 
-from pgvector import HalfVector
-
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
@@ -46,6 +44,7 @@ from mahavishnu.memory.superseding import (
     put_in_place,
     retire_others,
 )
+from mahavishnu.memory.waiting import give_vectors
 
 BATCH_SIZE = 512  # memories of one transaction
 _QUERIES = load_queries("memories")
@@ -354,29 +353,7 @@ class MemoryStore:
         """
         table = await self._space.claim()
 
-        async def work(connection: Connection) -> int:
-            async with connection.transaction():
-                rows = await connection.fetch(_QUERIES["take_waiting"], limit)
-                if not rows:
-                    return 0
-                embedded = await self._space.embed_each([row["text"] for row in rows])
-                done = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if c]
-                failed = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if not c]
-                if failed:
-                    _log.warning("embedding_failed", memory_numbers=failed)
-                    await connection.execute(_QUERIES["put_behind"], failed)
-                vectors = [
-                    (row["memory_no"], number, row["scope_no"], row["collection"],
-                     chunk.start, chunk.end, HalfVector(chunk.vector))
-                    for row, chunks in zip(rows, embedded, strict=True)
-                    for number, chunk in enumerate(chunks)
-                ]  # fmt: skip
-                columns = [list(column) for column in zip(*vectors, strict=True)] or [[]] * 7
-                await connection.execute(table.add_rows(), *columns)
-                await connection.execute(_QUERIES["drop_from_queue"], done)
-                return len(done)
-
-        return await self._database.run(work)
+        return await self._database.run(lambda c: give_vectors(c, self._space, table, limit))
 
     async def count_waiting(self, *, cap: int = 10_000) -> int:
         """Return how many visible memories have no vector yet, counting no further than `cap`."""
