@@ -16,6 +16,7 @@ from mahavishnu.database.target import (
 )
 from mahavishnu.embedding import (
     Choice,
+    DaemonFiles,
     Embedder,
     EmbeddingConfig,
     ModelIdentity,
@@ -194,6 +195,7 @@ def _chooser(
         batch_size=embedding.batch_size,
         timeout_s=embedding.timeout,
         threads=embedding.threads,
+        daemon=DaemonFiles(loaded.locations.daemon_lock, loaded.locations.token),
     )
 
     async def choose(expected: ModelIdentity | None) -> Choice:

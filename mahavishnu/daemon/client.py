@@ -9,9 +9,20 @@ from typing import Any
 from mahavishnu import __version__
 from mahavishnu.daemon.record import HOST, DaemonRecord, find_listening
 from mahavishnu.daemon.token import read_token
-from mahavishnu.errors import MahavishnuError, NotFound, Unavailable
+from mahavishnu.errors import (
+    Conflict,
+    Corrupt,
+    Forbidden,
+    MahavishnuError,
+    NotFound,
+    Unavailable,
+    UsageError,
+)
 
 TIMEOUT_S = 10.0
+KINDS = {
+    kind.http_status: kind for kind in (UsageError, Forbidden, NotFound, Conflict, Unavailable)
+}
 _HELLO = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -45,7 +56,8 @@ class DaemonClient:
         Return the decoded JSON answer.
 
         Raises:
-            Unavailable: `daemon.unreachable`, or the daemon's own words where it refuses.
+            Unavailable: `daemon.unreachable`.
+            MahavishnuError: the daemon's own error.
         """
         status, text = self._send(method, path, body)
         try:
@@ -112,8 +124,11 @@ def not_running() -> NotFound:
 
 
 def _as_told(decoded: Any, status: int) -> MahavishnuError:
-    told = decoded.get("error", {}) if isinstance(decoded, dict) else {}
-    return Unavailable(
+    """Return the daemon's own error, of the class that its status stands for."""
+    told = decoded.get("error") if isinstance(decoded, dict) else None
+    told = told if isinstance(told, dict) else {}
+    kind = KINDS.get(status, Corrupt if status == 500 else Unavailable)
+    return kind(
         str(told.get("message", f"The daemon answered {status}.")),
         hint=told.get("hint"),
         code=str(told.get("code", "daemon.unreachable")),

@@ -6,12 +6,13 @@ Importing the package is cheap; numpy, httpx and fastembed load with the adapter
 
 from mahavishnu.embedding.choose import Choice, Refusal, choose_embedder
 from mahavishnu.embedding.chunks import Span, chunk_spans
-from mahavishnu.embedding.config import EmbeddingConfig, Secret
+from mahavishnu.embedding.config import DaemonFiles, EmbeddingConfig, Secret
 from mahavishnu.embedding.documents import EmbeddedChunk, embed_in_chunks
 from mahavishnu.embedding.port import Embedder, ModelIdentity, Vector
 
 __all__ = [
     "Choice",
+    "DaemonFiles",
     "EmbeddedChunk",
     "Embedder",
     "EmbeddingConfig",

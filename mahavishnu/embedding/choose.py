@@ -1,11 +1,15 @@
 """Choose the embedder: the configured one, or what this machine has, and say why."""
 
 import asyncio
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mahavishnu.daemon.record import find_listening
+from mahavishnu.daemon.token import read_token
 from mahavishnu.embedding.addresses import is_this_machine, resolve_ollama_url
 from mahavishnu.embedding.config import EmbeddingConfig
 from mahavishnu.embedding.known_models import (
@@ -16,9 +20,13 @@ from mahavishnu.embedding.known_models import (
 from mahavishnu.embedding.port import Embedder, ModelIdentity
 from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
 
+if TYPE_CHECKING:
+    from mahavishnu.embedding.models import StoredModel
+
 # A local server answers a connection in well under this; nobody should wait longer to learn that
 # there is none.
 CONNECT_TIMEOUT_S = 0.3
+ASK_TIMEOUT_S = 2.0  # for the daemon to say which model it has
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ async def choose_embedder(
     if config.provider != "auto":
         embedder = await _open(config.provider, config, models, environ, expected=None)
         await _require_expected(embedder, expected)
-        return Choice(embedder, f"{embedder.identity.name} by {config.provider}, as configured.")
+        return Choice(embedder, f"{_told(embedder, config.provider)}, as configured.")
     tried: list[Refusal] = []
     for provider in ("ollama", "in-process"):
         try:
@@ -80,9 +88,13 @@ async def choose_embedder(
             if error.code == "embedding.model_unnamed":
                 return Choice(None, tried[-1].why, tuple(tried))
             continue
-        return Choice(embedder, f"{embedder.identity.name} by {provider}.", tuple(tried))
+        return Choice(embedder, f"{_told(embedder, provider)}.", tuple(tried))
     missing = f"the model of the stored vectors, {expected.name}" if expected else "a model"
     return Choice(None, f"Neither Ollama nor the local store has {missing}.", tuple(tried))
+
+
+def _told(embedder: Embedder, provider: str) -> str:
+    return f"{embedder.identity.name} by {getattr(embedder, 'runs_in', provider)}"
 
 
 def _require_this_machine(config: EmbeddingConfig, environ: Mapping[str, str]) -> None:
@@ -166,9 +178,33 @@ def _open_in_process(config: EmbeddingConfig, model: str | None, models: Path) -
             hint="Install Mahavishnu with its extra `local`.",
             code="embedding.not_installed",
         )
-    from mahavishnu.embedding.in_process import InProcessEmbedder  # noqa: PLC0415 - onnxruntime
 
-    return InProcessEmbedder(stored, batch_size=config.batch_size, threads=config.threads)
+    def load() -> Embedder:
+        from mahavishnu.embedding.in_process import InProcessEmbedder  # noqa: PLC0415 - onnxruntime
+
+        return InProcessEmbedder(stored, batch_size=config.batch_size, threads=config.threads)
+
+    return _ask_daemon(config, stored, load) or load()
+
+
+def _ask_daemon(
+    config: EmbeddingConfig, model: "StoredModel", load: Callable[[], Embedder]
+) -> Embedder | None:
+    """Return the daemon's embedder where a daemon runs that has loaded this very model."""
+    record = find_listening(config.daemon.lock) if config.daemon else None
+    if config.daemon is None or record is None or record.pid == os.getpid():
+        return None
+    from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415 - only with a daemon
+    from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model  # noqa: PLC0415
+
+    try:
+        token = read_token(config.daemon.token)
+    except MahavishnuError:
+        return None
+    if not knows_model(DaemonClient(record, token, timeout_s=ASK_TIMEOUT_S), model.identity):
+        return None
+    client = DaemonClient(record, token, timeout_s=config.timeout_s)
+    return DaemonEmbedder(client, model, batch_size=config.batch_size, open_own=load)
 
 
 def _unnamed(names: list[str]) -> NotFound:

@@ -9,14 +9,13 @@ from typing import Any
 
 from fastembed import TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
-from tokenizers import Tokenizer
 
 from mahavishnu.embedding.batched import BatchedEmbedder
 from mahavishnu.embedding.chunks import SPECIAL_TOKENS
 from mahavishnu.embedding.models import StoredModel, check_sizes
 from mahavishnu.embedding.port import Vector
+from mahavishnu.embedding.tokenizer import load_tokenizer, unloadable
 from mahavishnu.embedding.vectors import normalize, too_long
-from mahavishnu.errors import Corrupt
 
 _POOLING = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "last": PoolingType.LAST_TOKEN}
 _registering = threading.Lock()
@@ -48,7 +47,7 @@ class InProcessEmbedder(BatchedEmbedder):
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text` with the model's own tokenizer, which loads on first use."""
         if self._tokenizer is None:
-            self._tokenizer = _load_tokenizer(self._model)
+            self._tokenizer = load_tokenizer(self._model)
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     async def aclose(self) -> None:
@@ -105,25 +104,6 @@ def _load_session(model: StoredModel, *, threads: int) -> Any:
             threads=threads,
             providers=["CPUExecutionProvider"],
         )
-    # onnxruntime's and tokenizers' errors share no base but Exception.
+    # onnxruntime's errors share no base but Exception.
     except Exception as error:
-        raise _unloadable(model, error) from error
-
-
-def _load_tokenizer(model: StoredModel) -> Any:
-    """Load the tokenizer without the truncation and padding that its file may ask for."""
-    try:
-        tokenizer = Tokenizer.from_file(str(model.folder / "tokenizer.json"))
-    except Exception as error:
-        raise _unloadable(model, error) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _unloadable(model: StoredModel, error: Exception) -> Corrupt:
-    return Corrupt(
-        f"The model in {model.folder} does not load: {str(error)[:200]}",
-        hint="Run: mahavishnu model verify; then import or download it again.",
-        code="embedding.model_damaged",
-    )
+        raise unloadable(model, error) from error

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.embedding import Embedder, chunk_spans, embed_in_chunks
+from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.models import StoredModel
 from mahavishnu.embedding.ollama import connect_ollama
 from mahavishnu.embedding.openai import connect_openai
 from mahavishnu.errors import UsageError
+from tests.embedding_daemon import embedding_daemon
 from tests.fake_servers import FakeModel, ollama_server, openai_server
 from tests.fakes import FakeEmbedder
 from tests.weights import stored_model
@@ -30,7 +32,7 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
     return stored_model(tmp_path_factory.mktemp("weights"))
 
 
-@pytest.fixture(params=["fake", "in-process", "ollama", "openai"])
+@pytest.fixture(params=["fake", "in-process", "daemon", "ollama", "openai"])
 async def embedder(request: pytest.FixtureRequest, minilm: StoredModel) -> AsyncIterator[Embedder]:
     if request.param == "fake":
         yield FakeEmbedder()
@@ -38,6 +40,12 @@ async def embedder(request: pytest.FixtureRequest, minilm: StoredModel) -> Async
         local = InProcessEmbedder(minilm, batch_size=3, threads=1)
         yield local
         await local.aclose()
+    elif request.param == "daemon":
+        async with embedding_daemon(InProcessEmbedder(minilm, batch_size=3, threads=1)) as client:
+            assert await asyncio.to_thread(knows_model, client, minilm.identity)
+            ours = DaemonEmbedder(client, minilm, batch_size=3, open_own=pytest.fail)
+            yield ours
+            await ours.aclose()
     elif request.param == "ollama":
         async with ollama_server() as server:
             remote = await connect_ollama(
