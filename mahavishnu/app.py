@@ -119,7 +119,7 @@ async def open_app(
             if target.embedded and not state.current:
                 state = await upgrade(target)
             require_current(state)
-            space = EmbeddingSpace(database, _chooser(loaded, embedder))
+            space = EmbeddingSpace(database, chooser(loaded, embedder))
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
             projects = Projects(database)
@@ -181,9 +181,10 @@ def external_target(postgresql: PostgresqlSettings) -> Target | None:
     )
 
 
-def _chooser(
+def chooser(
     loaded: Loaded, given: Embedder | None
 ) -> Callable[[ModelIdentity | None], Awaitable[Choice]]:
+    """Return what chooses the embedder of the settings, or the given one."""
     embedding = loaded.settings.embedding
     config = EmbeddingConfig(
         provider=embedding.provider,

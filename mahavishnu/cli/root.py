@@ -56,6 +56,7 @@ class LazyGroup(click.Group):
         "db": ("mahavishnu.cli.database", "Set up, upgrade and inspect the database."),
         "model": ("mahavishnu.cli.model", "Manage the embedding model."),
         "config": ("mahavishnu.cli.config", "Show and check the settings."),
+        "doctor": ("mahavishnu.cli.doctor", "Check everything and say what mends it."),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

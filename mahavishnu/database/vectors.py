@@ -99,6 +99,16 @@ class VectorTable:
             "WHERE memory_no = ANY ($2::bigint[]) GROUP BY memory_no"
         )
 
+    def samples(self) -> str:
+        """Return the reading of the caller's three newest pieces of text. $1 most characters; (text, embedding)."""
+        return (
+            "SELECT substr(CASE WHEN m.context = '' THEN m.content ELSE m.context || E'\\n' || m.content END, "
+            "e.char_start + 1, e.char_end - e.char_start) AS text, e.embedding "
+            f"FROM {self.name} e JOIN memories m USING (memory_no) "
+            "WHERE e.scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user) "
+            "AND e.char_end - e.char_start <= $1 ORDER BY e.memory_no DESC, e.chunk_no LIMIT 3"
+        )
+
     def drop_rows(self) -> str:
         """Return the removal of vectors. $1 memory numbers."""
         return f"DELETE FROM {self.name} WHERE memory_no = ANY ($1::bigint[])"

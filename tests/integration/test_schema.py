@@ -26,7 +26,16 @@ from mahavishnu.memory.models import Memory
 from tests.conftest import Cluster, OpenWorld, World
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-SQL_FILES = ("conversations", "ingestions", "memories", "models", "records", "scopes", "search")
+SQL_FILES = (
+    "conversations",
+    "doctor",
+    "ingestions",
+    "memories",
+    "models",
+    "records",
+    "scopes",
+    "search",
+)
 
 
 @pytest.fixture
@@ -92,6 +101,7 @@ async def test_every_generated_statement_prepares(world: World, target: Target) 
         table.nearest_filtered(),
         table.nearest_filtered(exact=True),
         table.similarities(),
+        table.samples(),
         table.drop_rows(),
         table.add_rows(),
     ):

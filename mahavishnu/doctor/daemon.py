@@ -1,0 +1,139 @@
+"""Checks of the daemon: does one run, what does its record say, is its port to be had."""
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from mahavishnu import __version__
+from mahavishnu.daemon.record import HOST, DaemonRecord, find_listening
+from mahavishnu.doctor.files import is_own_file, not_ours
+from mahavishnu.doctor.findings import Examination, Finding
+from mahavishnu.errors import Conflict
+
+CONNECT_LIMIT_S = 1.0
+_RESTART = "Start it anew: mahavishnu down; mahavishnu up --detach"
+
+
+def look_at_daemon(examination: Examination) -> Finding:
+    """Check the daemon of the data directory; needs `home`."""
+    return judge_daemon(examination.places.daemon_lock)
+
+
+def judge_daemon(lock: Path) -> Finding:
+    """Tell what the record says and whether it is true."""
+    size = _size(lock)
+    if size is not None and not is_own_file(lock):  # a pipe would keep its reader waiting
+        return Finding(
+            "daemon", "error", f"{lock} is no file of this user's own.", "Move it away."
+        )  # fmt: skip
+    if not size:
+        return Finding("daemon", "info", "No daemon runs.", "Start it with: mahavishnu up")
+    record = DaemonRecord.read(lock)
+    if record is None:
+        return _stale(f"The record of the daemon is damaged: {lock}")
+    if not record.process.alive:
+        return _stale(f"{lock} names a daemon that is gone (pid {record.pid}).")
+    if record.port is None:
+        return Finding("daemon", "info", f"A daemon begins (pid {record.pid}).")
+    if not _answers(record.port):
+        return Finding(
+            "daemon", "error",
+            f"The daemon (pid {record.pid}) does not answer at {record.url}.", _RESTART,
+        )  # fmt: skip
+    shown = f"It runs at {record.url} (pid {record.pid}, version {record.version})."
+    if record.version != __version__:
+        return Finding("daemon", "warning", f"{shown} This is version {__version__}.", _RESTART)
+    return Finding("daemon", "ok", shown)
+
+
+def _stale(summary: str) -> Finding:
+    return Finding("daemon", "warning", summary, "mahavishnu doctor --fix", fixable=True)
+
+
+def _size(path: Path) -> int | None:
+    """Return the size of the file; None where there is none."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), CONNECT_LIMIT_S).close()
+    except (OSError, OverflowError):  # the record may name a port that cannot be
+        return False
+    return True
+
+
+def empty_record(examination: Examination) -> str:
+    """
+    Empty the record of a daemon that is gone, under its own lock.
+
+    Raises:
+        Conflict: `doctor.in_use`, a daemon has begun meanwhile.
+        Forbidden: `doctor.not_ours`.
+    """
+    lock = examination.places.daemon_lock
+    if not is_own_file(lock):
+        raise not_ours(lock)
+    descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+    except BlockingIOError as error:
+        raise Conflict(
+            f"A daemon holds {lock}, which was left alone.",
+            hint="See it with: mahavishnu status",
+            code="doctor.in_use",
+        ) from error
+    finally:
+        os.close(descriptor)
+    return "The record of the daemon that is gone was emptied."
+
+
+def look_at_port(examination: Examination) -> Finding:
+    """Check that the daemon can have its port; needs `settings`."""
+    lock = examination.places.daemon_lock
+    record = find_listening(lock) if is_own_file(lock) else None
+    return judge_port(examination.settings.server.port, record)
+
+
+def judge_port(port: int, daemon: DaemonRecord | None) -> Finding:
+    """Tell whether `port` is free or held by our own `daemon`, else who has it."""
+    if port == 0:
+        return Finding("port", "ok", "The daemon takes any port that is free.")
+    if daemon is not None and daemon.port == port:
+        return Finding("port", "ok", f"{port} is the daemon's (pid {daemon.pid}).")
+    hint = "End it, or choose another port: mahavishnu up --port PORT (or the setting server.port)"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return Finding("port", "error", f"{port} is taken by {find_owner(port)}.", hint)
+            return Finding(
+                "port", "error", f"{port} cannot be used ({error.strerror}).",
+                "Choose another one in the setting server.port; those from 1024 are for everybody.",
+            )  # fmt: skip
+    return Finding("port", "ok", f"{port} is free.")
+
+
+def find_owner(port: int) -> str:
+    """Return the process that listens on `port`, in words; without arguments, which may be secret."""
+    import psutil  # noqa: PLC0415 - only where a port is taken
+
+    unseen = "a process that this user cannot see"
+    try:
+        listening = [
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+        ]
+        pid = next(filter(None, listening), None)
+        return unseen if pid is None else f"{psutil.Process(pid).name()} (pid {pid})"
+    except psutil.Error:
+        return unseen
