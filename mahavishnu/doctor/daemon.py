@@ -11,6 +11,7 @@ from mahavishnu.daemon.record import HOST, DaemonRecord, find_listening
 from mahavishnu.doctor.files import is_own_file, not_ours
 from mahavishnu.doctor.findings import Examination, Finding
 from mahavishnu.errors import Conflict
+from mahavishnu.server.port import describe_owner
 
 CONNECT_LIMIT_S = 1.0
 _RESTART = "Start it anew: mahavishnu down; mahavishnu up --detach"
@@ -114,26 +115,9 @@ def judge_port(port: int, daemon: DaemonRecord | None) -> Finding:
             probe.bind((HOST, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return Finding("port", "error", f"{port} is taken by {find_owner(port)}.", hint)
+                return Finding("port", "error", f"{port} is taken by {describe_owner(port)}.", hint)
             return Finding(
                 "port", "error", f"{port} cannot be used ({error.strerror}).",
                 "Choose another one in the setting server.port; those from 1024 are for everybody.",
             )  # fmt: skip
     return Finding("port", "ok", f"{port} is free.")
-
-
-def find_owner(port: int) -> str:
-    """Return the process that listens on `port`, in words; without arguments, which may be secret."""
-    import psutil  # noqa: PLC0415 - only where a port is taken
-
-    unseen = "a process that this user cannot see"
-    try:
-        listening = [
-            each.pid
-            for each in psutil.net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
-        ]
-        pid = next(filter(None, listening), None)
-        return unseen if pid is None else f"{psutil.Process(pid).name()} (pid {pid})"
-    except psutil.Error:
-        return unseen

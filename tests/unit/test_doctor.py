@@ -18,7 +18,6 @@ from mahavishnu.daemon.record import DaemonRecord, claim
 from mahavishnu.database.migrate import HEAD, SchemaState
 from mahavishnu.doctor.daemon import (
     empty_record,
-    find_owner,
     judge_daemon,
     judge_port,
     look_at_port,
@@ -38,6 +37,7 @@ from mahavishnu.doctor.run import CHECKS, Mended, look, mend
 from mahavishnu.errors import Conflict, Forbidden, NotFound
 from mahavishnu.paths import Locations
 from mahavishnu.processes import identify
+from mahavishnu.server.port import describe_owner
 from mahavishnu.settings.sources import load_settings
 from tests.command import ROOT
 
@@ -339,7 +339,7 @@ def test_a_port_is_free_or_its_owner_is_named() -> None:
         assert judge_port(port, DaemonRecord(1, "", "", "", port + 1)).status == "error"
     assert judge_port(port, None).status == "ok"
     assert judge_port(0, None).status == "ok"
-    assert find_owner(port) == "a process that this user cannot see"
+    assert "does not show" in describe_owner(port)
 
 
 # The run.
