@@ -23,6 +23,7 @@ from mahavishnu.errors import MahavishnuError
 from mahavishnu.settings.keys import describe_settings, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS
 from mahavishnu.settings.tree import ENVIRONMENT, OTHER_ENVIRONMENT, SECRET_KEYS
+from scripts.interfaces import render_http, render_mcp
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -50,6 +51,7 @@ class Raised:
     kind: str
     code: str
     message: str
+    status: int | None = None  # where it is not the class that says it
 
 
 def collect_errors() -> list[Raised]:
@@ -71,6 +73,12 @@ def _read_call(name: str, call: ast.Call) -> Iterator[Raised]:
     first = call.args[0] if call.args else None
     if name == "unknown_value" and (what := _text(first)):
         yield Raised("UsageError", f"input.{what}", f"Unknown {what}: ….")
+    if name == "HttpError":
+        status, message = call.args[:2]
+        code = next(k.value for k in call.keywords if k.arg == "code")
+        if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
+            yield Raised("UsageError", str(code.value), _text(message), int(str(status.value)))
+        return
     if name not in CLASSES:
         return
     keywords = {keyword.arg: keyword.value for keyword in call.keywords}
@@ -100,13 +108,22 @@ def render_errors() -> str:
     ]
     lines += ["", "| code | class | exit | HTTP | says |", "|---|---|---|---|---|"]
     messages: dict[tuple[str, str], list[str]] = {}
+    statuses: dict[str, int] = {}
     for raised in collect_errors():
         messages.setdefault((raised.code, raised.kind), []).append(raised.message)
+        if raised.status is not None:
+            statuses[raised.code] = raised.status
     for (code, name), said in sorted(messages.items()):
         kind = CLASSES[name]
         worded = [m.replace("<", "&lt;") for m in dict.fromkeys(said) if re.search(r"\w", m)]
         lines.append(
-            _row(f"`{code}`", f"`{name}`", kind.exit_code, kind.http_status, "<br>".join(worded))
+            _row(
+                f"`{code}`",
+                f"`{name}`",
+                kind.exit_code,
+                statuses.get(code, kind.http_status),
+                "<br>".join(worded),
+            )
         )
     return "\n".join(lines)
 
@@ -242,6 +259,8 @@ def render_pages() -> dict[Path, str]:
     return {
         REFERENCE / "cli.md": render_cli(),
         REFERENCE / "settings.md": render_settings(),
+        REFERENCE / "mcp.md": render_mcp(),
+        REFERENCE / "http-api.md": render_http(),
         table: _put_between_marks(table, render_errors()),
     }
 
