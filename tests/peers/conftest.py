@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.running import daemon as daemon
 from tests.weights import safetensors_folder
 
 TEXTS = [
