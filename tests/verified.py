@@ -35,6 +35,12 @@ INTEGRATIONS = {
     "Ollama": REAL,
     "Ollama's API": WIRE,
     "OpenAI-compatible API": WIRE,
+    "MCP conformance suite, 2025-11-25 and 2026-07-28": REAL,
+    "MCP Python SDK's client, HTTP and stdio": REAL,
+    "Claude Code over HTTP": REAL,
+    "Claude Code over stdio": REAL,
+    "Codex, by what `mcp config` prints": REAL,
+    "Qwen Code, by what `mcp config` prints": REAL,
 }
 HEADER = f"""# What the tests verified
 

@@ -57,7 +57,7 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
             return await list_resources(Call(app, SOURCE), params.cursor if params else None)
 
     async def read(_context: Context, params: types.ReadResourceRequestParams) -> Any:
-        with _protocol_errors():
+        with _protocol_errors(uri=str(params.uri)):
             return await read_resource(app, str(params.uri))
 
     async def list_prompts(_context: Context, _params: Any) -> types.ListPromptsResult:
@@ -176,7 +176,7 @@ async def _nothing(_done: float, _total: float, _message: str) -> None:
 
 
 @contextlib.contextmanager
-def _protocol_errors() -> Any:
+def _protocol_errors(**about: str) -> Any:
     """Raise what is refused inside the block as an error of the protocol; faults stay inside."""
     try:
         yield
@@ -186,7 +186,7 @@ def _protocol_errors() -> Any:
         raise MCPError(
             code=types.INVALID_PARAMS,
             message=f"{error.message} {error.hint or ''}".strip(),
-            data={"code": error.code},
+            data={"code": error.code, **about},
         ) from error
     except Exception as error:
         _log.error("request_failed", exc_info=True)

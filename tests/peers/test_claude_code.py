@@ -103,7 +103,13 @@ def run(
     return Session(home, [json.loads(line) for line in done.stdout.splitlines()], stub)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(
+    "transport",
+    [
+        pytest.param("http", marks=pytest.mark.verifies("Claude Code over HTTP")),
+        pytest.param("stdio", marks=pytest.mark.verifies("Claude Code over stdio")),
+    ],
+)
 def test_it_stores_a_memory_and_finds_it(
     claude: Path, tmp_path: Path, daemon: Daemon, transport: str
 ) -> None:
@@ -121,7 +127,8 @@ def test_it_stores_a_memory_and_finds_it(
     assert fact in found[0]
     assert session.answer == PREFACE + found[0]
     # It went into the daemon's data, not into a store that only this client sees.
-    assert fact in daemon.command("memory", "search", question).out
+    hits = daemon.command("memory", "search", question, "--json").json["hits"]
+    assert fact in [hit["content"] for hit in hits]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
