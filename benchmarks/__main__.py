@@ -17,13 +17,14 @@ from benchmarks.processes import measure_processes
 from benchmarks.report import Section, as_json, describe_machine
 from benchmarks.retrieval import measure_retrieval
 from benchmarks.scale import Case, make_cases, measure_searches
+from benchmarks.serving import measure_serving
 from benchmarks.storing import Supply, measure_storing
 from benchmarks.synthetic import World, make_more, make_questions, make_world
 from benchmarks.tuning import measure_settings
 from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
 from mahavishnu.database.vectors import VectorTable
 
-SECTIONS = ("processes", "retrieval", "scale", "settings")
+SECTIONS = ("processes", "retrieval", "scale", "serving", "settings")
 DATA = Path("../shared/data")
 MEMORIES = 100_000
 QUESTIONS = 250
@@ -82,20 +83,26 @@ def parse_options() -> argparse.Namespace:
 
 
 def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[Section]]]:
-    """Return what runs for each section, in order; "settings" shares the world of "scale"."""
+    """Return what runs for each section, in order; the last three share one world."""
     both = "scale" in options.sections
+    serving, settings = ("serving" in options.sections, "settings" in options.sections)
+
+    def further(home: Path, **only: bool) -> Iterable[Section]:
+        return [] if both else run_scale(home, options, only=True, **only)
+
     return {
         "processes": lambda home: [measure_processes(home)],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),
-        "scale": lambda home: run_scale(home, options, settings="settings" in options.sections),
-        "settings": lambda home: [] if both else run_scale(home, options, settings=True, only=True),
+        "scale": lambda home: run_scale(home, options, serving=serving, settings=settings),
+        "serving": lambda home: further(home, serving=True, settings=settings),
+        "settings": lambda home: [] if serving else further(home, serving=False, settings=True),
     }
 
 
 def run_scale(
-    home: Path, options: argparse.Namespace, *, settings: bool, only: bool = False
+    home: Path, options: argparse.Namespace, *, serving: bool, settings: bool, only: bool = False
 ) -> Iterator[Section]:
     """Make and load the world, then measure it; storing comes last, because it changes it."""
     started = time.monotonic()
@@ -107,6 +114,9 @@ def run_scale(
         print(f"{len(everyone):,} memories made and loaded: {time.monotonic() - started:.0f} s\n")
         if settings:
             yield from runner.run(_measure_settings(home, world, table))
+        if serving:
+            asked = make_questions(world, PROCESSES * EACH, among=everyone, seed=601)
+            yield from runner.run(_measure_serving(home, world, asked, calls=options.calls))
         if only:
             return
         yield runner.run(_measure_searches(home, world, cases, calls=options.calls))
@@ -140,6 +150,15 @@ async def _measure_concurrency(home: Path, world: World, questions: np.ndarray) 
     # The server is held up: the floors' bare connections do not do that.
     async with open_with_table(home, {}, pool_size=1):
         return await asyncio.to_thread(measure_concurrency, home, world.vectors, questions)
+
+
+async def _measure_serving(
+    home: Path, world: World, questions: np.ndarray, *, calls: int
+) -> list[Section]:
+    async with open_with_table(home, {}, pool_size=1):  # holds the server up
+        return await asyncio.to_thread(
+            measure_serving, home, world.texts, world.vectors, questions, calls=calls
+        )
 
 
 async def _measure_storing(home: Path, world: World, table: VectorTable, *, calls: int) -> Section:

@@ -18,7 +18,7 @@ from mahavishnu.database.errors import (
     translated_statements,
 )
 from mahavishnu.database.target import Target
-from mahavishnu.errors import UsageError
+from mahavishnu.errors import Unavailable, UsageError
 
 CONNECT_TIMEOUT_S = 10.0
 RETRY_DELAYS_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -67,6 +67,9 @@ class Database:
         self._timeout = statement_timeout
         self._ensure = ensure
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        # Work waits here for a free connection, in order; the driver's own timeout would also count
+        # the time in a queue, and fail the last of a thousand calls on a healthy server.
+        self._turns = asyncio.Semaphore(size)
 
     async def __aenter__(self) -> "Database":
         """
@@ -136,6 +139,11 @@ class Database:
 
         Session settings that the caller changes are reset when it is given back.
         """
+        async with self._turn(), self._lend() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def _lend(self) -> AsyncIterator[Connection]:
         pool = self._open_pool()
         with translated():
             connection = await pool.acquire(timeout=CONNECT_TIMEOUT_S)
@@ -176,12 +184,29 @@ class Database:
         return await self.run(ask)
 
     async def _run_once[T](self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        async with self._acquire() as connection:
+        async with self._turn(), self._acquire() as connection:
             if not self.target.pooled:
                 return await work(connection)
             async with connection.transaction():
                 await connection.execute(self._local_settings())
                 return await work(connection)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for one of the connections to be free, as long as a statement may take."""
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise Unavailable(
+                "All connections to the database are in use.",
+                hint="Try again; postgresql.pool_size is how many there are.",
+                code="database.busy",
+            ) from error
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _acquire(self) -> "asyncpg.pool.PoolAcquireContext[Any]":
         return self._open_pool().acquire(timeout=CONNECT_TIMEOUT_S)
