@@ -52,6 +52,7 @@ class LazyGroup(click.Group):
         "down": ("mahavishnu.cli.daemon", "End the daemon."),
         "status": ("mahavishnu.cli.daemon", "Tell whether the daemon runs and how it is."),
         "mcp": ("mahavishnu.cli.mcp", "Memory for AI clients: serve, check, connect."),
+        "api": ("mahavishnu.cli.api", "Describe the daemon's HTTP API."),
         "token": ("mahavishnu.cli.token", "The daemon's bearer token."),
         "db": ("mahavishnu.cli.database", "Set up, upgrade and inspect the database."),
         "model": ("mahavishnu.cli.model", "Manage the embedding model."),

@@ -47,3 +47,14 @@ def rotate(as_json: bool) -> None:
         print_json({"rotated": True, "path": str(where)})
     else:
         print_line("The token was replaced. Clients that were given the old one need the new one.")
+
+
+@token.command()
+def headers() -> None:
+    """Print the header that carries the token, as JSON: for clients that ask a command for it."""
+    import json  # noqa: PLC0415
+
+    from mahavishnu.daemon.token import ensure_token  # noqa: PLC0415
+
+    text = ensure_token(load_quietly().locations.token)
+    print_line(json.dumps({"Authorization": f"Bearer {text}"}))

@@ -9,7 +9,6 @@ from mahavishnu.errors import MahavishnuError
 class HttpError(MahavishnuError):
     """What HTTP itself refuses, with a status of its own: who may ask, how much, how, and where."""
 
-    default_code = "http.refused"
     exit_code = 2
 
     def __init__(self, status: int, message: str, *, code: str, hint: str | None = None) -> None:

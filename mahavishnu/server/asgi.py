@@ -132,7 +132,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         return response
     return refuse(
         HttpError(
-            error.status_code, "There is nothing at this address.", code="http.not_found",
+            404, "There is nothing at this address.", code="http.not_found",
             hint="GET /api/v1/docs tells what there is.",
         )
     )  # fmt: skip

@@ -74,12 +74,17 @@ def opened_shell(home: Path, folder: Path) -> Iterator[Shell]:
         "MAHAVISHNU_HOME": str(home / "mahavishnu"),
         "MAHAVISHNU_PG_IDLE_TIMEOUT": "2",
         "OLLAMA_HOST": "127.0.0.1:1",
+        "MAHAVISHNU_PORT": "0",  # 8680 may be somebody's own
     }
     with subprocess.Popen(
         ["bash"], env=environ, cwd=folder, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
-        yield Shell(process)
+        shell = Shell(process)
+        try:
+            yield shell
+        finally:
+            shell.run("mahavishnu down")  # a failed tour leaves its daemon
 
 
 def stable_words(text: str) -> set[str]:

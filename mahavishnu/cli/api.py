@@ -1,0 +1,53 @@
+"""`mahavishnu api`: the description of the HTTP API, without a daemon."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from mahavishnu.errors import Forbidden
+from mahavishnu.files import write_atomically
+
+
+@click.group()
+def api() -> None:
+    """The daemon's HTTP API."""
+
+
+@api.command()
+@click.option("--output", type=click.Path(path_type=Path), help="A file, instead of stdout.")
+def docs(output: Path | None) -> None:
+    """Write the API as a page for people (HTML)."""
+    from mahavishnu.server.asgi import API_OPERATIONS  # noqa: PLC0415
+    from mahavishnu.server.openapi import describe_api  # noqa: PLC0415
+    from mahavishnu.server.page import render_page  # noqa: PLC0415
+
+    _write(render_page(describe_api(API_OPERATIONS)).encode() + b"\n", output)
+
+
+@api.command()
+@click.option("--output", type=click.Path(path_type=Path), help="A file, instead of stdout.")
+def openapi(output: Path | None) -> None:
+    """Write the API as an OpenAPI 3.1 document (JSON)."""
+    import msgspec  # noqa: PLC0415
+
+    from mahavishnu.server.asgi import API_OPERATIONS  # noqa: PLC0415
+    from mahavishnu.server.openapi import describe_api  # noqa: PLC0415
+
+    document = msgspec.json.format(msgspec.json.encode(describe_api(API_OPERATIONS)), indent=2)
+    _write(document + b"\n", output)
+
+
+def _write(content: bytes, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        write_atomically(output, content, mode=0o644)
+    except OSError as error:
+        raise Forbidden(
+            f"{output} cannot be written: {error.strerror}.",
+            hint="Choose another place.",
+            code="output.not_writable",
+        ) from error
