@@ -44,11 +44,15 @@ def measure_processes(home: Path) -> Section:
         MAHAVISHNU_EMBEDDING_PROVIDER="in-process",
         MAHAVISHNU_EMBEDDING_MODEL=NAME,
     )
-    import_model(
-        packaged_model(home / "meaning"),
-        home / "meaning/mahavishnu/data/models",
-        sha256=GRAPH_SHA256,
-    )
+    served = {
+        **meaning,
+        **environment(home / "served"),
+        "MAHAVISHNU_PORT": "0",
+    }
+    for name in ("meaning", "served"):
+        import_model(
+            packaged_model(home / name), home / name / "mahavishnu/data/models", sha256=GRAPH_SHA256
+        )
     product = (sys.executable, "-m", "mahavishnu")
     store = (*product, "memory", "store", "Note {}: the cache is warmed at night.")
     search = (*product, "memory", "search", "when is the cache warmed")
@@ -60,11 +64,17 @@ def measure_processes(home: Path) -> Section:
         Command("memory search --mode text, model there", (*search, "--mode", "text"), meaning),
         Command("memory store, model in process", store, meaning),
         Command("memory search, model in process", search, meaning),
+        Command("memory store, the daemon's model", store, served),
+        Command("memory search, the daemon's model", search, served),
     ]
-    for environ in (words, meaning):
+    for environ in (words, meaning, served):
         for text in EXAMPLES:
             _run((*product, "memory", "store", text), environ)
-    seconds = asyncio.run(_run_in_turns(commands, (home / "words", home / "meaning")))
+    _run((*product, "up", "--detach"), served)
+    try:
+        seconds = asyncio.run(_run_in_turns(commands, (home / "words", home / "meaning")))
+    finally:
+        _run((*product, "down"), served)
     bare = float(np.median(seconds[0]))
     for command, taken in zip(commands, seconds, strict=True):
         median = float(np.median(taken))
