@@ -1,6 +1,5 @@
 """Checks of the database: can it be reached, is it new enough, is the schema current, is memory usable."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from mahavishnu.database.migrate import (
 )
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import Target
-from mahavishnu.doctor.findings import Examination, Finding, failure
+from mahavishnu.doctor.findings import Examination, Finding, ServerFacts, failure
 from mahavishnu.errors import MahavishnuError
 
 CONNECT_LIMIT_S = 5
@@ -29,21 +28,6 @@ CONNECTIONS = 2
 TOLERANCE = timedelta(seconds=5)
 INTOLERABLE = timedelta(minutes=5)
 _QUERIES = load_queries("doctor")
-
-
-@dataclass(frozen=True)
-class ServerFacts:
-    """What a server says of itself. `ahead` is by how much its clock is before this machine's."""
-
-    embedded: bool
-    shown: str
-    server: str
-    major: int
-    vector: str | None
-    offered: str | None
-    sees_all: bool
-    ahead: timedelta
-    state: SchemaState
 
 
 def look_at_programs(examination: Examination) -> Finding:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from mahavishnu.errors import MahavishnuError
@@ -12,7 +13,7 @@ from mahavishnu.settings.tree import Settings
 
 if TYPE_CHECKING:
     from mahavishnu.app import App
-    from mahavishnu.doctor.database import ServerFacts
+    from mahavishnu.database.migrate import SchemaState
     from mahavishnu.embedding import Choice
 
 type Status = Literal["ok", "info", "warning", "error", "skipped"]
@@ -57,6 +58,21 @@ def worst(findings: Iterable[Finding]) -> Status:
     return max((finding.status for finding in findings), key=STATUSES.index, default="ok")
 
 
+@dataclass(frozen=True)
+class ServerFacts:
+    """What a server says of itself. `ahead` is by how much its clock is before this machine's."""
+
+    embedded: bool
+    shown: str
+    server: str
+    major: int
+    vector: str | None
+    offered: str | None
+    sees_all: bool
+    ahead: timedelta
+    state: "SchemaState"
+
+
 @dataclass
 class Examination:
     """
@@ -72,7 +88,7 @@ class Examination:
     findings: dict[str, Finding] = field(default_factory=dict)
     locations: Locations | None = None
     loaded: Loaded | None = None
-    server: "ServerFacts | None" = None
+    server: ServerFacts | None = None
     app: "App | None" = None
     choice: "Choice | None" = None
     mismatch: MahavishnuError | None = None
