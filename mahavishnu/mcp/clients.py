@@ -1,7 +1,8 @@
 """
 What a user pastes so that an AI client finds the memory. Pure; nothing is written into a client here.
 
-The token never stands in a client's file: over stdio none is needed, over HTTP the environment has it.
+The token never stands in a client's file: over stdio none is needed, over HTTP the client asks a command
+for it (Claude Code), or the environment has it.
 """
 
 import json
@@ -31,13 +32,17 @@ def describe_setup(client: str, *, url: str | None, home: str | None) -> Setup:
 
     `url` is the daemon's `/mcp`, or None for stdio; `home` is MAHAVISHNU_HOME where it is set.
     """
-    return _over_stdio(client, home) if url is None else _over_http(client, url)
+    return _over_stdio(client, home) if url is None else _over_http(client, url, home)
 
 
 def command() -> list[str]:
     """Return the installed command that serves over stdio, by its whole path where it has one."""
+    return [_program(), "mcp", "serve", "--transport", "stdio"]
+
+
+def _program() -> str:
     beside = Path(sys.executable).with_name(NAME)
-    return [str(beside) if beside.exists() else NAME, "mcp", "serve", "--transport", "stdio"]
+    return str(beside) if beside.exists() else NAME
 
 
 def _over_stdio(client: str, home: str | None) -> Setup:
@@ -63,15 +68,15 @@ def _over_stdio(client: str, home: str | None) -> Setup:
     return _as_json(client, entry)
 
 
-def _over_http(client: str, url: str) -> Setup:
-    bearer = f"Authorization: Bearer ${{{TOKEN_VARIABLE}}}"
+def _over_http(client: str, url: str, home: str | None) -> Setup:
     export = f'export {TOKEN_VARIABLE}="$(mahavishnu token show)"'
     if client == "claude-code":
-        line = (
-            f"claude mcp add --scope user --transport http {NAME} {url} "
-            f"--header {shlex.quote(bearer)}"
-        )
-        return Setup(client, f"run this, and start claude with: {export}", line)
+        # It asks for the token at every connection, so that a new one counts without being told.
+        where = [f"MAHAVISHNU_HOME={shlex.quote(home)}"] if home else []
+        ask = " ".join([*where, shlex.quote(_program()), "token", "headers"])
+        given = json.dumps({"type": "http", "url": url, "headersHelper": ask})
+        line = f"claude mcp add-json --scope user {NAME} {shlex.quote(given)}"
+        return Setup(client, "run this", line)
     if client == "codex":
         lines = [
             f"[mcp_servers.{NAME}]",

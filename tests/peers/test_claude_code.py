@@ -8,6 +8,7 @@ nothing else of this machine.
 
 import json
 import os
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from tests.command import PROGRAM
 from tests.peers.anthropic_stub import PREFACE, AnthropicStub, Use, anthropic_stub
 from tests.peers.node import node_modules
 from tests.peers.running import Daemon
@@ -57,12 +57,17 @@ def claude() -> Path:
 
 
 def configure(transport: str, daemon: Daemon) -> dict[str, Any]:
-    """Return the server's entry as a user has it in `.mcp.json`; the token is no part of it."""
-    if transport == "stdio":
-        words = ["mcp", "serve", "--transport", "stdio"]
-        return {"command": str(PROGRAM), "args": words, "env": daemon.environ}
-    headers = {"Authorization": "Bearer ${MAHAVISHNU_TOKEN}"}
-    return {"type": "http", "url": f"{daemon.url}/mcp", "headers": headers}
+    """Return the server's entry as `mahavishnu mcp config` gives it; the token is no part of it."""
+    words = ("mcp", "config", "--client", "claude-code", "--transport", transport, "--json")
+    [setup] = daemon.command(*words).json["clients"]
+    told = shlex.split(setup["text"])
+    if transport == "http":
+        entry: dict[str, Any] = json.loads(told[-1])
+        return entry
+    place = told.index("--")
+    named = [word for word in told[:place] if "=" in word]
+    assert named == [f"MAHAVISHNU_HOME={daemon.environ['MAHAVISHNU_HOME']}"]
+    return {"command": told[place + 1], "args": told[place + 2 :], "env": daemon.environ}
 
 
 def run(
@@ -89,7 +94,6 @@ def run(
                 "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
                 "ANTHROPIC_BASE_URL": url,
                 "ANTHROPIC_AUTH_TOKEN": "fake",
-                "MAHAVISHNU_TOKEN": daemon.token,
                 **environment,
             },
             cwd=work,
