@@ -104,17 +104,22 @@ def memory_body(item: Memory) -> MemoryBody:
     return MemoryBody(**memory_fields(item))
 
 
+def hit_fields(hit: Hit) -> dict[str, Any]:
+    """Return the fields of `HitBody`."""
+    return {
+        **memory_fields(hit.memory),
+        "score": round(hit.score, 6),
+        "found_in": LOCATIONS,
+        "char_start": hit.char_start,
+        "char_end": hit.char_end,
+        "truncated": hit.truncated,
+        "arms": _arms(hit.arms),
+    }
+
+
 def hit_body(hit: Hit) -> HitBody:
     """Return what is shown of a hit."""
-    return HitBody(
-        **memory_fields(hit.memory),
-        score=round(hit.score, 6),
-        found_in=LOCATIONS,
-        char_start=hit.char_start,
-        char_end=hit.char_end,
-        truncated=hit.truncated,
-        arms=_arms(hit.arms),
-    )
+    return HitBody(**hit_fields(hit))
 
 
 def degraded_body(part: Degraded) -> DegradedBody:

@@ -1,80 +1,127 @@
 """Fit answers into a number of tokens: the whole JSON counts, not the contents alone. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.memory.budget import cut_hit
-from mahavishnu.memory.models import Hit
-from mahavishnu.operations.bodies import HitBody, hit_body
-from mahavishnu.operations.results import ListedMemory
+from mahavishnu.operations.results import FoundMemory, ListedMemory, MemoryPart, SearchAnswer
 
-ENVELOPE = 40  # what stands around the memories
 # A token is seldom more characters; longer texts are not even measured, which would take a second a MiB.
 CHARACTERS_OF_TOKEN = 8
+_PAGE_FRAME = 48  # what stands around the memories of a page, its cursor included
+_SHARES = 16  # the echo of a question, and each reason, take one of so many parts at most
+# What may be left out of a memory, and what then stands there.
+_OPTIONAL: dict[str, object] = {
+    "metadata": {},
+    "arms": {},
+    "path": None,
+    "project": None,
+    "agent_id": None,
+    "workflow_id": None,
+    "repo_id": None,
+    "session_id": None,
+    "commit": None,
+    "source_system": "",
+}
 
 
-def fit_hits(hits: Sequence[Hit], max_tokens: int | None) -> tuple[list[HitBody], int]:
-    """Return the best hits that fit together, and how many did not; the first is cut to fit alone."""
-    bodies = [hit_body(hit) for hit in hits]
+def fit_answer(
+    answer: SearchAnswer, found: Sequence[FoundMemory], max_tokens: int | None
+) -> SearchAnswer:
+    """Return the answer with the best memories that fit together; the first is cut to fit alone."""
     if max_tokens is None:
-        return bodies, 0
-    left = max_tokens - ENVELOPE
-    kept: list[HitBody] = []
-    for hit, body in zip(hits, bodies, strict=True):
-        size = _measure(body, left)
+        return replace(answer, hits=list(found))
+    frame = _fit_frame(replace(answer, omitted=len(found)), max_tokens)
+    left = max_tokens - _measure(frame, max_tokens)
+    kept: list[FoundMemory] = []
+    for memory in found:
+        size = _measure(memory, left) + 1  # and a comma
         if size > left and not kept:
-            room = max(1, left - _measure(replace(body, content=""), left))
-            body = hit_body(cut_hit(hit, room))
-            bare = _measure(replace(body, content=""), left) >= left
-            body = replace(body, metadata={}) if bare else body
-            size = left
+            memory = _cut(memory, left - 1)
+            size = _measure(memory, left) + 1
         if size <= left:
-            kept.append(body)
+            kept.append(memory)
             left -= size
-    return kept, len(hits) - len(kept)
+    return replace(frame, hits=kept, omitted=len(found) - len(kept))
 
 
 def fit_page(memories: Sequence[ListedMemory], max_tokens: int | None) -> list[ListedMemory]:
     """Return the first memories that fit together, without a gap; the first is cut to fit alone."""
     if max_tokens is None:
         return list(memories)
-    left = max_tokens - ENVELOPE
+    left = max_tokens - _PAGE_FRAME
     kept: list[ListedMemory] = []
     for memory in memories:
-        size = _measure(memory, left)
-        if size > left and kept:
-            break
-        kept.append(memory if size <= left else _cut(memory, left))
+        size = _measure(memory, left) + 1
+        if size > left:
+            return kept or [_cut(memory, left - 1)]
+        kept.append(memory)
         left -= size
     return kept
 
 
-def fit_text(text: str, max_tokens: int | None) -> str:
-    """Return as much of the beginning of a text as fits, at least a character."""
+def fit_part(part: MemoryPart, max_tokens: int | None) -> MemoryPart:
+    """Return the part with as much of the beginning of its content as fits; its end follows."""
     if max_tokens is None:
-        return text
+        return part
+    size = _measure(part, max_tokens)
+    return part if size <= max_tokens else _cut(part, max_tokens)
+
+
+def _fit_frame(answer: SearchAnswer, max_tokens: int) -> SearchAnswer:
+    """Return the answer without hits in a third of the budget, or not much more."""
+    share, most = max_tokens // _SHARES, max_tokens // 3
+    if _measure(answer, most) > most:
+        answer = replace(answer, query=_fit_text(answer.query, share))
+    if _measure(answer, most) > most and answer.explanation is not None:
+        answer = replace(answer, explanation=None, left_out=["explanation"])
+    if _measure(answer, most) > most:
+        reasons = [replace(d, reason=_fit_text(d.reason, share)) for d in answer.degraded]
+        answer = replace(answer, degraded=reasons)
+    return answer
+
+
+def _cut[M: (FoundMemory, ListedMemory, MemoryPart)](memory: M, max_tokens: int) -> M:
+    """Return the memory cut to fit: what stands around the content gets half, if it can."""
+    start = getattr(memory, "char_start", None) or 0
+    bare: M = replace(memory, content="", truncated=True)
+    sizes = {name: len(_written(getattr(bare, name))) for name in _present(bare)}
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if _measure(bare, max_tokens) <= max_tokens // 2:
+            break
+        bare = replace(bare, **{name: _OPTIONAL[name]}, left_out=[*bare.left_out, name])
+    room = max(1, max_tokens - _measure(bare, max_tokens))
+    if isinstance(memory, MemoryPart):
+        content = _fit_text(memory.content, room)
+        end = start + len(content)
+        return replace(bare, content=content, char_end=end, truncated=end < memory.total_characters)
+    content = _fit_text(memory.content[start:], room)
+    if not isinstance(bare, FoundMemory) or bare.char_end is None:
+        return replace(bare, content=content)
+    # The best passage, of which the rest begins.
+    return replace(
+        bare, content=content, char_start=0, char_end=min(bare.char_end - start, len(content))
+    )
+
+
+def _present(memory: FoundMemory | ListedMemory | MemoryPart) -> Iterator[str]:
+    return (name for name, empty in _OPTIONAL.items() if getattr(memory, name, empty) != empty)
+
+
+def _fit_text(text: str, max_tokens: int) -> str:
+    """Return as much of the beginning of a text as fits when written as JSON, at least a character."""
     length = min(len(text), max_tokens * CHARACTERS_OF_TOKEN)
-    while length > 1 and estimate_tokens(_written(text[:length])) > max_tokens:
-        length = max(1, length * 3 // 4)
+    while length > 1 and (tokens := estimate_tokens(_written(text[:length]))) > max_tokens:
+        length = max(1, min(length * 9 // 10, length * max_tokens // tokens))
     return text[:length]
 
 
-def _cut(memory: ListedMemory, max_tokens: int) -> ListedMemory:
-    around = _measure(replace(memory, content="", truncated=True), max_tokens)
-    if around >= max_tokens:
-        memory = replace(memory, metadata={})
-        around = _measure(replace(memory, content="", truncated=True), max_tokens)
-    content = fit_text(memory.content, max(1, max_tokens - around))
-    return replace(memory, content=content, truncated=True)
-
-
-def _measure(body: HitBody | ListedMemory, enough: int) -> int:
+def _measure(body: msgspec.Struct, enough: int) -> int:
     """Return the tokens of a body as JSON, measured no further than where it cannot fit."""
     written = _written(body)
-    if len(written) > enough * CHARACTERS_OF_TOKEN:
+    if len(written) > max(1, enough) * CHARACTERS_OF_TOKEN:
         return enough + 1
     return estimate_tokens(written)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from mahavishnu.app import App
 from mahavishnu.errors import Conflict, NotFound, UsageError
+from mahavishnu.memory.checks import MAX_LIMIT
 from mahavishnu.memory.models import (
     BroughtVector,
     Memory,
@@ -18,8 +19,8 @@ from mahavishnu.memory.models import (
     choose_collection,
 )
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.operations.bodies import LOCATIONS, degraded_body, memory_fields
-from mahavishnu.operations.fitting import fit_hits, fit_page, fit_text
+from mahavishnu.operations.bodies import LOCATIONS, degraded_body, hit_fields, memory_fields
+from mahavishnu.operations.fitting import fit_answer, fit_page, fit_part
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Call, invalid
 from mahavishnu.operations.requests import (
@@ -34,6 +35,7 @@ from mahavishnu.operations.requests import (
 )
 from mahavishnu.operations.results import (
     ForgetResult,
+    FoundMemory,
     ListedMemory,
     MemoryPage,
     MemoryPart,
@@ -88,16 +90,17 @@ async def search(call: Call, request: Search) -> SearchAnswer:
         )
     )
     await call.report(1, 2, f"Found {len(result.hits)}")
-    hits, omitted = fit_hits(result.hits, request.max_tokens)
-    await call.report(2, 2, f"Gives {len(hits)}")
-    return SearchAnswer(
+    answer = SearchAnswer(
         query=result.query,
         mode=result.mode,
-        hits=hits,
+        hits=[],
         degraded=[degraded_body(part) for part in result.degraded],
-        omitted=omitted,
         explanation=dict(result.explanation) if request.explain else None,
     )
+    found = [FoundMemory(**hit_fields(hit)) for hit in result.hits]
+    answer = fit_answer(answer, found, request.max_tokens)
+    await call.report(2, 2, f"Gives {len(answer.hits)}")
+    return answer
 
 
 async def get_memory(call: Call, request: GetMemory) -> MemoryPart:
@@ -111,25 +114,25 @@ async def get_memory(call: Call, request: GetMemory) -> MemoryPart:
             hint="Begin at 0.",
             code="input.start",
         )
-    part = fit_text(whole[request.start :], request.max_tokens)
-    end = request.start + len(part)
-    return MemoryPart(
-        **memory_fields(found) | {"content": part},
+    rest = MemoryPart(
+        **memory_fields(found) | {"content": whole[request.start :]},
         char_start=request.start,
-        char_end=end,
+        char_end=len(whole),
         total_characters=len(whole),
-        truncated=end < len(whole),
+        truncated=False,
     )
+    return fit_part(rest, request.max_tokens)
 
 
 async def list_memories(call: Call, request: ListMemories) -> MemoryPage:
     """Return a page of memories, newest first."""
     after = _read_cursor(request.cursor) if request.cursor else None
-    found = await call.app.memories.list_memories(
-        request.filter(), limit=request.limit, after=after
-    )
-    kept = fit_page([ListedMemory(**memory_fields(item)) for item in found], request.max_tokens)
-    more = len(kept) < len(found) or len(found) == request.limit
+    # One more than asked for tells whether there is a next page; at the most, a full page has to.
+    limit = min(request.limit + 1, MAX_LIMIT)
+    found = await call.app.memories.list_memories(request.filter(), limit=limit, after=after)
+    shown = [ListedMemory(**memory_fields(item)) for item in found[: request.limit]]
+    kept = fit_page(shown, request.max_tokens)
+    more = len(kept) < len(found) or len(found) == MAX_LIMIT
     return MemoryPage(
         memories=kept, next_cursor=_write_cursor(found[len(kept) - 1]) if more and kept else None
     )

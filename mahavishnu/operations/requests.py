@@ -4,10 +4,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
+from mahavishnu.memory.checks import MAX_NAME_LENGTH
 from mahavishnu.memory.models import Collection, MemoryFilter, MemoryType, Mode, Visibility
 from mahavishnu.operations.moments import parse_moment
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
+LEAST_BUDGET = 800  # holds one memory cut short, be its names as long as they may
 type Id = Annotated[
     str,
     Meta(
@@ -18,7 +20,7 @@ type Id = Annotated[
 ]
 type Limit = Annotated[int, Meta(ge=1, le=1000, description="Most memories of one answer.")]
 type Budget = Annotated[
-    Annotated[int, Meta(ge=200, le=1_000_000)] | None,
+    Annotated[int, Meta(ge=LEAST_BUDGET, le=1_000_000)] | None,
     Meta(
         description="Bound on the size of the answer, in tokens (estimated on the high side); "
         "null for none. What does not fit is cut or left out, and the answer says so."
@@ -33,6 +35,7 @@ type Vector = Annotated[
     Annotated[list[float], Meta(min_length=1, max_length=4_000)] | None,
     Meta(description="A vector of your own; needs embedding_model."),
 ]
+type Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 type Text = Annotated[str, Meta(min_length=1, description="The text to remember, up to 1 MiB.")]
 
 
@@ -92,18 +95,18 @@ class StoreMemory(Request, frozen=True, kw_only=True):
     collection: Annotated[
         Collection | None, Meta(description="Kind within the type; its usual one by default.")
     ] = None
-    project: Annotated[str | None, Meta(description="Project it belongs to; made if new.")] = None
+    project: Annotated[Name | None, Meta(description="Project it belongs to; made if new.")] = None
     visibility: Annotated[
         Visibility, Meta(description="shared: everyone who uses this database may find it.")
     ] = "private"
     metadata: Annotated[
         dict[str, Any], Meta(description='Your own keys, such as {"type": "decision"}.')
     ] = field(default_factory=dict)
-    source_system: str | None = None
-    agent_id: str | None = None
-    workflow_id: str | None = None
-    repo_id: str | None = None
-    session_id: str | None = None
+    source_system: Name | None = None
+    agent_id: Name | None = None
+    workflow_id: Name | None = None
+    repo_id: Name | None = None
+    session_id: Name | None = None
     occurred_at: Annotated[
         str | None,
         Meta(description="When it happened: ISO, or 2h for two hours ago; now if absent."),
@@ -119,7 +122,7 @@ class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
     content: Text
     embedding: Vector = None
     embedding_model: Annotated[
-        str | None, Meta(description="Model that made the embedding; it must be the one in use.")
+        Name | None, Meta(description="Model that made the embedding; it must be the one in use.")
     ] = None
     metadata: Annotated[
         dict[str, Any],
@@ -145,7 +148,7 @@ class Search(Where, frozen=True, kw_only=True):
     ] = None
     max_tokens: Budget = DEFAULT_BUDGET
     embedding: Vector = None
-    embedding_model: str | None = None
+    embedding_model: Name | None = None
     explain: Annotated[bool, Meta(description="Add how the answer was found.")] = False
 
 

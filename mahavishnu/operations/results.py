@@ -4,9 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from mahavishnu.operations.bodies import Body, DegradedBody, HitBody, MemoryBody
+
+type LeftOut = Annotated[
+    list[str], Meta(description="Fields left out, for they did not fit max_tokens.")
+]
 
 
 class StoreResult(Body, frozen=True, kw_only=True):
@@ -22,15 +26,22 @@ class StoreResult(Body, frozen=True, kw_only=True):
     ]
 
 
+class FoundMemory(HitBody, frozen=True, kw_only=True):
+    """A memory that was found, as far as it fits."""
+
+    left_out: LeftOut = field(default_factory=list)
+
+
 class SearchAnswer(Body, frozen=True, kw_only=True):
     """Hits, best first, and what was missing on the way."""
 
-    query: str
+    query: Annotated[str, Meta(description="The question; a long one is cut to fit max_tokens.")]
     mode: str
-    hits: list[HitBody]
+    hits: list[FoundMemory]
     degraded: list[DegradedBody]
     omitted: Annotated[int, Meta(description="Hits that did not fit max_tokens.")] = 0
     explanation: dict[str, Any] | None = None
+    left_out: LeftOut = field(default_factory=list)
 
 
 class MemoryPart(MemoryBody, frozen=True, kw_only=True):
@@ -40,12 +51,14 @@ class MemoryPart(MemoryBody, frozen=True, kw_only=True):
     char_end: int
     total_characters: int
     truncated: Annotated[bool, Meta(description="There is more: ask again with start = char_end.")]
+    left_out: LeftOut = field(default_factory=list)
 
 
 class ListedMemory(MemoryBody, frozen=True, kw_only=True):
     """A memory of a list."""
 
     truncated: Annotated[bool, Meta(description="The content is cut.")] = False
+    left_out: LeftOut = field(default_factory=list)
 
 
 class MemoryPage(Body, frozen=True, kw_only=True):

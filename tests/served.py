@@ -1,0 +1,76 @@
+"""The application over a test's database, and the daemon's ASGI application around it, in this process."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import structlog
+
+from mahavishnu.app import App
+from mahavishnu.daemon.token import TokenFile, ensure_token
+from mahavishnu.server.asgi import open_asgi
+from mahavishnu.server.guard import Guard, Limits
+from mahavishnu.server.metrics import Metrics
+from mahavishnu.settings.sources import load_settings
+from tests.conftest import World
+
+ROOMY = Limits(max_requests=64, max_body=4 * 1024 * 1024, timeout_s=10.0)
+
+
+def app_of(world: World, home: Path) -> App:
+    """Return what `open_app` would yield over the World's parts."""
+    return App(
+        memories=world.memories,
+        conversations=world.conversations,
+        records=world.records,
+        projects=world.projects,
+        ingestion=world.ingestion,
+        space=world.space,
+        database=world.database,
+        loaded=load_settings(
+            environ={"HOME": str(home), "MAHAVISHNU_HOME": str(home)}, folder=home
+        ),
+        _retriever=world.retriever,
+    )
+
+
+@dataclass(frozen=True)
+class Served:
+    """The guarded application, its token and counts."""
+
+    guard: Guard
+    token: str
+    metrics: Metrics
+    app: App
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        """Return a client with the token; a header of "" is left out."""
+        given = {"authorization": f"Bearer {self.token}", **headers}
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.guard),
+            base_url="http://127.0.0.1:8680",
+            headers={name: value for name, value in given.items() if value},
+        )
+
+
+@contextlib.asynccontextmanager
+async def serve(app: App, home: Path, limits: Limits = ROOMY) -> AsyncIterator[Served]:
+    """Yield the daemon's application over an open one."""
+    metrics = Metrics()
+    path = home / "state" / "token"
+    token = ensure_token(path)
+    async with open_asgi(app, metrics, max_body=limits.max_body) as asgi:
+        guard = Guard(asgi, token=TokenFile(path), limits=limits, metrics=metrics)
+        yield Served(guard, token, metrics, app)
+
+
+@contextlib.contextmanager
+def captured_logs() -> Iterator[list[MutableMapping[str, object]]]:
+    """Yield what is logged meanwhile, tracebacks as texts."""
+    had_none = not structlog.is_configured()
+    with structlog.testing.capture_logs([structlog.processors.format_exc_info]) as lines:
+        yield lines
+    if had_none:
+        structlog.reset_defaults()
