@@ -1,5 +1,6 @@
 """The application over a test's database, and the daemon's ASGI application around it, in this process."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import structlog
+from starlette.types import ASGIApp
 
 from mahavishnu.app import App
 from mahavishnu.daemon.token import TokenFile, ensure_token
@@ -61,9 +63,19 @@ async def serve(app: App, home: Path, limits: Limits = ROOMY) -> AsyncIterator[S
     metrics = Metrics()
     path = home / "state" / "token"
     token = ensure_token(path)
-    async with open_asgi(app, metrics, max_body=limits.max_body) as asgi:
-        guard = Guard(asgi, token=TokenFile(path), limits=limits, metrics=metrics)
+    opened: asyncio.Future[ASGIApp] = asyncio.get_running_loop().create_future()
+    end = asyncio.Event()
+
+    async def live() -> None:  # a task group has to be left by the task that entered it
+        async with open_asgi(app, metrics, max_body=limits.max_body) as asgi:
+            opened.set_result(asgi)
+            await end.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(live())
+        guard = Guard(await opened, token=TokenFile(path), limits=limits, metrics=metrics)
         yield Served(guard, token, metrics, app)
+        end.set()
 
 
 @contextlib.contextmanager

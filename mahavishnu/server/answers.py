@@ -1,9 +1,12 @@
-"""How errors look over HTTP: one shape, with the status that the class of the error fixes."""
+"""How JSON is read, and how errors look: one shape, with the status that the class of the error fixes."""
+
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.errors import MahavishnuError, UsageError
+from mahavishnu.operations.operation import invalid
 
 
 class HttpError(MahavishnuError):
@@ -60,3 +63,24 @@ def masked() -> MahavishnuError:
     return MahavishnuError(
         "Something went wrong inside.", hint="The daemon's log tells more: mahavishnu status"
     )
+
+
+def media_type(header: str) -> str:
+    """Return what a Content-Type says, without its parameters."""
+    return header.partition(";")[0].strip().lower()
+
+
+def read_json(text: bytes, kind: Any = Any) -> Any:
+    """Decode what a client sent; raises `UsageError` where it is no JSON, or not of the kind."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as error:
+        raise invalid(error) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            "The request is not UTF-8.", hint="JSON is UTF-8 always.", code="input.invalid"
+        ) from error
+    except RecursionError as error:
+        raise UsageError(
+            "The request is nested too deeply.", hint="Make it flatter.", code="input.invalid"
+        ) from error

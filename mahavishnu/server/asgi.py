@@ -9,6 +9,7 @@ import msgspec
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -38,17 +39,22 @@ async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterat
         build_server(app), stateless=True, max_request_body_size=max_body
     )
     async with manager.run():
-        yield Starlette(
+        served = Starlette(
             routes=[
                 Route("/mcp", _Mcp(manager), methods=["POST"]),
                 *build_routes(app, API_OPERATIONS),
                 Route(f"{PREFIX}/openapi.json", _openapi),
                 Route(f"{PREFIX}/docs", _docs),
-                Route("/health", Health(app)),
-                Route("/metrics", _Exposition(app, metrics)),
+                Route("/health", Health(app), methods=["GET"]),
+                Route("/metrics", _Exposition(app, metrics), methods=["GET"]),
             ],
-            exception_handlers={HTTPException: _refused},
         )
+        # Without Starlette's own answer to faults, which would come before the guard's.
+        served.middleware_stack = ExceptionMiddleware(
+            served.router, handlers={HTTPException: _refused}
+        )
+        served.router.redirect_slashes = False  # an address is right or wrong
+        yield served
 
 
 class _Mcp:

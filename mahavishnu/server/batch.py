@@ -6,20 +6,28 @@ no other. The last line counts: an answer without it was cut off.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from mahavishnu.app import App
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.memory.models import NewMemory, Stored, check_new_memory
 from mahavishnu.operations.memory import new_memory
-from mahavishnu.operations.operation import invalid
 from mahavishnu.operations.requests import StoreMemory
-from mahavishnu.server.answers import Failure, HttpError, failure, refuse
+from mahavishnu.server.answers import (
+    Failure,
+    HttpError,
+    failure,
+    media_type,
+    read_json,
+    refuse,
+)
 
 TOGETHER = 64  # lines of one transaction, at most
 MAX_LINE = 8 * 1024 * 1024
@@ -59,9 +67,7 @@ class Batch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        headers = dict(scope["headers"])
-        kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
-        if kind not in CONTENT_TYPES:
+        if media_type(Headers(scope=scope).get("content-type", "")) not in CONTENT_TYPES:
             refusal = HttpError(
                 415, "The body must be lines of JSON.",
                 hint=f"Send Content-Type: {CONTENT_TYPES[0]}.", code="http.content_type",
@@ -69,72 +75,125 @@ class Batch:
             await refuse(refusal)(scope, receive, send)
             return
         lines: asyncio.Queue[bytes | None] = asyncio.Queue()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_write(lines, send))
-            tasks.create_task(self._work(receive, lines))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_write(lines, send))
+                tasks.create_task(self._work(receive, lines))
+        except ExceptionGroup as group:  # the guard looks for what is in it
+            raise group.exceptions[0] from None
 
     async def _work(self, receive: Receive, lines: asyncio.Queue[bytes | None]) -> None:
-        stored = failed = 0
-        complete = True
+        told, body = _Told(lines), _Body(receive)
+        try:
+            complete = await self._store_lines(body, told)
+            if not complete:
+                await body.drop()
+            told.last(complete=complete)
+        finally:
+            lines.put_nowait(None)
+
+    async def _store_lines(self, body: "_Body", told: "_Told") -> bool:
+        """Store line by line as they come; returns whether it came to the end of them."""
         pending: list[_Line] = []
         number = 0
         try:
-            async for raw, last in _split(receive):
+            async for raw, last in body.lines():
                 number += 1
-                if raw.strip():
-                    try:
-                        pending.append(_Line(number, self._read(raw)))
-                    except MahavishnuError as error:
-                        failed += 1
-                        lines.put_nowait(_encode(StoredLine(number, error=failure(error))))
+                self._take(number, raw, pending, told)
                 if pending and (last or len(pending) == TOGETHER):
-                    lines.put_nowait(b"".join(map(_encode, await self._store(pending))))
-                    stored, pending = stored + len(pending), []
-        except MahavishnuError as error:
-            complete = False
-            failed += len(pending)
-            for each in pending or [_Line(number + 1, NewMemory(content=""))]:
-                lines.put_nowait(_encode(StoredLine(each.number, error=failure(error))))
-        finally:
-            lines.put_nowait(_encode(LastLine(complete, stored, failed)))
-            lines.put_nowait(None)
+                    if not await self._store(pending, told):
+                        return False
+                    pending = []
+        except MahavishnuError as error:  # of the reading; all that came before is stored
+            told.failed(number + 1, error)
+            return False
+        return True
 
-    def _read(self, raw: bytes) -> NewMemory:
-        """Return what a line says; raises `UsageError` where it cannot be stored."""
+    def _take(self, number: int, raw: bytes, pending: list[_Line], told: "_Told") -> None:
+        if not raw.strip():
+            return
         try:
-            request = msgspec.json.decode(raw, type=StoreMemory)
-        except msgspec.MsgspecError as error:
-            raise invalid(error) from error
-        except (UnicodeDecodeError, RecursionError) as error:
-            raise UsageError("The line is no JSON.", code="input.invalid") from error
-        return check_new_memory(new_memory(request, source=self._source))
+            new = new_memory(read_json(raw, StoreMemory), source=self._source)
+            pending.append(_Line(number, check_new_memory(new)))
+        except MahavishnuError as error:
+            told.failed(number, error)
 
-    async def _store(self, pending: Sequence[_Line]) -> list[StoredLine]:
-        outcomes: list[Stored] = await self._app.memories.store_batch(
-            [each.new for each in pending]
-        )
-        return [
-            StoredLine(each.number, outcome.id, outcome.created, outcome.embedded)
-            for each, outcome in zip(pending, outcomes, strict=True)
-        ]
+    async def _store(self, pending: Sequence[_Line], told: "_Told") -> bool:
+        """Store lines in one transaction; returns whether that could be done."""
+        try:
+            outcomes = await self._app.memories.store_batch([each.new for each in pending])
+        except MahavishnuError as error:
+            for each in pending:
+                told.failed(each.number, error)
+            return False
+        for each, outcome in zip(pending, outcomes, strict=True):
+            told.stored(each.number, outcome)
+        return True
 
 
-async def _split(receive: Receive) -> AsyncIterator[tuple[bytes, bool]]:
-    """Yield lines as they arrive, and whether it is the last one that is here already."""
-    rest = b""
-    more = True
-    while more:
-        message: Message = await receive()
+class _Told:
+    """What is told of the lines, counted."""
+
+    def __init__(self, lines: asyncio.Queue[bytes | None]) -> None:
+        self._lines = lines
+        self._stored = 0
+        self._failed = 0
+
+    def stored(self, number: int, outcome: Stored) -> None:
+        """Tell that a line was stored."""
+        self._stored += 1
+        self._put(StoredLine(number, outcome.id, outcome.created, outcome.embedded))
+
+    def failed(self, number: int, error: MahavishnuError) -> None:
+        """Tell why a line was not."""
+        self._failed += 1
+        self._put(StoredLine(number, error=failure(error)))
+
+    def last(self, *, complete: bool) -> None:
+        """Tell the totals."""
+        self._put(LastLine(complete, self._stored, self._failed))
+
+    def _put(self, line: "StoredLine | LastLine") -> None:
+        self._lines.put_nowait(msgspec.json.encode(line) + b"\n")
+
+
+class _Body:
+    """What a client sends, while it sends it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._more = True
+
+    async def lines(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """Yield lines as they arrive, and whether it is the last one that is here already."""
+        rest = b""
+        while self._more:
+            *whole, rest = (rest + await self._read()).split(b"\n")
+            if not self._more and rest:
+                whole.append(rest)
+            for place, line in enumerate(whole):
+                yield line, place == len(whole) - 1
+            if len(rest) > MAX_LINE:
+                raise UsageError(
+                    f"The line has more than {MAX_LINE:,} bytes.",
+                    hint="End each memory with a line break; a text may have 1 MiB.",
+                    code="http.line",
+                )
+
+    async def drop(self) -> None:
+        """Read and drop the rest: a client that still sends would not see the answer."""
+        with contextlib.suppress(MahavishnuError):
+            while self._more:
+                await self._read()
+
+    async def _read(self) -> bytes:
+        message: Message = await self._receive()
         if message["type"] != "http.request":
+            self._more = False
             raise MahavishnuError("The client has gone.", code="http.gone")
-        more = message.get("more_body", False)
-        *whole, rest = (rest + message.get("body", b"")).split(b"\n")
-        if len(rest) > MAX_LINE:
-            raise UsageError("A line is too long.", code="http.line")
-        if not more and rest:
-            whole.append(rest)
-        for place, line in enumerate(whole):
-            yield line, place == len(whole) - 1
+        self._more = message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        return piece
 
 
 async def _write(lines: asyncio.Queue[bytes | None], send: Send) -> None:
@@ -148,7 +207,3 @@ async def _write(lines: asyncio.Queue[bytes | None], send: Send) -> None:
     while (line := await lines.get()) is not None:
         await send({"type": "http.response.body", "body": line, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _encode(line: StoredLine | LastLine) -> bytes:
-    return msgspec.json.encode(line) + b"\n"

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from mahavishnu.app import App
 from mahavishnu.errors import MahavishnuError, UsageError
-from mahavishnu.operations.operation import Call, Operation, invalid
-from mahavishnu.server.answers import HttpError, refuse
+from mahavishnu.operations.operation import Call, Operation
+from mahavishnu.server.answers import HttpError, media_type, read_json, refuse
 from mahavishnu.server.batch import Batch
 
 SOURCE = "http"  # source system of what is stored over HTTP
@@ -21,11 +23,28 @@ PREFIX = "/api/v1"
 def build_routes(app: App, operations: Sequence[Operation[Any, Any]]) -> list[Route]:
     """Return the routes; fixed paths stand before those with a name in them."""
     routes = [
-        Route(f"{PREFIX}{operation.path}", _endpoint(app, operation), methods=[operation.method])
-        for operation in operations
+        Route(f"{PREFIX}/memories/batch", Batch(app, SOURCE), methods=["POST"]),
+        *(
+            Route(f"{PREFIX}{each.path}", _endpoint(app, each), methods=[each.method])
+            for each in operations
+        ),
     ]
-    batch = Route(f"{PREFIX}/memories/batch", Batch(app, SOURCE), methods=["POST"])
-    return [batch, *sorted(routes, key=lambda route: "{" in route.path)]
+    fixed = [route for route in routes if "{" not in route.path]
+    methods: dict[str, set[str]] = {}
+    for route in fixed:
+        methods.setdefault(route.path, set()).update(route.methods or ())
+    closed = [Route(path, _OtherMethods(allowed)) for path, allowed in methods.items()]
+    return [*fixed, *closed, *(route for route in routes if "{" in route.path)]
+
+
+class _OtherMethods:
+    """Refuses what a fixed path does not take, which would else be looked for as a memory's id."""
+
+    def __init__(self, allowed: set[str]) -> None:
+        self._allowed = ", ".join(sorted(allowed))
+
+    async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise HTTPException(405, headers={"allow": self._allowed})
 
 
 def _endpoint(app: App, operation: Operation[Any, Any]) -> Any:
@@ -51,18 +70,12 @@ async def _read(request: Request, operation: Operation[Any, Any]) -> dict[str, A
     """Return the values of a request: of its path, and of its query or its body."""
     if operation.method == "GET":
         return _read_query(request, operation) | request.path_params
-    if not request.headers.get("content-type", "").startswith("application/json"):
+    if media_type(request.headers.get("content-type", "")) != "application/json":
         raise HttpError(
             415, "The body must be JSON.", hint="Send Content-Type: application/json.",
             code="http.content_type",
         )  # fmt: skip
-    body = await request.body()
-    try:
-        values = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise invalid(error) from error
-    except RecursionError as error:
-        raise UsageError("The body is nested too deeply.", code="input.invalid") from error
+    values = read_json(await request.body())
     if not isinstance(values, dict):
         raise UsageError("The body must be a JSON object.", code="input.invalid")
     twice = values.keys() & request.path_params.keys()
@@ -85,12 +98,13 @@ def _read_query(request: Request, operation: Operation[Any, Any]) -> dict[str, A
         elif len(given) > 1:
             raise UsageError(f"{name} stands more than once.", code="input.invalid")
         elif "object" in kinds.get(name, ""):
-            try:
-                values[name] = msgspec.json.decode(given[0])
-            except msgspec.DecodeError as error:
-                raise invalid(error) from error
+            values[name] = read_json(given[0].encode())
         else:
-            values[name] = (
-                None if given[0] == "null" and "null" in kinds.get(name, "") else given[0]
-            )
+            values[name] = None if given[0] == "null" and _is_no_text(kinds, name) else given[0]
     return values
+
+
+def _is_no_text(kinds: dict[str, str], name: str) -> bool:
+    """Tell whether a field may be null and not a text, of which "null" is one."""
+    kind = kinds.get(name, "")
+    return "null" in kind and "string" not in kind

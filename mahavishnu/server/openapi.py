@@ -41,7 +41,7 @@ def describe_api(operations: Sequence[Operation[Any, Any]]) -> dict[str, Any]:
         path = paths.setdefault(f"{PREFIX}{operation.path}", {})
         path[operation.method.lower()] = _describe(operation, components)
     paths[f"{PREFIX}/memories/batch"] = {"post": _describe_batch()}
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Mahavishnu",
@@ -58,6 +58,10 @@ def describe_api(operations: Sequence[Operation[Any, Any]]) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+    text = msgspec.json.encode(document).decode()
+    for name in [n for n in components if f'"{_REFERENCE.format(name=n)}"' not in text]:
+        del components[name]
+    return document
 
 
 def _describe(operation: Operation[Any, Any], components: dict[str, Schema]) -> dict[str, Any]:

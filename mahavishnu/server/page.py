@@ -33,6 +33,11 @@ def render_page(document: dict[str, Any]) -> str:
         f"<h1>{escape(info['title'])} HTTP API <small>{escape(info['version'])}</small></h1>"
         f"<p>{escape(info['description'])}</p><nav>{links}</nav>"
         + "".join(_route(*route, schemas) for route in routes)
+        + "".join(
+            f'<h2 id="{name}">{name}</h2><p>{escape(schema.get("description", ""))}</p>'
+            + _table("Field", _fields(schema))
+            for name, schema in schemas.items()
+        )
         + "</html>"
     )
 
@@ -56,10 +61,16 @@ def _route(method: str, path: str, described: dict[str, Any], schemas: dict[str,
         parts.append(_table(f"Body ({kind})", _fields(schema)))
     [(kind, answer)] = described["responses"]["200"]["content"].items()
     shown = answer.get("itemSchema") or answer["schema"]
-    for each in shown.get("oneOf", [shown]):
-        resolved = _resolve(each, schemas)
-        parts.append(_table(f"Answer ({kind})", _fields(resolved)))
+    links = " or ".join(_link(each) for each in shown.get("oneOf", [shown]))
+    parts.append(
+        f'<p>Answer ({kind}): {links}. Anything but 2xx: <a href="#FailureBody">FailureBody</a></p>'
+    )
     return "".join(parts)
+
+
+def _link(schema: dict[str, Any]) -> str:
+    name = kind_of(schema)
+    return f'<a href="#{name}">{name}</a>'
 
 
 def _fields(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any], bool, str]]:
