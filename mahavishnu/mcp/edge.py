@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from mahavishnu.errors import MahavishnuError
 from mahavishnu.logs import get_logger
 from mahavishnu.mcp.prompts import PROMPTS
 from mahavishnu.mcp.resources import list_resources, read_resource, template
-from mahavishnu.operations.operation import Call, Operation
+from mahavishnu.operations.operation import Call, Operation, Report
 from mahavishnu.operations.table import OPERATIONS
 
 type Context = Any  # mcp.server.context.ServerRequestContext, of whatever lifespan
@@ -113,7 +114,7 @@ async def _run(
     """Run an operation; what it refuses is a result that says so, what is a fault stays inside."""
     try:
         request = operation.parse(arguments, lenient=True)
-        async with _progress(context) as report:
+        async with _progress(context.session) as report:
             result = await operation.run(Call(app, SOURCE, report), request)
         encoded = msgspec.json.encode(result)
     except MahavishnuError as error:
@@ -138,42 +139,54 @@ def _refusal(code: str, message: str, hint: str | None) -> types.CallToolResult:
 
 
 @contextlib.asynccontextmanager
-async def _progress(context: Context) -> AsyncIterator[Any]:
-    """
-    Yield the report of an operation; while it is silent, a heartbeat says that work goes on.
-
-    Progress only ever grows: the steps of the operation count whole, the heartbeats fill them up.
-    """
-    if not (context.meta or {}).get("progress_token"):
-        yield _nothing
-        return
-    last = [0.0, 0.0]
-
-    async def report(done: float, total: float, message: str) -> None:
-        last[:] = max(done, last[0]), total
-        await context.session.report_progress(last[0], total, message)
-
-    async def beat() -> None:
-        waited = 0.0
-        while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            waited += HEARTBEAT_S
-            last[0] += (max(last[1], last[0] + 1) - last[0]) / 10
-            await context.session.report_progress(
-                last[0], last[1] or None, f"Still working, {waited:.0f} s"
-            )
-
-    heart = asyncio.create_task(beat())
+async def _progress(session: Any) -> AsyncIterator[Report]:
+    """Yield the report of an operation; while that is silent, a heartbeat says that work goes on."""
+    progress = _Progress(session)
+    heart = asyncio.create_task(progress.beat())
     try:
-        yield report
+        yield progress.report
     finally:
         heart.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await heart
 
 
-async def _nothing(_done: float, _total: float, _message: str) -> None:
-    """Tell a caller who did not ask for progress nothing."""
+class _Progress:
+    """
+    Tells a caller who asked for it how far the work is; the session tells no other.
+
+    Progress only ever grows: steps of the operation count whole, and heartbeats lie between two.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._done = -1.0
+        self._total: float | None = None
+
+    async def report(self, done: float, total: float, message: str) -> None:
+        """Tell a step."""
+        self._total = total
+        if done > self._done:
+            self._done = done
+        else:
+            self._creep()
+        await self._session.report_progress(self._done, total, message)
+
+    async def beat(self) -> None:
+        """Tell for ever that work goes on."""
+        waited_s = 0.0
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            waited_s += HEARTBEAT_S
+            self._creep()
+            known = self._total is not None and self._done <= self._total
+            await self._session.report_progress(
+                self._done, self._total if known else None, f"Still working, {waited_s:.0f} s"
+            )
+
+    def _creep(self) -> None:
+        done = max(self._done, 0.0)
+        self._done = done + (math.floor(done) + 1 - done) / 50
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Memories as resources: `memory://{id}` reads one, the list shows the newest by pages."""
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import mcp_types as types
 import msgspec
@@ -50,9 +50,9 @@ async def list_resources(call: Call, cursor: str | None) -> types.ListResourcesR
 
 async def read_resource(app: App, uri: str) -> types.ReadResourceResult:
     """Return a memory's content; what else is known of it stands in `_meta`. Raises `NotFound`."""
-    parts = urlsplit(uri)
-    reference = unquote(parts.netloc + parts.path).strip("/")
-    if parts.scheme != SCHEME or not reference:
+    scheme, _, rest = uri.partition("://")
+    reference = unquote(rest).strip("/")
+    if scheme.lower() != SCHEME or not reference:
         raise NotFound(
             f"{uri!r} is no resource of this server.",
             hint=f"Memories are {SCHEME}://ID.",
