@@ -69,10 +69,16 @@ class Operation[Q: msgspec.Struct, R: msgspec.Struct]:
         Raises:
             UsageError: `input.invalid`, naming the field.
         """
+        if isinstance(values, dict):  # JSON has one kind of number: 5.0 is 5
+            values = {name: _whole(value) for name, value in values.items()}
         try:
             return msgspec.convert(values, self.request, strict=not lenient)
         except msgspec.ValidationError as error:
             raise invalid(error) from error
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def invalid(error: msgspec.MsgspecError) -> UsageError:

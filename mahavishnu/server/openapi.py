@@ -137,7 +137,7 @@ def _describe_batch() -> dict[str, Any]:
             "content": {
                 "application/jsonl": {
                     "schema": {"type": "string"},
-                    "itemSchema": {"$ref": _REFERENCE.format(name="StoreMemory")},
+                    "x-itemSchema": {"$ref": _REFERENCE.format(name="StoreMemory")},
                 }
             },
         },
@@ -145,7 +145,7 @@ def _describe_batch() -> dict[str, Any]:
             "200": {
                 "description": "A line for each memory, and one of totals.",
                 "content": {
-                    "application/jsonl": {"schema": {"type": "string"}, "itemSchema": lines}
+                    "application/jsonl": {"schema": {"type": "string"}, "x-itemSchema": lines}
                 },
             },
             **_errors(),

@@ -57,10 +57,10 @@ def _route(method: str, path: str, described: dict[str, Any], schemas: dict[str,
         parts.append(_table("Parameters", rows))
     if "requestBody" in described:
         [(kind, body)] = described["requestBody"]["content"].items()
-        schema = _resolve(body.get("itemSchema") or body["schema"], schemas)
+        schema = _resolve(body.get("x-itemSchema") or body["schema"], schemas)
         parts.append(_table(f"Body ({kind})", _fields(schema)))
     [(kind, answer)] = described["responses"]["200"]["content"].items()
-    shown = answer.get("itemSchema") or answer["schema"]
+    shown = answer.get("x-itemSchema") or answer["schema"]
     links = " or ".join(_link(each) for each in shown.get("oneOf", [shown]))
     parts.append(
         f'<p>Answer ({kind}): {links}. Anything but 2xx: <a href="#FailureBody">FailureBody</a></p>'
