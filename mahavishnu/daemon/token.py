@@ -74,7 +74,7 @@ def read_token(path: Path) -> str:
             hint=_HINT,
             code="daemon.token_exposed",
         ) from error
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
             raise Forbidden(
@@ -82,8 +82,11 @@ def read_token(path: Path) -> str:
                 hint=_HINT,
                 code="daemon.token_exposed",
             )
-        text = stream.read(MAX_BYTES).decode("ascii", "replace").strip()
-    if not text.startswith(PREFIX) or len(text) < len(PREFIX) + 32 or not text.isprintable():
+        text = os.read(descriptor, MAX_BYTES).decode("latin-1").strip()
+    finally:
+        os.close(descriptor)
+    whole = len(text) >= len(PREFIX) + 32 and text.isascii() and text.isprintable()
+    if not text.startswith(PREFIX) or not whole:
         raise Corrupt(
             f"The token file holds no token: {path}", hint=_HINT, code="daemon.token_damaged"
         )

@@ -73,7 +73,7 @@ class Guard:
             return
         self._check_token(headers)
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._most(scope):
+        if length.isdecimal() and (len(length) > 18 or int(length) > self._most(scope)):
             raise self._too_large(scope)
         if self._active >= self._limits.max_requests:
             raise HttpError(
@@ -101,16 +101,15 @@ class Guard:
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         self._active += 1
         self._metrics.active.set(self._active)
+        counted = _Counted(receive, self._limits, self._most(scope), self._too_large(scope))
         try:
-            body: Receive = _Counted(
-                receive, self._limits, self._most(scope), self._too_large(scope)
-            )
-            if scope["path"] not in STREAMED_PATHS:
-                body = await _buffered(body, receive)
+            streamed = scope["path"] in STREAMED_PATHS
+            body = counted if streamed else await _buffered(counted, receive)
             await self._app(scope, body, answer)
         except MahavishnuError as error:
             if not answer.status:
-                await _drain(scope, receive)
+                if not counted.complete:
+                    await _drain(scope, receive)
                 await refuse(error)(scope, receive, answer)
         except TimeoutError:  # a reader that does not read; the connection is given up
             self._metrics.stalled.inc()
@@ -182,10 +181,10 @@ class _Counted:
         self._limits = limits
         self._left = most
         self._refusal = refusal
-        self._complete = False
+        self.complete = False
 
     async def __call__(self) -> Message:
-        if self._complete:
+        if self.complete:
             return await self._receive()  # waits for the client to go; that has no bound
         try:
             async with asyncio.timeout(self._limits.timeout_s):
@@ -199,7 +198,7 @@ class _Counted:
             ) from None
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
-            self._complete = not message.get("more_body", False)
+            self.complete = not message.get("more_body", False)
             if self._left < 0:
                 raise self._refusal
         return message

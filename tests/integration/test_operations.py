@@ -357,7 +357,22 @@ def test_what_a_schema_forbids_is_refused_as_invalid(operation: Operation[Any, A
     operation.parse(good)
     wrong: list[dict[str, Any]] = [{**good, "unknown": 1}]
     wrong += [{k: v for k, v in good.items() if k != name} for name in good]
-    bad_values: list[Any] = [None, "", 0, -1, 1.5, 900.0, -0.0, True, [], [[]], {}, [""], "x" * 20_000, 10**30]
+    bad_values: list[Any] = [
+        None,
+        "",
+        0,
+        -1,
+        1.5,
+        900.0,
+        -0.0,
+        True,
+        [],
+        [[]],
+        {},
+        [""],
+        "x" * 20_000,
+        10**30,
+    ]
     for name in operation.input_schema.get("properties", {}):
         wrong += [{**good, name: value} for value in bad_values]
     validator = jsonschema.Draft202012Validator(operation.input_schema)
