@@ -25,7 +25,7 @@ from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
 from tests.conftest import OpenWorld, World
-from tests.served import app_of, captured_logs
+from tests.served import app_of, captured_logs, serve
 
 pytestmark = pytest.mark.postgres
 ERAS = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
@@ -377,3 +377,39 @@ async def test_another_person_sees_nothing_private(
         mine = await call(client, "store_memory", content=words, project="hidden", agent_id="a1")
         assert mine["created"] and mine["id"] != identifier
     assert (await app.memories.get(stored.id)).content == words
+
+
+async def test_over_http_no_message_is_a_fault(app: App, tmp_path: Path) -> None:
+    call = {"jsonrpc": "2.0", "id": 0, "method": "tools/call",
+            "params": {"name": "memory_stats", "arguments": {}, "_meta": {"progressToken": 0}}}  # fmt: skip
+    deep = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"metadata":'
+    bodies: list[bytes] = [
+        b"", b"{", b"null", b"[]", b"5", b"\xff\xfe", b"[" * 50_000, deep + b"[" * 50_000,
+        deep + b'{"a":' * 5_000 + b"1" + b"}" * 5_000 + b"}}}",
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"query":"\\ud800"}}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":5}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}', b'{"jsonrpc":"2.0","id":1,"method":"nothing"}',
+        b'{"jsonrpc":"2.0","method":"notifications/initialized"}', b'{"jsonrpc":"1.0","id":1,"method":"ping"}',
+        json.dumps([call, call]).encode(),
+    ]  # fmt: skip
+    kind = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    async with serve(app, tmp_path) as served, served.client() as http:
+        with captured_logs() as logged:
+            for body in bodies:
+                for version in ("2025-11-25", "2026-07-28"):
+                    headers = {**kind, "mcp-protocol-version": version}
+                    answer = await http.post("/mcp", content=body, headers=headers)
+                    assert answer.status_code < 500, (body[:80], version, answer.text)
+                    assert "Traceback" not in answer.text
+        assert not [line for line in logged if line["log_level"] == "error"]
+        answer = await http.post("/mcp", json=call, headers=kind)
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith(
+            "text/event-stream"
+        )
+        [data] = [line for line in answer.text.splitlines() if line.startswith("data: {")]
+        told = json.loads(data.removeprefix("data: "))
+        assert told["id"] == 0 and told["result"]["structuredContent"]["totals"]["live"] == 0
+        assert "mcp-session-id" not in answer.headers  # any daemon may answer the next one
+        for method in ("GET", "DELETE"):
+            answer = await http.request(method, "/mcp", headers=kind)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (405, "http.method")
