@@ -98,10 +98,10 @@ def render_http() -> str:
                 parts.append("\n".join([*head, *lines]))
             if "requestBody" in told:
                 [body] = told["requestBody"]["content"].values()
-                schema = body.get("itemSchema") or body["schema"]
+                schema = body.get("x-itemSchema") or body["schema"]
                 parts.append(_table("body", _resolved(schema, schemas)))
             [answer] = told["responses"]["200"]["content"].values()
-            shown = answer.get("itemSchema") or answer["schema"]
+            shown = answer.get("x-itemSchema") or answer["schema"]
             for each in shown.get("oneOf", [shown]):
                 parts.append(_table("answer", _resolved(each, schemas)))
     return "\n\n".join(parts) + "\n"
