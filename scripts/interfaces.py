@@ -1,5 +1,6 @@
 """The reference pages of MCP and of the HTTP API, from the table of operations."""
 
+import re
 from typing import Any
 
 from mahavishnu.mcp.edge import INSTRUCTIONS
@@ -10,6 +11,7 @@ from mahavishnu.server.asgi import API_OPERATIONS
 from mahavishnu.server.openapi import describe_api
 from mahavishnu.server.page import kind_of
 
+_REFERRED = re.compile(r"#/components/schemas/(\w+)")
 _HEAD = "Written by `make docs`; do not edit."
 
 
@@ -26,6 +28,7 @@ def render_mcp() -> str:
         '`{"error": {"code", "message", "hint"}}` as structured content; the codes are those of '
         "[error codes](error-codes.md). What is asked of a client:",
         f"> {INSTRUCTIONS}",
+        "Types that results are made of stand in [HTTP API](http-api.md#types).",
         "## Tools",
     ]
     for operation in OPERATIONS:
@@ -104,6 +107,14 @@ def render_http() -> str:
             shown = answer.get("x-itemSchema") or answer["schema"]
             for each in shown.get("oneOf", [shown]):
                 parts.append(_table("answer", _resolved(each, schemas)))
+    named = {name for each in schemas.values() for name in _REFERRED.findall(str(each))}
+    parts.append("## Types")
+    for name in sorted(named):
+        parts += [
+            f"### {name}",
+            schemas[name].get("description", ""),
+            _table("field", schemas[name]),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

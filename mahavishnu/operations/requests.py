@@ -55,11 +55,11 @@ class Where(Request, frozen=True, kw_only=True):
     projects: Annotated[list[str], Meta(description="Only these projects, by name.")] = field(
         default_factory=list
     )
-    repo_id: str | None = None
-    agent_id: str | None = None
-    workflow_id: str | None = None
-    session_id: str | None = None
-    source_system: str | None = None
+    repo_id: Annotated[str | None, Meta(description="Only this repository.")] = None
+    agent_id: Annotated[str | None, Meta(description="Only this agent.")] = None
+    workflow_id: Annotated[str | None, Meta(description="Only this workflow.")] = None
+    session_id: Annotated[str | None, Meta(description="Only this session.")] = None
+    source_system: Annotated[str | None, Meta(description="Only what this system stored.")] = None
     metadata: Annotated[
         dict[str, Any] | None, Meta(description="Only memories whose metadata contains this.")
     ] = None
@@ -102,11 +102,13 @@ class StoreMemory(Request, frozen=True, kw_only=True):
     metadata: Annotated[
         dict[str, Any], Meta(description='Your own keys, such as {"type": "decision"}.')
     ] = field(default_factory=dict)
-    source_system: Name | None = None
-    agent_id: Name | None = None
-    workflow_id: Name | None = None
-    repo_id: Name | None = None
-    session_id: Name | None = None
+    source_system: Annotated[
+        Name | None, Meta(description="What stores it; mcp or http if absent.")
+    ] = None
+    agent_id: Annotated[Name | None, Meta(description="Agent it comes from.")] = None
+    workflow_id: Annotated[Name | None, Meta(description="Workflow it belongs to.")] = None
+    repo_id: Annotated[Name | None, Meta(description="Repository it is about.")] = None
+    session_id: Annotated[Name | None, Meta(description="Session it comes from.")] = None
     occurred_at: Annotated[
         str | None,
         Meta(description="When it happened: ISO, or 2h for two hours ago; now if absent."),
