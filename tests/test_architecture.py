@@ -28,6 +28,7 @@ BROAD_ALLOWED = {
     "database/embedded/keeper.py",  # the root of a process: leaves the reason in a file
     "mcp/edge.py",  # what a client may not see ends here
     "server/guard.py",  # and here
+    "server/background.py",  # and here: the daemon goes on
     "server/endpoints.py",  # hands it to who waits
     "embedding/in_process.py",  # onnxruntime's errors share no other base
     "embedding/tokenizer.py",  # nor do those of tokenizers

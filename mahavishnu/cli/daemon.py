@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mahavishnu.daemon.record import DaemonRecord
     from mahavishnu.settings.sources import Loaded
 
+POLL_S = 0.05
 STOP_SLACK_S = 15.0  # beyond the time that running requests get
 
 
@@ -38,18 +39,19 @@ def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> N
 
 def _start_detached(flags: dict[str, str], *, as_json: bool) -> None:
     from mahavishnu.daemon.record import find_listening  # noqa: PLC0415
-    from mahavishnu.server.detach import start_detached  # noqa: PLC0415
+    from mahavishnu.server.detach import START_TIMEOUT_S, start_detached  # noqa: PLC0415
 
     loaded = load()
-    running = find_listening(loaded.locations.daemon_lock)
-    started = running is None
-    if running is None:
+    until = time.monotonic() + START_TIMEOUT_S
+    started = False
+    while (running := find_listening(loaded.locations.daemon_lock)) is None:
         try:
-            running = start_detached(loaded.locations, flags)
+            running, started = start_detached(loaded.locations, flags), True
+            break
         except Conflict as error:
-            if error.code != "daemon.running":
+            if error.code != "daemon.running" or time.monotonic() >= until:
                 raise
-            running, started = _await_other(loaded, error), False
+            _await_other(loaded, until)
     if as_json:
         print_json({"started": started, "daemon": _record_body(running)})
     else:
@@ -58,18 +60,16 @@ def _start_detached(flags: dict[str, str], *, as_json: bool) -> None:
         )
 
 
-def _await_other(loaded: "Loaded", error: Conflict) -> "DaemonRecord":
-    """Return the daemon that was quicker, once it answers; the error again where it does not."""
+def _await_other(loaded: "Loaded", until: float) -> None:
+    """Wait until the daemon that was quicker listens, or one that was about to end is gone."""
     from mahavishnu.daemon.record import find_daemon, find_listening  # noqa: PLC0415
-    from mahavishnu.server.detach import START_TIMEOUT_S  # noqa: PLC0415
 
-    until = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < until and find_daemon(loaded.locations.daemon_lock) is not None:
-        running = find_listening(loaded.locations.daemon_lock)
-        if running is not None:
-            return running
-        time.sleep(0.05)
-    raise error
+    lock = loaded.locations.daemon_lock
+    time.sleep(POLL_S)
+    while time.monotonic() < until and find_daemon(lock) is not None:
+        if find_listening(lock) is not None:
+            return
+        time.sleep(POLL_S)
 
 
 @asynchronous
@@ -149,7 +149,7 @@ def status(as_json: bool) -> None:
     if record is None:
         print_line("The daemon is not running. Start it with: mahavishnu up --detach")
     elif record.port is None:
-        print_line(f"The daemon is starting (pid {record.pid}).")
+        print_line(f"The daemon is starting or ending (pid {record.pid}).")
     else:
         print_line(
             f"Running on {record.url} (pid {record.pid}) since {record.since}, version {record.version}"

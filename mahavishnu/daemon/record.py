@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from mahavishnu.errors import Conflict
+from mahavishnu.database.embedded.state import FULL
+from mahavishnu.errors import Conflict, Unavailable
 from mahavishnu.paths import private_folder
 from mahavishnu.processes import ProcessIdentity, identify
 
@@ -24,7 +25,7 @@ RECORD_BYTES = 512
 
 @dataclass(frozen=True)
 class DaemonRecord:
-    """A daemon: its process, the port it listens on (None while it begins), version, start in UTC."""
+    """A daemon: its process, the port it listens on (None while it begins or ends), version, start in UTC."""
 
     pid: int
     started: str
@@ -82,6 +83,10 @@ class Claim:
         """Write down where this daemon listens."""
         self._write(DaemonRecord(**{**asdict(self._record), "port": port}))
 
+    def conceal(self) -> None:
+        """Write down that this daemon listens no more, though it is still there."""
+        self._write(self._record)
+
     def withdraw(self) -> None:
         """Empty the record: whoever looks for a daemon finds none."""
         os.ftruncate(self._descriptor, 0)
@@ -114,6 +119,21 @@ def claim(lock: Path, *, version: str, since: str) -> Iterator[Claim]:
             held.withdraw()
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def told_full_disk(folder: Path) -> Iterator[None]:
+    """Raise Unavailable `daemon.disk_full` where a file of the daemon finds no room inside the block."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise Unavailable(
+            "The disk that holds the daemon's files is full.",
+            hint=f"Free some space for {folder}",
+            code="daemon.disk_full",
+        ) from error
 
 
 def already_running(record: DaemonRecord | None) -> Conflict:

@@ -85,7 +85,7 @@ def read_token(path: Path) -> str:
         text = os.read(descriptor, MAX_BYTES).decode("latin-1").strip()
     finally:
         os.close(descriptor)
-    whole = len(text) >= len(PREFIX) + 32 and text.isascii() and text.isprintable()
+    whole = len(PREFIX) + 32 <= len(text) < MAX_BYTES and text.isascii() and text.isprintable()
     if not text.startswith(PREFIX) or not whole:
         raise Corrupt(
             f"The token file holds no token: {path}", hint=_HINT, code="daemon.token_damaged"

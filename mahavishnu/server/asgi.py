@@ -72,15 +72,14 @@ class Health:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._seen: tuple[float, bool] = (-HEALTH_TTL_S, False)
-        self._lock = asyncio.Lock()
+        self._healthy = False
+        self._seen_at = -HEALTH_TTL_S
+        self._asked_at = 0.0
+        self._asking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 200 or 503."""
-        async with self._lock:
-            if time.monotonic() - self._seen[0] >= HEALTH_TTL_S:
-                self._seen = (time.monotonic(), await self._check())
-        healthy = self._seen[1]
+        healthy = await self._look()
         body = {"name": "mahavishnu", "status": "ok" if healthy else "unavailable"}
         response = Response(
             msgspec.json.encode(body),
@@ -90,13 +89,26 @@ class Health:
         )
         await response(scope, receive, send)
 
-    async def _check(self) -> bool:
+    async def _look(self) -> bool:
+        """Return what was seen lately; one question at a time, and none is waited for without an end."""
+        now = time.monotonic()
+        if self._asking is None and now - self._seen_at >= HEALTH_TTL_S:
+            self._asked_at, self._asking = now, asyncio.create_task(self._ask())
+        if self._asking is None:
+            return self._healthy
+        left_s = self._asked_at + HEALTH_TIMEOUT_S - now
+        # Not cancelled where it takes too long: a database that hangs holds up the cancelling too.
+        done, _ = await asyncio.wait({self._asking}, timeout=max(0.0, left_s))
+        return bool(done) and self._healthy
+
+    async def _ask(self) -> None:
         try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                await self._app.health()
-        except (MahavishnuError, TimeoutError):
-            return False
-        return True
+            await self._app.health()
+            self._healthy = True
+        except MahavishnuError:
+            self._healthy = False
+        finally:
+            self._seen_at, self._asking = time.monotonic(), None
 
 
 class _Exposition:

@@ -27,6 +27,10 @@ async def embed_waiting(app: App) -> None:
             _log.info("embedding_waits", code=error.code, reason=error.message)
             pause_s = min(2 * pause_s, LOOK_AGAIN_S)
             continue
+        except Exception:  # noqa: BLE001 - a fault here must not end the daemon
+            _log.error("embedding_failed", exc_info=True)
+            pause_s = LOOK_AGAIN_S
+            continue
         stuck = waiting and await _still_waits(app)
         pause_s = min(2 * pause_s, LOOK_AGAIN_S) if stuck else LOOK_EVERY_S
 

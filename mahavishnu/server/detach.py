@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from mahavishnu.daemon.record import DaemonRecord, already_running, find_daemon
+from mahavishnu.daemon.record import DaemonRecord, already_running, find_daemon, told_full_disk
 from mahavishnu.errors import Conflict, Corrupt, Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.paths import Locations, private_folder
 
@@ -27,27 +27,27 @@ def start_detached(locations: Locations, flags: Mapping[str, str]) -> DaemonReco
     Raises:
         MahavishnuError: what kept it from starting, in its own words.
     """
-    private_folder(locations.state)
-    _turn_log_over(locations)
     ours, theirs = os.pipe()
     words = [word for key, value in flags.items() for word in ("--set", f"{key}={value}")]
-    log = os.open(
-        locations.daemon_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-    )
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mahavishnu", *words, "up", "--ready-fd", str(theirs)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[theirs],
-            start_new_session=True,
-        )
+        with told_full_disk(locations.state):
+            log = _open_log(locations)
+        try:
+            subprocess.Popen(
+                # -P: the folder it is called in may hold modules with the names of ours.
+                [sys.executable, "-P", "-m", "mahavishnu", *words, "up", "--ready-fd", str(theirs)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs],
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
     finally:
         os.close(theirs)
-        os.close(log)
     try:
-        return _hear(ours, process, locations)
+        return _hear(ours, locations)
     finally:
         os.close(ours)
 
@@ -84,7 +84,7 @@ def stop(record: DaemonRecord, *, wait_s: float, force: bool) -> bool:
     return True
 
 
-def _hear(descriptor: int, process: subprocess.Popen[bytes], locations: Locations) -> DaemonRecord:
+def _hear(descriptor: int, locations: Locations) -> DaemonRecord:
     until = time.monotonic() + START_TIMEOUT_S
     text = b""
     while b"\n" not in text:
@@ -94,7 +94,7 @@ def _hear(descriptor: int, process: subprocess.Popen[bytes], locations: Location
             break
         text += piece
     if not text:
-        ended = process.poll() is not None
+        ended = bool(readable)
         raise Unavailable(
             f"The daemon {'ended' if ended else 'did not begin'} without a word.",
             hint=f"Its log tells more: {locations.daemon_log}",
@@ -120,10 +120,13 @@ def _say(descriptor: int, what: object) -> None:
         os.close(descriptor)
 
 
-def _turn_log_over(locations: Locations) -> None:
+def _open_log(locations: Locations) -> int:
+    """Open the log to be written on; a long one is put aside first."""
+    private_folder(locations.state)
     log = locations.daemon_log
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
+    return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _signal(record: DaemonRecord, number: int) -> None:

@@ -5,6 +5,7 @@ The order is that of the cost: nothing of a request is read before it may be her
 """
 
 import asyncio
+import re
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from mahavishnu.logs import get_logger
 from mahavishnu.server.answers import HttpError, masked, refuse
 from mahavishnu.server.metrics import Metrics
 
-HOSTS = frozenset({"127.0.0.1", "localhost"})
+_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 OPEN_PATHS = frozenset({"/health"})
 STREAMED_PATHS = frozenset({"/api/v1/memories/batch"})
 STREAMED_TIMES = 8  # as many bytes as an ordinary request may have
+TOO_SLOW = "http.timeout"
 LINGER_S = 5.0  # how long the rest of a refused body is read, so that its sender hears the answer
 _log = get_logger(__name__)
 
@@ -103,18 +105,21 @@ class Guard:
         self._metrics.active.set(self._active)
         counted = _Counted(receive, self._limits, self._most(scope), self._too_large(scope))
         try:
-            streamed = scope["path"] in STREAMED_PATHS
-            body = counted if streamed else await _buffered(counted, receive)
+            body: Receive | None = counted
+            if scope["path"] not in STREAMED_PATHS:
+                body = await _buffered(counted, receive)
+            if body is None:  # the client has gone
+                return
             await self._app(scope, body, answer)
         except MahavishnuError as error:
             if not answer.status:
-                if not counted.complete:
+                if not counted.complete and error.code != TOO_SLOW:  # from whom more may come
                     await _drain(scope, receive)
                 await refuse(error)(scope, receive, answer)
-        except TimeoutError:  # a reader that does not read; the connection is given up
-            self._metrics.stalled.inc()
-            raise
         except Exception:
+            if answer.stalled:  # the connection is given up; an error inside a group, or alone
+                self._metrics.stalled.inc()
+                return
             _log.error("request_failed", path=scope["path"], exc_info=True)
             if answer.status:
                 raise
@@ -138,8 +143,7 @@ class Guard:
 def check_host(headers: Headers) -> None:
     """Refuse another host's name, by which a page elsewhere could reach this one (DNS rebinding)."""
     given = headers.getlist("host")
-    name = given[0].rpartition(":")[0] or given[0] if len(given) == 1 else ""
-    if name not in HOSTS:
+    if len(given) != 1 or not _HOST.fullmatch(given[0]):
         raise HttpError(
             421,
             "This server answers to 127.0.0.1 and localhost alone.",
@@ -164,13 +168,18 @@ class _Answer:
         self._send = send
         self._timeout_s = timeout_s
         self.status = 0
+        self.stalled = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message.setdefault("headers", []).append((b"x-content-type-options", b"nosniff"))
-        async with asyncio.timeout(self._timeout_s):
-            await self._send(message)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._send(message)
+        except TimeoutError:
+            self.stalled = True
+            raise
 
 
 class _Counted:
@@ -194,7 +203,7 @@ class _Counted:
                 408,
                 "The request did not arrive in time.",
                 hint="Send it again.",
-                code="http.timeout",
+                code=TOO_SLOW,
             ) from None
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
@@ -204,14 +213,13 @@ class _Counted:
         return message
 
 
-async def _buffered(body: Receive, receive: Receive) -> Receive:
-    """Read a whole body, and return what hands it out as one piece."""
+async def _buffered(body: Receive, receive: Receive) -> Receive | None:
+    """Read a whole body, and return what hands it out as one piece; None where the client went."""
     pieces = []
     while True:
         message = await body()
         if message["type"] != "http.request":
-            waiting = deque([message])
-            break
+            return None
         pieces.append(message.get("body", b""))
         if not message.get("more_body", False):
             whole = b"".join(pieces)

@@ -9,10 +9,14 @@ import psutil
 from mahavishnu.daemon.record import HOST
 from mahavishnu.errors import Conflict, Forbidden
 
+BACKLOG = 4_096
+
 
 def bind(port: int) -> socket.socket:
     """
-    Return a socket bound to 127.0.0.1, not listening yet; port 0 takes any that is free.
+    Return a socket that listens on 127.0.0.1; port 0 takes any that is free.
+
+    It listens at once: of two who only bind, both would have the port. Who connects waits.
 
     Raises:
         Conflict: `daemon.port_taken`, naming the owner as far as it can be seen.
@@ -23,6 +27,7 @@ def bind(port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((HOST, port))
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:

@@ -3,29 +3,33 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from mahavishnu import __version__
 from mahavishnu.app import open_app
-from mahavishnu.daemon.record import DaemonRecord, claim, find_daemon
+from mahavishnu.daemon.record import DaemonRecord, claim, find_daemon, told_full_disk
 from mahavishnu.daemon.token import TokenFile, ensure_token
 from mahavishnu.logs import get_logger
 from mahavishnu.paths import private_folder
 from mahavishnu.server.asgi import open_asgi
 from mahavishnu.server.background import embed_waiting
+from mahavishnu.server.connection import Connection
 from mahavishnu.server.guard import Guard, Limits
 from mahavishnu.server.metrics import Metrics
-from mahavishnu.server.port import bind
+from mahavishnu.server.port import BACKLOG, bind
 from mahavishnu.settings.sources import Loaded
+from mahavishnu.settings.tree import ServerSettings
 
 KEEP_ALIVE_S = 75
-BACKLOG = 4_096
+OTHER_FILES = 512  # database, libraries, connections that have no request
 _log = get_logger(__name__)
 
 
@@ -39,7 +43,11 @@ async def serve(loaded: Loaded, ready: Callable[[DaemonRecord], None]) -> None:
     """
     locations, server = loaded.locations, loaded.settings.server
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    with claim(locations.daemon_lock, version=__version__, since=since) as held:
+    _allow_files(server.max_requests)
+    with (
+        told_full_disk(locations.data),
+        claim(locations.daemon_lock, version=__version__, since=since) as held,
+    ):
         ensure_token(locations.token)
         with contextlib.closing(bind(server.port)) as bound:
             os.chdir(private_folder(locations.data))  # not to hold whatever folder it began in
@@ -63,12 +71,16 @@ async def serve(loaded: Loaded, ready: Callable[[DaemonRecord], None]) -> None:
 
                 async with asyncio.TaskGroup() as tasks:
                     work = tasks.create_task(embed_waiting(app))
-                    await _listen(guard, bound, server.drain_timeout, announce)
+                    await _listen(guard, bound, server, announce, held.conceal)
                     work.cancel()
 
 
 async def _listen(
-    asgi: ASGIApp, bound: socket.socket, drain_timeout_s: float, started: Callable[[], None]
+    asgi: ASGIApp,
+    bound: socket.socket,
+    settings: ServerSettings,
+    started: Callable[[], None],
+    ending: Callable[[], None],
 ) -> None:
     """Answer on the socket until a signal asks to end; running requests get their time."""
     server = _Server(
@@ -80,12 +92,13 @@ async def _listen(
             server_header=False,
             proxy_headers=False,
             ws="none",
-            http="h11",
+            http=partial(Connection, timeout_s=settings.request_timeout),  # type: ignore[arg-type]
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(drain_timeout_s)),
+            timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         ),
         started,
+        ending,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,9 +113,12 @@ async def _listen(
 class _Server(uvicorn.Server):
     """uvicorn with the signals left to us: it would raise them again before everything is closed."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._announce = started
+        self._conceal = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
@@ -119,5 +135,19 @@ class _Server(uvicorn.Server):
         """Take no more requests and let those that run end; asked twice, end at once."""
         if self.should_exit:
             self.force_exit = True
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            for task in self.server_state.tasks:
+                task.cancel()
         self.should_exit = True
+        self._conceal()
         _log.info("daemon_ends")
+
+
+def _allow_files(requests: int) -> None:
+    """Let this process have a connection for each request: the usual bound is below 1,024."""
+    bound, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = requests + OTHER_FILES
+    if bound < wanted:
+        wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

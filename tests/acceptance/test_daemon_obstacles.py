@@ -1,0 +1,146 @@
+"""What stands in the daemon's way: a port that is taken, namesakes, what a dead daemon left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.command import Command
+from tests.daemon import running, servers, start, wait_until
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+
+NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None}
+
+
+@pytest.fixture
+def another(alone: Command, tmp_path: Path) -> Command:
+    """A second home of the same user."""
+    home = tmp_path / "another"
+    home.mkdir()
+    return replace(alone, home=home)
+
+
+def record(command: Command) -> Path:
+    return command.root / "data/daemon.lock"
+
+
+def told_status(command: Command) -> dict[str, object]:
+    body = command("status", "--json").json
+    assert body.pop("log") in (None, str(command.root / "state/daemon.log"))
+    return body
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is nobody's business."""
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+# ---- the port
+
+
+def test_a_port_that_another_program_has_is_told_with_its_owner(alone: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for words in (("up",), ("up", "--detach")):
+            answer = alone(*words, "--port", port, "--json")
+            assert (answer.status, answer.error["code"]) == (4, "daemon.port_taken")
+            assert f"pid {os.getpid()}" in answer.error["message"]
+            assert "--port" in answer.error["hint"]
+    assert told_status(alone) == NOT_RUNNING and record(alone).read_bytes() == b""
+    assert servers(alone) == [] and not (alone.root / "data/postgres").exists()
+
+
+def test_a_port_that_another_daemon_has(alone: Command, another: Command) -> None:
+    with running(alone) as daemon:
+        answer = another("up", "--detach", "--port", str(daemon.port), "--json")
+        assert answer.error["code"] == "daemon.port_taken"
+        assert f"pid {daemon.process.pid}" in answer.error["message"]
+        assert told_status(another) == NOT_RUNNING
+
+
+def test_two_homes_that_want_one_port_at_once(alone: Command, another: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    callers = [each.start("up", "--detach", "--port", port, "--json") for each in (alone, another)]
+    ended = [(each, *each.communicate(timeout=50)) for each in callers]
+    try:
+        assert sorted(each.returncode for each, _, _ in ended) == [0, 4], ended
+        refused = next(json.loads(err) for each, _, err in ended if each.returncode)
+        assert refused["error"]["code"] == "daemon.port_taken"
+    finally:
+        for each in (alone, another):
+            each("down", "--force")
+
+
+def test_it_starts_in_a_folder_full_of_namesakes(alone: Command) -> None:
+    """What is imported is the product's, whatever lies where the command is called."""
+    folder = alone.home / "project"
+    folder.mkdir()
+    for name in ("click", "json", "mahavishnu", "token"):
+        (folder / f"{name}.py").write_text("raise SystemExit('a namesake was imported')\n")
+    told = alone("up", "--detach", "--port", "0", "--json", cwd=folder)
+    try:
+        assert told.json["started"]
+    finally:
+        alone("down", "--force")
+
+
+# ---- what a dead daemon leaves behind
+
+
+def test_after_a_kill_it_is_not_running_and_starts_again(alone: Command) -> None:
+    daemon = start(alone)
+    kept = daemon.store("Kept.")
+    os.kill(daemon.process.pid, signal.SIGKILL)
+    wait_until(lambda: not daemon.process.alive)
+    assert told_status(alone) == NOT_RUNNING
+    assert alone("down", "--json").json == {"stopped": False, "killed": False}
+    with running(alone, port=daemon.port) as again, again.client() as client:
+        assert client.get(f"/api/v1/memories/{kept}").json()["content"] == "Kept."
+
+
+def test_a_pid_that_means_another_process_by_now(
+    alone: Command, stranger: subprocess.Popen[bytes]
+) -> None:
+    daemon = start(alone)
+    stale = json.loads(record(alone).read_bytes())
+    os.kill(daemon.process.pid, signal.SIGKILL)
+    wait_until(lambda: not daemon.process.alive)
+    record(alone).write_text(json.dumps({**stale, "pid": stranger.pid}))
+    assert told_status(alone) == NOT_RUNNING
+    assert alone("down", "--force", "--json").json == {"stopped": False, "killed": False}
+    assert alone("mcp", "health", "--json").error["code"] == "daemon.not_running"
+    with running(alone) as again:
+        assert again.process.pid != stranger.pid
+    assert stranger.poll() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"\0" * 512, b'{"pid": 1', b'{"pid": "1"}', b"[" * 100_000, b"\xff" * 512,
+     b'{"pid": -1, "started": "", "version": "", "since": "", "port": 1}'],
+    ids=["empty", "zeros", "cut", "other types", "deep", "bytes", "no pid"],
+)  # fmt: skip
+def test_a_damaged_record_says_nothing(mahavishnu: Command, text: bytes) -> None:
+    record(mahavishnu).parent.mkdir(parents=True, exist_ok=True)
+    record(mahavishnu).write_bytes(text)
+    assert told_status(mahavishnu) == NOT_RUNNING
+    assert mahavishnu("down", "--json").json == {"stopped": False, "killed": False}
+
+
+def test_a_damaged_record_is_no_hindrance(alone: Command) -> None:
+    record(alone).parent.mkdir(parents=True)
+    record(alone).write_bytes(b"[" * 100_000)
+    with running(alone):
+        assert record(alone).stat().st_size == 512
