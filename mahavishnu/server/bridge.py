@@ -9,11 +9,12 @@ import asyncio
 import base64
 import contextlib
 import os
+import select
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ from mahavishnu.server.endpoints import Endpoints, Reply
 from mahavishnu.settings.sources import Loaded
 
 AT_ONCE = 64  # messages of one client
+READ_AHEAD = 4  # lines, beyond those
 RETRY_FOR_S = 30.0
 RETRY_PAUSE_S = 0.1
 END_S = 10.0  # what still runs when stdin ends gets this long
@@ -34,10 +36,17 @@ _log = get_logger(__name__)
 
 async def serve_stdio(loaded: Loaded) -> None:
     """Answer the client at stdin and stdout until it closes stdin."""
-    out = _take_stdout()
+    write = _take_stdout()
+    try:
+        await _serve(loaded, write)
+    except* BrokenPipeError:
+        _log.info("client_gone")
+
+
+async def _serve(loaded: Loaded, write: Callable[[bytes], object]) -> None:
     limit = loaded.settings.server.max_body
     async with Endpoints(loaded) as endpoints, asyncio.TaskGroup() as tasks:
-        bridge = Bridge(endpoints, out.write)
+        bridge = Bridge(endpoints, write)
         running: set[asyncio.Task[None]] = set()
         room = asyncio.Semaphore(AT_ONCE)
         async for line in _lines(limit):
@@ -105,6 +114,8 @@ class Bridge:
                 async with self._endpoints.post(line, self._headers(message)) as reply:
                     if reply.status_code == 429:
                         raise Unavailable("The daemon has too much to do.", code="http.too_many")
+                    if reply.status_code == 401:  # replaced since it was read
+                        raise Unavailable("The token was replaced.", code="daemon.no_token")
                     await self._pass_back(number, message, reply)
                 return
             except MahavishnuError as error:
@@ -200,35 +211,70 @@ async def _lines(limit: int) -> AsyncIterator[bytes | None]:
     """Yield the lines of stdin without blanks; None for one of more than `limit` bytes."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+    ahead = threading.Semaphore(READ_AHEAD)
     end = object()
 
     def tell(item: Any) -> None:
+        ahead.acquire()  # a client that only sends is not read from
         with contextlib.suppress(RuntimeError):  # the loop has ended before the client did
             loop.call_soon_threadsafe(queue.put_nowait, item)
 
     def read() -> None:
-        stdin = sys.stdin.buffer
-        while line := stdin.readline(limit + 1):
-            if len(line) > limit and not line.endswith(b"\n"):
-                while line and not line.endswith(b"\n"):
-                    line = stdin.readline(limit)
-                tell(None)
-            elif line.strip():
-                tell(line.strip())
+        for line in _split(iter(_read_piece, b""), limit):
+            if line is None or line.strip():
+                tell(line and line.strip())
         tell(end)
 
     # A daemon thread: it may sit in a read that nobody ends.
     threading.Thread(target=read, daemon=True).start()
     while (item := await queue.get()) is not end:
+        ahead.release()
         yield item
 
 
-def _take_stdout() -> BinaryIO:
-    """Return stdout for the protocol alone; whatever else prints goes to stderr from now on."""
+def _read_piece() -> bytes:
+    """Read from stdin, past Python's buffer: its lock would be held when the process ends."""
+    try:
+        return os.read(0, 1 << 16)
+    except OSError:
+        return b""
+
+
+def _split(pieces: Iterable[bytes], limit: int) -> Iterator[bytes | None]:
+    """Yield lines; None in the place of one of more than `limit` bytes, which is not kept."""
+    rest = b""
+    over = False
+    for piece in pieces:
+        *ends, last = piece.split(b"\n")
+        for part in ends:
+            over = over or len(rest) + len(part) > limit
+            yield None if over else rest + part
+            rest, over = b"", False
+        over = over or len(rest) + len(last) > limit
+        rest = b"" if over else rest + last
+    if rest or over:
+        yield None if over else rest
+
+
+def _take_stdout() -> Callable[[bytes], None]:
+    """
+    Take stdout for the protocol alone; whatever else prints goes to stderr from now on.
+
+    Returns what writes a line whole, though another program made the stream non-blocking.
+    """
     sys.stdout.flush()
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    out = os.dup(1)
     os.dup2(2, 1)
-    return out
+
+    def write(line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:
+            try:
+                rest = rest[os.write(out, rest) :]
+            except BlockingIOError:
+                select.select([], [out], [])
+
+    return write
 
 
 def _field(value: str) -> str:
