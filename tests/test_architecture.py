@@ -29,6 +29,7 @@ BROAD_ALLOWED = {
     "mcp/edge.py",  # what a client may not see ends here
     "server/guard.py",  # and here
     "server/background.py",  # and here: the daemon goes on
+    "server/bridge.py",  # and here: the session goes on
     "server/endpoints.py",  # hands it to who waits
     "embedding/in_process.py",  # onnxruntime's errors share no other base
     "embedding/tokenizer.py",  # nor do those of tokenizers

@@ -28,6 +28,7 @@ READ_AHEAD = 4  # lines, beyond those
 RETRY_FOR_S = 30.0
 RETRY_PAUSE_S = 0.1
 END_S = 10.0  # what still runs when stdin ends gets this long
+INTERNAL = "Something went wrong inside; stderr tells more."
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
@@ -126,6 +127,12 @@ class Bridge:
                     return
                 _log.info("message_sent_again", code=error.code)
                 await asyncio.sleep(RETRY_PAUSE_S)
+            except BrokenPipeError:
+                raise
+            except Exception:  # noqa: BLE001 - the client's other messages go on
+                _log.error("message_failed", exc_info=True)
+                await self._fail(number, INTERNAL_ERROR, INTERNAL)
+                return
 
     def _headers(self, message: dict[str, Any]) -> dict[str, str]:
         """Return what MCP over HTTP says of a message in headers."""

@@ -62,7 +62,6 @@ class Endpoints:
         )
         self._seen_at: float | None = None
         self._own: _OwnApplication | None = None
-        self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Open nothing yet."""
@@ -88,8 +87,7 @@ class Endpoints:
         """
         url = await self._daemon_url()
         if url is None:
-            own = await self._opened()
-            async with own.post(body, headers) as answered:
+            async with self._own_application().post(body, headers) as answered:
                 yield answered
             return
         token = read_token(self._loaded.locations.token)
@@ -120,21 +118,17 @@ class Endpoints:
                 return None
             await asyncio.sleep(POLL_S)
 
-    async def _opened(self) -> "_OwnApplication":
-        async with self._opening:
-            if self._own is None:
-                own = _OwnApplication(self._loaded)
-                await own.open()
-                self._own = own
-            return self._own
+    def _own_application(self) -> "_OwnApplication":
+        if self._own is None or self._own.failed:
+            self._own = _OwnApplication(self._loaded)
+        return self._own
 
     async def _close_own(self) -> None:
         """Close the application in here, where it is open and has nothing left to answer."""
-        async with self._opening:
-            own = self._own
-            if own is not None and own.idle:
-                self._own = None
-                await own.close()
+        own = self._own
+        if own is not None and own.idle:
+            self._own = None
+            await own.close()
 
 
 class _OwnApplication:
@@ -142,30 +136,28 @@ class _OwnApplication:
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
-        self._asgi: ASGIApp | None = None
         self._running = 0
-        self._task: asyncio.Task[None] | None = None
         self._end = asyncio.Event()
+        self._asgi: asyncio.Future[ASGIApp] = asyncio.get_running_loop().create_future()
+        # Its task groups have to be entered and left by one and the same task, which no caller ends.
+        self._task = asyncio.create_task(self._live())
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being answered."""
         return self._running == 0
 
-    async def open(self) -> None:
-        """Open it; raises what `open_app` raises."""
-        opened: asyncio.Future[ASGIApp] = asyncio.get_running_loop().create_future()
-        # Its task groups have to be entered and left by one and the same task.
-        self._task = asyncio.create_task(self._live(opened))
-        self._asgi = await opened
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be opened."""
+        return self._asgi.done() and self._asgi.exception() is not None
 
     async def close(self) -> None:
         """Close it."""
         self._end.set()
-        assert self._task is not None
         await self._task
 
-    async def _live(self, opened: "asyncio.Future[ASGIApp]") -> None:
+    async def _live(self) -> None:
         from mahavishnu.app import open_app  # noqa: PLC0415 - only where no daemon runs
         from mahavishnu.server.asgi import open_asgi  # noqa: PLC0415
         from mahavishnu.server.metrics import Metrics  # noqa: PLC0415
@@ -176,27 +168,29 @@ class _OwnApplication:
                 open_app(self._loaded, pool_size=OWN_POOL_SIZE) as app,
                 open_asgi(app, Metrics(), max_body=most) as asgi,
             ):
-                opened.set_result(asgi)
+                self._asgi.set_result(asgi)
                 await self._end.wait()
         except Exception as error:
-            if opened.done():
+            if self._asgi.done():
                 raise
-            opened.set_exception(error)
+            self._asgi.set_exception(error)
 
     @contextlib.asynccontextmanager
     async def post(self, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[Reply]:
         """Call the application, and yield the reply as it comes."""
-        assert self._asgi is not None
-        reply = _OwnReply()
         self._running += 1
-        work = asyncio.create_task(reply.fill(self._asgi, body, headers))
         try:
-            await reply.begun()
-            yield reply
+            asgi = await asyncio.shield(self._asgi)  # of all who wait for it one may be cancelled
+            reply = _OwnReply()
+            work = asyncio.create_task(reply.fill(asgi, body, headers))
+            try:
+                await reply.begun()
+                yield reply
+            finally:
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
         finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
             self._running -= 1
 
 

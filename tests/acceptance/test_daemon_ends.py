@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 
 from mahavishnu.daemon.record import find_daemon
@@ -192,6 +193,9 @@ def test_what_was_confirmed_survives_a_kill_under_load_and_nothing_is_left(alone
         wait_until(lambda: len(load.confirmed) > 100, 30)
         left = servers(alone)
         assert len(left) == 2
+        for child in psutil.Process(left[0].pid).children(recursive=True):
+            left += filter(None, [identify(child.pid)])
+        assert len(left) > 5  # the keeper, the postmaster, its processes
         os.kill(daemon.process.pid, signal.SIGKILL)
         wait_until(lambda: len(load.lost) == 10)
     finally:

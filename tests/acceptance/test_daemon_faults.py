@@ -12,6 +12,7 @@ from tests.acceptance.test_cli_processes import fill, many_words, small_disk
 from tests.command import ROOT, Command
 from tests.daemon import Daemon, running, start, stdio_session, wait_until
 from tests.fake_servers import FakeModel, FakeServer, ollama_server
+from tests.stdio import HELLO, served
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
 
@@ -176,3 +177,16 @@ async def test_a_store_on_a_full_disk_is_refused_and_the_daemon_goes_on(alone: C
             assert daemon.process.alive
         finally:
             await asyncio.to_thread(alone, "down", "--force")
+
+
+@small
+def test_a_session_that_begins_on_a_full_disk_is_told_so_and_goes_on(alone: Command) -> None:
+    with small_disk(alone.root, 160):
+        fill(alone.root / "ballast", leave_mb=0)
+        with served(alone, greet=False) as line:
+            told = line.ask(0, "initialize", HELLO)
+            assert "full" in told["error"]["message"], told
+            assert line.process.poll() is None
+            (alone.root / "ballast").unlink()
+            assert line.ask(1, "initialize", HELLO)["result"]
+            assert line.tool(2, "store_memory", content="Room again.")["created"]

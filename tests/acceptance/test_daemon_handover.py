@@ -11,7 +11,7 @@ import pytest
 
 from tests.command import Command
 from tests.daemon import call, running, start, stdio_session, wait_until
-from tests.stdio import HELLO, served
+from tests.stdio import HELLO, end, served
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
@@ -125,3 +125,16 @@ def test_a_token_that_others_can_read_is_told_to_the_client(alone: Command) -> N
         assert "mahavishnu token rotate" in told["message"]
         assert alone("token", "rotate").status == 0
         assert line.tool(2, "memory_stats") is not None
+
+
+def test_a_call_cancelled_while_the_database_starts_leaves_the_rest_alone(alone: Command) -> None:
+    with served(alone, greet=False) as line:
+        line.send("tools/call", {"name": "memory_stats", "arguments": {}}, 1)
+        wait_until((alone.root / "data/postgres").exists)
+        line.send("initialize", HELLO, 0)
+        line.send("notifications/cancelled", {"requestId": 1})
+        assert line.answer(0)["result"]
+        assert line.tool(2, "store_memory", content="Stored.")["created"]
+        status, err = end(line)
+        assert (status, err) == (0, b"")
+        assert 1 not in [each.get("id") for each in line.messages]

@@ -1,0 +1,84 @@
+"""The stdio bridge sends a message again where that helps, and tells the client where it does not."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from mahavishnu.errors import Forbidden, Unavailable
+from mahavishnu.server import bridge
+from mahavishnu.server.bridge import Bridge
+
+ASKED = b'{"jsonrpc": "2.0", "id": 7, "method": "tools/list"}'
+ANSWER = b'{"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}'
+
+
+class Reply:
+    def __init__(self, status_code: int, body: bytes) -> None:
+        self.status_code = status_code
+        self.headers: Mapping[str, str] = {"content-type": "application/json"}
+        self._body = body
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+class Scripted:
+    """Endpoints that answer as they are told, the last way for ever."""
+
+    def __init__(self, *outcomes: Reply | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.asked = 0
+
+    @contextlib.asynccontextmanager
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[Reply]:
+        self.asked += 1
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        yield outcome
+
+
+async def said(endpoints: Any) -> list[dict[str, Any]]:
+    lines: list[bytes] = []
+    await Bridge(endpoints, lines.append).handle(ASKED)
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Reply(401, b'{"error": {"code": "http.unauthorized"}}'),
+        Reply(429, b'{"error": {"code": "http.too_many"}}'),
+        Reply(200, b""),
+        Unavailable("gone", code="daemon.unreachable"),
+    ],
+    ids=["the token was replaced", "too many", "cut off", "restarted"],
+)
+async def test_what_may_be_otherwise_in_a_moment_is_tried_again(first: Reply | Exception) -> None:
+    endpoints = Scripted(first, first, Reply(200, ANSWER))
+    assert await said(endpoints) == [{"jsonrpc": "2.0", "id": 7, "result": {"tools": []}}]
+    assert endpoints.asked == 3
+
+
+async def test_what_lasts_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "RETRY_FOR_S", 0.05)
+    monkeypatch.setattr(bridge, "RETRY_PAUSE_S", 0.01)
+    told = (await said(Scripted(Unavailable("gone", code="daemon.unreachable"))))[0]
+    assert told["id"] == 7 and told["error"]["data"] == {"code": "daemon.unreachable"}
+
+
+async def test_what_the_user_has_to_mend_is_told_at_once() -> None:
+    endpoints = Scripted(Forbidden("open to others", hint="mend it", code="daemon.token_exposed"))
+    told = (await said(endpoints))[0]
+    assert told["error"]["message"] == "open to others mend it" and endpoints.asked == 1
+
+
+async def test_a_fault_answers_one_message_and_keeps_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = (await said(Scripted(ValueError("secret words"))))[0]
+    assert told["id"] == 7 and told["error"]["code"] == bridge.INTERNAL_ERROR
+    assert "secret" not in json.dumps(told) and "secret words" in capsys.readouterr().err
