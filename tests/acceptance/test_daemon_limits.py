@@ -79,7 +79,7 @@ def raw(daemon: Daemon, method: str, target: str, *lines: str) -> Iterator[socke
     ]
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(15)
+        connection.settimeout(10)
         connection.connect(("127.0.0.1", daemon.port))
         connection.sendall("\r\n".join([*head, *lines, "", ""]).encode())
         yield connection
@@ -148,7 +148,7 @@ def test_a_batch_that_stalls_is_told_so(daemon: Daemon) -> None:
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "],
                          ids=["nothing", "a letter", "half a head"])  # fmt: skip
 def test_who_never_sends_a_whole_head_is_given_up(daemon: Daemon, sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=8) as connection:
         connection.sendall(sent)
         began = time.monotonic()
         assert read_all(connection) == b""
@@ -175,7 +175,7 @@ def test_who_does_not_read_is_given_up(daemon: Daemon, how: str) -> None:
             with contextlib.suppress(OSError):  # ends when neither side takes anything any more
                 while True:
                     connection.sendall(nonsense)
-        wait_until(lambda: connections(daemon) == 0)
+        wait_until(lambda: connections(daemon) == 0, 10)
 
 
 def test_who_reads_slowly_but_reads_gets_everything(daemon: Daemon) -> None:
@@ -271,7 +271,7 @@ def test_more_clients_than_the_shell_allows_files(alone: Command) -> None:
         with contextlib.ExitStack() as held:
             where = ("127.0.0.1", told["daemon"]["port"])
             asked = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{where[1]}\r\n\r\n".encode()
-            opened = [held.enter_context(socket.create_connection(where, 20)) for _ in range(300)]
+            opened = [held.enter_context(socket.create_connection(where, 8)) for _ in range(300)]
             for connection in opened:
                 connection.sendall(asked)
             answers = [connection.recv(4096) for connection in opened]

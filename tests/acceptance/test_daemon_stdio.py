@@ -63,13 +63,15 @@ def test_what_was_asked_is_answered_though_the_input_ends(alone: Command, by_dae
         assert len(alone("memory", "list", "--limit", "50", "--json").json["memories"]) == 20
 
 
-@pytest.mark.parametrize("by_daemon", [True, False], ids=["handed on", "by itself"])
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stdout closed"])
+@pytest.mark.parametrize(
+    ("how", "by_daemon"),
+    [("SIGTERM", True), ("SIGTERM", False), ("SIGINT", False), ("stdin closed", True)],
+)
 def test_it_ends_without_a_word_of_complaint(alone: Command, by_daemon: bool, how: str) -> None:
     with running(alone) if by_daemon else contextlib.nullcontext():
         with served(alone) as line:
             assert line.tool(1, "store_memory", content="Kept.")["created"]
-            if how == "stdout closed":
+            if how == "stdin closed":
                 line.process.stdin.close()  # type: ignore[union-attr]
             else:
                 line.process.send_signal(getattr(signal, how))
