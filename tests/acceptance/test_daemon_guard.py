@@ -119,6 +119,7 @@ def test_what_is_no_token_file_is_refused_and_not_written_through(
             file.write_bytes(text)
             file.chmod(0o600)
     answer = alone("up", "--detach", "--port", "0", "--json")
+    alone("down", "--force")  # where it began after all
     assert answer.error["code"] in ("daemon.token_exposed", "daemon.token_damaged")
     if plant == "folder":
         file.rmdir()
