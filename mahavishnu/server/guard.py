@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -24,6 +25,7 @@ OPEN_PATHS = frozenset({"/health"})
 STREAMED_PATHS = frozenset({"/api/v1/memories/batch"})
 STREAMED_TIMES = 8  # as many bytes as an ordinary request may have
 TOO_SLOW = "http.timeout"
+MAX_HELD = 256 * 1024 * 1024  # bytes of all bodies that wait in memory to be whole
 LINGER_S = 5.0  # how long the rest of a refused body is read, so that its sender hears the answer
 _log = get_logger(__name__)
 
@@ -46,6 +48,7 @@ class Guard:
         self._limits = limits
         self._metrics = metrics
         self._active = 0
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; websockets and the like are not spoken here."""
@@ -107,7 +110,7 @@ class Guard:
         try:
             body: Receive | None = counted
             if scope["path"] not in STREAMED_PATHS:
-                body = await _buffered(counted, receive)
+                body = await _buffered(counted, receive, self._hold)
             if body is None:  # the client has gone
                 return
             await self._app(scope, body, answer)
@@ -125,8 +128,20 @@ class Guard:
                 raise
             await refuse(masked())(scope, receive, answer)
         finally:
+            self._held -= counted.held
             self._active -= 1
             self._metrics.active.set(self._active)
+
+    def _hold(self, size: int) -> None:
+        """Take note of bytes that stay in memory; refuses where all requests together have too many."""
+        self._held += size
+        if self._held > MAX_HELD:
+            raise HttpError(
+                429,
+                "The requests that are being sent are too large together.",
+                hint="Try again in a second.",
+                code="http.too_many",
+            )
 
     def _most(self, scope: Scope) -> int:
         return self._limits.max_body * (STREAMED_TIMES if scope["path"] in STREAMED_PATHS else 1)
@@ -191,6 +206,7 @@ class _Counted:
         self._left = most
         self._refusal = refusal
         self.complete = False
+        self.held = 0
 
     async def __call__(self) -> Message:
         if self.complete:
@@ -213,14 +229,18 @@ class _Counted:
         return message
 
 
-async def _buffered(body: Receive, receive: Receive) -> Receive | None:
+async def _buffered(
+    body: _Counted, receive: Receive, hold: Callable[[int], None]
+) -> Receive | None:
     """Read a whole body, and return what hands it out as one piece; None where the client went."""
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         message = await body()
         if message["type"] != "http.request":
             return None
         pieces.append(message.get("body", b""))
+        body.held += len(pieces[-1])
+        hold(len(pieces[-1]))
         if not message.get("more_body", False):
             whole = b"".join(pieces)
             waiting = deque([{"type": "http.request", "body": whole, "more_body": False}])

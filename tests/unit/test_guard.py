@@ -248,3 +248,24 @@ async def test_what_is_not_http_is_not_answered(site: Site) -> None:
         raise AssertionError
 
     await site.guard({"type": "websocket", "path": "/mcp", "headers": []}, never, never)
+
+
+async def test_bodies_of_all_requests_together_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarding, "MAX_HELD", 150)
+    begun, on = asyncio.Event(), asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await on.wait()
+        await echo(scope, receive, send)
+
+    site = Site(tmp_path / "token", work=wait)
+    first = asyncio.create_task(site.ask(b"x" * 90))
+    await begun.wait()
+    assert await site.ask(b"x" * 90) == (429, "http.too_many")
+    on.set()
+    assert await first == (200, "90")
+    for _ in range(3):  # what was held is let go of
+        assert await site.ask(b"x" * 90) == (200, "90")
