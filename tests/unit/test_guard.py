@@ -222,10 +222,10 @@ async def test_a_reader_that_does_not_read_is_given_up(tmp_path: Path) -> None:
     async def send(_message: Message) -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(TimeoutError):
-        await site.guard(
-            {"type": "http", "method": "POST", "path": "/mcp", "headers": headers}, receive, send
-        )
+    # It returns without an answer, and so the connection is closed.
+    await site.guard(
+        {"type": "http", "method": "POST", "path": "/mcp", "headers": headers}, receive, send
+    )
     assert b"mahavishnu_stalled_readers_total 1.0" in site.metrics.render()
     assert (await site.ask())[0] == 200
 
