@@ -17,9 +17,7 @@ class Legacy:
 
 # A `*` stands for one name.
 LEGACY_KEYS: dict[str, Legacy] = {
-    "server_name": Legacy(
-        answer="The name is fixed: mahavishnu. This release has no MCP server yet."
-    ),
+    "server_name": Legacy(answer="The name is fixed: mahavishnu."),
     "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
     "adapters.prefect": Legacy(
         answer="It will be an extra, not a setting; this release does not have it yet."
