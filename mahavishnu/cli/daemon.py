@@ -88,7 +88,7 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
         loaded = load()
         from mahavishnu.server.serve import serve  # noqa: PLC0415 - a second; settings errors first
 
-        await serve(loaded, ready)
+        await serve(loaded, ready, log=None if ready_fd is None else loaded.locations.daemon_log)
     except MahavishnuError as error:
         if ready_fd is not None:
             say_failed(ready_fd, error)

@@ -12,11 +12,11 @@ from dataclasses import asdict
 
 from mahavishnu.daemon.record import DaemonRecord, already_running, find_daemon, told_full_disk
 from mahavishnu.errors import Conflict, Corrupt, Forbidden, MahavishnuError, Unavailable, UsageError
-from mahavishnu.paths import Locations, private_folder
+from mahavishnu.paths import Locations
+from mahavishnu.server.log_file import open_log
 
 START_TIMEOUT_S = 180.0  # a first start makes the database
 POLL_S = 0.05
-MAX_LOG_BYTES = 10 * 1024 * 1024
 KINDS = {kind.__name__: kind for kind in (Conflict, Corrupt, Forbidden, Unavailable, UsageError)}
 
 
@@ -31,7 +31,7 @@ def start_detached(locations: Locations, flags: Mapping[str, str]) -> DaemonReco
     words = [word for key, value in flags.items() for word in ("--set", f"{key}={value}")]
     try:
         with told_full_disk(locations.state):
-            log = _open_log(locations)
+            log = open_log(locations.daemon_log)
         try:
             subprocess.Popen(
                 # -P: the folder it is called in may hold modules with the names of ours.
@@ -118,15 +118,6 @@ def _say(descriptor: int, what: object) -> None:
         pass  # who asked has gone; the daemon serves all the same
     finally:
         os.close(descriptor)
-
-
-def _open_log(locations: Locations) -> int:
-    """Open the log to be written on; a long one is put aside first."""
-    private_folder(locations.state)
-    log = locations.daemon_log
-    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
-    return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _signal(record: DaemonRecord, number: int) -> None:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,6 +24,7 @@ from mahavishnu.server.asgi import open_asgi
 from mahavishnu.server.background import embed_waiting
 from mahavishnu.server.connection import Connection
 from mahavishnu.server.guard import Guard, Limits
+from mahavishnu.server.log_file import keep_log
 from mahavishnu.server.metrics import Metrics
 from mahavishnu.server.port import BACKLOG, bind
 from mahavishnu.settings.sources import Loaded
@@ -33,9 +35,13 @@ OTHER_FILES = 512  # database, libraries, connections that have no request
 _log = get_logger(__name__)
 
 
-async def serve(loaded: Loaded, ready: Callable[[DaemonRecord], None]) -> None:
+async def serve(
+    loaded: Loaded, ready: Callable[[DaemonRecord], None], *, log: Path | None = None
+) -> None:
     """
     Serve until SIGTERM or SIGINT; `ready` is called once requests are answered.
+
+    `log` is the file that stdout and stderr lead to, which is then kept from growing without end.
 
     Raises:
         Conflict: a daemon serves the data directory already, or the port is taken.
@@ -70,9 +76,12 @@ async def serve(loaded: Loaded, ready: Callable[[DaemonRecord], None]) -> None:
                     ready(record)
 
                 async with asyncio.TaskGroup() as tasks:
-                    work = tasks.create_task(embed_waiting(app))
+                    works = [tasks.create_task(embed_waiting(app))]
+                    if log is not None:
+                        works.append(tasks.create_task(keep_log(log)))
                     await _listen(guard, bound, server, announce, held.conceal)
-                    work.cancel()
+                    for work in works:
+                        work.cancel()
 
 
 async def _listen(
