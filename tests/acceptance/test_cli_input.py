@@ -114,7 +114,7 @@ REFUSED = [
     Bad("a JSON key twice", (*STORE, "t", "--metadata", '{"k": 1, "k": 2}'), "input.metadata",
         says="'k' twice"),
     Bad("a note of type rag", (*STORE, "t", "--type", "rag", "--collection", "note"),
-        "input.collection", hint="--type agent"),
+        "input.collection", hint="type agent"),
     Bad("unknown project", (*LIST, "--project", "ketp"), "project.not_found", 3, hint="kept"),
     Bad("unknown command", ("memroy",), "usage", says="memroy", hint="mahavishnu --help"),
     Bad("unknown subcommand", ("memory", "stoer"), "usage", says="stoer", hint="memory --help"),
