@@ -30,6 +30,11 @@ class Line:
         """Begin to read what it says."""
         self._reading.start()
 
+    def wait_for_end(self) -> None:
+        """Wait until everything was read that a process that is gone had said."""
+        if self._reading.ident is not None:
+            self._reading.join(10)
+
     def _read(self) -> None:
         assert self.process.stdout
         for line in self.process.stdout:
@@ -80,8 +85,8 @@ def served(
 ) -> Iterator[Line]:
     """Start `mcp serve` and greet it; afterwards it is gone."""
     process = command.start(*words, *STDIO, stdin=subprocess.PIPE)
+    line = Line(process)
     try:
-        line = Line(process)
         if reading:
             line.read_on()
         if greet:
@@ -90,6 +95,8 @@ def served(
             line.send("notifications/initialized")
         yield line
     finally:
+        process.kill()
+        line.wait_for_end()  # its thread reads what is closed then
         dispose(process)
 
 
