@@ -49,7 +49,8 @@ class Logger:
                     if sys.stderr.isatty()
                     else structlog.processors.JSONRenderer(),
                 ],
-                logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+                # As stderr is when something is said: tests, and a log that is renewed, exchange it.
+                logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
                 cache_logger_on_first_use=False,
             )
         getattr(structlog.get_logger(), level)(event, logger=self._name, **fields)

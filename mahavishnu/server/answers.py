@@ -12,8 +12,6 @@ from mahavishnu.operations.operation import invalid
 class HttpError(MahavishnuError):
     """What HTTP itself refuses, with a status of its own: who may ask, how much, how, and where."""
 
-    exit_code = 2
-
     def __init__(self, status: int, message: str, *, code: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint, code=code)
         self.status = status

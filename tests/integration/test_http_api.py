@@ -462,8 +462,7 @@ async def test_a_reader_that_does_not_read_is_given_up_and_counted(
     async with serve(app_of(world, tmp_path), tmp_path, replace(ROOMY, timeout_s=0.2)) as served:
         wire = Deaf(served, f"{API}/memories/batch")
         wire.put(row("One."), more=False)
-        with pytest.raises(TimeoutError):
-            await wire.work
+        await wire.work  # ends without an answer's end, and so the connection is closed
         assert b"mahavishnu_stalled_readers_total 1.0" in served.metrics.render()
 
 

@@ -287,7 +287,7 @@ async def test_memories_are_resources_by_pages(
             with pytest.raises(MCPError) as caught:
                 await client.read_resource(uri)
             assert caught.value.code == types.INVALID_PARAMS, uri
-            assert caught.value.error.data == {"code": code}, uri
+            assert caught.value.error.data == {"code": code, "uri": uri}, uri
         with pytest.raises(MCPError) as caught:
             await client.list_resources(cursor="nothing")
         assert caught.value.error.data == {"code": "input.cursor"}
@@ -363,7 +363,8 @@ async def test_another_person_sees_nothing_private(
             assert told["not_found"] == [reference] and told["count"] == 0
             with pytest.raises(MCPError) as caught:
                 await client.read_resource(f"memory://{reference}")
-            assert caught.value.error.data == {"code": "memory.not_found"}
+            named = {"uri": f"memory://{reference}"}
+            assert caught.value.error.data == {"code": "memory.not_found", **named}
         assert (
             await refused(client, "search", query="walrus", projects=["hidden"])
             == "project.not_found"
