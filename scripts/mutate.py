@@ -27,7 +27,7 @@ from mahavishnu.database.embedded.server import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("mahavishnu", "tests", "pyproject.toml")
-WORKERS = 2
+WORKERS = 3
 RUN_TIMEOUT_S = 300
 TESTS_FAILED = 1  # pytest's exit code; the other ones say that nothing was tested
 _FAILED = re.compile(r"^FAILED (tests/\S+?::\w+)", re.MULTILINE)

@@ -8,12 +8,10 @@ again: every operation may be repeated.
 import asyncio
 import base64
 import contextlib
-import os
-import select
-import sys
-import threading
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -21,10 +19,10 @@ import msgspec
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.logs import get_logger
 from mahavishnu.server.endpoints import Endpoints, Reply
+from mahavishnu.server.stdio import Overlong, Writer, read_lines, take_stdout
 from mahavishnu.settings.sources import Loaded
 
 AT_ONCE = 64  # messages of one client
-READ_AHEAD = 4  # lines, beyond those
 RETRY_FOR_S = 30.0
 RETRY_PAUSE_S = 0.1
 END_S = 10.0  # what still runs when stdin ends gets this long
@@ -32,12 +30,23 @@ INTERNAL = "Something went wrong inside; stderr tells more."
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
+_ID = re.compile(rb'"id"\s*:\s*(-?\d+|"(?:[^"\\]|\\.)*")')
 _log = get_logger(__name__)
+
+
+@dataclass
+class _Exchange:
+    """A request that is being answered: since when its answer is lost, and how far it told to be."""
+
+    number: int | str
+    message: dict[str, Any]
+    lost_at: float | None = None
+    progress: float = -1.0
 
 
 async def serve_stdio(loaded: Loaded) -> None:
     """Answer the client at stdin and stdout until it closes stdin."""
-    write = _take_stdout()
+    write = take_stdout()
     try:
         await _serve(loaded, write)
     except* BrokenPipeError:
@@ -45,12 +54,13 @@ async def serve_stdio(loaded: Loaded) -> None:
 
 
 async def _serve(loaded: Loaded, write: Callable[[bytes], object]) -> None:
-    limit = loaded.settings.server.max_body
     async with Endpoints(loaded) as endpoints, asyncio.TaskGroup() as tasks:
-        bridge = Bridge(endpoints, write)
+        writer = Writer(write, room=AT_ONCE)
+        bridge = Bridge(endpoints, writer.write)
         running: set[asyncio.Task[None]] = set()
         room = asyncio.Semaphore(AT_ONCE)
-        async for line in _lines(limit):
+        async for line in read_lines(loaded.settings.server.max_body):
+            await writer.room()
             await room.acquire()
             task = tasks.create_task(bridge.handle(line))
             running.add(task)
@@ -63,19 +73,18 @@ async def _serve(loaded: Loaded, write: Callable[[bytes], object]) -> None:
 
 
 class Bridge:
-    """Takes lines, gives lines; `write` gets whole lines and never two at once."""
+    """Takes lines, gives lines; `write` gets whole ones, and keeps to their order."""
 
-    def __init__(self, endpoints: Endpoints, write: Callable[[bytes], object]) -> None:
+    def __init__(self, endpoints: Endpoints, write: Callable[[bytes], Awaitable[object]]) -> None:
         self._endpoints = endpoints
         self._write = write
-        self._writing = asyncio.Lock()
         self._version: str | None = None
-        self._running: dict[Any, asyncio.Task[None]] = {}
+        self._running: dict[int | str, asyncio.Task[None]] = {}
 
-    async def handle(self, line: bytes | None) -> None:
-        """Handle one line; None stands for one that was too long."""
-        if line is None:
-            await self._fail(None, INVALID_REQUEST, "The message is too long.")
+    async def handle(self, line: bytes | Overlong) -> None:
+        """Handle one line."""
+        if isinstance(line, Overlong):
+            await self._fail(_find_id(line.head), INVALID_REQUEST, "The message is too long.")
             return
         try:
             message = msgspec.json.decode(line)
@@ -85,45 +94,44 @@ class Bridge:
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
             if not (isinstance(message, dict) and ("result" in message or "error" in message)):
                 await self._fail(None, INVALID_REQUEST, "The line is no JSON-RPC message.")
-            return
-        number = message.get("id")
-        if not isinstance(number, int | str) or isinstance(number, bool):
+        elif "id" not in message:
             self._notice(message)
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        self._running[number] = task
-        try:
-            await self._request(number, message, line)
-        finally:
-            self._running.pop(number, None)
+        elif not _is_id(message["id"]):
+            await self._fail(None, INVALID_REQUEST, "The id must be a text or a whole number.")
+        else:
+            number = message["id"]
+            task = asyncio.current_task()
+            assert task is not None
+            self._running[number] = task
+            try:
+                await self._request(_Exchange(number, message), line)
+            finally:
+                self._running.pop(number, None)
 
     def _notice(self, message: dict[str, Any]) -> None:
         """Take a notification: a cancelled request is let go of, the rest means nothing here."""
         params = message.get("params")
         if message["method"] == "notifications/cancelled" and isinstance(params, dict):
             number = params.get("requestId")
-            task = self._running.get(number) if isinstance(number, int | str) else None
+            task = self._running.get(number) if _is_id(number) else None  # type: ignore[arg-type]
             if task is not None:
                 task.cancel()
 
-    async def _request(self, number: int | str, message: dict[str, Any], line: bytes) -> None:
+    async def _request(self, exchange: _Exchange, line: bytes) -> None:
         """Pass a request on until it is answered, or there is no hope of that."""
-        until = time.monotonic() + RETRY_FOR_S
         while True:
             try:
-                async with self._endpoints.post(line, self._headers(message)) as reply:
+                async with self._endpoints.post(line, self._headers(exchange.message)) as reply:
                     if reply.status_code == 429:
                         raise Unavailable("The daemon has too much to do.", code="http.too_many")
                     if reply.status_code == 401:  # replaced since it was read
                         raise Unavailable("The token was replaced.", code="daemon.no_token")
-                    await self._pass_back(number, message, reply)
+                    await self._pass_back(exchange, reply)
                 return
             except MahavishnuError as error:
-                lost = error.code in ("daemon.unreachable", "http.too_many", "daemon.no_token")
-                if not lost or time.monotonic() >= until:
+                if not _is_worth_repeating(exchange, error):
                     text = f"{error.message} {error.hint or ''}".strip()
-                    await self._fail(number, INTERNAL_ERROR, text, {"code": error.code})
+                    await self._fail(exchange.number, INTERNAL_ERROR, text, {"code": error.code})
                     return
                 _log.info("message_sent_again", code=error.code)
                 await asyncio.sleep(RETRY_PAUSE_S)
@@ -131,7 +139,7 @@ class Bridge:
                 raise
             except Exception:  # noqa: BLE001 - the client's other messages go on
                 _log.error("message_failed", exc_info=True)
-                await self._fail(number, INTERNAL_ERROR, INTERNAL)
+                await self._fail(exchange.number, INTERNAL_ERROR, INTERNAL)
                 return
 
     def _headers(self, message: dict[str, Any]) -> dict[str, str]:
@@ -156,32 +164,38 @@ class Bridge:
             headers["mcp-protocol-version"] = self._version
         return headers
 
-    async def _pass_back(self, number: int | str, message: dict[str, Any], reply: Reply) -> None:
+    async def _pass_back(self, exchange: _Exchange, reply: Reply) -> None:
         answered = False
         if reply.headers.get("content-type", "").startswith("text/event-stream"):
             async for event in _events(reply):
-                answered = await self._pass_on(number, message, event) or answered
+                answered = await self._pass_on(exchange, event) or answered
         else:
             body = b"".join([piece async for piece in reply.aiter_bytes()])
             with contextlib.suppress(msgspec.DecodeError):
-                answered = await self._pass_on(number, message, body)
+                answered = await self._pass_on(exchange, body)
         if not answered:
             if reply.status_code == 200:  # the stream ended early
                 raise Unavailable("The daemon went away.", code="daemon.unreachable")
             text = f"The daemon refused the message (HTTP {reply.status_code})."
-            await self._fail(number, INTERNAL_ERROR, text)
+            await self._fail(exchange.number, INTERNAL_ERROR, text)
 
-    async def _pass_on(self, number: int | str, message: dict[str, Any], event: bytes) -> bool:
+    async def _pass_on(self, exchange: _Exchange, event: bytes) -> bool:
         """Write one message of the server; tells whether it is the answer."""
         decoded = msgspec.json.decode(event)
         if not isinstance(decoded, dict) or "jsonrpc" not in decoded:
             return False
+        exchange.lost_at = None
         answers = "method" not in decoded
         if answers:
-            decoded["id"] = number
+            decoded["id"] = exchange.number
             result = decoded.get("result")
-            if message["method"] == "initialize" and isinstance(result, dict):
+            if exchange.message["method"] == "initialize" and isinstance(result, dict):
                 self._version = str(result.get("protocolVersion"))
+        elif decoded["method"] == "notifications/progress":
+            done = decoded["params"]["progress"]
+            if done <= exchange.progress:  # of a message that was sent again
+                return False
+            exchange.progress = done
         await self._say(decoded)
         return answers
 
@@ -194,10 +208,29 @@ class Bridge:
         await self._say({"jsonrpc": "2.0", "id": number, "error": error})
 
     async def _say(self, message: object) -> None:
-        line = msgspec.json.encode(message) + b"\n"
-        async with self._writing:
-            # In a thread: a client that does not read must not keep us from its cancellation.
-            await asyncio.shield(asyncio.to_thread(self._write, line))
+        await self._write(msgspec.json.encode(message) + b"\n")
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _find_id(head: bytes) -> int | str | None:
+    """Return the id that the beginning of a message names, so that its sender learns the answer."""
+    found = _ID.search(head)
+    try:
+        return msgspec.json.decode(found[1], type=int | str) if found else None
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_worth_repeating(exchange: _Exchange, error: MahavishnuError) -> bool:
+    """Tell whether the daemon may be back soon; counted from when it was lost, not from the question."""
+    if error.code not in ("daemon.unreachable", "http.too_many", "daemon.no_token"):
+        return False
+    now = time.monotonic()
+    exchange.lost_at = exchange.lost_at or now
+    return now - exchange.lost_at < RETRY_FOR_S
 
 
 async def _events(reply: Reply) -> AsyncIterator[bytes]:
@@ -212,76 +245,6 @@ async def _events(reply: Reply) -> AsyncIterator[bytes]:
             elif not line and data:
                 yield b"\n".join(data)
                 data = []
-
-
-async def _lines(limit: int) -> AsyncIterator[bytes | None]:
-    """Yield the lines of stdin without blanks; None for one of more than `limit` bytes."""
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-    ahead = threading.Semaphore(READ_AHEAD)
-    end = object()
-
-    def tell(item: Any) -> None:
-        ahead.acquire()  # a client that only sends is not read from
-        with contextlib.suppress(RuntimeError):  # the loop has ended before the client did
-            loop.call_soon_threadsafe(queue.put_nowait, item)
-
-    def read() -> None:
-        for line in _split(iter(_read_piece, b""), limit):
-            if line is None or line.strip():
-                tell(line and line.strip())
-        tell(end)
-
-    # A daemon thread: it may sit in a read that nobody ends.
-    threading.Thread(target=read, daemon=True).start()
-    while (item := await queue.get()) is not end:
-        ahead.release()
-        yield item
-
-
-def _read_piece() -> bytes:
-    """Read from stdin, past Python's buffer: its lock would be held when the process ends."""
-    try:
-        return os.read(0, 1 << 16)
-    except OSError:
-        return b""
-
-
-def _split(pieces: Iterable[bytes], limit: int) -> Iterator[bytes | None]:
-    """Yield lines; None in the place of one of more than `limit` bytes, which is not kept."""
-    rest = b""
-    over = False
-    for piece in pieces:
-        *ends, last = piece.split(b"\n")
-        for part in ends:
-            over = over or len(rest) + len(part) > limit
-            yield None if over else rest + part
-            rest, over = b"", False
-        over = over or len(rest) + len(last) > limit
-        rest = b"" if over else rest + last
-    if rest or over:
-        yield None if over else rest
-
-
-def _take_stdout() -> Callable[[bytes], None]:
-    """
-    Take stdout for the protocol alone; whatever else prints goes to stderr from now on.
-
-    Returns what writes a line whole, though another program made the stream non-blocking.
-    """
-    sys.stdout.flush()
-    out = os.dup(1)
-    os.dup2(2, 1)
-
-    def write(line: bytes) -> None:
-        rest = memoryview(line)
-        while rest:
-            try:
-                rest = rest[os.write(out, rest) :]
-            except BlockingIOError:
-                select.select([], [out], [])
-
-    return write
 
 
 def _field(value: str) -> str:

@@ -10,15 +10,16 @@ import pytest
 from mahavishnu.errors import Forbidden, Unavailable
 from mahavishnu.server import bridge
 from mahavishnu.server.bridge import Bridge
+from mahavishnu.server.stdio import Overlong
 
 ASKED = b'{"jsonrpc": "2.0", "id": 7, "method": "tools/list"}'
 ANSWER = b'{"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}'
 
 
 class Reply:
-    def __init__(self, status_code: int, body: bytes) -> None:
+    def __init__(self, status_code: int, body: bytes, kind: str = "application/json") -> None:
         self.status_code = status_code
-        self.headers: Mapping[str, str] = {"content-type": "application/json"}
+        self.headers: Mapping[str, str] = {"content-type": kind}
         self._body = body
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
@@ -41,9 +42,13 @@ class Scripted:
         yield outcome
 
 
-async def said(endpoints: Any) -> list[dict[str, Any]]:
+async def said(endpoints: Any, line: bytes | Overlong = ASKED) -> list[dict[str, Any]]:
     lines: list[bytes] = []
-    await Bridge(endpoints, lines.append).handle(ASKED)
+
+    async def write(line: bytes) -> None:
+        lines.append(line)
+
+    await Bridge(endpoints, write).handle(line)
     return [json.loads(line) for line in lines]
 
 
@@ -82,3 +87,40 @@ async def test_a_fault_answers_one_message_and_keeps_its_words(
     told = (await said(Scripted(ValueError("secret words"))))[0]
     assert told["id"] == 7 and told["error"]["code"] == bridge.INTERNAL_ERROR
     assert "secret" not in json.dumps(told) and "secret words" in capsys.readouterr().err
+
+
+def progress(done: float) -> bytes:
+    params = {"progressToken": 1, "progress": done}
+    told = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+    return b"data: " + json.dumps(told).encode() + b"\r\n\r\n"
+
+
+async def test_progress_of_a_repeated_message_only_grows() -> None:
+    stream = "text/event-stream"
+    cut_off = Reply(200, progress(0.5) + progress(1) + progress(1.5), stream)
+    whole = Reply(200, progress(0.5) + progress(2) + b"data: " + ANSWER + b"\n\n", stream)
+    *steps, last = await said(Scripted(cut_off, whole))
+    assert [step["params"]["progress"] for step in steps] == [0.5, 1, 1.5, 2]
+    assert last["result"] == {"tools": []}
+
+
+@pytest.mark.parametrize("number", ["1.5", "null", "true", "[1]", "{}"])
+async def test_an_id_that_is_none_is_refused_not_taken_for_a_notification(number: str) -> None:
+    endpoints = Scripted(Reply(200, ANSWER))
+    line = b'{"jsonrpc": "2.0", "id": %s, "method": "tools/list"}' % number.encode()
+    [told] = await said(endpoints, line)
+    assert (told["id"], told["error"]["code"]) == (None, bridge.INVALID_REQUEST)
+    assert not endpoints.asked
+
+
+@pytest.mark.parametrize(
+    ("head", "number"),
+    [
+        (b'{"jsonrpc": "2.0", "id": 12, "method": "tools/call", "params": {"x": "', 12),
+        (b'{"jsonrpc":"2.0","id":"a\\"b","method":"', 'a"b'),
+        (b'{"method": "tools/call", "params": {"x": "', None),
+    ],
+)
+async def test_whose_message_is_too_long_learns_it(head: bytes, number: int | str | None) -> None:
+    [told] = await said(Scripted(Reply(200, ANSWER)), Overlong(head))
+    assert (told["id"], told["error"]["code"]) == (number, bridge.INVALID_REQUEST)
