@@ -13,7 +13,8 @@ Every error a user can meet, as one tree; each class says what its reader can do
 status; a test keeps it current.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class MahavishnuError(Exception):
@@ -80,3 +81,25 @@ class Corrupt(MahavishnuError):
     default_code = "corrupt"
     exit_code = 7
     http_status = 500
+
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (UsageError, NotFound, Conflict, Unavailable, Forbidden, Corrupt, MahavishnuError)
+}
+
+
+def tell(error: MahavishnuError) -> dict[str, str | None]:
+    """Return an error as plain values, for another process."""
+    return {
+        "kind": type(error).__name__,
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+    }
+
+
+def untell(told: Mapping[str, Any]) -> MahavishnuError:
+    """Return the error that `tell` told of; raises KeyError or TypeError where it is something else."""
+    kind = KINDS.get(told["kind"], MahavishnuError)
+    return kind(told["message"], hint=told["hint"], code=told["code"])

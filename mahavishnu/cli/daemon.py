@@ -1,5 +1,6 @@
 """`mahavishnu up`, `down`, `status`: the daemon that all terminals share."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,17 @@ def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> N
     flags = click.get_current_context().find_root().obj
     if port is not None:
         flags["server.port"] = str(port)
+    if ready_fd is not None:
+        from mahavishnu.server.detach import read_flags  # noqa: PLC0415
+
+        flags |= read_flags(sys.stdin.buffer)
     if detach:
-        _start_detached(flags, as_json=as_json)
+        _start_detached(flags, wanted=port, as_json=as_json)
     else:
         _serve(ready_fd, as_json=as_json)
 
 
-def _start_detached(flags: dict[str, str], *, as_json: bool) -> None:
+def _start_detached(flags: dict[str, str], *, wanted: int | None, as_json: bool) -> None:
     from mahavishnu.daemon.record import find_listening  # noqa: PLC0415
     from mahavishnu.server.detach import START_TIMEOUT_S, start_detached  # noqa: PLC0415
 
@@ -52,6 +57,12 @@ def _start_detached(flags: dict[str, str], *, as_json: bool) -> None:
             if error.code != "daemon.running" or time.monotonic() >= until:
                 raise
             _await_other(loaded, until)
+    if wanted and running.port != wanted:
+        raise Conflict(
+            f"A daemon already serves this data directory, on port {running.port} (pid {running.pid}).",
+            hint="To move it: mahavishnu down, and then up with the other port.",
+            code="daemon.running",
+        )
     if as_json:
         print_json({"started": started, "daemon": _record_body(running)})
     else:
@@ -83,6 +94,7 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
             print_json({"started": True, "daemon": _record_body(record)})
         else:
             print_line(f"Listening on {record.url} (pid {record.pid}); Ctrl-C ends it")
+        sys.stdout.flush()  # whoever reads it waits for it now
 
     try:
         loaded = load()
@@ -168,7 +180,7 @@ def _print_state(state: dict[str, Any]) -> None:
     if database["reachable"]:
         print_line(
             f"Database: PostgreSQL {database['server_version']}, pgvector "
-            f"{database.get('vector_version')}, {database['connections']} connections"
+            f"{database.get('vector_version')}, connections open: {database['connections']}"
         )
         waiting = state.get("waiting", 0)
         print_line(f"Embedding: {state['embedder']}" + (f" {waiting:,} wait." if waiting else ""))

@@ -1,10 +1,16 @@
 """`mahavishnu mcp`: serve, health, tools, config."""
 
+import sys
+from collections.abc import Mapping
+
 import click
 
 from mahavishnu.cli.options import asynchronous, json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.errors import MahavishnuError
+
+# What says where the memory is.
+PLACES = ("MAHAVISHNU_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 
 
 @click.group()
@@ -91,6 +97,18 @@ def tools(as_json: bool) -> None:
     )
 
 
+def _tell_what_stays_behind(environ: Mapping[str, str]) -> None:
+    """Name what is set here and would not reach a server that a client starts."""
+    from mahavishnu.settings.tree import ENVIRONMENT  # noqa: PLC0415
+
+    names = sorted(name for name in ENVIRONMENT if environ.get(name))
+    if names:
+        sys.stderr.write(
+            f"Note: set in this terminal, and not handed on by most clients: {', '.join(names)}. "
+            "Put that into the settings file (mahavishnu config path).\n"
+        )
+
+
 @mcp.command()
 @click.option(
     "--client",
@@ -121,9 +139,12 @@ def config(client_name: str | None, transport: str, as_json: bool) -> None:
             code="mcp.no_address",
         )
     url = f"http://{HOST}:{port}/mcp" if transport == "http" else None
-    home = loaded.environ.get("MAHAVISHNU_HOME")
+    places = {name: loaded.environ[name] for name in PLACES if loaded.environ.get(name)}
+    if "MAHAVISHNU_HOME" in places:
+        places = {"MAHAVISHNU_HOME": places["MAHAVISHNU_HOME"]}
+    _tell_what_stays_behind(loaded.environ)
     names = [client_name] if client_name else list(CLIENTS)
-    setups = [describe_setup(name, url=url, home=home) for name in names]
+    setups = [describe_setup(name, url=url, places=places) for name in names]
     if as_json:
         print_json(
             {"clients": [{"client": s.client, "how": s.how, "text": s.text} for s in setups]}

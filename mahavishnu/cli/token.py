@@ -50,11 +50,12 @@ def rotate(as_json: bool) -> None:
 
 
 @token.command()
-def headers() -> None:
+@click.option("--plain", is_flag=True, help="As a line of HTTP, for: curl -H @file.")
+def headers(plain: bool) -> None:
     """Print the header that carries the token, as JSON: for clients that ask a command for it."""
     import json  # noqa: PLC0415
 
     from mahavishnu.daemon.token import ensure_token  # noqa: PLC0415
 
-    text = ensure_token(load_quietly().locations.token)
-    print_line(json.dumps({"Authorization": f"Bearer {text}"}))
+    value = f"Bearer {ensure_token(load_quietly().locations.token)}"
+    print_line(f"Authorization: {value}" if plain else json.dumps({"Authorization": value}))

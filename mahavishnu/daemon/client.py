@@ -60,12 +60,7 @@ class DaemonClient:
             MahavishnuError: the daemon's own error.
         """
         status, text = self._send(method, path, body)
-        try:
-            decoded = json.loads(text)
-        except ValueError as error:
-            raise Unavailable(
-                f"The daemon answered {status} with what is no JSON.", code="daemon.unreachable"
-            ) from error
+        decoded = _decoded(text, status)
         if status >= 400:
             raise _as_told(decoded, status)
         return decoded
@@ -88,7 +83,7 @@ class DaemonClient:
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(
                 f"The daemon does not answer at {self.record.url}.",
-                hint="See how it is: mahavishnu status",
+                hint="If that lasts: mahavishnu down --force; mahavishnu up --detach",
                 code="daemon.unreachable",
             ) from error
         finally:
@@ -104,7 +99,9 @@ class DaemonClient:
 
     def _call(self, method: str, params: object) -> Any:
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        _, text = self._send("POST", "/mcp", message)
+        status, text = self._send("POST", "/mcp", message)
+        if status >= 400:
+            raise _as_told(_decoded(text, status), status)
         pieces = [line[5:] for line in text.splitlines() if line.startswith(b"data:")] or [text]
         try:
             return json.loads(pieces[-1])["result"]
@@ -121,6 +118,15 @@ def not_running() -> NotFound:
         hint="Start it with: mahavishnu up --detach",
         code="daemon.not_running",
     )
+
+
+def _decoded(text: bytes, status: int) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Unavailable(
+            f"The daemon answered {status} with what is no JSON.", code="daemon.unreachable"
+        ) from error
 
 
 def _as_told(decoded: Any, status: int) -> MahavishnuError:

@@ -5,9 +5,11 @@ Which daemon serves a data directory: one at most, told by a lock that the syste
 stays: its process is looked for, by pid and start time, before anything of it is believed.
 """
 
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from mahavishnu.database.embedded.state import FULL
-from mahavishnu.errors import Conflict, Unavailable
+from mahavishnu.errors import Conflict, Forbidden, Unavailable
 from mahavishnu.paths import private_folder
 from mahavishnu.processes import ProcessIdentity, identify
 
@@ -48,13 +50,22 @@ class DaemonRecord:
     def read(cls, path: Path) -> Self | None:
         """Return what the file says; None where there is none, or it is no whole record."""
         try:
-            record = cls(**json.loads(path.read_bytes()))
+            record = cls(**json.loads(_read(path)))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
         numbers = [record.pid, *([] if record.port is None else [record.port])]
         texts = [record.started, record.version, record.since]
         whole = all(type(n) is int for n in numbers) and all(type(t) is str for t in texts)
         return record if whole else None
+
+
+def _read(path: Path) -> bytes:
+    """Read a small file of our own; a link, or a pipe that would keep its reader waiting, is none."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, RECORD_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def find_daemon(lock: Path) -> DaemonRecord | None:
@@ -72,7 +83,8 @@ def find_listening(lock: Path) -> DaemonRecord | None:
 class Claim:
     """The lock of a data directory, held by this process; says where it listens."""
 
-    def __init__(self, descriptor: int, *, version: str, since: str) -> None:
+    def __init__(self, path: Path, descriptor: int, *, version: str, since: str) -> None:
+        self._path = path
         own = identify(os.getpid())
         assert own is not None
         self._descriptor = descriptor
@@ -86,6 +98,11 @@ class Claim:
     def conceal(self) -> None:
         """Write down that this daemon listens no more, though it is still there."""
         self._write(self._record)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the locked file still is the one that others look at."""
+        return _is_same(self._path, self._descriptor)
 
     def withdraw(self) -> None:
         """Empty the record: whoever looks for a daemon finds none."""
@@ -106,13 +123,14 @@ def claim(lock: Path, *, version: str, since: str) -> Iterator[Claim]:
         Conflict: `daemon.running`, another process holds it.
     """
     private_folder(lock.parent)
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with translated_files(lock.parent):
+        descriptor = _lock(lock)
+        while not _is_same(lock, descriptor):  # removed between opening and locking
+            os.close(descriptor)
+            descriptor = _lock(lock)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise already_running(find_daemon(lock)) from error
-        held = Claim(descriptor, version=version, since=since)
+        with translated_files(lock.parent):
+            held = Claim(lock, descriptor, version=version, since=since)
         try:
             yield held
         finally:
@@ -121,18 +139,51 @@ def claim(lock: Path, *, version: str, since: str) -> Iterator[Claim]:
         os.close(descriptor)
 
 
+def _lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise already_running(find_daemon(path)) from error
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    try:
+        there, held = path.lstat(), os.fstat(descriptor)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
+
 @contextmanager
-def told_full_disk(folder: Path) -> Iterator[None]:
-    """Raise Unavailable `daemon.disk_full` where a file of the daemon finds no room inside the block."""
+def translated_files(folder: Path) -> Iterator[None]:
+    """
+    Raise as ours what a file of the daemon meets inside the block.
+
+    Raises:
+        Unavailable: `daemon.disk_full`.
+        Forbidden: `daemon.file`, one of them cannot be used.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise Unavailable(
-            "The disk that holds the daemon's files is full.",
-            hint=f"Free some space for {folder}",
-            code="daemon.disk_full",
+        if error.errno in FULL:
+            raise Unavailable(
+                "The disk that holds the daemon's files is full.",
+                hint=f"Free some space for {folder}",
+                code="daemon.disk_full",
+            ) from error
+        raise Forbidden(
+            f"{error.filename2 or error.filename or folder} cannot be used: {error.strerror}.",
+            hint="Check its owner and rights, or move it away.",
+            code="daemon.file",
         ) from error
 
 

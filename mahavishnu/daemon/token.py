@@ -11,6 +11,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from mahavishnu.daemon.record import translated_files
 from mahavishnu.errors import Corrupt, Forbidden, NotFound
 from mahavishnu.files import sync_folder, write_atomically
 from mahavishnu.paths import private_folder
@@ -31,13 +32,14 @@ def ensure_token(path: Path) -> str:
         return read_token(path)
     private_folder(path.parent)
     made = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    write_atomically(made, make_token().encode() + b"\n")
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.link(made, path)
-    finally:
-        made.unlink()
-    sync_folder(path.parent)
+    with translated_files(path.parent):
+        write_atomically(made, make_token().encode() + b"\n")
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.link(made, path)
+        finally:
+            made.unlink()
+        sync_folder(path.parent)
     return read_token(path)
 
 
@@ -45,9 +47,10 @@ def rotate_token(path: Path) -> str:
     """Replace the token; a running daemon takes the new one at its next request."""
     private_folder(path.parent)
     token = make_token()
-    if path.is_symlink():
-        path.unlink()  # what it leads to is not ours to write
-    write_atomically(path, token.encode() + b"\n")
+    with translated_files(path.parent):
+        if path.is_symlink():
+            path.unlink()  # what it leads to is not ours to write
+        write_atomically(path, token.encode() + b"\n")
     return token
 
 

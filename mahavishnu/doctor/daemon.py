@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import http.client
 import os
 import socket
 from pathlib import Path
@@ -13,8 +14,8 @@ from mahavishnu.doctor.findings import Examination, Finding
 from mahavishnu.errors import Conflict
 from mahavishnu.server.port import describe_owner
 
-CONNECT_LIMIT_S = 1.0
-_RESTART = "Start it anew: mahavishnu down; mahavishnu up --detach"
+ANSWER_LIMIT_S = 6.0  # its own check of the database takes 5 at most
+_RESTART = "Start it anew: mahavishnu down --force; mahavishnu up --detach"
 
 
 def look_at_daemon(examination: Examination) -> Finding:
@@ -38,10 +39,10 @@ def judge_daemon(lock: Path) -> Finding:
         return _stale(f"{lock} names a daemon that is gone (pid {record.pid}).")
     if record.port is None:
         return Finding("daemon", "info", f"A daemon begins (pid {record.pid}).")
-    if not _answers(record.port):
+    problem = _ask(record.port)
+    if problem is not None:
         return Finding(
-            "daemon", "error",
-            f"The daemon (pid {record.pid}) does not answer at {record.url}.", _RESTART,
+            "daemon", "error", f"The daemon (pid {record.pid}) {problem} at {record.url}.", _RESTART
         )  # fmt: skip
     shown = f"It runs at {record.url} (pid {record.pid}, version {record.version})."
     if record.version != __version__:
@@ -61,12 +62,17 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _answers(port: int) -> bool:
+def _ask(port: int) -> str | None:
+    """Return what is wrong with the daemon's own answer about itself; None where it is well."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_LIMIT_S)
     try:
-        socket.create_connection((HOST, port), CONNECT_LIMIT_S).close()
-    except (OSError, OverflowError):  # the record may name a port that cannot be
-        return False
-    return True
+        connection.request("GET", "/health")
+        status = connection.getresponse().status
+    except (OSError, OverflowError, http.client.HTTPException):  # or a port that cannot be
+        return "does not answer"
+    finally:
+        connection.close()
+    return None if status == 200 else f"says that it cannot work (HTTP {status})"
 
 
 def empty_record(examination: Examination) -> str:

@@ -8,6 +8,7 @@ for it (Claude Code), or the environment has it.
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ class Setup:
     text: str
 
 
-def describe_setup(client: str, *, url: str | None, home: str | None) -> Setup:
+def describe_setup(client: str, *, url: str | None, places: Mapping[str, str]) -> Setup:
     """
     Return the set-up of one of `CLIENTS`.
 
-    `url` is the daemon's `/mcp`, or None for stdio; `home` is MAHAVISHNU_HOME where it is set.
+    `url` is the daemon's `/mcp`, or None for stdio; `places` are the variables that say where this
+    memory is, since clients hand on little of their environment.
     """
-    return _over_stdio(client, home) if url is None else _over_http(client, url, home)
+    return _over_stdio(client, places) if url is None else _over_http(client, url, places)
 
 
 def command() -> list[str]:
@@ -45,11 +47,16 @@ def _program() -> str:
     return str(beside) if beside.exists() else NAME
 
 
-def _over_stdio(client: str, home: str | None) -> Setup:
+def _asking(places: Mapping[str, str], *words: str) -> str:
+    """Return a line for a shell that asks the installed command."""
+    where = [f"{name}={shlex.quote(value)}" for name, value in places.items()]
+    return " ".join([*where, shlex.quote(_program()), *words])
+
+
+def _over_stdio(client: str, places: Mapping[str, str]) -> Setup:
     words = command()
-    environment = {"MAHAVISHNU_HOME": home} if home else {}
     if client == "claude-code":
-        given = [f"--env {name}={shlex.quote(value)}" for name, value in environment.items()]
+        given = [f"--env {name}={shlex.quote(value)}" for name, value in places.items()]
         line = " ".join(["claude mcp add --scope user", NAME, *given, "--", shlex.join(words)])
         return Setup(client, "run this", line)
     if client == "codex":
@@ -58,22 +65,20 @@ def _over_stdio(client: str, home: str | None) -> Setup:
             f"command = {json.dumps(words[0])}",
             f"args = {json.dumps(words[1:])}",
         ]
-        if environment:
-            pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in environment.items())
+        if places:
+            pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in places.items())
             lines.append(f"env = {{ {pairs} }}")
         return Setup(client, "add to ~/.codex/config.toml", "\n".join(lines))
     entry: dict[str, Any] = {"command": words[0], "args": words[1:]}
-    if environment:
-        entry["env"] = environment
+    if places:
+        entry["env"] = dict(places)
     return _as_json(client, entry)
 
 
-def _over_http(client: str, url: str, home: str | None) -> Setup:
-    export = f'export {TOKEN_VARIABLE}="$(mahavishnu token show)"'
+def _over_http(client: str, url: str, places: Mapping[str, str]) -> Setup:
     if client == "claude-code":
         # It asks for the token at every connection, so that a new one counts without being told.
-        where = [f"MAHAVISHNU_HOME={shlex.quote(home)}"] if home else []
-        ask = " ".join([*where, shlex.quote(_program()), "token", "headers"])
+        ask = _asking(places, "token", "headers")
         given = json.dumps({"type": "http", "url": url, "headersHelper": ask})
         line = f"claude mcp add-json --scope user {NAME} {shlex.quote(given)}"
         return Setup(client, "run this", line)
@@ -83,16 +88,23 @@ def _over_http(client: str, url: str, home: str | None) -> Setup:
             f"url = {json.dumps(url)}",
             f"bearer_token_env_var = {json.dumps(TOKEN_VARIABLE)}",
         ]
-        how = f"add to ~/.codex/config.toml, and start codex with: {export}"
+        how = f"add to ~/.codex/config.toml{_export(client, places)}"
         return Setup(client, how, "\n".join(lines))
     header = {"Authorization": f"Bearer ${{{TOKEN_VARIABLE}}}"}
     key = "httpUrl" if client == "qwen" else "url"
     entry: dict[str, Any] = {key: url, "headers": header}
     if client == "json":
         entry = {"type": "http", **entry}
-    return _as_json(client, entry)
+    return _as_json(client, entry, _export(client, places))
 
 
-def _as_json(client: str, entry: dict[str, Any]) -> Setup:
+def _export(client: str, places: Mapping[str, str]) -> str:
+    who = "the client" if client == "json" else client
+    shell = f'export {TOKEN_VARIABLE}="$({_asking(places, "token", "show")})"'
+    return f", and start {who} after: {shell}"
+
+
+def _as_json(client: str, entry: dict[str, Any], further: str = "") -> Setup:
     where = "add to ~/.qwen/settings.json" if client == "qwen" else "for .mcp.json and others"
+    where += further
     return Setup(client, where, json.dumps({"mcpServers": {NAME: entry}}, indent=2))

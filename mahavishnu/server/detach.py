@@ -1,5 +1,6 @@
 """Start the daemon in the background, and hear from it whether it began; end one that runs."""
 
+import contextlib
 import json
 import os
 import select
@@ -9,15 +10,15 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import BinaryIO
 
-from mahavishnu.daemon.record import DaemonRecord, already_running, find_daemon, told_full_disk
-from mahavishnu.errors import Conflict, Corrupt, Forbidden, MahavishnuError, Unavailable, UsageError
+from mahavishnu.daemon.record import DaemonRecord, translated_files
+from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
 from mahavishnu.paths import Locations
 from mahavishnu.server.log_file import open_log
 
 START_TIMEOUT_S = 180.0  # a first start makes the database
 POLL_S = 0.05
-KINDS = {kind.__name__: kind for kind in (Conflict, Corrupt, Forbidden, Unavailable, UsageError)}
 
 
 def start_detached(locations: Locations, flags: Mapping[str, str]) -> DaemonRecord:
@@ -28,15 +29,14 @@ def start_detached(locations: Locations, flags: Mapping[str, str]) -> DaemonReco
         MahavishnuError: what kept it from starting, in its own words.
     """
     ours, theirs = os.pipe()
-    words = [word for key, value in flags.items() for word in ("--set", f"{key}={value}")]
     try:
-        with told_full_disk(locations.state):
+        with translated_files(locations.state):
             log = open_log(locations.daemon_log)
         try:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 # -P: the folder it is called in may hold modules with the names of ours.
-                [sys.executable, "-P", "-m", "mahavishnu", *words, "up", "--ready-fd", str(theirs)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-P", "-m", "mahavishnu", "up", "--ready-fd", str(theirs)],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 pass_fds=[theirs],
@@ -46,10 +46,19 @@ def start_detached(locations: Locations, flags: Mapping[str, str]) -> DaemonReco
             os.close(log)
     finally:
         os.close(theirs)
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(json.dumps(dict(flags)).encode())  # not as words: everybody can read those
     try:
         return _hear(ours, locations)
     finally:
         os.close(ours)
+
+
+def read_flags(pipe: BinaryIO) -> dict[str, str]:
+    """Return the flags that `start_detached` hands over."""
+    flags: dict[str, str] = json.loads(pipe.read())
+    return flags
 
 
 def say_ready(descriptor: int, record: DaemonRecord) -> None:
@@ -59,8 +68,7 @@ def say_ready(descriptor: int, record: DaemonRecord) -> None:
 
 def say_failed(descriptor: int, error: MahavishnuError) -> None:
     """Tell it why not."""
-    told = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
-    _say(descriptor, {"error": {**told, "code": error.code}})
+    _say(descriptor, {"error": tell(error)})
 
 
 def stop(record: DaemonRecord, *, wait_s: float, force: bool) -> bool:
@@ -103,19 +111,13 @@ def _hear(descriptor: int, locations: Locations) -> DaemonRecord:
     told = json.loads(text)
     if "record" in told:
         return DaemonRecord(**told["record"])
-    error = told["error"]
-    running = find_daemon(locations.daemon_lock)
-    if error["code"] == "daemon.running" and running is not None:
-        raise already_running(running)
-    kind = KINDS.get(error["kind"], MahavishnuError)
-    raise kind(error["message"], hint=error["hint"], code=error["code"])
+    raise untell(told["error"])
 
 
 def _say(descriptor: int, what: object) -> None:
     try:
-        os.write(descriptor, json.dumps(what).encode() + b"\n")
-    except BrokenPipeError:
-        pass  # who asked has gone; the daemon serves all the same
+        with contextlib.suppress(BrokenPipeError):  # who asked has gone; it serves all the same
+            os.write(descriptor, json.dumps(what).encode() + b"\n")
     finally:
         os.close(descriptor)
 

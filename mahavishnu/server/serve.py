@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from mahavishnu import __version__
 from mahavishnu.app import open_app
-from mahavishnu.daemon.record import DaemonRecord, claim, find_daemon, told_full_disk
+from mahavishnu.daemon.record import DaemonRecord, claim, find_daemon
 from mahavishnu.daemon.token import TokenFile, ensure_token
 from mahavishnu.logs import get_logger
 from mahavishnu.paths import private_folder
@@ -50,10 +50,7 @@ async def serve(
     locations, server = loaded.locations, loaded.settings.server
     since = datetime.now(UTC).isoformat(timespec="seconds")
     _allow_files(server.max_requests)
-    with (
-        told_full_disk(locations.data),
-        claim(locations.daemon_lock, version=__version__, since=since) as held,
-    ):
+    with claim(locations.daemon_lock, version=__version__, since=since) as held:
         ensure_token(locations.token)
         with contextlib.closing(bind(server.port)) as bound:
             os.chdir(private_folder(locations.data))  # not to hold whatever folder it began in

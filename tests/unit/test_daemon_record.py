@@ -18,7 +18,7 @@ from mahavishnu.daemon.record import (
     find_daemon,
     find_listening,
 )
-from mahavishnu.errors import Conflict
+from mahavishnu.errors import Conflict, Forbidden
 from mahavishnu.processes import identify
 
 ABOUT = {"version": "1.2.3", "since": "2026-11-21T10:52:00+00:00"}
@@ -115,3 +115,26 @@ def test_the_error_says_who_it_is_as_far_as_it_is_known() -> None:
     assert "not yet open" in already_running(own_record(port=None)).message
     error = already_running(None)
     assert error.message == "A daemon already serves this data directory." and error.hint
+
+
+@pytest.mark.timeout(10)
+def test_what_is_no_file_of_ours_names_no_daemon_and_blocks_nobody(tmp_path: Path) -> None:
+    pipe, link, folder = tmp_path / "pipe", tmp_path / "link", tmp_path / "folder"
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "elsewhere")
+    folder.mkdir()
+    for lock in (pipe, link, folder):
+        assert DaemonRecord.read(lock) is None and find_daemon(lock) is None
+        with pytest.raises(Forbidden) as caught, claim(lock, version="1", since="now"):
+            pass
+        assert caught.value.code == "daemon.file" and lock.name in caught.value.message
+
+
+def test_a_claim_knows_when_its_file_was_removed_or_exchanged(tmp_path: Path) -> None:
+    lock = tmp_path / "daemon.lock"
+    with claim(lock, version="1", since="now") as held:
+        assert held.holds
+        lock.unlink()
+        assert not held.holds
+        lock.write_text("another")
+        assert not held.holds

@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import distributions
@@ -269,6 +271,41 @@ def dead() -> DaemonRecord:
     return DaemonRecord(gone.pid, gone.started, __version__, "2026-11-21T00:00:00Z", 1)
 
 
+@contextmanager
+def answering(listener: socket.socket, status: int) -> Iterator[None]:
+    """Give every client the same answer."""
+    ended = threading.Event()
+    listener.settimeout(0.05)
+
+    def serve() -> None:
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(5)
+                    connection.recv(4096)
+                    connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
+
+
+def test_a_daemon_that_hangs_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mahavishnu.doctor.daemon.ANSWER_LIMIT_S", 0.2)
+    lock = tmp_path / "daemon.lock"
+    with socket.socket() as listener, claim(lock, version=__version__, since="now") as held:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()  # it takes connections, and says nothing
+        held.announce(listener.getsockname()[1])
+        found = judge_daemon(lock)
+    assert found.status == "error" and "--force" in (found.hint or "")
+
+
 def test_the_record_of_a_daemon(examination: Examination) -> None:
     lock = examination.places.daemon_lock
     assert judge_daemon(lock).status == "info"
@@ -279,16 +316,20 @@ def test_the_record_of_a_daemon(examination: Examination) -> None:
         held.announce(port)
         assert judge_daemon(lock).status == "error"  # nobody listens
         listener.listen()
-        found = judge_daemon(lock)
-        assert found.status == "ok" and f":{port} (pid {os.getpid()}" in found.summary
-        with pytest.raises(Conflict, match="holds"):
-            empty_record(examination)
-        assert judge_daemon(lock).status == "ok"
+        with answering(listener, 503):
+            assert "HTTP 503" in judge_daemon(lock).summary
+        with answering(listener, 200):
+            found = judge_daemon(lock)
+            assert found.status == "ok" and f":{port} (pid {os.getpid()}" in found.summary
+            with pytest.raises(Conflict, match="holds"):
+                empty_record(examination)
+            assert judge_daemon(lock).status == "ok"
     with claim(lock, version="0.0.1", since="now") as held, socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         held.announce(listener.getsockname()[1])
-        found = judge_daemon(lock)
+        with answering(listener, 200):
+            found = judge_daemon(lock)
         assert found.status == "warning" and "0.0.1" in found.summary
     assert judge_daemon(lock).status == "info"
 

@@ -1,5 +1,6 @@
 """The token's file: made once, private or refused, replaced at once, compared in constant time."""
 
+import errno
 import os
 import stat
 import threading
@@ -15,7 +16,7 @@ from mahavishnu.daemon.token import (
     read_token,
     rotate_token,
 )
-from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, NotFound
+from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, NotFound, Unavailable
 
 
 def code(work: object, *given: object) -> str:
@@ -141,3 +142,26 @@ def test_an_unchanged_file_is_not_read_again(
         "mahavishnu.daemon.token.read_token", lambda _path: pytest.fail("read again")
     )
     assert file.matches(token) and not file.matches("other")
+
+
+def test_a_folder_in_the_place_of_the_token_is_named_not_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.mkdir()
+    with pytest.raises(Forbidden) as caught:
+        rotate_token(path)
+    assert caught.value.code == "daemon.file" and "token" in caught.value.message
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "token"
+    before = ensure_token(path)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mahavishnu.daemon.token.write_atomically", full)
+    for act, place in ((rotate_token, path), (ensure_token, tmp_path / "other")):
+        with pytest.raises(Unavailable) as caught:
+            act(place)
+        assert caught.value.code == "daemon.disk_full"
+    assert read_token(path) == before

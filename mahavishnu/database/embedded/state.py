@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mahavishnu.errors import Conflict, Corrupt, Forbidden, MahavishnuError, Unavailable
+from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
 from mahavishnu.files import write_atomically
 from mahavishnu.processes import ProcessIdentity
 
@@ -24,7 +24,6 @@ PORT = 5432
 SOCKET = f".s.PGSQL.{PORT}"
 RECORD_BYTES = 512
 WAL_SEGMENT_BYTES = 16 * 1024 * 1024
-KINDS = {kind.__name__: kind for kind in (Conflict, Corrupt, Forbidden, Unavailable)}
 # What reading JSON, and taking it for a shape that it has not, can raise.
 GARBAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -140,13 +139,7 @@ def _read_identity(fields: list[object]) -> ProcessIdentity:
 
 def write_failure(path: Path, error: MahavishnuError, keeper: ProcessIdentity) -> None:
     """Leave `error` for the users; each keeper's text is different from every other's."""
-    fields = {
-        "kind": type(error).__name__,
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-        "keeper": [keeper.pid, keeper.started],
-    }
+    fields = {**tell(error), "keeper": [keeper.pid, keeper.started]}
     write_atomically(path, json.dumps(fields).encode())
 
 
@@ -161,9 +154,7 @@ def read_failure(path: Path) -> str | None:
 def parse_failure(text: str) -> MahavishnuError:
     """Return the error that the keeper left, or one that says that it cannot be read."""
     try:
-        fields = json.loads(text)
-        kind = KINDS.get(fields["kind"], Unavailable)
-        return kind(fields["message"], hint=fields["hint"], code=fields["code"])
+        return untell(json.loads(text))
     except GARBAGE:
         return Unavailable(
             "The keeper of the embedded PostgreSQL failed, and what it left about it is damaged.",
