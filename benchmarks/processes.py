@@ -1,20 +1,25 @@
 """Whole commands beside `python -c pass`: what a user waits for, the server being warm."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import httpx
 import numpy as np
 
 from benchmarks.report import Section
 from benchmarks.world import environment, open_product
+from mahavishnu.daemon.record import find_listening
+from mahavishnu.daemon.token import read_token
 from mahavishnu.embedding.model_import import import_model
+from mahavishnu.paths import locate
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
 RUNS = 9
@@ -73,6 +78,7 @@ def measure_processes(home: Path) -> Section:
     _run((*product, "up", "--detach"), served)
     try:
         seconds = asyncio.run(_run_in_turns(commands, (home / "words", home / "meaning")))
+        _require_embedded(served, 2 * RUNS)
     finally:
         _run((*product, "down"), served)
     bare = float(np.median(seconds[0]))
@@ -87,6 +93,21 @@ def measure_processes(home: Path) -> Section:
     )
     section.seconds = time.monotonic() - started
     return section
+
+
+def _require_embedded(environ: Mapping[str, str], least: int) -> None:
+    """Make sure that the daemon's model was used: else its rows would say what they do not show."""
+    locations = locate(environ)
+    record = find_listening(locations.daemon_lock)
+    assert record is not None
+    text = httpx.get(
+        f"{record.url}/metrics",
+        headers={"Authorization": f"Bearer {read_token(locations.token)}"},
+    ).text
+    pattern = r'mahavishnu_requests_total\{route="embed",status="200"\} ([\d.]+)'
+    counted = re.search(pattern, text)
+    if counted is None or float(counted[1]) < least:
+        raise RuntimeError("The commands did not use the daemon's model.")
 
 
 async def _run_in_turns(commands: Sequence[Command], homes: Sequence[Path]) -> list[list[float]]:

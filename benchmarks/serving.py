@@ -6,9 +6,10 @@ import json
 import multiprocessing
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from benchmarks.report import Section, most
+from benchmarks.report import Section, least, most
+from benchmarks.synthetic import nearest
 from benchmarks.world import MODEL, connect_as_superuser, environment, open_product
 from mahavishnu.daemon.record import find_listening
 from mahavishnu.daemon.token import read_token
@@ -179,6 +181,9 @@ async def _open_ways(
     async def messages_over_http(arguments: dict[str, Any]) -> Sequence[Any]:
         return list(await _call_tool(http, daemon.url, arguments))
 
+    async def events_over_http(arguments: dict[str, Any]) -> Sequence[Any]:
+        return list(await _call_tool(http, daemon.url, arguments, events=True))
+
     async def messages_over_stdio(arguments: dict[str, Any]) -> Sequence[Any]:
         assert bridge.stdin is not None and bridge.stdout is not None
         bridge.stdin.write(json.dumps(_message(arguments)).encode() + b"\n")
@@ -190,6 +195,7 @@ async def _open_ways(
         "in-process, with the answer fitted to its budget": operation,
         "/api/v1": api,
         "MCP over HTTP": messages_over_http,
+        "MCP over HTTP, 2025 with an event stream": events_over_http,
         "MCP over stdio": messages_over_stdio,
         "MCP over HTTP by the SDK's client": tool(over_http),
         "MCP over stdio by the SDK's client": tool(over_stdio),
@@ -241,7 +247,8 @@ def _measure_load(
         ]
         for process in processes:
             process.start()
-        outcomes = [results.get(timeout=PATIENCE_S) for _ in processes]
+        with _watched(daemon) as peak:
+            outcomes = [results.get(timeout=PATIENCE_S) for _ in processes]
         for process in processes:
             process.join()
         places = {text: place for place, text in enumerate(texts)}
@@ -256,15 +263,49 @@ def _measure_load(
         section.notes += [answer["hits"] for answer in failed[:2]] + wrong[:2]
         taken = max(outcome["seconds"] for outcome in outcomes)
         section.add(
-            name, most("failed", 0), most("wrong", 0),
-            s=taken, per__s=len(answers) / taken, answers=len(answers),
-            failed=len(failed), wrong=len(wrong),
+            name, most("failed", 0), most("wrong", 0), least("recall", 0.97),
+            s=taken, per__s=len(answers) / taken, answers=len(answers), at__once=max(peak),
+            failed=len(failed), wrong=len(wrong), recall=_recall(answers, places, vectors),
         )  # fmt: skip
     section.notes.append(
-        "Every answer: ten different memories, best first, each similarity that of the stored vector."
+        "Every answer: ten different memories, best first, each similarity that of the stored vector; "
+        "recall against exact comparison. At once: the most that the daemon had, looked at each 20 ms."
     )
     section.seconds = time.monotonic() - started
     return section
+
+
+@contextlib.contextmanager
+def _watched(daemon: Daemon) -> Iterator[list[int]]:
+    """Look at the daemon's own number of requests while the block lasts; yields what was seen."""
+    seen = [0]
+    ended = threading.Event()
+
+    def look() -> None:
+        with httpx.Client(headers=daemon.headers) as client:
+            while not ended.wait(0.02):
+                text = client.get(f"{daemon.url}/metrics", timeout=PATIENCE_S).text
+                [line] = [
+                    x for x in text.splitlines() if x.startswith("mahavishnu_active_requests ")
+                ]
+                seen.append(int(float(line.split()[1])))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _recall(answers: Sequence[Any], places: dict[str, int], vectors: np.ndarray) -> float:
+    done = [answer for answer in answers if not isinstance(answer["hits"], str)]
+    exact = nearest(vectors, np.array([answer["question"] for answer in done]), LIMIT)
+    found = [{places[hit["content"]] for hit in answer["hits"]} for answer in done]
+    return float(
+        np.mean([len(a & set(b.tolist())) / LIMIT for a, b in zip(found, exact, strict=True)])
+    )
 
 
 def _work(daemon: Daemon, name: str, questions: np.ndarray, barrier: Barrier, results: Any) -> None:
@@ -298,24 +339,33 @@ async def _ask_all(
         return {"answers": answers, "seconds": time.monotonic() - began}
 
 
-async def _call_tool(client: httpx.AsyncClient, url: str, arguments: dict[str, Any]) -> Any:
-    headers = {
-        "accept": "application/json, text/event-stream",
-        "mcp-protocol-version": ERA,
-        "mcp-method": "tools/call",
-        "mcp-name": "search",
-    }
-    answer = await client.post(f"{url}/mcp", json=_message(arguments), headers=headers)
-    result = answer.raise_for_status().json()["result"]
-    return result["structuredContent"]["hits"]
+async def _call_tool(
+    client: httpx.AsyncClient, url: str, arguments: dict[str, Any], *, events: bool = False
+) -> Any:
+    headers = {"accept": "application/json, text/event-stream"}
+    if events:
+        headers["mcp-protocol-version"] = "2025-11-25"
+    else:
+        headers |= {
+            "mcp-protocol-version": ERA,
+            "mcp-method": "tools/call",
+            "mcp-name": "search",
+        }
+    message = _message(arguments, enveloped=not events)
+    answer = (await client.post(f"{url}/mcp", json=message, headers=headers)).raise_for_status()
+    text = answer.text
+    if events:
+        text = [line[5:] for line in text.splitlines() if line.startswith("data:")][-1]
+    return json.loads(text)["result"]["structuredContent"]["hits"]
 
 
-def _message(arguments: dict[str, Any]) -> dict[str, Any]:
+def _message(arguments: dict[str, Any], *, enveloped: bool = True) -> dict[str, Any]:
     meta = {
         "io.modelcontextprotocol/protocolVersion": ERA,
         "io.modelcontextprotocol/clientCapabilities": {},
     }
-    params = {"name": "search", "arguments": arguments, "_meta": meta}
+    params = {"name": "search", "arguments": arguments}
+    params |= {"_meta": meta} if enveloped else {}
     return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
 
 
@@ -355,6 +405,16 @@ async def _measure_stdio_clients(home: Path, daemon: Daemon) -> Section:
             f"{len(sizes)} stdio clients", most("MB", STDIO_MB), most("connections", 0),
             MB=max(sizes), connections=after - before,
         )  # fmt: skip
+    alone = replace(
+        daemon, environ=environment(home / "alone", MAHAVISHNU_EMBEDDING_PROVIDER="none")
+    )
+    async with _bridge(alone) as process:
+        assert process.stdin is not None and process.stdout is not None
+        asked = {"query": "anything"}
+        process.stdin.write(json.dumps(_message(asked)).encode() + b"\n")
+        json.loads(await process.stdout.readline())
+        memory_mb = psutil.Process(process.pid).memory_info().rss / 1e6
+        section.add("a stdio client's server without a daemon", MB=memory_mb)
     section.notes.append(
         "MB: resident, of the largest; connections: how many more the database has with the clients "
         "than without them, each having searched."
