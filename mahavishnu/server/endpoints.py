@@ -12,11 +12,9 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-import httpx
-
+from mahavishnu.daemon.exchange import Exchange
 from mahavishnu.daemon.record import find_daemon, find_listening
 from mahavishnu.daemon.token import read_token
-from mahavishnu.errors import Unavailable
 from mahavishnu.settings.sources import Loaded
 
 if TYPE_CHECKING:
@@ -26,8 +24,6 @@ OWN_POOL_SIZE = 2
 RESTART_S = 3.0  # how long a daemon that was there is waited for before its work is done here
 STARTING_S = 60.0  # how long one that begins is waited for
 POLL_S = 0.05
-CONNECT_TIMEOUT_S = 2.0
-SILENCE_S = 60.0  # a daemon says at least every 15 seconds that it still works
 
 
 class Reply(Protocol):
@@ -54,12 +50,7 @@ class Endpoints:
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._lock = loaded.locations.daemon_lock
-        self._client = httpx.AsyncClient(
-            # Neither proxies nor certificates of the environment are for the loopback address.
-            transport=httpx.AsyncHTTPTransport(verify=False, trust_env=False),
-            trust_env=False,
-            timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_TIMEOUT_S),
-        )
+        self._exchange = Exchange()
         self._seen_at: float | None = None
         self._own: _OwnApplication | None = None
 
@@ -74,7 +65,7 @@ class Endpoints:
         trace: TracebackType | None,
     ) -> None:
         """Close what was opened."""
-        await self._client.aclose()
+        await self._exchange.aclose()
         await self._close_own()
 
     @contextlib.asynccontextmanager
@@ -85,33 +76,26 @@ class Endpoints:
         Raises:
             Unavailable: the connection to the daemon failed; what open_app raises, in here.
         """
-        url = await self._daemon_url()
-        if url is None:
+        port = await self._daemon_port()
+        if port is None:
             async with self._own_application().post(body, headers) as answered:
                 yield answered
             return
         token = read_token(self._loaded.locations.token)
         sent = {**headers, "authorization": f"Bearer {token}"}
-        try:
-            async with self._client.stream(
-                "POST", f"{url}/mcp", content=body, headers=sent
-            ) as reply:
-                await self._close_own()
-                yield reply
-        except httpx.TransportError as error:
-            raise Unavailable(
-                "The daemon went away.", hint="See: mahavishnu status", code="daemon.unreachable"
-            ) from error
+        async with self._exchange.post(port, "/mcp", body, sent) as reply:
+            await self._close_own()
+            yield reply
 
-    async def _daemon_url(self) -> str | None:
-        """Return where the daemon is; one that restarts or begins is waited for a while."""
+    async def _daemon_port(self) -> int | None:
+        """Return where the daemon listens; one that restarts or begins is waited for a while."""
         started = time.monotonic()
         while True:
             now = time.monotonic()
             listening = find_listening(self._lock)
             if listening is not None:
                 self._seen_at = now
-                return listening.url
+                return listening.port
             begins = find_daemon(self._lock) is not None
             gone = self._seen_at is None or now - self._seen_at > RESTART_S
             if now - started > STARTING_S or (gone and not begins):
