@@ -24,8 +24,9 @@ def render_mcp() -> str:
         "speaks streamable HTTP at `/mcp` of the daemon, without sessions, and stdio by "
         "`mahavishnu mcp serve --transport stdio`; the protocol of 2026-07-28, and of 2024-11-05 to "
         "2025-11-25 for clients that begin with `initialize`. Every call may be repeated.",
-        "A tool that refuses gives a result with `isError`, the message and hint as text, and "
-        '`{"error": {"code", "message", "hint"}}` as structured content; the codes are those of '
+        "A tool that refuses gives a result with `isError` and the message, the hint and `code: CODE` "
+        'as lines of text, without structured content; `_meta["mahavishnu/error"]` has the same as '
+        '`{"code", "message", "hint"}`. The codes are those of '
         "[error codes](error-codes.md). What is asked of a client:",
         f"> {INSTRUCTIONS}",
         "Types that results are made of stand in [HTTP API](http-api.md#types).",

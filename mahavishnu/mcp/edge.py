@@ -19,12 +19,14 @@ from mahavishnu.mcp.prompts import PROMPTS
 from mahavishnu.mcp.resources import list_resources, read_resource, template
 from mahavishnu.operations.operation import Call, Operation, Report
 from mahavishnu.operations.table import OPERATIONS
+from mahavishnu.operations.telling import brief, in_operations
 
 type Context = Any  # mcp.server.context.ServerRequestContext, of whatever lifespan
 
 SOURCE = "mcp"  # source system of what is stored by tools
 HEARTBEAT_S = 1.0
-INTERNAL = "Something went wrong inside. The daemon's log tells more: mahavishnu status"
+INTERNAL = "Something went wrong inside."
+INTERNAL_HINT = "Tell the user: the daemon's log tells more (mahavishnu status)."
 INSTRUCTIONS = (
     "Long-term memory of this user's agents, repositories and workflows. Search before answering "
     "about earlier work, decisions or preferences; store what a later session should know, one "
@@ -46,7 +48,7 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
         if operation is None:
             raise MCPError(
                 code=types.INVALID_PARAMS,
-                message=f"There is no tool {params.name!r}; there are: {', '.join(by_name)}.",
+                message=f"There is no tool {brief(params.name)!r}; there are: {', '.join(by_name)}.",
             )
         return await _run(app, operation, params.arguments or {}, context)
 
@@ -55,10 +57,10 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
 
     async def list_some(_context: Context, params: Any) -> types.ListResourcesResult:
         with _protocol_errors():
-            return await list_resources(Call(app, SOURCE), params.cursor if params else None)
+            return await list_resources(app, params.cursor if params else None)
 
     async def read(_context: Context, params: types.ReadResourceRequestParams) -> Any:
-        with _protocol_errors(uri=str(params.uri)):
+        with _protocol_errors(uri=brief(str(params.uri))):
             return await read_resource(app, str(params.uri))
 
     async def list_prompts(_context: Context, _params: Any) -> types.ListPromptsResult:
@@ -68,7 +70,8 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
         if params.name not in PROMPTS:
             raise MCPError(
                 code=types.INVALID_PARAMS,
-                message=f"There is no prompt {params.name!r}; there are: {', '.join(PROMPTS)}.",
+                message=f"There is no prompt {brief(params.name)!r}; there are: "
+                + f"{', '.join(PROMPTS)}.",
             )
         with _protocol_errors():
             return await PROMPTS[params.name].write(app, params.arguments or {})
@@ -119,10 +122,10 @@ async def _run(
         encoded = msgspec.json.encode(result)
     except MahavishnuError as error:
         _log.info("tool_refused", tool=operation.name, code=error.code)
-        return _refusal(error.code, error.message, error.hint)
+        return _refusal(error.code, error.message, in_operations(error.hint))
     except Exception:
         _log.error("tool_failed", tool=operation.name, exc_info=True)
-        return _refusal("internal", INTERNAL, None)
+        return _refusal("internal", INTERNAL, INTERNAL_HINT)
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=encoded.decode())],
         structured_content=msgspec.json.decode(encoded),
@@ -130,11 +133,12 @@ async def _run(
 
 
 def _refusal(code: str, message: str, hint: str | None) -> types.CallToolResult:
-    text = f"{message}\n{hint}" if hint else message
+    """Return a result without structured content: clients hold that to the tool's output schema."""
+    text = "\n".join(part for part in (message, hint, f"code: {code}") if part)
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text)],
-        structured_content={"error": {"code": code, "message": message, "hint": hint}},
         is_error=True,
+        _meta={"mahavishnu/error": {"code": code, "message": message, "hint": hint}},
     )
 
 
@@ -199,9 +203,9 @@ def _protocol_errors(**about: str) -> Any:
     except MahavishnuError as error:
         raise MCPError(
             code=types.INVALID_PARAMS,
-            message=f"{error.message} {error.hint or ''}".strip(),
+            message=f"{error.message} {in_operations(error.hint) or ''}".strip(),
             data={"code": error.code, **about},
         ) from error
     except Exception as error:
         _log.error("request_failed", exc_info=True)
-        raise MCPError(code=types.INTERNAL_ERROR, message=INTERNAL) from error
+        raise MCPError(code=types.INTERNAL_ERROR, message=f"{INTERNAL} {INTERNAL_HINT}") from error

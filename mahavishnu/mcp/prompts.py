@@ -7,8 +7,10 @@ import mcp_types as types
 
 from mahavishnu.app import App
 from mahavishnu.errors import UsageError
+from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.models import Hit, MemoryFilter
 from mahavishnu.memory.search import SearchRequest
+from mahavishnu.operations.telling import brief, in_operations
 
 RECALLED_TOKENS = 3_000
 _RECALL = (
@@ -40,15 +42,15 @@ class Prompt:
 
 async def _recall(app: App, arguments: Mapping[str, str]) -> types.GetPromptResult:
     subject = _required(arguments, "subject")
-    found = await _remembered(app, subject, arguments.get("project"))
+    found = await _remembered(app, subject, _project(arguments))
     return _message(
-        f"What is remembered about {subject}", _RECALL.format(subject=subject, found=found)
+        f"What is remembered about {brief(subject)}", _RECALL.format(subject=subject, found=found)
     )
 
 
 async def _record_decision(app: App, arguments: Mapping[str, str]) -> types.GetPromptResult:
     decision = _required(arguments, "decision")
-    project = arguments.get("project")
+    project = _project(arguments)
     found = await _remembered(app, decision, project)
     place = f" (project {project!r})" if project else ""
     return _message(
@@ -63,7 +65,7 @@ async def _remembered(app: App, subject: str, project: str | None) -> str:
         max_tokens=RECALLED_TOKENS,
     )
     result = await app.search(request)
-    notes = [f"({part.part}: {part.reason})" for part in result.degraded]
+    notes = [f"({part.part}: {in_operations(part.reason)})" for part in result.degraded]
     return "\n\n".join([*map(_line, result.hits), *notes]) or "(nothing)"
 
 
@@ -78,6 +80,13 @@ def _message(description: str, text: str) -> types.GetPromptResult:
     return types.GetPromptResult(
         description=description, messages=[types.PromptMessage(role="user", content=content)]
     )
+
+
+def _project(arguments: Mapping[str, str]) -> str | None:
+    project = arguments.get("project") or None
+    if project is not None:
+        check_name(project, what="project")
+    return project
 
 
 def _required(arguments: Mapping[str, str], name: str) -> str:

@@ -8,9 +8,8 @@ import msgspec
 from mahavishnu.app import App
 from mahavishnu.errors import NotFound
 from mahavishnu.operations.bodies import memory_body
-from mahavishnu.operations.memory import list_memories
-from mahavishnu.operations.operation import Call
-from mahavishnu.operations.requests import ListMemories
+from mahavishnu.operations.cursors import read_cursor, write_cursor
+from mahavishnu.operations.telling import brief
 
 SCHEME = "memory"
 PAGE = 50
@@ -23,28 +22,33 @@ def template() -> types.ResourceTemplate:
         name="memory",
         title="A memory",
         uri_template=f"{SCHEME}://{{id}}",
-        description="A memory by its id, whole or the 8 hex digits it ends with.",
+        description="A memory by its id, whole or the 8 hex digits it ends with. It is read whole, "
+        "up to 1 MiB; get_memory reads it in parts.",
         mime_type="text/plain",
     )
 
 
-async def list_resources(call: Call, cursor: str | None) -> types.ListResourcesResult:
+async def list_resources(app: App, cursor: str | None) -> types.ListResourcesResult:
     """Return a page of the newest memories."""
-    page = await list_memories(call, ListMemories(limit=PAGE, cursor=cursor, max_tokens=None))
+    # One more than is shown tells whether there is a next page.
+    found = await app.memories.list_heads(limit=PAGE + 1, after=read_cursor(cursor))
+    shown = found[:PAGE]
     return types.ListResourcesResult(
         resources=[
             types.Resource(
                 name=str(memory.id),
-                title=_title(memory.content),
+                title=_title(memory.beginning),
                 uri=f"{SCHEME}://{memory.id}",
                 description=f"{memory.memory_type}, {memory.occurred_at:%Y-%m-%d}"
                 + (f", project {memory.project}" if memory.project else ""),
                 mime_type="text/plain",
-                size=len(memory.content.encode()),
+                size=memory.size,
             )
-            for memory in page.memories
+            for memory in shown
         ],
-        next_cursor=page.next_cursor,
+        next_cursor=write_cursor(shown[-1].occurred_at, shown[-1].memory_no)
+        if len(found) > PAGE
+        else None,
     )
 
 
@@ -54,7 +58,7 @@ async def read_resource(app: App, uri: str) -> types.ReadResourceResult:
     reference = unquote(rest).strip("/")
     if scheme.lower() != SCHEME or not reference:
         raise NotFound(
-            f"{uri!r} is no resource of this server.",
+            f"{brief(uri)!r} is no resource of this server.",
             hint=f"Memories are {SCHEME}://ID.",
             code="mcp.no_resource",
         )
@@ -73,6 +77,6 @@ async def read_resource(app: App, uri: str) -> types.ReadResourceResult:
     )
 
 
-def _title(content: str) -> str:
-    line = " ".join(content[: 4 * TITLE_LENGTH].split())
+def _title(beginning: str) -> str:
+    line = " ".join(beginning.split())
     return line if len(line) <= TITLE_LENGTH else f"{line[: TITLE_LENGTH - 1].rstrip()}…"

@@ -220,6 +220,19 @@ class MemoryFilter:
         return tuple(c for c in self.collections if not of_types or c in of_types)
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a list tells of a memory; its fields are the columns of `list_heads`, in order."""
+
+    id: UUID
+    memory_no: int
+    beginning: str
+    size: int
+    memory_type: str
+    project: str | None
+    occurred_at: datetime
+
+
 class ArmScore(msgspec.Struct, frozen=True, kw_only=True):
     """One arm's view of a hit: rank from 1 (None: not among its candidates), raw score, share."""
 

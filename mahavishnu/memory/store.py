@@ -13,8 +13,8 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding import EmbeddedChunk
-from mahavishnu.errors import Conflict, NotFound, UsageError
-from mahavishnu.identifiers import new_id, parse_reference
+from mahavishnu.errors import Conflict, UsageError
+from mahavishnu.identifiers import new_id
 from mahavishnu.logs import get_logger
 from mahavishnu.memory.checks import check_limit, check_offset
 from mahavishnu.memory.duplicates import (
@@ -28,6 +28,7 @@ from mahavishnu.memory.duplicates import (
 )
 from mahavishnu.memory.insertion import build_batch, insert_batch
 from mahavishnu.memory.models import (
+    Head,
     Memory,
     MemoryFilter,
     NewMemory,
@@ -35,6 +36,7 @@ from mahavishnu.memory.models import (
     check_new_memory,
     utc_now,
 )
+from mahavishnu.memory.references import find_reference, no_memory
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.superseding import (
@@ -293,27 +295,13 @@ class MemoryStore:
         Raises:
             NotFound, or Conflict where several memories' ids end so.
         """
-        parsed = parse_reference(reference)
-        if isinstance(parsed, UUID):
-            return parsed
-        query = _QUERIES["find_by_shown_id" if len(parsed) >= 8 else "find_by_short_digits"]
-        rows = await self._database.run(lambda c: c.fetch(query, parsed))
-        if not rows:
-            raise _no_memory(reference)
-        if len(rows) > 1:
-            raise Conflict(
-                f"Several memories' ids end with {reference}.",
-                hint="Give more digits: " + ", ".join(str(row["id"]) for row in rows),
-                code="memory.ambiguous",
-            )
-        found: UUID = rows[0]["id"]
-        return found
+        return await find_reference(self._database, reference)
 
     async def get(self, identifier: UUID) -> Memory:
         """Return one memory, also a superseded one; raises `NotFound`."""
         row = await self._database.run(lambda c: c.fetchrow(_QUERIES["fetch_by_id"], identifier))
         if row is None:
-            raise _no_memory(str(identifier))
+            raise no_memory(str(identifier))
         return read_memory(row)
 
     async def list_memories(
@@ -343,6 +331,15 @@ class MemoryStore:
             )
         )
         return [read_memory(row) for row in rows]
+
+    async def list_heads(
+        self, *, limit: int, after: tuple[datetime, int] | None = None
+    ) -> list[Head]:
+        """Return the newest live memories without their texts; `after` is that of `list_memories`."""
+        scopes = list(await self._scopes.visible(MemoryFilter()))
+        values = (scopes, limit, *(after or (None, None)))
+        rows = await self._database.run(lambda c: c.fetch(_QUERIES["list_heads"], *values))
+        return [Head(*row) for row in rows]
 
     async def embed_waiting(self, *, limit: int = BATCH_SIZE) -> int:
         """
@@ -380,11 +377,3 @@ def read_memory(columns: Iterable[Any]) -> Memory:
 
 async def _in_thread_if_long(size: int, build: Any) -> Any:
     return await asyncio.to_thread(build) if size > 32 else build()
-
-
-def _no_memory(reference: str) -> NotFound:
-    return NotFound(
-        f"There is no memory {reference}.",
-        hint="List them with: mahavishnu memory list",
-        code="memory.not_found",
-    )

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from mahavishnu.memory.models import ArmScore, Degraded, Hit, Memory
+from mahavishnu.memory.models import ArmScore, Hit, Memory
 
 LOCATIONS = ["postgresql"]  # where a memory is kept
 
@@ -120,11 +120,6 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
 def hit_body(hit: Hit) -> HitBody:
     """Return what is shown of a hit."""
     return HitBody(**hit_fields(hit))
-
-
-def degraded_body(part: Degraded) -> DegradedBody:
-    """Return what is shown of a degraded part."""
-    return DegradedBody(part=part.part, reason=part.reason)
 
 
 def _arms(arms: Mapping[str, ArmScore]) -> dict[str, ArmBody]:

@@ -6,7 +6,14 @@ import msgspec
 from msgspec.structs import replace
 
 from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.operations.results import FoundMemory, ListedMemory, MemoryPart, SearchAnswer
+from mahavishnu.operations.results import (
+    ForgetResult,
+    FoundMemory,
+    ListedMemory,
+    MemoryPart,
+    SearchAnswer,
+    Stats,
+)
 
 # A token is seldom more characters; longer texts are not even measured, which would take a second a MiB.
 CHARACTERS_OF_TOKEN = 8
@@ -70,6 +77,39 @@ def fit_part(part: MemoryPart, max_tokens: int | None) -> MemoryPart:
     return part if size <= max_tokens else _cut(part, max_tokens)
 
 
+def fit_stats(stats: Stats, max_tokens: int | None) -> Stats:
+    """Return the counts with the first groups that fit together."""
+    if max_tokens is None:
+        return stats
+    frame = replace(stats, groups=[], omitted=len(stats.groups))
+    kept = _first(stats.groups, max_tokens - _measure(frame, max_tokens))
+    return replace(frame, groups=kept, omitted=len(stats.groups) - len(kept))
+
+
+def fit_forgotten(told: ForgetResult, max_tokens: int | None) -> ForgetResult:
+    """Return the same with as many ids as fit; what could not be deleted gets half, if it needs it."""
+    if max_tokens is None:
+        return told
+    total = len(told.ids) + len(told.not_found) + len(told.not_own)
+    frame = replace(told, ids=[], not_found=[], not_own=[], omitted=total)
+    left = max_tokens - _measure(frame, max_tokens)
+    not_found, not_own = _first(told.not_found, left // 4), _first(told.not_own, left // 4)
+    ids = _first(told.ids, left - _measure(not_found, left) - _measure(not_own, left))
+    omitted = total - len(ids) - len(not_found) - len(not_own)
+    return replace(frame, ids=ids, not_found=not_found, not_own=not_own, omitted=omitted)
+
+
+def _first[B](parts: Sequence[B], left: int) -> list[B]:
+    """Return the first parts that fit together, without a gap."""
+    kept: list[B] = []
+    for part in parts:
+        left -= _measure(part, left) + 1  # and a comma
+        if left < 0:
+            break
+        kept.append(part)
+    return kept
+
+
 def _fit_frame(answer: SearchAnswer, max_tokens: int) -> SearchAnswer:
     """Return the answer without hits in a third of the budget, or not much more."""
     share, most = max_tokens // _SHARES, max_tokens // 3
@@ -118,7 +158,7 @@ def _fit_text(text: str, max_tokens: int) -> str:
     return text[:length]
 
 
-def _measure(body: msgspec.Struct, enough: int) -> int:
+def _measure(body: object, enough: int) -> int:
     """Return the tokens of a body as JSON, measured no further than where it cannot fit."""
     written = _written(body)
     if len(written) > max(1, enough) * CHARACTERS_OF_TOKEN:

@@ -1,12 +1,9 @@
 """The memory operations, each a translation from request to the application and back."""
 
-import base64
-import binascii
-import struct
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from mahavishnu.app import App
 from mahavishnu.errors import Conflict, NotFound, UsageError
@@ -19,10 +16,17 @@ from mahavishnu.memory.models import (
     choose_collection,
 )
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.operations.bodies import LOCATIONS, degraded_body, hit_fields, memory_fields
-from mahavishnu.operations.fitting import fit_answer, fit_page, fit_part
-from mahavishnu.operations.moments import parse_moment
-from mahavishnu.operations.operation import Call, invalid
+from mahavishnu.operations.bodies import LOCATIONS, DegradedBody, hit_fields, memory_fields
+from mahavishnu.operations.cursors import read_cursor, write_cursor
+from mahavishnu.operations.fitting import (
+    fit_answer,
+    fit_forgotten,
+    fit_page,
+    fit_part,
+    fit_stats,
+)
+from mahavishnu.operations.moments import is_relative, parse_moment
+from mahavishnu.operations.operation import Call, invalid, object_schema
 from mahavishnu.operations.requests import (
     ForgetMemory,
     GetMemory,
@@ -46,9 +50,8 @@ from mahavishnu.operations.results import (
     StoreResult,
     SupersedeResult,
 )
+from mahavishnu.operations.telling import in_operations
 
-_POSITION = struct.Struct("<qq")  # microseconds since 1970, number of the memory
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Metadata of a unified memory that becomes fields of it.
 FIELDS_IN_METADATA = (
     "memory_type",
@@ -64,7 +67,12 @@ FIELDS_IN_METADATA = (
 
 async def store_memory(call: Call, request: StoreMemory) -> StoreResult:
     """Store one memory; the same text in the same place gives the id it already has."""
-    return _stored(await call.app.memories.store(new_memory(request, source=call.source)))
+    new = new_memory(request, source=call.source)
+    stored = _stored(await call.app.memories.store(new))
+    if not is_relative(request.occurred_at):
+        return stored
+    # "2h" is another moment with each repetition: that it differs says nothing.
+    return replace(stored, not_kept=[name for name in stored.not_kept if name != "occurred_at"])
 
 
 async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> StoreResult:
@@ -94,7 +102,10 @@ async def search(call: Call, request: Search) -> SearchAnswer:
         query=result.query,
         mode=result.mode,
         hits=[],
-        degraded=[degraded_body(part) for part in result.degraded],
+        degraded=[
+            DegradedBody(part=part.part, reason=in_operations(part.reason) or "")
+            for part in result.degraded
+        ],
         explanation=dict(result.explanation) if request.explain else None,
     )
     found = [FoundMemory(**hit_fields(hit)) for hit in result.hits]
@@ -126,15 +137,16 @@ async def get_memory(call: Call, request: GetMemory) -> MemoryPart:
 
 async def list_memories(call: Call, request: ListMemories) -> MemoryPage:
     """Return a page of memories, newest first."""
-    after = _read_cursor(request.cursor) if request.cursor else None
+    after = read_cursor(request.cursor)
     # One more than asked for tells whether there is a next page; at the most, a full page has to.
     limit = min(request.limit + 1, MAX_LIMIT)
     found = await call.app.memories.list_memories(request.filter(), limit=limit, after=after)
     shown = [ListedMemory(**memory_fields(item)) for item in found[: request.limit]]
     kept = fit_page(shown, request.max_tokens)
     more = len(kept) < len(found) or len(found) == MAX_LIMIT
+    last = found[len(kept) - 1] if more and kept else None
     return MemoryPage(
-        memories=kept, next_cursor=_write_cursor(found[len(kept) - 1]) if more and kept else None
+        memories=kept, next_cursor=write_cursor(last.occurred_at, last.memory_no) if last else None
     )
 
 
@@ -168,20 +180,22 @@ async def forget_memory(call: Call, request: ForgetMemory) -> ForgetResult:
     foreign = sorted(set(ids) - set(gone))
     if request.confirm:
         gone = await memories.forget(gone)
-    return ForgetResult(
+    told = ForgetResult(
         confirmed=request.confirm, count=len(gone), ids=gone, not_found=missing, not_own=foreign
     )
+    return fit_forgotten(told, request.max_tokens)
 
 
-async def memory_stats(call: Call, _request: MemoryStats) -> Stats:
-    """Count what is remembered."""
+async def memory_stats(call: Call, request: MemoryStats) -> Stats:
+    """Count what is remembered, the largest groups first."""
     groups, totals = await call.app.memories.stats()
     active = await call.app.space.active()
-    return Stats(
+    stats = Stats(
         totals=StatsTotals(**totals),
         model=active[1].name if active else None,
         groups=[StatsGroup(**group) for group in groups],
     )
+    return fit_stats(stats, request.max_tokens)
 
 
 def new_memory(
@@ -210,7 +224,7 @@ def _parse_fields(values: dict[str, object]) -> StoreMemory:
     try:
         return msgspec.convert(values, StoreMemory)
     except msgspec.ValidationError as error:
-        raise invalid(error) from error
+        raise invalid(error, object_schema(StoreMemory)) from error
 
 
 def _stored(stored: Stored) -> StoreResult:
@@ -250,22 +264,3 @@ async def _successor_that_says(app: App, old: UUID, content: str) -> Memory | No
     except NotFound:
         return None
     return successor if successor.content == content else None
-
-
-def _write_cursor(last: Memory) -> str:
-    moment = (last.occurred_at - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(_POSITION.pack(moment, last.memory_no)).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, int]:
-    """Return when and which memory the page before ended with; raises `UsageError`."""
-    try:
-        packed = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
-        moment, number = _POSITION.unpack(packed)
-        return _EPOCH + timedelta(microseconds=moment), number
-    except (binascii.Error, ValueError, struct.error, OverflowError) as error:
-        raise UsageError(
-            "The cursor is not one of ours.",
-            hint="Take next_cursor of the page before as it is, or leave it out.",
-            code="input.cursor",
-        ) from error

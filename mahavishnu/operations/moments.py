@@ -4,9 +4,15 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from mahavishnu.errors import UsageError
+from mahavishnu.operations.telling import brief
 
 _SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def is_relative(text: str | None) -> bool:
+    """Tell whether a time is given from now, so that it is another one each time it is read."""
+    return text is not None and _SPAN.fullmatch(text.strip()) is not None
 
 
 def parse_moment(text: str | None, *, what: str) -> datetime | None:
@@ -26,7 +32,7 @@ def parse_moment(text: str | None, *, what: str) -> datetime | None:
         return moment.astimezone() if moment.tzinfo is None else moment
     except (ValueError, OverflowError) as error:
         raise UsageError(
-            f"{what} {text!r} is not a time.",
+            f"{what} {brief(text)!r} is not a time.",
             hint="Write 7d, 12h, 2w, 2026-11-21 or 2026-11-21T14:30+01:00.",
             code="input.time",
         ) from error

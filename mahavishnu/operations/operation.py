@@ -1,6 +1,7 @@
 """An operation: what it takes, gives and does, and what an interface has to know to offer it."""
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -9,9 +10,11 @@ import msgspec
 
 from mahavishnu.app import App
 from mahavishnu.errors import UsageError
+from mahavishnu.operations.telling import brief
 
 type Report = Callable[[float, float, str], Awaitable[None]]
 type Schema = dict[str, Any]
+_FIELD = re.compile(r"`\$\.(\w+)")  # where msgspec says that something is wrong
 
 
 async def report_nothing(_done: float, _total: float, _message: str) -> None:
@@ -66,28 +69,66 @@ class Operation[Q: msgspec.Struct, R: msgspec.Struct]:
         """
         Return the request made of JSON values; `lenient` takes "5" for 5, as words in a URL are.
 
+        Never lenient is the confirmation of what cannot be undone: true alone is true.
+
         Raises:
             UsageError: `input.invalid`, naming the field.
         """
+        if self.destructive and isinstance(values, dict):
+            _check_confirmation(values.get("confirm", False))
         if isinstance(values, dict):  # JSON has one kind of number: 5.0 is 5
             values = {name: _whole(value) for name, value in values.items()}
         try:
             return msgspec.convert(values, self.request, strict=not lenient)
         except msgspec.ValidationError as error:
-            raise invalid(error) from error
+            raise invalid(error, self.input_schema) from error
+
+
+def _check_confirmation(given: object) -> None:
+    if not isinstance(given, bool):
+        raise UsageError(
+            f"confirm must be true or false, not {brief(repr(given))}.",
+            hint="Leave it out to see what would be deleted.",
+            code="input.invalid",
+        )
 
 
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def invalid(error: msgspec.MsgspecError) -> UsageError:
-    """Return the error for values that are not what an operation takes."""
+def invalid(error: msgspec.MsgspecError, schema: Schema | None = None) -> UsageError:
+    """Return the error for values that are not JSON, or not what the `schema` describes."""
     return UsageError(
-        f"The request is not valid: {error}.",
-        hint="The schema of the operation names its fields, their types and bounds.",
+        f"The request is not valid: {brief(str(error))}.",
+        hint=_advice(str(error), schema)
+        if schema
+        else "Send a JSON object with the fields of the operation; texts in double quotes.",
         code="input.invalid",
     )
+
+
+def _advice(problem: str, schema: Schema) -> str:
+    """Return what the field takes that is wrong, or which fields there are."""
+    fields, required = schema["properties"], schema.get("required", [])
+    found = _FIELD.search(problem)
+    field = fields.get(found[1], {}) if found else {}
+    said = [field["description"]] if "description" in field else []
+    if known := [word for enum in _enums(field) for word in enum]:
+        said.append(f"One of: {', '.join(known)}.")
+    if found and said:
+        return f"{found[1]}: {' '.join(said)}"
+    names = (f"{name} (required)" if name in required else name for name in fields)
+    return f"Fields: {', '.join(names)}."
+
+
+def _enums(schema: Any) -> Iterator[list[str]]:
+    """Yield the closed lists of words in a schema."""
+    if isinstance(schema, dict) and "enum" in schema:
+        yield schema["enum"]
+    elif isinstance(schema, dict | list):
+        for inner in schema.values() if isinstance(schema, dict) else schema:
+            yield from _enums(inner)
 
 
 def object_schema(kind: type[msgspec.Struct]) -> Schema:

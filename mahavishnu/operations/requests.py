@@ -36,6 +36,8 @@ type Vector = Annotated[
     Meta(description="A vector of your own; needs embedding_model."),
 ]
 type Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+type Sought = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]  # an empty one finds nothing
+type Moment = Annotated[str, Meta(max_length=64)]
 type Text = Annotated[str, Meta(min_length=1, description="The text to remember, up to 1 MiB.")]
 
 
@@ -52,21 +54,24 @@ class Where(Request, frozen=True, kw_only=True):
     collections: Annotated[list[Collection], Meta(description="Only these collections.")] = field(
         default_factory=list
     )
-    projects: Annotated[list[str], Meta(description="Only these projects, by name.")] = field(
-        default_factory=list
+    projects: Annotated[
+        list[Sought], Meta(max_length=100, description="Only these projects, by name.")
+    ] = field(default_factory=list)
+    repo_id: Annotated[Sought | None, Meta(description="Only this repository.")] = None
+    agent_id: Annotated[Sought | None, Meta(description="Only this agent.")] = None
+    workflow_id: Annotated[Sought | None, Meta(description="Only this workflow.")] = None
+    session_id: Annotated[Sought | None, Meta(description="Only this session.")] = None
+    source_system: Annotated[Sought | None, Meta(description="Only what this system stored.")] = (
+        None
     )
-    repo_id: Annotated[str | None, Meta(description="Only this repository.")] = None
-    agent_id: Annotated[str | None, Meta(description="Only this agent.")] = None
-    workflow_id: Annotated[str | None, Meta(description="Only this workflow.")] = None
-    session_id: Annotated[str | None, Meta(description="Only this session.")] = None
-    source_system: Annotated[str | None, Meta(description="Only what this system stored.")] = None
     metadata: Annotated[
         dict[str, Any] | None, Meta(description="Only memories whose metadata contains this.")
     ] = None
     since: Annotated[
-        str | None, Meta(description='Not before: "7d", "12h", "2w" ago, or an ISO date or time.')
+        Moment | None,
+        Meta(description='Not before: "7d", "12h", "2w" ago, or an ISO date or time.'),
     ] = None
-    until: Annotated[str | None, Meta(description="Before this moment; as since.")] = None
+    until: Annotated[Moment | None, Meta(description="Before this moment; as since.")] = None
 
     def filter(self) -> MemoryFilter:
         """Return the filter, which checks itself."""
@@ -110,11 +115,11 @@ class StoreMemory(Request, frozen=True, kw_only=True):
     repo_id: Annotated[Name | None, Meta(description="Repository it is about.")] = None
     session_id: Annotated[Name | None, Meta(description="Session it comes from.")] = None
     occurred_at: Annotated[
-        str | None,
+        Moment | None,
         Meta(description="When it happened: ISO, or 2h for two hours ago; now if absent."),
     ] = None
     expires_at: Annotated[
-        str | None, Meta(description="ISO time from which it is no longer found.")
+        Moment | None, Meta(description="ISO time from which it is no longer found.")
     ] = None
 
 
@@ -150,7 +155,9 @@ class Search(Where, frozen=True, kw_only=True):
     ] = None
     max_tokens: Budget = DEFAULT_BUDGET
     embedding: Vector = None
-    embedding_model: Name | None = None
+    embedding_model: Annotated[
+        Name | None, Meta(description="Model that made the embedding; it must be the one in use.")
+    ] = None
     explain: Annotated[bool, Meta(description="Add how the answer was found.")] = False
 
 
@@ -180,11 +187,19 @@ class SupersedeMemory(Request, frozen=True, kw_only=True):
 class ForgetMemory(Request, frozen=True, kw_only=True):
     """Which memories are to be deleted for good."""
 
-    ids: Annotated[list[Id], Meta(min_length=1, max_length=100)]
+    ids: Annotated[
+        list[Id],
+        Meta(
+            min_length=1, max_length=100, description="Ids, whole or the 8 hex digits of the end."
+        ),
+    ]
     confirm: Annotated[
         bool, Meta(description="false only says what would go; true deletes it for good.")
     ] = False
+    max_tokens: Budget = DEFAULT_BUDGET
 
 
 class MemoryStats(Request, frozen=True, kw_only=True):
-    """Nothing is asked but the counts."""
+    """How long the answer may be; all counts are asked for."""
+
+    max_tokens: Budget = DEFAULT_BUDGET

@@ -86,10 +86,11 @@ class ForgetResult(Body, frozen=True, kw_only=True):
     """
 
     confirmed: Annotated[bool, Meta(description="false: nothing was deleted yet.")]
-    count: int
+    count: Annotated[int, Meta(description="How many, also where not all ids are told.")]
     ids: list[UUID]
     not_found: list[str]
     not_own: list[UUID]
+    omitted: Annotated[int, Meta(description="Ids of these lists that did not fit max_tokens.")] = 0
 
 
 class StatsGroup(Body, frozen=True, kw_only=True):
@@ -116,4 +117,5 @@ class Stats(Body, frozen=True, kw_only=True):
 
     totals: StatsTotals
     model: Annotated[str | None, Meta(description="The embedding model in use.")]
-    groups: list[StatsGroup]
+    groups: Annotated[list[StatsGroup], Meta(description="The largest first.")]
+    omitted: Annotated[int, Meta(description="Groups that did not fit max_tokens.")] = 0

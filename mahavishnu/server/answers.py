@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.operations.operation import invalid
+from mahavishnu.operations.telling import in_operations
 
 
 class HttpError(MahavishnuError):
@@ -33,7 +34,7 @@ class FailureBody(msgspec.Struct, frozen=True):
 
 def failure(error: MahavishnuError) -> Failure:
     """Return an error as JSON shows it."""
-    return Failure(error.code, error.message, error.hint)
+    return Failure(error.code, error.message, in_operations(error.hint))
 
 
 def status_of(error: MahavishnuError) -> int:

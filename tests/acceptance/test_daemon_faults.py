@@ -164,8 +164,8 @@ async def test_a_store_on_a_full_disk_is_refused_and_the_daemon_goes_on(alone: C
                     assert answer.json()["error"]["code"] == "database.disk_full"
                     body = {"content": text[number + 1 :]}
                     told = await stdio.call_tool("store_memory", body)
-                    assert told.is_error and told.structured_content
-                    assert told.structured_content["error"]["code"] == "database.disk_full"
+                    assert told.is_error and told.meta
+                    assert told.meta["mahavishnu/error"]["code"] == "database.disk_full"
                     assert client.get(f"/api/v1/memories/{kept}").json()["content"] == "Before."
                     ballast.unlink()
 

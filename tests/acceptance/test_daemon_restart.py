@@ -201,8 +201,8 @@ async def test_the_database_restarted_under_load(alone: Command) -> None:
         while not end.is_set():
             result = await client.call_tool("memory_stats", {})
             if result.is_error:
-                assert result.structured_content is not None
-                assert result.structured_content["error"]["code"].startswith("database.")
+                assert result.meta is not None
+                assert result.meta["mahavishnu/error"]["code"].startswith("database.")
 
     async def watch() -> None:
         while not end.is_set():

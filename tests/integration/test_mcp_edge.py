@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -60,12 +61,18 @@ async def call(client: Client, name: str, **arguments: Any) -> Any:
 async def refused(client: Client, name: str, **arguments: Any) -> str:
     """Return the code of a tool's refusal, which the text tells in words."""
     result = await client.call_tool(name, arguments)
-    assert result.is_error
-    assert result.structured_content is not None
-    error = result.structured_content["error"]
+    assert result.is_error and result.meta is not None
+    assert result.structured_content is None  # clients hold it to the output schema
+    error = result.meta["mahavishnu/error"]
     assert set(error) == {"code", "message", "hint"}
     [text] = result.content
-    assert isinstance(text, types.TextContent) and text.text.startswith(error["message"])
+    lines = [
+        error["message"],
+        *([error["hint"]] if error["hint"] else []),
+        f"code: {error['code']}",
+    ]
+    assert isinstance(text, types.TextContent) and text.text == "\n".join(lines)
+    assert estimate_tokens(text.text) <= 1_000
     return str(error["code"])
 
 
@@ -159,21 +166,93 @@ async def test_what_is_wrong_is_a_result_that_says_so(app: App, era: str) -> Non
         assert (await call(client, "memory_stats"))["totals"]["live"] == 0
 
 
+async def test_what_is_repeated_of_a_request_is_brief(app: App, era: str) -> None:
+    long = "🙂" * 100_000
+    async with connect(app, era) as client:
+        for name, arguments, code in (
+            ("search", {"query": "q", long: 1}, "input.invalid"),
+            ("search", {"query": "q", "mode": long}, "input.invalid"),
+            ("search", {"query": "q", "projects": [long]}, "input.invalid"),
+            ("search", {"query": "q", "projects": ["🙂" * 200]}, "project.not_found"),
+            ("search", {"query": "q", "projects": ["a"] * 101}, "input.invalid"),
+            ("search", {"query": "q", "since": long}, "input.invalid"),
+            ("search", {"query": "q", "since": "🙂" * 64}, "input.time"),
+            ("list_memories", {"until": long}, "input.invalid"),
+            ("list_memories", {"repo_id": long}, "input.invalid"),
+            ("list_memories", {"cursor": long}, "input.invalid"),
+            ("get_memory", {"id": long}, "input.invalid"),
+            ("forget_memory", {"ids": [str(new_id())], "confirm": long}, "input.invalid"),
+            ("store_memory", {"content": "c", "occurred_at": long}, "input.invalid"),
+            ("store_unified_memory", {"content": "c", "metadata": {"project": long}}, "input.invalid"),
+        ):  # fmt: skip
+            assert await refused(client, name, **arguments) == code, (name, list(arguments))
+        for work in (
+            client.call_tool(long, {}), client.read_resource(f"file://{long}"),
+            client.get_prompt(long, {}), client.list_resources(cursor=long),
+            client.get_prompt("recall", {"subject": "x", "project": long}),
+        ):  # fmt: skip
+            with pytest.raises(MCPError) as caught:
+                await work
+            assert estimate_tokens(caught.value.error.model_dump_json()) <= 1_000
+
+
+@pytest.mark.parametrize("confirm", [1, 1.0, "true", "1", "yes", None, [True]])
+async def test_only_true_confirms(app: App, era: str, confirm: Any) -> None:
+    stored = await app.memories.store(NewMemory(content="Stays."))
+    async with connect(app, era) as client:
+        arguments = {"ids": [str(stored.id)], "confirm": confirm}
+        assert await refused(client, "forget_memory", **arguments) == "input.invalid"
+    assert (await app.memories.get(stored.id)).content == "Stays."
+
+
+async def test_hints_speak_of_operations_and_name_what_is_taken(app: App, era: str) -> None:
+    async with connect(app, era) as client:
+        for name, arguments, hint in (
+            ("get_memory", {"id": "deadbeef"}, "List them with: list_memories, or search"),
+            ("search", {"query": "q", "mode": "best"}, "One of: hybrid, text, vector."),
+            ("search", {"query": "q", "limit": 0}, "limit: Most memories of one answer."),
+            ("get_memory", {}, "Fields: id (required), start, max_tokens."),
+            ("get_memory", {"id": "deadbeef", "x": 1}, "Fields: id (required), start, max_tokens."),
+            ("store_unified_memory", {"content": "c", "metadata": {"memory_type": "x"}}, "One of: agent"),
+        ):  # fmt: skip
+            result = await client.call_tool(name, arguments)
+            assert result.meta is not None and hint in result.meta["mahavishnu/error"]["hint"], name
+        with pytest.raises(MCPError) as caught:
+            await client.read_resource("memory://deadbeef")
+        assert "list_memories" in caught.value.message
+
+
+async def test_a_list_of_resources_reads_no_whole_texts(app: App) -> None:
+    size = 1_000_000
+    for n in range(8):
+        await app.memories.store(NewMemory(content=f"Memory {n} " + "word " * (size // 5)))
+    async with connect(app, "2026-07-28") as client:
+        await client.list_resources()
+        tracemalloc.start()
+        try:
+            page = await client.list_resources()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(page.resources) == 8 and all((each.size or 0) > size for each in page.resources)
+    assert peak < 2 * size
+
+
 async def test_a_fault_is_masked_everywhere_and_logged(
     app: App, era: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_given: Any, **_named: Any) -> None:
         raise RuntimeError(SECRET)
 
-    for name in ("get", "resolve", "list_memories"):
+    for name in ("get", "resolve", "list_heads"):
         monkeypatch.setattr(app.memories, name, fail)
     monkeypatch.setattr(app._retriever, "search", fail)
     with captured_logs() as logged:
         async with connect(app, era) as client:
             result = await client.call_tool("get_memory", {"id": "deadbeef"})
             assert result.is_error and "secret" not in result.model_dump_json()
-            assert result.structured_content is not None
-            assert result.structured_content["error"]["code"] == "internal"
+            assert result.meta is not None
+            assert result.meta["mahavishnu/error"]["code"] == "internal"
             for work in (
                 client.read_resource("memory://deadbeef"), client.list_resources(),
                 client.get_prompt("recall", {"subject": "x"}),

@@ -13,7 +13,7 @@ from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, Us
 from mahavishnu.identifiers import new_id
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations.operation import Call, Operation
-from mahavishnu.operations.requests import LEAST_BUDGET
+from mahavishnu.operations.requests import DEFAULT_BUDGET, LEAST_BUDGET
 from mahavishnu.operations.table import OPERATIONS
 from tests.conftest import OpenWorld, World
 from tests.fakes import FakeEmbedder, fake_vector
@@ -37,8 +37,9 @@ class Caller:
         jsonschema.validate(
             decoded, operation.output_schema, format_checker=jsonschema.FormatChecker()
         )
-        if values.get("max_tokens"):
-            assert tokens(decoded) <= values["max_tokens"]
+        budget = values.get("max_tokens", DEFAULT_BUDGET)
+        if budget is not None and "max_tokens" in operation.input_schema["properties"]:
+            assert tokens(decoded) <= budget
         return decoded
 
 
@@ -99,9 +100,13 @@ async def test_every_operation_keeps_its_schemas(ask: Caller) -> None:
 
 async def test_each_call_repeated_leaves_the_same_state(ask: Caller, world: World) -> None:
     for name in ("store_memory", "store_unified_memory"):
-        first = await ask(name, content=f"Stored by {name}.")
-        again = await ask(name, content=f"Stored by {name}.")
-        assert (first["created"], again["created"], again["id"]) == (True, False, first["id"])
+        values = {"occurred_at": "2h"} if name == "store_memory" else {}
+        first = await ask(name, content=f"Stored by {name}.", **values)
+        again = await ask(name, content=f"Stored by {name}.", **values)
+        assert first["created"] and again == {**first, "created": False}
+    told = await ask("store_memory", content="Stored by store_memory.", occurred_at="2026-01-01",
+                     agent_id="a")  # fmt: skip
+    assert told["not_kept"] == ["agent_id", "occurred_at"]
     first = await ask("supersede_memory", id=first["id"], content="Corrected.")
     again = await ask("supersede_memory", id=first["supersedes"], content="Corrected.")
     assert again == {**first, "created": False}
@@ -109,12 +114,25 @@ async def test_each_call_repeated_leaves_the_same_state(ask: Caller, world: Worl
     for name, values in (("search", {"query": "corrected"}), ("list_memories", {}),
                          ("get_memory", {"id": first["id"]}), ("memory_stats", {})):  # fmt: skip
         assert await ask(name, **values) == await ask(name, **values)
-    first = await ask("forget_memory", ids=[again["id"]], confirm=True)
-    again = await ask("forget_memory", ids=[again["id"]], confirm=True)
-    assert (first["count"], again["count"], again["not_found"]) == (2, 0, [first["ids"][0]]) or (
-        again["count"] == 0 and again["not_found"]
-    )
+    corrected = first["id"]
+    first = await ask("forget_memory", ids=[corrected], confirm=True)
+    again = await ask("forget_memory", ids=[corrected], confirm=True)
+    assert first["count"] == len(first["ids"]) == 2 and corrected in first["ids"]
+    assert again == {
+        "confirmed": True,
+        "count": 0,
+        "ids": [],
+        "not_found": [corrected],
+        "not_own": [],
+    }
     assert await count(world) == 1
+
+
+async def test_a_text_that_was_superseded_is_stored_anew(ask: Caller) -> None:
+    old = await ask("store_memory", content="One.")
+    await ask("supersede_memory", id=old["id"], content="Two.")
+    again = await ask("store_memory", content="One.")
+    assert again["created"] and again["id"] != old["id"]
 
 
 async def test_a_correction_lost_between_two_others_is_still_answered(ask: Caller) -> None:
@@ -263,6 +281,27 @@ async def test_answers_fit_the_budget_and_say_what_they_lack(ask: Caller) -> Non
     assert "omitted" not in answer and "left_out" not in answer
     page = await ask("list_memories", max_tokens=LEAST_BUDGET)
     assert page["memories"] and page["next_cursor"]
+
+
+async def test_counts_and_what_would_go_fit_the_budget(ask: Caller, world: World) -> None:
+    await world.memories.store_batch(
+        [NewMemory(content=f"In {n}.", project=f"project {n} " + "🙂" * 50) for n in range(60)]
+        + [NewMemory(content=f"More {n}.", project="largest") for n in range(3)]
+    )
+    stats = await ask("memory_stats", max_tokens=LEAST_BUDGET)
+    assert stats["groups"][0]["project"] == "largest"
+    assert stats["omitted"] == 61 - len(stats["groups"]) > 0 and stats["totals"]["live"] == 63
+    whole = await ask("memory_stats", max_tokens=None)
+    assert len(whole["groups"]) == 61 and "omitted" not in whole
+    new = (await ask("store_memory", content="Version 0."))["id"]
+    for n in range(1, 60):
+        new = (await ask("supersede_memory", id=new, content=f"Version {n}."))["id"]
+    unknown = [str(new_id()) for _ in range(99)]
+    told = await ask("forget_memory", ids=[new, *unknown], max_tokens=LEAST_BUDGET)
+    assert told["count"] == 60 and told["ids"][0] == new and told["not_found"]
+    assert told["omitted"] == 60 + 99 - len(told["ids"]) - len(told["not_found"])
+    told = await ask("forget_memory", ids=[new], max_tokens=None)
+    assert len(told["ids"]) == told["count"] == 60 and "omitted" not in told
 
 
 async def test_unified_memories_take_fields_from_metadata(ask: Caller) -> None:

@@ -64,6 +64,6 @@ async def test_a_client_stores_finds_and_goes_on_after_a_restart(
             assert text in str(prompt.messages[0].content)
             daemon.restart()
         refused = await client.call_tool("get_memory", {"id": "0000dead"})
-        assert refused.is_error and refused.structured_content
-        assert refused.structured_content["error"]["code"] == "memory.not_found"
+        assert refused.is_error and refused.structured_content is None and refused.meta
+        assert refused.meta["mahavishnu/error"]["code"] == "memory.not_found"
     assert steps.count(2.0) == 2

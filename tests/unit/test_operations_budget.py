@@ -1,24 +1,37 @@
 """Answers fit their budget whatever is in them, keep what matters, and say what they left out."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import mahavishnu
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.identifiers import new_id
 from mahavishnu.operations.bodies import ArmBody, DegradedBody
-from mahavishnu.operations.fitting import fit_answer, fit_page, fit_part
+from mahavishnu.operations.fitting import (
+    fit_answer,
+    fit_forgotten,
+    fit_page,
+    fit_part,
+    fit_stats,
+)
 from mahavishnu.operations.requests import DEFAULT_BUDGET, LEAST_BUDGET
 from mahavishnu.operations.results import (
+    ForgetResult,
     FoundMemory,
     ListedMemory,
     MemoryPage,
     MemoryPart,
     SearchAnswer,
+    Stats,
+    StatsGroup,
+    StatsTotals,
 )
+from mahavishnu.operations.telling import in_operations
 
 # Text that is dear as JSON: escapes, symbols, letters of three and four bytes, blobs.
 DEAR = ["\x01" * 90, '"' * 220, "\\\n" * 110, "🙂" * 70, "日本語" * 40, "a1" * 110, " \n\t" * 80]
@@ -158,6 +171,59 @@ def test_the_parts_of_a_memory_give_all_of_it_back(memory: ListedMemory, budget:
         if not part.truncated:
             break
     assert got == whole
+
+
+@thorough
+@given(groups=st.lists(names, max_size=40), model=st.none() | names, budget=budgets)
+def test_counts_fit_and_keep_the_largest(groups: list[str], model: str | None, budget: int) -> None:
+    whole = Stats(
+        totals=StatsTotals(live=9, superseded=9, waiting=9, size_bytes=10**12),
+        model=model,
+        groups=[
+            StatsGroup(memory_type="agent", collection="note", project=name, memories=9, newest=NOW)
+            for name in groups
+        ],
+    )
+    fitted = fit_stats(whole, budget)
+    assert tokens(fitted) <= budget and fitted.totals == whole.totals
+    assert fitted.groups == whole.groups[: len(fitted.groups)]
+    assert fitted.omitted == len(groups) - len(fitted.groups)
+    assert fit_stats(whole, None) == whole
+    if tokens(whole) <= budget // 2:
+        assert fitted == whole
+
+
+@thorough
+@given(
+    sizes=st.tuples(*[st.integers(0, 100)] * 3),
+    reference=st.text("0123456789abcdef-", min_size=4, max_size=64),
+    budget=budgets,
+)
+def test_what_was_forgotten_fits_and_is_counted(
+    sizes: tuple[int, int, int], reference: str, budget: int
+) -> None:
+    gone, missing, foreign = sizes
+    whole = ForgetResult(
+        confirmed=True, count=gone, ids=[new_id() for _ in range(gone)],
+        not_found=[reference] * missing, not_own=[new_id() for _ in range(foreign)],
+    )  # fmt: skip
+    fitted = fit_forgotten(whole, budget)
+    assert tokens(fitted) <= budget and fitted.count == gone
+    for name in ("ids", "not_found", "not_own"):
+        shown, all_of_it = getattr(fitted, name), getattr(whole, name)
+        assert shown == all_of_it[: len(shown)] and bool(shown) == bool(all_of_it)
+    shown_ids = len(fitted.ids) + len(fitted.not_found) + len(fitted.not_own)
+    assert fitted.omitted == sum(sizes) - shown_ids
+    assert fit_forgotten(whole, None) == whole
+
+
+def test_no_command_for_memories_is_left_in_hints() -> None:
+    """Check that what the memory's own errors advise exists for a caller of operations."""
+    package = Path(mahavishnu.__file__).parent
+    for module in [*package.glob("memory/*.py"), *package.glob("knowledge/*.py")]:
+        text = in_operations(module.read_text())
+        assert text is not None and "mahavishnu memory " not in text, module.name
+    assert in_operations(None) is None
 
 
 def test_what_fits_is_left_as_it_is() -> None:

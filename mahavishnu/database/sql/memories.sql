@@ -55,6 +55,16 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expire
     AND ($12::timestamptz IS NULL OR (m.occurred_at, m.memory_no) < ($12, $13::bigint))
 ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $10 OFFSET $11;
 
+-- list_heads --
+-- Live memories, newest first, without their texts. $1 scopes, $2 limit, $3 and $4 as $12 and $13 of list_memories; (id,
+-- memory_no, beginning, bytes of the text, memory_type, project, occurred_at).
+SELECT m.id, m.memory_no, left(m.content, 320) AS beginning, octet_length(m.content) AS size, m.memory_type,
+       p.name AS project, m.occurred_at
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+    AND ($3::timestamptz IS NULL OR (m.occurred_at, m.memory_no) < ($3, $4::bigint))
+ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $2;
+
 -- select_ids --
 -- Ids of all live memories that pass a filter, newest first. $1 to $9 as in list_memories; (id).
 SELECT m.id FROM memories m
