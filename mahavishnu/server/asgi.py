@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -29,6 +30,7 @@ from mahavishnu.server.page import render_page
 API_OPERATIONS = (*OPERATIONS, *OWN_OPERATIONS)
 HEALTH_TTL_S = 1.0  # the open route asks the database no more often
 HEALTH_TIMEOUT_S = 5.0
+HEALTH_STEP_S = 0.1
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -74,8 +76,8 @@ class Health:
         self._app = app
         self._healthy = False
         self._seen_at = -HEALTH_TTL_S
-        self._asked_at = 0.0
         self._asking: asyncio.Task[None] | None = None
+        self._patience: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 200 or 503."""
@@ -91,15 +93,15 @@ class Health:
 
     async def _look(self) -> bool:
         """Return what was seen lately; one question at a time, and none is waited for without an end."""
-        now = time.monotonic()
-        if self._asking is None and now - self._seen_at >= HEALTH_TTL_S:
-            self._asked_at, self._asking = now, asyncio.create_task(self._ask())
-        if self._asking is None:
+        if self._asking is None and time.monotonic() - self._seen_at >= HEALTH_TTL_S:
+            self._asking = asyncio.create_task(self._ask())
+            self._patience = asyncio.create_task(_have_patience())
+        asking, patience = self._asking, self._patience
+        if asking is None or patience is None:
             return self._healthy
-        left_s = self._asked_at + HEALTH_TIMEOUT_S - now
         # Not cancelled where it takes too long: a database that hangs holds up the cancelling too.
-        done, _ = await asyncio.wait({self._asking}, timeout=max(0.0, left_s))
-        return bool(done) and self._healthy
+        await asyncio.wait({asking, patience}, return_when=asyncio.FIRST_COMPLETED)
+        return asking.done() and self._healthy
 
     async def _ask(self) -> None:
         try:
@@ -109,6 +111,14 @@ class Health:
             self._healthy = False
         finally:
             self._seen_at, self._asking = time.monotonic(), None
+            assert self._patience is not None
+            self._patience.cancel()
+
+
+async def _have_patience() -> None:
+    """Wait as long as the database may take; time in which this process did nothing counts little."""
+    for _ in range(round(HEALTH_TIMEOUT_S / HEALTH_STEP_S)):
+        await asyncio.sleep(HEALTH_STEP_S)
 
 
 class _Exposition:
@@ -124,16 +134,20 @@ class _Exposition:
         await Response(self._metrics.render(), media_type=CONTENT_TYPE)(scope, receive, send)
 
 
-async def _openapi(_request: Request) -> Response:
-    return Response(
-        msgspec.json.encode(describe_api(API_OPERATIONS)), media_type="application/json"
-    )
+async def _openapi(request: Request) -> Response:
+    return Response(msgspec.json.encode(_describe(request)), media_type="application/json")
 
 
-async def _docs(_request: Request) -> Response:
+async def _docs(request: Request) -> Response:
     return HTMLResponse(
-        render_page(describe_api(API_OPERATIONS)), headers={"content-security-policy": _POLICY}
+        render_page(_describe(request)), headers={"content-security-policy": _POLICY}
     )
+
+
+def _describe(request: Request) -> dict[str, Any]:
+    """Return the document with the address that was asked; the guard let only ours pass."""
+    here = f"http://{request.headers['host']}".lower()
+    return describe_api(API_OPERATIONS) | {"servers": [{"url": here}]}
 
 
 async def _refused(request: Request, error: Exception) -> Response:

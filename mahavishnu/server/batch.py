@@ -31,6 +31,9 @@ from mahavishnu.server.answers import (
 
 TOGETHER = 64  # lines of one transaction, at most
 MAX_LINE = 8 * 1024 * 1024
+MAX_FAILED = 1_000  # lines, after which a batch is given up
+MAX_TOLD = 16 * 1024 * 1024  # bytes that wait to be read; beyond, no more lines are taken
+PIECE = 64 * 1024
 CONTENT_TYPES = ("application/jsonl", "application/x-ndjson", "application/json-lines")
 
 
@@ -59,7 +62,11 @@ class _Line:
 
 
 class Batch:
-    """The ASGI endpoint. Reading never waits for the answer to be read, so neither side can block."""
+    """
+    The ASGI endpoint. Lines are taken before what was told of others is read, up to `MAX_TOLD` bytes.
+
+    A client that reads none of it then is given up by the guard, as any that does not read.
+    """
 
     def __init__(self, app: App, source: str) -> None:
         self._app = app
@@ -74,23 +81,23 @@ class Batch:
             )  # fmt: skip
             await refuse(refusal)(scope, receive, send)
             return
-        lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        told = _Told()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_write(lines, send))
-                tasks.create_task(self._work(receive, lines))
+                tasks.create_task(_write(told, send))
+                tasks.create_task(self._work(receive, told))
         except ExceptionGroup as group:  # the guard looks for what is in it
             raise group.exceptions[0] from None
 
-    async def _work(self, receive: Receive, lines: asyncio.Queue[bytes | None]) -> None:
-        told, body = _Told(lines), _Body(receive)
+    async def _work(self, receive: Receive, told: "_Told") -> None:
+        body = _Body(receive)
         try:
             complete = await self._store_lines(body, told)
             if not complete:
                 await body.drop()
             told.last(complete=complete)
         finally:
-            lines.put_nowait(None)
+            told.end()
 
     async def _store_lines(self, body: "_Body", told: "_Told") -> bool:
         """Store line by line as they come; returns whether it came to the end of them."""
@@ -100,10 +107,16 @@ class Batch:
             async for raw, last in body.lines():
                 number += 1
                 self._take(number, raw, pending, told)
-                if pending and (last or len(pending) == TOGETHER):
+                given_up = told.failures >= MAX_FAILED
+                if pending and (last or given_up or len(pending) == TOGETHER):
                     if not await self._store(pending, told):
                         return False
                     pending = []
+                if given_up:
+                    return False
+                await told.room()
+                if number % TOGETHER == 0:
+                    await asyncio.sleep(0)  # others are served too
         except MahavishnuError as error:  # of the reading; all that came before is stored
             told.failed(number + 1, error)
             return False
@@ -132,12 +145,16 @@ class Batch:
 
 
 class _Told:
-    """What is told of the lines, counted."""
+    """What is told of the lines, counted, until it is sent."""
 
-    def __init__(self, lines: asyncio.Queue[bytes | None]) -> None:
-        self._lines = lines
+    def __init__(self) -> None:
+        self._waiting = bytearray()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._ended = False
         self._stored = 0
-        self._failed = 0
+        self.failures = 0
 
     def stored(self, number: int, outcome: Stored) -> None:
         """Tell that a line was stored."""
@@ -146,15 +163,39 @@ class _Told:
 
     def failed(self, number: int, error: MahavishnuError) -> None:
         """Tell why a line was not."""
-        self._failed += 1
+        self.failures += 1
         self._put(StoredLine(number, error=failure(error)))
 
     def last(self, *, complete: bool) -> None:
         """Tell the totals."""
-        self._put(LastLine(complete, self._stored, self._failed))
+        self._put(LastLine(complete, self._stored, self.failures))
+
+    def end(self) -> None:
+        """Tell nothing more."""
+        self._ended = True
+        self._news.set()
+
+    async def room(self) -> None:
+        """Wait until so much was sent that more may be told."""
+        await self._room.wait()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield what is to be sent, as it comes, to its end."""
+        while not self._ended or self._waiting:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                piece = bytes(self._waiting[:PIECE])
+                del self._waiting[:PIECE]
+                if len(self._waiting) <= MAX_TOLD:
+                    self._room.set()
+                yield piece
 
     def _put(self, line: "StoredLine | LastLine") -> None:
-        self._lines.put_nowait(msgspec.json.encode(line) + b"\n")
+        self._waiting += msgspec.json.encode(line) + b"\n"
+        if len(self._waiting) > MAX_TOLD:
+            self._room.clear()
+        self._news.set()
 
 
 class _Body:
@@ -196,7 +237,7 @@ class _Body:
         return piece
 
 
-async def _write(lines: asyncio.Queue[bytes | None], send: Send) -> None:
+async def _write(told: _Told, send: Send) -> None:
     await send(
         {
             "type": "http.response.start",
@@ -204,6 +245,6 @@ async def _write(lines: asyncio.Queue[bytes | None], send: Send) -> None:
             "headers": [(b"content-type", b"application/jsonl"), (b"cache-control", b"no-store")],
         }
     )
-    while (line := await lines.get()) is not None:
-        await send({"type": "http.response.body", "body": line, "more_body": True})
+    async for piece in told.pieces():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -7,19 +7,27 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """uvicorn's, which waits for both without an end; `timeout_s` without progress ends it here."""
+    """
+    uvicorn's, which waits for both without an end; `timeout_s` without progress ends it here.
 
-    def __init__(self, *arguments: Any, timeout_s: float, **options: Any) -> None:
+    Beyond `most` at once a connection is given up before anything of it is read.
+    """
+
+    def __init__(self, *arguments: Any, timeout_s: float, most: int, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._timeout_s = timeout_s
+        self._most = most
         self._head: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
         self._unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request."""
+        """Wait for the first request, or give it up where there are too many."""
         super().connection_made(transport)
-        self._await_head()
+        if len(self.connections) > self._most:
+            transport.abort()
+        else:
+            self._await_head()
 
     def data_received(self, data: bytes) -> None:
         """Take a piece; what is no whole head yet has to become one in time."""

@@ -19,8 +19,9 @@ from mahavishnu.errors import Forbidden, MahavishnuError
 from mahavishnu.logs import get_logger
 from mahavishnu.server.answers import HttpError, masked, refuse
 from mahavishnu.server.metrics import Metrics
+from mahavishnu.server.seldom import Seldom
 
-_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
+_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", re.IGNORECASE)
 OPEN_PATHS = frozenset({"/health"})
 STREAMED_PATHS = frozenset({"/api/v1/memories/batch"})
 STREAMED_TIMES = 8  # as many bytes as an ordinary request may have
@@ -32,7 +33,7 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of requests: how many at once, bytes of one, seconds to send or read a piece of one."""
+    """Bounds: requests at once, bytes of one, seconds to send one or to read a piece of its answer."""
 
     max_requests: int
     max_body: int
@@ -49,6 +50,7 @@ class Guard:
         self._metrics = metrics
         self._active = 0
         self._held = 0
+        self._seldom = Seldom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; websockets and the like are not spoken here."""
@@ -56,13 +58,21 @@ class Guard:
             return
         started = time.perf_counter()
         answer = _Answer(send, self._limits.timeout_s)
+        open_to_all = scope["path"] in OPEN_PATHS
         try:
             self._admit(scope)
+            if open_to_all:  # holds nothing, and so takes nobody's place
+                await self._run(scope, receive, receive, answer)
         except MahavishnuError as error:
-            await _drain(scope, receive)
-            await refuse(error)(scope, receive, answer)
+            response = refuse(error)
+            if open_to_all:
+                response.headers["connection"] = "close"  # whatever else it sends is not read
+            else:
+                await _drain(scope, receive)
+            await response(scope, receive, answer)
         else:
-            await self._serve(scope, receive, answer)
+            if not open_to_all:
+                await self._serve(scope, receive, answer)
         spent_s = time.perf_counter() - started
         self._metrics.count(scope.get("operation") or scope["path"], answer.status, spent_s)
         _log.debug(
@@ -75,8 +85,10 @@ class Guard:
         check_host(headers)
         check_origin(headers)
         if scope["path"] in OPEN_PATHS:
+            check_no_body(headers)
             return
         self._check_token(headers)
+        check_encoding(headers)
         length = headers.get("content-length", "")
         if length.isdecimal() and (len(length) > 18 or int(length) > self._most(scope)):
             raise self._too_large(scope)
@@ -93,7 +105,8 @@ class Guard:
         try:
             known = scheme.lower() == "bearer" and self._token.matches(given.strip())
         except MahavishnuError as error:
-            _log.error("token_unusable", code=error.code, reason=error.message)
+            if (unsaid := self._seldom.ask(error.code)) is not None:
+                _log.error("token_unusable", code=error.code, reason=error.message, unsaid=unsaid)
             known = False
         if not known:
             raise HttpError(
@@ -106,19 +119,32 @@ class Guard:
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         self._active += 1
         self._metrics.active.set(self._active)
-        counted = _Counted(receive, self._limits, self._most(scope), self._too_large(scope))
+        streamed = scope["path"] in STREAMED_PATHS
+        counted = _Counted(
+            receive, self._limits, self._most(scope), self._too_large(scope), whole=not streamed
+        )
         try:
             body: Receive | None = counted
-            if scope["path"] not in STREAMED_PATHS:
+            if not streamed:
                 body = await _buffered(counted, receive, self._hold)
-            if body is None:  # the client has gone
-                return
-            await self._app(scope, body, answer)
+            if body is not None:  # else the client has gone
+                await self._run(scope, body, receive, answer)
         except MahavishnuError as error:
             if not answer.status:
                 if not counted.complete and error.code != TOO_SLOW:  # from whom more may come
                     await _drain(scope, receive)
                 await refuse(error)(scope, receive, answer)
+        finally:
+            self._held -= counted.held
+            self._active -= 1
+            self._metrics.active.set(self._active)
+
+    async def _run(self, scope: Scope, body: Receive, receive: Receive, answer: "_Answer") -> None:
+        """Let the application answer; a fault of it is logged, and masked where nothing was said yet."""
+        try:
+            await self._app(scope, body, answer)
+        except MahavishnuError:
+            raise
         except Exception:
             if answer.stalled:  # the connection is given up; an error inside a group, or alone
                 self._metrics.stalled.inc()
@@ -127,10 +153,6 @@ class Guard:
             if answer.status:
                 raise
             await refuse(masked())(scope, receive, answer)
-        finally:
-            self._held -= counted.held
-            self._active -= 1
-            self._metrics.active.set(self._active)
 
     def _hold(self, size: int) -> None:
         """Take note of bytes that stay in memory; refuses where all requests together have too many."""
@@ -171,9 +193,26 @@ def check_origin(headers: Headers) -> None:
     """Refuse what a page of another origin sends; programs send no origin at all."""
     origins = headers.getlist("origin")
     site = headers.get("sec-fetch-site", "none")
-    own = f"http://{headers.get('host')}"
+    own = f"http://{headers.get('host')}".lower()
     if any(origin != own for origin in origins) or site not in ("none", "same-origin"):
         raise Forbidden("Pages of another origin may not ask.", code="http.origin")
+
+
+def check_no_body(headers: Headers) -> None:
+    """Refuse a body where none is read: whoever has no token could send it for ever."""
+    if headers.get("content-length", "0").strip("0") or "transfer-encoding" in headers:
+        raise HttpError(413, "This address takes no body.", code="http.too_large")
+
+
+def check_encoding(headers: Headers) -> None:
+    """Refuse a body that is compressed; its bytes would else be taken for the text."""
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise HttpError(
+            415,
+            "The body is compressed.",
+            hint="Send it as it is, without Content-Encoding.",
+            code="http.content_encoding",
+        )
 
 
 class _Answer:
@@ -198,13 +237,16 @@ class _Answer:
 
 
 class _Counted:
-    """The receiving side of a request: bounded in bytes, and in the time a piece may take."""
+    """The receiving side of a request: bounded in bytes, and in time: of a piece, or of it all."""
 
-    def __init__(self, receive: Receive, limits: Limits, most: int, refusal: HttpError) -> None:
+    def __init__(
+        self, receive: Receive, limits: Limits, most: int, refusal: HttpError, *, whole: bool
+    ) -> None:
         self._receive = receive
         self._limits = limits
         self._left = most
         self._refusal = refusal
+        self._until = asyncio.get_running_loop().time() + limits.timeout_s if whole else None
         self.complete = False
         self.held = 0
 
@@ -212,7 +254,8 @@ class _Counted:
         if self.complete:
             return await self._receive()  # waits for the client to go; that has no bound
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
+            until = self._until or asyncio.get_running_loop().time() + self._limits.timeout_s
+            async with asyncio.timeout_at(until):
                 message = await self._receive()
         except TimeoutError:
             raise HttpError(

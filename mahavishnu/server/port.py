@@ -9,7 +9,7 @@ import psutil
 from mahavishnu.daemon.record import HOST
 from mahavishnu.errors import Conflict, Forbidden
 
-BACKLOG = 4_096
+BACKLOG = 4_096  # connections that the system keeps until they are accepted
 
 
 def bind(port: int) -> socket.socket:

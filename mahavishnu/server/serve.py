@@ -27,11 +27,14 @@ from mahavishnu.server.guard import Guard, Limits
 from mahavishnu.server.log_file import keep_log
 from mahavishnu.server.metrics import Metrics
 from mahavishnu.server.port import BACKLOG, bind
+from mahavishnu.server.seldom import quieten
 from mahavishnu.settings.sources import Loaded
 from mahavishnu.settings.tree import ServerSettings
 
 KEEP_ALIVE_S = 75
-OTHER_FILES = 512  # database, libraries, connections that have no request
+SPARE_CONNECTIONS = 256  # that have no request, or are told that there are too many
+ACCEPTED_AT_ONCE = 64  # as often asyncio tries, and complains where files run out
+OTHER_FILES = 512  # database, libraries, what was accepted and is given up
 _log = get_logger(__name__)
 
 
@@ -49,7 +52,8 @@ async def serve(
     """
     locations, server = loaded.locations, loaded.settings.server
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    _allow_files(server.max_requests)
+    quieten()
+    most = allow_connections(server.max_requests)
     with claim(locations.daemon_lock, version=__version__, since=since) as held:
         ensure_token(locations.token)
         with contextlib.closing(bind(server.port)) as bound:
@@ -76,15 +80,16 @@ async def serve(
                     works = [tasks.create_task(embed_waiting(app))]
                     if log is not None:
                         works.append(tasks.create_task(keep_log(log)))
-                    await _listen(guard, bound, server, announce, held.conceal)
+                    await listen(guard, bound, server, most, announce, held.conceal)
                     for work in works:
                         work.cancel()
 
 
-async def _listen(
+async def listen(
     asgi: ASGIApp,
     bound: socket.socket,
     settings: ServerSettings,
+    most: int,
     started: Callable[[], None],
     ending: Callable[[], None],
 ) -> None:
@@ -98,10 +103,11 @@ async def _listen(
             server_header=False,
             proxy_headers=False,
             ws="none",
-            http=partial(Connection, timeout_s=settings.request_timeout),  # type: ignore[arg-type]
-            backlog=BACKLOG,
+            http=partial(Connection, timeout_s=settings.request_timeout, most=most),  # type: ignore[arg-type]
+            backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
+            # Of 0 seconds uvicorn would complain where nothing runs at all.
+            timeout_graceful_shutdown=max(0.1, settings.drain_timeout),  # type: ignore[arg-type]
         ),
         started,
         ending,
@@ -129,6 +135,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
         await super().startup(sockets)
+        for bound in sockets or ():
+            bound.listen(BACKLOG)  # asyncio took the number of those it accepts at once
         if self.started:
             self._announce()
 
@@ -150,10 +158,16 @@ class _Server(uvicorn.Server):
         _log.info("daemon_ends")
 
 
-def _allow_files(requests: int) -> None:
-    """Let this process have a connection for each request: the usual bound is below 1,024."""
+def allow_connections(requests: int) -> int:
+    """
+    Return how many connections there may be, and let this process have the files for them.
+
+    There are some more than requests, but not more than the system allows: the usual bound of files
+    is 1,024 or less.
+    """
     bound, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = requests + OTHER_FILES
+    wanted = requests + SPARE_CONNECTIONS + OTHER_FILES
     if bound < wanted:
-        wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        bound = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (bound, most))
+    return min(requests + SPARE_CONNECTIONS, max(bound - OTHER_FILES, bound // 2))

@@ -505,6 +505,12 @@ async def test_health_is_open_and_says_nothing_private(served: Served) -> None:
             refused(await http.get(path), 401, "http.unauthorized")
 
 
+async def test_the_document_names_the_address_that_was_asked(http: httpx.AsyncClient) -> None:
+    for host in ("127.0.0.1:8680", "localhost:41234"):
+        document = (await http.get(f"{API}/openapi.json", headers={"host": host})).json()
+        assert document["servers"] == [{"url": f"http://{host}"}]
+
+
 async def test_health_says_when_the_database_does_not_answer(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,7 +118,14 @@ async def test_a_new_token_counts_at_once_and_an_exposed_one_not_at_all(site: Si
 
 
 async def test_the_host_must_be_this_machine_on_every_route(site: Site) -> None:
-    for good in ("127.0.0.1", "localhost", "localhost:8680", "127.0.0.1:9"):
+    for good in (
+        "127.0.0.1",
+        "localhost",
+        "localhost:8680",
+        "127.0.0.1:9",
+        "LOCALHOST",
+        "Localhost:9",
+    ):
         assert (await site.ask(replace={"host": good}))[0] == 200, good
     for bad in (
         None, "", "evil.example", "evil.example:8680", "127.0.0.1.evil.example", "localhost.", "0.0.0.0",
@@ -269,3 +276,89 @@ async def test_bodies_of_all_requests_together_are_bounded(
     assert await first == (200, "90")
     for _ in range(3):  # what was held is let go of
         assert await site.ask(b"x" * 90) == (200, "90")
+
+
+async def test_an_origin_is_the_hosts_whatever_its_letters(site: Site) -> None:
+    own = [("origin", "http://localhost:8680")]
+    assert (await site.ask(headers=own, replace={"host": "LOCALHOST:8680"}))[0] == 200
+
+
+@pytest.mark.parametrize("header", [("content-length", "5"), ("transfer-encoding", "chunked")])
+async def test_no_body_is_read_on_the_open_path(site: Site, header: tuple[str, str]) -> None:
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    for method in ("GET", "POST"):
+        headers = [(b"host", b"localhost"), (header[0].encode(), header[1].encode())]
+        scope = {"type": "http", "method": method, "path": "/health", "headers": headers}
+        await site.guard(scope, receive, send)
+        assert answered[0]["status"] == 413
+        assert (b"connection", b"close") in answered[0]["headers"]
+        answered.clear()
+    none = [("content-length", "0")]
+    assert (await site.ask(path="/health", method="GET", headers=none))[0] == 200
+
+
+async def test_the_open_path_takes_nobodys_place(tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/health":
+            await go.wait()
+        await echo(scope, receive, send)
+
+    site = Site(tmp_path / "token", wait)
+    looking = [
+        asyncio.create_task(site.ask(path="/health", replace={"authorization": None}))
+        for _ in range(10)
+    ]
+    await asyncio.sleep(0.01)
+    assert b"mahavishnu_active_requests 0.0" in site.metrics.render()
+    assert (await site.ask())[0] == 200
+    go.set()
+    assert {status for status, _ in await asyncio.gather(*looking)} == {200}
+
+
+async def test_a_whole_body_has_its_time_and_a_stream_more(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarding, "LINGER_S", 0.05)
+    statuses: list[int] = []
+    sent = 0
+
+    async def crawl() -> Message:
+        nonlocal sent
+        await asyncio.sleep(LIMITS.timeout_s / 4)
+        sent += 1
+        return {"type": "http.request", "body": b"x", "more_body": sent < 10}
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status", 0))
+
+    headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {site.token}".encode())]
+    for path, status in (("/mcp", 408), (BATCH, 200)):
+        sent = 0
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+        await site.guard(scope, crawl, send)
+        assert statuses[0] == status
+        statuses.clear()
+
+
+async def test_a_compressed_body_is_refused(site: Site) -> None:
+    for coding in ("gzip", "br", "GZIP", "identity, gzip"):
+        got = await site.ask(b"x", headers=[("content-encoding", coding)])
+        assert got == (415, "http.content_encoding")
+    assert (await site.ask(b"x", headers=[("content-encoding", "identity")]))[0] == 200
+
+
+async def test_a_token_that_cannot_be_used_is_logged_seldom(site: Site) -> None:
+    site.path.chmod(0o644)
+    with captured_logs() as logged:
+        for _ in range(20):
+            assert (await site.ask())[0] == 401
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["token_unusable"]

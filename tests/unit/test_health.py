@@ -1,0 +1,60 @@
+"""The health route: a hung database is told in time, and a busy process is no hung database."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from mahavishnu.app import App
+from mahavishnu.server import asgi
+from mahavishnu.server.asgi import Health
+
+
+@dataclass
+class Database:
+    """Answers after some time."""
+
+    takes_s: float = 0.0
+
+    async def health(self) -> Any:
+        await asyncio.sleep(self.takes_s)
+        return SimpleNamespace()
+
+
+async def status(health: Health) -> int:
+    statuses: list[int] = []
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status", 0))
+
+    await health({"type": "http"}, cast(Any, None), send)
+    return statuses[0]
+
+
+async def test_a_stalled_process_is_no_stalled_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "HEALTH_TIMEOUT_S", 0.3)
+    for turns in (1, 2):  # before the question is asked, and after
+        health = Health(cast(App, Database(takes_s=0.02)))
+        looking = asyncio.create_task(status(health))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251 - it is to hold up the loop
+        assert await looking == 200
+
+
+async def test_a_hung_database_is_told_in_time_to_all_who_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asgi, "HEALTH_TIMEOUT_S", 0.3)
+    health = Health(cast(App, Database(takes_s=60)))
+    async with asyncio.timeout(2):
+        assert await asyncio.gather(*(status(health) for _ in range(5))) == [503] * 5
+    began = time.monotonic()
+    assert await status(health) == 503
+    assert time.monotonic() - began < 0.2  # who comes later does not wait as long again
+    asking = health._asking
+    assert asking is not None
+    asking.cancel()
