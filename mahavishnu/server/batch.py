@@ -242,7 +242,12 @@ async def _write(told: _Told, send: Send) -> None:
         {
             "type": "http.response.start",
             "status": 200,
-            "headers": [(b"content-type", b"application/jsonl"), (b"cache-control", b"no-store")],
+            "headers": [
+                (b"content-type", b"application/jsonl"),
+                (b"cache-control", b"no-store"),
+                # Who goes on sending after the work was given up must not keep a place by that.
+                (b"connection", b"close"),
+            ],
         }
     )
     async for piece in told.pieces():

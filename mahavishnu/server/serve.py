@@ -16,8 +16,9 @@ from starlette.types import ASGIApp
 
 from mahavishnu import __version__
 from mahavishnu.app import open_app
-from mahavishnu.daemon.record import DaemonRecord, claim, find_daemon
+from mahavishnu.daemon.record import Claim, DaemonRecord, claim, find_daemon
 from mahavishnu.daemon.token import TokenFile, ensure_token
+from mahavishnu.errors import Unavailable
 from mahavishnu.logs import get_logger
 from mahavishnu.paths import private_folder
 from mahavishnu.server.asgi import open_asgi
@@ -32,6 +33,7 @@ from mahavishnu.settings.sources import Loaded
 from mahavishnu.settings.tree import ServerSettings
 
 KEEP_ALIVE_S = 75
+LOOK_AT_LOCK_S = 5.0
 SPARE_CONNECTIONS = 256  # that have no request, or are told that there are too many
 ACCEPTED_AT_ONCE = 64  # as often asyncio tries, and complains where files run out
 OTHER_FILES = 512  # database, libraries, what was accepted and is given up
@@ -54,7 +56,10 @@ async def serve(
     since = datetime.now(UTC).isoformat(timespec="seconds")
     quieten()
     most = allow_connections(server.max_requests)
-    with claim(locations.daemon_lock, version=__version__, since=since) as held:
+    with (
+        _ended_before_it_began(),
+        claim(locations.daemon_lock, version=__version__, since=since) as held,
+    ):
         ensure_token(locations.token)
         with contextlib.closing(bind(server.port)) as bound:
             os.chdir(private_folder(locations.data))  # not to hold whatever folder it began in
@@ -77,12 +82,41 @@ async def serve(
                     ready(record)
 
                 async with asyncio.TaskGroup() as tasks:
-                    works = [tasks.create_task(embed_waiting(app))]
+                    works = [
+                        tasks.create_task(embed_waiting(app)),
+                        tasks.create_task(_end_without_lock(held)),
+                    ]
                     if log is not None:
                         works.append(tasks.create_task(keep_log(log)))
                     await listen(guard, bound, server, most, announce, held.conceal)
                     for work in works:
                         work.cancel()
+
+
+@contextlib.contextmanager
+def _ended_before_it_began() -> Generator[None]:
+    """Let a signal end what goes on in the block, until `listen` takes signals for itself."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    except asyncio.CancelledError:
+        task.uncancel()
+        raise Unavailable(
+            "The daemon was told to end before it had begun.",
+            hint="Start it with: mahavishnu up --detach",
+            code="daemon.ended",
+        ) from None
+
+
+async def _end_without_lock(held: Claim) -> None:
+    """End this daemon where its lock was removed: nobody could find it, and another may begin."""
+    while held.holds:  # noqa: ASYNC110 - files tell nobody
+        await asyncio.sleep(LOOK_AT_LOCK_S)
+    _log.error("lock_lost")
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def listen(

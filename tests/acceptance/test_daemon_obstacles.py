@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.daemon.record import find_daemon
 from tests.command import Command
 from tests.daemon import running, servers, start, wait_until
 
@@ -144,3 +145,20 @@ def test_a_damaged_record_is_no_hindrance(alone: Command) -> None:
     record(alone).write_bytes(b"[" * 100_000)
     with running(alone):
         assert record(alone).stat().st_size == 512
+
+
+def test_a_daemon_whose_lock_was_removed_ends_by_itself(alone: Command) -> None:
+    with running(alone) as daemon:
+        (alone.root / "data/daemon.lock").unlink()
+        wait_until(lambda: not daemon.process.alive, 20)
+        assert not alone("status", "--json").json["running"]
+
+
+def test_a_daemon_told_to_end_while_it_begins_says_so(alone: Command) -> None:
+    process = alone.start("up", "--port", "0")
+    lock = alone.root / "data/daemon.lock"
+    wait_until(lambda: find_daemon(lock) is not None, 20)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 5 and b"before it had begun" in err
+    assert b"Traceback" not in err
