@@ -175,7 +175,7 @@ def test_who_does_not_read_is_given_up(daemon: Daemon, how: str) -> None:
             with contextlib.suppress(OSError):  # ends when neither side takes anything any more
                 while True:
                     connection.sendall(nonsense)
-        wait_until(lambda: connections(daemon) == 0, 10)
+        wait_until(lambda: connections(daemon) == 0, 25)
 
 
 def test_who_reads_slowly_but_reads_gets_everything(daemon: Daemon) -> None:
