@@ -98,12 +98,21 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
 
     try:
         loaded = load()
-        from mahavishnu.server.serve import serve  # noqa: PLC0415 - a second; settings errors first
+        from mahavishnu.server.serve import (  # noqa: PLC0415 - a second; settings errors first
+            Interrupted,
+            serve,
+        )
 
-        await serve(loaded, ready, log=None if ready_fd is None else loaded.locations.daemon_log)
+        log = None if ready_fd is None else loaded.locations.daemon_log
+        try:
+            await serve(loaded, ready, log=log)
+        except Interrupted:
+            raise click.Abort from None
     except MahavishnuError as error:
         if ready_fd is not None:
             say_failed(ready_fd, error)
+        elif error.code == "daemon.ended":  # as it was told
+            return
         raise
 
 

@@ -40,6 +40,10 @@ OTHER_FILES = 512  # database, libraries, what was accepted and is given up
 _log = get_logger(__name__)
 
 
+class Interrupted(Exception):
+    """Ctrl-C, before the daemon had begun."""
+
+
 async def serve(
     loaded: Loaded, ready: Callable[[DaemonRecord], None], *, log: Path | None = None
 ) -> None:
@@ -98,12 +102,20 @@ def _ended_before_it_began() -> Generator[None]:
     """Let a signal end what goes on in the block, until `listen` takes signals for itself."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+    told: list[int] = []
+
+    def end(number: int) -> None:
+        told.append(number)
+        task.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, end, number)
     try:
         yield
     except asyncio.CancelledError:
         task.uncancel()
+        if signal.SIGINT in told:
+            raise Interrupted from None
         raise Unavailable(
             "The daemon was told to end before it had begun.",
             hint="Start it with: mahavishnu up --detach",

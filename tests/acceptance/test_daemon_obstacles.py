@@ -154,11 +154,13 @@ def test_a_daemon_whose_lock_was_removed_ends_by_itself(alone: Command) -> None:
         assert not alone("status", "--json").json["running"]
 
 
-def test_a_daemon_told_to_end_while_it_begins_says_so(alone: Command) -> None:
-    process = alone.start("up", "--port", "0")
+def test_a_daemon_told_to_end_while_it_begins_says_so_to_who_waits(alone: Command) -> None:
+    process = alone.start("up", "--detach", "--port", "0")
     lock = alone.root / "data/daemon.lock"
     wait_until(lambda: find_daemon(lock) is not None, 20)
-    process.send_signal(signal.SIGTERM)
+    begun = find_daemon(lock)
+    assert begun is not None
+    os.kill(begun.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 5 and b"before it had begun" in err
     assert b"Traceback" not in err
