@@ -91,12 +91,8 @@ KINDS = {
 
 def tell(error: MahavishnuError) -> dict[str, str | None]:
     """Return an error as plain values, for another process."""
-    return {
-        "kind": type(error).__name__,
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-    }
+    about = {name: getattr(error, name) for name in ("code", "message", "hint")}
+    return {"kind": type(error).__name__, **about}
 
 
 def untell(told: Mapping[str, Any]) -> MahavishnuError:
