@@ -21,6 +21,7 @@ class Database:
 
     async def health(self) -> Any:
         await asyncio.sleep(self.takes_s)
+        await asyncio.sleep(self.takes_s)  # an answer has more than one piece
         return SimpleNamespace()
 
 
@@ -37,7 +38,7 @@ async def status(health: Health) -> int:
 async def test_a_stalled_process_is_no_stalled_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "HEALTH_TIMEOUT_S", 0.3)
     for turns in (1, 2):  # before the question is asked, and after
-        health = Health(cast(App, Database(takes_s=0.02)))
+        health = Health(cast(App, Database(takes_s=0.05)))
         looking = asyncio.create_task(status(health))
         for _ in range(turns):
             await asyncio.sleep(0)
