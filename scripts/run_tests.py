@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 VERIFIED = CACHE / "integrations"
 PAGE = ROOT / "docs/reference/verified.md"
-WORKERS = 3  # much of it waits: for a server to stop, for a time to be over
+WORKERS = 2
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected)")
 _ORDER = ("failed", "error", "passed", "skipped", "deselected", "xfailed", "xpassed")
 
