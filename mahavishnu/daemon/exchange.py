@@ -7,7 +7,7 @@ protocol, and the loopback address needs neither proxies nor certificates.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import h11
@@ -57,19 +57,15 @@ class Exchange:
         Raises:
             Unavailable: `daemon.unreachable`, the connection could not be made, or was lost.
         """
-        connection = None
+        connection = self._take(port) or await _Connection.open(port)
+        kept = False
         try:
-            connection = self._take(port) or await _Connection.open(port)
             yield Answer(connection, await connection.send(path, body, headers))
-            if connection.free():
-                self._idle.setdefault(port, []).append(connection)
-                connection = None
-        except (OSError, h11.RemoteProtocolError, EOFError) as error:
-            raise Unavailable(
-                "The daemon went away.", hint="See: mahavishnu status", code="daemon.unreachable"
-            ) from error
+            kept = connection.free()
         finally:
-            if connection is not None:
+            if kept:
+                self._idle.setdefault(port, []).append(connection)
+            else:
                 connection.close()
 
     def _take(self, port: int) -> "_Connection | None":
@@ -82,6 +78,17 @@ class Exchange:
         return None
 
 
+@contextlib.contextmanager
+def _told_lost() -> Iterator[None]:
+    """Raise as ours what the connection meets; not around what a caller does with the answer."""
+    try:
+        yield
+    except (OSError, h11.RemoteProtocolError, EOFError) as error:
+        raise Unavailable(
+            "The daemon went away.", hint="See: mahavishnu status", code="daemon.unreachable"
+        ) from error
+
+
 class _Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -90,8 +97,9 @@ class _Connection:
 
     @classmethod
     async def open(cls, port: int) -> "_Connection":
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            return cls(*await asyncio.open_connection(HOST, port))
+        with _told_lost():
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return cls(*await asyncio.open_connection(HOST, port))
 
     async def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> h11.Response:
         request = h11.Request(
@@ -101,14 +109,19 @@ class _Connection:
         )
         pieces = (self._protocol.send(e) for e in (request, h11.Data(body), h11.EndOfMessage()))
         self._writer.write(b"".join(filter(None, pieces)))
-        async with asyncio.timeout(SILENCE_S):
-            await self._writer.drain()
+        with _told_lost():
+            async with asyncio.timeout(SILENCE_S):
+                await self._writer.drain()
         while not isinstance(event := await self.next_event(), h11.Response):
             pass  # a note that goes before it
         return event
 
     async def next_event(self) -> Any:
-        """Return the next event of the protocol; raises EOFError where the daemon ended too early."""
+        """Return the next event of the protocol; raises `Unavailable` where the daemon ended too early."""
+        with _told_lost():
+            return await self._next_event()
+
+    async def _next_event(self) -> Any:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
             async with asyncio.timeout(SILENCE_S):
                 piece = await self._reader.read(PIECE)
