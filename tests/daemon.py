@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from mahavishnu.processes import ProcessIdentity, identify
 from tests.command import PROGRAM, Command
 
+NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None}
 STDIO = ("mcp", "serve", "--transport", "stdio")
 
 
@@ -56,6 +58,18 @@ class Daemon:
             answer = client.post("/api/v1/memories", json={"content": text, **fields})
         assert answer.status_code in (200, 201), answer.text
         return str(answer.json()["id"])
+
+
+def record(command: Command) -> Path:
+    """Return where the daemon of a home writes down who it is."""
+    return command.root / "data/daemon.lock"
+
+
+def told_status(command: Command) -> dict[str, object]:
+    """Return what `status` tells, but for the log."""
+    body = command("status", "--json").json
+    assert body.pop("log") in (None, str(command.root / "state/daemon.log"))
+    return body
 
 
 def layout(command: Command) -> Layout:

@@ -1,6 +1,7 @@
 """A home for the installed command, shared by the whole run so that one server serves all."""
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,11 @@ def alone(tmp_path: Path) -> Command:
     home = tmp_path / "home"
     home.mkdir()
     return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})
+
+
+@pytest.fixture
+def another(alone: Command, tmp_path: Path) -> Command:
+    """A second home of the same user."""
+    home = tmp_path / "another"
+    home.mkdir()
+    return replace(alone, home=home)

@@ -5,37 +5,15 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
 
 from mahavishnu.processes import identify
 from tests.command import Command
-from tests.daemon import Daemon, running, wait_until
+from tests.daemon import NOT_RUNNING, Daemon, record, running, told_status, wait_until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
-
-NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None}
-
-
-@pytest.fixture
-def another(alone: Command, tmp_path: Path) -> Command:
-    """A second home of the same user."""
-    home = tmp_path / "another"
-    home.mkdir()
-    return replace(alone, home=home)
-
-
-def record(command: Command) -> Path:
-    return command.root / "data/daemon.lock"
-
-
-def told_status(command: Command) -> dict[str, object]:
-    body = command("status", "--json").json
-    assert body.pop("log") in (None, str(command.root / "state/daemon.log"))
-    return body
 
 
 @contextlib.contextmanager
