@@ -1,6 +1,7 @@
 """Search through every interface of the daemon, given the same vector; load; memory at rest."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import multiprocessing
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import httpx2
@@ -103,14 +104,14 @@ async def _measure_interfaces(
     """Time one search after the other, through each interface in turns."""
     started = time.monotonic()
     section = Section(f"Search of top {LIMIT} through each interface, the same vector given")
-    arguments = [_arguments(number, question) for number, question in enumerate(questions[:calls])]
+    asked = [Question.of(number, vector) for number, vector in enumerate(questions[:calls])]
     async with contextlib.AsyncExitStack() as stack:
         ways = await _open_ways(stack, home, daemon)
         times: dict[str, list[float]] = {name: [] for name in ways}
         for ask in ways.values():
-            for each in arguments[:20]:
+            for each in asked[:20]:
                 await ask(each)
-        for each in arguments:
+        for each in asked:
             for name, ask in ways.items():
                 began = time.perf_counter()
                 hits = await ask(each)
@@ -126,7 +127,7 @@ async def _measure_interfaces(
             name, *goals, p50__ms=median * 1000, p95__ms=p95 * 1000, more__ms=(median - base) * 1000
         )
     section.notes.append(
-        f"{len(arguments):,} questions, each asked through all interfaces in turns by one client; "
+        f"{len(asked):,} questions, each asked through all interfaces in turns by one client; "
         "reading and writing JSON counts. In-process: open_app and its search, without JSON. The "
         "SDK's client checks each answer against its schema besides."
     )
@@ -134,7 +135,25 @@ async def _measure_interfaces(
     return section
 
 
-type Ask = Callable[[dict[str, Any]], Awaitable[Sequence[Any]]]
+@dataclass(frozen=True)
+class Question:
+    """A question by its vector, and the arguments that ask it: vector in base64, or in JSON numbers."""
+
+    vector: list[float]
+    packed: dict[str, Any]
+    numbers: dict[str, Any]
+
+    @classmethod
+    def of(cls, number: int, vector: np.ndarray) -> Self:
+        """Write the question down in both forms."""
+        return cls(
+            vector.astype(float).tolist(),
+            _arguments(number, vector),
+            _arguments(number, vector, in_numbers=True),
+        )
+
+
+type Ask = Callable[[Question], Awaitable[Sequence[Any]]]
 
 
 async def _open_ways(
@@ -154,49 +173,50 @@ async def _open_ways(
     over_stdio = await stack.enter_async_context(Client(stdio_client(server)))
     bridge = await stack.enter_async_context(_bridge(daemon))
 
-    async def in_process(arguments: dict[str, Any]) -> Sequence[Any]:
+    async def in_process(question: Question) -> Sequence[Any]:
         request = SearchRequest(
-            query=arguments["query"],
+            query=question.packed["query"],
             limit=LIMIT,
             mode="vector",
-            vector=BroughtVector(model=MODEL.name, values=arguments["embedding"]),
+            vector=BroughtVector(model=MODEL.name, values=question.vector),
         )
         return (await app.search(request)).hits
 
-    async def operation(arguments: dict[str, Any]) -> Sequence[Any]:
-        return (await search(Call(app, "bench"), Search(**arguments))).hits
+    async def operation(question: Question) -> Sequence[Any]:
+        return (await search(Call(app, "bench"), Search(**question.packed))).hits
 
     async def api(arguments: dict[str, Any]) -> Sequence[Any]:
         answer = await http.post(f"{daemon.url}/api/v1/search", json=arguments)
         return list(answer.raise_for_status().json()["hits"])
 
     def tool(client: Client) -> Ask:
-        async def ask(arguments: dict[str, Any]) -> Sequence[Any]:
-            result = await client.call_tool("search", arguments)
+        async def ask(question: Question) -> Sequence[Any]:
+            result = await client.call_tool("search", question.packed)
             assert result.structured_content is not None and not result.is_error, result
             return list(result.structured_content["hits"])
 
         return ask
 
-    async def messages_over_http(arguments: dict[str, Any]) -> Sequence[Any]:
-        return list(await _call_tool(http, daemon.url, arguments))
-
-    async def events_over_http(arguments: dict[str, Any]) -> Sequence[Any]:
-        return list(await _call_tool(http, daemon.url, arguments, events=True))
-
-    async def messages_over_stdio(arguments: dict[str, Any]) -> Sequence[Any]:
+    async def over_stdio_bridge(question: Question) -> Sequence[Any]:
         assert bridge.stdin is not None and bridge.stdout is not None
-        bridge.stdin.write(json.dumps(_message(arguments)).encode() + b"\n")
+        bridge.stdin.write(json.dumps(_message(question.packed)).encode() + b"\n")
         answer = json.loads(await bridge.stdout.readline())
         return list(answer["result"]["structuredContent"]["hits"])
+
+    async def over_mcp(arguments: dict[str, Any], *, events: bool = False) -> Sequence[Any]:
+        return list(await _call_tool(http, daemon.url, arguments, events=events))
 
     return {
         "in-process": in_process,
         "in-process, with the answer fitted to its budget": operation,
-        "/api/v1": api,
-        "MCP over HTTP": messages_over_http,
-        "MCP over HTTP, 2025 with an event stream": events_over_http,
-        "MCP over stdio": messages_over_stdio,
+        "/api/v1": lambda question: api(question.packed),
+        "/api/v1, vector as JSON numbers": lambda question: api(question.numbers),
+        "MCP over HTTP": lambda question: over_mcp(question.packed),
+        "MCP over HTTP, 2025 with an event stream": lambda question: over_mcp(
+            question.packed, events=True
+        ),
+        "MCP over HTTP, vector as JSON numbers": lambda question: over_mcp(question.numbers),
+        "MCP over stdio": over_stdio_bridge,
         "MCP over HTTP by the SDK's client": tool(over_http),
         "MCP over stdio by the SDK's client": tool(over_stdio),
     }
@@ -217,12 +237,16 @@ async def _bridge(daemon: Daemon) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.wait()
 
 
-def _arguments(number: int, question: np.ndarray) -> dict[str, Any]:
+def _arguments(number: int, vector: np.ndarray, *, in_numbers: bool = False) -> dict[str, Any]:
+    """Return a question with its vector as base64, or as JSON numbers, which take longer to read."""
+    floats = vector.astype("<f4")
     return {
         "query": f"question {number}",
         "mode": "vector",
         "limit": LIMIT,
-        "embedding": [round(value, 6) for value in question.astype(float).tolist()],
+        "embedding": [round(value, 6) for value in floats.astype(float).tolist()]
+        if in_numbers
+        else base64.b64encode(floats.tobytes()).decode(),
         "embedding_model": MODEL.name,
     }
 

@@ -76,7 +76,7 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
         with _protocol_errors():
             return await PROMPTS[params.name].write(app, params.arguments or {})
 
-    return Server(
+    server: Server[Any] = Server(
         "mahavishnu",
         version=__version__,
         title="Mahavishnu",
@@ -91,6 +91,8 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,
     )
+    server.middleware.clear()  # spans for OpenTelemetry, which nothing here collects
+    return server
 
 
 def describe_tool(operation: Operation[Any, Any]) -> types.Tool:
@@ -113,8 +115,12 @@ def describe_tool(operation: Operation[Any, Any]) -> types.Tool:
 
 async def _run(
     app: App, operation: Operation[Any, Any], arguments: object, context: Context
-) -> types.CallToolResult:
-    """Run an operation; what it refuses is a result that says so, what is a fault stays inside."""
+) -> types.CallToolResult | dict[str, Any]:
+    """
+    Run an operation; what it refuses is a result that says so, what is a fault stays inside.
+
+    An answer is given as it goes over the wire: a model of it would be written out twice.
+    """
     try:
         request = operation.parse(arguments, lenient=True)
         async with _progress(context.session) as report:
@@ -126,10 +132,11 @@ async def _run(
     except Exception:
         _log.error("tool_failed", tool=operation.name, exc_info=True)
         return _refusal("internal", INTERNAL, INTERNAL_HINT)
-    return types.CallToolResult(
-        content=[types.TextContent(type="text", text=encoded.decode())],
-        structured_content=msgspec.json.decode(encoded),
-    )
+    return {
+        "content": [{"type": "text", "text": encoded.decode()}],
+        "structuredContent": msgspec.json.decode(encoded),
+        "resultType": "complete",  # of the 2026 protocol; left out for clients of older ones
+    }
 
 
 def _refusal(code: str, message: str, hint: str | None) -> types.CallToolResult:

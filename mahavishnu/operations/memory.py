@@ -51,6 +51,7 @@ from mahavishnu.operations.results import (
     SupersedeResult,
 )
 from mahavishnu.operations.telling import in_operations
+from mahavishnu.operations.vectors import read_vector
 
 # Metadata of a unified memory that becomes fields of it.
 FIELDS_IN_METADATA = (
@@ -247,11 +248,8 @@ def _brought(request: StoreUnifiedMemory | Search) -> BroughtVector | None:
             hint="Leave both out, and the text is embedded here; memory_stats names the model.",
             code="input.vector",
         )
-    return BroughtVector(
-        model=request.embedding_model,
-        values=request.embedding,
-        dimensions=len(request.embedding),
-    )
+    values = read_vector(request.embedding)
+    return BroughtVector(model=request.embedding_model, values=values, dimensions=len(values))
 
 
 async def _successor_that_says(app: App, old: UUID, content: str) -> Memory | None:

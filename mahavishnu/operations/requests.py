@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, field
 from mahavishnu.memory.checks import MAX_NAME_LENGTH
 from mahavishnu.memory.models import Collection, MemoryFilter, MemoryType, Mode, Visibility
 from mahavishnu.operations.moments import parse_moment
+from mahavishnu.operations.vectors import Vector
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
 LEAST_BUDGET = 800  # holds one memory cut short, be its names as long as they may
@@ -31,10 +32,6 @@ type Cursor = Annotated[
     Meta(description="next_cursor of the page before."),
 ]
 type Cosine = Annotated[float, Meta(ge=-1, le=1)]
-type Vector = Annotated[
-    Annotated[list[float], Meta(min_length=1, max_length=4_000)] | None,
-    Meta(description="A vector of your own; needs embedding_model."),
-]
 type Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 type Sought = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]  # an empty one finds nothing
 type Moment = Annotated[str, Meta(max_length=64)]

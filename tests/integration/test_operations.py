@@ -1,5 +1,8 @@
 """The operations on a real database: what they promise, refuse, repeat and page."""
 
+import base64
+import math
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,10 @@ def tokens(decoded: Any) -> int:
 @pytest.fixture
 async def ask(world: World, tmp_path: Path) -> Caller:
     return Caller(Call(app_of(world, tmp_path), "tests"))
+
+
+def base64_of(values: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
 
 
 async def refusal(error: type[MahavishnuError], work: Any) -> str:
@@ -344,6 +351,28 @@ async def test_vectors_of_ones_own_must_be_of_the_model_in_use(ask: Caller, worl
         ):
             assert await refusal(error, ask(name, **text, **values)) == code, (name, values)
     assert await count(world) == 1
+
+
+async def test_a_vector_in_base64_is_the_vector_in_numbers(ask: Caller, world: World) -> None:
+    walrus, tern = (fake_vector(word, dimensions=64) for word in ("walrus", "tern"))
+    stored = [
+        await ask("store_unified_memory", content=text, embedding=written, embedding_model="fake")
+        for text, written in (("Tusks.", base64_of(walrus)), ("Beak.", tern))
+    ]
+    answers = [
+        await ask("search", query="x", mode="vector", embedding=written, embedding_model="fake")
+        for written in (walrus, base64_of(walrus))
+    ]
+    ids = [[hit["id"] for hit in answer["hits"]] for answer in answers]
+    assert ids[0] == ids[1] == [each["id"] for each in stored]
+    scores = [answer["hits"][0]["arms"]["vector"]["score"] for answer in answers]
+    assert scores == pytest.approx([1.0, 1.0], abs=1e-3)
+    for written in ("no base64!", base64_of(walrus)[:-3], base64.b64encode(b"12345").decode()):
+        work = ask("search", query="x", embedding=written, embedding_model="fake")
+        assert await refusal(UsageError, work) == "input.vector", written
+    nowhere = base64_of([math.nan] * 64)
+    work = ask("search", query="x", embedding=nowhere, embedding_model="fake")
+    assert await refusal(UsageError, work) == "input.vector"
 
 
 async def test_without_an_embedder_what_is_stored_waits(
