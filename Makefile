@@ -7,7 +7,7 @@ UV_VERSION := 0.13.8
 STAMP := $(VENV)/.complete
 PEERS_STAMP := $(VENV)/.peers
 
-.PHONY: setup demo check format test test-peers bench docs lock clean
+.PHONY: setup demo check format test test-faults test-peers bench docs lock clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,10 @@ format: setup
 
 test: setup
 	$(PYTHON) scripts/run_tests.py
+
+# Believes that the tests pass without a fault: run `make test` first.
+test-faults: setup
+	$(PYTHON) scripts/mutate.py --passed
 
 test-peers: $(PEERS_STAMP)
 	$(PYTHON) -m pytest -p tests.verified --verified .cache/integrations/peers.json -m peer tests/peers

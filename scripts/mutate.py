@@ -24,6 +24,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mahavishnu.database.embedded.server import EmbeddedServer
+from tests.scratch import find_room
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("mahavishnu", "tests", "pyproject.toml")
@@ -62,12 +63,18 @@ def main(arguments: Sequence[str]) -> int:
         for fault in read_faults(ROOT / "tests/mutations/faults.toml")
         if not wanted or any(word in fault.name for word in wanted)
     ]
-    with tempfile.TemporaryDirectory(prefix="mahavishnu-faults-") as name:
+    with tempfile.TemporaryDirectory(prefix="mahavishnu-faults-", dir=find_room()) as name:
         scratch = Path(name)
-        (scratch / "home").mkdir()
+        for folder in ("home", "prepared"):
+            (scratch / folder).mkdir()
         os.environ["HOME"] = str(scratch / "home")
         with shared_cluster(scratch / "postgres", faults) as cluster:
-            environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **cluster}
+            environ = {
+                "PATH": os.environ["PATH"],
+                "HOME": os.environ["HOME"],
+                "MAHAVISHNU_TEST_PREPARED": str(scratch / "prepared"),
+                **cluster,
+            }
             unpatched = copy_tree(scratch / "unpatched")
             if not is_tested(unpatched, environ):
                 return 1

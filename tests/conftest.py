@@ -7,7 +7,6 @@ from one migrated template.
 """
 
 import asyncio
-import hashlib
 import os
 import pwd
 import signal
@@ -17,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import pytest
 
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.grants import grant_member
-from mahavishnu.database.migrate import SCRIPTS, upgrade
+from mahavishnu.database.migrate import upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.embedding import Choice, Embedder
@@ -40,6 +40,7 @@ from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from tests.fakes import FakeEmbedder
+from tests.prepared import digest_of, place_cluster
 
 # A shell ignores interrupts for what runs in its background, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,9 +115,7 @@ class Cluster:
 
 def _template_name() -> str:
     """Name the template after what makes it: runs on one server share it while that is the same."""
-    made_by = [SCRIPTS.with_name("migrate.py"), *SCRIPTS.rglob("*.py"), *SCRIPTS.rglob("*.sql")]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(made_by)))
-    return f"template_{digest.hexdigest()[:16]}"
+    return f"template_{digest_of('database/migrate.py', 'database/migrations')}"
 
 
 async def _make_template(cluster: Cluster) -> None:
@@ -160,6 +159,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     lease.close()
 
 
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """Return what puts a cluster that is made already into a folder."""
+    return partial(place_cluster, scratch=tmp_path_factory.mktemp("prepared"))
+
+
 @pytest.fixture
 async def admin(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
     """A superuser's connection to the maintenance database."""
@@ -172,7 +177,9 @@ async def admin(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
 async def database_name(admin: asyncpg.Connection, cluster: Cluster) -> AsyncIterator[str]:
     """A migrated database of this test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {cluster.template} OWNER mahavishnu")
+    await admin.execute(
+        f"CREATE DATABASE {name} TEMPLATE {cluster.template} STRATEGY FILE_COPY OWNER mahavishnu"
+    )
     yield name
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -1,18 +1,21 @@
 """A home for the installed command, shared by the whole run so that one server serves all."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.command import UNMEASURED, Command
+from tests.daemon import layout
 
 
 @pytest.fixture(scope="session")
 def mahavishnu(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """The command in a home that all tests share; no embedder is there."""
-    return Command(tmp_path_factory.mktemp("shared"), {"MAHAVISHNU_EMBEDDING_PROVIDER": "none"})
+    environment = {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED}
+    return Command(tmp_path_factory.mktemp("shared"), environment)
 
 
 @pytest.fixture
@@ -23,15 +26,24 @@ def project() -> str:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Command:
-    """The command in a home of this test's own, without an embedder; its coverage is not measured."""
+    """The command in an empty home, without an embedder; its coverage is not measured."""
     home = tmp_path / "home"
     home.mkdir()
     return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})
 
 
 @pytest.fixture
-def another(alone: Command, tmp_path: Path) -> Command:
-    """A second home of the same user."""
+def settled(alone: Command, place: Callable[[Path], None]) -> Command:
+    """The command in a home of this test's own whose database was made before."""
+    place(layout(alone).folder)
+    return alone
+
+
+@pytest.fixture
+def another(settled: Command, tmp_path: Path, place: Callable[[Path], None]) -> Command:
+    """A second home of the same user, its database made too."""
     home = tmp_path / "another"
     home.mkdir()
-    return replace(alone, home=home)
+    second = replace(settled, home=home)
+    place(layout(second).folder)
+    return second

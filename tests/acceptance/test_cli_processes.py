@@ -7,13 +7,14 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.command import ROOT, Command
+from tests.daemon import layout
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
 
@@ -100,11 +101,11 @@ def many_words(seed: int, size: int) -> str:
 @pytest.mark.skipif(not ROOT, reason="only root can mount a small file system")
 @pytest.mark.parametrize("leave_mb", [3, 20], ids=["log", "tables"])
 def test_what_was_acknowledged_before_the_disk_was_full_is_kept(
-    alone: Command, leave_mb: float
+    alone: Command, place: Callable[[Path], None], leave_mb: float
 ) -> None:
     """A few megabytes end with the log that cannot grow, more of them with the tables."""
     with small_disk(alone.root, 160):
-        alone("db", "init")
+        place(layout(alone).folder)
         ballast = alone.root / "ballast"
         fill(ballast, leave_mb=leave_mb)
         kept: dict[str, str] = {}
@@ -128,8 +129,11 @@ def test_what_was_acknowledged_before_the_disk_was_full_is_kept(
 
 @pytest.mark.skipif(not ROOT, reason="only root can mount a small file system")
 @pytest.mark.parametrize("crashed", [False, True], ids=["running", "after a crash"])
-def test_with_little_room_left_everything_can_still_be_read(alone: Command, crashed: bool) -> None:
+def test_with_little_room_left_everything_can_still_be_read(
+    alone: Command, place: Callable[[Path], None], crashed: bool
+) -> None:
     with small_disk(alone.root, 160):
+        place(layout(alone).folder)
         stored = alone("memory", "store", "Before.", "--json").json["id"]
         fill(alone.root / "ballast", leave_mb=2)
         if crashed:

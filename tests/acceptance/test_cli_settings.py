@@ -153,17 +153,17 @@ def test_a_wrong_file_is_told_and_left_alone(
     ],
 )  # fmt: skip
 def test_addresses_that_no_command_could_use_are_not_valid(
-    alone: Command, text: str, code: str
+    settled: Command, text: str, code: str
 ) -> None:
-    alone.settings.write_text(text)
+    settled.settings.write_text(text)
     own = {"MAHAVISHNU_EMBEDDING_PROVIDER": ""}
-    answer = alone("config", "validate", "--json", **own)
+    answer = settled("config", "validate", "--json", **own)
     assert answer.error["code"] == code and SECRET not in answer.err
     for words in (
         ("config", "show"),
         ("db", "url") if "postgresql" in text else ("model", "status"),
     ):
-        told = alone(*words, **own)
+        told = settled(*words, **own)
         assert SECRET not in told.out + told.err
         assert told.status == (2 if words == ("db", "url") else told.status)
 
@@ -264,10 +264,10 @@ def test_a_home_whose_name_is_no_utf8(alone: Command) -> None:
     assert alone("db", "current", MAHAVISHNU_HOME=home).status == 0
 
 
-def test_another_machines_ollama_is_not_asked_unasked(alone: Command) -> None:
+def test_another_machines_ollama_is_not_asked_unasked(settled: Command) -> None:
     status = ("model", "status", "--json")
     remote = {"OLLAMA_HOST": "192.0.2.7", "MAHAVISHNU_EMBEDDING_PROVIDER": ""}
-    tried = alone(*status, **remote).json["tried"]
+    tried = settled(*status, **remote).json["tried"]
     assert tried[0]["provider"] == "ollama"
     assert "another machine, 192.0.2.7" in tried[0]["why"]
 

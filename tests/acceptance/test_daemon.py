@@ -65,16 +65,16 @@ def test_up_status_and_down_may_each_be_said_twice(mahavishnu: Command) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_in_the_foreground_a_signal_ends_it_quietly(alone: Command, number: int) -> None:
-    with foreground(alone) as (daemon, process):
+def test_in_the_foreground_a_signal_ends_it_quietly(settled: Command, number: int) -> None:
+    with foreground(settled) as (daemon, process):
         daemon.store("Kept.")
-        second = alone("up", "--json")
+        second = settled("up", "--json")
         assert second.status == 4 and second.error["code"] == "daemon.running"
         assert f"pid {process.pid}, port {daemon.port}" in second.error["message"]
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, b"", b"")
-    assert record(alone).read_bytes() == b""
+    assert record(settled).read_bytes() == b""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -102,8 +102,8 @@ def test_ten_that_start_at_once_get_one(alone: Command) -> None:
         alone("down", "--force")
 
 
-def test_every_home_has_its_own(alone: Command, another: Command) -> None:
-    with running(alone) as first, running(another) as second:
+def test_every_home_has_its_own(settled: Command, another: Command) -> None:
+    with running(settled) as first, running(another) as second:
         assert first.process != second.process and first.port != second.port
         first.store("Of the first.")
         with second.client() as client:

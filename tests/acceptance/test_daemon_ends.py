@@ -84,16 +84,16 @@ def contents(daemon: Daemon) -> list[str]:
             asked["cursor"] = page["next_cursor"]
 
 
-def test_a_signal_lets_what_runs_end_and_takes_nothing_new(alone: Command) -> None:
-    daemon = start(alone, *DRAIN)
+def test_a_signal_lets_what_runs_end_and_takes_nothing_new(settled: Command) -> None:
+    daemon = start(settled, *DRAIN)
     with slow_batch(daemon) as batch:
         batch.send("Before the signal.")
         os.kill(daemon.process.pid, signal.SIGTERM)
         wait_until(lambda: refuses(daemon))
-        told = alone("status", "--json").json
+        told = settled("status", "--json").json
         assert told["running"] and told["daemon"]["port"] is None
         batch.send("After the signal.")
-        waiting = alone.start("up", "--detach", "--port", str(daemon.port), "--json")
+        waiting = settled.start("up", "--detach", "--port", str(daemon.port), "--json")
         batch.send("After the next one was called.")
         assert b'"complete":true,"stored":3' in batch.finish()
     wait_until(lambda: not daemon.process.alive, 10)
@@ -102,28 +102,28 @@ def test_a_signal_lets_what_runs_end_and_takes_nothing_new(alone: Command) -> No
         assert (waiting.returncode, err) == (0, b"")
         told = json.loads(out)
         assert told["started"] and told["daemon"]["pid"] != daemon.process.pid
-        again = Daemon(alone, ProcessIdentity(told["daemon"]["pid"], ""), told["daemon"]["port"])
+        again = Daemon(settled, ProcessIdentity(told["daemon"]["pid"], ""), told["daemon"]["port"])
         assert len(contents(again)) == 3
         assert "Traceback" not in daemon.log and "rror" not in daemon.log
     finally:
-        alone("down", "--force")
+        settled("down", "--force")
 
 
-def test_a_client_that_never_ends_holds_it_no_longer_than_allowed(alone: Command) -> None:
-    daemon = start(alone, "--set", "server.drain_timeout=1")
+def test_a_client_that_never_ends_holds_it_no_longer_than_allowed(settled: Command) -> None:
+    daemon = start(settled, "--set", "server.drain_timeout=1")
     with slow_batch(daemon) as batch, socket.create_connection(("127.0.0.1", daemon.port)) as idle:
         batch.send("Before.")
         idle.sendall(b"GET /he")
         began = time.monotonic()
-        assert alone("down", "--json").json == {"stopped": True, "killed": False}
+        assert settled("down", "--json").json == {"stopped": True, "killed": False}
         assert time.monotonic() - began < 1 + 8
     assert not daemon.process.alive
-    with running(alone) as again:
+    with running(settled) as again:
         assert contents(again) == ["Before."]
 
 
-def test_a_second_signal_ends_it_at_once(alone: Command) -> None:
-    daemon = start(alone, "--set", "server.drain_timeout=600")
+def test_a_second_signal_ends_it_at_once(settled: Command) -> None:
+    daemon = start(settled, "--set", "server.drain_timeout=600")
     with slow_batch(daemon) as batch:
         batch.send("Before.")
         os.kill(daemon.process.pid, signal.SIGTERM)
@@ -131,13 +131,13 @@ def test_a_second_signal_ends_it_at_once(alone: Command) -> None:
         assert daemon.process.alive
         os.kill(daemon.process.pid, signal.SIGTERM)
         wait_until(lambda: not daemon.process.alive, 8)
-    with running(alone) as again:
+    with running(settled) as again:
         assert contents(again) == ["Before."]
 
 
-def test_what_takes_no_notice_is_killed_only_where_that_is_asked(alone: Command) -> None:
-    daemon = start(alone)
-    record = find_daemon(alone.root / "data/daemon.lock")
+def test_what_takes_no_notice_is_killed_only_where_that_is_asked(settled: Command) -> None:
+    daemon = start(settled)
+    record = find_daemon(settled.root / "data/daemon.lock")
     assert record is not None and record.process == daemon.process
     os.kill(daemon.process.pid, signal.SIGSTOP)
     try:
@@ -149,7 +149,7 @@ def test_what_takes_no_notice_is_killed_only_where_that_is_asked(alone: Command)
     finally:
         if daemon.process.alive:
             os.kill(daemon.process.pid, signal.SIGKILL)
-    assert alone("down", "--json").json == {"stopped": False, "killed": False}
+    assert settled("down", "--json").json == {"stopped": False, "killed": False}
 
 
 class Load:
@@ -186,12 +186,14 @@ class Load:
             assert not thread.is_alive()
 
 
-def test_what_was_confirmed_survives_a_kill_under_load_and_nothing_is_left(alone: Command) -> None:
-    daemon = start(alone)
+def test_what_was_confirmed_survives_a_kill_under_load_and_nothing_is_left(
+    settled: Command,
+) -> None:
+    daemon = start(settled)
     load = Load(daemon)
     try:
         wait_until(lambda: len(load.confirmed) > 100, 30)
-        left = servers(alone)
+        left = servers(settled)
         assert len(left) == 2
         for child in psutil.Process(left[0].pid).children(recursive=True):
             left += filter(None, [identify(child.pid)])
@@ -201,30 +203,30 @@ def test_what_was_confirmed_survives_a_kill_under_load_and_nothing_is_left(alone
     finally:
         load.end()
     wait_until(lambda: not any(each.alive for each in left), 15)  # the idle time is 2 seconds
-    with running(alone, port=daemon.port) as again:
+    with running(settled, port=daemon.port) as again:
         kept = contents(again)
         assert len(kept) == len(set(kept))
         assert set(load.confirmed) <= set(kept) <= {*load.confirmed, *load.lost}
         again.store("It goes on.")
 
 
-def test_down_under_load_answers_all_that_it_took(alone: Command) -> None:
-    daemon = start(alone)
+def test_down_under_load_answers_all_that_it_took(settled: Command) -> None:
+    daemon = start(settled)
     load = Load(daemon)
     try:
         wait_until(lambda: len(load.confirmed) > 50, 30)
-        assert alone("down", "--json").json == {"stopped": True, "killed": False}
+        assert settled("down", "--json").json == {"stopped": True, "killed": False}
         wait_until(lambda: len(load.lost) == 10)
     finally:
         load.end()
-    with running(alone) as again:
+    with running(settled) as again:
         assert set(load.confirmed) <= set(contents(again))
     assert "Traceback" not in daemon.log
 
 
-def test_the_database_goes_some_time_after_the_daemon(alone: Command) -> None:
-    daemon = start(alone)
-    left = servers(alone)
+def test_the_database_goes_some_time_after_the_daemon(settled: Command) -> None:
+    daemon = start(settled)
+    left = servers(settled)
     assert len(left) == 2 and identify(daemon.process.pid)
-    assert alone("down").status == 0
+    assert settled("down").status == 0
     wait_until(lambda: not any(each.alive for each in left), 15)

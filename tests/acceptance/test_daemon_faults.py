@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 
 from tests.acceptance.test_cli_processes import fill, many_words, small_disk
 from tests.command import ROOT, Command
-from tests.daemon import Daemon, running, start, stdio_session, wait_until
+from tests.daemon import Daemon, layout, running, start, stdio_session, wait_until
 from tests.fake_servers import FakeModel, FakeServer, ollama_server
 from tests.stdio import HELLO, served
 
@@ -64,16 +65,16 @@ async def comes_true(condition: Callable[[], Any], timeout_s: float = 60) -> Non
             await asyncio.sleep(0.2)
 
 
-async def test_the_model_server_is_away_comes_goes_and_comes(alone: Command) -> None:
+async def test_the_model_server_is_away_comes_goes_and_comes(settled: Command) -> None:
     model = Model()
     port = await model.come()
     await model.go()
     environment = {
-        **alone.environment,
+        **settled.environment,
         "MAHAVISHNU_EMBEDDING_PROVIDER": "ollama",
         "OLLAMA_BASE_URL": f"http://127.0.0.1:{port}",
     }
-    command = replace(alone, environment=environment)
+    command = replace(settled, environment=environment)
     daemon = await asyncio.to_thread(start, command)
 
     async def degraded() -> bool:
@@ -123,11 +124,12 @@ small = pytest.mark.skipif(not ROOT, reason="only root can mount a small file sy
 
 @small
 @pytest.mark.parametrize("first", [True, False], ids=["first start", "later start"])
-def test_a_start_on_a_full_disk_says_so(alone: Command, first: bool) -> None:
+def test_a_start_on_a_full_disk_says_so(
+    alone: Command, place: Callable[[Path], None], first: bool
+) -> None:
     with small_disk(alone.root, 160):
         if not first:
-            daemon = start(alone)
-            assert alone("down").status == 0
+            place(layout(alone).folder)
         fill(alone.root / "ballast", leave_mb=0)
         for words in (("up", "--port", "0"), ("up", "--port", "0", "--detach")):
             process = alone.start(*words, "--json")
@@ -145,8 +147,11 @@ def test_a_start_on_a_full_disk_says_so(alone: Command, first: bool) -> None:
 
 
 @small
-async def test_a_store_on_a_full_disk_is_refused_and_the_daemon_goes_on(alone: Command) -> None:
+async def test_a_store_on_a_full_disk_is_refused_and_the_daemon_goes_on(
+    alone: Command, place: Callable[[Path], None]
+) -> None:
     with small_disk(alone.root, 160):
+        place(layout(alone).folder)
         daemon = await asyncio.to_thread(start, alone)
         try:
             kept = await asyncio.to_thread(daemon.store, "Before.")

@@ -90,22 +90,22 @@ def test_a_token_that_others_can_reach_is_refused_until_it_is_mended(
         assert client.get("/api/v1/memories").status_code == 200
 
 
-def test_it_does_not_start_with_a_token_that_others_can_read(alone: Command) -> None:
-    alone("token", "show")
-    token_file(alone).chmod(0o644)
+def test_it_does_not_start_with_a_token_that_others_can_read(settled: Command) -> None:
+    settled("token", "show")
+    token_file(settled).chmod(0o644)
     for words in (("up", "--port", "0"), ("up", "--port", "0", "--detach")):
-        answer = alone(*words, "--json")
+        answer = settled(*words, "--json")
         assert (answer.status, answer.error["code"]) == (6, "daemon.token_exposed")
         assert "mahavishnu token rotate" in answer.error["hint"]
-    assert not alone("status", "--json").json["running"]
+    assert not settled("status", "--json").json["running"]
 
 
 @pytest.mark.parametrize("plant", ["symlink", "pipe", "folder", "garbage", "empty", "long"])
 def test_what_is_no_token_file_is_refused_and_not_written_through(
-    alone: Command, tmp_path: Path, plant: str
+    settled: Command, tmp_path: Path, plant: str
 ) -> None:
-    file, aside = token_file(alone), tmp_path / "aside"
-    token = alone("token", "show").out
+    file, aside = token_file(settled), tmp_path / "aside"
+    token = settled("token", "show").out
     file.rename(aside)
     match plant:
         case "symlink":
@@ -118,16 +118,16 @@ def test_what_is_no_token_file_is_refused_and_not_written_through(
             text = {"garbage": b"\0\xff" * 40, "empty": b"", "long": b"mv-" + b"a" * 100_000}[plant]
             file.write_bytes(text)
             file.chmod(0o600)
-    answer = alone("up", "--detach", "--port", "0", "--json")
-    alone("down", "--force")  # where it began after all
+    answer = settled("up", "--detach", "--port", "0", "--json")
+    settled("down", "--force")  # where it began after all
     assert answer.error["code"] in ("daemon.token_exposed", "daemon.token_damaged")
     if plant == "folder":
         file.rmdir()
-    rotated = alone("token", "rotate", "--json")
+    rotated = settled("token", "rotate", "--json")
     assert rotated.json["rotated"]
     assert aside.read_text() == token
     assert file.is_file() and not file.is_symlink() and file.read_text() != token
-    assert alone("token", "show").out == file.read_text()
+    assert settled("token", "show").out == file.read_text()
 
 
 async def test_a_rotated_token_counts_at_once_for_every_client(daemon: Daemon) -> None:

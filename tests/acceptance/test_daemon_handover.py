@@ -21,19 +21,19 @@ def database_clients(command: Command) -> int:
     return int(command.sql(asked)) - 1  # psql's
 
 
-async def test_one_session_changes_over_in_both_directions(alone: Command) -> None:
+async def test_one_session_changes_over_in_both_directions(settled: Command) -> None:
     def clients() -> int:
-        return database_clients(alone)
+        return database_clients(settled)
 
-    async with stdio_session(alone) as client:
+    async with stdio_session(settled) as client:
         first = await call(client, "store_memory", content="By itself.")
-        daemon = await asyncio.to_thread(start, alone)
+        daemon = await asyncio.to_thread(start, settled)
         second = await call(client, "store_memory", content="By the daemon.")
         with daemon.client() as http:
             assert http.get(f"/api/v1/memories/{second['id']}").status_code == 200
             pool = http.get("/api/v1/status").json()["database"]["connections"]
         assert await asyncio.to_thread(clients) == pool
-        assert (await asyncio.to_thread(alone, "down")).status == 0
+        assert (await asyncio.to_thread(settled, "down")).status == 0
         third = await call(client, "store_memory", content="By itself again.")
         listed = await call(client, "list_memories")
         assert {each["id"] for each in listed["memories"]} == {
@@ -41,23 +41,23 @@ async def test_one_session_changes_over_in_both_directions(alone: Command) -> No
         }
 
 
-async def test_it_waits_for_a_daemon_that_begins(alone: Command) -> None:
+async def test_it_waits_for_a_daemon_that_begins(settled: Command) -> None:
     """The first message comes while the daemon makes its database: there is one pool in the end."""
-    process = alone.start("up", "--port", "0")
+    process = settled.start("up", "--port", "0")
     try:
-        await asyncio.to_thread(wait_until, (alone.root / "data/daemon.lock").exists)
-        async with stdio_session(alone) as client:
+        await asyncio.to_thread(wait_until, (settled.root / "data/daemon.lock").exists)
+        async with stdio_session(settled) as client:
             stored = await call(client, "store_memory", content="For the daemon.")
-        told = await asyncio.to_thread(alone, "status", "--json")
+        told = await asyncio.to_thread(settled, "status", "--json")
         assert told.json["daemon"]["pid"] == process.pid and stored["created"]
     finally:
         process.terminate()
         process.communicate(timeout=20)
 
 
-def test_a_cancelled_call_is_let_go_and_answered_no_more(alone: Command) -> None:
+def test_a_cancelled_call_is_let_go_and_answered_no_more(settled: Command) -> None:
     """The call waits for a daemon that begins and does not get on."""
-    with running(alone) as daemon, served(alone) as line:
+    with running(settled) as daemon, served(settled) as line:
         os.kill(daemon.process.pid, signal.SIGSTOP)
         try:
             line.send("tools/call", {"name": "memory_stats", "arguments": {}}, 1)
@@ -74,9 +74,9 @@ def test_a_cancelled_call_is_let_go_and_answered_no_more(alone: Command) -> None
         assert 1 not in [each.get("id") for each in line.messages]
 
 
-def test_a_client_that_does_not_read_is_waited_for_in_bounded_memory(alone: Command) -> None:
-    alone("memory", "store", input=("long " * 40_000).encode())
-    with running(alone), served(alone, reading=False, greet=False) as line:
+def test_a_client_that_does_not_read_is_waited_for_in_bounded_memory(settled: Command) -> None:
+    settled("memory", "store", input=("long " * 40_000).encode())
+    with running(settled), served(settled, reading=False, greet=False) as line:
         process = psutil.Process(line.process.pid)
         line.send("initialize", HELLO, 0)
         asked = {"name": "list_memories", "arguments": {"max_tokens": None}}
@@ -110,20 +110,20 @@ def test_a_client_that_does_not_read_is_waited_for_in_bounded_memory(alone: Comm
         assert line.answer(sent)["result"]
 
 
-def test_the_token_is_needed_by_nobody_who_serves_alone(alone: Command) -> None:
-    with served(alone) as line:
+def test_the_token_is_needed_by_nobody_who_serves_alone(settled: Command) -> None:
+    with served(settled) as line:
         assert line.tool(1, "store_memory", content="Alone.")["created"]
-    assert not (alone.root / "state/token").exists()
+    assert not (settled.root / "state/token").exists()
 
 
-def test_a_token_that_others_can_read_is_told_to_the_client(alone: Command) -> None:
-    with running(alone), served(alone) as line:
-        (alone.root / "state/token").chmod(0o644)
+def test_a_token_that_others_can_read_is_told_to_the_client(settled: Command) -> None:
+    with running(settled), served(settled) as line:
+        (settled.root / "state/token").chmod(0o644)
         line.send("tools/call", {"name": "memory_stats", "arguments": {}}, 1)
         told = line.answer(1)["error"]
         assert told["data"]["code"] == "daemon.token_exposed"
         assert "mahavishnu token rotate" in told["message"]
-        assert alone("token", "rotate").status == 0
+        assert settled("token", "rotate").status == 0
         assert line.tool(2, "memory_stats") is not None
 
 

@@ -260,13 +260,13 @@ def test_more_than_may_be_at_once_all_pass_who_come_again(daemon: Daemon) -> Non
     assert len({name for name, _ in told}) == 200
 
 
-def test_more_clients_than_the_shell_allows_files(alone: Command) -> None:
+def test_more_clients_than_the_shell_allows_files(settled: Command) -> None:
     def few_files() -> None:
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (128, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         )
 
-    told = alone("up", "--detach", "--port", "0", "--json", preexec=few_files).json
+    told = settled("up", "--detach", "--port", "0", "--json", preexec=few_files).json
     try:
         with contextlib.ExitStack() as held:
             where = ("127.0.0.1", told["daemon"]["port"])
@@ -277,4 +277,4 @@ def test_more_clients_than_the_shell_allows_files(alone: Command) -> None:
             answers = [connection.recv(4096) for connection in opened]
         assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
     finally:
-        alone("down", "--force")
+        settled("down", "--force")

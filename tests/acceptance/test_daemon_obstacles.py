@@ -40,67 +40,69 @@ def test_a_port_that_another_program_has_is_told_with_its_owner(alone: Command) 
     assert servers(alone) == [] and not (alone.root / "data/postgres").exists()
 
 
-def test_a_port_that_another_daemon_has(alone: Command, another: Command) -> None:
-    with running(alone) as daemon:
+def test_a_port_that_another_daemon_has(settled: Command, another: Command) -> None:
+    with running(settled) as daemon:
         answer = another("up", "--detach", "--port", str(daemon.port), "--json")
         assert answer.error["code"] == "daemon.port_taken"
         assert f"pid {daemon.process.pid}" in answer.error["message"]
         assert told_status(another) == NOT_RUNNING
 
 
-def test_two_homes_that_want_one_port_at_once(alone: Command, another: Command) -> None:
+def test_two_homes_that_want_one_port_at_once(settled: Command, another: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    callers = [each.start("up", "--detach", "--port", port, "--json") for each in (alone, another)]
+    callers = [
+        each.start("up", "--detach", "--port", port, "--json") for each in (settled, another)
+    ]
     ended = [(each, *each.communicate(timeout=50)) for each in callers]
     try:
         assert sorted(each.returncode for each, _, _ in ended) == [0, 4], ended
         refused = next(json.loads(err) for each, _, err in ended if each.returncode)
         assert refused["error"]["code"] == "daemon.port_taken"
     finally:
-        for each in (alone, another):
+        for each in (settled, another):
             each("down", "--force")
 
 
-def test_it_starts_in_a_folder_full_of_namesakes(alone: Command) -> None:
+def test_it_starts_in_a_folder_full_of_namesakes(settled: Command) -> None:
     """What is imported is the product's, whatever lies where the command is called."""
-    folder = alone.home / "project"
+    folder = settled.home / "project"
     folder.mkdir()
     for name in ("click", "json", "mahavishnu", "token"):
         (folder / f"{name}.py").write_text("raise SystemExit('a namesake was imported')\n")
-    told = alone("up", "--detach", "--port", "0", "--json", cwd=folder)
+    told = settled("up", "--detach", "--port", "0", "--json", cwd=folder)
     try:
         assert told.json["started"]
     finally:
-        alone("down", "--force")
+        settled("down", "--force")
 
 
 # ---- what a dead daemon leaves behind
 
 
-def test_after_a_kill_it_is_not_running_and_starts_again(alone: Command) -> None:
-    daemon = start(alone)
+def test_after_a_kill_it_is_not_running_and_starts_again(settled: Command) -> None:
+    daemon = start(settled)
     kept = daemon.store("Kept.")
     os.kill(daemon.process.pid, signal.SIGKILL)
     wait_until(lambda: not daemon.process.alive)
-    assert told_status(alone) == NOT_RUNNING
-    assert alone("down", "--json").json == {"stopped": False, "killed": False}
-    with running(alone, port=daemon.port) as again, again.client() as client:
+    assert told_status(settled) == NOT_RUNNING
+    assert settled("down", "--json").json == {"stopped": False, "killed": False}
+    with running(settled, port=daemon.port) as again, again.client() as client:
         assert client.get(f"/api/v1/memories/{kept}").json()["content"] == "Kept."
 
 
 def test_a_pid_that_means_another_process_by_now(
-    alone: Command, stranger: subprocess.Popen[bytes]
+    settled: Command, stranger: subprocess.Popen[bytes]
 ) -> None:
-    daemon = start(alone)
-    stale = json.loads(record(alone).read_bytes())
+    daemon = start(settled)
+    stale = json.loads(record(settled).read_bytes())
     os.kill(daemon.process.pid, signal.SIGKILL)
     wait_until(lambda: not daemon.process.alive)
-    record(alone).write_text(json.dumps({**stale, "pid": stranger.pid}))
-    assert told_status(alone) == NOT_RUNNING
-    assert alone("down", "--force", "--json").json == {"stopped": False, "killed": False}
-    assert alone("mcp", "health", "--json").error["code"] == "daemon.not_running"
-    with running(alone) as again:
+    record(settled).write_text(json.dumps({**stale, "pid": stranger.pid}))
+    assert told_status(settled) == NOT_RUNNING
+    assert settled("down", "--force", "--json").json == {"stopped": False, "killed": False}
+    assert settled("mcp", "health", "--json").error["code"] == "daemon.not_running"
+    with running(settled) as again:
         assert again.process.pid != stranger.pid
     assert stranger.poll() is None
 
@@ -118,18 +120,18 @@ def test_a_damaged_record_says_nothing(mahavishnu: Command, text: bytes) -> None
     assert mahavishnu("down", "--json").json == {"stopped": False, "killed": False}
 
 
-def test_a_damaged_record_is_no_hindrance(alone: Command) -> None:
-    record(alone).parent.mkdir(parents=True)
-    record(alone).write_bytes(b"[" * 100_000)
-    with running(alone):
-        assert record(alone).stat().st_size == 512
+def test_a_damaged_record_is_no_hindrance(settled: Command) -> None:
+    record(settled).parent.mkdir(parents=True, exist_ok=True)
+    record(settled).write_bytes(b"[" * 100_000)
+    with running(settled):
+        assert record(settled).stat().st_size == 512
 
 
-def test_a_daemon_whose_lock_was_removed_ends_by_itself(alone: Command) -> None:
-    with running(alone) as daemon:
-        (alone.root / "data/daemon.lock").unlink()
+def test_a_daemon_whose_lock_was_removed_ends_by_itself(settled: Command) -> None:
+    with running(settled) as daemon:
+        (settled.root / "data/daemon.lock").unlink()
         wait_until(lambda: not daemon.process.alive, 20)
-        assert not alone("status", "--json").json["running"]
+        assert not settled("status", "--json").json["running"]
 
 
 def test_a_daemon_told_to_end_while_it_begins_says_so_to_who_waits(alone: Command) -> None:

@@ -121,33 +121,33 @@ async def restart(daemon: Daemon, number: int | None) -> None:
     ids=["down and up", "down and up, version of 2025", "killed"],
 )
 async def test_open_sessions_live_through_a_restart(
-    alone: Command, number: int | None, mode: str
+    settled: Command, number: int | None, mode: str
 ) -> None:
     port = free_port()
-    daemon = await asyncio.to_thread(start, alone, port=port)
+    daemon = await asyncio.to_thread(start, settled, port=port)
     try:
         async with sessions(daemon, http=3, stdio=2, mode=mode) as load:
             await load.reach(3)
             await restart(daemon, number)
             await load.reach(5)
         assert not [name for name in load.errors if name.startswith("stdio")]
-        kept = await contents(alone)
+        kept = await contents(settled)
         assert set(load.stored) <= set(kept) and set(kept.values()) == {1}
         assert len(load.stored) == len(set(load.stored))
     finally:
-        await asyncio.to_thread(alone, "down", "--force")
+        await asyncio.to_thread(settled, "down", "--force")
 
 
-async def test_ten_stdio_clients_have_no_connection_of_their_own(alone: Command) -> None:
+async def test_ten_stdio_clients_have_no_connection_of_their_own(settled: Command) -> None:
     def connections() -> int:
         asked = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        return int(alone.sql(asked)) - 1  # psql's
+        return int(settled.sql(asked)) - 1  # psql's
 
-    daemon = await asyncio.to_thread(start, alone)
+    daemon = await asyncio.to_thread(start, settled)
     try:
         before = await asyncio.to_thread(connections)
         async with contextlib.AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(stdio_session(alone)) for _ in range(10)]
+            clients = [await stack.enter_async_context(stdio_session(settled)) for _ in range(10)]
             for number, client in enumerate(clients):
                 await call(client, "store_memory", content=f"Of client {number}.")
             with daemon.client() as http:
@@ -155,7 +155,7 @@ async def test_ten_stdio_clients_have_no_connection_of_their_own(alone: Command)
             # All that there are belong to the daemon's pool.
             assert await asyncio.to_thread(connections) == state["connections"] >= before
     finally:
-        await asyncio.to_thread(alone, "down", "--force")
+        await asyncio.to_thread(settled, "down", "--force")
 
 
 # ---- the database
@@ -177,8 +177,8 @@ async def until(condition: Callable[[], Coroutine[Any, Any, bool]], timeout_s: f
             await asyncio.sleep(0.05)
 
 
-async def test_the_database_restarted_under_load(alone: Command) -> None:
-    daemon = await asyncio.to_thread(start, alone)
+async def test_the_database_restarted_under_load(settled: Command) -> None:
+    daemon = await asyncio.to_thread(start, settled)
     refused: list[httpx.Response] = []
     stored: list[str] = []
     end = asyncio.Event()
@@ -217,29 +217,29 @@ async def test_the_database_restarted_under_load(alone: Command) -> None:
         await until(enough)
 
     try:
-        async with stdio_session(alone) as stdio, asyncio.TaskGroup() as tasks:
+        async with stdio_session(settled) as stdio, asyncio.TaskGroup() as tasks:
             for number in range(4):
                 tasks.create_task(work(f"client {number}"))
             tasks.create_task(speak(stdio))
             tasks.create_task(watch())
             await more()
             for _ in range(2):
-                os.kill(postmaster(alone).pid, signal.SIGKILL)
+                os.kill(postmaster(settled).pid, signal.SIGKILL)
                 await more()
             end.set()
         assert all(refused_cleanly(answer) for answer in refused), [a.text for a in refused]
         assert await health(daemon) == 200
-        kept = await contents(alone)
+        kept = await contents(settled)
         assert set(stored) <= set(kept) and set(kept.values()) == {1}
         assert identify(daemon.process.pid) == daemon.process
     finally:
-        await asyncio.to_thread(alone, "down", "--force")
+        await asyncio.to_thread(settled, "down", "--force")
 
 
-async def test_a_database_that_hangs_makes_health_say_so_to_all_who_ask(alone: Command) -> None:
-    with running(alone) as daemon:
+async def test_a_database_that_hangs_makes_health_say_so_to_all_who_ask(settled: Command) -> None:
+    with running(settled) as daemon:
         assert await health(daemon) == 200
-        held = postmaster(alone)
+        held = postmaster(settled)
         backends = [held.pid, *children(held.pid)]
         for pid in backends:
             os.kill(pid, signal.SIGSTOP)

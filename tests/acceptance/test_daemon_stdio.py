@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 
 
 @pytest.mark.parametrize("by_daemon", [True, False], ids=["handed on", "by itself"])
-def test_stdout_is_for_the_protocol_alone(alone: Command, by_daemon: bool) -> None:
-    noticed = replace(alone, environment=alone.environment | {"MAHAVISHNU_PG_POOLSIZE": "5"})
-    with running(alone) if by_daemon else contextlib.nullcontext():
+def test_stdout_is_for_the_protocol_alone(settled: Command, by_daemon: bool) -> None:
+    noticed = replace(settled, environment=settled.environment | {"MAHAVISHNU_PG_POOLSIZE": "5"})
+    with running(settled) if by_daemon else contextlib.nullcontext():
         with served(noticed, "--set", "log_level=debug") as line:
             assert line.tool(1, "store_memory", content="Line\nbreaks\r\n and ümläute.")["created"]
             assert "tools" in line.ask(2, "tools/list")["result"]
@@ -27,8 +27,8 @@ def test_stdout_is_for_the_protocol_alone(alone: Command, by_daemon: bool) -> No
         assert b"Note: " in err and b"Traceback" not in err
 
 
-def test_lines_that_are_no_messages_are_answered_and_end_nothing(alone: Command) -> None:
-    with served(alone, "--set", "server.max_body=65536") as line:
+def test_lines_that_are_no_messages_are_answered_and_end_nothing(settled: Command) -> None:
+    with served(settled, "--set", "server.max_body=65536") as line:
         for bad, code in (
             (b"{\n", -32700), (b"\xff\xfe\n", -32700), (b"[" * 60_000 + b"\n", -32700), (b"nul\n", -32700),
             (b"[]\n", -32600), (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]\n', -32600),
@@ -49,9 +49,11 @@ def test_lines_that_are_no_messages_are_answered_and_end_nothing(alone: Command)
 
 
 @pytest.mark.parametrize("by_daemon", [True, False], ids=["handed on", "by itself"])
-def test_what_was_asked_is_answered_though_the_input_ends(alone: Command, by_daemon: bool) -> None:
-    with running(alone) if by_daemon else contextlib.nullcontext():
-        with served(alone, greet=False) as line:
+def test_what_was_asked_is_answered_though_the_input_ends(
+    settled: Command, by_daemon: bool
+) -> None:
+    with running(settled) if by_daemon else contextlib.nullcontext():
+        with served(settled, greet=False) as line:
             line.send("initialize", HELLO, 0)
             for number in range(1, 21):
                 arguments = {"name": "store_memory", "arguments": {"content": f"Fact {number}."}}
@@ -60,16 +62,16 @@ def test_what_was_asked_is_answered_though_the_input_ends(alone: Command, by_dae
             wait_until(lambda: len(line.said) >= 21)
         assert (status, err) == (0, b"")
         assert {each["id"] for each in line.messages} == set(range(21))
-        assert len(alone("memory", "list", "--limit", "50", "--json").json["memories"]) == 20
+        assert len(settled("memory", "list", "--limit", "50", "--json").json["memories"]) == 20
 
 
 @pytest.mark.parametrize(
     ("how", "by_daemon"),
     [("SIGTERM", True), ("SIGTERM", False), ("SIGINT", False), ("stdin closed", True)],
 )
-def test_it_ends_without_a_word_of_complaint(alone: Command, by_daemon: bool, how: str) -> None:
-    with running(alone) if by_daemon else contextlib.nullcontext():
-        with served(alone) as line:
+def test_it_ends_without_a_word_of_complaint(settled: Command, by_daemon: bool, how: str) -> None:
+    with running(settled) if by_daemon else contextlib.nullcontext():
+        with served(settled) as line:
             assert line.tool(1, "store_memory", content="Kept.")["created"]
             if how == "stdin closed":
                 line.process.stdin.close()  # type: ignore[union-attr]
@@ -79,12 +81,12 @@ def test_it_ends_without_a_word_of_complaint(alone: Command, by_daemon: bool, ho
             err = line.process.stderr.read()
             line.process.wait(20)
         assert err.strip() == b""
-        assert len(alone("memory", "list", "--json").json["memories"]) == 1
+        assert len(settled("memory", "list", "--json").json["memories"]) == 1
 
 
-def test_who_reads_no_more_ends_it(alone: Command) -> None:
+def test_who_reads_no_more_ends_it(settled: Command) -> None:
     """The client's reading end is gone while its writing end stays: nobody will ever hear an answer."""
-    with served(alone, reading=False, greet=False) as line:
+    with served(settled, reading=False, greet=False) as line:
         assert line.process.stdout and line.process.stderr
         line.process.stdout.close()
         line.send("ping", number=1)
@@ -93,12 +95,12 @@ def test_who_reads_no_more_ends_it(alone: Command) -> None:
 
 
 def test_an_answer_larger_than_a_pipe_arrives_whole_where_the_pipe_does_not_block(
-    alone: Command,
+    settled: Command,
 ) -> None:
-    alone("memory", "store", input=("long " * 150_000).encode())
+    settled("memory", "store", input=("long " * 150_000).encode())
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
-    process = alone.start(*STDIO, stdin=subprocess.PIPE, stdout=theirs)
+    process = settled.start(*STDIO, stdin=subprocess.PIPE, stdout=theirs)
     os.close(theirs)
     process.stdout = os.fdopen(ours, "rb")
     try:

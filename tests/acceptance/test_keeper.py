@@ -95,8 +95,8 @@ class Watched:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    """A folder whose processes must all end by themselves within the idle time and 3 s."""
+def unmade(tmp_path: Path) -> Iterator[Watched]:
+    """A folder to be, whose processes must all end by themselves within the idle time and 3 s."""
     watched = Watched(tmp_path / "data/postgres")
     yield watched
     ended = wait_until(lambda: not watched.survivors, IDLE.total_seconds() + 3)
@@ -105,6 +105,13 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         os.kill(process.pid, signal.SIGKILL)
     assert ended, f"left running: {left}"
     assert not [folder for folder in watched.sockets if folder.exists()]
+
+
+@pytest.fixture
+def watched(unmade: Watched, place: Callable[[Path], None]) -> Watched:
+    """The same with a cluster that was made before."""
+    place(unmade.folder)
+    return unmade
 
 
 @pytest.fixture
@@ -182,8 +189,9 @@ def users(folder: Path, count: int) -> Iterator[list[User]]:
 
 
 @pytest.mark.verifies("embedded PostgreSQL")
-async def test_a_new_database_is_ready_for_its_owner_and_for_nobody_else(lease: Lease) -> None:
-    async with connected(lease) as connection:
+async def test_a_new_database_is_ready_for_its_owner_and_for_nobody_else(unmade: Watched) -> None:
+    async with await unmade.server().acquire() as lease, connected(lease) as connection:
+        assert unmade.postmaster.alive
         facts = await connection.fetchrow(
             """SELECT current_setting('is_superuser') AS superuser,
                       current_setting('data_checksums') AS checksums,
@@ -195,7 +203,7 @@ async def test_a_new_database_is_ready_for_its_owner_and_for_nobody_else(lease: 
         await connection.execute("CREATE TABLE v (v halfvec(3))")
         words = await connection.fetchval("SELECT to_tsvector('simple', 'GRÖSSE—now')::text")
         assert words == "'größe':1 'now':2" or words == "'grösse':1 'now':2"
-    assert lease.socket_folder.stat().st_mode & 0o777 == 0o700
+        assert lease.socket_folder.stat().st_mode & 0o777 == 0o700
 
 
 async def test_one_postmaster_serves_all_who_come_at_once(watched: Watched) -> None:
@@ -343,20 +351,20 @@ async def test_who_comes_while_the_server_stops_gets_a_fresh_one(watched: Watche
     assert len(met) > 1
 
 
-async def test_a_keeper_killed_during_initdb_leaves_nothing_in_the_way(watched: Watched) -> None:
-    server = watched.server()
+async def test_a_keeper_killed_during_initdb_leaves_nothing_in_the_way(unmade: Watched) -> None:
+    server = unmade.server()
     acquiring = asyncio.create_task(server.acquire())
     half: list[Path] = []
     while not half:
         await asyncio.sleep(0.005)
-        half = list(watched.folder.glob("cluster.new-*/base"))
-    os.kill(watched.record.keeper.pid, signal.SIGKILL)
-    assert not watched.layout.cluster.exists()
+        half = list(unmade.folder.glob("cluster.new-*/base"))
+    os.kill(unmade.record.keeper.pid, signal.SIGKILL)
+    assert not unmade.layout.cluster.exists()
     async with await acquiring as lease:
         await store(lease, "kept")
-        assert watched.postmaster.alive
+        assert unmade.postmaster.alive
         assert await stored(lease) == ["kept"]
-    assert not list(watched.folder.glob("cluster.new-*"))
+    assert not list(unmade.folder.glob("cluster.new-*"))
 
 
 async def test_a_stale_pid_file_that_names_a_living_process_does_not_deceive(
@@ -672,39 +680,42 @@ def small_disk(watched: Watched, size_mb: int = 24) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-async def test_a_full_disk_is_named_and_nothing_half_is_left(watched: Watched) -> None:
-    with small_disk(watched):
+async def test_a_full_disk_is_named_and_nothing_half_is_left(unmade: Watched) -> None:
+    with small_disk(unmade):
         for _ in range(2):
             with pytest.raises(Unavailable) as caught:
-                await watched.server().acquire()
+                await unmade.server().acquire()
             assert caught.value.code == "database.disk_full"
-            assert not list(watched.folder.glob("cluster*"))
+            assert not list(unmade.folder.glob("cluster*"))
         if ROOT:
-            room = os.statvfs(watched.folder)
-            with (watched.folder / "ballast").open("wb") as ballast:
+            room = os.statvfs(unmade.folder)
+            with (unmade.folder / "ballast").open("wb") as ballast:
                 with contextlib.suppress(OSError):
                     ballast.write(bytes(room.f_bavail * room.f_frsize))
                     ballast.flush()
                 with pytest.raises(Unavailable) as caught:  # no room even for the reason
-                    await watched.server().acquire()
+                    await unmade.server().acquire()
             assert caught.value.code == "database.disk_full"
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can mount a small file system")
-async def test_a_server_that_died_is_started_again_with_little_room(watched: Watched) -> None:
-    with small_disk(watched, 160):
-        server = watched.server()
+async def test_a_server_that_died_is_started_again_with_little_room(
+    unmade: Watched, place: Callable[[Path], None]
+) -> None:
+    with small_disk(unmade, 160):
+        place(unmade.folder)
+        server = unmade.server()
         async with await server.acquire() as lease:
             await store(lease, "kept")
-            first = watched.postmaster
-            room = os.statvfs(watched.folder)
+            first = unmade.postmaster
+            room = os.statvfs(unmade.folder)
             size = room.f_bavail * room.f_frsize - 2 * 1024 * 1024
-            with (watched.folder / "ballast").open("wb") as ballast:
+            with (unmade.folder / "ballast").open("wb") as ballast:
                 os.posix_fallocate(ballast.fileno(), 0, size)
             os.kill(first.pid, signal.SIGKILL)
             assert wait_until(lambda: not first.alive, 2)
             await server.ensure()
-            assert watched.postmaster != first
+            assert unmade.postmaster != first
             assert await stored(lease) == ["kept"]
 
 
@@ -752,12 +763,13 @@ async def test_the_log_holds_no_text_of_users(watched: Watched, lease: Lease) ->
     assert CANARY not in watched.layout.keeper_log.read_text()
 
 
-async def test_everything_is_private(watched: Watched, lease: Lease) -> None:
-    for path in (watched.folder, *watched.folder.iterdir()):
-        assert path.stat().st_mode & 0o077 == 0, path
-    environment = Path(f"/proc/{watched.record.keeper.pid}/environ")
-    if environment.exists():
-        assert b"PYTEST_CURRENT_TEST" not in environment.read_bytes()
+async def test_everything_is_private(unmade: Watched) -> None:
+    async with await unmade.server().acquire():
+        for path in (unmade.folder, *unmade.folder.iterdir()):
+            assert path.stat().st_mode & 0o077 == 0, path
+        environment = Path(f"/proc/{unmade.record.keeper.pid}/environ")
+        if environment.exists():
+            assert b"PYTEST_CURRENT_TEST" not in environment.read_bytes()
 
 
 async def test_a_running_server_is_reached_without_delay(watched: Watched, lease: Lease) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,14 @@ def follow(steps: Iterator[Step], shell: Shell, model: Path) -> list[str]:
     return outputs
 
 
+def clone(folder: Path) -> Path:
+    """Return the repository with a short history, which is all imported, and the docs as they are."""
+    source = ROOT.as_uri()
+    subprocess.run(["git", "clone", "--quiet", "--depth", "20", source, folder], check=True)
+    shutil.copytree(DOCS, folder / "docs", dirs_exist_ok=True)
+    return folder
+
+
 @pytest.mark.postgres
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", [README, TUTORIAL], ids=lambda page: page.stem)
@@ -118,7 +127,8 @@ def test_a_tour_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     model = packaged_model(tmp_path)
-    with opened_shell(home, ROOT if page == README else home) as shell:
+    folder = clone(tmp_path / "clone") if page == README else home
+    with opened_shell(home, folder) as shell:
         outputs = follow(steps_of(page), shell, model)
         assert len([output for output in outputs if output]) >= 9
         for code in blocks(page, "python"):

@@ -223,7 +223,7 @@ async def test_hints_speak_of_operations_and_name_what_is_taken(app: App, era: s
 
 
 async def test_a_list_of_resources_reads_no_whole_texts(app: App) -> None:
-    size = 1_000_000
+    size = 200_000
     for n in range(8):
         await app.memories.store(NewMemory(content=f"Memory {n} " + "word " * (size // 5)))
     async with connect(app, "2026-07-28") as client:
