@@ -26,6 +26,7 @@ CACHE = ROOT / ".cache"
 VERIFIED = CACHE / "integrations"
 PAGE = ROOT / "docs/reference/verified.md"
 WORKERS = 3  # much of a test is waiting
+SHARES = 6  # of the acceptance tests; each process imports everything, and makes a home
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected)")
 _ORDER = ("failed", "error", "passed", "skipped", "deselected", "xfailed", "xpassed")
 
@@ -74,12 +75,13 @@ def describe(outcomes: Sequence[Outcome], *, taken_s: float) -> str:
 
 def list_jobs() -> list[Job]:
     """Return what is tested, the longest first."""
-    acceptance = (path.relative_to(ROOT) for path in (ROOT / "tests/acceptance").glob("test_*.py"))
+    found = sorted((ROOT / "tests/acceptance").glob("test_*.py"))
+    acceptance = [str(path.relative_to(ROOT)) for path in found]
     return [
         Job("integration", ("tests/integration", "tests/mutations")),
+        *(Job(f"acceptance-{n + 1}", tuple(acceptance[n::SHARES])) for n in range(SHARES)),
         Job("docs", ("tests/docs",)),
         Job("unit", ("tests/unit", "tests/contracts", "tests/test_architecture.py")),
-        *(Job(path.stem, (str(path),)) for path in sorted(acceptance)),
     ]
 
 
