@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 
 from mahavishnu.database.embedded.server import EmbeddedServer
@@ -42,6 +43,9 @@ from mahavishnu.memory.store import MemoryStore
 from tests.fakes import FakeEmbedder
 from tests.prepared import digest_of, place_cluster
 
+# How long an example takes is for benchmarks to say; here others use the machine too.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 # A shell ignores interrupts for what runs in its background, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -172,6 +172,11 @@ def test_nothing_is_written_of_a_home_in_use(patient: Command) -> None:
     assert patient("memory", "store", "a text").status == 0
     with patient.start("db", "shell", stdin=subprocess.PIPE) as shell:  # keeps the server up
         try:
+            assert shell.stdin and shell.stdout
+            shell.stdin.write(b"SELECT 'connected';\n")
+            shell.stdin.flush()
+            while b"connected" not in shell.stdout.readline():
+                assert shell.poll() is None
             before = snapshot(patient.root)
             assert findings(patient("doctor", "--no-database", "--json"))["home"]["status"] == "ok"
             assert snapshot(patient.root) == before
