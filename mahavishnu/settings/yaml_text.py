@@ -1,0 +1,48 @@
+"""Parse YAML strictly: values alone, and no key twice."""
+
+from typing import Any
+
+import yaml
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value that a text is; raises `ValueError`, saying what it is instead, and where."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark
+        where = f" at line {place.line + 1}, column {place.column + 1}" if place else ""
+        raise ValueError(f"not valid YAML{where}: {error.problem}") from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise ValueError("not valid YAML: it holds control characters") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """
+    The safe loader, stricter: of two equal keys it would take the last without a word.
+
+    A value that is none of its type's (`2026-13-01`, `!!bool x`) becomes an error with a line, too.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        first: dict[str, yaml.Mark] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in first:
+                raise yaml.composer.ComposerError(
+                    problem=f"the key {key.value!r} is there twice,"
+                    f" first at line {first[key.value].line + 1}",
+                    problem_mark=key.start_mark,
+                )
+            first[key.value] = key.start_mark
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:  # what its converters let out
+            raise yaml.constructor.ConstructorError(
+                problem="the value is of another type than it seems", problem_mark=node.start_mark
+            ) from error
