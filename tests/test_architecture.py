@@ -17,6 +17,7 @@ LAYERS = (
     "knowledge",
     "memory",
     "embedding",
+    "ai_env",
     "daemon",
     "database",
     "base",
@@ -86,6 +87,20 @@ def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
             assert other in ("base", "database"), f"{relative}:{line} {name}"
         else:
             assert LAYERS.index(own) < LAYERS.index(other), f"{relative}:{line} imports {name}"
+
+
+def test_the_environments_of_ai_clients_need_no_memory() -> None:
+    """A switch of provider is a fast, local act: no database, no model, nothing of the daemon's insides."""
+    allowed = {"ai_env", "daemon", "base"}
+    for path in modules():
+        relative = path.relative_to(ROOT)
+        own = layer_of(".".join(("mahavishnu", *relative.with_suffix("").parts)))
+        for name, line, _ in imports_of(path):
+            other = layer_of(name)
+            if own == "ai_env":
+                assert other in {*allowed, None}, f"{relative}:{line} imports {name}"
+            elif other == "ai_env":
+                assert own == "cli", f"{relative}:{line} imports {name}"
 
 
 def test_the_environment_is_read_in_known_places_only() -> None:

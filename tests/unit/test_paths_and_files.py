@@ -110,7 +110,7 @@ class PowerCut(BaseException):
     """Like SIGINT or a cancelled task: no Exception."""
 
 
-STEPS = ["os.fdopen", "os.fchmod", "os.fsync", "pathlib.Path.replace"]
+STEPS = ["os.write", "os.fchmod", "os.fsync", "pathlib.Path.replace"]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -1,0 +1,157 @@
+"""
+Foreign programs that write their settings file at any moment, and a seam in which each step can fail.
+
+As a program, for tests: `kill FOLDER SCENARIO` kills an edit at each of its steps; `client KIND FILE COUNT`
+imitates a client that adds keys to its file.
+"""
+
+import errno
+import io
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from mahavishnu import files
+from mahavishnu.ai_env.documents import JsonDocument
+from mahavishnu.ai_env.files import Patience, SettingsFile
+from mahavishnu.ai_env.merge import Set
+
+QUICK = Patience(torn=timedelta(milliseconds=200), settle=timedelta(milliseconds=2))
+AT_ONCE = Patience(lock=timedelta(0), torn=timedelta(0), settle=timedelta(0))
+OLD = b'{\n  "theirs": 1.0\n}\n'
+NEW = b'{\n  "theirs": 1.0,\n  "env": {\n    "OURS": "x"\n  }\n}\n'
+FRESH = b'{\n  "env": {\n    "OURS": "x"\n  }\n}\n'
+CHANGE = (Set(("env", "OURS"), "x"),)
+SEAM = [
+    (os, name)
+    for name in ("open", "read", "write", "fsync", "fchmod", "stat", "fstat", "unlink", "link", "replace", "mkdir",
+                 "listdir")
+] + [(io, "open"), (files, "exchange")]  # fmt: skip
+SCENARIOS = ("there", "new", "linked", "no exchange")
+
+
+def settings_file(path: Path, patience: Patience = AT_ONCE) -> SettingsFile:
+    """A JSON file beside which, in `locks`, our locks are."""
+    return SettingsFile(path, JsonDocument, path.parent.parent / "locks", patience)
+
+
+def prepare(folder: Path, scenario: str) -> tuple[SettingsFile, Path]:
+    """Put the file of a scenario into `folder`, where nothing else is; return it and its target."""
+    (folder / "client").mkdir(parents=True, exist_ok=True)
+    path = folder / "client" / "settings.json"
+    for each in path.parent.iterdir():
+        each.unlink()
+    target = path
+    if scenario == "linked":
+        target = path.with_name("dotfiles.json")
+        path.symlink_to("dotfiles.json")
+    if scenario != "new":
+        target.write_bytes(OLD)
+    return settings_file(path), target
+
+
+def wanted(scenario: str) -> tuple[bytes | None, bytes]:
+    """Return the only two contents that the file may ever have."""
+    return (None, FRESH) if scenario == "new" else (OLD, NEW)
+
+
+def content(path: Path) -> bytes | None:
+    """Return what is in the file; None where there is none."""
+    return path.read_bytes() if path.exists() else None
+
+
+@contextmanager
+def at_step(number: int, act: Callable[[], Any], *, exchange: bool = True) -> Iterator[list[int]]:
+    """Let `act` happen at that step of what is done to files; gives the number of steps so far."""
+    kept = [(home, name, getattr(home, name)) for home, name in SEAM]
+    steps = [0]
+
+    def wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **options: Any) -> Any:
+            steps[0] += 1
+            if steps[0] == number:
+                act()
+            if original is files_exchange and not exchange:
+                raise OSError(errno.ENOSYS, "no such call")
+            return original(*arguments, **options)
+
+        return step
+
+    files_exchange = files.exchange
+    for home, name, original in kept:
+        setattr(home, name, wrapped(original))
+    try:
+        yield steps
+    finally:
+        for home, name, original in kept:
+            setattr(home, name, original)
+
+
+def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
+    """Kill one process after the other, each one step later, until one is through; return what was seen."""
+    old, new = wanted(scenario)
+    seen = {"old": 0, "new": 0, "left": 0}
+    for number in range(1, 1000):
+        file, target = prepare(folder, scenario)
+        child = os.fork()
+        if child == 0:
+            with at_step(
+                number,
+                lambda: os.kill(os.getpid(), signal.SIGKILL),
+                exchange=scenario != "no exchange",
+            ):
+                file.edit(CHANGE)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        found = content(target)
+        assert found in (old, new), (number, found)
+        seen["old" if found == old else "new"] += 1
+        names = {target.name, file.path.name}
+        seen["left"] += {each.name for each in target.parent.iterdir()} - names != set()
+        file.edit(CHANGE)
+        assert content(target) == new, number
+        assert {each.name for each in target.parent.iterdir()} == names, number
+        if status == 0:
+            return seen
+    raise AssertionError("it never ended")
+
+
+def imitate_client(kind: str, path: Path, count: int) -> dict[str, Any]:
+    """Add a key, `count` times, to what the file says; return when each time it was read and written."""
+    source = random.Random(kind)
+    times = []
+    for number in range(count):
+        began = time.monotonic()
+        says = json.loads(path.read_bytes())  # what we write is never seen in parts
+        says["theirs"][f"k{number}"] = number
+        text = json.dumps(says).encode()
+        if kind == "renames":
+            temporary = path.with_name("client.tmp")
+            temporary.write_bytes(text)
+            temporary.replace(path)
+        else:
+            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CREAT)
+            time.sleep(source.uniform(0, 0.0008))
+            cut = source.randrange(len(text))
+            os.write(descriptor, text[:cut])
+            os.write(descriptor, text[cut:])
+            os.close(descriptor)
+        times.append((began, time.monotonic()))
+        time.sleep(source.choice([0.0002, 0.0005, 0.001, 0.003, 0.006]))
+    return {"times": times}
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    if command == "kill":
+        print(json.dumps(kill_at_every_step(Path(arguments[0]), arguments[1])))
+    else:
+        print(json.dumps(imitate_client(arguments[0], Path(arguments[1]), int(arguments[2]))))

@@ -1,0 +1,176 @@
+"""Another program's file while writes fail, processes are killed, and the program writes too."""
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mahavishnu.ai_env.documents import ABSENT
+from mahavishnu.ai_env.merge import Set
+from mahavishnu.ai_env.replace import Seen, look
+from mahavishnu.errors import MahavishnuError
+from tests.ai_files import (
+    CHANGE,
+    OLD,
+    QUICK,
+    SCENARIOS,
+    at_step,
+    content,
+    prepare,
+    settings_file,
+    wanted,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+WRITES = 1500
+
+
+def run(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.ai_files", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> Any:
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    return json.loads(output)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_whatever_step_fails_the_file_is_the_old_or_the_new_one(
+    tmp_path: Path, scenario: str, number: int
+) -> None:
+    old, new = wanted(scenario)
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    outcomes = set()
+    for step in range(1, 1000):
+        file, target = prepare(tmp_path, scenario)
+        code = "done"
+        with at_step(step, fail, exchange=scenario != "no exchange") as steps:
+            try:
+                file.edit(CHANGE)
+            except MahavishnuError as error:
+                code = error.code
+        assert content(target) in (old, new), step
+        assert code.startswith("ai_files.") or content(target) == new
+        outcomes.add((code, content(target) == new))
+        assert file.edit(CHANGE).effects[0].after == "x"
+        names = {target.name, file.path.name}
+        assert {each.name for each in target.parent.iterdir()} == names, step
+        if steps[0] < step:
+            break
+    codes = {errno.ENOSPC: "disk_full", errno.EIO: "failed", errno.EACCES: "not_writable"}
+    assert {(f"ai_files.{codes[number]}", False), ("done", True)} <= outcomes
+
+
+@pytest.mark.parametrize("step_name", ["write", "fsync", "fchmod"])
+def test_a_failure_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_name: str
+) -> None:
+    file, target = prepare(tmp_path, "there")
+    file.edit(())  # the lock file is there
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, step_name, fail)
+    with pytest.raises(MahavishnuError) as caught:
+        file.edit(CHANGE)
+    assert caught.value.code == "ai_files.disk_full" and caught.value.exit_code == 5
+    assert content(target) == OLD and list(target.parent.iterdir()) == [target]
+
+
+def test_a_real_limit_on_the_size_of_files(tmp_path: Path) -> None:
+    file, target = prepare(tmp_path, "there")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(MahavishnuError) as caught:
+            file.edit([Set(("env", "OURS"), "x" * 10_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    assert caught.value.code == "ai_files.disk_full"
+    assert content(target) == OLD and list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_killed_at_any_step_the_file_is_the_old_or_the_new_one(
+    tmp_path: Path, scenario: str
+) -> None:
+    seen = said(run("kill", str(tmp_path), scenario))
+    assert seen["old"] >= 10 and seen["new"] >= 2 and seen["left"] >= 4, seen
+
+
+@pytest.mark.parametrize("kind", ["truncates", "renames"])
+def test_neither_side_loses_a_key_in_a_race(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """
+    The client keeps every key it ever wrote. We keep ours, but where it was overwritten by what the
+    client had read before and wrote after we had looked for the last time: nobody can be told of that.
+    """
+    looked = 0.0
+
+    def noted_look(target: Path) -> Seen:
+        nonlocal looked
+        looked = time.monotonic()
+        return look(target)
+
+    monkeypatch.setattr("mahavishnu.ai_env.files.look", noted_look)
+    path = tmp_path / "client" / "settings.json"
+    path.parent.mkdir()
+    path.write_bytes(b'{"theirs": {}}')
+    file = settings_file(path, QUICK)
+    client = run("client", kind, str(path), str(WRITES))
+    ended, lost = [], []
+    while client.poll() is None:
+        count = len(ended)
+        edit = file.edit([Set(("env", "OURS"), count)])
+        found = edit.effects[0].before
+        if count and found not in (count - 1, count):
+            lost.append(ended[-1])
+            assert found is ABSENT or isinstance(found, int)
+        ended.append(looked)
+    times = said(client)["times"]
+    theirs = file.read().get(("theirs",))
+    assert isinstance(theirs, dict)
+    assert [n for n in range(WRITES) if f"k{n}" not in theirs] == []
+    excused = [when for when in lost if any(began < when < over for began, over in times)]
+    assert lost == excused
+    assert len(ended) > 100 and len(lost) < len(ended) / 4
+    assert {each.name for each in path.parent.iterdir()} <= {path.name, "client.tmp"}
+
+
+def test_processes_of_ours_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "client" / "settings.json"
+    path.parent.mkdir()
+    code = (
+        "import sys; from pathlib import Path; from tests.ai_files import *\n"
+        "file = settings_file(Path(sys.argv[1]), QUICK)\n"
+        "for n in range(40): file.edit([Set(('env', sys.argv[2] + str(n)), n)])"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), name], cwd=ROOT) for name in "abc"
+    ]
+    assert [worker.wait(timeout=60) for worker in workers] == [0, 0, 0]
+    env = settings_file(path).read().get(("env",))
+    assert isinstance(env, dict)
+    assert sorted(env) == sorted(f"{name}{n}" for name in "abc" for n in range(40))
