@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mahavishnu import files
-from mahavishnu.ai_env.documents import JsonDocument
+from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import Patience, SettingsFile
 from mahavishnu.ai_env.merge import Set
 

@@ -1,7 +1,6 @@
 """Foreign settings files, made up from a seed: every style of JSON and TOML that is valid."""
 
 import json
-import math
 import random
 import string
 import tomllib
@@ -241,10 +240,3 @@ def only_added(old: str, new: str) -> bool:
         min(len(old), len(new)),
     )
     return len(new) >= len(old) and new.endswith(old[prefix:])
-
-
-def finite(value: object) -> bool:
-    """Tell whether nothing in the value is NaN or infinite."""
-    if isinstance(value, dict | list):
-        return all(map(finite, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, float) or math.isfinite(value)

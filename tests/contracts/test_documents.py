@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.documents import (
-    ABSENT,
-    Document,
-    JsonDocument,
-    TomlDocument,
-    same_value,
-    toml_document,
-)
+from mahavishnu.ai_env.documents import ABSENT, Document, same_value, toml_document
+from mahavishnu.ai_env.documents.json_document import JsonDocument
+from mahavishnu.ai_env.documents.toml_document import TomlDocument
 from mahavishnu.ai_env.documents.toml_text import Header, Pair
 from mahavishnu.errors import Conflict, Corrupt, UsageError
 from tests.documents import Foreign, foreign_json, foreign_toml, only_added, some_value, strict_json

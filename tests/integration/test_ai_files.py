@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai_env import replace
-from mahavishnu.ai_env.documents import ABSENT, JsonDocument, TomlDocument
+from mahavishnu.ai_env.documents import ABSENT
+from mahavishnu.ai_env.documents.json_document import JsonDocument
+from mahavishnu.ai_env.documents.toml_document import TomlDocument
 from mahavishnu.ai_env.files import Patience, SettingsFile
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.errors import MahavishnuError

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mahavishnu.ai_env.documents import ABSENT, JsonDocument
+from mahavishnu.ai_env.documents import ABSENT
+from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.merge import Exclude, Expected, Include, Remove, Set, merge
 
 URL = ("env", "URL")
@@ -73,3 +74,17 @@ def test_what_was_made_is_known_and_can_be_taken_back() -> None:
 def test_what_is_there_already_is_made_by_nobody() -> None:
     _, (effect,) = merge(opened("x"), [Set(URL, "y")], {})
     assert effect.made is None
+
+
+def test_what_is_not_needed_is_not_imported() -> None:
+    """A switch that changes JSON reads no TOML, and nothing heavy."""
+    import subprocess
+    import sys
+
+    heavy = ("tomllib", "asyncio", "asyncpg", "msgspec", "click", "httpx", "yaml")
+    code = (
+        "import mahavishnu.ai_env.files, mahavishnu.ai_env.documents.json_document, sys; "
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
