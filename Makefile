@@ -55,7 +55,7 @@ docs: setup
 lock:
 	uv=$$(sh scripts/find-uv $(UV_VERSION)) && \
 	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate --extra local --group dev pyproject.toml -o requirements.lock && \
+		--no-header --no-annotate --extra local --extra keyring --group dev pyproject.toml -o requirements.lock && \
 	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate -c requirements.lock --group peers pyproject.toml -o requirements-peers.lock
 

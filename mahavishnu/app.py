@@ -2,10 +2,11 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from mahavishnu.ai_env.secrets.kept import KeptSecrets
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
@@ -20,13 +21,13 @@ from mahavishnu.embedding import (
     Embedder,
     EmbeddingConfig,
     ModelIdentity,
-    Secret,
     choose_embedder,
 )
 from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.logs import set_log_level
+from mahavishnu.masking import Secret
 from mahavishnu.memory.conversations import Conversations
 from mahavishnu.memory.models import SearchResult
 from mahavishnu.memory.records import Records
@@ -44,7 +45,8 @@ class App:
     An open application; made by `open_app`, valid inside its `async with`.
 
     `memories` stores and reads back, `search` answers questions, `conversations` keeps turns,
-    `records` keeps executions and metrics, `projects` knows repositories.
+    `records` keeps executions and metrics, `projects` knows repositories,
+    `secrets` remembers keys for the daemon.
     """
 
     memories: MemoryStore
@@ -56,6 +58,7 @@ class App:
     database: Database
     loaded: Loaded
     _retriever: Retriever
+    secrets: KeptSecrets = field(default_factory=KeptSecrets)
 
     @property
     def settings(self) -> Settings:

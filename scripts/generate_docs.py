@@ -37,6 +37,8 @@ CLASSES: dict[str, type[MahavishnuError]] = {
 # Read by libraries or by parts of ours that settings do not pass through.
 FURTHER_ENVIRONMENT = {
     "MAHAVISHNU_HOME": "Absolute path of the folder that holds settings, data and state.",
+    "MAHAVISHNU_AGE_IDENTITY": "Path of the identity that opens age files; `age-identity.txt` beside the "
+    "user's settings by default.",
     "OLLAMA_HOST": "Address of Ollama where `embedding.ollama_base_url` is not set.",
     "HF_ENDPOINT": "Address of the hub that `mahavishnu model download` asks.",
     "HF_HUB_OFFLINE": "`1` forbids `mahavishnu model download` the network.",
@@ -213,7 +215,9 @@ def render_settings() -> str:
     for key, kind, default, meaning in describe_settings():
         secret = " Never shown." if key in SECRET_KEYS else ""
         shown = (
-            "" if default is None else f"`{str(default).lower() if default is True else default}`"
+            ""
+            if default in (None, "", ())
+            else f"`{str(default).lower() if default is True else default}`"
         )
         names = ", ".join(variables.get(key, []))
         lines.append(

@@ -41,6 +41,9 @@ INTEGRATIONS = {
     "Claude Code over stdio": REAL,
     "Codex, by what `mcp config` prints": REAL,
     "Qwen Code, by what `mcp config` prints": REAL,
+    "GPG, files of keys": REAL,
+    "age, files of keys": REAL,
+    "keyring, with a backend that encrypts": REAL,
 }
 HEADER = f"""# What the tests verified
 

@@ -1,1 +1,1 @@
-"""The environments of AI clients: their settings, changed without touching what is not ours."""
+"""AI environments: profiles, their secrets, and the settings of AI clients. Needs no database and no daemon."""

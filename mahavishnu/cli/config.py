@@ -6,6 +6,7 @@ import click
 
 from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.cli.secrets import require_declared
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
 from mahavishnu.settings.keys import setting_keys
 from mahavishnu.settings.sources import (
@@ -55,6 +56,7 @@ def validate(as_json: bool) -> None:
     """Check all settings; replaced and unknown names are answered."""
     loaded = load_quietly()
     _check_addresses(loaded)
+    require_declared(loaded)
     if as_json:
         print_json({"valid": True, "notices": list(loaded.notices)})
         return

@@ -6,7 +6,7 @@ Importing the package is cheap; numpy, httpx and fastembed load with the adapter
 
 from mahavishnu.embedding.choose import Choice, Refusal, choose_embedder
 from mahavishnu.embedding.chunks import Span, chunk_spans
-from mahavishnu.embedding.config import DaemonFiles, EmbeddingConfig, Secret
+from mahavishnu.embedding.config import DaemonFiles, EmbeddingConfig
 from mahavishnu.embedding.documents import EmbeddedChunk, embed_in_chunks
 from mahavishnu.embedding.port import Embedder, ModelIdentity, Vector
 
@@ -18,7 +18,6 @@ __all__ = [
     "EmbeddingConfig",
     "ModelIdentity",
     "Refusal",
-    "Secret",
     "Span",
     "Vector",
     "choose_embedder",

@@ -1,10 +1,10 @@
 """Work out and check the addresses of embedding servers. Pure, standard library only."""
 
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from mahavishnu.errors import UsageError
+from mahavishnu.hosts import is_this_machine
 from mahavishnu.masking import mask_url
 
 _OLLAMA_PORT = 11434
@@ -65,16 +65,6 @@ def require_openai_url(base_url: str) -> None:
             hint="Use https, or a tunnel that ends on this machine.",
             code="embedding.insecure_url",
         )
-
-
-def is_this_machine(host: str) -> bool:
-    """Tell whether a host name or address is the loopback interface's; no name is looked up."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _bad(given: str) -> UsageError:

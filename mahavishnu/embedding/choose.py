@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from mahavishnu.daemon.record import find_listening
 from mahavishnu.daemon.token import read_token
-from mahavishnu.embedding.addresses import is_this_machine, resolve_ollama_url
+from mahavishnu.embedding.addresses import resolve_ollama_url
 from mahavishnu.embedding.config import EmbeddingConfig
 from mahavishnu.embedding.known_models import (
     DEFAULT_LOCAL_MODEL,
@@ -19,6 +19,7 @@ from mahavishnu.embedding.known_models import (
 )
 from mahavishnu.embedding.port import Embedder, ModelIdentity
 from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
+from mahavishnu.hosts import is_this_machine
 
 if TYPE_CHECKING:
     from mahavishnu.embedding.models import StoredModel

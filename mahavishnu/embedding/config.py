@@ -4,29 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mahavishnu.masking import Secret
+
 type ProviderChoice = Literal["auto", "ollama", "in-process", "openai", "none"]
-
-
-class Secret:
-    """A string that shows itself only to `reveal`, not in repr, logs or dataclass dumps."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the string itself."""
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a Secret is not serialised")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import msgspec
 
 from mahavishnu.embedding.addresses import require_openai_url
-from mahavishnu.embedding.config import Secret
 from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, find_known
 from mahavishnu.embedding.port import ModelIdentity
 from mahavishnu.embedding.remote import (
@@ -15,6 +14,7 @@ from mahavishnu.embedding.remote import (
     Rows,
 )
 from mahavishnu.errors import Corrupt
+from mahavishnu.masking import Secret
 
 _FALLBACK_WINDOW_TOKENS = 512
 

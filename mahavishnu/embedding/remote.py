@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import msgspec
 
-from mahavishnu.embedding.addresses import is_this_machine
 from mahavishnu.embedding.batched import BatchedEmbedder
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.embedding.port import ModelIdentity, Vector
@@ -22,6 +21,7 @@ from mahavishnu.errors import (
     NotFound,
     Unavailable,
 )
+from mahavishnu.hosts import is_this_machine
 
 # Pauses before the second and the third try.
 BACKOFF_S = (0.25, 1.0)

@@ -1,4 +1,4 @@
-"""What the daemon offers beside the memory: its state, and its loaded model to other processes."""
+"""What the daemon offers beside the memory: its state, and its loaded model and keys to other processes."""
 
 import os
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from mahavishnu import __version__
+from mahavishnu.ai_env.secrets.reference import MAX_LENGTH, parse_reference
+from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.embedding import ModelIdentity
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.operations.bodies import Body
@@ -61,6 +63,24 @@ class Embedded(Struct, frozen=True, kw_only=True):
     vectors: list[list[float]]
 
 
+class ResolveSecret(Request, frozen=True, kw_only=True):
+    """Which key is asked for."""
+
+    reference: Annotated[
+        str,
+        Meta(max_length=MAX_LENGTH, description="`keyring:SERVICE/NAME` or `file:PATH#NAME`."),
+    ]
+
+
+class ResolvedSecret(Struct, frozen=True, kw_only=True):
+    """The key; shows itself in the answer alone."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return "ResolvedSecret(***)"
+
+
 async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
     """Say how the daemon is; what does not answer is part of it."""
     waiting = None
@@ -104,6 +124,17 @@ async def embed(call: Call, request: Embed) -> Embedded:
     return Embedded(model=_identity(embedder.identity), vectors=[list(v) for v in vectors])
 
 
+async def resolve_secret(call: Call, request: ResolveSecret) -> ResolvedSecret:
+    """Return a key that takes long to read; it is remembered for five minutes, in memory."""
+    loaded = call.app.loaded
+    secret = await call.app.secrets.read(
+        parse_reference(request.reference),
+        environ=loaded.environ,
+        identity=find_identity(loaded.environ, loaded.locations),
+    )
+    return ResolvedSecret(key=secret.reveal())
+
+
 def _identity(identity: ModelIdentity) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(identity)
     return values
@@ -131,6 +162,18 @@ OWN_OPERATIONS: Sequence[Operation[Any, Any]] = (
         run=embed,
         method="POST",
         path="/embeddings",
+        read_only=True,
+    ),
+    Operation(
+        name="resolve_secret",
+        title="Read a key",
+        description="The key that a reference leads to, for `mahavishnu-key` of the same user. The "
+        "daemon remembers it for five minutes, in its memory alone.",
+        request=ResolveSecret,
+        result=ResolvedSecret,
+        run=resolve_secret,
+        method="POST",
+        path="/secrets/resolve",
         read_only=True,
     ),
 )

@@ -52,6 +52,8 @@ def _name_type(kind: Any) -> str:
         return " or ".join(_name_type(part) for part in kind.types)
     if isinstance(kind, inspect.LiteralType):
         return ", ".join(f"`{value}`" for value in kind.values)
+    if isinstance(kind, inspect.VarTupleType):
+        return "list of text"
     names: dict[type[Any], str] = {
         inspect.BoolType: "true or false",
         inspect.IntType: "whole number",

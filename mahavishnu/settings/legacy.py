@@ -77,11 +77,10 @@ LEGACY_KEYS: dict[str, Legacy] = {
     },
     **{
         f"secrets.{section}.{key}": Legacy(
-            answer="Secrets are references in profiles; this release does not have them yet."
+            answer="This release does not ask that store. Keep the keys in variables (secrets.env), in "
+            "an encrypted file (secrets.file) or in a keyring (keyring:SERVICE/NAME in a profile)."
         )
         for section, keys in {
-            "env": ("prefix", "required_keys"),
-            "file": ("path", "encryption", "prefix", "required_keys"),
             "aws": ("secret_id", "region", "prefix", "required_keys"),
             "gcp": ("secret_id", "project", "prefix", "required_keys"),
         }.items()

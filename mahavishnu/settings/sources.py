@@ -8,7 +8,7 @@ otherwise send texts and keys elsewhere.
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def load_settings(
                 f"{project / 'settings'} is not trusted and was not read; "
                 f"to trust it: mahavishnu config trust {project}"
             )
-    layers.append(("environment", _read_environment(environ, notices)))
+    layers.append(("environment", _read_environment(environ)))
     layers.append(("flag", dict(flags or {})))
     merged: dict[str, Setting] = {}
     for rank, (origin, values) in enumerate(layers, start=1):
@@ -107,7 +107,9 @@ def load_settings(
         ]
     # Only now: what is not in force may refer to what is not set.
     merged = {key: _expand(key, setting, environ) for key, setting in merged.items()}
-    return Loaded(_build(merged), merged, tuple(notices), locations, environ)
+    settings = _build(merged)
+    notices += _mention_unknown(environ, settings)
+    return Loaded(settings, merged, tuple(notices), locations, environ)
 
 
 def find_project_settings(folder: Path, environ: Mapping[str, str]) -> Path | None:
@@ -203,18 +205,25 @@ def _read_trusted(locations: Locations) -> list[str]:
         ) from error
 
 
-def _read_environment(environ: Mapping[str, str], notices: list[str]) -> dict[str, Any]:
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     # Of two names of one setting the first counts: that of our own before that of Ollama.
     named = reversed(ENVIRONMENT.items())
-    known = {key: environ[name] for name, key in named if environ.get(name)}
+    return {key: environ[name] for name, key in named if environ.get(name)}
+
+
+def _mention_unknown(environ: Mapping[str, str], settings: Settings) -> Iterator[str]:
+    """Yield a notice for each variable of ours that is none; keys that are required are known."""
+    secrets = settings.secrets.env
+    keys = {f"{secrets.prefix}{name}" for name in secrets.required_keys}
     for name in sorted(environ):
-        if name.startswith("MAHAVISHNU_") and name not in ENVIRONMENT.keys() | OTHER_ENVIRONMENT:
+        if (
+            name.startswith("MAHAVISHNU_")
+            and name not in ENVIRONMENT.keys() | OTHER_ENVIRONMENT | keys
+        ):
             near = difflib.get_close_matches(name, ENVIRONMENT, n=1)
-            notices.append(
-                f"The environment variable {name} means nothing here."
-                + (f" Did you mean {near[0]}?" if near else "")
+            yield f"The environment variable {name} means nothing here." + (
+                f" Did you mean {near[0]}?" if near else ""
             )
-    return known
 
 
 def _accept(
@@ -339,7 +348,7 @@ def _build(merged: Mapping[str, Setting]) -> Settings:
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        key = str(error).partition(" - at `$.")[2].rstrip("`")
+        key = str(error).partition(" - at `$.")[2].rstrip("`").partition("[")[0]
         origin = merged[key].origin if key in merged else "the settings"
         wanted = {name: kind for name, kind, *_ in describe_settings()}.get(key, "something else")
         raise UsageError(

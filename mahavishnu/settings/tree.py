@@ -12,6 +12,7 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
 type LogLevel = Literal["debug", "info", "warning", "error"]
+type Encryption = Literal["gpg", "age"]
 type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 
@@ -133,6 +134,42 @@ class ServerSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = 10.0
 
 
+class EnvironmentSecrets(_Section, frozen=True, forbid_unknown_fields=True):
+    """Keys in variables: the key `X` is the reference `env:PREFIXX`."""
+
+    prefix: Annotated[str, Meta(description="What the names of variables begin with.")] = ""
+    required_keys: Annotated[
+        tuple[str, ...], Meta(description="Names, without the prefix, that must be set.")
+    ] = ()
+
+
+class FileSecrets(_Section, frozen=True, forbid_unknown_fields=True):
+    """Keys in one encrypted file: the key `X` is the reference `file:PATH#PREFIXX`."""
+
+    path: Annotated[
+        str | None,
+        Meta(
+            description="Absolute, from ~/, or beside the settings file that says it: a file "
+            "that GPG or age encrypted."
+        ),
+    ] = None
+    encryption: Annotated[
+        Encryption | None,
+        Meta(description="What must have encrypted it; recognised where this is not set."),
+    ] = None
+    prefix: Annotated[str, Meta(description="What the names in the file begin with.")] = ""
+    required_keys: Annotated[
+        tuple[str, ...], Meta(description="Names, without the prefix, that must be in it.")
+    ] = ()
+
+
+class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Which keys must be there before an AI environment is switched; never the keys themselves."""
+
+    env: EnvironmentSecrets = field(default_factory=EnvironmentSecrets)
+    file: FileSecrets = field(default_factory=FileSecrets)
+
+
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -142,6 +179,7 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     postgresql: PostgresqlSettings = field(default_factory=PostgresqlSettings)
     embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    secrets: SecretsSettings = field(default_factory=SecretsSettings)
 
 
 ENVIRONMENT = {
@@ -166,4 +204,4 @@ ENVIRONMENT = {
     "OLLAMA_MODEL": "embedding.model",
 }
 # Read by others than `sources`.
-OTHER_ENVIRONMENT = frozenset({"MAHAVISHNU_HOME"})
+OTHER_ENVIRONMENT = frozenset({"MAHAVISHNU_HOME", "MAHAVISHNU_AGE_IDENTITY"})

@@ -14,8 +14,10 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mahavishnu.ai_env.secrets import kept
 from mahavishnu.database.target import Target
 from mahavishnu.errors import Unavailable
+from mahavishnu.masking import Secret
 from mahavishnu.memory.models import NewMemory, Stored
 from mahavishnu.server import batch
 from mahavishnu.server.asgi import API_OPERATIONS
@@ -60,7 +62,9 @@ async def store(http: httpx.AsyncClient, content: str, **fields: Any) -> str:
     return str(answer.json()["id"])
 
 
-async def test_every_route_answers_as_documented(http: httpx.AsyncClient) -> None:
+async def test_every_route_answers_as_documented(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = describe_api(API_OPERATIONS)
     seen = set()
 
@@ -111,6 +115,9 @@ async def test_every_route_answers_as_documented(http: httpx.AsyncClient) -> Non
     question = await ask("POST", "/embeddings", 200, json={"texts": ["one"], "kind": "query"})
     assert question["vectors"] == embedded["vectors"][:1]
     assert (await ask("POST", "/embeddings", 200, json={}))["vectors"] == []
+    monkeypatch.setattr(kept, "resolve", lambda *_, **__: Secret("sk-fake"))
+    secret = {"reference": "keyring:service/name"}
+    assert await ask("POST", "/secrets/resolve", 200, json=secret) == {"key": "sk-fake"}
     everything = {
         (method.upper(), path.removeprefix(API))
         for path, methods in document["paths"].items() for method in methods

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mahavishnu.embedding import Secret
 from mahavishnu.embedding.ollama import connect_ollama
 from mahavishnu.embedding.openai import connect_openai
 from mahavishnu.embedding.remote import RemoteEmbedder
@@ -22,6 +21,7 @@ from mahavishnu.errors import (
     Unavailable,
     UsageError,
 )
+from mahavishnu.masking import Secret
 from tests.fake_servers import (
     DIGEST,
     DROP,

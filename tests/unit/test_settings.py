@@ -538,7 +538,7 @@ def test_every_key_of_the_samples_is_in_force_or_answered(load: Load) -> None:
     loaded = load(SAMPLE, PG_SECRET="s")
     notices = "\n".join(loaded.notices)
     present = [key for key in SAMPLE_KEYS if key in setting_keys()]
-    assert len(present) == 8
+    assert len(present) == 14
     for key in SAMPLE_KEYS:
         if key in present:
             assert key in loaded.origins, key

@@ -1,0 +1,1 @@
+"""Keys are named, not written down: references, the stores they lead to, and the helper that prints one."""

@@ -1,0 +1,36 @@
+"""From a reference to its key, by the store of its scheme."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mahavishnu.ai_env.secrets.environment import EnvironmentStore
+from mahavishnu.ai_env.secrets.port import SecretStore
+from mahavishnu.ai_env.secrets.reference import Reference
+from mahavishnu.masking import Secret
+from mahavishnu.paths import Locations
+
+IDENTITY_VARIABLE = "MAHAVISHNU_AGE_IDENTITY"
+
+
+def resolve(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> Secret:
+    """Return the key that a reference leads to; raises as `SecretStore.read`."""
+    return open_store(reference, environ=environ, identity=identity).read(reference)
+
+
+def open_store(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> SecretStore:
+    """Return the store that a reference belongs to; `identity` is age's key file."""
+    if reference.scheme == "env":
+        return EnvironmentStore(environ)
+    if reference.scheme == "keyring":
+        from mahavishnu.ai_env.secrets.in_keyring import KeyringStore  # noqa: PLC0415 - slow
+
+        return KeyringStore()
+    from mahavishnu.ai_env.secrets.in_file import FileStore  # noqa: PLC0415 - slow
+
+    return FileStore(environ, identity=identity)
+
+
+def find_identity(environ: Mapping[str, str], locations: Locations) -> Path:
+    """Return where age's identity is: what MAHAVISHNU_AGE_IDENTITY says, else beside the settings."""
+    given = environ.get(IDENTITY_VARIABLE)
+    return Path(given).expanduser() if given else locations.config / "age-identity.txt"

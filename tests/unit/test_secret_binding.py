@@ -1,0 +1,168 @@
+"""A key goes to the endpoint it is bound to and nowhere else; the words that clients are given."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mahavishnu.ai_env.secrets.binding import origin_of, require_bound
+from mahavishnu.ai_env.secrets.helper import Asked, helper_line, helper_words, read_words, release
+from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
+from mahavishnu.errors import Forbidden, MahavishnuError, UsageError
+
+ZAI = "https://api.z.ai/api/anthropic"
+KEY = {"K": "sk-fake-canary"}
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        (ZAI, "https://api.z.ai"),
+        ("HTTPS://API.Z.AI:443/", "https://api.z.ai"),
+        ("https://api.z.ai./v1", "https://api.z.ai"),
+        ("https://api.z.ai:8443", "https://api.z.ai:8443"),
+        ("http://127.0.0.1:9101/v1", "http://127.0.0.1:9101"),
+        ("http://localhost", "http://localhost"),
+        ("http://[::1]:80/x", "http://[::1]"),
+    ],
+)
+def test_the_origin_of_an_address(url: str, origin: str) -> None:
+    assert str(origin_of(url)) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "api.z.ai", "https://", "https:///x", "https:api.z.ai", "ftp://api.z.ai", "//api.z.ai", "https://.",
+        "https://me:pw@api.z.ai", "https://api.z.ai@evil.example", "https://api.z.ai\\@evil.example",
+        "https://api.z.ai?x", "https://api.z.ai#@evil.example", "https://api.z.ai/?q=1", "https://api.z.ai/a b",
+        "https://api.z.ai:", "https://api.z.ai:0", "https://api.z.ai:65536", "https://api.z.ai:4\u06633",
+        "https://api.z.ai:+443", "https://api%2ez.ai", "https://\u0430pi.z.ai", "https://api.z.ai\t.evil", " " + ZAI,
+        "https://api.z.ai\n", "https://[::1", "https://[::1]x", "https://[api.z.ai]", "https://a..b", "https://.a",
+    ],
+)  # fmt: skip
+def test_what_is_not_plainly_an_address_is_refused(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        origin_of(url)
+    assert caught.value.code == "secret.endpoint" and "pw" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.z.ai", "http://10.0.0.1", "http://127.1.evil.example", "http://0x7f.1"]
+)
+def test_a_key_does_not_travel_in_the_open(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        origin_of(url)
+    assert caught.value.code == "secret.insecure_endpoint"
+
+
+@pytest.mark.parametrize(
+    ("asked", "bound"),
+    [
+        (ZAI, "https://api.z.ai"),
+        ("https://API.z.ai:443/other/path", ZAI),
+        ("http://127.0.0.1:9101", "http://127.0.0.1:9101/v1"),
+        (None, "https://api.anthropic.com"),
+        ("", "https://api.anthropic.com"),
+    ],
+)
+def test_claude_gets_the_key_of_the_endpoint_it_asks(asked: str | None, bound: str) -> None:
+    environ = KEY | ({} if asked is None else {"ANTHROPIC_BASE_URL": asked})
+    asking = Asked(parse_reference("env:K"), bound, "claude-code")
+    assert release(asking, environ).reveal() == KEY["K"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None, "", "https://evil.example", "https://evil.example/api.z.ai", "https://api.z.ai.evil.example",
+        "https://api.z.ai:8443", "http://api.z.ai", "https://z.ai", "https://x.api.z.ai", "nonsense",
+        "https://me:pw@api.z.ai", "https://api.z.ai@evil.example", "https://api.z.ai\\.evil.example",
+    ],
+)  # fmt: skip
+def test_claude_gets_no_key_of_another_endpoint(asked: str | None) -> None:
+    environ = KEY | ({} if asked is None else {"ANTHROPIC_BASE_URL": asked})
+    with pytest.raises(Forbidden) as caught:
+        release(Asked(parse_reference("env:K"), ZAI, "claude-code"), environ)
+    assert caught.value.code == "secret.other_host" and caught.value.exit_code == 6
+    assert "canary" not in f"{caught.value!r}" and "pw@" not in caught.value.message
+
+
+def test_a_client_that_does_not_check_who_answers_gets_no_key() -> None:
+    environ = {"ANTHROPIC_BASE_URL": ZAI, "NODE_TLS_REJECT_UNAUTHORIZED": "0"}
+    with pytest.raises(Forbidden) as caught:
+        require_bound(ZAI, "claude-code", environ)
+    assert caught.value.code == "secret.unchecked_tls"
+    local = "http://127.0.0.1:9101"
+    require_bound(local, "claude-code", environ | {"ANTHROPIC_BASE_URL": local})
+
+
+def test_codex_is_bound_by_the_words_and_not_by_claudes_variable() -> None:
+    asked = Asked(parse_reference("env:K"), "https://api.z.ai", "codex")
+    assert release(asked, KEY | {"ANTHROPIC_BASE_URL": "https://other.example"}).reveal()
+    with pytest.raises(UsageError):
+        release(asked._replace(bound="http://api.z.ai"), KEY)
+    with pytest.raises(UsageError, match="no client"):
+        release(asked._replace(client="emacs"), KEY)
+
+
+@pytest.mark.parametrize("reference", ["env:K", "keyring:my 'service'/a $KEY", "file:/a b/c;#K"])
+@pytest.mark.parametrize("client", ["claude-code", "codex"])
+def test_the_words_given_to_a_client_are_read_back(reference: str, client: str) -> None:
+    parsed = parse_reference(reference)
+    words = helper_words(parsed, bound=ZAI, client=client, program=Path("/opt/my tools/key"))
+    assert words[0] == "/opt/my tools/key"
+    assert read_words(words[1:]) == Asked(parsed, "https://api.z.ai", client)
+    assert shlex.split(helper_line(words)) == list(words)
+
+
+def test_the_line_for_claude_is_these_words() -> None:
+    """They stand in settings of clients: a change would leave those without a key."""
+    words = helper_words(
+        Reference("env", "ZAI_KEY"), bound=ZAI, client="claude-code", program=Path("/opt/key")
+    )
+    assert helper_line(words) == "/opt/key env:ZAI_KEY --for https://api.z.ai"
+    words = helper_words(
+        Reference("env", "ZAI_KEY"), bound=ZAI, client="codex", program=Path("/opt/key")
+    )
+    assert helper_line(words) == "/opt/key env:ZAI_KEY --for https://api.z.ai --client codex"
+
+
+def test_a_relative_program_is_not_written() -> None:
+    with pytest.raises(UsageError):
+        helper_words(Reference("env", "K"), bound=ZAI, client="codex", program=Path("key"))
+
+
+@given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=20))
+def test_a_shell_gives_the_helper_the_words_that_were_meant(place: str, name: str) -> None:
+    try:
+        parsed = parse_reference(f"keyring:{place}/{name}")
+    except MahavishnuError:
+        return
+    words = helper_words(parsed, bound=ZAI, client="codex", program=Path("/bin/key"))
+    assert shlex.split(helper_line(words)) == list(words)
+
+
+def test_a_real_shell_does_too() -> None:
+    parsed = parse_reference("keyring:$(id) `id` \\ \"q\" 'q' ;&|<>/*?[!]~#é")
+    words = helper_words(parsed, bound=ZAI, client="codex", program=Path("/usr/bin/printf"))
+    line = helper_line(("/usr/bin/printf", "%s\\0", *words[1:]))
+    shown = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=True).stdout
+    assert shown.decode().split("\0")[:-1] == list(words[1:])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["env:K"], ["--for", ZAI], ["env:K", "--for"], ["env:K", "--for="], ["env:K", "env:K", "--for", ZAI],
+        ["env:K", "--for", ZAI, "--for", ZAI], ["env:K", "--for", ZAI, "--url", ZAI], ["-x", "--for", ZAI],
+        ["sk-canary", "sk-canary", "--for", ZAI], ["sk-canary", "--for", ZAI],
+    ],
+)  # fmt: skip
+def test_other_words_are_refused_and_not_repeated(words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_words(words)
+    assert "canary" not in f"{caught.value.message} {caught.value.hint}"
