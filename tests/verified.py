@@ -41,6 +41,7 @@ INTEGRATIONS = {
     "Claude Code over stdio": REAL,
     "Codex, by what `mcp config` prints": REAL,
     "Qwen Code, by what `mcp config` prints": REAL,
+    "Claude Code, key by helper": REAL,
     "GPG, files of keys": REAL,
     "age, files of keys": REAL,
     "keyring, with a backend that encrypts": REAL,

@@ -6,6 +6,7 @@ A client waits for it at its start, so that for `env:` it imports the standard l
 
 import os
 import sys
+from pathlib import Path
 
 from mahavishnu.ai_env.secrets.helper import USAGE, read_words, release
 from mahavishnu.errors import MahavishnuError
@@ -25,7 +26,7 @@ def main() -> int:
         sys.stdout.write(f"mahavishnu-key {__version__}\n")
         return 0
     try:
-        key = release(read_words(words), os.environ)
+        key = release(read_words(words), os.environ, folder=Path.cwd())
         sys.stdout.write(f"{key.reveal()}\n")
         sys.stdout.flush()
     except MahavishnuError as error:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mahavishnu.ai_env.secrets.binding import CLIENTS, origin_of, require_bound
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
+from mahavishnu.ai_env.secrets.project import require_not_redirected
 from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.masking import Secret
@@ -79,17 +80,18 @@ def read_words(words: Sequence[str]) -> Asked:
     )
 
 
-def release(asked: Asked, environ: Mapping[str, str]) -> Secret:
+def release(asked: Asked, environ: Mapping[str, str], *, folder: Path) -> Secret:
     """
-    Return the key, if the client asks where the key is bound to.
+    Return the key, if the client, which works in `folder`, asks where the key is bound to.
 
     What is not in the environment is asked of the running daemon, which remembers it for a while,
     and else read here.
 
     Raises:
-        MahavishnuError: as `require_bound` and `SecretStore.read`.
+        MahavishnuError: as `require_bound`, `require_not_redirected` and `SecretStore.read`.
     """
     require_bound(asked.bound, asked.client, environ)
+    require_not_redirected(asked.bound, asked.client, folder=folder, environ=environ)
     if asked.reference.scheme == "env":
         return EnvironmentStore(environ).read(asked.reference)
     return _release_slowly(asked.reference, environ)

@@ -1,0 +1,92 @@
+"""
+What the folder that a client works in would change about where its requests go, or who can read them.
+
+Claude Code asks the helper with the user's environment, and only then puts a project's own on top: a
+cloned repository could name another endpoint, and would be sent the key. So its settings are looked at,
+and never written. A test against the real client shows it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mahavishnu.ai_env.secrets.binding import CLIENTS, Origin, origin_of
+from mahavishnu.errors import Forbidden, UsageError
+
+FILES = (".claude/settings.json", ".claude/settings.local.json")
+MAX_BYTES = 1024 * 1024
+# Beside the endpoint itself: what lets another in between.
+REDIRECTING = (
+    "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_EXTRA_CA_CERTS", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY",
+    "http_proxy", "ALL_PROXY", "all_proxy", "ANTHROPIC_UNIX_SOCKET",
+)  # fmt: skip
+
+
+def require_not_redirected(
+    bound: str, client: str, *, folder: Path, environ: Mapping[str, str]
+) -> None:
+    """
+    Refuse where settings in `folder`, or above it and below the home, lead the client elsewhere.
+
+    Raises:
+        Forbidden: `secret.project_redirects`, naming the file; also one that cannot be understood.
+    """
+    variable = CLIENTS[client].variable
+    if not variable:
+        return
+    home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
+    for each in (folder, *folder.parents):
+        if each == home:
+            return  # what is in there is the user's, and in force already
+        for name in FILES:
+            path = each / name
+            if _redirects(path, variable, origin_of(bound)):
+                raise Forbidden(
+                    f"The settings of this project send requests elsewhere: {path}",
+                    hint="Look into it; take the address, proxy or certificate out of its env.",
+                    code="secret.project_redirects",
+                )
+
+
+def _redirects(path: Path, variable: str, bound: Origin) -> bool:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    names = (variable, *REDIRECTING)
+    # An escape may hide a name.
+    if len(content) <= MAX_BYTES and b"\\" not in content and not _mentions(content, names):
+        return False
+    env = _environment(content)
+    if env is None:
+        return True
+    asked = env.get(variable)
+    if asked not in (None, "") and not _leads_to(str(asked), bound):
+        return True
+    return any(env.get(name) not in (None, "") for name in REDIRECTING)
+
+
+def _mentions(content: bytes, names: tuple[str, ...]) -> bool:
+    return any(name.encode() in content for name in names)
+
+
+def _environment(content: bytes) -> dict[str, Any] | None:
+    """Return the `env` of settings; None where they cannot be understood."""
+    import json  # noqa: PLC0415 - only where a project has such settings
+
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    env = values.get("env", {}) if isinstance(values, dict) else None
+    return env if isinstance(env, dict) else None
+
+
+def _leads_to(url: str, bound: Origin) -> bool:
+    try:
+        return origin_of(url) == bound
+    except UsageError:
+        return False

@@ -1,0 +1,133 @@
+"""
+The real Claude Code with `mahavishnu-key` for a helper: the key reaches its endpoint, and no other.
+
+The endpoints are stubs on the loopback interface, told apart by their ports.
+"""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mahavishnu.ai_env.secrets.helper import helper_line, helper_words
+from mahavishnu.ai_env.secrets.reference import parse_reference
+from tests.command import PROGRAM
+from tests.kept_secrets import lines, private, seal, stand_ins
+from tests.peers.anthropic_stub import AnthropicStub, anthropic_stub
+from tests.peers.test_claude_code import claude as claude
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+
+KEY = "sk-fake-canary-of-the-first-endpoint"
+
+
+@dataclass(frozen=True)
+class Client:
+    """Claude Code in a home and a project of the test's own."""
+
+    program: Path
+    home: Path
+    reference: str
+    environ: dict[str, str]
+
+    @property
+    def project(self) -> Path:
+        """The folder it is started in."""
+        return self.home / "project"
+
+    def configure(self, bound: str, asked: str) -> None:
+        """Give the user's settings a helper bound to one endpoint, and the address of one."""
+        words = helper_words(
+            parse_reference(self.reference), bound=bound, client="claude-code",
+            program=PROGRAM.with_name("mahavishnu-key"),
+        )  # fmt: skip
+        values = {"env": self.env(asked), "apiKeyHelper": helper_line(words)}
+        write(self.home / ".claude/settings.json", values)
+
+    @staticmethod
+    def env(asked: str) -> dict[str, str]:
+        """Return what a switch to an endpoint writes."""
+        return {
+            "ANTHROPIC_BASE_URL": asked, "ANTHROPIC_AUTH_TOKEN": "", "ANTHROPIC_API_KEY": "",
+        }  # fmt: skip
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Ask it one thing."""
+        return subprocess.run(
+            [self.program, "-p", "Say something."], env=self.environ, cwd=self.project,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+
+
+def write(path: Path, values: dict[str, Any]) -> None:
+    """Write settings of Claude Code."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values))
+
+
+def credentials(stub: AnthropicStub) -> set[str | None]:
+    """Return what the requests for the model brought along."""
+    return {each.headers.get("authorization") for each in stub.turns}
+
+
+def shown(stub: AnthropicStub) -> str:
+    """Return all that a stub was told in headers and paths."""
+    return str([(each.path, each.headers, each.body) for each in stub.asked])
+
+
+@pytest.fixture(params=["env", "file"])
+def client(request: pytest.FixtureRequest, claude: Path, tmp_path: Path) -> Client:
+    home = tmp_path / "home"
+    (home / "project").mkdir(parents=True)
+    environ = {
+        **stand_ins(tmp_path / "bin"),
+        "HOME": str(home),
+        "TMPDIR": str(tmp_path),
+        "MAHAVISHNU_HOME": str(home / "mahavishnu"),
+        "TERM": "dumb",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        **{name: value for name, value in os.environ.items() if name == "PYTHONPATH"},
+    }
+    if request.param == "env":
+        return Client(claude, home, "env:ZAI_KEY", environ | {"ZAI_KEY": KEY})
+    seal(home / "keys.age", lines({"ZAI_KEY": KEY}))
+    config = home / "mahavishnu/config"
+    config.mkdir(parents=True)
+    private(config / "age-identity.txt", "x")
+    return Client(claude, home, f"file:{home}/keys.age#ZAI_KEY", environ)
+
+
+@pytest.mark.verifies("Claude Code, key by helper")
+def test_the_key_reaches_the_endpoint_it_is_bound_to(client: Client, tmp_path: Path) -> None:
+    with anthropic_stub() as (stub, url):
+        client.configure(bound=url, asked=url)
+        done = client.run()
+    assert done.returncode == 0, done
+    assert credentials(stub) == {f"Bearer {KEY}"}
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in written if KEY in path.read_text(errors="replace")]
+    assert KEY not in done.stdout + done.stderr
+
+
+def test_a_changed_address_does_not_get_the_key(client: Client) -> None:
+    with anthropic_stub() as (_, url), anthropic_stub() as (other, elsewhere):
+        client.configure(bound=url, asked=elsewhere)
+        done = client.run()
+    assert KEY not in shown(other), done
+    assert "[secret.other_host]" in done.stderr, done
+
+
+@pytest.mark.parametrize("name", ["settings.json", "settings.local.json"])
+def test_a_cloned_repository_does_not_get_the_key(client: Client, name: str) -> None:
+    """Its own settings rank above the user's, and count only after the helper was asked."""
+    with anthropic_stub() as (stub, url), anthropic_stub() as (other, elsewhere):
+        client.configure(bound=url, asked=url)
+        write(client.project / ".claude" / name, {"env": {"ANTHROPIC_BASE_URL": elsewhere}})
+        done = client.run()
+    assert KEY not in shown(other) and not stub.turns, done
+    assert "[secret.project_redirects]" in done.stderr, done
