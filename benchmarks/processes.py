@@ -23,6 +23,10 @@ from mahavishnu.paths import locate
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
 RUNS = 9
+KEY = (
+    str(Path(sys.executable).with_name("mahavishnu-key")),
+    *("env:NAME", "--for", "https://api.anthropic.com"),
+)
 EXAMPLES = (
     "We keep the embedded PostgreSQL running for 50 seconds after its last user is gone.",
     "The payment service retries three times before it opens the circuit breaker.",
@@ -64,6 +68,7 @@ def measure_processes(home: Path) -> Section:
     commands = [
         Command("python -c pass", (sys.executable, "-c", "pass"), words),
         Command("mahavishnu --help", (*product, "--help"), words),
+        Command("mahavishnu-key env:NAME", KEY, words | {"NAME": "sk-fake"}),
         Command("memory store, no model", store, words),
         Command("memory search, no model", search, words),
         Command("memory search --mode text, model there", (*search, "--mode", "text"), meaning),

@@ -99,6 +99,7 @@ def test_refusals_are_one_line_on_stderr_and_a_code(helper: Command) -> None:
         (ask(helper, f"file:{helper.home}/gone#K"), 3, "secret.missing"),
         (ask(helper, "${K:-" + CANARY + "}"), 2, "secret.reference"),
         (ask(helper, CANARY), 2, "secret.reference"),
+        (ask(helper, f"env:{CANARY}"), 2, "secret.reference"),
         (ask(helper, "env:K", "--client", "emacs", K=CANARY), 2, "secret.client"),
         (ask(helper, "env:K", "--unknown", K=CANARY), 2, "secret.helper_words"),
         (helper("env:K", "--for", "http://api.z.ai", K=CANARY), 2, "secret.insecure_endpoint"),
