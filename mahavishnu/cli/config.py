@@ -8,9 +8,9 @@ from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.cli.secrets import require_declared
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
-from mahavishnu.settings.keys import setting_keys
 from mahavishnu.settings.sources import (
     Loaded,
+    keys_in_force,
     lookup,
     shown_value,
     trust,
@@ -29,7 +29,7 @@ def show(origin: bool, as_json: bool) -> None:
     """Print every setting with its value; secrets are masked."""
     loaded = load()
     rows = []
-    for key in setting_keys():
+    for key in keys_in_force(loaded):
         setting = loaded.origins.get(key)
         rows.append(
             (

@@ -1,8 +1,8 @@
-"""The names, types and meanings of all settings, read off their declaration."""
+"""The names, types and meanings of all settings, read off their declaration; `*` is any one name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -15,6 +15,31 @@ def setting_keys() -> tuple[str, ...]:
     return tuple(_keys(Settings, ""))
 
 
+@cache
+def section_keys() -> frozenset[str]:
+    """Return the dotted keys of all groups of settings, of any depth."""
+    return frozenset(
+        key[:place] for key in setting_keys() for place, sign in enumerate(key) if sign == "."
+    )
+
+
+def find_setting(key: str, among: Iterable[str] | None = None) -> str | None:
+    """Return the setting that a dotted key is one of, which may have a `*`; None where there is none."""
+    known = setting_keys() if among is None else among
+    return next((each for each in known if match_key(each, key) is not None), None)
+
+
+def match_key(pattern: str, key: str) -> str | None:
+    """Return the name that the one `*` of a pattern stands for in a key, "" without; else None."""
+    wanted, parts = pattern.split("."), key.split(".")
+    if len(wanted) != len(parts):
+        return None
+    pairs = list(zip(wanted, parts, strict=True))
+    if any(one not in ("*", other) for one, other in pairs):
+        return None
+    return next((other for one, other in pairs if one == "*"), "")
+
+
 def describe_settings() -> Iterator[tuple[str, str, Any, str]]:
     """Yield (key, type, default, meaning) of every setting, in order, for the reference."""
     yield from _describe(Settings, "")
@@ -24,6 +49,8 @@ def _keys(kind: type[msgspec.Struct], prefix: str) -> Iterator[str]:
     for item in msgspec.structs.fields(kind):
         if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct):
             yield from _keys(item.type, f"{prefix}{item.name}.")
+        elif get_origin(item.type) is dict:
+            yield from _keys(get_args(item.type)[1], f"{prefix}{item.name}.*.")
         else:
             yield f"{prefix}{item.name}"
 
@@ -41,6 +68,9 @@ def _describe(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, st
             inner = inner.type
         if isinstance(inner, inspect.StructType):
             yield from _describe(inner.cls, f"{key}.")
+        elif isinstance(inner, inspect.DictType):
+            assert isinstance(inner.value_type, inspect.StructType)
+            yield from _describe(inner.value_type.cls, f"{key}.*.")
         else:
             yield key, _name_type(inner), item.default, description
 

@@ -4,7 +4,9 @@ Keys of earlier sample files: each is carried over to a present key, or answered
 A table, not code; a test holds the list of all keys the samples had.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from mahavishnu.settings.keys import match_key
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Legacy:
     answer: str = ""
 
 
-# A `*` stands for one name.
+# A `*` stands for one name, in `now` for the same one.
 LEGACY_KEYS: dict[str, Legacy] = {
     "server_name": Legacy(answer="The name is fixed: mahavishnu."),
     "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
@@ -49,23 +51,8 @@ LEGACY_KEYS: dict[str, Legacy] = {
     "memory_service.enable_performance_monitoring": Legacy(
         answer="Metrics are stored when something records them; there is nothing to turn on."
     ),
-    "ai_environments.claude_code.config_path": Legacy(
-        answer="The client's own location will be used; this release does not manage clients yet."
-    ),
-    "ai_environments.claude_code.enabled": Legacy(
-        answer="Clients will be recognised by being installed; this release does not manage them yet."
-    ),
-    "ai_environments.llm_profiles.*.anthropic_base_url": Legacy(
-        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
-    ),
     "ai_environments.llm_profiles.*.anthropic_auth_token": Legacy(
-        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
-    ),
-    "ai_environments.llm_profiles.*.api_timeout_ms": Legacy(
-        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
-    ),
-    "ai_environments.llm_profiles.*.model": Legacy(
-        answer="Profiles are kept by `mahavishnu ai profile`; this release does not have it yet."
+        now="ai_environments.llm_profiles.*.key"
     ),
     **{
         f"memory.tier{number}.{key}": Legacy(
@@ -98,11 +85,7 @@ def find_legacy(key: str) -> Legacy | None:
     """Return what became of a dotted key, or None where it never was one."""
     if key in LEGACY_KEYS:
         return LEGACY_KEYS[key]
-    parts = key.split(".")
     for known, legacy in LEGACY_KEYS.items():
-        pattern = known.split(".")
-        if len(pattern) == len(parts) and all(
-            wanted in ("*", part) for wanted, part in zip(pattern, parts, strict=True)
-        ):
-            return legacy
+        if (name := match_key(known, key)) is not None:
+            return replace(legacy, now=legacy.now and legacy.now.replace("*", name))
     return None

@@ -20,14 +20,16 @@ from mahavishnu.files import write_atomically
 from mahavishnu.masking import MASK, mask_url
 from mahavishnu.paths import Locations, locate, private_folder
 from mahavishnu.settings.files import read_regular, read_settings
-from mahavishnu.settings.keys import describe_settings, setting_keys
+from mahavishnu.settings.keys import describe_settings, find_setting, section_keys, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
 from mahavishnu.settings.tree import (
     ADDRESS_KEYS,
     ENVIRONMENT,
     OTHER_ENVIRONMENT,
+    REFERENCE_KEYS,
     SECRET_KEYS,
     URL_KEYS,
+    ProfileSettings,
     Settings,
 )
 
@@ -48,13 +50,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The settings in force, where each value came from, and what the reader should know."""
+    """
+    The settings in force, where each value came from, and what the reader should know.
+
+    `untrusted` is the project whose `settings/` were not read.
+    """
 
     settings: Settings
     origins: Mapping[str, Setting]
     notices: tuple[str, ...]
     locations: Locations
     environ: Mapping[str, str] = field(repr=False)
+    untrusted: Path | None = None
 
 
 def load_settings(
@@ -82,16 +89,16 @@ def load_settings(
         (str(locations.user_settings), read_settings(locations.user_settings))
     ]
     project = find_project_settings(Path(folder or Path.cwd()), environ)
-    if project is not None:
-        if is_trusted(project, locations):
-            for name in PROJECT_FILES:
-                path = project / "settings" / name
-                layers.append((str(path), read_settings(path)))
-        else:
-            notices.append(
-                f"{project / 'settings'} is not trusted and was not read; "
-                f"to trust it: mahavishnu config trust {project}"
-            )
+    trusted = project is not None and is_trusted(project, locations)
+    if project is not None and trusted:
+        for name in PROJECT_FILES:
+            path = project / "settings" / name
+            layers.append((str(path), read_settings(path)))
+    elif project is not None:
+        notices.append(
+            f"{project / 'settings'} is not trusted and was not read; "
+            f"to trust it: mahavishnu config trust {project}"
+        )
     layers.append(("environment", _read_environment(environ)))
     layers.append(("flag", dict(flags or {})))
     merged: dict[str, Setting] = {}
@@ -109,7 +116,8 @@ def load_settings(
     merged = {key: _expand(key, setting, environ) for key, setting in merged.items()}
     settings = _build(merged)
     notices += _mention_unknown(environ, settings)
-    return Loaded(settings, merged, tuple(notices), locations, environ)
+    untrusted = None if trusted else project
+    return Loaded(settings, merged, tuple(notices), locations, environ, untrusted)
 
 
 def find_project_settings(folder: Path, environ: Mapping[str, str]) -> Path | None:
@@ -173,11 +181,12 @@ def shown_value(key: str, value: Any) -> Any:
     """Return a value as it may be printed: secrets masked."""
     from mahavishnu.database.target import mask_password  # noqa: PLC0415 - cold path
 
-    if key in SECRET_KEYS and value is not None:
+    setting = find_setting(key) or key
+    if setting in SECRET_KEYS and value is not None:
         return MASK
-    if key in ADDRESS_KEYS and value is not None:
+    if setting in ADDRESS_KEYS and value is not None:
         return mask_password(value)
-    if key in URL_KEYS and value is not None:
+    if setting in URL_KEYS and value is not None:
         return mask_url(value)
     return value
 
@@ -186,8 +195,21 @@ def lookup(settings: Settings, key: str) -> Any:
     """Return the value of a dotted key."""
     value: Any = settings
     for part in key.split("."):
-        value = getattr(value, part)
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
     return value
+
+
+def keys_in_force(loaded: Loaded) -> tuple[str, ...]:
+    """Return the keys of all settings, in order; of those with a name, the ones that are given."""
+    return tuple(
+        key
+        for setting in setting_keys()
+        for key in (
+            sorted(each for each in loaded.origins if find_setting(each, [setting]))
+            if "*" in setting
+            else [setting]
+        )
+    )
 
 
 def _read_trusted(locations: Locations) -> list[str]:
@@ -249,13 +271,12 @@ def _accept(
 
 def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str | None:
     """Return the key that takes a value now; None where there is none, and a notice says why."""
-    known = setting_keys()
-    sections = {name.rpartition(".")[0] for name in known} - {""}
-    if key in known:
+    if find_setting(key):
         return key
-    if key in sections | LEGACY_SECTIONS and value in (None, {}):
+    is_section = find_setting(key, section_keys()) is not None
+    if (is_section or key in LEGACY_SECTIONS) and value in (None, {}):
         return None
-    if key in sections:
+    if is_section:
         raise UsageError(
             f"{key} in {origin} is a group of settings, not a value.",
             hint=f"Write the names below it, indented: {key}:",
@@ -263,7 +284,7 @@ def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str |
         )
     legacy = find_legacy(key)
     if legacy is None:
-        near = difflib.get_close_matches(key, [*known, *LEGACY_KEYS], n=1)
+        near = difflib.get_close_matches(key, [*setting_keys(), *LEGACY_KEYS], n=1)
         raise UsageError(
             f"Unknown setting {key!r} in {origin}.",
             hint=f"Did you mean {near[0]}?"
@@ -281,7 +302,8 @@ def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str |
 
 def _expand(key: str, setting: Setting, environ: Mapping[str, str]) -> Setting:
     """Replace `${NAME}` by the environment variable, which must be set; once."""
-    if setting.literal or not isinstance(setting.value, str):
+    kept = find_setting(key, REFERENCE_KEYS) is not None
+    if setting.literal or kept or not isinstance(setting.value, str):
         return setting
 
     def resolve(match: re.Match[str]) -> str:
@@ -348,11 +370,25 @@ def _build(merged: Mapping[str, Setting]) -> Settings:
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        key = str(error).partition(" - at `$.")[2].rstrip("`").partition("[")[0]
+        key = _key_at_fault(str(error), merged)
         origin = merged[key].origin if key in merged else "the settings"
-        wanted = {name: kind for name, kind, *_ in describe_settings()}.get(key, "something else")
+        wanted = {name: kind for name, kind, *_ in describe_settings()}
         raise UsageError(
-            f"{key} in {origin} must be: {wanted}.",
+            f"{key} in {origin} must be: {wanted.get(find_setting(key) or key, 'something else')}.",
             hint="Correct it, or take it out to have the default.",
             code="settings.invalid_value",
         ) from error
+
+
+def _key_at_fault(message: str, merged: Mapping[str, Setting]) -> str:
+    """Return the key that msgspec complains about; it does not tell the name in a mapping."""
+    path = re.sub(r"\[\d+\]", "", message.partition(" - at `$.")[2].rstrip("`"))
+    setting = path.replace("[...]", ".*")
+    for key in merged:
+        if find_setting(key, [setting]):
+            try:
+                name = key.rpartition(".")[2]
+                msgspec.convert({name: merged[key].value}, ProfileSettings, strict=False)
+            except msgspec.ValidationError:
+                return key
+    return setting

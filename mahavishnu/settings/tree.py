@@ -11,16 +11,30 @@ from msgspec import Meta, Struct, field
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
+Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 type LogLevel = Literal["debug", "info", "warning", "error"]
 type Encryption = Literal["gpg", "age"]
+type ClientName = Literal["claude-code", "codex", "qwen"]
 type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 
 # Values that are never shown, logged or written back.
-SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key"})
+SECRET_KEYS = frozenset(
+    {"postgresql.password", "embedding.openai_api_key", "ai_environments.llm_profiles.*.key"}
+)
+# Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
+REFERENCE_KEYS = frozenset({"ai_environments.llm_profiles.*.key"})
 # Values with a password inside that is masked: of a database, and of a service.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
-URL_KEYS = frozenset({"embedding.ollama_base_url", "embedding.openai_base_url"})
+URL_KEYS = frozenset(
+    {
+        "embedding.ollama_base_url",
+        "embedding.openai_base_url",
+        "ai_environments.llm_profiles.*.anthropic_base_url",
+        "ai_environments.llm_profiles.*.openai_responses_base_url",
+        "ai_environments.llm_profiles.*.openai_chat_base_url",
+    }
+)
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +184,65 @@ class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     file: FileSecrets = field(default_factory=FileSecrets)
 
 
+class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """What the settings say of one provider; `ai_env.profiles` decides whether it can be used."""
+
+    title: Annotated[str | None, Meta(description="A line that tells what it is.")] = None
+    auth: Annotated[
+        Literal["key", "native"] | None,
+        Meta(description="`native` is a client's own sign-in; `key` where there is an address."),
+    ] = None
+    anthropic_base_url: Annotated[
+        str | None, Meta(description="Where it speaks Anthropic Messages.")
+    ] = None
+    openai_responses_base_url: Annotated[
+        str | None, Meta(description="Where it speaks OpenAI Responses.")
+    ] = None
+    openai_chat_base_url: Annotated[
+        str | None, Meta(description="Where it speaks OpenAI chat completions.")
+    ] = None
+    key: Annotated[
+        str | None,
+        Meta(
+            description="Where its key is: `env:NAME` or `${NAME}`, `keyring:SERVICE/NAME`, "
+            "`file:PATH#NAME`; never the key itself."
+        ),
+    ] = None
+    key_header: Annotated[
+        Literal["bearer", "x-api-key"] | None, Meta(description="The header that carries the key.")
+    ] = None
+    model: Annotated[str | None, Meta(description="The model that clients ask for.")] = None
+    small_model: Annotated[
+        str | None, Meta(description="The model for small tasks of Claude Code.")
+    ] = None
+    api_timeout_ms: Annotated[
+        Milliseconds | None, Meta(description="How long Claude Code waits, in milliseconds.")
+    ] = None
+    clients: Annotated[
+        tuple[ClientName, ...] | None,
+        Meta(description="Which clients it may configure; all that speak to it by default."),
+    ] = None
+
+
+class ClientSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Whether and where a client is configured."""
+
+    enabled: Annotated[bool, Meta(description="Whether switches may change its settings.")] = True
+    config_path: Annotated[
+        str | None,
+        Meta(description="Its settings file, absolute or from ~/; its own place by default."),
+    ] = None
+
+
+class AiEnvironmentsSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """The clients that are switched, and the providers that they are switched to, by name."""
+
+    claude_code: ClientSettings = field(default_factory=ClientSettings)
+    codex: ClientSettings = field(default_factory=ClientSettings)
+    qwen: ClientSettings = field(default_factory=ClientSettings)
+    llm_profiles: dict[str, ProfileSettings] = field(default_factory=dict)
+
+
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -180,6 +253,7 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
+    ai_environments: AiEnvironmentsSettings = field(default_factory=AiEnvironmentsSettings)
 
 
 ENVIRONMENT = {

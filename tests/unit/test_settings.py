@@ -11,7 +11,7 @@ import pytest
 
 from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.settings.files import MAX_FILE_BYTES
-from mahavishnu.settings.keys import describe_settings, setting_keys
+from mahavishnu.settings.keys import describe_settings, find_setting, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, find_legacy
 from mahavishnu.settings.sources import (
     Loaded,
@@ -59,6 +59,9 @@ ai_environments:
   llm_profiles:
     claude:
       anthropic_base_url: https://api.anthropic.com
+      anthropic_auth_token: "${CLAUDE_API_KEY}"
+      api_timeout_ms: 3000000
+      model: claude-sonnet-4-5
     qwen:
       anthropic_base_url: https://api.qwen.com
 memory:
@@ -80,6 +83,8 @@ memory_service.enable_reflection_search memory_service.enable_cross_system_shari
 memory_service.enable_performance_monitoring
 ai_environments.claude_code.config_path ai_environments.claude_code.enabled
 ai_environments.llm_profiles.claude.anthropic_base_url
+ai_environments.llm_profiles.claude.anthropic_auth_token
+ai_environments.llm_profiles.claude.api_timeout_ms ai_environments.llm_profiles.claude.model
 ai_environments.llm_profiles.qwen.anthropic_base_url
 memory.tier1.adapter memory.tier1.provider memory.tier1.use_case
 memory.tier2.adapter memory.tier2.provider memory.tier2.use_case
@@ -537,8 +542,8 @@ def test_parts_of_a_higher_source_go_into_a_whole_address(load: Load) -> None:
 def test_every_key_of_the_samples_is_in_force_or_answered(load: Load) -> None:
     loaded = load(SAMPLE, PG_SECRET="s")
     notices = "\n".join(loaded.notices)
-    present = [key for key in SAMPLE_KEYS if key in setting_keys()]
-    assert len(present) == 14
+    present = [key for key in SAMPLE_KEYS if find_setting(key)]
+    assert len(present) == 20
     for key in SAMPLE_KEYS:
         if key in present:
             assert key in loaded.origins, key
@@ -553,6 +558,10 @@ def test_every_key_of_the_samples_is_in_force_or_answered(load: Load) -> None:
     assert settings.embedding.model == "nomic-embed-text"
     assert settings.embedding.ollama_base_url == "http://localhost:11434"
     assert len(loaded.notices) == len(SAMPLE_KEYS) - len(present)
+    claude = settings.ai_environments.llm_profiles["claude"]
+    assert claude.key == "${CLAUDE_API_KEY}"  # a reference, not what it leads to
+    assert claude.api_timeout_ms == 3_000_000 and claude.model == "claude-sonnet-4-5"
+    assert settings.ai_environments.claude_code.config_path == "~/.claude/settings.json"
 
 
 def test_the_list_holds_every_key_of_the_sample() -> None:
@@ -574,8 +583,9 @@ def test_an_answer_never_points_to_a_key_that_is_not_there() -> None:
 
 
 def test_a_star_stands_for_one_name() -> None:
-    assert find_legacy("ai_environments.llm_profiles.mine.anthropic_base_url")
-    assert find_legacy("ai_environments.llm_profiles.a.b.anthropic_base_url") is None
+    mine = find_legacy("ai_environments.llm_profiles.mine.anthropic_auth_token")
+    assert mine is not None and mine.now == "ai_environments.llm_profiles.mine.key"
+    assert find_legacy("ai_environments.llm_profiles.a.b.anthropic_auth_token") is None
     assert find_legacy("ai_environments.llm_profiles.mine.other") is None
 
 

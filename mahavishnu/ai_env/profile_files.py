@@ -1,0 +1,64 @@
+"""
+The user's profiles in files of ours, one each: `config/profiles/NAME.yaml`, 0600, references only.
+
+They are read like settings, by whoever reads those.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.profiles import Entry, check_name
+from mahavishnu.errors import UsageError
+from mahavishnu.files import sync_folder, write_atomically
+from mahavishnu.paths import Locations, private_folder
+
+SUFFIX = ".yaml"
+
+
+def folder_of(locations: Locations) -> Path:
+    """Return the folder of all files of profiles."""
+    return locations.config / "profiles"
+
+
+def find_files(folder: Path) -> Mapping[str, Path]:
+    """
+    Return the files that are there by the name of their profile.
+
+    Raises:
+        UsageError: `ai.profile_name`, of a file whose name can be none's.
+    """
+    found = {}
+    with told(folder):
+        paths = sorted(folder.glob(f"[!.]*{SUFFIX}"))
+    for path in paths:
+        try:
+            found[check_name(path.stem)] = path
+        except UsageError as error:
+            raise UsageError(
+                f"{path}: {error.message}", hint=f"Rename it. {error.hint}", code=error.code
+            ) from error
+    return found
+
+
+def write_file(folder: Path, name: str, entry: Entry) -> Path:
+    """Write what an entry says, which was checked before, and return where."""
+    path = folder / f"{check_name(name)}{SUFFIX}"
+    with told(path):
+        private_folder(folder)
+        write_atomically(path, render(entry.said()))
+    return path
+
+
+def remove_file(path: Path) -> None:
+    """Take a file of a profile away."""
+    with told(path):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def render(values: Mapping[str, object]) -> bytes:
+    """Return plain values as YAML, in their order."""
+    import yaml  # noqa: PLC0415 - only what writes needs it
+
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True).encode()

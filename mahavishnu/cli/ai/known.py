@@ -1,0 +1,175 @@
+"""The profiles that there are, for all commands of `mahavishnu ai`, and whether the settings may be used."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from mahavishnu.ai_env.presets import SHIPPED
+from mahavishnu.ai_env.profile_files import find_files, folder_of
+from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, read_profile
+from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.settings.files import read_settings
+from mahavishnu.settings.sources import PROJECT_FILES, Loaded
+from mahavishnu.settings.tree import ClientSettings, ProfileSettings
+
+OLD_KEY = "anthropic_auth_token"
+_GUARDED = ("ai_environments", "secrets")
+
+
+@dataclass(frozen=True)
+class ClientChoice:
+    """Whether the user wants a client to be configured, and where its settings are, if not in its place."""
+
+    enabled: bool
+    config_path: Path | None
+
+
+def known_profiles(loaded: Loaded) -> Mapping[str, Profile]:
+    """
+    Return all profiles by name: the user's own first, then those that are shipped.
+
+    What the settings say of a name goes before a file of ours, and that before what is shipped.
+
+    Raises:
+        UsageError, Corrupt: an own profile is wrong, as `read_profile`; the file is named.
+    """
+    own = own_profiles(loaded)
+    return {**own, **{name: each for name, each in SHIPPED.items() if name not in own}}
+
+
+def find_profile(loaded: Loaded, name: str) -> Profile:
+    """
+    Return the profile of this name.
+
+    Raises:
+        NotFound: `ai.unknown_profile`, with the nearest names; else as `known_profiles`.
+    """
+    known = known_profiles(loaded)
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name.lower(), known, n=3)
+    raise NotFound(
+        f"There is no profile {name!r}.",
+        hint=f"Did you mean {' or '.join(near)}?"
+        if near
+        else "List them with: mahavishnu ai profile list",
+        code="ai.unknown_profile",
+    )
+
+
+def own_profiles(loaded: Loaded) -> dict[str, Profile]:
+    """Return the user's own profiles by name, sorted: of the settings, and of our files."""
+    entries = {name: (entry, origin) for name, entry, origin in _entries(loaded)}
+    found = {}
+    for name in sorted(entries):
+        entry, origin = entries[name]
+        try:
+            found[name] = read_profile(name, entry, origin=origin, base=SHIPPED.get(name))
+        except UsageError as error:
+            raise UsageError(
+                f"{origin}: {error.message}", hint=error.hint, code=error.code
+            ) from error
+    return found
+
+
+def settings_origin(loaded: Loaded, name: str) -> str | None:
+    """Return the settings file that speaks of a profile; None where none does."""
+    prefix = f"ai_environments.llm_profiles.{name}."
+    origins = {key: each.origin for key, each in loaded.origins.items() if key.startswith(prefix)}
+    return next((origin for _, origin in sorted(origins.items())), None)
+
+
+def read_entry(path: Path) -> Entry:
+    """
+    Return what a file of ours says of its profile.
+
+    Raises:
+        UsageError: `ai.profile_file`, a key that there is not or a value of another kind.
+        Corrupt, Forbidden: as `read_settings`.
+    """
+    return entry_of_values(read_settings(path), origin=str(path))
+
+
+def entry_of_values(values: Mapping[str, object], *, origin: str) -> Entry:
+    """Return the entry that plain values by key are; raises as `read_entry`."""
+    present = {("key" if name == OLD_KEY else name): value for name, value in values.items()}
+    try:
+        checked = msgspec.convert(present, ProfileSettings, strict=False)
+    except msgspec.ValidationError as error:
+        unknown = sorted(present.keys() - set(ProfileSettings.__struct_fields__))
+        what = str(error).partition(" - at `$.")[2].rstrip("`").partition("[")[0]
+        raise UsageError(
+            f"{origin} has a key that no profile has: {unknown[0]}."
+            if unknown
+            else f"{origin} has a value of the wrong kind: {what}.",
+            hint=f"The keys are: {', '.join(ProfileSettings.__struct_fields__)}.",
+            code="ai.profile_file",
+        ) from error
+    return Entry(**msgspec.structs.asdict(checked))
+
+
+def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientChoice]:
+    """Return what the settings say of each client; `~/` is the home of the environment."""
+    section = loaded.settings.ai_environments
+    sections: dict[ClientName, ClientSettings] = {
+        "claude-code": section.claude_code,
+        "codex": section.codex,
+        "qwen": section.qwen,
+    }
+    return {
+        name: ClientChoice(each.enabled, _place(loaded, each.config_path))
+        for name, each in sections.items()
+    }
+
+
+def require_trusted(loaded: Loaded) -> None:
+    """
+    Refuse where a project speaks of endpoints, clients or keys and is not trusted; before writing.
+
+    Raises:
+        Forbidden: `settings.untrusted`.
+    """
+    if loaded.untrusted is None:
+        return
+    for name in PROJECT_FILES:
+        path = loaded.untrusted / "settings" / name
+        if _speaks_of_environments(path):
+            raise Forbidden(
+                f"{path} speaks of AI environments or keys, and its folder is not trusted.",
+                hint=f"Read it; if it is yours: mahavishnu ai trust {loaded.untrusted}",
+                code="settings.untrusted",
+            )
+
+
+def _speaks_of_environments(path: Path) -> bool:
+    try:
+        keys = read_settings(path)
+    except MahavishnuError:
+        return True  # what cannot be read may say anything
+    return any(key.partition(".")[0] in _GUARDED for key in keys)
+
+
+def _entries(loaded: Loaded) -> Iterator[tuple[str, Entry, str]]:
+    """Yield name, entry and origin; the later of two with one name counts."""
+    for name, path in find_files(folder_of(loaded.locations)).items():
+        yield name, read_entry(path), str(path)
+    for name, each in loaded.settings.ai_environments.llm_profiles.items():
+        origin = settings_origin(loaded, name) or "the settings"
+        yield name, Entry(**msgspec.structs.asdict(each)), origin
+
+
+def _place(loaded: Loaded, path: str | None) -> Path | None:
+    if path is None:
+        return None
+    home = loaded.environ.get("HOME")
+    place = Path(home, path[2:]) if home and path.startswith("~/") else Path(path)
+    if not place.is_absolute():
+        raise UsageError(
+            "The config_path of a client is neither absolute nor begins with ~/.",
+            hint="Write it in full.",
+            code="ai.config_path",
+        )
+    return place
