@@ -11,6 +11,15 @@ from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
 
 AGE_HEAD = "age-encryption.org/v1\n"
 PGP_HEAD = "-----BEGIN PGP MESSAGE-----\n"
+BACKEND = """
+from keyrings.cryptfile.cryptfile import CryptFileKeyring
+
+class Sealed(CryptFileKeyring):
+    priority = 9
+    time_cost, memory_cost = 1, 1024
+    keyring_key = "the passphrase of a test"
+    file_path = {path!r}
+"""
 
 
 @dataclass(frozen=True)
@@ -56,4 +65,14 @@ def private(path: Path, text: str) -> Path:
     """Write a file for its owner alone."""
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
+    return path
+
+
+def sealed_keyring(home: Path, folder: Path) -> Path:
+    """Let commands with this home use an encrypting keyring, whose code is in `folder`; returns its file."""
+    path = home / "keyring.cfg"
+    (folder / "sealed_backend.py").write_text(BACKEND.format(path=str(path)))
+    rc = home / ".config/python_keyring/keyringrc.cfg"
+    rc.parent.mkdir(parents=True)
+    rc.write_text(f"[backend]\ndefault-keyring=sealed_backend.Sealed\nkeyring-path={folder}\n")
     return path

@@ -1,8 +1,8 @@
 """
 The profiles that are shipped: built-in ones, and presets for further providers. Nothing is invented.
 
-Addresses and models are those that the makers' own documentation names; where it names no model for
-all of a provider's protocols, none is set, and the client asks for its own.
+Addresses and models are those that the makers' own documentation names, or what others copied from
+there, where a comment says so. Without a model, the client asks for its own.
 """
 
 from collections.abc import Mapping
@@ -114,6 +114,7 @@ _PRESETS = (
         timeout_ms=LONG_TIMEOUT_MS,
         origin="preset",
     ),
+    # Source: settings that others published for platform.moonshot.ai and kimi.com/code.
     Profile(
         name="kimi",
         title="Kimi, Moonshot AI platform",
@@ -122,7 +123,7 @@ _PRESETS = (
             "openai-chat": "https://api.moonshot.ai/v1",
         },
         key=Reference("env", "MOONSHOT_API_KEY"),
-        model="kimi-k2.5",
+        model="kimi-k3",
         timeout_ms=LONG_TIMEOUT_MS,
         origin="preset",
     ),

@@ -41,12 +41,17 @@ def find_files(folder: Path) -> Mapping[str, Path]:
     return found
 
 
+def path_of(folder: Path, name: str) -> Path:
+    """Return where the file of a profile is, or would be."""
+    return folder / f"{check_name(name)}{SUFFIX}"
+
+
 def write_file(folder: Path, name: str, entry: Entry) -> Path:
     """Write what an entry says, which was checked before, and return where."""
-    path = folder / f"{check_name(name)}{SUFFIX}"
+    path = path_of(folder, name)
     with told(path):
         private_folder(folder)
-        write_atomically(path, render(entry.said()))
+        write_atomically(path, render(values_of(entry)))
     return path
 
 
@@ -55,6 +60,14 @@ def remove_file(path: Path) -> None:
     with told(path):
         path.unlink()
         sync_folder(path.parent)
+
+
+def values_of(entry: Entry) -> dict[str, object]:
+    """Return what an entry says as plain values for a file."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in entry.said().items()
+    }
 
 
 def render(values: Mapping[str, object]) -> bytes:

@@ -7,7 +7,7 @@ What a file says of one becomes a `Profile` here, or is refused; no message repe
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
@@ -88,14 +88,10 @@ class Entry:
     api_timeout_ms: int | None = None
     clients: tuple[ClientName, ...] | None = None
 
-    def said(self) -> dict[str, object]:
-        """Return the keys that say something, as they stand in a file."""
+    def said(self) -> dict[str, Any]:
+        """Return what is said, by key."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-            if value is not None
-        }
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def check_name(name: str) -> str:

@@ -26,15 +26,10 @@ SECRET_KEYS = frozenset(
 REFERENCE_KEYS = frozenset({"ai_environments.llm_profiles.*.key"})
 # Values with a password inside that is masked: of a database, and of a service.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
-URL_KEYS = frozenset(
-    {
-        "embedding.ollama_base_url",
-        "embedding.openai_base_url",
-        "ai_environments.llm_profiles.*.anthropic_base_url",
-        "ai_environments.llm_profiles.*.openai_responses_base_url",
-        "ai_environments.llm_profiles.*.openai_chat_base_url",
-    }
-)
+URL_KEYS = frozenset({"embedding.ollama_base_url", "embedding.openai_base_url"}) | {
+    f"ai_environments.llm_profiles.*.{protocol}_base_url"
+    for protocol in ("anthropic", "openai_responses", "openai_chat")
+}
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True):

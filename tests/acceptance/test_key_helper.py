@@ -12,20 +12,11 @@ import pytest
 from mahavishnu.ai_env.secrets.helper import ROUTE
 from tests.command import PROGRAM, Answer, Command
 from tests.daemon import Daemon, running
-from tests.kept_secrets import lines, private, seal, stand_ins
+from tests.kept_secrets import lines, private, seal, sealed_keyring, stand_ins
 
 HELPER = PROGRAM.with_name("mahavishnu-key")
 URL = "https://api.z.ai/api/anthropic"
 CANARY = "sk-fake-canary-7f3a"
-BACKEND = """
-from keyrings.cryptfile.cryptfile import CryptFileKeyring
-
-class Sealed(CryptFileKeyring):
-    priority = 9
-    time_cost, memory_cost = 1, 1024
-    keyring_key = "the passphrase of a test"
-    file_path = {path!r}
-"""
 
 
 @pytest.fixture
@@ -36,11 +27,7 @@ def helper(alone: Command, tmp_path: Path) -> Command:
     environ = stand_ins(bin_, age=script) | {"HOME": str(alone.home)}
     seal(alone.home / "keys.age", lines({"K": CANARY, "TWO_WORDS": f"{CANARY} x"}))
     private(alone.settings.parent / "age-identity.txt", "AGE-SECRET-KEY-FAKE\n")
-    plug = bin_ / "sealed_backend.py"
-    plug.write_text(BACKEND.format(path=str(alone.home / "keyring.cfg")))
-    rc = alone.home / ".config/python_keyring/keyringrc.cfg"
-    rc.parent.mkdir(parents=True)
-    rc.write_text(f"[backend]\ndefault-keyring=sealed_backend.Sealed\nkeyring-path={bin_}\n")
+    sealed_keyring(alone.home, bin_)
     given = {
         **alone.environment,
         **environ,

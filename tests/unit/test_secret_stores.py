@@ -4,19 +4,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import InitError, KeyringError, KeyringLocked
 from keyrings.alt.file import PlaintextKeyring
+from keyrings.cryptfile.cryptfile import CryptFileKeyring
 
 from mahavishnu.ai_env.secrets.decrypt import MAX_TEXT_BYTES, find_program
 from mahavishnu.ai_env.secrets.in_file import MAX_BYTES, FileStore, recognise
 from mahavishnu.ai_env.secrets.in_keyring import KeyringStore
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.errors import MahavishnuError
+from mahavishnu.masking import Secret
 from mahavishnu.processes import identify
 from tests.command import ROOT
 from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
@@ -243,6 +245,56 @@ def test_a_keyring_that_keeps_keys_readable_is_refused(use_keyring: Any, tmp_pat
     with pytest.raises(MahavishnuError) as caught:
         KeyringStore().read(parse_reference("keyring:s/n"))
     assert caught.value.code == "secret.exposed"
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> CryptFileKeyring:
+    backend = CryptFileKeyring()
+    backend.file_path = str(tmp_path / "sealed")
+    backend.keyring_key = "the passphrase of a test"
+    backend.time_cost, backend.memory_cost = 1, 1024
+    return backend
+
+
+def test_a_key_is_written_where_none_is_readable(
+    use_keyring: Any, tmp_path: Path, sealed: CryptFileKeyring
+) -> None:
+    class Chain(Failing):
+        """The backend that Python's keyring takes where there are several."""
+
+        backends: ClassVar[list[KeyringBackend]] = []
+
+    plain = PlaintextKeyring()
+    plain.file_path = str(tmp_path / "plain")
+    chain = Chain()
+    chain.backends.extend([plain, sealed])
+    use_keyring(chain)
+    reference = parse_reference("keyring:my service/n")
+    KeyringStore().write(reference, Secret("sk-fake-canary"))
+    assert KeyringStore().read(reference).reveal() == "sk-fake-canary"
+    assert not (tmp_path / "plain").exists()
+    assert "canary" not in (tmp_path / "sealed").read_text()
+    use_keyring(plain)
+    with pytest.raises(MahavishnuError) as caught:
+        KeyringStore().write(reference, Secret("sk-fake-canary"))
+    assert caught.value.code == "secret.exposed" and not (tmp_path / "plain").exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "code"),
+    [
+        (Failing(), "secret.not_kept"),
+        (Failing(KeyringLocked("sk-fake-canary")), "secret.locked"),
+        (Failing(wait_s=5), "secret.locked"),
+    ],
+)
+def test_a_key_counts_as_kept_only_when_it_is_read_back(
+    use_keyring: Any, backend: Failing, code: str
+) -> None:
+    use_keyring(backend)
+    with pytest.raises(MahavishnuError) as caught:
+        KeyringStore(timeout_s=0.1).write(parse_reference("keyring:s/n"), Secret("sk-fake-canary"))
+    assert caught.value.code == code and "canary" not in caught.value.message
 
 
 def test_without_the_library_the_extra_is_named() -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mahavishnu.ai_env.secrets.port import as_key
@@ -15,22 +16,48 @@ PLAIN_BACKENDS = frozenset({"PlaintextKeyring"})
 
 
 class KeyringStore:
-    """Reads `keyring:SERVICE/NAME`."""
+    """Reads `keyring:SERVICE/NAME`, and writes it when the user has agreed to that."""
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
 
     def read(self, reference: Reference) -> Secret:
         """Return the password that the first backend with such an entry gives."""
-        value = _bounded(lambda: _ask(reference), self._timeout_s)
+        value = _bounded(lambda: _ask(reference, _find), self._timeout_s)
         return as_key(
             value,
             reference,
             hint=f"Store it, for example: keyring set {reference.place} {reference.name}",
         )
 
+    def write(self, reference: Reference, secret: Secret) -> None:
+        """
+        Keep a key in the first backend that keeps none readable, and read it back from there.
 
-def _ask(reference: Reference) -> str | None:
+        Raises:
+            Unavailable: `secret.not_kept`, what is read is not what was written; else as `read`.
+        """
+        _bounded(lambda: _ask(reference, partial(_put, secret)), self._timeout_s)
+        if _bounded(lambda: _ask(reference, _find), self._timeout_s) != secret.reveal():
+            raise Unavailable(
+                f"The keyring does not give back what was stored at {reference}.",
+                hint="Look into it with: keyring get SERVICE NAME",
+                code="secret.not_kept",
+            )
+
+
+def _find(backends: list[Any], reference: Reference) -> str | None:
+    found = (each.get_password(reference.place, reference.name) for each in backends)
+    return next((str(value) for value in found if value is not None), None)
+
+
+def _put(secret: Secret, backends: list[Any], reference: Reference) -> None:
+    backends[0].set_password(reference.place, reference.name, secret.reveal())
+
+
+def _ask(
+    reference: Reference, question: Callable[[list[Any], Reference], str | None]
+) -> str | None:
     try:
         import keyring  # noqa: PLC0415 - an extra, and a quarter of a second
         from keyring import errors  # noqa: PLC0415
@@ -41,10 +68,7 @@ def _ask(reference: Reference) -> str | None:
             code="secret.no_keyring",
         ) from error
     try:
-        for backend in _backends(keyring.get_keyring()):
-            value = backend.get_password(reference.place, reference.name)
-            if value is not None:
-                return str(value)
+        return question(_backends(keyring.get_keyring()), reference)
     except errors.NoKeyringError as error:
         raise _no_backend() from error
     except (errors.KeyringLocked, errors.InitError) as error:
@@ -57,7 +81,6 @@ def _ask(reference: Reference) -> str | None:
         ) from error
     except (ValueError, OSError, EOFError) as error:  # what encrypted files and prompts let out
         raise _locked() from error
-    return None
 
 
 def _backends(chosen: Any) -> list[Any]:

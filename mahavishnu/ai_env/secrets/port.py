@@ -10,7 +10,7 @@ MAX_KEY_LENGTH = 16_384
 
 
 class SecretStore(Protocol):
-    """Reads the keys of one scheme; writes none."""
+    """Reads the keys of one scheme. A keyring also takes keys: `importing.keys.KeyKeeper`."""
 
     def read(self, reference: Reference) -> Secret:
         """

@@ -1,6 +1,8 @@
 """The profiles that there are, for all commands of `mahavishnu ai`, and whether the settings may be used."""
 
 import difflib
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import msgspec
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of
 from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, read_profile
+from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.settings.files import read_settings
 from mahavishnu.settings.sources import PROJECT_FILES, Loaded
@@ -142,6 +145,29 @@ def require_trusted(loaded: Loaded) -> None:
                 hint=f"Read it; if it is yours: mahavishnu ai trust {loaded.untrusted}",
                 code="settings.untrusted",
             )
+
+
+def lock_folder(loaded: Loaded) -> Path:
+    """Return the folder of the locks by which commands change other programs' files in turns."""
+    return loaded.locations.state / "ai" / "locks"
+
+
+def key_program() -> Path:
+    """
+    Return the absolute path of `mahavishnu-key`, which clients are given.
+
+    Raises:
+        NotFound: `ai.no_helper`.
+    """
+    beside = Path(sys.executable).with_name(PROGRAM)
+    found = beside if beside.exists() else Path(shutil.which(PROGRAM) or "")
+    if not found.is_absolute():
+        raise NotFound(
+            f"{PROGRAM} is neither beside the Python that runs this, nor on the PATH.",
+            hint="Install Mahavishnu anew.",
+            code="ai.no_helper",
+        )
+    return found
 
 
 def _speaks_of_environments(path: Path) -> bool:

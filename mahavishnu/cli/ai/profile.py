@@ -1,11 +1,10 @@
-"""`mahavishnu ai profile`: list, show."""
+"""`mahavishnu ai profile`: list, show, add, edit, remove, export, import."""
 
 import click
 
-from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile, doubtful_hosts
-from mahavishnu.cli.ai.known import find_profile, known_profiles
-from mahavishnu.cli.options import json_option, load
-from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.cli.ai.profile_edit import add, edit, remove
+from mahavishnu.cli.ai.profile_show import list_, show
+from mahavishnu.cli.ai.profile_transfer import export, import_
 
 
 @click.group()
@@ -13,55 +12,5 @@ def profile() -> None:
     """Providers that clients can be switched to."""
 
 
-@profile.command("list")
-@json_option
-def list_(as_json: bool) -> None:
-    """List all profiles: your own, the built-in ones and the presets."""
-    known = known_profiles(load())
-    if as_json:
-        print_json({"profiles": [as_values(each) for each in known.values()]})
-        return
-    rows = (
-        (each.name, ", ".join(spoken_by(each)), str(each.key or ""), each.model or "", each.origin)
-        for each in known.values()
-    )
-    print_table(("profile", "clients", "key", "model", "origin"), rows)
-
-
-@profile.command()
-@click.argument("name")
-@json_option
-def show(name: str, as_json: bool) -> None:
-    """Print what a profile says, and where it stands."""
-    found = find_profile(load(), name)
-    if as_json:
-        print_json(as_values(found))
-        return
-    for key, value in as_values(found).items():
-        if value not in (None, "", []):
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            print_line(f"{key}: {shown}")
-    for host in doubtful_hosts(found):
-        print_line(f"There is no service at {host}, which early samples named.")
-
-
-def as_values(found: Profile) -> dict[str, object]:
-    """Return a profile as plain values, with the keys that a file has, and what follows from them."""
-    return {
-        "name": found.name,
-        "title": found.title,
-        "auth": found.auth,
-        **{key: found.endpoints.get(spoken) for key, spoken in ADDRESS_KEYS.items()},
-        "key": str(found.key) if found.key else None,
-        "key_header": found.key_header,
-        "model": found.model,
-        "small_model": found.small_model,
-        "api_timeout_ms": found.timeout_ms,
-        "clients": spoken_by(found),
-        "origin": found.origin,
-    }
-
-
-def spoken_by(found: Profile) -> list[str]:
-    """Return the clients that can be pointed to a profile."""
-    return [client for client in SPOKEN if found.protocol_for(client)]
+for _command in (list_, show, add, edit, remove, export, import_):
+    profile.add_command(_command)

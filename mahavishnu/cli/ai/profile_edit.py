@@ -1,0 +1,135 @@
+"""`mahavishnu ai profile add|edit|remove`: the user's own profiles, in files of ours."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import click
+
+from mahavishnu.ai_env.presets import SHIPPED
+from mahavishnu.ai_env.profile_files import find_files, folder_of, remove_file
+from mahavishnu.ai_env.profiles import SPOKEN, Entry, Profile, check_name
+from mahavishnu.cli.ai.known import find_profile, read_entry, require_trusted
+from mahavishnu.cli.ai.profile_show import as_values
+from mahavishnu.cli.ai.profile_store import require_editable, save, turn
+from mahavishnu.cli.options import json_option, load_quietly
+from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.errors import Conflict, UsageError
+
+_KEYS = [item.name for item in fields(Entry)]
+
+
+def entry_options[F: Callable[..., Any]](function: F) -> F:
+    """Add an option for each key of a profile."""
+    options = [
+        click.option("--title", help="A line that tells what it is."),
+        click.option("--anthropic-url", "anthropic_base_url", metavar="URL",
+                     help="Where it speaks Anthropic Messages (Claude Code, Qwen Code)."),
+        click.option("--responses-url", "openai_responses_base_url", metavar="URL",
+                     help="Where it speaks OpenAI Responses (Codex)."),
+        click.option("--chat-url", "openai_chat_base_url", metavar="URL",
+                     help="Where it speaks OpenAI chat completions (Qwen Code)."),
+        click.option("--key", metavar="REFERENCE",
+                     help="env:NAME, keyring:SERVICE/NAME or file:PATH#NAME; never the key itself."),
+        click.option("--key-header", type=click.Choice(["bearer", "x-api-key"]),
+                     help="The header that carries the key."),
+        click.option("--auth", type=click.Choice(["key", "native"]),
+                     help="native: the client's own sign-in."),
+        click.option("--model", metavar="NAME", help="The model that clients ask for."),
+        click.option("--small-model", metavar="NAME", help="The model for small tasks of Claude Code."),
+        click.option("--timeout-ms", "api_timeout_ms", type=click.IntRange(1, 86_400_000),
+                     help="How long Claude Code waits."),
+        click.option("--client", "clients", multiple=True, type=click.Choice(list(SPOKEN)),
+                     help="A client that it may configure; repeatable; all by default."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("name")
+@entry_options
+@json_option
+def add(name: str, as_json: bool, **said: Any) -> None:
+    """Add a profile NAME: at least an address and a key."""
+    loaded = load_quietly()
+    require_trusted(loaded)
+    require_editable(loaded, check_name(name))
+    with turn(loaded):
+        if name in find_files(folder_of(loaded.locations)) or name in SHIPPED:
+            raise Conflict(
+                f"There is a profile {name} already.",
+                hint=f"Change it with: mahavishnu ai profile edit {name}",
+                code="ai.profile_exists",
+            )
+        profile = save(loaded, name, _entry(said))
+    _tell(profile, as_json)
+
+
+@click.command()
+@click.argument("name")
+@entry_options
+@click.option("--unset", multiple=True, type=click.Choice(_KEYS), help="Forget a key; repeatable.")
+@json_option
+def edit(name: str, unset: tuple[str, ...], as_json: bool, **said: Any) -> None:
+    """
+    Change what is named of the profile NAME.
+
+    Of one that is shipped, a file of yours then holds what differs; an address in there takes the place
+    of all its addresses and models, since they belong together.
+    """
+    loaded = load_quietly()
+    require_trusted(loaded)
+    changes = _entry(said)
+    if not changes.said() and not unset:
+        raise UsageError(
+            "Nothing is named that is to change.",
+            hint="See: mahavishnu ai profile edit --help",
+            code="ai.profile_nothing",
+        )
+    require_editable(loaded, check_name(name))
+    with turn(loaded):
+        path = find_files(folder_of(loaded.locations)).get(name)
+        if path is None and name not in SHIPPED:
+            find_profile(loaded, name)  # which tells the nearest
+        before = read_entry(path) if path else Entry()
+        wanted = replace(before, **changes.said() | dict.fromkeys(unset))
+        profile = save(loaded, name, wanted)
+    _tell(profile, as_json)
+
+
+@click.command()
+@click.argument("name")
+@json_option
+def remove(name: str, as_json: bool) -> None:
+    """Remove your own profile NAME; a shipped one of that name is back as it was. No key is touched."""
+    loaded = load_quietly()
+    require_trusted(loaded)
+    require_editable(loaded, check_name(name))
+    with turn(loaded):
+        path = find_files(folder_of(loaded.locations)).get(name)
+        if path is None:
+            find_profile(loaded, name)
+            raise Conflict(
+                f"The profile {name} is shipped, and cannot be removed.",
+                hint="It does nothing as long as no client is switched to it.",
+                code="ai.profile_shipped",
+            )
+        remove_file(path)
+    if as_json:
+        print_json({"removed": name, "path": str(path)})
+    else:
+        print_line(f"Removed: {path}")
+
+
+def _entry(said: dict[str, Any]) -> Entry:
+    return Entry(**{**said, "clients": said["clients"] or None})
+
+
+def _tell(profile: Profile, as_json: bool) -> None:
+    if as_json:
+        print_json(as_values(profile))
+        return
+    print_line(f"Written: {profile.origin}")
+    print_line(f"Switch to it with: mahavishnu ai switch-llm {profile.name}")

@@ -1,0 +1,80 @@
+"""The user's profiles as commands write them: in turns, checked before, and never over what is elsewhere."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from mahavishnu.ai_env.locks import locked
+from mahavishnu.ai_env.presets import SHIPPED
+from mahavishnu.ai_env.profile_files import find_files, folder_of, path_of, write_file
+from mahavishnu.ai_env.profiles import Entry, Profile, check_name, read_profile
+from mahavishnu.cli.ai.known import lock_folder, read_entry, settings_origin
+from mahavishnu.errors import Conflict
+from mahavishnu.settings.sources import Loaded
+
+_PATIENCE = timedelta(seconds=10)
+
+
+@contextmanager
+def turn(loaded: Loaded) -> Iterator[None]:
+    """Keep other commands from changing profiles inside the block."""
+    folder = folder_of(loaded.locations)
+    with locked(folder, lock_folder(loaded), timeout=_PATIENCE):
+        yield
+
+
+def save(loaded: Loaded, name: str, entry: Entry) -> Profile:
+    """Check and write what an entry says; returns the profile that it makes."""
+    profile = profile_of(loaded, name, entry)
+    write_file(folder_of(loaded.locations), name, entry)
+    return profile
+
+
+def profile_of(loaded: Loaded, name: str, entry: Entry) -> Profile:
+    """Return the profile that an entry makes where a file of ours holds it; raises as `read_profile`."""
+    origin = str(path_of(folder_of(loaded.locations), name))
+    return read_profile(name, entry, origin=origin, base=SHIPPED.get(name))
+
+
+def require_editable(loaded: Loaded, name: str) -> None:
+    """
+    Refuse to write a profile of which the settings speak, since those would win.
+
+    Raises:
+        Conflict: `ai.profile_in_settings`, naming the file.
+    """
+    origin = settings_origin(loaded, name)
+    if origin is not None:
+        where = origin if Path(origin).is_absolute() else f"the {origin}"
+        raise Conflict(
+            f"The profile {name} stands in {where}, which this command does not change.",
+            hint="Change it there.",
+            code="ai.profile_in_settings",
+        )
+
+
+def check_import(loaded: Loaded, wanted: Mapping[str, Entry], *, replace: bool) -> tuple[str, ...]:
+    """
+    Return the names of those entries that say something new; all can be written then.
+
+    Raises:
+        Conflict: `ai.profile_exists`, the user has another one of that name, unless it is replaced;
+            else as `require_editable` and `read_profile`.
+    """
+    files = find_files(folder_of(loaded.locations))
+    new = []
+    for name, entry in wanted.items():
+        require_editable(loaded, check_name(name))
+        profile = profile_of(loaded, name, entry)
+        path = files.get(name)
+        if path is not None and not replace:
+            if profile_of(loaded, name, read_entry(path)) == profile:
+                continue
+            raise Conflict(
+                f"You have another profile {name} already.",
+                hint="Replace it with --replace, or leave it out with --only.",
+                code="ai.profile_exists",
+            )
+        new.append(name)
+    return tuple(new)

@@ -1,0 +1,126 @@
+"""`mahavishnu ai profile export|import`: profiles from and for other machines, people and programs."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mahavishnu.ai_env.profile_files import folder_of, render, values_of, write_file
+from mahavishnu.ai_env.profiles import Entry, entry_of
+from mahavishnu.cli.ai.known import entry_of_values, find_profile, own_profiles, require_trusted
+from mahavishnu.cli.ai.profile_foreign import SOURCES, Report, Wishes, take_over
+from mahavishnu.cli.ai.profile_store import check_import, turn
+from mahavishnu.cli.options import json_option, load_quietly
+from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.settings.files import read_settings
+from mahavishnu.settings.sources import Loaded
+
+_SECTIONS = ("ai_environments.llm_profiles.", "profiles.")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@json_option
+def export(names: tuple[str, ...], as_json: bool) -> None:
+    """
+    Print profiles as settings: your own, or those named. They hold references, no keys.
+
+    The text can stand in a mahavishnu.yaml, and `mahavishnu ai profile import FILE` reads it.
+    """
+    loaded = load_quietly()
+    found = [find_profile(loaded, name) for name in names] or own_profiles(loaded).values()
+    said = {each.name: values_of(entry_of(each)) for each in found}
+    if as_json:
+        print_json({"profiles": said})
+    elif said:
+        print_line(render({"ai_environments": {"llm_profiles": said}}).decode().rstrip("\n"))
+
+
+@click.command("import")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--from", "source", type=click.Choice(SOURCES), help="What another program keeps.")
+@click.option(
+    "--path", type=click.Path(path_type=Path), help="Its file, where that is in another place."
+)
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Only what would have this name; repeatable."
+)
+@click.option("--name", metavar="NAME", help="Call the one profile so.")
+@click.option(
+    "--key", metavar="REFERENCE", help="Where the key of the one profile is; none is moved then."
+)
+@click.option(
+    "--to",
+    "destination",
+    metavar="keyring:SERVICE[/NAME]",
+    help="Where keys go that stand in plain text.",
+)
+@click.option("--yes", is_flag=True, help="Agree to that without being asked.")
+@click.option("--replace", is_flag=True, help="Replace profiles and keys of the same name.")
+@json_option
+def import_(file: Path | None, source: str | None, as_json: bool, **wished: Any) -> None:
+    """
+    Take over profiles from FILE, an export, or from another program.
+
+    A key that stands in plain text goes to a keyring, if you agree; it is taken out of Claude Code's
+    settings once the keyring has given it back. The database of cc-switch is not changed.
+    """
+    loaded = load_quietly()
+    require_trusted(loaded)
+    if (file is None) == (source is None):
+        raise UsageError(
+            "Name either a file, or a program with --from.",
+            hint=f"Programs: {', '.join(SOURCES)}.",
+            code="ai.import_source",
+        )
+    wishes = Wishes(**wished)
+    with turn(loaded):
+        report = take_over(loaded, source, wishes) if source else _import_file(loaded, file, wishes)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _print(report)
+
+
+def _import_file(loaded: Loaded, file: Path | None, wishes: Wishes) -> Report:
+    assert file is not None
+    wanted = {
+        name: entry
+        for name, entry in _read_export(file).items()
+        if not wishes.only or name in wishes.only
+    }
+    new = check_import(loaded, wanted, replace=wishes.replace)
+    for name in new:
+        write_file(folder_of(loaded.locations), name, wanted[name])
+    return Report(new, tuple(name for name in wanted if name not in new))
+
+
+def _read_export(file: Path) -> dict[str, Entry]:
+    """Return the entries of an export, of either form, by name."""
+    values: dict[str, dict[str, object]] = {}
+    for key, value in read_settings(file).items():
+        section = next((each for each in _SECTIONS if key.startswith(each)), None)
+        if section:
+            name, _, item = key.removeprefix(section).partition(".")
+            values.setdefault(name, {})[item] = value
+    if not values:
+        raise NotFound(
+            f"{file} holds no profiles.",
+            hint="Write one with: mahavishnu ai profile export",
+            code="ai.import_nothing",
+        )
+    return {name: entry_of_values(said, origin=f"{file}") for name, said in values.items()}
+
+
+def _print(report: Report) -> None:
+    for name in report.imported:
+        key = f", its key is at {report.keys[name]}" if name in report.keys else ""
+        print_line(f"Imported: {name}{key}")
+    for name in report.unchanged:
+        print_line(f"As it was: {name}")
+    for passed in report.passed_over:
+        print_line(f"Passed over: {passed.label}: {passed.reason}")
+    for note in report.notes:
+        print_line(note)
