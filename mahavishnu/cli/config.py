@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mahavishnu.cli.ai.known import check_environments
 from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.cli.secrets import require_declared
@@ -57,10 +58,11 @@ def validate(as_json: bool) -> None:
     loaded = load_quietly()
     _check_addresses(loaded)
     require_declared(loaded)
+    notices = [*loaded.notices, *check_environments(loaded)]
     if as_json:
-        print_json({"valid": True, "notices": list(loaded.notices)})
+        print_json({"valid": True, "notices": notices})
         return
-    for notice in loaded.notices:
+    for notice in notices:
         print_line(notice)
     print_line("The settings are valid.")
 

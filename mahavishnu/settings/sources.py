@@ -22,6 +22,7 @@ from mahavishnu.paths import Locations, locate, private_folder
 from mahavishnu.settings.files import read_regular, read_settings
 from mahavishnu.settings.keys import describe_settings, find_setting, section_keys, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
+from mahavishnu.settings.profiles import outranked_keys
 from mahavishnu.settings.tree import (
     ADDRESS_KEYS,
     ENVIRONMENT,
@@ -105,6 +106,8 @@ def load_settings(
     for rank, (origin, values) in enumerate(layers, start=1):
         merged |= _accept(values, origin, rank, notices)
     _settle_address(merged, notices, environ)
+    for key in tuple(outranked_keys(merged)):
+        del merged[key]
     addressed = merged.keys() & {"postgresql.dsn", "postgresql.host"}
     if not addressed:
         notices += [

@@ -26,9 +26,9 @@ SECRET_KEYS = frozenset(
 REFERENCE_KEYS = frozenset({"ai_environments.llm_profiles.*.key"})
 # Values with a password inside that is masked: of a database, and of a service.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
+PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")
 URL_KEYS = frozenset({"embedding.ollama_base_url", "embedding.openai_base_url"}) | {
-    f"ai_environments.llm_profiles.*.{protocol}_base_url"
-    for protocol in ("anthropic", "openai_responses", "openai_chat")
+    f"ai_environments.llm_profiles.*.{name}" for name in PROFILE_ADDRESSES
 }
 
 

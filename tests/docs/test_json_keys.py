@@ -68,3 +68,17 @@ def test_documented_keys_are_the_real_ones(tmp_path: Path) -> None:
     assert set().union(*(keys("config", *words) for words in config)) == documented(pages["config"])
     whole = re.sub(r'"(\w+)":', r"`\1`", PAGE.read_text("utf-8"))
     assert keys("memory", "search", "second", "--explain") <= documented(whole)
+
+
+def test_keys_of_profiles_are_documented(tmp_path: Path) -> None:
+    run = Command(tmp_path, UNMEASURED)
+    known = documented(sections()["ai profile"])
+
+    def keys(*words: str | Path) -> set[str]:
+        return set(run("ai", "profile", *words, "--json").json)
+
+    assert keys("show", "qwen") <= known and keys("list") <= known
+    assert set(run("ai", "profile", "list", "--json").json["profiles"][0]) == keys("show", "qwen")
+    file = tmp_path / "profiles.json"
+    file.write_text(run("ai", "profile", "export", "zai", "--json").out)
+    assert keys("import", file) <= known and keys("remove", "zai") <= known

@@ -55,6 +55,12 @@ def test_the_provider_of_claude_code(name: str, header: str) -> None:
     }  # fmt: skip
 
 
+def test_headers_of_ones_own_are_told_and_not_taken() -> None:
+    env = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_CUSTOM_HEADERS": f"x-key: {CANARY}"}
+    found = read_claude_code(claude(env=env))
+    assert found.left == ("ANTHROPIC_CUSTOM_HEADERS",) and CANARY not in repr(found)
+
+
 def test_a_key_without_an_address_is_for_anthropic() -> None:
     found = read_claude_code(claude(env={"ANTHROPIC_API_KEY": CANARY}))
     assert found.entry.anthropic_base_url == "https://api.anthropic.com"

@@ -582,6 +582,42 @@ def test_an_answer_never_points_to_a_key_that_is_not_there() -> None:
         assert key not in setting_keys(), key
 
 
+def profile(**said: str) -> str:
+    lines = "".join(f"\n      {name}: {value}" for name, value in said.items())
+    return f"ai_environments:\n  llm_profiles:\n    work:{lines}\n"
+
+
+def test_an_address_of_a_project_does_not_meet_the_users_key(load: Load) -> None:
+    user = profile(anthropic_base_url="https://mine.example", key="env:MINE", model="m")
+    loaded = load(user, project=profile(anthropic_base_url="https://theirs.example"))
+    work = loaded.settings.ai_environments.llm_profiles["work"]
+    assert (work.anthropic_base_url, work.key, work.model) == ("https://theirs.example", None, None)
+
+
+def test_what_gives_no_address_changes_what_it_names(load: Load) -> None:
+    user = profile(anthropic_base_url="https://mine.example", key="env:MINE", model="m")
+    loaded = load(user, project=profile(model="theirs"), local=profile(title="T"))
+    work = loaded.settings.ai_environments.llm_profiles["work"]
+    assert (work.key, work.model, work.title) == ("env:MINE", "theirs", "T")
+
+
+def test_a_wrong_value_of_a_profile_is_named_with_its_file(load: Load, home: Path) -> None:
+    good = profile(api_timeout_ms="5")
+    with pytest.raises(UsageError) as caught:
+        load(
+            good.replace("work", "good") + profile(api_timeout_ms="no").partition("profiles:\n")[2]
+        )
+    assert caught.value.message.startswith(
+        f"ai_environments.llm_profiles.work.api_timeout_ms in {home}/config/mahavishnu.yaml must be"
+    )
+    with pytest.raises(UsageError) as caught:
+        load(profile(clients="[claude-code, emacs]"))
+    assert "llm_profiles.work.clients in " in caught.value.message
+    with pytest.raises(UsageError) as caught:
+        load(profile(key="{nested: 1}"))
+    assert caught.value.code == "settings.unknown_key"
+
+
 def test_a_star_stands_for_one_name() -> None:
     mine = find_legacy("ai_environments.llm_profiles.mine.anthropic_auth_token")
     assert mine is not None and mine.now == "ai_environments.llm_profiles.mine.key"

@@ -21,6 +21,7 @@ from mahavishnu.masking import Secret
 
 TOKEN, API_KEY = "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"
 HELPER = ("apiKeyHelper",)
+_LEFT = ("ANTHROPIC_CUSTOM_HEADERS",)
 _KEYS: Mapping[str, KeyHeader] = {TOKEN: "bearer", API_KEY: "x-api-key"}
 
 
@@ -43,9 +44,9 @@ def read_claude_code(document: Document) -> Found:
             code="ai.import_nothing",
         )
     address = url or SIGN_IN["claude-code"][1]
-    return Found(
-        name_of_host(address), address, claude_entry(env, address, header, reference), secret
-    )
+    entry = claude_entry(env, address, header, reference)
+    left = tuple(name for name in _LEFT if text_of(env, name))
+    return Found(name_of_host(address), address, entry, secret, left)
 
 
 def claude_entry(

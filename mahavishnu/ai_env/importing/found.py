@@ -19,13 +19,14 @@ class Found:
     A provider of another program: what a profile would say, and the key that stands there in plain text.
 
     `secret` is None where there is none, or where the entry's `key` says already where it is. `label`
-    is what the other program calls it.
+    is what the other program calls it; `left` names variables that a profile has no place for.
     """
 
     name: str
     label: str
     entry: Entry
     secret: Secret | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

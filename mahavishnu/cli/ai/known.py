@@ -11,7 +11,7 @@ import msgspec
 
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of
-from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, read_profile
+from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, doubtful_hosts, read_profile
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.settings.files import read_settings
@@ -76,6 +76,20 @@ def own_profiles(loaded: Loaded) -> dict[str, Profile]:
                 f"{origin}: {error.message}", hint=error.hint, code=error.code
             ) from error
     return found
+
+
+def check_environments(loaded: Loaded) -> list[str]:
+    """Raise what is wrong with the user's profiles and clients; returns what is only to be known."""
+    chosen_clients(loaded)
+    return [note for each in own_profiles(loaded).values() for note in notes_on(each)]
+
+
+def notes_on(profile: Profile) -> list[str]:
+    """Return what the user should know of a profile that can be used all the same."""
+    return [
+        f"The profile {profile.name}: there is no service at {host}, which early samples named."
+        for host in doubtful_hosts(profile)
+    ]
 
 
 def settings_origin(loaded: Loaded, name: str) -> str | None:

@@ -1,7 +1,7 @@
 """Take over the providers, and the keys, that other programs keep: plan, ask, move, write, clean."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
         unchanged=tuple(each.name for each in chosen if each.name not in new),
         keys={name: str(reference) for name, reference in moves.items()},
         passed_over=tuple(passed),
-        notes=_notes(file, moves),
+        notes=tuple(_notes(file, chosen, moves)),
     )
 
 
@@ -219,12 +219,13 @@ def _clean(file: SettingsFile, found: Found, reference: Reference) -> None:
     file.edit(changes, expected=expected_keys(document, found.secret))
 
 
-def _notes(file: SettingsFile | None, moves: Mapping[str, Reference]) -> tuple[str, ...]:
-    if not moves:
-        return ()
-    if file is None:
-        return ("The keys are still in cc-switch's database, too, in plain text.",)
-    return (
-        f"The key is no longer in {file.path}; Claude Code asks mahavishnu-key for it.",
-        "Copies may be in backups and histories. Where that matters, let the provider give you a new one.",
-    )
+def _notes(
+    file: SettingsFile | None, chosen: Sequence[Found], moves: Mapping[str, Reference]
+) -> Iterator[str]:
+    for name in (name for each in chosen for name in each.left):
+        yield f"{name} was not taken over: a profile has no place for it, and a switch clears it."
+    if moves and file:
+        yield f"The key is no longer in {file.path}; Claude Code asks mahavishnu-key for it."
+        yield "Copies may be in backups and histories. If that matters, ask the provider for a new key."
+    elif moves:
+        yield "The keys are still in cc-switch's database, too, in plain text."

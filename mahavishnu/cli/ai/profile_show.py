@@ -2,8 +2,8 @@
 
 import click
 
-from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile, doubtful_hosts
-from mahavishnu.cli.ai.known import find_profile, known_profiles
+from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile
+from mahavishnu.cli.ai.known import find_profile, known_profiles, notes_on
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line, print_table
 
@@ -17,7 +17,7 @@ def list_(as_json: bool) -> None:
         print_json({"profiles": [as_values(each) for each in known.values()]})
         return
     rows = (
-        (each.name, ", ".join(spoken_by(each)), str(each.key or ""), each.model or "", each.origin)
+        (each.name, ", ".join(spoken_by(each)), _shown_key(each), each.model or "", each.origin)
         for each in known.values()
     )
     print_table(("profile", "clients", "key", "model", "origin"), rows)
@@ -36,8 +36,8 @@ def show(name: str, as_json: bool) -> None:
         if value not in (None, "", []):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             print_line(f"{key}: {shown}")
-    for host in doubtful_hosts(found):
-        print_line(f"There is no service at {host}, which early samples named.")
+    for note in notes_on(found):
+        print_line(note)
 
 
 def as_values(found: Profile) -> dict[str, object]:
@@ -60,3 +60,7 @@ def as_values(found: Profile) -> dict[str, object]:
 def spoken_by(found: Profile) -> list[str]:
     """Return the clients that can be pointed to a profile."""
     return [client for client in SPOKEN if found.protocol_for(client)]
+
+
+def _shown_key(found: Profile) -> str:
+    return "own sign-in" if found.auth == "native" else str(found.key)
