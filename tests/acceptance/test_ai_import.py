@@ -1,6 +1,7 @@
 """`mahavishnu ai profile import --from`: keys go to a real keyring with consent, or nothing happens."""
 
 import json
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.command import PROGRAM, Command, run_in_terminal
+from tests.command import (
+    PROGRAM,
+    ROOT,
+    Command,
+    close_to_others,
+    leave_root,
+    run_in_terminal,
+)
 from tests.kept_secrets import sealed_keyring
 
 CANARY = "sk-fake-canary-9b1d"
@@ -110,6 +118,7 @@ def test_a_terminal_asks(run: Command) -> None:
 def test_a_key_that_is_elsewhere_is_only_named(run: Command) -> None:
     report = run(*IMPORT, "--key", "env:DEEPSEEK_API_KEY", "--name", "ds", "--json").json
     assert report["imported"] == ["ds"] and report["keys"] == {}
+    assert "in plain text still does" in report["notes"][0]
     assert settings(run).read_text() == SETTINGS
     nothing_holds(run, CANARY, but=(settings(run),))
 
@@ -140,6 +149,20 @@ def test_a_file_that_cannot_be_changed_is_told_before_a_key_leaves_it(run: Comma
     answer = run(*IMPORT, "--to", "keyring:llm", "--yes", "--json")
     assert answer.error["code"] == "document.unreadable" and CANARY not in answer.err
     assert profiles(run) == [] and CANARY in settings(run).read_text()
+
+
+def test_settings_that_cannot_be_written_keep_the_key_and_tell_where_it_is(run: Command) -> None:
+    close_to_others(settings(run).parent, 0o555)
+    words = (*IMPORT, "--to", "keyring:llm/x", "--yes", "--json")
+    answer = run(*words, preexec=leave_root)
+    assert answer.error["code"] == "ai_files.not_writable" and CANARY not in answer.err
+    assert "its key is at keyring:llm/x" in answer.error["message"]
+    assert settings(run).read_text() == SETTINGS
+    settings(run).parent.chmod(0o755)
+    if ROOT:
+        os.chown(settings(run).parent, 0, 0)
+    assert run(*words).json["unchanged"] == ["deepseek-com"]  # what is left to do is done
+    nothing_holds(run, CANARY)
 
 
 def test_a_wrong_address_moves_no_key(run: Command) -> None:

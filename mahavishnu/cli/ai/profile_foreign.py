@@ -24,6 +24,9 @@ from mahavishnu.settings.sources import Loaded
 
 SOURCES = ("claude-code", "cc-switch")
 SERVICE = "keyring:mahavishnu"
+STAYS = (
+    "The key that stands there in plain text still does: take it out once the other place has it."
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
     """
     file = claude_settings(loaded, wishes.path) if source == "claude-code" else None
     offers = _from_claude_code(file) if file else _from_cc_switch(loaded, wishes.path)
+    plain = any(isinstance(each, Found) and each.secret for each in offers)
     chosen, passed = _choose(loaded, offers, wishes)
     moves = _plan_moves(chosen, wishes)
     chosen = [
@@ -82,7 +86,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
         unchanged=tuple(each.name for each in chosen if each.name not in new),
         keys={name: str(reference) for name, reference in moves.items()},
         passed_over=tuple(passed),
-        notes=tuple(_notes(file, chosen, moves)),
+        notes=(*_notes(file, chosen, moves), *([STAYS] if plain and wishes.key else [])),
     )
 
 
@@ -213,10 +217,18 @@ def _move_keys(chosen: Sequence[Found], moves: Mapping[str, Reference], wishes: 
 
 def _clean(file: SettingsFile, found: Found, reference: Reference) -> None:
     """Let Claude Code ask for the key that it had; what changed meanwhile is not overwritten."""
-    document = file.read()
     url = str(found.entry.anthropic_base_url)
-    changes = replace_keys(document, reference, url=url, program=key_program())
-    file.edit(changes, expected=expected_keys(document, found.secret))
+    try:
+        document = file.read()
+        changes = replace_keys(document, reference, url=url, program=key_program())
+        file.edit(changes, expected=expected_keys(document, found.secret))
+    except MahavishnuError as error:
+        raise type(error)(
+            f"{error.message} The profile {found.name} is written, and its key is at {reference}; it is "
+            f"in {file.path} as well.",
+            hint=error.hint,
+            code=error.code,
+        ) from error
 
 
 def _notes(
