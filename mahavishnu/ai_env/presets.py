@@ -20,6 +20,7 @@ _BUILT_IN = (
         auth="native",
         endpoints={"anthropic": _CLAUDE},
         key=Reference("env", "CLAUDE_API_KEY"),
+        key_header="x-api-key",
         clients=frozenset({"claude-code"}),
     ),
     Profile(

@@ -69,6 +69,8 @@ class Profile:
         """Return the protocol by which a client can be pointed here; None where it speaks none."""
         if self.clients is not None and client not in self.clients:
             return None
+        if self.auth == "native" and client not in SIGN_IN:
+            return None
         return next((each for each in SPOKEN[client] if each in self.endpoints), None)
 
 
@@ -114,8 +116,8 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     """
     Return the profile that an entry describes; `base` is the shipped one of the same name.
 
-    An entry that gives an address stands for itself: of the base it takes title, key and clients
-    alone, since another host knows other models. One that gives none changes just what it names.
+    An entry that gives addresses has no others. Those of another host know other models: then of the
+    base title and key are taken alone. An entry without addresses changes just what it names.
 
     Raises:
         UsageError: `ai.profile_*`, `secret.reference`, `secret.insecure_endpoint`: what is wrong,
@@ -124,7 +126,7 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     check_name(name)
     endpoints = _endpoints(name, entry)
     known = base or Profile(name=name)
-    kept = Profile(name=name) if endpoints else known
+    kept = known if _at_home(endpoints, known) else Profile(name=name)
     profile = Profile(
         name=name,
         title=entry.title or known.title,
@@ -140,6 +142,12 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     )
     check_profile(profile)
     return profile
+
+
+def _at_home(endpoints: Mapping[Protocol, str], base: Profile) -> bool:
+    """Tell whether these addresses are all where the base is, by the same protocols."""
+    known = {protocol: origin_of(url) for protocol, url in base.endpoints.items()}
+    return all(known.get(protocol) == origin_of(url) for protocol, url in endpoints.items())
 
 
 def check_profile(profile: Profile) -> None:

@@ -77,7 +77,7 @@ def edit(name: str, unset: tuple[str, ...], as_json: bool, **said: Any) -> None:
     Change what is named of the profile NAME.
 
     Of one that is shipped, a file of yours then holds what differs; an address in there takes the place
-    of all its addresses and models, since they belong together.
+    of all its addresses, and at another host of its models, since they belong together.
     """
     loaded = load_quietly()
     require_trusted(loaded)
