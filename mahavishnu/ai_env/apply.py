@@ -1,0 +1,218 @@
+"""
+Switch clients to a profile: all is planned before the first file is written, and a failure takes it back.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from secrets import token_hex
+
+import msgspec
+
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.delivery import deliver, find_protocol
+from mahavishnu.ai_env.documents.port import show_path
+from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal
+from mahavishnu.ai_env.merge import Effect
+from mahavishnu.ai_env.plan import (
+    FilePlan,
+    Plan,
+    Scope,
+    Unchanged,
+    check_plan,
+    expect,
+    find_keys,
+    mark,
+    plan_file,
+    records_of,
+    why_not,
+)
+from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.secrets.binding import origin_of
+from mahavishnu.ai_env.secrets.environment import EnvironmentStore
+from mahavishnu.ai_env.secrets.resolve import resolve
+from mahavishnu.ai_env.settle import settle, settle_entry
+from mahavishnu.ai_env.site import Site, require_client
+from mahavishnu.errors import MahavishnuError, UsageError
+from mahavishnu.identifiers import new_id
+from mahavishnu.masking import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """
+    What is wanted of a switch.
+
+    `clients` names those to switch; none: all that the user has and that the profile fits. `write_key`
+    puts the raw key into their settings, `forget_keys` gives up keys of others that stand there,
+    `overwrite` what was changed by hand, and a missing key is no error with `allow_missing_key`.
+    """
+
+    clients: Sequence[ClientName] = ()
+    scope: Scope = "user"
+    write_key: bool = False
+    overwrite: bool = False
+    forget_keys: bool = False
+    allow_missing_key: bool = False
+
+
+@dataclass(frozen=True)
+class Switched:
+    """What was done: `entry` is None where all clients were on the profile already."""
+
+    plan: Plan
+    entry: Entry | None
+    settled: tuple[str, ...] = ()
+
+
+def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None = None) -> Plan:
+    """
+    Return what a switch would do now; files are read, and nothing is written.
+
+    Raises:
+        MahavishnuError: whatever would stop the switch before its first write, but for conflicts and
+            keys in plain text, which the plan tells.
+    """
+    if ask.write_key and ask.scope == "project":
+        raise UsageError(
+            "A raw key does not go into a project's folder, from where it is soon in a repository.",
+            hint="Leave out --write-key, or --scope project.",
+            code="ai.key_in_project",
+        )
+    history = site.journal.read() if history is None else history
+    names, unchanged = _choose(site, profile, ask)
+    key = _require_key(site, profile, ask)
+    files = []
+    notes: list[str] = []
+    for name in names:
+        client = CLIENTS[name]
+        protocol = find_protocol(profile, client.speaks)
+        assert protocol is not None
+        if profile.auth != "native":
+            origin_of(profile.endpoints[protocol])
+        delivery = deliver(profile, client.speaks, protocol, helper=site.helper, key=key)
+        place = site.place(name, ask.scope, history)
+        with told(place.path):
+            files.append(plan_file(place, site.open(client, place.path).read(), delivery))
+        notes += client.notes(delivery)
+        if delivery.mode == "written":
+            notes.append(f"The key stands readable in {place.path}.")
+    return Plan(profile, ask.scope, tuple(files), unchanged, tuple(notes))
+
+
+def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
+    """
+    Switch, all clients or none.
+
+    Raises:
+        MahavishnuError: as `plan_switch`, `check_plan` and `SettingsFile.edit`; what was written by
+            then was taken back.
+    """
+    journal = site.journal
+    with journal.held():
+        settled = settle(site, journal)
+        plan = plan_switch(site, profile, ask, journal.read())
+        check_plan(plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys)
+        files = [file for file in plan.files if file.changed]
+        if not files:
+            return Switched(plan, None, settled)
+        entry = _entry(profile, plan, files)
+        journal.intend(entry)
+        return Switched(plan, _write_all(site, journal, entry, files), settled)
+
+
+def _choose(
+    site: Site, profile: Profile, ask: Ask
+) -> tuple[list[ClientName], tuple[Unchanged, ...]]:
+    """Return the clients to switch, and the others with the reason."""
+    if ask.clients:
+        for name in ask.clients:
+            require_client(site, name)
+            reason = why_not(profile, CLIENTS[name], ask.scope)
+            if reason is not None:
+                raise UsageError(
+                    f"{profile.name} cannot be given to {CLIENTS[name].title}: {reason}.",
+                    hint="See which profiles there are: mahavishnu ai list-llms",
+                    code="ai.unsuitable_profile",
+                )
+        left = [name for name in CLIENTS if name not in ask.clients]
+        return list(ask.clients), tuple(Unchanged(name, "it was not asked for") for name in left)
+    chosen, unchanged = [], []
+    for name, client in CLIENTS.items():
+        if not site.settings_of(name).enabled:
+            unchanged.append(Unchanged(name, "it is switched off in the settings"))
+        elif not site.has(name):
+            unchanged.append(Unchanged(name, f"{client.title} is not installed"))
+        elif (reason := why_not(profile, client, ask.scope)) is not None:
+            unchanged.append(Unchanged(name, reason))
+        else:
+            chosen.append(name)
+    if not chosen:
+        told_why = "; ".join(f"{each.client}: {each.reason}" for each in unchanged)
+        raise UsageError(
+            f"No client can be switched to {profile.name}. {told_why}.",
+            hint="See which profiles and clients there are: mahavishnu ai list-llms",
+            code="ai.no_client",
+        )
+    return chosen, tuple(unchanged)
+
+
+def _require_key(site: Site, profile: Profile, ask: Ask) -> Secret | None:
+    """Return the key where it is to be written; refuse where it is known to be missing."""
+    if profile.auth == "native" or profile.key is None:
+        return None
+    if ask.write_key:
+        return resolve(profile.key, environ=site.environ, identity=site.identity)
+    if profile.key.scheme == "env" and not ask.allow_missing_key:
+        EnvironmentStore(site.environ).read(profile.key)
+    return None
+
+
+def _entry(profile: Profile, plan: Plan, files: Sequence[FilePlan]) -> Entry:
+    salt = token_hex(16)
+    raw = any(file.delivery.mode == "written" for file in files)
+    return Entry(
+        id=new_id(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        kind="switch",
+        profile=profile.name,
+        scope=plan.scope,
+        salt=salt,
+        files=tuple(_file_record(file, file.effects, salt) for file in files),
+        key=str(profile.key) if raw else None,
+        lost=tuple(show_path(path) for file in files for path in file.plain_keys),
+    )
+
+
+def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FilePlan]) -> Entry:
+    """Write the files one by one; where one fails, take back what is written."""
+    done = []
+    try:
+        for file in files:
+            place = file.place
+            edit = site.open(place.client, place.path).edit(
+                file.changes, expected=expect(file.effects), make_folder=place.make_folder
+            )
+            done.append(_file_record(file, edit.effects, entry.salt))
+        journal.finish(entry, None if tuple(done) == entry.files else done)
+    except (MahavishnuError, KeyboardInterrupt):
+        keys = [
+            key for file in files for key in find_keys(file.effects, file.place.client.is_secret)
+        ]
+        with suppress(MahavishnuError):  # else it stays open, and the next command settles it
+            settle_entry(site, journal, entry, keys, back=True)
+        raise
+    return msgspec.structs.replace(entry, files=tuple(done))
+
+
+def _file_record(file: FilePlan, effects: Sequence[Effect], salt: str) -> FileRecord:
+    client = file.place.client
+    records = records_of(effects, lambda path: client.gives_back(path, file.delivery))
+    return FileRecord(
+        client=client.speaks.client,
+        path=str(file.place.path),
+        mode=file.delivery.mode,
+        records=tuple(mark(record, client.is_secret, salt) for record in records),
+    )

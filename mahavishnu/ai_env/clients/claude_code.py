@@ -1,0 +1,191 @@
+"""
+Claude Code: `env` and `apiKeyHelper` of its settings.
+
+A running session takes changes over within two seconds, but keeps variables that were removed: what is
+not wanted is written as "". Without a key of the endpoint's own it would send the user's sign-in there.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from mahavishnu.ai_env.clients.port import Known, Seen, home, is_there, text_at
+from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Speaks
+from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
+from mahavishnu.ai_env.merge import Change, Remove, Set
+from mahavishnu.ai_env.secrets.helper import PROGRAM, helper_line, read_words
+from mahavishnu.errors import Corrupt, MahavishnuError
+
+URL, TOKEN, API_KEY = "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"
+HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
+LARGE_MODELS = (
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+)
+SMALL_MODEL, OLD_SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"
+TIMEOUT, HELPER_TTL = "API_TIMEOUT_MS", "CLAUDE_CODE_API_KEY_HELPER_TTL_MS"
+# Any of them leads past the address, and takes the endpoint's key along.
+OTHER_CLOUDS = tuple(
+    f"CLAUDE_CODE_USE_{name}"
+    for name in ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD")
+)  # fmt: skip
+SIGN_IN = (URL, TOKEN, API_KEY)
+ONLY_WHERE_THERE = (OLD_SMALL_MODEL, HELPER_TTL)
+OWNED_ENV = (
+    *SIGN_IN, HEADERS, *LARGE_MODELS, SMALL_MODEL, OLD_SMALL_MODEL, TIMEOUT, HELPER_TTL, *OTHER_CLOUDS,
+)  # fmt: skip
+HELPER: KeyPath = ("apiKeyHelper",)
+# One member of another type, and the client passes over the whole file.
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "env": (dict,),
+    "permissions": (dict,),
+    "hooks": (dict,),
+    "apiKeyHelper": (str,),
+    "model": (str,),
+    "statusLine": (dict,),
+    "enabledPlugins": (dict,),
+    "cleanupPeriodDays": (int, float),
+}
+
+
+def env(name: str) -> KeyPath:
+    """Return the path of a variable."""
+    return ("env", name)
+
+
+class ClaudeCode:
+    """The client `claude`."""
+
+    title = "Claude Code"
+    program = "claude"
+    speaks = Speaks(
+        client="claude-code", protocols=("anthropic",), signs_in="anthropic", asks="helper"
+    )
+    needs_model = False
+    shared: Collection[KeyPath] = ()
+
+    def folder(self, environ: Mapping[str, str]) -> Path:
+        """Return CLAUDE_CONFIG_DIR, else ~/.claude."""
+        given = environ.get("CLAUDE_CONFIG_DIR")
+        return Path(given) if given else home(environ) / ".claude"
+
+    def file(self, environ: Mapping[str, str]) -> Path:
+        """Return the user's settings."""
+        return self.folder(environ) / "settings.json"
+
+    def project_file(self, folder: Path) -> Path | None:
+        """Return the settings of a project that are not for its repository."""
+        return folder / ".claude" / "settings.local.json"
+
+    def read_as(self) -> type[Document]:
+        """Return JSON."""
+        from mahavishnu.ai_env.documents.json_document import (  # noqa: PLC0415 - each costs time
+            JsonDocument,
+        )
+
+        return JsonDocument
+
+    def check(self, document: Document) -> None:
+        """Refuse a file of which the client would take nothing."""
+        for name, types in _TYPES.items():
+            value = document.get((name,))
+            if value is not ABSENT and (not isinstance(value, types) or isinstance(value, bool)):
+                raise _rejected(name)
+        variables = document.get(("env",))
+        for name, value in variables.items() if isinstance(variables, dict) else ():
+            if not isinstance(value, str | int | float):
+                raise _rejected(f"env.{name}")
+
+    def is_secret(self, path: KeyPath) -> bool:
+        """Tell whether it is a token, a header, or a helper."""
+        return path in (env(TOKEN), env(API_KEY), env(HEADERS))
+
+    def gives_back(self, path: KeyPath, delivery: Delivery) -> bool:
+        """Tell whether it is a member beside address and key, and those are the client's own."""
+        return delivery.mode == "native" and path not in {*map(env, SIGN_IN), HELPER}
+
+    def blank(self, path: KeyPath) -> Value | Absent:
+        """Return "" for variables."""
+        return "" if path[0] == "env" else ABSENT
+
+    def changes(self, document: Document, delivery: Delivery, known: Known) -> list[Change]:
+        """Return a change for every variable that a profile owns."""
+        if delivery.mode == "native":
+            return self._sign_in(document, known)
+        values = _variables(delivery)
+        names = [
+            name
+            for name in OWNED_ENV
+            if name not in ONLY_WHERE_THERE or is_there(document, env(name))
+        ]
+        changes: list[Change] = [Set(env(name), values.get(name, "")) for name in names]
+        if delivery.words:
+            return [*changes, Set(HELPER, helper_line(delivery.words))]
+        return [*changes, Remove(HELPER, HELPER)]
+
+    def _sign_in(self, document: Document, known: Known) -> list[Change]:
+        """Return what clears addresses and keys, and gives all else back."""
+        changes: list[Change] = [Set(env(name), "") for name in SIGN_IN]
+        for name in OWNED_ENV:
+            path = env(name)
+            if name not in SIGN_IN and path in known.originals and is_there(document, path):
+                original = known.originals[path]
+                changes.append(Set(path, "" if isinstance(original, Absent) else original))
+        return [*changes, Remove(HELPER, HELPER)]
+
+    def see(self, document: Document) -> Seen:
+        """Return address, model, and where the key comes from."""
+        line = text_at(document, HELPER)
+        written = text_at(document, env(TOKEN)) or text_at(document, env(API_KEY))
+        key = "written" if written and written != NO_KEY else ""
+        return Seen(
+            url=text_at(document, env(URL)),
+            model=text_at(document, env(LARGE_MODELS[0])),
+            key=key or (_reference_in(line) if line else ""),
+        )
+
+    def notes(self, delivery: Delivery) -> list[str]:
+        """Return what does not change in a running session."""
+        notes = []
+        if delivery.model:
+            notes.append(
+                "Sessions of Claude Code that run take address and key over within 2 seconds, the model"
+                " only when they are started again or by /model."
+            )
+        if delivery.mode == "written" and delivery.key_header == "x-api-key":
+            notes.append("Claude Code asks once, in a session, whether it may use the API key.")
+        return notes
+
+
+def _variables(delivery: Delivery) -> dict[str, str]:
+    """Return the variables of a profile that are not empty."""
+    values = dict.fromkeys(LARGE_MODELS, delivery.model)
+    values |= dict.fromkeys((SMALL_MODEL, OLD_SMALL_MODEL), delivery.small_model or delivery.model)
+    values[URL] = delivery.url
+    if delivery.timeout_ms is not None:
+        values[TIMEOUT] = str(delivery.timeout_ms)
+    if delivery.mode in ("written", "keyless"):
+        raw = delivery.mode == "written" and delivery.key_header == "x-api-key"
+        values[API_KEY if raw else TOKEN] = delivery.key.reveal()
+    return values
+
+
+def _reference_in(line: str) -> str:
+    """Return the reference of a helper of ours; "other" for another command."""
+    import shlex  # noqa: PLC0415 - where there is a helper
+
+    try:
+        program, *words = shlex.split(line)
+        if Path(program).name == PROGRAM:
+            return str(read_words(words).reference)
+    except (ValueError, MahavishnuError):
+        pass
+    return "other"
+
+
+def _rejected(name: str) -> Corrupt:
+    return Corrupt(
+        f"{name} has a value of a kind that Claude Code does not take: it passes over the whole file.",
+        hint="Correct it in an editor; the file was left as it is.",
+        code="ai.client_rejects",
+    )

@@ -1,0 +1,274 @@
+"""
+The journal of switches: what each wrote to whose file, and what was there before; keys as marks.
+
+A line of JSON says what is intended, is on the disk before any file is touched, and counts when another
+line says that it is done. What a killed process leaves open is settled by `settle.py`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from mahavishnu import files
+from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value
+from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.locks import locked
+from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.ai_env.redaction import is_marked
+from mahavishnu.errors import Corrupt, UsageError
+from mahavishnu.paths import private_folder
+
+PATIENCE = timedelta(seconds=15)
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    What became of one member, or of one element of a list.
+
+    An absent value is UNSET. `free` says that the member was given back to the user by this.
+    """
+
+    kind: Literal["set", "remove", "include", "exclude"]
+    path: KeyPath
+    before: Any = msgspec.UNSET
+    after: Any = msgspec.UNSET
+    made: KeyPath | None = None
+    element: Any = None
+    free: bool = False
+
+
+class FileRecord(msgspec.Struct, frozen=True):
+    """What was done to one file, in order."""
+
+    client: ClientName
+    path: str
+    mode: str
+    records: tuple[Record, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="intent"):
+    """
+    One switch, or the undoing of one.
+
+    `key` is the reference of a raw key that was written; `lost` are members of the user whose keys
+    cannot be brought back.
+    """
+
+    id: UUID
+    at: str
+    kind: Literal["switch", "undo"]
+    profile: str
+    scope: str
+    salt: str
+    files: tuple[FileRecord, ...]
+    key: str | None = None
+    undoes: UUID | None = None
+    lost: tuple[str, ...] = ()
+
+
+class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="done"):
+    """The entry's files are written; `files` where it came otherwise than intended."""
+
+    id: UUID
+    files: tuple[FileRecord, ...] | None = None
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag_field="line", tag="cancelled"):
+    """Nothing of the entry stands."""
+
+    id: UUID
+
+
+_decoder = msgspec.json.Decoder(Entry | Done | Cancelled)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What we wrote to a member last: the value as recorded, and the salt of its marks."""
+
+    value: Value | Absent
+    salt: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the journal knows about one file; see `Known` for originals and made."""
+
+    written: Mapping[KeyPath, Written] = field(default_factory=dict)
+    originals: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
+    made: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """All entries, oldest first: what is done, and what is open."""
+
+    done: tuple[Entry, ...]
+    open: tuple[Entry, ...]
+
+    @property
+    def undone(self) -> frozenset[UUID]:
+        """The entries that were taken back."""
+        return frozenset(each.undoes for each in self.done if each.undoes is not None)
+
+    @property
+    def standing(self) -> tuple[Entry, ...]:
+        """The switches that were not taken back."""
+        undone = self.undone
+        return tuple(e for e in self.done if e.kind == "switch" and e.id not in undone)
+
+    def remember(self, path: Path) -> Memory:
+        """Return what is known about the file, from the switches that stand."""
+        written: dict[KeyPath, Written] = {}
+        originals: dict[KeyPath, Value | Absent] = {}
+        made: dict[KeyPath, KeyPath] = {}
+        profile = None
+        for entry in self.standing:
+            for each in entry.files:
+                if each.path != str(path):
+                    continue
+                profile = entry.profile
+                for record in each.records:
+                    _learn(record, entry.salt, written, originals, made)
+        return Memory(written, originals, made, profile)
+
+
+def _learn(
+    record: Record,
+    salt: str,
+    written: dict[KeyPath, Written],
+    originals: dict[KeyPath, Value | Absent],
+    made: dict[KeyPath, KeyPath],
+) -> None:
+    path = record.path
+    if record.kind not in ("set", "remove"):
+        return
+    if record.free:
+        for each in (written, originals, made):
+            each.pop(path, None)
+        return
+    written[path] = Written(value_of(record.after), salt)
+    before = value_of(record.before)
+    originals.setdefault(path, ABSENT if is_marked(before) else before)
+    if record.made is not None:
+        made.setdefault(path, record.made)
+
+
+def value_of(recorded: Any) -> Value | Absent:
+    """Return a recorded value, ABSENT where there was none."""
+    return ABSENT if recorded is msgspec.UNSET else recorded
+
+
+def recorded(value: Value | Absent) -> Any:
+    """Return a value as a record has it."""
+    return msgspec.UNSET if value is ABSENT else value
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The file, and the folder of our locks."""
+
+    path: Path
+    locks: Path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes of ours from switching meanwhile."""
+        with ExitStack() as turn:
+            with told(self.path):
+                turn.enter_context(locked(self.path.resolve(), self.locks, timeout=PATIENCE))
+            yield
+
+    def read(self) -> History:
+        """
+        Return what the journal says; a last line that was not ended is passed over.
+
+        Raises:
+            Corrupt: `ai.journal_damaged`.
+        """
+        with told(self.path):
+            try:
+                content = self.path.read_bytes()
+            except FileNotFoundError:
+                content = b""
+        intended: dict[UUID, Entry] = {}
+        done: list[Entry] = []
+        for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+            try:
+                said = _decoder.decode(line)
+                if isinstance(said, Entry):
+                    intended[said.id] = said
+                    continue
+                entry = intended.pop(said.id)
+            except (msgspec.DecodeError, KeyError) as error:
+                raise Corrupt(
+                    f"Line {number} of {self.path} is damaged.",
+                    hint="Move the file away; switches before that can then not be undone.",
+                    code="ai.journal_damaged",
+                ) from error
+            if isinstance(said, Done):
+                done.append(_as_done(entry, said))
+        return History(tuple(done), tuple(intended.values()))
+
+    def intend(self, entry: Entry) -> None:
+        """Write down what is going to be done, durably."""
+        self._append(entry)
+
+    def finish(self, entry: Entry, files: Sequence[FileRecord] | None = None) -> None:
+        """Write down that it is done, with `files` where they are others than intended."""
+        self._append(Done(entry.id, None if files is None else tuple(files)))
+
+    def cancel(self, entry: Entry) -> None:
+        """Write down that nothing of it stands."""
+        self._append(Cancelled(entry.id))
+
+    def _append(self, line: Entry | Done | Cancelled) -> None:
+        try:
+            content = msgspec.json.encode(line) + b"\n"
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                "The path of a client's settings is not UTF-8, and cannot be kept in the journal.",
+                hint="Rename the folder.",
+                code="ai.path_encoding",
+            ) from error
+        with told(self.path):
+            new = not self.path.exists()
+            private_folder(self.path.parent)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(self.path, flags, 0o600)
+            try:
+                _append_whole(descriptor, content)
+            finally:
+                os.close(descriptor)
+            if new:
+                files.sync_folder(self.path.parent)
+
+
+def _append_whole(descriptor: int, content: bytes) -> None:
+    """Write behind the last whole line: what a killed process left of one goes."""
+    size = os.fstat(descriptor).st_size
+    whole = size
+    while whole and os.pread(descriptor, 1, whole - 1) != b"\n":
+        step = min(4096, whole)
+        piece = os.pread(descriptor, step, whole - step)
+        cut = piece.rfind(b"\n")
+        whole = whole - step + cut + 1
+    if whole != size:
+        os.ftruncate(descriptor, whole)
+    left, place = memoryview(content), whole
+    while left:
+        count = os.pwrite(descriptor, left, place)
+        left, place = left[count:], place + count
+    os.fsync(descriptor)
+
+
+def _as_done(entry: Entry, said: Done) -> Entry:
+    return entry if said.files is None else msgspec.structs.replace(entry, files=said.files)

@@ -1,0 +1,226 @@
+"""What a switch would do, as data: which clients, which members of which files. Nothing is read or written."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from mahavishnu.ai_env.clients.port import Client, Known
+from mahavishnu.ai_env.delivery import Delivery, Speaks, find_protocol
+from mahavishnu.ai_env.documents import Document, KeyPath, same_value
+from mahavishnu.ai_env.documents.port import show_path
+from mahavishnu.ai_env.journal import Memory, Record, Written, recorded, value_of
+from mahavishnu.ai_env.merge import Change, Effect, Exclude, Expected, Include, Remove, Set, merge
+from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.redaction import IsSecret, has_key, keys_in, redact
+from mahavishnu.errors import Conflict, Forbidden
+
+type Scope = Literal["user", "project"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One client's settings: the file, whether its folder may be made, and what is known of it."""
+
+    client: Client
+    path: Path
+    make_folder: bool
+    memory: Memory
+    running: bool
+
+    @property
+    def known(self) -> Known:
+        """What the client may go by."""
+        return Known(self.memory.originals, self.memory.made, self.running)
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """
+    The changes to one file, and what they would do to it as it is.
+
+    `conflicts` are members that are no longer as we left them, `plain_keys` those that hold a key
+    which is not ours and would be gone.
+    """
+
+    place: Place
+    delivery: Delivery
+    changes: tuple[Change, ...]
+    effects: tuple[Effect, ...]
+    conflicts: tuple[KeyPath, ...]
+    plain_keys: tuple[KeyPath, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file would be another."""
+        return any(not same_value(each.before, each.after) for each in self.effects)
+
+    @property
+    def name(self) -> ClientName:
+        """The client's."""
+        return self.place.client.speaks.client
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """A client that stays as it is, and why."""
+
+    client: ClientName
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole switch."""
+
+    profile: Profile
+    scope: Scope
+    files: tuple[FilePlan, ...]
+    unchanged: tuple[Unchanged, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
+    """Return why a client cannot be given the profile; None where it can."""
+    speaks, title = client.speaks, client.title
+    if scope == "project" and client.project_file(Path()) is None:
+        return f"{title} takes no provider from a project"
+    if profile.clients is not None and speaks.client not in profile.clients:
+        return f"the profile is not for {title}"
+    if find_protocol(profile, speaks) is None:
+        return _no_protocol(profile, speaks, title)
+    if client.needs_model and profile.model is None:
+        return f"the profile names no model, which {title} needs"
+    return None
+
+
+def _no_protocol(profile: Profile, speaks: Speaks, title: str) -> str:
+    if profile.auth == "native":
+        return f"the profile is the sign-in of another client than {title}"
+    if speaks.client == "claude-code" and profile.endpoints:
+        return (
+            f"{title} reaches a model of OpenAI's protocols only through a translating gateway,"
+            " which is not there yet"
+        )
+    return f"{title} speaks no protocol of the profile"
+
+
+def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
+    """
+    Return what points a client at a profile.
+
+    Raises:
+        MahavishnuError: as `Client.check`, `Client.changes` and `merge`.
+    """
+    client = place.client
+    client.check(document)
+    changes = tuple(client.changes(document, delivery, place.known))
+    _, effects = merge(document, changes, {})
+    touched = [each for each in effects if not same_value(each.before, each.after)]
+    single = [each for each in touched if isinstance(each.change, Set | Remove)]
+    return FilePlan(
+        place,
+        delivery,
+        changes,
+        effects,
+        tuple(each.change.path for each in single if _is_foreign(each, place)),
+        tuple(each.change.path for each in single if _is_plain_key(each, place)),
+    )
+
+
+def _is_foreign(effect: Effect, place: Place) -> bool:
+    path = effect.change.path
+    written = place.memory.written.get(path)
+    if written is None or path in place.client.shared:
+        return False
+    return not is_as_written(effect, written, place.client)
+
+
+def _is_plain_key(effect: Effect, place: Place) -> bool:
+    path = effect.change.path
+    if not has_key(effect.before, path, place.client.is_secret):
+        return False
+    written = place.memory.written.get(path)
+    return written is None or not is_as_written(effect, written, place.client)
+
+
+def is_as_written(effect: Effect, written: Written, client: Client) -> bool:
+    """Tell whether a member is still what the journal says that we wrote."""
+    now = redact(effect.before, effect.change.path, client.is_secret, written.salt)
+    return same_value(now, written.value)
+
+
+def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:
+    """
+    Refuse what would lose something.
+
+    Raises:
+        Forbidden: `ai.plain_key`.
+        Conflict: `ai.changed_meanwhile`.
+    """
+    for file in plan.files:
+        if file.plain_keys and not forget_keys:
+            raise Forbidden(
+                f"{file.place.path} holds a key in plain text that is not Mahavishnu's, and a switch"
+                f" would take it away: {', '.join(map(show_path, file.plain_keys))}.",
+                hint="Move it into a secret store (mahavishnu ai profile import --from claude-code), or"
+                " give it up with --forget-keys: undo cannot bring it back.",
+                code="ai.plain_key",
+            )
+        if file.conflicts and not overwrite:
+            raise Conflict(
+                f"What Mahavishnu wrote to {file.place.path} was changed by hand or by a program:"
+                f" {', '.join(map(show_path, file.conflicts))}.",
+                hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
+                code="ai.changed_meanwhile",
+            )
+
+
+def records_of(effects: Sequence[Effect], is_free: Callable[[KeyPath], bool]) -> tuple[Record, ...]:
+    """Return effects as the journal has them, keys not yet marked; lists without what is the user's."""
+    records = []
+    for effect in effects:
+        change, path = effect.change, effect.change.path
+        if isinstance(change, Include | Exclude):
+            if not same_value(effect.before, effect.after):
+                kind: Literal["include", "exclude"] = (
+                    "include" if isinstance(change, Include) else "exclude"
+                )
+                records.append(Record(kind, path, made=effect.made, element=change.element))
+            continue
+        records.append(
+            Record(
+                "set" if isinstance(change, Set) else "remove",
+                path,
+                recorded(effect.before),
+                recorded(effect.after),
+                effect.made,
+                free=is_free(path),
+            )
+        )
+    return tuple(records)
+
+
+def mark(record: Record, is_secret: IsSecret, salt: str) -> Record:
+    """Return a record with marks for the keys in it."""
+    before = redact(value_of(record.before), record.path, is_secret, salt)
+    after = redact(value_of(record.after), record.path, is_secret, salt)
+    return msgspec.structs.replace(record, before=recorded(before), after=recorded(after))
+
+
+def find_keys(effects: Sequence[Effect], is_secret: IsSecret) -> list[str]:
+    """Return the keys that stand in members before the change."""
+    return [
+        key for each in effects for key in keys_in(each.before, each.change.path, is_secret)
+    ]  # fmt: skip
+
+
+def expect(effects: Sequence[Effect]) -> Expected:
+    """Return what was there when it was planned: what came in between is not buried."""
+    return {
+        each.change.path: each.before
+        for each in effects
+        if isinstance(each.change, Set | Remove)
+    }  # fmt: skip

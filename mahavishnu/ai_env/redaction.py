@@ -1,0 +1,109 @@
+"""
+What of other programs' settings goes into the journal: no key, but a mark by which one is known again.
+
+A mark is made with the salt of its entry; equal values have equal marks there, and nothing leads back.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+
+from mahavishnu.ai_env.delivery import NO_KEY
+from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value, same_value
+from mahavishnu.masking import MASK
+
+type IsSecret = Callable[[KeyPath], bool]
+
+_MARK = re.compile(r"\*\*\* [0-9a-f]{32}")
+# Words that begin as keys do, and long ones without a seam: a helper may be `echo sk-...`.
+_KEYS = re.compile(
+    r"(?<![\w/.-])(?:(?:sk|pk|ak|tp|ms|gh[pousr]|xox[a-z]|AIza|AKIA|eyJ)[-_A-Za-z0-9]{12,}"
+    r"|(?=[A-Za-z_]*[0-9])[A-Za-z0-9_]{32,})(?![\w/.-])"
+)
+_CREDENTIALS = re.compile(r"://[^/\s]*@|[?&][^\s=]*=")
+
+
+def redact(value: Value | Absent, path: KeyPath, is_secret: IsSecret, salt: str) -> Value | Absent:
+    """Return the value with every key in it replaced by its mark; deterministic for one salt."""
+    if isinstance(value, str):
+        return _mark(value, salt) if holds_key(value, path, is_secret) else value
+    if isinstance(value, dict):
+        members = {
+            name: redact(each, (*path, name), is_secret, salt) for name, each in value.items()
+        }
+        return {name: each for name, each in members.items() if each is not ABSENT}
+    if isinstance(value, list):
+        elements = [redact(each, path, is_secret, salt) for each in value]
+        return [each for each in elements if each is not ABSENT]
+    if is_secret(path) and value is not ABSENT and value is not None:
+        return _mark(repr(value), salt)
+    return value
+
+
+def holds_key(text: str, path: KeyPath, is_secret: IsSecret) -> bool:
+    """Tell whether a text is a key, or has one in it."""
+    if text in ("", NO_KEY):
+        return False
+    inside = any(is_secret(path[:length]) for length in range(1, len(path) + 1))
+    return inside or _KEYS.search(text) is not None or _CREDENTIALS.search(text) is not None
+
+
+def has_key(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> bool:
+    """Tell whether anything of the value would be marked."""
+    return not same_value(value, redact(value, path, is_secret, ""))
+
+
+def keys_in(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> list[str]:
+    """Return the keys in a value."""
+    if isinstance(value, dict):
+        inner = ((each, (*path, name)) for name, each in value.items())
+        return [key for each, place in inner for key in keys_in(each, place, is_secret)]
+    if isinstance(value, str) and holds_key(value, path, is_secret):
+        return [value]
+    return []
+
+
+def is_marked(value: Value | Absent) -> bool:
+    """Tell whether a recorded value holds a mark."""
+    if isinstance(value, dict):
+        return any(is_marked(each) for each in value.values())
+    if isinstance(value, list):
+        return any(is_marked(each) for each in value)
+    return isinstance(value, str) and _MARK.fullmatch(value) is not None
+
+
+def unmark(value: Value, salt: str, keys: list[str]) -> tuple[Value, bool]:
+    """Return a recorded value with its keys, of those that are given, and whether all were among them."""
+    if isinstance(value, dict):
+        pairs = {name: unmark(each, salt, keys) for name, each in value.items()}
+        return {name: each for name, (each, _) in pairs.items()}, all(
+            whole for _, whole in pairs.values()
+        )
+    if not isinstance(value, str) or not is_marked(value):
+        return value, True
+    found = next((key for key in keys if _mark(key, salt) == value), None)
+    return ("", False) if found is None else (found, True)
+
+
+def shown(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> Value | Absent:
+    """Return the value as it may be printed."""
+    return _without_digests(redact(value, path, is_secret, ""))
+
+
+def _without_digests(value: Value | Absent) -> Value | Absent:
+    if isinstance(value, dict):
+        return {name: _without_digests(each) for name, each in value.items()}  # type: ignore[misc]
+    if isinstance(value, list):
+        return [_without_digests(each) for each in value]  # type: ignore[misc]
+    return MASK if is_marked(value) else value
+
+
+def shown_record(value: Value | Absent) -> Value | Absent:
+    """Return a value of the journal as it may be printed."""
+    return _without_digests(value)
+
+
+def _mark(text: str, salt: str) -> str:
+    digest = hmac.new(salt.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return f"{MASK} {digest.hexdigest()[:32]}"

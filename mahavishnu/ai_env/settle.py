@@ -1,0 +1,145 @@
+"""
+Bring what a switch left unfinished to an end, by looking at the disk: it stands whole, or not at all.
+
+Where all files are new it is done; else those that are new are taken back. Only where a key that would
+have to come back is lost do they stay, and the entry then names them alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mahavishnu.ai_env.clients.port import Client
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.documents import ABSENT, Absent, Document, Value, same_value
+from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Memory, Record, value_of
+from mahavishnu.ai_env.merge import Change, Remove
+from mahavishnu.ai_env.plan import Place
+from mahavishnu.ai_env.redaction import is_marked, redact
+from mahavishnu.ai_env.secrets.reference import parse_reference
+from mahavishnu.ai_env.secrets.resolve import resolve
+from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.taking_back import reverse, write_back
+from mahavishnu.errors import MahavishnuError
+
+type State = Literal["before", "after", "other"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of an entry as it is now: its records by what the disk says of each."""
+
+    file: FileRecord
+    place: Place
+    records: tuple[tuple[Record, State], ...]
+    leftovers: tuple[Change, ...]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the entry's change is in the file."""
+        return any(state == "after" for _, state in self.records)
+
+    @property
+    def ours(self) -> tuple[Record, ...]:
+        """The records that nobody has changed since."""
+        return tuple(record for record, state in self.records if state == "after")
+
+
+def settle(site: Site, journal: Journal) -> tuple[str, ...]:
+    """Settle every open entry; return what is to be told. The journal must be held."""
+    history = journal.read()
+    return tuple(
+        settle_entry(site, journal, entry, keys_of(site, history, entry)) for entry in history.open
+    )
+
+
+def settle_entry(
+    site: Site, journal: Journal, entry: Entry, keys: Sequence[str], *, back: bool = False
+) -> str:
+    """Finish an entry or take it back; with `back`, the latter wherever that can be."""
+    found = [_find(site, file, entry.salt) for file in entry.files]
+    new = [each for each in found if each.is_new]
+    what = f"The interrupted {entry.kind} to {entry.profile}"
+    if len(new) == len(found) and not back:
+        for each in found:
+            write_back(site, each.place, each.leftovers, {})
+        journal.finish(entry)
+        return f"{what} was complete, and stands."
+    stuck = []
+    for each in new:
+        reversal = reverse(each.ours, salt=entry.salt, keys=keys)
+        if reversal.lost:
+            stuck.append(each.file)
+        else:
+            write_back(site, each.place, reversal.changes, {})
+    if stuck:
+        journal.finish(entry, stuck)
+        return f"{what} stands for {', '.join(each.client for each in stuck)} alone."
+    journal.cancel(entry)
+    return f"{what} was taken back."
+
+
+def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
+    """Return the raw keys that an entry replaced, among those that switches wrote, where they can be had."""
+    if not any(is_marked(value_of(r.before)) for file in entry.files for r in file.records):
+        return []
+    references = {each.key for each in (*history.done, entry) if each.key is not None}
+    keys = []
+    for text in sorted(references):
+        try:
+            reference = parse_reference(text)
+            keys.append(resolve(reference, environ=site.environ, identity=site.identity).reveal())
+        except MahavishnuError:
+            continue  # what it stands for is then told to be lost
+    return keys
+
+
+def find_place(site: Site, file: FileRecord) -> Place:
+    """Return the place of a file that the journal names."""
+    return Place(
+        client=CLIENTS[file.client],
+        path=Path(file.path),
+        make_folder=False,
+        memory=Memory(),
+        running=site.is_running(file.client),
+    )
+
+
+def _find(site: Site, file: FileRecord, salt: str) -> Found:
+    place = find_place(site, file)
+    document = site.open(place.client, place.path).read()
+    states = tuple(
+        (record, state_of(record, document, place.client, salt)) for record in file.records
+    )
+    leftovers = tuple(
+        Remove(record.path, record.made)
+        for record in file.records
+        if record.kind == "remove" and _is_blank(record, document.get(record.path), place.client)
+    )
+    return Found(file, place, states, leftovers)
+
+
+def state_of(record: Record, document: Document, client: Client, salt: str) -> State:
+    """Tell which side of a record a document is on; of one that changes nothing, before."""
+    now = document.get(record.path)
+    if record.kind in ("include", "exclude"):
+        elements = now if isinstance(now, list) else []
+        there = any(same_value(each, record.element) for each in elements)
+        return "after" if there == (record.kind == "include") else "before"
+    marked = redact(now, record.path, client.is_secret, salt)
+    if same_value(marked, value_of(record.before)):
+        return "before"
+    if same_value(marked, value_of(record.after)) or _is_blank(record, now, client):
+        return "after"
+    return "other"
+
+
+def _is_blank(record: Record, now: Value | Absent, client: Client) -> bool:
+    """Tell whether the member is emptied, and still to be removed."""
+    blank = client.blank(record.path)
+    return (
+        value_of(record.after) is ABSENT
+        and not isinstance(blank, Absent)
+        and same_value(now, blank)
+    )

@@ -1,0 +1,131 @@
+"""Where switches work: the user's home and state, which clients are there, and their files."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from mahavishnu.ai_env.clients.port import Client
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.files import Patience, SettingsFile
+from mahavishnu.ai_env.journal import History, Journal
+from mahavishnu.ai_env.plan import Place, Scope
+from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.ai_env.sessions import find_sessions
+from mahavishnu.errors import NotFound, UsageError
+
+# How long a session of Claude Code takes at most to notice a change of its settings, with room to spare.
+NOTICED = timedelta(seconds=2.5)
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What the user's settings say of a client: whether to touch it, and another place of its file."""
+
+    enabled: bool = True
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """
+    Everything that a switch has to know of its surroundings.
+
+    `state` is the folder of our state, `folder` the one that a project's settings are in, `helper`
+    the whole path of `mahavishnu-key`, `identity` age's key file.
+    """
+
+    environ: Mapping[str, str] = field(repr=False)
+    state: Path
+    folder: Path
+    helper: Path
+    identity: Path
+    clients: Mapping[ClientName, ClientSettings] = field(default_factory=dict)
+    patience: Patience = field(default_factory=Patience)
+    pause: Callable[[float], None] = time.sleep
+
+    @property
+    def locks(self) -> Path:
+        """The folder of locks on other programs' files, one for all that we do to them."""
+        return locks_of(self.state)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of all switches."""
+        return Journal(self.state / "ai" / "journal.jsonl", self.locks)
+
+    def settings_of(self, name: ClientName) -> ClientSettings:
+        """Return what the settings say of a client."""
+        return self.clients.get(name, ClientSettings())
+
+    def has(self, name: ClientName) -> bool:
+        """Tell whether the user has the client: a folder of it, or its program on PATH."""
+        client = CLIENTS[name]
+        return self._file(client).parent.is_dir() or self._program(client)
+
+    def path_of(self, name: ClientName, scope: Scope) -> Path:
+        """Return the client's settings file of the scope."""
+        client = CLIENTS[name]
+        if scope == "user":
+            return self._file(client)
+        path = client.project_file(self.folder)
+        if path is None:
+            raise UsageError(
+                f"{client.title} takes no provider from a project.", code="ai.no_project_scope"
+            )
+        return path
+
+    def place(self, name: ClientName, scope: Scope, history: History) -> Place:
+        """Return the client's settings, with what is known of them."""
+        client, path = CLIENTS[name], self.path_of(name, scope)
+        return Place(
+            client=client,
+            path=path,
+            make_folder=scope == "project" or self._program(client),
+            memory=history.remember(path),
+            running=self.is_running(name),
+        )
+
+    def is_running(self, name: ClientName) -> bool:
+        """Tell whether a session of the client runs."""
+        return bool(find_sessions(CLIENTS[name].folder(self.environ)))
+
+    def open(self, client: Client, path: Path) -> SettingsFile:
+        """Return a client's file."""
+        return SettingsFile(path, client.read_as(), self.locks, self.patience)
+
+    def _file(self, client: Client) -> Path:
+        return self.settings_of(client.speaks.client).path or client.file(self.environ)
+
+    def _program(self, client: Client) -> bool:
+        return shutil.which(client.program, path=self.environ.get("PATH", "")) is not None
+
+
+def locks_of(state: Path) -> Path:
+    """Return the folder of locks on other programs' files, below the folder of our state."""
+    return state / "ai" / "locks"
+
+
+def require_client(site: Site, name: ClientName) -> None:
+    """
+    Refuse a client that was named and cannot be touched; it is never made.
+
+    Raises:
+        UsageError: `ai.client_disabled`.
+        NotFound: `ai.client_missing`.
+    """
+    title = CLIENTS[name].title
+    if not site.settings_of(name).enabled:
+        raise UsageError(
+            f"{title} is switched off in the settings.",
+            hint=f"Set ai_environments.{name.replace('-', '_')}.enabled to true.",
+            code="ai.client_disabled",
+        )
+    if not site.has(name):
+        raise NotFound(
+            f"{title} is not there: neither its folder nor the program {CLIENTS[name].program}.",
+            hint="Install it and start it once.",
+            code="ai.client_missing",
+        )

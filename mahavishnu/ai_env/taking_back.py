@@ -1,0 +1,88 @@
+"""
+Give members of a client's file the values that they had before, and in a way that running sessions notice.
+
+A session of Claude Code keeps a variable that was removed, and would go on with the old address or key:
+such a one is emptied first, and removed when every session has seen that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mahavishnu.ai_env.clients.port import Client
+from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value, same_value
+from mahavishnu.ai_env.files import Edit
+from mahavishnu.ai_env.journal import Record, value_of
+from mahavishnu.ai_env.merge import Change, Exclude, Include, Remove, Set
+from mahavishnu.ai_env.plan import Place
+from mahavishnu.ai_env.redaction import unmark
+from mahavishnu.ai_env.site import NOTICED, Site
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """Changes that take records back, and the members whose keys are lost: they stay without."""
+
+    changes: tuple[Change, ...]
+    lost: tuple[KeyPath, ...] = ()
+
+
+def reverse(records: Sequence[Record], *, salt: str = "", keys: Sequence[str] = ()) -> Reversal:
+    """Return what takes the records back; marks become those of `keys` that they stand for."""
+    changes: list[Change] = []
+    lost: list[KeyPath] = []
+    for record in reversed(records):
+        before = value_of(record.before)
+        if record.kind == "include":
+            changes.append(Exclude(record.path, record.element, record.made))
+        elif record.kind == "exclude":
+            changes.append(Include(record.path, record.element))
+        elif isinstance(before, Absent):
+            if record.after is not record.before:
+                changes.append(Remove(record.path, record.made))
+        else:
+            value, whole = unmark(before, salt, list(keys))
+            if not same_value(before, value_of(record.after)):
+                changes.append(Set(record.path, value))
+            if not whole:
+                lost.append(record.path)
+    return Reversal(tuple(changes), tuple(lost))
+
+
+def write_back(
+    site: Site,
+    place: Place,
+    changes: Sequence[Change],
+    expected: Mapping[KeyPath, Value | Absent],
+    *,
+    overwrite: bool = False,
+) -> Edit:
+    """
+    Make changes that take others back.
+
+    Raises:
+        MahavishnuError: as `SettingsFile.edit`.
+    """
+    file = site.open(place.client, place.path)
+    softened = [_soften(change, place.client) for change in changes]
+    if not place.running or softened == list(changes):
+        return file.edit(changes, expected=expected, overwrite=overwrite)
+    there = file.read()
+    first = [
+        soft
+        for soft in softened
+        if not (isinstance(soft, Set) and there.get(soft.path) is ABSENT and soft not in changes)
+    ]
+    done = file.edit(first, expected=expected, overwrite=overwrite)
+    site.pause(NOTICED.total_seconds())
+    removals = [each for each in changes if each not in softened]
+    blank = {each.path: place.client.blank(each.path) for each in removals}
+    file.edit(removals, expected=blank)
+    return done
+
+
+def _soften(change: Change, client: Client) -> Change:
+    if isinstance(change, Remove):
+        blank = client.blank(change.path)
+        if not isinstance(blank, Absent):
+            return Set(change.path, blank)
+    return change

@@ -1,0 +1,195 @@
+"""Take a switch back: only what it wrote, and only where that stands as it was written."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from secrets import token_hex
+from uuid import UUID
+
+from mahavishnu.ai_env.clients.qwen import session_running
+from mahavishnu.ai_env.documents import Document, KeyPath
+from mahavishnu.ai_env.documents.port import show_path
+from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record
+from mahavishnu.ai_env.merge import Effect, merge
+from mahavishnu.ai_env.plan import Place, expect, find_keys, mark, records_of
+from mahavishnu.ai_env.redaction import has_key
+from mahavishnu.ai_env.settle import find_place, keys_of, settle, settle_entry, state_of
+from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.taking_back import Reversal, reverse, write_back
+from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.identifiers import new_id, parse_reference, shown
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What was taken back, and the entry of that, which names what could not come back."""
+
+    switch: Entry
+    entry: Entry
+    settled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    place: Place
+    file: FileRecord
+    reversal: Reversal
+    effects: tuple[Effect, ...]
+
+
+def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -> Undone:
+    """
+    Take a switch back: that of `reference` (an id, or how it ends), else the last that stands.
+
+    Raises:
+        NotFound: `ai.no_switch`.
+        Conflict: `ai.undo_order`, `ai.already_undone`; `ai.changed_meanwhile` without `overwrite`;
+            `ai.session_running`.
+        Forbidden: `ai.plain_key`.
+        MahavishnuError: as `SettingsFile.edit`; what was taken back until then is as before.
+    """
+    journal = site.journal
+    with journal.held():
+        settled = settle(site, journal)
+        history = journal.read()
+        switched = choose(history, reference)
+        keys = keys_of(site, history, switched)
+        parts = [_plan(site, switched, file, keys, overwrite) for file in switched.files]
+        entry = _entry(switched, parts)
+        journal.intend(entry)
+        _write(site, journal, entry, parts)
+        return Undone(switched, entry, settled)
+
+
+def choose(history: History, reference: str | None) -> Entry:
+    """Return the switch that is to be taken back; one that others build on is refused."""
+    standing = history.standing
+    if reference is None:
+        if not standing:
+            raise NotFound("There is no switch to take back.", code="ai.no_switch")
+        return standing[-1]
+    found = find_entry(history, reference)
+    if found.id in history.undone:
+        raise Conflict(f"{shown(found.id)} was taken back already.", code="ai.already_undone")
+    paths = {file.path for file in found.files}
+    for later in reversed(standing):
+        if later.id == found.id:
+            return found
+        if any(file.path in paths for file in later.files):
+            raise Conflict(
+                f"The switch {shown(later.id)} to {later.profile} came after it.",
+                hint=f"Take that back first: mahavishnu ai undo {shown(later.id)}",
+                code="ai.undo_order",
+            )
+    raise UsageError(
+        f"{shown(found.id)} is no switch, but took one back.",
+        hint="Switch again: mahavishnu ai switch-llm",
+        code="ai.not_a_switch",
+    )
+
+
+def find_entry(history: History, reference: str) -> Entry:
+    """Return the one entry that an id, or its end, means."""
+    wanted = parse_reference(reference)
+    found = [
+        entry
+        for entry in history.done
+        if (entry.id == wanted if isinstance(wanted, UUID) else entry.id.hex.endswith(wanted))
+    ]
+    if len(found) != 1:
+        what = "No switch has" if not found else "Several switches have"
+        raise NotFound(
+            f"{what} an id that ends with {reference}.",
+            hint="See them: mahavishnu ai history",
+            code="ai.no_switch",
+        )
+    return found[0]
+
+
+def _plan(
+    site: Site, switched: Entry, file: FileRecord, keys: Sequence[str], overwrite: bool
+) -> _Part:
+    place = find_place(site, file)
+    with told(place.path):
+        document = site.open(place.client, place.path).read()
+        _check_sessions(place, file.records)
+        reversal = reverse(file.records, salt=switched.salt, keys=keys)
+        _, effects = merge(document, reversal.changes, {})
+    _check_foreign(place, document, switched, file, overwrite)
+    return _Part(place, file, reversal, effects)
+
+
+def _check_sessions(place: Place, records: Sequence[Record]) -> None:
+    """Refuse to take an element away that a running session may use."""
+    if place.running and any(record.kind == "include" for record in records):
+        raise session_running()
+
+
+def _check_foreign(
+    place: Place, document: Document, switched: Entry, file: FileRecord, overwrite: bool
+) -> None:
+    client = place.client
+    foreign: list[KeyPath] = [
+        record.path
+        for record in file.records
+        if record.path not in client.shared
+        and record.before != record.after
+        and state_of(record, document, client, switched.salt) == "other"
+    ]
+    plain = [path for path in foreign if has_key(document.get(path), path, client.is_secret)]
+    if plain:
+        raise Forbidden(
+            f"{place.path} holds a key in plain text that is not Mahavishnu's:"
+            f" {', '.join(map(show_path, plain))}.",
+            hint="Move it elsewhere, and empty the member; then try again.",
+            code="ai.plain_key",
+        )
+    if foreign and not overwrite:
+        raise Conflict(
+            f"What Mahavishnu wrote to {place.path} was changed by hand or by a program:"
+            f" {', '.join(map(show_path, foreign))}.",
+            hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
+            code="ai.changed_meanwhile",
+        )
+
+
+def _entry(switched: Entry, parts: Sequence[_Part]) -> Entry:
+    salt = token_hex(16)
+    return Entry(
+        id=new_id(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        kind="undo",
+        profile=switched.profile,
+        scope=switched.scope,
+        salt=salt,
+        files=tuple(_file_record(part, salt) for part in parts),
+        undoes=switched.id,
+        lost=tuple(show_path(path) for part in parts for path in part.reversal.lost),
+    )
+
+
+def _file_record(part: _Part, salt: str) -> FileRecord:
+    secret = part.place.client.is_secret
+    records = records_of(part.effects, lambda _: False)
+    return FileRecord(
+        client=part.file.client,
+        path=part.file.path,
+        mode=part.file.mode,
+        records=tuple(mark(record, secret, salt) for record in records),
+    )
+
+
+def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -> None:
+    try:
+        for part in parts:
+            write_back(site, part.place, part.reversal.changes, expect(part.effects))
+        journal.finish(entry)
+    except (MahavishnuError, KeyboardInterrupt):
+        keys = [
+            key for part in parts for key in find_keys(part.effects, part.place.client.is_secret)
+        ]
+        with suppress(MahavishnuError):  # else it stays open, and the next command settles it
+            settle_entry(site, journal, entry, keys, back=True)
+        raise
