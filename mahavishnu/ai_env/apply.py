@@ -88,11 +88,11 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
     notes: list[str] = []
     for name in names:
         client = CLIENTS[name]
-        protocol = find_protocol(profile, client.speaks)
+        protocol = find_protocol(profile, name)
         assert protocol is not None
         if profile.auth != "native":
             origin_of(profile.endpoints[protocol])
-        delivery = deliver(profile, client.speaks, protocol, helper=site.helper, key=key)
+        delivery = deliver(profile, client.way, protocol, helper=site.helper, key=key)
         place = site.place(name, ask.scope, history)
         with told(place.path):
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
@@ -211,7 +211,7 @@ def _file_record(file: FilePlan, effects: Sequence[Effect], salt: str) -> FileRe
     client = file.place.client
     records = records_of(effects, lambda path: client.gives_back(path, file.delivery))
     return FileRecord(
-        client=client.speaks.client,
+        client=client.way.client,
         path=str(file.place.path),
         mode=file.delivery.mode,
         records=tuple(mark(record, client.is_secret, salt) for record in records),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mahavishnu.ai_env.profiles import ClientName, KeyHeader, Profile, Protocol
+from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, KeyHeader, Profile, Protocol
 from mahavishnu.ai_env.secrets.helper import helper_words
 from mahavishnu.masking import Secret
 
@@ -22,15 +22,10 @@ NO_KEY = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speaks:
-    """
-    What a client can be given: protocols, the preferred one first, that of its own sign-in, and
-    the mode in which it gets at a key.
-    """
+class Way:
+    """How a client gets at a key: it asks a command, or reads a variable."""
 
     client: ClientName
-    protocols: tuple[Protocol, ...]
-    signs_in: Protocol | None
     asks: Literal["helper", "environment"]
 
 
@@ -55,18 +50,17 @@ class Delivery:
     key: Secret = field(default=Secret(""), repr=False)
 
 
-def find_protocol(profile: Profile, speaks: Speaks) -> Protocol | None:
+def find_protocol(profile: Profile, client: ClientName) -> Protocol | None:
     """Return by which protocol the client can use the profile; None where by none."""
-    if profile.clients is not None and speaks.client not in profile.clients:
+    protocol = profile.protocol_for(client)
+    if profile.auth == "native" and (client not in SIGN_IN or SIGN_IN[client][0] != protocol):
         return None
-    if profile.auth == "native":
-        return speaks.signs_in if speaks.signs_in in profile.endpoints else None
-    return next((each for each in speaks.protocols if each in profile.endpoints), None)
+    return protocol
 
 
 def deliver(
     profile: Profile,
-    speaks: Speaks,
+    way: Way,
     protocol: Protocol,
     *,
     helper: Path,
@@ -79,10 +73,10 @@ def deliver(
         UsageError: as `origin_of`, for an address that no key may go to.
     """
     url = profile.endpoints[protocol]
-    mode = choose_mode(profile, speaks, raw=key is not None)
+    mode = choose_mode(profile, way, raw=key is not None)
     words: tuple[str, ...] = ()
     if mode == "helper" and profile.key is not None:
-        words = helper_words(profile.key, bound=url, client=speaks.client, program=helper)
+        words = helper_words(profile.key, bound=url, client=way.client, program=helper)
     return Delivery(
         profile=profile.name,
         mode=mode,
@@ -98,13 +92,13 @@ def deliver(
     )
 
 
-def choose_mode(profile: Profile, speaks: Speaks, *, raw: bool) -> Mode:
+def choose_mode(profile: Profile, way: Way, *, raw: bool) -> Mode:
     """Return how the client gets at the profile's key."""
     if profile.auth == "native":
         return "native"
     if profile.key is None:
         return "keyless"
-    return "written" if raw else speaks.asks
+    return "written" if raw else way.asks
 
 
 def variable_of(profile: Profile) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from mahavishnu.ai_env.clients.port import Client, Known
-from mahavishnu.ai_env.delivery import Delivery, Speaks, find_protocol
+from mahavishnu.ai_env.delivery import Delivery, find_protocol
 from mahavishnu.ai_env.documents import Document, KeyPath, same_value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Memory, Record, Written, recorded, value_of
@@ -60,7 +60,7 @@ class FilePlan:
     @property
     def name(self) -> ClientName:
         """The client's."""
-        return self.place.client.speaks.client
+        return self.place.client.way.client
 
 
 @dataclass(frozen=True)
@@ -84,22 +84,22 @@ class Plan:
 
 def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
     """Return why a client cannot be given the profile; None where it can."""
-    speaks, title = client.speaks, client.title
+    name, title = client.way.client, client.title
     if scope == "project" and client.project_file(Path()) is None:
         return f"{title} takes no provider from a project"
-    if profile.clients is not None and speaks.client not in profile.clients:
+    if profile.clients is not None and name not in profile.clients:
         return f"the profile is not for {title}"
-    if find_protocol(profile, speaks) is None:
-        return _no_protocol(profile, speaks, title)
+    if find_protocol(profile, name) is None:
+        return _no_protocol(profile, name, title)
     if client.needs_model and profile.model is None:
         return f"the profile names no model, which {title} needs"
     return None
 
 
-def _no_protocol(profile: Profile, speaks: Speaks, title: str) -> str:
+def _no_protocol(profile: Profile, name: ClientName, title: str) -> str:
     if profile.auth == "native":
         return f"the profile is the sign-in of another client than {title}"
-    if speaks.client == "claude-code" and profile.endpoints:
+    if name == "claude-code":
         return (
             f"{title} reaches a model of OpenAI's protocols only through a translating gateway,"
             " which is not there yet"

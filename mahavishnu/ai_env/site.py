@@ -97,7 +97,7 @@ class Site:
         return SettingsFile(path, client.read_as(), self.locks, self.patience)
 
     def _file(self, client: Client) -> Path:
-        return self.settings_of(client.speaks.client).path or client.file(self.environ)
+        return self.settings_of(client.way.client).path or client.file(self.environ)
 
     def _program(self, client: Client) -> bool:
         return shutil.which(client.program, path=self.environ.get("PATH", "")) is not None

@@ -122,8 +122,8 @@ def _plan(
 
 
 def _check_sessions(place: Place, records: Sequence[Record]) -> None:
-    """Refuse to take an element away that a running session may use."""
-    if place.running and any(record.kind == "include" for record in records):
+    """Refuse to put another element in the place of one that a running session may use."""
+    if place.running and any(record.kind == "exclude" for record in records):
         raise session_running()
 
 

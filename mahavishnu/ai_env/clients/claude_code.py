@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.port import Known, Seen, home, is_there, text_at
-from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Speaks
+from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.ai_env.secrets.helper import PROGRAM, helper_line, read_words
@@ -58,9 +58,7 @@ class ClaudeCode:
 
     title = "Claude Code"
     program = "claude"
-    speaks = Speaks(
-        client="claude-code", protocols=("anthropic",), signs_in="anthropic", asks="helper"
-    )
+    way = Way(client="claude-code", asks="helper")
     needs_model = False
     shared: Collection[KeyPath] = ()
 

@@ -1,14 +1,15 @@
 """
 Codex: one provider of ours in `config.toml`, always under the same id, and the choice of it.
 
-A thread that is open keeps the provider it began with; a new one takes the present.
+A thread that is open keeps the provider it began with; a new one takes the present. Codex refuses a
+provider with two ways to a key, so that the whole table is exchanged; with none it sends no key at all.
 """
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.port import Known, Seen, home, is_there, text_at
-from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Speaks
+from mahavishnu.ai_env.delivery import Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.ai_env.secrets.helper import read_words
@@ -29,12 +30,7 @@ class Codex:
 
     title = "Codex"
     program = "codex"
-    speaks = Speaks(
-        client="codex",
-        protocols=("openai-responses",),
-        signs_in="openai-responses",
-        asks="helper",
-    )
+    way = Way(client="codex", asks="helper")
     needs_model = False
     shared: Collection[KeyPath] = (MODEL,)
 
@@ -108,7 +104,7 @@ class Codex:
         return Seen(
             url=text_at(document, (*place, "base_url")) or "other",
             model=model,
-            key="written" if token and token != NO_KEY else _reference_in(document, place),
+            key="written" if token else _reference_in(document, place),
         )
 
     def notes(self, delivery: Delivery) -> list[str]:
@@ -139,7 +135,7 @@ def _provider(delivery: Delivery) -> dict[str, Value]:
             "timeout_ms": TIMEOUT_MS,
             "refresh_interval_ms": REFRESH_MS,
         }
-    else:
+    elif delivery.mode == "written":
         provider["experimental_bearer_token"] = delivery.key.reveal()
     return provider
 

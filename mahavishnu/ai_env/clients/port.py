@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
-from mahavishnu.ai_env.delivery import Delivery, Speaks
+from mahavishnu.ai_env.delivery import Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.errors import NotFound
@@ -58,7 +58,7 @@ class Client(TypingProtocol):
 
     title: str
     program: str
-    speaks: Speaks
+    way: Way
     needs_model: bool
     shared: Collection[KeyPath]
 

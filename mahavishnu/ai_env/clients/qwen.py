@@ -2,16 +2,16 @@
 Qwen Code: an element of ours in `modelProviders` for each profile, and the choice of one.
 
 A running session takes the new address of its model over, but keeps its old key: an element is never
-changed in place, and none goes while a session may use it. Where the variable of an element is not
-set, Qwen Code would send a key of other settings instead; so that it stands in `env`, as "none", below
-what is exported.
+changed while one runs, but may go. Where the variable of an element is not
+set, Qwen Code would send a key of other settings instead; so it stands in `env`, as "none", which
+counts less than what is exported.
 """
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.port import Known, Seen, home, text_at
-from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Speaks
+from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Exclude, Include, Set
 from mahavishnu.errors import Conflict, Corrupt
@@ -27,9 +27,7 @@ class Qwen:
 
     title = "Qwen Code"
     program = "qwen"
-    speaks = Speaks(
-        client="qwen", protocols=("openai-chat", "anthropic"), signs_in=None, asks="environment"
-    )
+    way = Way(client="qwen", asks="environment")
     needs_model = True
     shared: Collection[KeyPath] = (MODEL, KIND)
 
@@ -150,8 +148,7 @@ def _make_room(
             )
         if known.running and same_model:
             raise session_running()
-        if not known.running:
-            changes.append(Exclude(place, each))
+        changes.append(Exclude(place, each))
     return changes
 
 

@@ -9,5 +9,5 @@ from mahavishnu.ai_env.clients.qwen import Qwen
 from mahavishnu.ai_env.profiles import ClientName
 
 CLIENTS: Mapping[ClientName, Client] = {
-    client.speaks.client: client for client in (ClaudeCode(), Codex(), Qwen())
+    client.way.client: client for client in (ClaudeCode(), Codex(), Qwen())
 }
