@@ -96,7 +96,7 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
         place = site.place(name, ask.scope, history)
         with told(place.path):
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
-        notes += client.notes(delivery)
+        notes += client.notes(delivery, running=place.running)
         if delivery.mode == "written":
             notes.append(f"The key stands readable in {place.path}.")
     return Plan(profile, ask.scope, tuple(files), unchanged, tuple(notes))

@@ -142,10 +142,10 @@ class ClaudeCode:
             key=key or (_reference_in(line) if line else ""),
         )
 
-    def notes(self, delivery: Delivery) -> list[str]:
-        """Return what does not change in a running session."""
+    def notes(self, delivery: Delivery, *, running: bool) -> list[str]:
+        """Return what does not change in a running session, and what the client asks."""
         notes = []
-        if delivery.model:
+        if running:
             notes.append(
                 "Sessions of Claude Code that run take address and key over within 2 seconds, the model"
                 " only when they are started again or by /model."

@@ -107,7 +107,7 @@ class Codex:
             key="written" if token else _reference_in(document, place),
         )
 
-    def notes(self, delivery: Delivery) -> list[str]:
+    def notes(self, delivery: Delivery, *, running: bool) -> list[str]:  # noqa: ARG002 - the port's
         """Return what open threads and the background server do not notice."""
         notes = [
             "Threads of Codex that are open stay with the provider they began with; /new and"

@@ -107,7 +107,7 @@ class Client(TypingProtocol):
         """Return what the settings say."""
         ...
 
-    def notes(self, delivery: Delivery) -> list[str]:
+    def notes(self, delivery: Delivery, *, running: bool) -> list[str]:
         """Return what the user should know after the switch."""
         ...
 

@@ -1,10 +1,10 @@
 """
 Qwen Code: an element of ours in `modelProviders` for each profile, and the choice of one.
 
-A running session takes the new address of its model over, but keeps its old key: an element is never
-changed while one runs, but may go. Where the variable of an element is not
-set, Qwen Code would send a key of other settings instead; so it stands in `env`, as "none", which
-counts less than what is exported.
+A running session takes the new address of its model over, but keeps its old key: that of a model is
+never changed while one runs; elements may come and go. Where the variable of an element is not set,
+Qwen Code would send a key of other settings instead: so it stands in `env`, as "none", which counts
+less than what is exported.
 """
 
 from collections.abc import Collection, Mapping
@@ -111,7 +111,7 @@ class Qwen:
                 )
         return Seen(url="other" if kind or model else "", model=model)
 
-    def notes(self, delivery: Delivery) -> list[str]:
+    def notes(self, delivery: Delivery, *, running: bool) -> list[str]:
         """Return where the key has to be."""
         notes = [
             "Sessions of Qwen Code that run stay with their model until they are started again."

@@ -8,6 +8,12 @@ from mahavishnu.cli.lazy import LazyGroup
 @click.group(
     cls=LazyGroup,
     modules={
+        "list-llms": ("mahavishnu.cli.ai.switch", "List profiles, and which one each client uses."),
+        "switch-llm": ("mahavishnu.cli.ai.switch", "Point clients at another provider."),
+        "status": ("mahavishnu.cli.ai.switch", "Tell which provider each client uses."),
+        "diff": ("mahavishnu.cli.ai.switch", "Show what was changed since a switch."),
+        "history": ("mahavishnu.cli.ai.switch", "List switches."),
+        "undo": ("mahavishnu.cli.ai.switch", "Take a switch back."),
         "profile": ("mahavishnu.cli.ai.profile", "Providers that clients can be switched to."),
         "trust": ("mahavishnu.cli.ai.trust", "Let a project's settings name endpoints and keys."),
     },

@@ -1,0 +1,174 @@
+"""Which profile each client uses, by what its settings say now, and what was changed since we wrote them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mahavishnu.ai_env.clients.port import Client, Seen
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.delivery import find_protocol, variable_of
+from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value, same_value
+from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.journal import History, Memory
+from mahavishnu.ai_env.plan import Place, Scope
+from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
+from mahavishnu.ai_env.redaction import redact, shown, shown_record
+from mahavishnu.ai_env.secrets.environment import EnvironmentStore
+from mahavishnu.ai_env.sessions import find_sessions
+from mahavishnu.ai_env.site import Site
+from mahavishnu.errors import MahavishnuError, NotFound
+from mahavishnu.masking import mask_url
+
+# profile: one that is known; sign-in: the client's own; other: what no profile says; nothing: no choice.
+type Use = Literal["profile", "sign-in", "other", "nothing"]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A member that is not as we wrote it; keys are masked, and an absent value is ABSENT."""
+
+    path: KeyPath
+    written: Value | Absent
+    now: Value | Absent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientStatus:
+    """
+    One client's settings.
+
+    `profile` is the name where `use` says that it is one; `key` the reference by which the client gets
+    at its key, or "written"; `problem` the error that reading the settings met.
+    """
+
+    client: ClientName
+    scope: Scope
+    path: str
+    installed: bool
+    enabled: bool
+    use: Use
+    profile: str | None = None
+    url: str = ""
+    model: str = ""
+    key: str = ""
+    drift: tuple[Drift, ...] = ()
+    sessions: int = 0
+    problem: MahavishnuError | None = None
+
+
+def look(site: Site, profiles: Mapping[str, Profile], history: History) -> tuple[ClientStatus, ...]:
+    """Return the state of every client, and of a project's settings where they say something."""
+    found = []
+    for name, client in CLIENTS.items():
+        found.append(_look_at(site, name, "user", profiles, history))
+        path = client.project_file(site.folder)
+        if path is not None and path.exists() and path != site.path_of(name, "user"):
+            project = _look_at(site, name, "project", profiles, history)
+            if project.use != "sign-in" or project.drift:
+                found.append(project)
+    return tuple(found)
+
+
+def _look_at(
+    site: Site,
+    name: ClientName,
+    scope: Scope,
+    profiles: Mapping[str, Profile],
+    history: History,
+) -> ClientStatus:
+    client = CLIENTS[name]
+    place = site.place(name, scope, history)
+    about = {
+        "client": name,
+        "scope": scope,
+        "path": str(place.path),
+        "installed": site.has(name),
+        "enabled": site.settings_of(name).enabled,
+        "sessions": len(find_sessions(client.folder(site.environ))),
+    }
+    try:
+        with told(place.path):
+            document = site.open(client, place.path).read()
+            client.check(document)
+            seen = client.see(document)
+            drift = find_drift(place, document)
+    except MahavishnuError as error:
+        return ClientStatus(**about, use="other", problem=error)  # type: ignore[arg-type]
+    profile = match(seen, client, profiles, place.memory)
+    return ClientStatus(
+        **about,  # type: ignore[arg-type]
+        use="profile" if profile else _without_profile(seen, client),
+        profile=profile,
+        url=mask_url(seen.url),
+        model=seen.model,
+        key=seen.key,
+        drift=drift,
+    )
+
+
+def find_drift(place: Place, document: Document) -> tuple[Drift, ...]:
+    """Return the members of ours that are no longer as we wrote them."""
+    found = []
+    client = place.client
+    for path, written in place.memory.written.items():
+        now = document.get(path)
+        marked = redact(now, path, client.is_secret, written.salt)
+        if path not in client.shared and not same_value(marked, written.value):
+            found.append(
+                Drift(path, shown_record(written.value), shown(now, path, client.is_secret))
+            )
+    return tuple(found)
+
+
+def match(
+    seen: Seen, client: Client, profiles: Mapping[str, Profile], memory: Memory
+) -> str | None:
+    """Return the profile that the settings say; of several, the one that was switched to."""
+    found = [name for name, each in profiles.items() if _says(seen, client, each)]
+    return memory.profile if memory.profile in found else next(iter(found), None)
+
+
+def _says(seen: Seen, client: Client, profile: Profile) -> bool:
+    protocol = find_protocol(profile, client.way.client)
+    if protocol is None:
+        return False
+    if profile.auth == "native":
+        return not seen.key and seen.url in ("", SIGN_IN[client.way.client][1])
+    key = seen.key in (str(profile.key), "written", f"env:{variable_of(profile)}")
+    return (
+        seen.url == profile.endpoints[protocol]
+        and (profile.model or seen.model) == seen.model
+        and (key if profile.key else seen.key in ("", f"env:{variable_of(profile)}"))
+    )
+
+
+def _without_profile(seen: Seen, client: Client) -> Use:
+    if seen.url or seen.key:
+        return "other"
+    return "sign-in" if client.way.client in SIGN_IN else "nothing"
+
+
+def key_state(site: Site, profile: Profile) -> str:
+    """
+    Return "present" or "missing" for a key in a variable, else what there is to say of it.
+
+    Slow stores are not asked.
+    """
+    if profile.auth == "native":
+        return "own sign-in"
+    if profile.key is None:
+        return "none needed"
+    if profile.key.scheme != "env":
+        return "not asked"
+    try:
+        EnvironmentStore(site.environ).read(profile.key)
+    except NotFound:
+        return "missing"
+    except MahavishnuError:
+        return "malformed"
+    return "present"
+
+
+def plain(value: Value | Absent) -> Value:
+    """Return the value for JSON, where what is absent is null."""
+    return None if value is ABSENT else value

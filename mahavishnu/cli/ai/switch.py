@@ -1,0 +1,139 @@
+"""`mahavishnu ai`: list-llms, switch-llm, status, diff, history, undo."""
+
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from mahavishnu.cli.options import json_option, load_quietly
+
+if TYPE_CHECKING:
+    from mahavishnu.ai_env.profiles import ClientName
+
+CLIENT_NAMES = ("claude-code", "codex", "qwen")
+
+
+@click.command()
+@json_option
+def list_llms(as_json: bool) -> None:
+    """List the profiles, and which of them each client uses."""
+    from mahavishnu.ai_env.status import look  # noqa: PLC0415 - after option errors
+    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+    from mahavishnu.cli.ai.known import known_profiles  # noqa: PLC0415
+    from mahavishnu.cli.ai.switch_output import show_profiles  # noqa: PLC0415
+
+    loaded = load_quietly()
+    site, profiles = open_site(loaded), known_profiles(loaded)
+    show_profiles(site, profiles, look(site, profiles, site.journal.read()), as_json=as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    type=click.Choice([*CLIENT_NAMES, "all"]),
+    help="Only this client; repeatable. Else all that are there and that the profile fits.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    default="user",
+    show_default=True,
+    help="Your settings, or those of the folder you are in (Claude Code alone).",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
+@click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
+@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@click.option("--forget-keys", is_flag=True, help="Give up keys that stand there in plain text.")
+@click.option("--allow-missing-key", is_flag=True, help="Switch though the key is not there yet.")
+@json_option
+def switch_llm(
+    name: str,
+    clients: tuple[str, ...],
+    scope: str,
+    dry_run: bool,
+    write_key: bool,
+    overwrite: bool,
+    forget_keys: bool,
+    allow_missing_key: bool,
+    as_json: bool,
+) -> None:
+    """Point AI clients at the provider of profile NAME: address, key and models as one."""
+    from mahavishnu.ai_env.apply import Ask, plan_switch, switch  # noqa: PLC0415
+    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+    from mahavishnu.cli.ai.known import find_profile, require_trusted  # noqa: PLC0415
+    from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
+    from mahavishnu.cli.secrets import require_declared  # noqa: PLC0415
+
+    loaded = load_quietly()
+    profile = find_profile(loaded, name)
+    site = open_site(loaded)
+    ask = Ask(
+        clients=[] if "all" in clients else cast("tuple[ClientName, ...]", clients),
+        scope=cast(Literal["user", "project"], scope),
+        write_key=write_key,
+        overwrite=overwrite,
+        forget_keys=forget_keys,
+        allow_missing_key=allow_missing_key,
+    )
+    if dry_run:
+        show_plan(plan_switch(site, profile, ask), as_json=as_json)
+        return
+    require_trusted(loaded)
+    require_declared(loaded)
+    show_switch(switch(site, profile, ask), as_json=as_json)
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Tell which provider each client uses, and where its settings were changed since."""
+    from mahavishnu.ai_env.status import look  # noqa: PLC0415
+    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+    from mahavishnu.cli.ai.known import known_profiles  # noqa: PLC0415
+    from mahavishnu.cli.ai.switch_output import show_status  # noqa: PLC0415
+
+    loaded = load_quietly()
+    site = open_site(loaded)
+    history = site.journal.read()
+    show_status(look(site, known_profiles(loaded), history), history, as_json=as_json)
+
+
+@click.command()
+@json_option
+def diff(as_json: bool) -> None:
+    """Show what was changed in clients' settings since a switch wrote it; keys are masked."""
+    from mahavishnu.ai_env.status import look  # noqa: PLC0415
+    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+    from mahavishnu.cli.ai.switch_output import show_drift  # noqa: PLC0415
+
+    site = open_site(load_quietly())
+    show_drift(look(site, {}, site.journal.read()), as_json=as_json)
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@json_option
+def history(limit: int, as_json: bool) -> None:
+    """List switches, the latest first."""
+    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+    from mahavishnu.cli.ai.switch_output import show_history  # noqa: PLC0415
+
+    show_history(open_site(load_quietly()).journal.read(), limit, as_json=as_json)
+
+
+@click.command()
+@click.argument("id", required=False)
+@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@json_option
+def undo(id: str | None, overwrite: bool, as_json: bool) -> None:
+    """Take a switch back, the last one that stands by default; other members stay as they are."""
+    from mahavishnu.ai_env.undo import undo as take_back  # noqa: PLC0415
+    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+    from mahavishnu.cli.ai.known import require_trusted  # noqa: PLC0415
+    from mahavishnu.cli.ai.switch_output import show_undo  # noqa: PLC0415
+
+    loaded = load_quietly()
+    require_trusted(loaded)
+    show_undo(take_back(open_site(loaded), id, overwrite=overwrite), as_json=as_json)

@@ -1,0 +1,326 @@
+"""What the commands of `switch.py` print; keys never."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from mahavishnu.ai_env.apply import Switched
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.documents import Absent, Value, same_value
+from mahavishnu.ai_env.documents.port import show_path
+from mahavishnu.ai_env.journal import Entry, History
+from mahavishnu.ai_env.merge import Exclude, Include
+from mahavishnu.ai_env.plan import FilePlan, Plan
+from mahavishnu.ai_env.profiles import Profile
+from mahavishnu.ai_env.redaction import shown as masked
+from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.status import ClientStatus, key_state, plain
+from mahavishnu.ai_env.undo import Undone
+from mahavishnu.cli.render import local_time, print_json, print_line, print_table
+from mahavishnu.errors import tell
+from mahavishnu.identifiers import shown
+
+_USES = {"sign-in": "its own sign-in", "other": "something else", "nothing": "nothing"}
+_MODES = {
+    "native": "its own sign-in",
+    "helper": "key by command",
+    "environment": "key by variable",
+    "written": "key written",
+    "keyless": "no key",
+}
+
+
+def show_profiles(
+    site: Site,
+    profiles: Mapping[str, Profile],
+    statuses: Sequence[ClientStatus],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the profiles, and the clients that use something else."""
+    rows = [_profile_row(site, each, statuses) for each in profiles.values()]
+    if as_json:
+        print_json({"profiles": rows, "clients": [_status_row(each) for each in statuses]})
+        return
+    print_table(
+        ("name", "title", "key", "model", "used by"),
+        (
+            (
+                row["name"],
+                row["title"],
+                f"{row['key'] or ''} {row['key_state']}".strip(),
+                row["model"] or "",
+                ", ".join(row["used_by"]),
+            )
+            for row in rows
+        ),
+    )
+    for each in statuses:
+        if each.installed and each.use != "profile":
+            print_line(f"{CLIENTS[each.client].title} uses {_use(each)}.")
+    _tell_drift(statuses)
+
+
+def _profile_row(site: Site, profile: Profile, statuses: Sequence[ClientStatus]) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "title": profile.title,
+        "origin": profile.origin,
+        "auth": profile.auth,
+        "protocols": list(profile.endpoints),
+        "model": profile.model,
+        "key": None if profile.auth == "native" or profile.key is None else str(profile.key),
+        "key_state": key_state(site, profile),
+        "used_by": list(
+            dict.fromkeys(each.client for each in statuses if each.profile == profile.name)
+        ),
+    }
+
+
+def show_status(statuses: Sequence[ClientStatus], history: History, *, as_json: bool) -> None:
+    """Print what each client uses."""
+    if as_json:
+        print_json(
+            {
+                "clients": [_status_row(each) for each in statuses],
+                "interrupted": [str(entry.id) for entry in history.open],
+            }
+        )
+        return
+    print_table(
+        ("client", "uses", "address", "model", "key", "sessions"),
+        (
+            (
+                f"{CLIENTS[each.client].title}{' (project)' if each.scope == 'project' else ''}",
+                _use(each),
+                each.url,
+                each.model,
+                each.key,
+                str(each.sessions or ""),
+            )
+            for each in statuses
+        ),
+    )
+    for each in statuses:
+        if each.problem is not None:
+            print_line(each.problem.message)
+    _tell_drift(statuses)
+    for entry in history.open:
+        print_line(
+            f"The {entry.kind} {shown(entry.id)} to {entry.profile} was interrupted;"
+            " the next switch or undo settles it."
+        )
+
+
+def _use(status: ClientStatus) -> str:
+    if status.problem is not None:
+        return "settings that cannot be read"
+    if not status.installed:
+        return "not installed"
+    if not status.enabled:
+        return "switched off in the settings"
+    return status.profile or _USES[status.use]
+
+
+def _tell_drift(statuses: Sequence[ClientStatus]) -> None:
+    for each in statuses:
+        if each.drift:
+            paths = ", ".join(show_path(drift.path) for drift in each.drift)
+            print_line(f"{each.path} was changed since the switch: {paths} (mahavishnu ai diff)")
+
+
+def _status_row(status: ClientStatus) -> dict[str, Any]:
+    return {
+        "client": status.client,
+        "scope": status.scope,
+        "path": status.path,
+        "installed": status.installed,
+        "enabled": status.enabled,
+        "use": status.use,
+        "profile": status.profile,
+        "url": status.url,
+        "model": status.model,
+        "key": status.key,
+        "sessions": status.sessions,
+        "drift": _drift_rows(status),
+        "problem": None if status.problem is None else tell(status.problem),
+    }
+
+
+def _drift_rows(status: ClientStatus) -> list[dict[str, Any]]:
+    return [
+        {"path": list(each.path), "written": plain(each.written), "now": plain(each.now)}
+        for each in status.drift
+    ]
+
+
+def show_drift(statuses: Sequence[ClientStatus], *, as_json: bool) -> None:
+    """Print members that are not as they were written."""
+    drifted = [each for each in statuses if each.drift]
+    if as_json:
+        print_json(
+            {
+                "files": [
+                    {"client": each.client, "path": each.path, "drift": _drift_rows(each)}
+                    for each in drifted
+                ]
+            }
+        )
+        return
+    for each in drifted:
+        print_line(each.path)
+        for drift in each.drift:
+            print_line(f"  {show_path(drift.path)}")
+            print_line(f"    - {_said(drift.written)}")
+            print_line(f"    + {_said(drift.now)}")
+    if not drifted:
+        print_line("Nothing was changed since.")
+
+
+def show_history(history: History, limit: int, *, as_json: bool) -> None:
+    """Print switches, the latest first."""
+    undone = history.undone
+    rows = [
+        {**_entry_row(each), "undone": each.id in undone, "interrupted": each in history.open}
+        for each in reversed((*history.done, *history.open))
+    ][:limit]
+    if as_json:
+        print_json({"switches": rows})
+        return
+    print_table(
+        ("id", "when", "what", "profile", "clients", ""),
+        (
+            (
+                shown(each.id),
+                local_time(datetime.fromisoformat(each.at)),
+                each.kind,
+                each.profile,
+                ", ".join(file.client for file in each.files),
+                "interrupted" if row["interrupted"] else "taken back" if row["undone"] else "",
+            )
+            for each, row in zip(reversed((*history.done, *history.open)), rows, strict=False)
+        ),
+    )
+
+
+def _entry_row(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": str(entry.id),
+        "at": entry.at,
+        "kind": entry.kind,
+        "profile": entry.profile,
+        "scope": entry.scope,
+        "clients": [file.client for file in entry.files],
+        "undoes": None if entry.undoes is None else str(entry.undoes),
+        "lost": list(entry.lost),
+    }
+
+
+def show_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print what a switch would do."""
+    if as_json:
+        print_json({"id": None, "dry_run": True, **_plan_body(plan), "settled": []})
+        return
+    for file in plan.files:
+        print_line(f"{file.place.path} ({_MODES[file.delivery.mode]})")
+        for row in _member_rows(file):
+            print_line(
+                f"  {'.'.join(row['path'])}: {_said(row['before'])} -> {_said(row['after'])}"
+            )
+        if not file.changed:
+            print_line("  nothing would change")
+        for path in file.plain_keys:
+            print_line(
+                f"  {show_path(path)} holds a key in plain text: refused without --forget-keys"
+            )
+        for path in file.conflicts:
+            print_line(f"  {show_path(path)} was changed by hand: refused without --overwrite")
+    _tell_rest(plan)
+
+
+def show_switch(done: Switched, *, as_json: bool) -> None:
+    """Print what a switch did."""
+    if as_json:
+        identifier = None if done.entry is None else str(done.entry.id)
+        rest = {"settled": list(done.settled)}
+        print_json({"id": identifier, "dry_run": False, **_plan_body(done.plan), **rest})
+        return
+    for text in done.settled:
+        print_line(text)
+    for file in done.plan.files:
+        delivery = file.delivery
+        what = ", ".join(filter(None, (delivery.url, delivery.model, _MODES[delivery.mode])))
+        already = "" if file.changed else " already"
+        print_line(f"{file.place.client.title} uses {delivery.profile}{already}: {what}")
+    _tell_rest(done.plan)
+    if done.entry is not None:
+        for path in done.entry.lost:
+            print_line(f"The key at {path} was given up; undo cannot bring it back.")
+        print_line(f"To take it back: mahavishnu ai undo {shown(done.entry.id)}")
+
+
+def _tell_rest(plan: Plan) -> None:
+    for each in plan.unchanged:
+        print_line(f"{CLIENTS[each.client].title} is unchanged: {each.reason}.")
+    for note in plan.notes:
+        print_line(f"Note: {note}")
+
+
+def _plan_body(plan: Plan) -> dict[str, Any]:
+    return {
+        "profile": plan.profile.name,
+        "scope": plan.scope,
+        "clients": [
+            {
+                "client": file.name,
+                "path": str(file.place.path),
+                "mode": file.delivery.mode,
+                "url": file.delivery.url,
+                "model": file.delivery.model,
+                "changed": file.changed,
+                "members": _member_rows(file),
+                "conflicts": [list(path) for path in file.conflicts],
+                "plain_keys": [list(path) for path in file.plain_keys],
+            }
+            for file in plan.files
+        ],
+        "unchanged": [{"client": each.client, "reason": each.reason} for each in plan.unchanged],
+        "notes": list(plan.notes),
+    }
+
+
+def _member_rows(file: FilePlan) -> list[dict[str, Any]]:
+    """Return the members that change; of a list, the element alone."""
+    rows = []
+    secret = file.place.client.is_secret
+    for effect in file.effects:
+        change, path = effect.change, effect.change.path
+        if same_value(effect.before, effect.after):
+            continue
+        before, after = masked(effect.before, path, secret), masked(effect.after, path, secret)
+        if isinstance(change, Include | Exclude):
+            element = masked(change.element, path, secret)
+            before, after = (None, element) if isinstance(change, Include) else (element, None)
+        rows.append({"path": list(path), "before": plain(before), "after": plain(after)})
+    return rows
+
+
+def show_undo(done: Undone, *, as_json: bool) -> None:
+    """Print what was taken back."""
+    if as_json:
+        print_json({**_entry_row(done.entry), "settled": list(done.settled)})
+        return
+    for text in done.settled:
+        print_line(text)
+    names = ", ".join(CLIENTS[file.client].title for file in done.entry.files)
+    print_line(f"The switch to {done.switch.profile} was taken back: {names}.")
+    for path in done.entry.lost:
+        print_line(f"The key at {path} could not come back: it was never kept.")
+
+
+def _said(value: Value | Absent) -> str:
+    import json  # noqa: PLC0415 - for people only
+
+    if value is None or isinstance(value, Absent):
+        return "nothing"
+    return json.dumps(value, ensure_ascii=False)
