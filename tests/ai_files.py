@@ -33,7 +33,7 @@ CHANGE = (Set(("env", "OURS"), "x"),)
 SEAM = [
     (os, name)
     for name in ("open", "read", "write", "fsync", "fchmod", "stat", "fstat", "unlink", "link", "replace", "mkdir",
-                 "listdir")
+                 "listdir", "ftruncate")
 ] + [(io, "open"), (files, "exchange")]  # fmt: skip
 SCENARIOS = ("there", "new", "linked", "no exchange")
 

@@ -12,7 +12,7 @@ from mahavishnu.ai_env.apply import Ask, Switched, switch
 from mahavishnu.ai_env.files import Patience
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.site import Site as Site
 
 AT_ONCE = Patience(
     lock=timedelta(seconds=5), torn=timedelta(0), quiet=timedelta(0), settle=timedelta(0)

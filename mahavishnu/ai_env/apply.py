@@ -112,8 +112,8 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
     """
     journal = site.journal
     with journal.held():
-        settled = settle(site, journal)
-        plan = plan_switch(site, profile, ask, journal.read())
+        history, settled = settle(site, journal)
+        plan = plan_switch(site, profile, ask, history)
         check_plan(plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys)
         files = [file for file in plan.files if file.changed]
         if not files:

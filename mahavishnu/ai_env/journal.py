@@ -242,7 +242,7 @@ class Journal:
         with told(self.path):
             new = not self.path.exists()
             private_folder(self.path.parent)
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(self.path, flags, 0o600)
             try:
                 _append_whole(descriptor, content)
@@ -255,18 +255,11 @@ class Journal:
 def _append_whole(descriptor: int, content: bytes) -> None:
     """Write behind the last whole line: what a killed process left of one goes."""
     size = os.fstat(descriptor).st_size
-    whole = size
-    while whole and os.pread(descriptor, 1, whole - 1) != b"\n":
-        step = min(4096, whole)
-        piece = os.pread(descriptor, step, whole - step)
-        cut = piece.rfind(b"\n")
-        whole = whole - step + cut + 1
-    if whole != size:
-        os.ftruncate(descriptor, whole)
-    left, place = memoryview(content), whole
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        os.ftruncate(descriptor, os.pread(descriptor, size, 0).rfind(b"\n") + 1)
+    left = memoryview(content)
     while left:
-        count = os.pwrite(descriptor, left, place)
-        left, place = left[count:], place + count
+        left = left[os.write(descriptor, left) :]
     os.fsync(descriptor)
 
 

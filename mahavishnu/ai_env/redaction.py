@@ -74,7 +74,11 @@ def is_marked(value: Value | Absent) -> bool:
 
 
 def unmark(value: Value, salt: str, keys: list[str]) -> tuple[Value, bool]:
-    """Return a recorded value with its keys, of those that are given, and whether all were among them."""
+    """
+    Return a recorded value with its keys, of those that are given, and whether all were among them.
+
+    For one that is not, "none" stands, which keeps a client from sending its own sign-in instead.
+    """
     if isinstance(value, dict):
         pairs = {name: unmark(each, salt, keys) for name, each in value.items()}
         return {name: each for name, (each, _) in pairs.items()}, all(
@@ -83,7 +87,7 @@ def unmark(value: Value, salt: str, keys: list[str]) -> tuple[Value, bool]:
     if not isinstance(value, str) or not is_marked(value):
         return value, True
     found = next((key for key in keys if _mark(key, salt) == value), None)
-    return ("", False) if found is None else (found, True)
+    return (NO_KEY, False) if found is None else (found, True)
 
 
 def shown(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> Value | Absent:

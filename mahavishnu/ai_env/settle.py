@@ -46,12 +46,15 @@ class Found:
         return tuple(record for record, state in self.records if state == "after")
 
 
-def settle(site: Site, journal: Journal) -> tuple[str, ...]:
-    """Settle every open entry; return what is to be told. The journal must be held."""
+def settle(site: Site, journal: Journal) -> tuple[History, tuple[str, ...]]:
+    """Settle every open entry; return the history then, and what is to be told. It must be held."""
     history = journal.read()
-    return tuple(
+    if not history.open:
+        return history, ()
+    told = tuple(
         settle_entry(site, journal, entry, keys_of(site, history, entry)) for entry in history.open
     )
+    return journal.read(), told
 
 
 def settle_entry(

@@ -60,22 +60,23 @@ def look(site: Site, profiles: Mapping[str, Profile], history: History) -> tuple
     """Return the state of every client, and of a project's settings where they say something."""
     found = []
     for name, client in CLIENTS.items():
-        found.append(_look_at(site, name, "user", profiles, history))
+        found.append(look_at(site, name, "user", profiles, history))
         path = client.project_file(site.folder)
         if path is not None and path.exists() and path != site.path_of(name, "user"):
-            project = _look_at(site, name, "project", profiles, history)
+            project = look_at(site, name, "project", profiles, history)
             if project.use != "sign-in" or project.drift:
                 found.append(project)
     return tuple(found)
 
 
-def _look_at(
+def look_at(
     site: Site,
     name: ClientName,
     scope: Scope,
     profiles: Mapping[str, Profile],
     history: History,
 ) -> ClientStatus:
+    """Return the state of one client's settings of a scope."""
     client = CLIENTS[name]
     place = site.place(name, scope, history)
     about = {

@@ -52,8 +52,7 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
     """
     journal = site.journal
     with journal.held():
-        settled = settle(site, journal)
-        history = journal.read()
+        history, settled = settle(site, journal)
         switched = choose(history, reference)
         keys = keys_of(site, history, switched)
         parts = [_plan(site, switched, file, keys, overwrite) for file in switched.files]

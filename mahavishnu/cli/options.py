@@ -1,6 +1,5 @@
 """Options that several commands share, and how their words become values."""
 
-import asyncio
 import functools
 import json
 import signal
@@ -203,6 +202,8 @@ def asynchronous[**P, R](function: Callable[P, Awaitable[R]]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        import asyncio  # noqa: PLC0415 - 0.05 s that commands without it do not pay
+
         return asyncio.run(function(*args, **kwargs))  # type: ignore[arg-type]
 
     return run

@@ -113,9 +113,9 @@ class Qwen:
 
     def notes(self, delivery: Delivery, *, running: bool) -> list[str]:
         """Return where the key has to be."""
-        notes = [
-            "Sessions of Qwen Code that run stay with their model until they are started again."
-        ]
+        notes = []
+        if running:
+            notes.append("Sessions of Qwen Code that run stay with their provider until they end.")
         if delivery.mode == "environment":
             notes.append(
                 f"Qwen Code looks for the key in {delivery.variable}; where that is not exported:"

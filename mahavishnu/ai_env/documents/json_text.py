@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 
 from mahavishnu.ai_env.documents.port import decode, torn, unreadable
@@ -81,8 +82,9 @@ def skip_blanks(text: str, position: int) -> int:
     return found.end()
 
 
+@lru_cache(maxsize=32)
 def read_box(text: str, start: int) -> Box:
-    """Return the items of the object or list at `start` of a valid text."""
+    """Return the items of the object or list at `start` of a valid text; asked often for the same."""
     items: list[Item] = []
     lead = start + 1
     keyed = text[start] == "{"
