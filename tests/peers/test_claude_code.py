@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers.anthropic_stub import PREFACE, AnthropicStub, Use, anthropic_stub
+from tests.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
 from tests.peers.node import node_modules
 from tests.peers.running import Daemon
 
@@ -34,7 +34,7 @@ class Session:
 
     home: Path
     events: list[dict[str, Any]]
-    stub: AnthropicStub
+    stub: ProviderStub
 
     @property
     def began(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def run(
     work.mkdir()
     temporary.mkdir()
     config.write_text(json.dumps({"mcpServers": {SERVER: configure(transport, daemon)}}))
-    with anthropic_stub(*script) as (stub, url):
+    with provider_stub(*script) as (stub, url):
         done = subprocess.run(
             [
                 *(claude, "--mcp-config", config, "--strict-mcp-config"),

@@ -17,7 +17,7 @@ from mahavishnu.ai_env.secrets.helper import helper_line, helper_words
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from tests.command import PROGRAM
 from tests.kept_secrets import lines, private, seal, stand_ins
-from tests.peers.anthropic_stub import AnthropicStub, anthropic_stub
+from tests.peers.provider_stub import ProviderStub, provider_stub
 from tests.peers.test_claude_code import claude as claude
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
@@ -69,12 +69,12 @@ def write(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values))
 
 
-def credentials(stub: AnthropicStub) -> set[str | None]:
+def credentials(stub: ProviderStub) -> set[str | None]:
     """Return what the requests for the model brought along."""
     return {each.headers.get("authorization") for each in stub.turns}
 
 
-def shown(stub: AnthropicStub) -> str:
+def shown(stub: ProviderStub) -> str:
     """Return all that a stub was told in headers and paths."""
     return str([(each.path, each.headers, each.body) for each in stub.asked])
 
@@ -104,7 +104,7 @@ def client(request: pytest.FixtureRequest, claude: Path, tmp_path: Path) -> Clie
 
 @pytest.mark.verifies("Claude Code, key by helper")
 def test_the_key_reaches_the_endpoint_it_is_bound_to(client: Client, tmp_path: Path) -> None:
-    with anthropic_stub() as (stub, url):
+    with provider_stub() as (stub, url):
         client.configure(bound=url, asked=url)
         done = client.run()
     assert done.returncode == 0, done
@@ -115,7 +115,7 @@ def test_the_key_reaches_the_endpoint_it_is_bound_to(client: Client, tmp_path: P
 
 
 def test_a_changed_address_does_not_get_the_key(client: Client) -> None:
-    with anthropic_stub() as (_, url), anthropic_stub() as (other, elsewhere):
+    with provider_stub() as (_, url), provider_stub() as (other, elsewhere):
         client.configure(bound=url, asked=elsewhere)
         done = client.run()
     assert KEY not in shown(other), done
@@ -125,7 +125,7 @@ def test_a_changed_address_does_not_get_the_key(client: Client) -> None:
 @pytest.mark.parametrize("name", ["settings.json", "settings.local.json"])
 def test_a_cloned_repository_does_not_get_the_key(client: Client, name: str) -> None:
     """Its own settings rank above the user's, and count only after the helper was asked."""
-    with anthropic_stub() as (stub, url), anthropic_stub() as (other, elsewhere):
+    with provider_stub() as (stub, url), provider_stub() as (other, elsewhere):
         client.configure(bound=url, asked=url)
         write(client.project / ".claude" / name, {"env": {"ANTHROPIC_BASE_URL": elsewhere}})
         done = client.run()

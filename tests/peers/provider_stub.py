@@ -1,6 +1,8 @@
 """
-A model behind Anthropic's Messages API that follows a script: it uses tools, then quotes a result.
+A provider of models on the loopback interface: it records every request, and answers by a script.
 
+It speaks Anthropic's Messages and OpenAI's Responses and chat completions, below any base URL, and
+streams. The script, which is played with Messages, uses tools, then quotes what the last one said.
 It holds no state between requests: how far the script has come is read from the conversation that
 each request brings, as a real model would.
 """
@@ -8,6 +10,7 @@ each request brings, as a real model would.
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +21,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.peers.loopback import serving
+from tests.peers.provider_wire import Block, completions, messages, responses
 
 PREFACE = "The tool answered: "
+_MODEL_PATHS = ("/messages", "/responses", "/chat/completions")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,18 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    when: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is for the model."""
+        return self.method == "POST" and self.path.endswith(_MODEL_PATHS)
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The headers that bring a key."""
+        names = ("authorization", "x-api-key")
+        return {name: self.headers[name] for name in names if name in self.headers}
 
     @property
     def tools(self) -> list[str]:
@@ -62,7 +79,7 @@ class Asked:
 
 
 @dataclass
-class AnthropicStub:
+class ProviderStub:
     """Plays `script`, one step a turn, then says what the last tool answered; records `asked`."""
 
     script: Sequence[Use]
@@ -71,24 +88,24 @@ class AnthropicStub:
     @property
     def turns(self) -> list[Asked]:
         """The requests that were for the model."""
-        return [each for each in self.asked if each.path == "/v1/messages"]
+        return [each for each in self.asked if each.is_turn]
 
     async def __call__(self, request: Request) -> Response:
         """Record the request, and answer it where it is for the model."""
         raw = await request.body()
-        asked = Asked(
-            request.method, request.url.path, dict(request.headers), json.loads(raw) if raw else {}
-        )
+        headers = dict(request.headers)
+        body = json.loads(raw) if raw else {}
+        asked = Asked(request.method, request.url.path, headers, body)
         self.asked.append(asked)
-        if asked not in self.turns:
+        if not asked.is_turn:
             return Response(status_code=404)
-        events = _events(await self._block(asked), asked.body["model"], turn=len(self.turns))
-        return StreamingResponse(_encoded(events), media_type="text/event-stream")
+        events = _stream(asked, await self._block(asked), turn=len(self.turns))
+        return StreamingResponse(_sent(events), media_type="text/event-stream")
 
-    async def _block(self, asked: Asked) -> dict[str, Any]:
+    async def _block(self, asked: Asked) -> Block:
         """Return the block of content that answers this conversation."""
         done = len(asked.results)
-        if done < len(self.script):
+        if asked.path.endswith("/messages") and done < len(self.script):
             step = self.script[done]
             await asyncio.to_thread(step.before)
             # An id is unique within a conversation, however often it is told anew.
@@ -99,46 +116,26 @@ class AnthropicStub:
 
 
 @contextlib.contextmanager
-def anthropic_stub(*script: Use) -> Iterator[tuple[AnthropicStub, str]]:
+def provider_stub(*script: Use) -> Iterator[tuple[ProviderStub, str]]:
     """Serve a stub that plays `script`; yields it and its base URL."""
-    stub = AnthropicStub(script)
+    stub = ProviderStub(script)
     methods = ["GET", "HEAD", "POST"]
     app = Starlette(routes=[Route("/{path:path}", stub.__call__, methods=methods)])
     with serving(app) as url:
         yield stub, url
 
 
-def _events(block: dict[str, Any], model: str, *, turn: int) -> Iterator[dict[str, Any]]:
-    """Return a message of one block as the events of a stream."""
-    if block["type"] == "tool_use":
-        empty, reason = block | {"input": {}}, "tool_use"
-        delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
-    else:
-        empty, reason = block | {"text": ""}, "end_turn"
-        delta = {"type": "text_delta", "text": block["text"]}
-    usage = {"input_tokens": 10, "output_tokens": 5}
-    message = {
-        "id": f"msg_{turn:024d}",
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": usage,
-    }
-    yield {"type": "message_start", "message": message}
-    yield {"type": "content_block_start", "index": 0, "content_block": empty}
-    yield {"type": "content_block_delta", "index": 0, "delta": delta}
-    yield {"type": "content_block_stop", "index": 0}
-    end = {"stop_reason": reason, "stop_sequence": None}
-    yield {"type": "message_delta", "delta": end, "usage": {"output_tokens": 5}}
-    yield {"type": "message_stop"}
+def _stream(asked: Asked, block: Block, *, turn: int) -> Iterator[str]:
+    model = asked.body["model"]
+    if asked.path.endswith("/messages"):
+        return messages(block, model, turn=turn)
+    speak = responses if asked.path.endswith("/responses") else completions
+    return speak(block["text"], model, turn=turn)
 
 
-async def _encoded(events: Iterator[dict[str, Any]]) -> AsyncIterator[str]:
+async def _sent(events: Iterator[str]) -> AsyncIterator[str]:
     for event in events:
-        yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+        yield event
 
 
 def _text_of(content: str | list[dict[str, Any]]) -> str:

@@ -1,0 +1,83 @@
+"""What a model says, as the events of a stream in each protocol: Messages, Responses, completions."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+type Block = dict[str, Any]
+
+
+def messages(block: Block, model: str, *, turn: int) -> Iterator[str]:
+    """Return one block of content, a text or the use of a tool, as Anthropic's Messages stream it."""
+    if block["type"] == "tool_use":
+        empty, reason = block | {"input": {}}, "tool_use"
+        delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+    else:
+        empty, reason = block | {"text": ""}, "end_turn"
+        delta = {"type": "text_delta", "text": block["text"]}
+    message = {
+        "id": f"msg_{turn:024d}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+    }
+    yield _named({"type": "message_start", "message": message})
+    yield _named({"type": "content_block_start", "index": 0, "content_block": empty})
+    yield _named({"type": "content_block_delta", "index": 0, "delta": delta})
+    yield _named({"type": "content_block_stop", "index": 0})
+    end = {"stop_reason": reason, "stop_sequence": None}
+    yield _named({"type": "message_delta", "delta": end, "usage": {"output_tokens": 5}})
+    yield _named({"type": "message_stop"})
+
+
+def responses(text: str, model: str, *, turn: int) -> Iterator[str]:
+    """Return a text as OpenAI's Responses stream it."""
+    response = {"id": f"resp_{turn:024d}", "object": "response", "model": model, "output": []}
+    part = {"type": "output_text", "text": text, "annotations": []}
+    item = {
+        "type": "message",
+        "id": f"msg_{turn:024d}",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    yield _named({"type": "response.created", "response": response | {"status": "in_progress"}})
+    began = item | {"status": "in_progress", "content": []}
+    yield _named({"type": "response.output_item.added", "output_index": 0, "item": began})
+    yield _named({"type": "response.output_text.delta", **place, "delta": text})
+    yield _named({"type": "response.output_item.done", "output_index": 0, "item": item})
+    usage = {
+        "input_tokens": 10,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 15,
+    }
+    whole = response | {"status": "completed", "output": [item], "usage": usage}
+    yield _named({"type": "response.completed", "response": whole})
+
+
+def completions(text: str, model: str, *, turn: int) -> Iterator[str]:
+    """Return a text as OpenAI's chat completions stream it."""
+    head = {"id": f"chatcmpl-{turn}", "object": "chat.completion.chunk", "created": 0}
+    head["model"] = model
+    said = {"role": "assistant", "content": text}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    for delta, reason in ((said, None), ({}, "stop")):
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        yield _data(head | {"choices": [choice]})
+    yield _data(head | {"choices": [], "usage": usage})
+    yield "data: [DONE]\n\n"
+
+
+def _named(event: dict[str, Any]) -> str:
+    return f"event: {event['type']}\n{_data(event)}"
+
+
+def _data(event: dict[str, Any]) -> str:
+    return f"data: {json.dumps(event)}\n\n"
