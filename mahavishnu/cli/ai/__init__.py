@@ -15,6 +15,11 @@ from mahavishnu.cli.lazy import LazyGroup
         "history": ("mahavishnu.cli.ai.switch", "List switches."),
         "undo": ("mahavishnu.cli.ai.switch", "Take a switch back."),
         "profile": ("mahavishnu.cli.ai.profile", "Providers that clients can be switched to."),
+        "verify": (
+            "mahavishnu.cli.ai.verify",
+            "Ask a profile's provider, and say what came of it.",
+        ),
+        "run": ("mahavishnu.cli.ai.run", "Start a client on a profile, and change no file."),
         "trust": ("mahavishnu.cli.ai.trust", "Let a project's settings name endpoints and keys."),
     },
 )

@@ -1,0 +1,98 @@
+"""`mahavishnu ai verify`."""
+
+import sys
+
+import click
+
+from mahavishnu.ai_env.answers import Verdict
+from mahavishnu.ai_env.secrets.reference import Reference
+from mahavishnu.ai_env.verify import TIMEOUT_S, Trial
+from mahavishnu.ai_env.verify import verify as verify_profile
+from mahavishnu.cli.ai.known import find_profile
+from mahavishnu.cli.options import json_option, load
+from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.masking import Secret
+
+# As the errors of the same kind have them; 0 is for what works.
+EXIT_CODES: dict[Verdict, int] = {
+    "ok": 0,
+    "auth": 6,
+    "quota": 5,
+    "overload": 5,
+    "not_found": 3,
+    "unreachable": 5,
+    "tls": 6,
+    "unexpected": 1,
+    "untried": 2,
+}
+_MEANINGS: dict[Verdict, str] = {
+    "ok": "It answers.",
+    "auth": "The key is not accepted, or may not do this.",
+    "quota": "The key is accepted, and its quota is used up.",
+    "overload": "The provider has too much to do; try again later.",
+    "not_found": "There is no such model or address.",
+    "unreachable": "Nobody answers.",
+    "tls": "Who answers cannot prove to be that host; nothing was sent.",
+    "unexpected": "It answers in another way than it should.",
+    "untried": "Nothing was asked.",
+}
+_MAX_TIMEOUT_S = 300
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0, _MAX_TIMEOUT_S, min_open=True),
+    default=TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the provider.",
+)
+@json_option
+def verify(name: str, timeout_s: float, as_json: bool) -> None:
+    """
+    Ask a profile's provider one cheap thing with its key, and say what came of it.
+
+    The exit code is 0 where every address of the profile answers, and only then.
+    """
+    from mahavishnu.ai_env.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
+
+    loaded = load()
+    profile = find_profile(loaded, name)
+
+    def key_of(reference: Reference) -> Secret:
+        identity = find_identity(loaded.environ, loaded.locations)
+        return resolve(reference, environ=loaded.environ, identity=identity)
+
+    trials = verify_profile(profile, resolve=key_of, timeout_s=timeout_s)
+    if as_json:
+        print_json({"ok": _worst(trials) == 0, "trials": [_as_values(each) for each in trials]})
+    else:
+        for each in trials:
+            _print_trial(each)
+    sys.exit(_worst(trials))
+
+
+def _worst(trials: list[Trial]) -> int:
+    return max((EXIT_CODES[each.verdict] for each in trials), default=0)
+
+
+def _as_values(trial: Trial) -> dict[str, object]:
+    values = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
+    return {**values, "meaning": _MEANINGS[trial.verdict]}
+
+
+def _print_trial(trial: Trial) -> None:
+    where = f" by {trial.protocol} at {trial.url}" if trial.protocol else ""
+    model = f", model {trial.model}" if trial.model else ""
+    took = f", {trial.duration_s:.2f} s" if trial.protocol else ""
+    print_line(f"{trial.verdict}: {trial.profile}{where}{model}{took}")
+    if trial.verdict != "ok":
+        status = f" (HTTP {trial.status})" if trial.status else ""
+        print_line(f"  {_MEANINGS[trial.verdict]}{status} {trial.detail}".rstrip())
+    elif trial.model is None:
+        print_line("  The profile names no model: the list of models was asked for.")
+    if trial.resets_at:
+        print_line(f"  Again from {trial.resets_at.astimezone():%Y-%m-%d %H:%M:%S %Z} on.")
