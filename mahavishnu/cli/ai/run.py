@@ -1,0 +1,93 @@
+"""`mahavishnu ai run`."""
+
+import os
+import sys
+
+import click
+
+from mahavishnu.ai_env.launch import Launch, plan_launch, recognise
+from mahavishnu.ai_env.profiles import SPOKEN, ClientName
+from mahavishnu.ai_env.secrets.reference import Reference
+from mahavishnu.cli.ai.here import open_site
+from mahavishnu.cli.ai.known import find_profile, require_trusted
+from mahavishnu.cli.options import json_option, load
+from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.masking import Secret
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("profile")
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- PROGRAM ...")
+@click.option(
+    "--client", type=click.Choice(list(SPOKEN)), help="Which client the program is, if not by name."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
+@json_option
+def run(
+    profile: str,
+    words: tuple[str, ...],
+    client: ClientName | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """
+    Start PROGRAM, a client, on PROFILE: this session alone, and no file is changed.
+
+    For example: mahavishnu ai run deepseek -- claude --continue
+
+    The program takes the place of this one. Variables of other providers are taken out of its
+    environment; the key is not among its words.
+    """
+    from mahavishnu.ai_env.secrets.resolve import resolve  # noqa: PLC0415 - slow
+
+    words = words[words[0] == "--" :]
+    if not words:
+        raise UsageError(
+            "No program is named.", hint="For example: -- claude", code="ai.no_program"
+        )
+    loaded = load()
+    require_trusted(loaded)
+    site = open_site(loaded)
+
+    def key_of(reference: Reference) -> Secret:
+        return resolve(reference, environ=loaded.environ, identity=site.identity)
+
+    launch = plan_launch(
+        find_profile(loaded, profile),
+        client or recognise(words[0]),
+        words,
+        environ=loaded.environ,
+        folder=site.folder,
+        helper=site.helper,
+        resolve=key_of,
+    )
+    if dry_run or as_json:
+        _print_launch(launch, as_json=as_json)
+        return
+    _become(launch)
+
+
+def _print_launch(launch: Launch, *, as_json: bool) -> None:
+    if as_json:
+        about = {"program": str(launch.program), "words": launch.words}
+        print_json({**about, "taken_out": launch.taken_out})
+        return
+    import shlex  # noqa: PLC0415 - only here
+
+    print_line(shlex.join((str(launch.program), *launch.words[1:])))
+    for name in launch.taken_out:
+        print_line(f"without {name}")
+
+
+def _become(launch: Launch) -> None:
+    """Let the program take the place of this process, with its terminal and its pid."""
+    sys.stdout.flush()
+    try:
+        os.execve(launch.program, launch.words, launch.environ)  # noqa: S606 - that is its purpose
+    except OSError as error:
+        raise Unavailable(
+            f"{launch.program} cannot be started ({error.strerror}).",
+            hint="Start it without mahavishnu to see why.",
+            code="ai.not_started",
+        ) from error
