@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -56,8 +57,11 @@ class FakeServer:
     A reply in `script` answers the next POST (or GET of a file), whatever it asks.
     """
 
-    def __init__(self, handle: Callable[[Request], Reply]) -> None:
+    def __init__(
+        self, handle: Callable[[Request], Reply], *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.handle = handle
+        self._tls = tls
         self.script: list[Reply] = []
         self.requests: list[Request] = []
         self._server: asyncio.Server | None = None
@@ -79,7 +83,7 @@ class FakeServer:
         return [r.json for r in self.requests if r.method == "POST" and r.path == path]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -145,7 +145,7 @@ def _moment(text: str, now: datetime) -> datetime | None:
         if (seconds := _seconds(text)) is not None:
             base = datetime.fromtimestamp(0, UTC) if seconds >= _EPOCH_FROM_S else now
             found = base + timedelta(seconds=seconds)
-        elif "T" in text:
+        elif text[:4].isdecimal():
             found = datetime.fromisoformat(text)
         else:
             found = parsedate_to_datetime(text)

@@ -83,7 +83,7 @@ def plan_launch(
     `words` are the user's own, the program first; `folder` is where it will work.
 
     Raises:
-        UsageError: `ai.unsuitable_profile`, `ai.no_model`, `ai.own_settings`.
+        UsageError: `ai.unsuitable_profile`, `ai.own_settings`.
         NotFound: `ai.program_missing`; of the key as `resolve`.
         Conflict: `ai.model_taken`.
         Forbidden: `secret.project_redirects`.
@@ -93,12 +93,14 @@ def plan_launch(
     key = Secret(NO_KEY)
     if delivery.mode != "native" and profile.key is not None:
         key = resolve(profile.key)
-        require_not_redirected(delivery.url, client, folder=folder, environ=environ)
     kept, taken_out = _without_strays(profile, delivery, environ)
+    more: dict[str, str] = {}
     if client == "claude-code":
-        more, options = {}, _claude_options(delivery, words)
+        if delivery.words:
+            require_not_redirected(delivery.url, client, folder=folder, environ=environ)
+        options = _claude_options(delivery, words)
     elif client == "codex":
-        more, options = {}, _codex_options(delivery)
+        options = _codex_options(delivery)
     else:
         more, options = _qwen_options(delivery, key, environ=environ, folder=folder)
     said = (words[0], *options, *words[1:])
@@ -119,17 +121,12 @@ def _find_program(word: str, environ: Mapping[str, str]) -> Path:
 def _deliver(profile: Profile, client: ClientName, helper: Path) -> Delivery:
     known = CLIENTS[client]
     protocol = find_protocol(profile, client)
-    if protocol is None:
+    reason = why_not(profile, known, "user")
+    if protocol is None or reason:
         raise UsageError(
-            why_not(profile, known, "user") or f"{known.title} cannot use this profile.",
-            hint="Choose another profile or client.",
+            f"{known.title} cannot be started on {profile.name}: {reason}.",
+            hint="Choose another profile or client: mahavishnu ai profile list",
             code="ai.unsuitable_profile",
-        )
-    if known.needs_model and not profile.model:
-        raise UsageError(
-            f"{known.title} has to be told a model, and the profile {profile.name} names none.",
-            hint=f"mahavishnu ai profile edit {profile.name} --model MODEL",
-            code="ai.no_model",
         )
     return deliver(profile, known.way, protocol, helper=helper)
 

@@ -80,9 +80,14 @@ class Asked:
 
 @dataclass
 class ProviderStub:
-    """Plays `script`, one step a turn, then says what the last tool answered; records `asked`."""
+    """
+    Plays `script`, one step a turn, then says what the last tool answered; records `asked`.
+
+    `watch` is called at each turn before the answer, while the client waits.
+    """
 
     script: Sequence[Use]
+    watch: Callable[[], object] = lambda: None
     asked: list[Asked] = field(default_factory=list)
 
     @property
@@ -99,6 +104,7 @@ class ProviderStub:
         self.asked.append(asked)
         if not asked.is_turn:
             return Response(status_code=404)
+        await asyncio.to_thread(self.watch)
         events = _stream(asked, await self._block(asked), turn=len(self.turns))
         return StreamingResponse(_sent(events), media_type="text/event-stream")
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
 from tests.peers.node import node_modules
+from tests.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
 from tests.peers.running import Daemon
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]

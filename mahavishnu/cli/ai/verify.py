@@ -8,10 +8,12 @@ from mahavishnu.ai_env.answers import Verdict
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.verify import TIMEOUT_S, Trial
 from mahavishnu.ai_env.verify import verify as verify_profile
-from mahavishnu.cli.ai.known import find_profile
+from mahavishnu.cli.ai.known import find_profile, known_profiles
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.errors import NotFound
 from mahavishnu.masking import Secret
+from mahavishnu.settings.sources import Loaded
 
 # As the errors of the same kind have them; 0 is for what works.
 EXIT_CODES: dict[Verdict, int] = {
@@ -40,7 +42,7 @@ _MAX_TIMEOUT_S = 300
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option(
     "--timeout",
     "timeout_s",
@@ -51,28 +53,50 @@ _MAX_TIMEOUT_S = 300
     help="How long to wait for the provider.",
 )
 @json_option
-def verify(name: str, timeout_s: float, as_json: bool) -> None:
+def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
     """
-    Ask a profile's provider one cheap thing with its key, and say what came of it.
+    Ask the provider of profile NAME one cheap thing with its key, and say what came of it.
 
-    The exit code is 0 where every address of the profile answers, and only then.
+    Without NAME, of every profile that a client uses now. The exit code is 0 where every address
+    answers, and only then.
     """
     from mahavishnu.ai_env.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
 
     loaded = load()
-    profile = find_profile(loaded, name)
+    profiles = [find_profile(loaded, each) for each in ([name] if name else _used(loaded))]
 
     def key_of(reference: Reference) -> Secret:
         identity = find_identity(loaded.environ, loaded.locations)
         return resolve(reference, environ=loaded.environ, identity=identity)
 
-    trials = verify_profile(profile, resolve=key_of, timeout_s=timeout_s)
+    trials = [
+        trial
+        for profile in profiles
+        for trial in verify_profile(profile, resolve=key_of, timeout_s=timeout_s)
+    ]
     if as_json:
         print_json({"ok": _worst(trials) == 0, "trials": [_as_values(each) for each in trials]})
     else:
         for each in trials:
             _print_trial(each)
     sys.exit(_worst(trials))
+
+
+def _used(loaded: Loaded) -> list[str]:
+    """Return the profiles that clients use by their settings."""
+    from mahavishnu.ai_env.status import look  # noqa: PLC0415 - a name needs none of it
+    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+
+    site = open_site(loaded)
+    seen = look(site, known_profiles(loaded), site.journal.read())
+    found = list(dict.fromkeys(each.profile for each in seen if each.profile))
+    if not found:
+        raise NotFound(
+            "No client uses a profile.",
+            hint="Name one: mahavishnu ai verify NAME",
+            code="ai.no_profile_used",
+        )
+    return found
 
 
 def _worst(trials: list[Trial]) -> int:

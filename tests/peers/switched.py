@@ -1,0 +1,207 @@
+"""Real AI clients in a home of their own, and three providers on the loopback interface to switch between."""
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.command import Answer, Command
+from tests.peers.node import node, node_modules
+from tests.peers.provider_stub import Asked, ProviderStub, provider_stub
+
+NAMES = ("one", "two", "three")
+KEYS = {f"{name.upper()}_KEY": f"sk-canary-of-{name}-0123456789" for name in NAMES}
+# What other programs exported; none of it may reach any of the providers.
+STRAYS = {
+    name: f"stray-canary-{number}"
+    for number, name in enumerate(
+        ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "OPENAI_API_KEY",
+         "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "AWS_BEARER_TOKEN_BEDROCK")
+    )
+}  # fmt: skip
+STRAY = "stray-canary"
+_RUN_TIMEOUT_S = 90
+
+
+@dataclass(frozen=True)
+class Providers:
+    """The three, by name, and one that nobody has a key for; `urls` has an address for each."""
+
+    stubs: Mapping[str, ProviderStub]
+    urls: Mapping[str, str]
+
+    def turns(self, name: str) -> list[Asked]:
+        """Return the requests that one got for its model."""
+        return self.stubs[name].turns
+
+    def count(self) -> int:
+        """Return how many there were for models, all together."""
+        return sum(len(stub.turns) for stub in self.stubs.values())
+
+    def forget(self) -> None:
+        """Forget what was asked, having looked at it."""
+        self.assert_nothing_leaked()
+        for stub in self.stubs.values():
+            stub.asked.clear()
+
+    def assert_reached(self, name: str, credentials: Mapping[str, str], model: str) -> None:
+        """Assert that one was asked, always so, and the others not at all; forgets what was asked."""
+        asked = [each for each in self.turns(name) if not _is_side_request(each, model)]
+        assert asked, {each: len(stub.asked) for each, stub in self.stubs.items()}
+        for each in asked:
+            assert (each.credentials, each.body["model"]) == (credentials, model)
+        for other in self.stubs.keys() - {name}:
+            assert not self.stubs[other].asked, other
+        self.forget()
+
+    def assert_nothing_leaked(self) -> None:
+        """Assert of every request to every one that it brought no key but that one's own."""
+        for name, stub in self.stubs.items():
+            foreign = {key for variable, key in KEYS.items() if variable != f"{name.upper()}_KEY"}
+            for each in stub.asked:
+                told = json.dumps([each.path, each.headers, each.body])
+                assert STRAY not in told, (name, each.method, each.path, each.headers)
+                assert not [key for key in foreign if key in told], (name, each.path, each.headers)
+
+
+def _is_side_request(asked: Asked, model: str) -> bool:
+    """Tell whether Claude Code asked its small model, for the title of a session."""
+    return asked.body["model"] == model.replace("large", "small")
+
+
+@dataclass(frozen=True)
+class Household:
+    """
+    A home with clients, profiles `one`, `two` and `three`, and `mahavishnu` in it.
+
+    `strays` is exported by whoever starts a client, beside the three keys.
+    """
+
+    home: Path
+    providers: Providers
+    strays: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def project(self) -> Path:
+        """The folder that clients are started in."""
+        return self.home / "project"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a client and the command see of the environment."""
+        return {
+            **Command(self.home).environ(),
+            "PATH": f"{self.home / 'bin'}:{os.defpath}",
+            "TMPDIR": str(self.home / "tmp"),
+            "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "CLAUDE_CODE_MAX_RETRIES": "0",
+            **KEYS,
+            **self.strays,
+        }
+
+    def command(self, *words: str, cwd: Path | None = None, **environ: str) -> Answer:
+        """Run `mahavishnu`."""
+        return Command(self.home, self.environ)(*words, cwd=cwd or self.project, **environ)
+
+    def switch(self, name: str, client: str) -> None:
+        """Switch one client to a profile, by the command."""
+        answer = self.command("ai", "switch-llm", name, "--client", client, "--json")
+        assert answer.status == 0, answer
+
+    def run(
+        self, *words: str | Path, environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a client to its end."""
+        return subprocess.run(
+            words, env={**self.environ, **(environ or {})}, cwd=self.project,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_RUN_TIMEOUT_S,
+            check=False,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def providers() -> Iterator[Providers]:
+    """Serve the three providers, and one elsewhere."""
+    with contextlib.ExitStack() as stack:
+        served = {name: stack.enter_context(provider_stub()) for name in (*NAMES, "elsewhere")}
+        yield Providers(
+            {name: stub for name, (stub, _) in served.items()},
+            {name: url for name, (_, url) in served.items()},
+        )
+
+
+def move_in(home: Path, served: Providers) -> Household:
+    """Return a household with the profiles of the three providers, and the programs on its PATH."""
+    for name in ("project", "tmp", "bin"):
+        (home / name).mkdir()
+    household = Household(home, served)
+    profiles = {name: _profile(name, served.urls[name]) for name in NAMES}
+    settings = Command(home).settings
+    settings.write_text(yaml.safe_dump({"ai_environments": {"llm_profiles": profiles}}))
+    for name, program in programs().items():
+        script = home / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, program))} "$@"\n')
+        script.chmod(0o755)
+    return household
+
+
+def programs() -> dict[str, list[Path]]:
+    """Return how each client is started; skips, or fails in CI, where they cannot be had."""
+    modules = node_modules()
+    [claude] = modules.glob("@anthropic-ai/claude-code-*/claude")
+    [codex] = modules.glob("@openai/codex-*/vendor/*/bin/codex")
+    qwen = modules / "@qwen-code/qwen-code/cli-entry.js"
+    return {"claude": [claude], "codex": [codex], "qwen": [node(), qwen]}
+
+
+def sign_in(home: Path) -> None:
+    """Give Claude Code and Codex sign-ins of their own, which no provider may see."""
+    oauth = {
+        "accessToken": f"sk-ant-oat01-{STRAY}", "refreshToken": f"sk-ant-ort01-{STRAY}",
+        "expiresAt": 4_000_000_000_000, "scopes": ["user:inference"], "subscriptionType": "max",
+    }  # fmt: skip
+    write(home / ".claude/.credentials.json", {"claudeAiOauth": oauth})
+    write(home / ".codex/auth.json", {"OPENAI_API_KEY": f"sk-{STRAY}"})
+
+
+def write(path: Path, values: Any) -> None:
+    """Write JSON, or a text as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(values if isinstance(values, str) else json.dumps(values, indent=2))
+
+
+def strays(elsewhere: str) -> dict[str, str]:
+    """Return exported variables of other programs: keys, and what leads elsewhere."""
+    return {
+        **STRAYS,
+        "ANTHROPIC_BASE_URL": elsewhere,
+        "ANTHROPIC_CUSTOM_HEADERS": f"X-Other: {STRAY}",
+        "ANTHROPIC_MODEL": "stray-model",
+        "CLAUDE_CODE_USE_VERTEX": "1",
+        "CLAUDE_CODE_SKIP_VERTEX_AUTH": "1",
+        "ANTHROPIC_VERTEX_BASE_URL": elsewhere,
+        "ANTHROPIC_VERTEX_PROJECT_ID": "x",
+        "CLOUD_ML_REGION": "us-east5",
+        "OPENAI_BASE_URL": f"{elsewhere}/v1",
+        "OPENAI_MODEL": "stray-model",
+    }
+
+
+def _profile(name: str, url: str) -> dict[str, Any]:
+    return {
+        "anthropic_base_url": url,
+        "openai_responses_base_url": f"{url}/v1",
+        "openai_chat_base_url": f"{url}/v1",
+        "key": f"env:{name.upper()}_KEY",
+        "model": f"{name}-large",
+        "small_model": f"{name}-small",
+    }

@@ -1,0 +1,191 @@
+"""The real Claude Code is switched between three providers, while it runs and between its runs."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command import PROGRAM
+from tests.peers.pseudo_terminal import Terminal, terminal, until
+from tests.peers.switched import (
+    KEYS,
+    NAMES,
+    Household,
+    move_in,
+    programs,
+    providers,
+    sign_in,
+    strays,
+    write,
+)
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+
+PROMPT = ("-p", "Say something.")
+NOTICED_S = 2.5
+FOREIGN = {
+    "$schema": "https://json.schemastore.org/claude-code-settings.json",
+    "hooks": {
+        "UserPromptSubmit": [
+            {"hooks": [{"type": "command", "command": 'echo ran >> "$HOME/hook"'}]}
+        ]
+    },
+    "env": {"MY_OWN": "ü 1", "ANOTHER": "2"},
+    "permissions": {"allow": ["Bash(ls:*)"], "deny": ["Read(./.env)"]},
+    "x-unknown": [1.0, 2e3, {"deep": None}],
+}
+
+
+@pytest.fixture
+def household(tmp_path: Path) -> Iterator[Household]:
+    with providers() as served:
+        household = move_in(tmp_path, served)
+        write(tmp_path / ".claude/settings.json", FOREIGN)
+        yield household
+        served.assert_nothing_leaked()
+
+
+def keys_of(name: str) -> dict[str, str]:
+    """Return what a request to a provider brings: the helper's key, in both ways."""
+    key = KEYS[f"{name.upper()}_KEY"]
+    return {"authorization": f"Bearer {key}", "x-api-key": key}
+
+
+def assert_asks(household: Household, name: str, *words: str, **environ: str) -> None:
+    """Assert that a run reaches the provider, with its key and model."""
+    done = household.run(household.home / "bin/claude", *(words or PROMPT), environ=environ)
+    assert done.returncode == 0, done
+    household.providers.assert_reached(name, keys_of(name), f"{name}-large")
+
+
+@pytest.mark.verifies("Claude Code, switching")
+def test_each_switch_leads_to_its_provider_and_undo_back(household: Household) -> None:
+    path = household.home / ".claude/settings.json"
+    before = path.read_bytes()
+    for name in NAMES:
+        household.switch(name, "claude-code")
+        assert_asks(household, name)
+    for name in reversed(NAMES[:-1]):
+        assert household.command("ai", "undo").status == 0
+        assert_asks(household, name)
+    assert household.command("ai", "undo").status == 0
+    assert path.read_bytes() == before
+
+
+def test_strays_and_the_clients_own_sign_in_reach_nobody(household: Household) -> None:
+    sign_in(household.home)
+    exported = strays(household.providers.urls["elsewhere"])
+    for name in NAMES[:2]:
+        household.switch(name, "claude-code")
+        assert_asks(household, name, **exported)
+    # And not in the place of a key that is not there.
+    household.run(household.home / "bin/claude", *PROMPT, environ={**exported, "TWO_KEY": ""})
+    assert not household.providers.stubs["elsewhere"].asked
+
+
+def test_the_rest_of_the_file_survives_a_hundred_switches(household: Household) -> None:
+    path = household.home / ".claude/settings.json"
+    write(household.project / ".mcp.json", {"mcpServers": {"x": {"command": "true"}}})
+    mcp = (household.project / ".mcp.json").read_bytes()
+    before = path.read_bytes()
+    household.switch("one", "claude-code")
+    first = path.read_bytes()
+    for number in range(1, 100):
+        household.switch(NAMES[number % 3], "claude-code")
+    assert path.read_bytes() == first
+    assert_asks(household, "one")
+    assert (household.home / "hook").read_text() == "ran\n"
+    values = json.loads(first)
+    assert {name: values[name] for name in FOREIGN if name != "env"} == {
+        name: value for name, value in FOREIGN.items() if name != "env"
+    }
+    assert (household.project / ".mcp.json").read_bytes() == mcp
+    kept = before.decode().splitlines()[:-1]  # the last brace may follow a comma now
+    rest = iter(first.decode().splitlines())
+    assert all(
+        any(line.removesuffix(",") == each.removesuffix(",") for each in rest) for line in kept
+    )
+
+
+def test_a_running_session_follows_within_seconds(household: Household) -> None:
+    settle_in(household)
+    household.switch("one", "claude-code")
+    [claude] = programs()["claude"]
+    with terminal([claude], environ=household.environ, folder=household.project) as session:
+        sessions = household.home / ".claude/sessions"
+        assert until(lambda: list(sessions.glob("*.json")), timeout_s=30), session.shown
+        assert_answers(household, session, "one")
+        for name in ("two", "three"):
+            household.switch(name, "claude-code")
+            time.sleep(NOTICED_S)
+            assert_answers(household, session, name)
+        assert household.command("ai", "undo").status == 0
+        time.sleep(NOTICED_S)
+        assert_answers(household, session, "two")
+
+
+def assert_answers(household: Household, session: Terminal, name: str) -> None:
+    """Assert that a prompt goes to the provider; a session keeps the model it began with."""
+    served = household.providers
+    before = served.count()
+    session.ask("Say something.")
+    assert until(lambda: served.count() > before, timeout_s=10), session.shown[-2000:]
+    time.sleep(0.5)  # what else it asks, of its small model for example
+    assert served.turns(name), {each: len(stub.turns) for each, stub in served.stubs.items()}
+    for other in served.stubs.keys() - {name}:
+        assert not served.stubs[other].turns
+    assert {str(each.credentials) for each in served.turns(name)} == {str(keys_of(name))}
+    served.forget()
+
+
+def settle_in(household: Household) -> None:
+    """Have Claude Code's first questions answered, so that a session begins with a prompt."""
+    trusted = {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}
+    values = {"hasCompletedOnboarding": True, "theme": "dark",
+              "projects": {str(household.project): trusted}}  # fmt: skip
+    write(household.home / ".claude.json", values)
+
+
+@pytest.mark.verifies("Claude Code, ai run")
+def test_a_run_is_on_its_profile_and_changes_no_file(household: Household) -> None:
+    sign_in(household.home)
+    household.switch("two", "claude-code")
+    path = household.home / ".claude/settings.json"
+    before = path.read_bytes()
+    shown: list[str] = []
+    started: list[subprocess.Popen[str]] = []
+
+    def watch() -> None:
+        shown.extend(
+            path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline")
+        )
+        shown.append(os.readlink(f"/proc/{started[0].pid}/exe"))
+
+    household.providers.stubs["one"].watch = watch
+    exported = strays(household.providers.urls["elsewhere"])
+    words = [PROGRAM, "ai", "run", "one", "--", "claude", *PROMPT]
+    with subprocess.Popen(
+        words, env=household.environ | exported, cwd=household.project, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        started.append(process)
+        out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, (out, err)
+    household.providers.assert_reached("one", keys_of("one"), "one-large")
+    assert path.read_bytes() == before
+    [claude] = programs()["claude"]
+    assert str(claude) in shown  # the process that was started is the client now
+    assert not [each for each in shown if any(key in each for key in KEYS.values())]
+    assert_asks(household, "two")
+
+
+def test_a_run_in_a_project_that_redirects_is_refused(household: Household) -> None:
+    elsewhere = {"env": {"ANTHROPIC_BASE_URL": household.providers.urls["elsewhere"]}}
+    write(household.project / ".claude/settings.json", elsewhere)
+    refused = household.command("ai", "run", "one", "--", "claude", *PROMPT)
+    assert refused.status == 6 and "send requests elsewhere" in refused.err, refused
+    assert not household.providers.stubs["elsewhere"].asked

@@ -1,0 +1,113 @@
+"""The real Codex is switched between three providers."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers.switched import (
+    KEYS,
+    NAMES,
+    Household,
+    move_in,
+    providers,
+    sign_in,
+    strays,
+    write,
+)
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+
+PROMPT = ("exec", "--skip-git-repo-check", "Say something.")
+FOREIGN = """\
+# My own.
+approval_policy = "never"   # as I like it
+model_reasoning_effort = "low"
+
+[mcp_servers.mine]
+command = "true"
+args = [ "a",
+  "b" ]
+
+[tui]
+notifications = false
+"""
+
+
+@pytest.fixture
+def household(tmp_path: Path) -> Iterator[Household]:
+    with providers() as served:
+        household = move_in(tmp_path, served)
+        write(tmp_path / ".codex/config.toml", FOREIGN)
+        yield household
+        served.assert_nothing_leaked()
+
+
+def keys_of(name: str) -> dict[str, str]:
+    """Return what a request to a provider brings."""
+    return {"authorization": f"Bearer {KEYS[f'{name.upper()}_KEY']}"}
+
+
+def assert_asks(household: Household, name: str, **environ: str) -> None:
+    """Assert that a run reaches the provider, with its key and model."""
+    done = household.run(household.home / "bin/codex", *PROMPT, environ=environ)
+    assert done.returncode == 0, done
+    household.providers.assert_reached(name, keys_of(name), f"{name}-large")
+
+
+@pytest.mark.verifies("Codex, switching")
+def test_each_switch_leads_to_its_provider_and_undo_back(household: Household) -> None:
+    path = household.home / ".codex/config.toml"
+    before = path.read_bytes()
+    for name in NAMES:
+        household.switch(name, "codex")
+        assert_asks(household, name)
+    for name in reversed(NAMES[:-1]):
+        assert household.command("ai", "undo").status == 0
+        # It adds what it knows of the project to its own file, which undo leaves there.
+        assert_asks(household, name)
+    assert household.command("ai", "undo").status == 0
+    assert path.read_bytes() == before
+
+
+def test_strays_and_the_clients_own_sign_in_reach_nobody(household: Household) -> None:
+    sign_in(household.home)
+    exported = strays(household.providers.urls["elsewhere"])
+    for name in NAMES[:2]:
+        household.switch(name, "codex")
+        assert_asks(household, name, **exported)
+    # And not in the place of a key that is not there.
+    household.run(household.home / "bin/codex", *PROMPT, environ={**exported, "TWO_KEY": ""})
+    assert not household.providers.stubs["elsewhere"].asked
+
+
+def test_the_rest_of_the_file_survives_a_hundred_switches(household: Household) -> None:
+    path = household.home / ".codex/config.toml"
+    household.switch("one", "codex")
+    first = path.read_bytes()
+    for number in range(1, 100):
+        household.switch(NAMES[number % 3], "codex")
+    assert path.read_bytes() == first
+    rest = iter(first.decode().splitlines())
+    assert all(line in rest for line in FOREIGN.splitlines())
+    assert tomllib.loads(FOREIGN).items() <= tomllib.loads(first.decode()).items()
+    assert_asks(household, "one")
+
+
+@pytest.mark.verifies("Codex, ai run")
+@pytest.mark.parametrize("switched", [(), ("--write-key",), None])
+def test_a_run_is_on_its_profile_and_changes_no_file(
+    household: Household, switched: tuple[str, ...] | None
+) -> None:
+    sign_in(household.home)
+    if switched is not None:
+        words = ("ai", "switch-llm", "two", "--client", "codex", *switched)
+        assert household.command(*words).status == 0
+    path = household.home / ".codex/config.toml"
+    before = path.read_bytes()
+    exported = strays(household.providers.urls["elsewhere"])
+    done = household.command("ai", "run", "one", "--", "codex", *PROMPT, **exported)
+    assert done.status == 0, done
+    household.providers.assert_reached("one", keys_of("one"), "one-large")
+    assert path.read_bytes() == before

@@ -1,0 +1,151 @@
+"""The real Qwen Code is switched between three providers, by both protocols."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.command import Command
+from tests.peers.switched import (
+    KEYS,
+    NAMES,
+    Household,
+    move_in,
+    providers,
+    strays,
+    write,
+)
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+
+PROMPT = ("-p", "Say something.")
+FOREIGN: dict[str, Any] = {
+    "$version": 4,
+    "mcpServers": {"mine": {"command": "true"}},
+    "modelProviders": {
+        "openai": [
+            {"id": "mine", "name": "Mine", "baseUrl": "http://127.0.0.1:9", "envKey": "MINE"}
+        ]
+    },
+    "env": {"MY_OWN": "ü 1"},
+    "general": {"x-unknown": [1.0, 2e3, None]},
+}
+
+
+@pytest.fixture
+def household(tmp_path: Path) -> Iterator[Household]:
+    with providers() as served:
+        household = move_in(tmp_path, served)
+        write(tmp_path / ".qwen/settings.json", FOREIGN)
+        yield household
+        served.assert_nothing_leaked()
+
+
+def keys_of(name: str) -> dict[str, str]:
+    """Return what a request to a provider brings."""
+    return {"authorization": f"Bearer {KEYS[f'{name.upper()}_KEY']}"}
+
+
+def assert_asks(household: Household, name: str, **environ: str) -> None:
+    """Assert that a run reaches the provider, with its key and model."""
+    done = household.run(household.home / "bin/qwen", *PROMPT, environ=environ)
+    assert done.returncode == 0, done
+    household.providers.assert_reached(name, keys_of(name), f"{name}-large")
+
+
+def speak_messages(household: Household) -> None:
+    """Leave the profiles Anthropic's protocol alone."""
+    path = Command(household.home).settings
+    values = yaml.safe_load(path.read_text())
+    for each in values["ai_environments"]["llm_profiles"].values():
+        del each["openai_chat_base_url"], each["openai_responses_base_url"]
+    path.write_text(yaml.safe_dump(values))
+
+
+@pytest.mark.verifies("Qwen Code, switching")
+def test_each_switch_leads_to_its_provider_and_undo_back(household: Household) -> None:
+    path = household.home / ".qwen/settings.json"
+    before = path.read_bytes()
+    for name in NAMES:
+        household.switch(name, "qwen")
+        assert_asks(household, name)
+    for name in reversed(NAMES[:-1]):
+        assert household.command("ai", "undo").status == 0
+        assert_asks(household, name)
+    assert household.command("ai", "undo").status == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
+def test_strays_reach_nobody(household: Household, protocol: str) -> None:
+    if protocol == "anthropic":
+        speak_messages(household)
+    exported = strays(household.providers.urls["elsewhere"])
+    household.switch("one", "qwen")
+    assert_asks(household, "one", **exported)
+    # And not in the place of a key that is not there: Qwen Code by itself would send one.
+    household.run(household.home / "bin/qwen", *PROMPT, environ={**exported, "ONE_KEY": ""})
+    assert not household.providers.stubs["elsewhere"].asked
+
+
+def test_the_rest_of_the_file_survives_a_hundred_switches(household: Household) -> None:
+    path = household.home / ".qwen/settings.json"
+    before = path.read_bytes()
+    household.switch("one", "qwen")
+    for number in range(1, 100):
+        household.switch(NAMES[number % 3], "qwen")
+    after = path.read_bytes()
+    kept = before.decode().splitlines()[:-1]
+    rest = iter(after.decode().splitlines())
+    assert all(
+        any(line.removesuffix(",") == each.removesuffix(",") for each in rest) for line in kept
+    )
+    assert_asks(household, "one")
+    for _ in range(3):
+        assert household.command("ai", "undo").status == 0
+        household.switch("one", "qwen")
+        assert path.read_bytes() == after
+
+
+@pytest.mark.verifies("Qwen Code, ai run")
+@pytest.mark.parametrize(
+    ("switched", "protocol"), [("two", "openai-chat"), ("one", "openai-chat"), (None, "anthropic")]
+)
+def test_a_run_is_on_its_profile_and_changes_no_file(
+    household: Household, switched: str | None, protocol: str
+) -> None:
+    if protocol == "anthropic":
+        speak_messages(household)
+    if switched:
+        household.switch(switched, "qwen")
+    path = household.home / ".qwen/settings.json"
+    before = path.read_bytes()
+    exported = strays(household.providers.urls["elsewhere"])
+    done = household.command("ai", "run", "one", "--", "qwen", *PROMPT, **exported)
+    assert done.status == 0, done
+    household.providers.assert_reached("one", keys_of("one"), "one-large")
+    assert path.read_bytes() == before
+
+
+def test_a_run_in_a_project_that_redirects_is_refused(household: Household) -> None:
+    """Qwen Code by itself sends the key to whom a project's settings name, without a question."""
+    element = {
+        "id": "one-large",
+        "baseUrl": household.providers.urls["elsewhere"],
+        "envKey": "ONE_KEY",
+    }
+    write(household.project / ".qwen/settings.json", {"modelProviders": {"openai": [element]}})
+    refused = household.command("ai", "run", "one", "--", "qwen", *PROMPT)
+    assert refused.status == 6 and "send requests elsewhere" in refused.err, refused
+    assert not household.providers.stubs["elsewhere"].asked
+
+
+def test_a_run_with_a_model_that_is_elsewhere_is_refused(household: Household) -> None:
+    write(
+        household.home / ".qwen/settings.json",
+        {"modelProviders": {"openai": [{"id": "one-large", "baseUrl": "http://127.0.0.1:9"}]}},
+    )
+    refused = household.command("ai", "run", "one", "--", "qwen", *PROMPT)
+    assert refused.status == 4 and "at another address" in refused.err, refused
