@@ -131,3 +131,17 @@ def test_a_cloned_repository_does_not_get_the_key(client: Client, name: str) -> 
         done = client.run()
     assert KEY not in shown(other) and not stub.turns, done
     assert "[secret.project_redirects]" in done.stderr, done
+
+
+def test_a_cloud_does_not_get_the_key(client: Client) -> None:
+    """Claude Code, told to use one, takes the helper's key there, whatever address is configured."""
+    with provider_stub() as (stub, url), provider_stub() as (cloud, elsewhere):
+        client.configure(bound=url, asked=url)
+        client.environ.update(
+            CLAUDE_CODE_USE_VERTEX="1", CLAUDE_CODE_SKIP_VERTEX_AUTH="1", CLOUD_ML_REGION="us-east5",
+            ANTHROPIC_VERTEX_BASE_URL=elsewhere, ANTHROPIC_VERTEX_PROJECT_ID="x",
+        )  # fmt: skip
+        done = client.run()
+    assert cloud.asked, done  # it went there
+    assert KEY not in shown(cloud) + shown(stub), done
+    assert "[secret.other_host]" in done.stderr, done

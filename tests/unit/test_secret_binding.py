@@ -218,3 +218,14 @@ def test_other_words_are_refused_and_not_repeated(words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         read_words(words)
     assert "canary" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("name", ["VERTEX", "BEDROCK", "ANTHROPIC_AWS"])
+def test_a_client_that_asks_a_cloud_instead_does_not_get_the_key(name: str) -> None:
+    """Claude Code passes the address over then, and takes the key along."""
+    cloud = {"ANTHROPIC_BASE_URL": ZAI, f"CLAUDE_CODE_USE_{name}": "1"}
+    with pytest.raises(Forbidden) as caught:
+        require_bound(ZAI, "claude-code", cloud)
+    assert caught.value.code == "secret.other_host" and name in caught.value.message
+    for off in ("", "0", "False"):
+        require_bound(ZAI, "claude-code", {**cloud, f"CLAUDE_CODE_USE_{name}": off})

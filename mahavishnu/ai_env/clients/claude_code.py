@@ -12,6 +12,7 @@ from mahavishnu.ai_env.clients.port import Known, Seen, home, is_there, text_at
 from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Remove, Set
+from mahavishnu.ai_env.secrets.binding import CLIENTS
 from mahavishnu.ai_env.secrets.helper import PROGRAM, helper_line, read_words
 from mahavishnu.errors import Corrupt, MahavishnuError
 
@@ -25,10 +26,7 @@ LARGE_MODELS = (
 SMALL_MODEL, OLD_SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"
 TIMEOUT, HELPER_TTL = "API_TIMEOUT_MS", "CLAUDE_CODE_API_KEY_HELPER_TTL_MS"
 # Any of them leads past the address, and takes the endpoint's key along.
-OTHER_CLOUDS = tuple(
-    f"CLAUDE_CODE_USE_{name}"
-    for name in ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD")
-)  # fmt: skip
+OTHER_CLOUDS = CLIENTS["claude-code"].clouds
 SIGN_IN = (URL, TOKEN, API_KEY)
 ONLY_WHERE_THERE = (OLD_SMALL_MODEL, HELPER_TTL)
 OWNED_ENV = (

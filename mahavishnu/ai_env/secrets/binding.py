@@ -33,16 +33,25 @@ class Client(NamedTuple):
     """
     What of a client's environment tells its endpoint: the variable, and the endpoint without it.
 
-    No variable: the client hands nothing on that tells.
+    No variable: the client hands nothing on that tells. One of `clouds`, and the variable is passed
+    over: the client takes the key to that cloud.
     """
 
     variable: str = ""
     default: str = ""
+    clouds: tuple[str, ...] = ()
 
+
+_OFF = frozenset({"", "0", "false", "no", "off"})
+_CLOUDS = ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD")
 
 # Claude Code hands the environment of its settings on to the helper.
 CLIENTS = {
-    "claude-code": Client("ANTHROPIC_BASE_URL", "https://api.anthropic.com"),
+    "claude-code": Client(
+        "ANTHROPIC_BASE_URL",
+        "https://api.anthropic.com",
+        tuple(f"CLAUDE_CODE_USE_{name}" for name in _CLOUDS),
+    ),
     "codex": Client(),
 }
 
@@ -105,9 +114,16 @@ def require_bound(bound: str, client: str, environ: Mapping[str, str]) -> None:
             code="secret.client",
         )
     wanted = origin_of(bound)
-    variable, default = CLIENTS[client]
+    variable, default, clouds = CLIENTS[client]
     if not variable:
         return
+    cloud = next((name for name in clouds if environ.get(name, "").lower() not in _OFF), None)
+    if cloud:
+        raise Forbidden(
+            f"The key is bound to {wanted}, and the client asks a cloud instead ({cloud}).",
+            hint="Take that variable out of the environment, or switch with: mahavishnu ai switch-llm",
+            code="secret.other_host",
+        )
     asked = _origin_or_none(environ.get(variable) or default)
     if asked != wanted:
         raise Forbidden(

@@ -57,7 +57,7 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
     """
     Ask the provider of profile NAME one cheap thing with its key, and say what came of it.
 
-    Without NAME, of every profile that a client uses now. The exit code is 0 where every address
+    Without NAME, of every profile with a key that a client uses now. The exit code is 0 where every address
     answers, and only then.
     """
     from mahavishnu.ai_env.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
@@ -83,16 +83,18 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
 
 
 def _used(loaded: Loaded) -> list[str]:
-    """Return the profiles that clients use by their settings."""
+    """Return the profiles that clients use by their settings; a sign-in of their own is none to try."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415 - a name needs none of it
     from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
 
     site = open_site(loaded)
-    seen = look(site, known_profiles(loaded), site.journal.read())
-    found = list(dict.fromkeys(each.profile for each in seen if each.profile))
+    known = known_profiles(loaded)
+    seen = look(site, known, site.journal.read())
+    used = dict.fromkeys(each.profile for each in seen if each.profile)
+    found = [name for name in used if known[name].auth != "native"]
     if not found:
         raise NotFound(
-            "No client uses a profile.",
+            "No client uses a profile with a key.",
             hint="Name one: mahavishnu ai verify NAME",
             code="ai.no_profile_used",
         )

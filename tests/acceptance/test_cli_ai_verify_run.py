@@ -1,0 +1,119 @@
+"""`mahavishnu ai verify` and `ai run`, as commands."""
+
+import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.command import PROGRAM, Answer, Command
+from tests.fake_servers import FakeServer, Reply, json_reply
+
+KEY = "sk-canary-of-the-command"
+OK = json_reply({"type": "message", "content": []})
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / "bin").mkdir()
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    return Command(tmp_path, {"P_KEY": KEY, "PATH": path})
+
+
+def configure(command: Command, url: str) -> None:
+    values = {"anthropic_base_url": url, "key": "env:P_KEY", "model": "large"}
+    command.settings.write_text(
+        yaml.safe_dump({"ai_environments": {"llm_profiles": {"p": values}}})
+    )
+
+
+async def verified(command: Command, reply: Reply, *words: str) -> Answer:
+    async with FakeServer(lambda _: reply) as server:
+        configure(command, server.url)
+        answer = await asyncio.to_thread(command, "ai", "verify", *words)
+    assert KEY not in answer.out + answer.err
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict", "status"),
+    [
+        (OK, "ok", 0),
+        (json_reply({"error": {"message": f"Wrong key: {KEY}"}}, 401), "auth", 6),
+        (json_reply({}, 429, retry_after="60"), "quota", 5),
+        (json_reply({}, 529), "overload", 5),
+        (json_reply({}, 404), "not_found", 3),
+        (json_reply({}, 500), "unexpected", 1),
+    ],
+)
+async def test_verify_tells_by_words_json_and_exit_code(
+    command: Command, reply: Reply, verdict: str, status: int
+) -> None:
+    said = await verified(command, reply, "p")
+    assert said.status == status and said.out.startswith(f"{verdict}: p by anthropic at http://")
+    told = await verified(command, reply, "p", "--json")
+    body = json.loads(told.out)
+    assert told.status == status and body["ok"] == (status == 0)
+    [trial] = body["trials"]
+    assert trial["verdict"] == verdict
+    assert (trial["resets_at"] is not None) == (verdict == "quota")
+
+
+async def test_verify_without_a_name_tries_what_clients_use(command: Command) -> None:
+    unused = await verified(command, OK, "--json")
+    assert unused.status == 3 and unused.error["code"] == "ai.no_profile_used"
+    async with FakeServer(lambda _: OK) as server:
+        configure(command, server.url)
+        switch = ("ai", "switch-llm", "p", "--client", "claude-code")
+        assert (await asyncio.to_thread(command, *switch)).status == 0
+        body = (await asyncio.to_thread(command, "ai", "verify", "--json")).json
+    assert [trial["profile"] for trial in body["trials"]] == ["p"] and len(server.requests) == 1
+
+
+def test_verify_does_not_try_a_sign_in_and_knows_no_stranger(command: Command) -> None:
+    native = command("ai", "verify", "claude", "--json")
+    assert native.status == 2 and json.loads(native.out)["trials"][0]["verdict"] == "untried"
+    assert command("ai", "verify", "clade", "--json").error["code"] == "ai.unknown_profile"
+
+
+def test_run_becomes_the_client(command: Command) -> None:
+    configure(command, "http://127.0.0.1:9")
+    program = command.home / "bin" / "claude"
+    program.write_text('#!/bin/sh\necho $$; env; printf "%s\\n" "$@"; exit 7\n')
+    program.chmod(0o755)
+    words = [PROGRAM, "ai", "run", "p", "--", "claude", "--continue", "--json"]
+    environ = command.environ({"ANTHROPIC_API_KEY": "stray", "OPENAI_API_KEY": "stray"})
+    with subprocess.Popen(words, env=environ, cwd=command.home, stdout=subprocess.PIPE) as process:
+        out = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 7
+    pid, *lines = out.splitlines()
+    assert int(pid) == process.pid
+    assert "stray" not in out
+    assert [line for line in lines if KEY in line] == [f"P_KEY={KEY}"]
+    assert lines[-2:] == ["--continue", "--json"]
+    assert not list((command.home / ".claude").iterdir())
+
+
+def test_run_says_what_it_would_do(command: Command) -> None:
+    configure(command, "http://127.0.0.1:9")
+    program = command.home / "bin" / "claude"
+    program.write_text("#!/bin/sh\ntouch ran\n")
+    program.chmod(0o755)
+    dry = command("ai", "run", "--dry-run", "p", "--", "claude", "-p", "x", ANTHROPIC_MODEL="stray")
+    assert dry.status == 0 and "without ANTHROPIC_MODEL" in dry.out and KEY not in dry.out
+    told = command("ai", "run", "--dry-run", "--json", "p", "claude", "-p", "x").json
+    assert told["program"] == str(program) and told["words"][-2:] == ["-p", "x"]
+    assert not (command.home / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(("p", "--", "bash"), 2), (("p", "--"), 2), (("p",), 2), (("nobody", "--", "claude"), 3)],
+)
+def test_run_refuses(command: Command, words: tuple[str, ...], status: int) -> None:
+    configure(command, "http://127.0.0.1:9")
+    assert command("ai", "run", *words).status == status

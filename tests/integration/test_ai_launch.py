@@ -1,0 +1,187 @@
+"""How clients are started for one session: words without a key, an environment without strays, no file."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mahavishnu.ai_env.launch import Launch, plan_launch, recognise
+from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.secrets.environment import EnvironmentStore
+from mahavishnu.ai_env.secrets.reference import parse_reference
+from mahavishnu.errors import MahavishnuError
+from tests.switching import CLAUDE, CODEX, KEYS, ONE
+
+PROGRAMS: dict[ClientName, str] = {"claude-code": "claude", "codex": "codex", "qwen": "qwen"}
+STRAYS = {
+    "ANTHROPIC_API_KEY": "stray", "ANTHROPIC_AUTH_TOKEN": "stray", "ANTHROPIC_BASE_URL": "stray",
+    "ANTHROPIC_CUSTOM_HEADERS": "stray", "CLAUDE_CODE_USE_VERTEX": "stray", "CODEX_API_KEY": "stray",
+    "CLAUDE_CODE_OAUTH_TOKEN": "stray", "OPENAI_API_KEY": "stray", "OPENAI_BASE_URL": "stray",
+}  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for name in PROGRAMS.values():
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    (tmp_path / "project").mkdir()
+    return tmp_path
+
+
+def launch(home: Path, profile: Profile, client: ClientName, *words: str, **environ: str) -> Launch:
+    whole = {"HOME": str(home), "PATH": str(home / "bin"), **KEYS, **STRAYS, **environ}
+    before = sorted(home.rglob("*"))
+    planned = plan_launch(
+        profile, client, words or (PROGRAMS[client],), environ=whole, folder=home / "project",
+        helper=Path("/opt/bin/mahavishnu-key"), resolve=EnvironmentStore(whole).read,
+    )  # fmt: skip
+    assert sorted(home.rglob("*")) == before
+    assert not [word for word in planned.words if any(key in word for key in KEYS.values())]
+    assert not [key for key in KEYS.values() if key in repr(planned)]
+    return planned
+
+
+def settings_of(planned: Launch) -> dict[str, Any]:
+    at = planned.words.index("--settings")
+    values: dict[str, Any] = json.loads(planned.words[at + 1])
+    return values
+
+
+def overrides_of(planned: Launch) -> dict[str, Any]:
+    said = [planned.words[at + 1] for at, word in enumerate(planned.words) if word == "-c"]
+    return tomllib.loads("\n".join(said))
+
+
+@pytest.mark.parametrize("client", PROGRAMS)
+def test_strays_are_taken_out_and_named(home: Path, client: ClientName) -> None:
+    planned = launch(home, ONE, client)
+    assert set(planned.taken_out) == set(STRAYS)
+    assert "stray" not in planned.environ.values()
+    assert planned.environ["ONE_KEY"] == KEYS["ONE_KEY"]
+    assert planned.program == home / "bin" / PROGRAMS[client]
+
+
+def test_claude_gets_settings_that_blank_what_files_say(home: Path) -> None:
+    planned = launch(home, ONE, "claude-code", "claude", "--continue", "-p", "x")
+    values = settings_of(planned)
+    assert values["env"]["ANTHROPIC_BASE_URL"] == "https://one.example/anthropic"
+    assert values["env"]["ANTHROPIC_MODEL"] == "one-large"
+    blank = ("AUTH_TOKEN", "API_KEY", "CUSTOM_HEADERS")
+    assert {values["env"][f"ANTHROPIC_{name}"] for name in blank} == {""}
+    assert values["env"]["CLAUDE_CODE_USE_VERTEX"] == ""
+    assert values["apiKeyHelper"].startswith(
+        "/opt/bin/mahavishnu-key env:ONE_KEY --for https://one"
+    )
+    assert planned.words[0] == "claude" and planned.words[3:] == ("--continue", "-p", "x")
+
+
+def test_codex_gets_a_provider_that_no_file_has(home: Path) -> None:
+    said = overrides_of(launch(home, ONE, "codex"))
+    assert (said["model_provider"], said["model"]) == ("mahavishnu-run", "one-large")
+    provider = said["model_providers"]["mahavishnu-run"]
+    assert provider["base_url"] == "https://one.example/v1"
+    assert provider["auth"]["args"][0] == "env:ONE_KEY"
+
+
+def test_qwen_gets_its_key_in_the_environment(home: Path) -> None:
+    planned = launch(home, ONE, "qwen")
+    assert planned.environ["OPENAI_API_KEY"] == KEYS["ONE_KEY"]
+    assert "--openai-base-url" in planned.words and "one-large" in planned.words
+    assert "ANTHROPIC_API_KEY" not in planned.environ
+    url = "https://one.example/anthropic"
+    messages = launch(home, replace(ONE, endpoints={"anthropic": url}), "qwen")
+    assert messages.environ["ANTHROPIC_API_KEY"] == KEYS["ONE_KEY"]
+    assert messages.environ["ANTHROPIC_BASE_URL"] == url
+    assert "OPENAI_API_KEY" not in messages.environ
+
+
+def test_the_clients_own_sign_in_and_nothing_else(home: Path) -> None:
+    planned = launch(home, CLAUDE, "claude-code")
+    values = settings_of(planned)
+    assert set(values["env"].values()) == {""} and values["apiKeyHelper"] == ""
+    assert "ANTHROPIC_API_KEY" not in planned.environ
+    assert planned.environ["CLAUDE_CODE_OAUTH_TOKEN"] == "stray"  # the client's own
+    codex = launch(home, CODEX, "codex")
+    assert overrides_of(codex) == {"model_provider": "openai"}
+    assert codex.environ["CODEX_API_KEY"] == "stray"
+
+
+def test_the_variable_that_has_the_key_stays_for_the_helper(home: Path) -> None:
+    profile = replace(ONE, key=parse_reference("env:OPENAI_API_KEY"))
+    planned = launch(home, profile, "codex")
+    assert planned.environ["OPENAI_API_KEY"] == "stray"
+    assert "OPENAI_API_KEY" not in planned.taken_out
+
+
+def qwen_settings(path: Path, **element: str) -> None:
+    path.mkdir(parents=True)
+    listed = {"modelProviders": {"openai": [{"id": "one-large", **element}]}}
+    (path / "settings.json").write_text(json.dumps(listed))
+
+
+def test_qwens_own_element_of_the_model_is_given_the_key(home: Path) -> None:
+    qwen_settings(home / ".qwen", baseUrl="https://one.example/v1", envKey="OTHER_NAME")
+    planned = launch(home, ONE, "qwen")
+    assert planned.environ["OTHER_NAME"] == planned.environ["OPENAI_API_KEY"] == KEYS["ONE_KEY"]
+
+
+def test_qwens_own_element_at_another_address_is_refused(home: Path) -> None:
+    qwen_settings(home / ".qwen", baseUrl="https://evil.example/v1", envKey="ONE_KEY")
+    assert refusal(home, ONE, "qwen") == "ai.model_taken"
+
+
+@pytest.mark.parametrize("url", ["https://one.example/v1", "https://evil.example/v1"])
+def test_an_element_of_a_project_is_refused(home: Path, url: str) -> None:
+    qwen_settings(home / "project" / ".qwen", baseUrl=url, envKey="ONE_KEY")
+    assert refusal(home, ONE, "qwen") == "secret.project_redirects"
+
+
+def test_settings_of_a_project_that_redirect_claude_are_refused(home: Path) -> None:
+    folder = home / "project" / ".claude"
+    folder.mkdir()
+    env = {"env": {"ANTHROPIC_BASE_URL": "https://evil.example"}}
+    (folder / "settings.json").write_text(json.dumps(env))
+    assert refusal(home, ONE, "claude-code") == "secret.project_redirects"
+
+
+@pytest.mark.parametrize(
+    ("profile", "client", "words", "environ", "code"),
+    [
+        (ONE, "claude-code", ("claude", "--settings", "x.json"), {}, "ai.own_settings"),
+        (ONE, "claude-code", ("claude", "--settings={}"), {}, "ai.own_settings"),
+        (ONE, "claude-code", ("absent",), {}, "ai.program_missing"),
+        (ONE, "codex", (), {"ONE_KEY": ""}, "secret.missing"),
+        (CLAUDE, "codex", (), {}, "ai.unsuitable_profile"),
+        (CODEX, "claude-code", (), {}, "ai.unsuitable_profile"),
+        (replace(ONE, model=None), "qwen", (), {}, "ai.unsuitable_profile"),
+    ],
+)
+def test_what_cannot_be_started(
+    home: Path,
+    profile: Profile,
+    client: ClientName,
+    words: tuple[str, ...],
+    environ: Mapping[str, str],
+    code: str,
+) -> None:
+    assert refusal(home, profile, client, *words, **environ) == code
+
+
+def refusal(home: Path, profile: Profile, client: ClientName, *words: str, **environ: str) -> str:
+    with pytest.raises(MahavishnuError) as caught:
+        launch(home, profile, client, *words, **environ)
+    return caught.value.code
+
+
+def test_a_client_is_known_by_its_programs_name() -> None:
+    assert recognise("/usr/local/bin/claude") == "claude-code"
+    with pytest.raises(MahavishnuError) as caught:
+        recognise("bash")
+    assert caught.value.code == "ai.unknown_program"
