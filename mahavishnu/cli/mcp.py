@@ -8,6 +8,7 @@ import click
 from mahavishnu.cli.options import asynchronous, json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.errors import MahavishnuError
+from mahavishnu.settings.sources import Loaded
 
 # What says where the memory is.
 PLACES = ("MAHAVISHNU_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
@@ -97,7 +98,37 @@ def tools(as_json: bool) -> None:
     )
 
 
-def _tell_what_stays_behind(environ: Mapping[str, str]) -> None:
+def find_address(loaded: Loaded, transport: str) -> str | None:
+    """
+    Return where clients find the daemon's MCP; None for stdio, which needs no address.
+
+    Raises:
+        MahavishnuError: `mcp.no_address`.
+    """
+    from mahavishnu.daemon.record import HOST, find_listening  # noqa: PLC0415
+
+    if transport == "stdio":
+        return None
+    running = find_listening(loaded.locations.daemon_lock)
+    port = running.port if running else loaded.settings.server.port
+    if not port:
+        raise MahavishnuError(
+            "The port is any that is free, so there is no address to give.",
+            hint="Set server.port, or start the daemon first: mahavishnu up --detach",
+            code="mcp.no_address",
+        )
+    return f"http://{HOST}:{port}/mcp"
+
+
+def find_places(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which a server that a client starts finds this memory."""
+    places = {name: environ[name] for name in PLACES if environ.get(name)}
+    if "MAHAVISHNU_HOME" in places:
+        return {"MAHAVISHNU_HOME": places["MAHAVISHNU_HOME"]}
+    return places
+
+
+def tell_what_stays_behind(environ: Mapping[str, str]) -> None:
     """Name what is set here and would not reach a server that a client starts."""
     from mahavishnu.settings.tree import ENVIRONMENT  # noqa: PLC0415
 
@@ -126,23 +157,11 @@ def _tell_what_stays_behind(environ: Mapping[str, str]) -> None:
 @json_option
 def config(client_name: str | None, transport: str, as_json: bool) -> None:
     """Print what to paste into a client, so that it uses this memory; changes nothing."""
-    from mahavishnu.daemon.record import HOST, find_listening  # noqa: PLC0415
     from mahavishnu.mcp.clients import CLIENTS, describe_setup  # noqa: PLC0415
 
     loaded = load_quietly()
-    running = find_listening(loaded.locations.daemon_lock)
-    port = running.port if running else loaded.settings.server.port
-    if transport == "http" and not port:
-        raise MahavishnuError(
-            "The port is any that is free, so there is no address to give.",
-            hint="Set server.port, or start the daemon first: mahavishnu up --detach",
-            code="mcp.no_address",
-        )
-    url = f"http://{HOST}:{port}/mcp" if transport == "http" else None
-    places = {name: loaded.environ[name] for name in PLACES if loaded.environ.get(name)}
-    if "MAHAVISHNU_HOME" in places:
-        places = {"MAHAVISHNU_HOME": places["MAHAVISHNU_HOME"]}
-    _tell_what_stays_behind(loaded.environ)
+    url, places = find_address(loaded, transport), find_places(loaded.environ)
+    tell_what_stays_behind(loaded.environ)
     names = [client_name] if client_name else list(CLIENTS)
     setups = [describe_setup(name, url=url, places=places) for name in names]
     if as_json:

@@ -9,7 +9,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,40 @@ CLIENTS = ("claude-code", "codex", "qwen", "json")
 
 @dataclass(frozen=True)
 class Setup:
-    """For one client: where the text belongs, and the text."""
+    """
+    For one client: where the text belongs, and the text.
+
+    The same for programs: `words` for Claude Code's own command, for the others `entry`, what their
+    settings say of the server, and `start`, a line for the shell that starts them, where one is needed.
+    """
 
     client: str
     how: str
     text: str
+    words: tuple[str, ...] = ()
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
 
 
-def describe_setup(client: str, *, url: str | None, places: Mapping[str, str]) -> Setup:
+def describe_setup(
+    client: str, *, url: str | None, places: Mapping[str, str], scope: str = "user"
+) -> Setup:
     """
     Return the set-up of one of `CLIENTS`.
 
     `url` is the daemon's `/mcp`, or None for stdio; `places` are the variables that say where this
-    memory is, since clients hand on little of their environment.
+    memory is, since clients hand on little of their environment. `scope` is Claude Code's word for
+    who has it: `user`, or `local` for one project of the user.
     """
-    return _over_stdio(client, places) if url is None else _over_http(client, url, places)
+    entry, start = _describe_entry(client, url, places)
+    if client == "claude-code":
+        words = _claude_words(entry, scope)
+        return Setup(client, "run this", shlex.join(("claude", *words)), words, entry)
+    if client == "codex":
+        how, text = f"add to ~/.codex/config.toml{_before(client, start)}", _as_toml(entry)
+    else:
+        how, text = _as_json(client, entry, _before(client, start))
+    return Setup(client, how, text, entry=entry, start=start)
 
 
 def command() -> list[str]:
@@ -53,58 +72,53 @@ def _asking(places: Mapping[str, str], *words: str) -> str:
     return " ".join([*where, shlex.quote(_program()), *words])
 
 
-def _over_stdio(client: str, places: Mapping[str, str]) -> Setup:
-    words = command()
-    if client == "claude-code":
-        given = [f"--env {name}={shlex.quote(value)}" for name, value in places.items()]
-        line = " ".join(["claude mcp add --scope user", NAME, *given, "--", shlex.join(words)])
-        return Setup(client, "run this", line)
-    if client == "codex":
-        lines = [
-            f"[mcp_servers.{NAME}]",
-            f"command = {json.dumps(words[0])}",
-            f"args = {json.dumps(words[1:])}",
-        ]
-        if places:
-            pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in places.items())
-            lines.append(f"env = {{ {pairs} }}")
-        return Setup(client, "add to ~/.codex/config.toml", "\n".join(lines))
-    entry: dict[str, Any] = {"command": words[0], "args": words[1:]}
-    if places:
-        entry["env"] = dict(places)
-    return _as_json(client, entry)
-
-
-def _over_http(client: str, url: str, places: Mapping[str, str]) -> Setup:
+def _describe_entry(
+    client: str, url: str | None, places: Mapping[str, str]
+) -> tuple[dict[str, Any], str]:
+    """Return what the client's settings say of the server, and what to run before the client."""
+    if url is None:
+        words = command()
+        return {"command": words[0], "args": words[1:]} | (
+            {"env": dict(places)} if places else {}
+        ), ""
     if client == "claude-code":
         # It asks for the token at every connection, so that a new one counts without being told.
         ask = _asking(places, "token", "headers")
-        given = json.dumps({"type": "http", "url": url, "headersHelper": ask})
-        line = f"claude mcp add-json --scope user {NAME} {shlex.quote(given)}"
-        return Setup(client, "run this", line)
+        return {"type": "http", "url": url, "headersHelper": ask}, ""
+    start = f'export {TOKEN_VARIABLE}="$({_asking(places, "token", "show")})"'
     if client == "codex":
-        lines = [
-            f"[mcp_servers.{NAME}]",
-            f"url = {json.dumps(url)}",
-            f"bearer_token_env_var = {json.dumps(TOKEN_VARIABLE)}",
-        ]
-        how = f"add to ~/.codex/config.toml{_export(client, places)}"
-        return Setup(client, how, "\n".join(lines))
+        return {"url": url, "bearer_token_env_var": TOKEN_VARIABLE}, start
     header = {"Authorization": f"Bearer ${{{TOKEN_VARIABLE}}}"}
-    key = "httpUrl" if client == "qwen" else "url"
-    entry: dict[str, Any] = {key: url, "headers": header}
-    if client == "json":
-        entry = {"type": "http", **entry}
-    return _as_json(client, entry, _export(client, places))
+    if client == "qwen":
+        return {"httpUrl": url, "headers": header}, start
+    return {"type": "http", "url": url, "headers": header}, start
 
 
-def _export(client: str, places: Mapping[str, str]) -> str:
+def _claude_words(entry: Mapping[str, Any], scope: str) -> tuple[str, ...]:
+    if "command" not in entry:
+        return ("mcp", "add-json", "--scope", scope, NAME, json.dumps(entry))
+    given = [
+        word for key, value in entry.get("env", {}).items() for word in ("--env", f"{key}={value}")
+    ]
+    return ("mcp", "add", "--scope", scope, NAME, *given, "--", entry["command"], *entry["args"])
+
+
+def _before(client: str, start: str) -> str:
     who = "the client" if client == "json" else client
-    shell = f'export {TOKEN_VARIABLE}="$({_asking(places, "token", "show")})"'
-    return f", and start {who} after: {shell}"
+    return f", and start {who} after: {start}" if start else ""
 
 
-def _as_json(client: str, entry: dict[str, Any], further: str = "") -> Setup:
+def _as_toml(entry: Mapping[str, Any]) -> str:
+    lines = [f"[mcp_servers.{NAME}]"]
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            pairs = ", ".join(f"{name} = {json.dumps(each)}" for name, each in value.items())
+            lines.append(f"{key} = {{ {pairs} }}")
+        else:
+            lines.append(f"{key} = {json.dumps(value)}")
+    return "\n".join(lines)
+
+
+def _as_json(client: str, entry: Mapping[str, Any], further: str) -> tuple[str, str]:
     where = "add to ~/.qwen/settings.json" if client == "qwen" else "for .mcp.json and others"
-    where += further
-    return Setup(client, where, json.dumps({"mcpServers": {NAME: entry}}, indent=2))
+    return where + further, json.dumps({"mcpServers": {NAME: entry}}, indent=2)

@@ -97,9 +97,10 @@ class JsonDocument:
         position = skip_blanks(self.text, 0)
         item = None
         for depth, key in enumerate(path):
-            if self.text[position] != "{":
+            kind = self.text[position]
+            item = read_box(self.text, position).find(key) if kind in "{[" else None
+            if item is None and kind != "{":
                 raise not_an_object(path[:depth], self.text, position)
-            item = read_box(self.text, position).find(key)
             if item is None:
                 return depth, None
             position = item.value

@@ -53,7 +53,10 @@ class Box:
     end: int
 
     def find(self, key: str) -> Item | None:
-        """Return the member of this key."""
+        """Return the member of this key; of a list the element at this place, as in RFC 6901."""
+        if self.items and self.items[0].key is None:
+            place = int(key) if key.isascii() and key.isdecimal() else len(self.items)
+            return self.items[place] if place < len(self.items) else None
         return next((item for item in self.items if item.key == key), None)
 
 

@@ -25,8 +25,8 @@ class Document(Protocol):
     A settings file as a value: each change gives another document, and every byte that does not
     belong to the changed member is the same in both.
 
-    A key path names a member from the root on, through objects (tables) only. Changes that change
-    nothing return an equal document.
+    A key path names a member from the root on, through objects (tables); in JSON also through the
+    elements that a list has, by their place. Changes that change nothing return an equal document.
 
     Raises:
         Corrupt: from `parse`, with line and column; `document.torn` where the text ends too early,

@@ -21,6 +21,13 @@ from mahavishnu.cli.lazy import LazyGroup
         ),
         "run": ("mahavishnu.cli.ai.run", "Start a client on a profile, and change no file."),
         "trust": ("mahavishnu.cli.ai.trust", "Let a project's settings name endpoints and keys."),
+        "settings": ("mahavishnu.cli.ai.settings", "Show what Claude Code's settings say."),
+        "env": ("mahavishnu.cli.ai.env", "Variables of Claude Code's sessions."),
+        "hooks": ("mahavishnu.cli.ai.hooks", "Commands that Claude Code runs at events."),
+        "permissions": ("mahavishnu.cli.ai.permissions", "What Claude Code may do."),
+        "statusline": ("mahavishnu.cli.ai.statusline", "The line below Claude Code's prompt."),
+        "plugins": ("mahavishnu.cli.ai.plugins", "Turn plugins of Claude Code on and off."),
+        "mcp": ("mahavishnu.cli.ai.mcp", "Register this memory with the clients."),
     },
 )
 def ai() -> None:

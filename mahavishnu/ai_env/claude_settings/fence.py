@@ -1,0 +1,42 @@
+"""
+The commands and tools of ours that an assistant should leave to its user, as rules to deny them.
+
+A rule holds for what the assistant types. It does not hold a program that runs as the user: that is
+what the operating system's users are for.
+"""
+
+from collections.abc import Iterator
+
+# What deletes for good, opens to others, tells a key, or changes what clients may do and whom they ask.
+FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("memory", "forget"),
+    ("db", "shell"), ("db", "grant"),
+    ("token", "show"), ("token", "headers"), ("token", "rotate"),
+    ("config", "trust"), ("ai", "trust"),
+    ("ai", "switch-llm"), ("ai", "undo"),
+    ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
+    ("ai", "profile", "import"),
+    ("ai", "env", "set"), ("ai", "env", "unset"),
+    ("ai", "hooks", "add"), ("ai", "hooks", "remove"),
+    ("ai", "permissions", "allow"), ("ai", "permissions", "deny"), ("ai", "permissions", "ask"),
+    ("ai", "permissions", "remove"), ("ai", "permissions", "fence"),
+    ("ai", "statusline", "set"), ("ai", "statusline", "unset"),
+    ("ai", "plugins", "enable"), ("ai", "plugins", "disable"),
+    ("ai", "mcp", "install"), ("ai", "mcp", "remove"),
+)  # fmt: skip
+FENCED_PROGRAMS = ("mahavishnu-key",)
+FENCED_TOOLS = ("forget_memory", "switch_llm", "undo_switch")
+
+
+def fence_rules(*, program: str, server: str) -> Iterator[str]:
+    """
+    Yield the rules, for the name of our program and of our MCP server.
+
+    The stars let no path, interpreter, option before the command, or shell around it lead past a rule.
+    """
+    for words in FENCED_COMMANDS:
+        yield f"Bash(*{program}* {' '.join(words)}*)"
+    for name in FENCED_PROGRAMS:
+        yield f"Bash(*{name}*)"
+    for tool in FENCED_TOOLS:
+        yield f"mcp__{server}__{tool}"

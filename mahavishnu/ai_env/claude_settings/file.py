@@ -1,0 +1,104 @@
+"""The settings file of Claude Code that is meant, and the one way to change it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mahavishnu.ai_env.claude_settings.schema import Fault, find_faults
+from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
+from mahavishnu.ai_env.documents.json_document import JsonDocument
+from mahavishnu.ai_env.files import SettingsFile
+from mahavishnu.ai_env.merge import Change, Exclude, Include, Remove, Set, merge
+from mahavishnu.ai_env.places import find_project, require_place
+
+type Scope = Literal["user", "project"]
+type Plan = Callable[[Document], list[Change]]
+CLIENT = "claude-code"
+_ROUNDS = 3
+_ACTIONS = {Set: "set", Remove: "remove", Include: "add", Exclude: "drop"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change that does something: set, remove, add (to a list) or drop; values may be secret."""
+
+    action: str
+    path: KeyPath
+    value: Value | Absent
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a file, or would: nothing where `steps` is empty; `faults` are in it after that."""
+
+    path: Path
+    steps: tuple[Step, ...]
+    faults: tuple[Fault, ...]
+
+
+def settings_file(
+    scope: Scope, *, environ: Mapping[str, str], folder: Path, locks: Path
+) -> SettingsFile:
+    """
+    Return the file of the user, or the one that is the user's alone in the project of `folder`.
+
+    Raises:
+        NotFound: `ai.no_client`, the user does not have Claude Code.
+        UsageError: `ai.no_project`.
+    """
+    place = require_place(CLIENT, environ)
+    if scope == "user":
+        return SettingsFile(place.settings, JsonDocument, locks)
+    project = find_project(folder, environ)
+    return SettingsFile(project / ".claude" / "settings.local.json", JsonDocument, locks)
+
+
+def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> Done:
+    """
+    Make the changes that `plan` gives for what the file says, or only tell them.
+
+    The file is looked at again: another program may have moved meanwhile what the plan was made for.
+
+    Raises:
+        MahavishnuError: what `plan` raises, or `SettingsFile`.
+    """
+    document = file.read()
+    changes = plan(document)
+    edit = file.plan(changes, make_folder=True)
+    steps = tuple(_step(change) for change in changes if _counts(document, change))
+    for _ in range(_ROUNDS):
+        if dry_run or not edit.changed:
+            break
+        file.edit(changes, make_folder=True)
+        changes = plan(file.read())
+        edit = file.plan(changes, make_folder=True)
+    return Done(file.path, steps, read_faults(file.read()))
+
+
+def read_all(document: Document) -> dict[str, Value]:
+    """Return everything that the file says."""
+    whole = json.loads(document.content)
+    assert isinstance(whole, dict)
+    return whole
+
+
+def read_faults(document: Document) -> tuple[Fault, ...]:
+    """Return what Claude Code would not take."""
+    return tuple(find_faults(read_all(document)))
+
+
+def _step(change: Change) -> Step:
+    match change:
+        case Set():
+            value: Value | Absent = change.value
+        case Remove():
+            value = ABSENT
+        case _:
+            value = change.element
+    return Step(_ACTIONS[type(change)], change.path, value)
+
+
+def _counts(document: Document, change: Change) -> bool:
+    return merge(document, [change], {})[0].content != document.content

@@ -1,0 +1,218 @@
+"""`mahavishnu ai mcp`: install, remove, list."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mahavishnu.ai_env.places import TITLES, Place, find_place, require_place
+from mahavishnu.ai_env.registrations import find_registered, install, uninstall
+from mahavishnu.ai_env.servers import Registered, Server
+from mahavishnu.cli.ai.claude_file import dry_run_option
+from mahavishnu.cli.mcp import find_address, find_places, tell_what_stays_behind
+from mahavishnu.cli.options import json_option, load_quietly
+from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.mcp.clients import NAME, describe_setup
+from mahavishnu.settings.sources import Loaded
+
+client_option = click.option(
+    "--client", type=click.Choice([*TITLES, "all"]), default="all", help="Only this one."
+)
+transport_option = click.option(
+    "--transport",
+    type=click.Choice(["stdio", "http"]),
+    default="stdio",
+    show_default=True,
+    help="stdio needs no token and no running daemon.",
+)
+scope_option = click.option(
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    default="user",
+    show_default=True,
+    help="project: for you alone in this project; Claude Code only.",
+)
+NO_SCOPE = "it has no servers of a project that are yours alone"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one client; `why` says why nothing did, `start` what its shell must do first."""
+
+    client: str
+    changed: bool = False
+    why: str | None = None
+    start: str | None = None
+
+
+@click.group()
+def mcp() -> None:
+    """Register this memory with Claude Code, Codex and Qwen Code."""
+
+
+@mcp.command("install")
+@client_option
+@transport_option
+@scope_option
+@dry_run_option
+@json_option
+def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bool) -> None:
+    """Let the clients that you have use this memory; what is registered already is brought up to date."""
+    loaded = load_quietly()
+    tell_what_stays_behind(loaded.environ)
+    servers = {each: _server(loaded, each, transport, scope) for each in TITLES}
+
+    def act(place: Place, dry: bool) -> Outcome:
+        setup, server = servers[place.client]
+        return Outcome(place.client, install(place, server, dry_run=dry), start=setup or None)
+
+    _tell(_each(loaded, client, scope, dry_run, act), "registered", dry_run, as_json)
+
+
+@mcp.command("remove")
+@client_option
+@scope_option
+@dry_run_option
+@json_option
+def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
+    """Take this memory out of the clients' settings."""
+    loaded = load_quietly()
+    servers = {each: _server(loaded, each, "stdio", scope)[1] for each in TITLES}
+
+    def act(place: Place, dry: bool) -> Outcome:
+        return Outcome(place.client, uninstall(place, servers[place.client], dry_run=dry))
+
+    _tell(_each(loaded, client, scope, dry_run, act), "removed", dry_run, as_json)
+
+
+@mcp.command("list")
+@scope_option
+@json_option
+def list_(scope: str, as_json: bool) -> None:
+    """Print which clients there are, which know this memory, and whether as it is reached now."""
+    loaded = load_quietly()
+    rows = [_describe(loaded, client, scope) for client in TITLES if _has_scope(client, scope)]
+    if as_json:
+        print_json({"scope": scope, "clients": rows})
+        return
+    print_table(
+        ("client", "there", "registered", "current", "in"),
+        (
+            (
+                row["client"],
+                "yes" if row["there"] else "no",
+                row["transport"] or "no",
+                {True: "yes", False: "no", None: ""}[row["current"]],
+                row["path"] or "",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _server(loaded: Loaded, client: str, transport: str, scope: str) -> tuple[str, Server]:
+    """Return what must run before the client starts, and the server as the client is told of it."""
+    words = "local" if scope == "project" else scope
+    url, places = find_address(loaded, transport), find_places(loaded.environ)
+    setup = describe_setup(client, url=url, places=places, scope=words)
+    server = Server(
+        name=NAME,
+        entry=setup.entry,
+        words=setup.words,
+        scope=words,
+        environ=loaded.environ,
+        folder=Path.cwd(),
+        locks=loaded.locations.state / "ai" / "locks",
+    )
+    return setup.start, server
+
+
+def _has_scope(client: str, scope: str) -> bool:
+    return scope == "user" or client == "claude-code"
+
+
+def _each(
+    loaded: Loaded, client: str, scope: str, dry_run: bool, act: Callable[[Place, bool], Outcome]
+) -> list[Outcome]:
+    """Act on the one client that was named, or on all that are there; look at all before the first."""
+    if client != "all":
+        if not _has_scope(client, scope):
+            raise UsageError(
+                f"{TITLES[client]} is not changed: {NO_SCOPE}.",
+                hint="Leave out --scope project.",
+                code="ai_mcp.no_scope",
+            )
+        return [act(require_place(client, loaded.environ), dry_run)]
+    places = [find_place(each, loaded.environ) for each in TITLES]
+    if not any(place.is_there and _has_scope(place.client, scope) for place in places):
+        raise NotFound(
+            "None of the clients is there.",
+            hint=f"Install one and start it once: {', '.join(TITLES.values())}.",
+            code="ai.no_client",
+        )
+    reasons = {place.client: _why_not(place, scope) for place in places}
+    chosen = [place for place in places if reasons[place.client] is None]
+    for place in chosen:
+        act(place, True)
+    acted = {place.client: act(place, dry_run) for place in chosen}
+    return [acted.get(c) or Outcome(c, why=reason) for c, reason in reasons.items()]
+
+
+def _why_not(place: Place, scope: str) -> str | None:
+    if not place.is_there:
+        return "it is not there"
+    return None if _has_scope(place.client, scope) else NO_SCOPE
+
+
+def _tell(outcomes: list[Outcome], verb: str, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {
+                "client": each.client,
+                "changed": each.changed and not dry_run,
+                "would_change": each.changed,
+                "unchanged_because": each.why,
+                "start": each.start,
+            }
+            for each in outcomes
+        ]
+        print_json({"dry_run": dry_run, "clients": rows})
+        return
+    for line in _lines(outcomes, verb, dry_run):
+        print_line(line)
+
+
+def _lines(outcomes: list[Outcome], verb: str, dry_run: bool) -> Iterator[str]:
+    for each in outcomes:
+        if each.why is not None:
+            yield f"{each.client}: unchanged, {each.why}"
+        elif each.changed:
+            yield f"{each.client}: {'would be ' if dry_run else ''}{verb}"
+        else:
+            yield f"{each.client}: nothing to change"
+        if each.start:
+            yield f"  start it after: {each.start}"
+
+
+def _describe(loaded: Loaded, client: str, scope: str) -> dict[str, Any]:
+    place = find_place(client, loaded.environ)
+    server = _server(loaded, client, "stdio", scope)[1]
+    found = find_registered(place, server) if place.is_there else None
+    return {
+        "client": client,
+        "there": place.is_there,
+        "registered": found is not None,
+        "transport": found.transport if found else None,
+        "current": _is_current(loaded, client, found, scope),
+        "path": str(found.path) if found else None,
+    }
+
+
+def _is_current(loaded: Loaded, client: str, found: Registered | None, scope: str) -> bool | None:
+    """Tell whether what is registered is what would be now; None where nothing is."""
+    if found is None:
+        return None
+    return found.says(_server(loaded, client, found.transport, scope)[1].entry)
