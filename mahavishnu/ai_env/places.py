@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.errors import NotFound, UsageError
 
-TITLES = {"claude-code": "Claude Code", "codex": "Codex", "qwen": "Qwen Code"}
+TITLES: Mapping[ClientName, str] = {
+    "claude-code": "Claude Code", "codex": "Codex", "qwen": "Qwen Code",
+}  # fmt: skip
 _PROGRAMS = {"claude-code": "claude", "codex": "codex", "qwen": "qwen"}
 _FOLDERS = {"claude-code": ".claude", "codex": ".codex", "qwen": ".qwen"}
 _VARIABLES = {"claude-code": "CLAUDE_CONFIG_DIR", "codex": "CODEX_HOME"}
@@ -20,7 +23,7 @@ _SETTINGS = {"claude-code": "settings.json", "codex": "config.toml", "qwen": "se
 class Place:
     """A client's own folder and settings file, and its program where PATH leads to one."""
 
-    client: str
+    client: ClientName
     folder: Path
     settings: Path
     program: Path | None
@@ -31,29 +34,30 @@ class Place:
         return self.folder.is_dir() or self.program is not None
 
 
-def find_place(client: str, environ: Mapping[str, str]) -> Place:
-    """Return where one of `TITLES` is, or would be."""
+def find_place(
+    client: ClientName, environ: Mapping[str, str], settings: Path | None = None
+) -> Place:
+    """Return where one of `TITLES` is, or would be; `settings` is another place of its settings."""
     moved = environ.get(_VARIABLES.get(client, ""), "")
     folder = Path(moved).absolute() if moved else find_home(environ) / _FOLDERS[client]
-    return Place(client, folder, folder / _SETTINGS[client], _find_program(client, environ))
+    file = folder / _SETTINGS[client] if settings is None else settings
+    return Place(client, file.parent, file, _find_program(client, environ))
 
 
-def require_place(client: str, environ: Mapping[str, str]) -> Place:
+def require_there(place: Place) -> None:
     """
-    Return where the client is that the user has.
+    Refuse a client that the user does not have; what is not there is never made.
 
     Raises:
-        NotFound: `ai.no_client`; what is not there is never made.
+        NotFound: `ai.client_missing`.
     """
-    place = find_place(client, environ)
     if not place.is_there:
         raise NotFound(
-            f"{TITLES[client]} is not there: neither {place.folder} nor a program"
-            f" {_PROGRAMS[client]} on PATH.",
+            f"{TITLES[place.client]} is not there: neither {place.folder} nor a program"
+            f" {_PROGRAMS[place.client]} on PATH.",
             hint="Install it and start it once.",
-            code="ai.no_client",
+            code="ai.client_missing",
         )
-    return place
 
 
 def find_home(environ: Mapping[str, str]) -> Path:
@@ -98,7 +102,7 @@ def _up_to_root(folders: list[Path]) -> list[Path]:
     return folders[:1]
 
 
-def _find_program(client: str, environ: Mapping[str, str]) -> Path | None:
+def _find_program(client: ClientName, environ: Mapping[str, str]) -> Path | None:
     # What PATH finds in the working folder may be anybody's.
     whole = environ.get("PATH", "").split(os.pathsep)
     found = shutil.which(

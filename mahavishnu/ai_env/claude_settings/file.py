@@ -11,11 +11,11 @@ from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.merge import Change, Exclude, Include, Remove, Set, merge
-from mahavishnu.ai_env.places import find_project, require_place
+from mahavishnu.ai_env.places import Place, find_project, require_there
 
 type Scope = Literal["user", "project"]
 type Plan = Callable[[Document], list[Change]]
-CLIENT = "claude-code"
+CLIENT: Literal["claude-code"] = "claude-code"
 _ROUNDS = 3
 _ACTIONS = {Set: "set", Remove: "remove", Include: "add", Exclude: "drop"}
 
@@ -39,16 +39,16 @@ class Done:
 
 
 def settings_file(
-    scope: Scope, *, environ: Mapping[str, str], folder: Path, locks: Path
+    place: Place, scope: Scope, *, environ: Mapping[str, str], folder: Path, locks: Path
 ) -> SettingsFile:
     """
     Return the file of the user, or the one that is the user's alone in the project of `folder`.
 
     Raises:
-        NotFound: `ai.no_client`, the user does not have Claude Code.
+        NotFound: `ai.client_missing`.
         UsageError: `ai.no_project`.
     """
-    place = require_place(CLIENT, environ)
+    require_there(place)
     if scope == "user":
         return SettingsFile(place.settings, JsonDocument, locks)
     project = find_project(folder, environ)

@@ -21,8 +21,11 @@ from mahavishnu.ai_env.documents import ABSENT
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.showing import shown
+from mahavishnu.cli.ai.known import require_trusted
+from mahavishnu.cli.ai.places import lock_folder, place_of, require_enabled
 from mahavishnu.cli.options import load_quietly
 from mahavishnu.cli.render import print_json, print_line, printable
+from mahavishnu.settings.sources import Loaded
 
 scope_option = click.option(
     "--scope",
@@ -37,19 +40,16 @@ dry_run_option = click.option(
 
 
 def open_file(scope: str) -> SettingsFile:
-    """Return the settings file of Claude Code that is meant."""
-    loaded = load_quietly()
-    return settings_file(
-        cast(Scope, scope),
-        environ=loaded.environ,
-        folder=Path.cwd(),
-        locks=loaded.locations.state / "ai" / "locks",
-    )
+    """Return the settings file of Claude Code that is meant, to be read."""
+    return _open(load_quietly(), scope)
 
 
 def change_file(scope: str, plan: Plan, *, dry_run: bool, as_json: bool) -> Done:
     """Carry out what a command plans, and tell it; what may be a key is hidden."""
-    done = carry_out(open_file(scope), plan, dry_run=dry_run)
+    loaded = load_quietly()
+    require_trusted(loaded)
+    require_enabled(loaded, CLIENT)
+    done = carry_out(_open(loaded, scope), plan, dry_run=dry_run)
     if as_json:
         print_json(
             {
@@ -96,6 +96,16 @@ def note_faults(path: Path, faults: tuple[Fault, ...]) -> None:
 def note(text: str) -> None:
     """Tell what the user should know beside the result."""
     sys.stderr.write(f"Note: {printable(text)}\n")
+
+
+def _open(loaded: Loaded, scope: str) -> SettingsFile:
+    return settings_file(
+        place_of(loaded, CLIENT),
+        cast(Scope, scope),
+        environ=loaded.environ,
+        folder=Path.cwd(),
+        locks=lock_folder(loaded),
+    )
 
 
 def _describe_step(step: Step) -> dict[str, Any]:

@@ -7,10 +7,13 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai_env.places import TITLES, Place, find_place, require_place
+from mahavishnu.ai_env.places import TITLES, Place, require_there
+from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.registrations import find_registered, install, uninstall
 from mahavishnu.ai_env.servers import Registered, Server
 from mahavishnu.cli.ai.claude_file import dry_run_option
+from mahavishnu.cli.ai.known import require_trusted
+from mahavishnu.cli.ai.places import is_enabled, lock_folder, place_of, require_enabled
 from mahavishnu.cli.mcp import find_address, find_places, tell_what_stays_behind
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
@@ -113,7 +116,7 @@ def list_(scope: str, as_json: bool) -> None:
     )
 
 
-def _server(loaded: Loaded, client: str, transport: str, scope: str) -> tuple[str, Server]:
+def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> tuple[str, Server]:
     """Return what must run before the client starts, and the server as the client is told of it."""
     words = "local" if scope == "project" else scope
     url, places = find_address(loaded, transport), find_places(loaded.environ)
@@ -125,7 +128,7 @@ def _server(loaded: Loaded, client: str, transport: str, scope: str) -> tuple[st
         scope=words,
         environ=loaded.environ,
         folder=Path.cwd(),
-        locks=loaded.locations.state / "ai" / "locks",
+        locks=lock_folder(loaded),
     )
     return setup.start, server
 
@@ -138,30 +141,41 @@ def _each(
     loaded: Loaded, client: str, scope: str, dry_run: bool, act: Callable[[Place, bool], Outcome]
 ) -> list[Outcome]:
     """Act on the one client that was named, or on all that are there; look at all before the first."""
+    require_trusted(loaded)
+    places = {name: place_of(loaded, name) for name in TITLES}
     if client != "all":
-        if not _has_scope(client, scope):
-            raise UsageError(
-                f"{TITLES[client]} is not changed: {NO_SCOPE}.",
-                hint="Leave out --scope project.",
-                code="ai_mcp.no_scope",
-            )
-        return [act(require_place(client, loaded.environ), dry_run)]
-    places = [find_place(each, loaded.environ) for each in TITLES]
-    if not any(place.is_there and _has_scope(place.client, scope) for place in places):
+        [name] = (each for each in TITLES if each == client)
+        _require(loaded, places[name], scope)
+        return [act(places[name], dry_run)]
+    reasons = {name: _why_not(loaded, place, scope) for name, place in places.items()}
+    chosen = [name for name, reason in reasons.items() if reason is None]
+    if not chosen:
         raise NotFound(
-            "None of the clients is there.",
-            hint=f"Install one and start it once: {', '.join(TITLES.values())}.",
+            "There is no client to change: "
+            + "; ".join(f"{TITLES[name]}: {reason}" for name, reason in reasons.items()),
+            hint="Install one and start it once.",
             code="ai.no_client",
         )
-    reasons = {place.client: _why_not(place, scope) for place in places}
-    chosen = [place for place in places if reasons[place.client] is None]
-    for place in chosen:
-        act(place, True)
-    acted = {place.client: act(place, dry_run) for place in chosen}
-    return [acted.get(c) or Outcome(c, why=reason) for c, reason in reasons.items()]
+    for name in chosen:
+        act(places[name], True)
+    acted = {name: act(places[name], dry_run) for name in chosen}
+    return [acted.get(name) or Outcome(name, why=reason) for name, reason in reasons.items()]
 
 
-def _why_not(place: Place, scope: str) -> str | None:
+def _require(loaded: Loaded, place: Place, scope: str) -> None:
+    require_enabled(loaded, place.client)
+    require_there(place)
+    if not _has_scope(place.client, scope):
+        raise UsageError(
+            f"{TITLES[place.client]} is not changed: {NO_SCOPE}.",
+            hint="Leave out --scope project.",
+            code="ai_mcp.no_scope",
+        )
+
+
+def _why_not(loaded: Loaded, place: Place, scope: str) -> str | None:
+    if not is_enabled(loaded, place.client):
+        return "it is switched off in the settings"
     if not place.is_there:
         return "it is not there"
     return None if _has_scope(place.client, scope) else NO_SCOPE
@@ -197,8 +211,8 @@ def _lines(outcomes: list[Outcome], verb: str, dry_run: bool) -> Iterator[str]:
             yield f"  start it after: {each.start}"
 
 
-def _describe(loaded: Loaded, client: str, scope: str) -> dict[str, Any]:
-    place = find_place(client, loaded.environ)
+def _describe(loaded: Loaded, client: ClientName, scope: str) -> dict[str, Any]:
+    place = place_of(loaded, client)
     server = _server(loaded, client, "stdio", scope)[1]
     found = find_registered(place, server) if place.is_there else None
     return {
@@ -211,7 +225,9 @@ def _describe(loaded: Loaded, client: str, scope: str) -> dict[str, Any]:
     }
 
 
-def _is_current(loaded: Loaded, client: str, found: Registered | None, scope: str) -> bool | None:
+def _is_current(
+    loaded: Loaded, client: ClientName, found: Registered | None, scope: str
+) -> bool | None:
     """Tell whether what is registered is what would be now; None where nothing is."""
     if found is None:
         return None
