@@ -61,10 +61,15 @@ def require_there(place: Place) -> None:
 
 
 def find_home(environ: Mapping[str, str]) -> Path:
-    """Return the user's home."""
+    """
+    Return the user's home.
+
+    Raises:
+        NotFound: `ai.no_home`.
+    """
     home = environ.get("HOME", "")
     if not home.startswith("/"):
-        raise UsageError(
+        raise NotFound(
             "HOME does not say where your home is.",
             hint="Set it to a full path.",
             code="ai.no_home",

@@ -65,14 +65,15 @@ def mcp() -> None:
 def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bool) -> None:
     """Let the clients that you have use this memory; what is registered already is brought up to date."""
     loaded = load_quietly()
-    tell_what_stays_behind(loaded.environ)
     servers = {each: _server(loaded, each, transport, scope) for each in TITLES}
 
     def act(place: Place, dry: bool) -> Outcome:
         setup, server = servers[place.client]
         return Outcome(place.client, install(place, server, dry_run=dry), start=setup or None)
 
-    _tell(_each(loaded, client, scope, dry_run, act), "registered", dry_run, as_json)
+    outcomes = _each(loaded, client, scope, dry_run, act)
+    tell_what_stays_behind(loaded.environ)
+    _tell(outcomes, "registered", dry_run, as_json)
 
 
 @mcp.command("remove")
