@@ -48,6 +48,7 @@ INTEGRATIONS = {
     "Codex, ai run": REAL,
     "Qwen Code, switching": REAL,
     "Qwen Code, ai run": REAL,
+    "Claude Code, settings and fence": REAL,
     "GPG, files of keys": REAL,
     "age, files of keys": REAL,
     "keyring, with a backend that encrypts": REAL,

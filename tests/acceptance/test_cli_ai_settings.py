@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,15 @@ def state_of(folder: Path) -> dict[str, tuple[int, int]]:
         for path in sorted(folder.rglob("*"))
         if "mahavishnu" not in path.parts
     }
+
+
+def keys_of(value: Any) -> Iterator[str]:
+    """Yield every key, those inside values too."""
+    for each in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        yield from keys_of(each)
+    yield from value if isinstance(value, dict) else ()
 
 
 def refused(answer: Answer, code: str, status: int) -> str:
@@ -289,6 +300,21 @@ def test_the_file_is_where_the_variable_or_the_settings_say(claude: Command) -> 
     claude.settings.write_text("ai_environments:\n  claude_code:\n    config_path: ~/mine.json\n")
     assert claude("ai", "env", "set", "B=1").status == 0
     assert says(claude.home / "mine.json") == {"env": {"B": "1"}} and not file_of(claude).exists()
+
+
+def test_the_keys_of_answers_are_documented(claude: Command) -> None:
+    file_of(claude).write_text('{"enabledPlugins": {"a@b": true}, "model": 5, "env": {"A": "1"}}')
+    assert claude("ai", "hooks", "add", "Stop", "x").status == 0
+    page = (Path(__file__).parents[2] / "docs/reference/json-output.md").read_text("utf-8")
+    section = page.partition("## `ai settings`, ")[2].partition("## `ai mcp`")[0]
+    documented = set(re.findall(r"`([a-z_]+)`", section))
+    theirs = {"enabledPlugins", "a@b", "model", "A", "Stop", "env", "type", "command"}
+    for words in (
+        ("settings", "show"), ("env", "list"), ("hooks", "list"), ("permissions", "list"),
+        ("statusline", "show"), ("plugins", "list"), ("env", "set", "B=1"),
+    ):  # fmt: skip
+        told = set(keys_of(claude("ai", *words, "--json").json))
+        assert told - theirs <= documented, words
 
 
 def test_nothing_heavy_is_loaded(claude: Command) -> None:

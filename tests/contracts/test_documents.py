@@ -395,3 +395,15 @@ def test_toml_of_every_shape(text: str, path: tuple[str, ...], value: Any) -> No
     # The header that a pair needed stays where other headers imply its table anyway.
     kept = "\n[t]\n" if (path, text[:5], value) == (("t", "n"), "[t.u]", 1) else ""
     assert changed.remove(path, made=made).text == text + kept
+
+
+def test_elements_of_a_json_list_are_reached_by_their_place() -> None:
+    opened = JsonDocument.parse(b'{"a": [ {"b": ["x","y"]} ,{"b":1}, "0"], "1": {"0": 5}}')
+    assert opened.get(("a", "1", "b")) == 1 and opened.get(("a", "2")) == "0"
+    assert opened.get(("1", "0")) == 5  # a key of an object may look like a place
+    changed = opened.exclude(("a", "0", "b"), "x").set(("a", "1", "b"), 2).set(("a", "1", "c"), 3)
+    assert changed.text == '{"a": [ {"b": ["y"]} ,{"b":2, "c":3}, "0"], "1": {"0": 5}}'
+    for place in ("3", "-1", "x", "٣", ""):
+        with pytest.raises(UsageError) as caught:
+            opened.set(("a", place), 1)
+        assert caught.value.code == "document.not_an_object"

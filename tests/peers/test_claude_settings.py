@@ -92,7 +92,7 @@ def mahavishnu(tmp_path: Path) -> Command:
     return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})
 
 
-@pytest.mark.verifies("Claude Code keeps to the fence")
+@pytest.mark.verifies("Claude Code, settings and fence")
 def test_the_fence_denies_what_it_should_and_nothing_else(
     claude: Path, mahavishnu: Command
 ) -> None:

@@ -263,9 +263,13 @@ def test_a_hook_that_would_void_the_file_is_refused(hook: Hook, code: str) -> No
 
 def test_matchers_are_those_of_javascript() -> None:
     assert all(
-        map(is_regex, ["", "*", "Bash", "(?<tool>Edit)", "(?<=a)b", "(?<!a)b", "mcp__.*__x"])
+        map(
+            is_regex, ["", "*", "Bash", "(?<tool>Edit)", "(?<=a)b", "(?<!a)b", "mcp__.*__x", "[[a]"]
+        )
     )
-    assert not any(map(is_regex, ["[", "(", "a{2,1}", "+"]))
+    assert not any(
+        map(is_regex, ["[", "(", "a{2,1}", "+", "a{99999999999}", "(" * 9999 + ")" * 9999])
+    )
 
 
 @pytest.mark.parametrize(

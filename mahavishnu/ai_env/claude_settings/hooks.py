@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -134,10 +135,12 @@ def require_event(event: str) -> None:
 
 def is_regex(matcher: str) -> bool:
     """Tell whether a matcher can be understood; `*` means all, though it is no regular expression."""
-    try:
-        re.compile(_NAMED_GROUP.sub("(?P<", "" if matcher == "*" else matcher))
-    except re.error:
-        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what Python may read otherwise one day
+        try:
+            re.compile(_NAMED_GROUP.sub("(?P<", "" if matcher == "*" else matcher))
+        except (re.error, OverflowError, RecursionError):
+            return False
     return True
 
 
