@@ -12,11 +12,12 @@ from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.merge import Change, Exclude, Include, Remove, Set, merge
 from mahavishnu.ai_env.places import Place, find_project, require_there
+from mahavishnu.errors import Unavailable, UsageError
 
 type Scope = Literal["user", "project"]
 type Plan = Callable[[Document], list[Change]]
 CLIENT: Literal["claude-code"] = "claude-code"
-_ROUNDS = 3
+_ROUNDS = 5
 _ACTIONS = {Set: "set", Remove: "remove", Include: "add", Exclude: "drop"}
 
 
@@ -62,19 +63,28 @@ def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> Done:
     The file is looked at again: another program may have moved meanwhile what the plan was made for.
 
     Raises:
+        Unavailable: `ai_files.busy`, it does so all the time.
         MahavishnuError: what `plan` raises, or `SettingsFile`.
     """
-    document = file.read()
-    changes = plan(document)
-    edit = file.plan(changes, make_folder=True)
-    steps = tuple(_step(change) for change in changes if _counts(document, change))
+    steps: tuple[Step, ...] = ()
     for _ in range(_ROUNDS):
-        if dry_run or not edit.changed:
-            break
-        file.edit(changes, make_folder=True)
-        changes = plan(file.read())
-        edit = file.plan(changes, make_folder=True)
-    return Done(file.path, steps, read_faults(file.read()))
+        document = file.read()
+        changes = plan(document)
+        try:
+            file.plan(changes, make_folder=True)
+            merged = merge(document, changes, {})[0]
+            steps = steps or tuple(_step(each) for each in changes if _counts(document, each))
+            if dry_run or merged.content == document.content:
+                return Done(file.path, steps, read_faults(merged))
+            file.edit(changes, make_folder=True)
+        except UsageError:
+            if file.read().content == document.content:
+                raise
+    raise Unavailable(
+        f"Another program keeps changing {file.path}.",
+        hint="Close the program, or try again later.",
+        code="ai_files.busy",
+    )
 
 
 def read_all(document: Document) -> dict[str, Value]:
