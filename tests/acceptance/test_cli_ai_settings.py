@@ -180,10 +180,13 @@ def test_keys_are_hidden_wherever_settings_are_shown(claude: Command) -> None:
     hook = f"curl -H 'Authorization: Bearer {KEY}' https://a.example"
     assert claude("ai", "hooks", "add", "Stop", hook).status == 0
     assert claude("ai", "statusline", "set", f"line --key {KEY}").status == 0
+    rule = f"Bash(curl -u x:{KEY} *)"
+    assert claude("ai", "permissions", "deny", rule).status == 0
     assert KEY in file_of(claude).read_text()
     shown = [set_]
     for words in (
         ("env", "list"), ("hooks", "list"), ("statusline", "show"), ("settings", "show"),
+        ("permissions", "list"), ("permissions", "allow", rule),
         ("env", "set", f"GITHUB_TOKEN={KEY}x", "--dry-run"), ("env", "unset", "GITHUB_TOKEN"),
         ("hooks", "remove", "Stop", hook), ("statusline", "unset"),
     ):  # fmt: skip

@@ -13,6 +13,7 @@ from mahavishnu.ai_env.claude_settings.permissions import (
     read_rules,
     remove_rules,
 )
+from mahavishnu.ai_env.showing import shown_text
 from mahavishnu.cli.ai.claude_file import (
     change_file,
     describe_file,
@@ -53,7 +54,7 @@ def _adding(verdict: Verdict, summary: str) -> Callable[..., None]:
         known = read_rules(open_file(scope).read())
         for stronger in _STRONGER[verdict]:
             for rule in set(rules) & set(known[stronger]):
-                note(f"{rule} is on the list {stronger} too, which counts first.")
+                note(f"{shown_text(rule)} is on the list {stronger} too, which counts first.")
 
     return add
 
@@ -83,11 +84,12 @@ def list_(scope: str, as_json: bool) -> None:
     file = open_file(scope)
     rules = read_rules(file.read())
     missing = [rule for rule in _fence() if rule not in rules["deny"]]
+    told = {verdict: [shown_text(rule) for rule in each] for verdict, each in rules.items()}
     if as_json:
         body: dict[str, Any] = describe_file(scope, file.path)
-        print_json({**body, "permissions": rules, "fenced": not missing, "not_fenced": missing})
+        print_json({**body, "permissions": told, "fenced": not missing, "not_fenced": missing})
         return
-    print_table(("list", "rule"), ((each, rule) for each in VERDICTS for rule in rules[each]))
+    print_table(("list", "rule"), ((each, rule) for each in VERDICTS for rule in told[each]))
     if missing:
         print_line(f"Of the fence {len(missing)} rules are missing: {APP} ai permissions fence")
 
