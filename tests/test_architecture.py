@@ -13,6 +13,7 @@ LAYERS = (
     "server",
     "mcp",
     "operations",
+    "environments",
     "app",
     "knowledge",
     "memory",
@@ -22,7 +23,7 @@ LAYERS = (
     "database",
     "base",
 )
-SETTINGS_READERS = {"cli", "doctor", "server", "app"}
+SETTINGS_READERS = {"cli", "doctor", "server", "environments", "app"}
 BASE = {"errors", "paths", "files", "processes", "logs", "identifiers", "masking", "hosts"}
 BROAD_ALLOWED = {
     "cli/root.py",

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from mahavishnu.cli.ai.known import check_environments
 from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.cli.secrets import require_declared
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
+from mahavishnu.environments.declared import require_declared
+from mahavishnu.environments.known import check_environments
 from mahavishnu.settings.sources import (
     Loaded,
     keys_in_force,

@@ -18,7 +18,7 @@ from mahavishnu.ai_env.claude_settings.fence import FENCED_COMMANDS
 from mahavishnu.ai_env.claude_settings.hooks import EVENTS
 from mahavishnu.ai_env.claude_settings.schema import find_faults
 from tests.command import UNMEASURED, Command
-from tests.peers.anthropic_stub import AnthropicStub, Use, anthropic_stub
+from tests.peers.provider_stub import ProviderStub, Use, provider_stub
 from tests.peers.test_claude_code import claude as claude  # the fixture
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
@@ -75,13 +75,13 @@ def run(
 def try_commands(claude: Path, home: Path, lines: Sequence[str]) -> dict[str, bool]:
     """Return for each line of a shell whether it was denied; all are allowed but for the settings."""
     uses = [Use("Bash", {"command": line, "description": "try"}) for line in lines]
-    with anthropic_stub(*uses) as (stub, url):
+    with provider_stub(*uses) as (stub, url):
         done = run(claude, home, url, "--allowedTools", "Bash")
         assert done.returncode == 0, done
         return dict(zip(lines, _denials(stub), strict=True))
 
 
-def _denials(stub: AnthropicStub) -> list[bool]:
+def _denials(stub: ProviderStub) -> list[bool]:
     return ["has been denied" in text for text, _ in stub.turns[-1].results]
 
 
@@ -119,7 +119,7 @@ def test_what_it_takes_of_a_file_is_what_we_say(
     claude: Path, mahavishnu: Command, settings: dict[str, Any]
 ) -> None:
     faults = list(find_faults(settings))
-    with anthropic_stub() as (stub, url):
+    with provider_stub() as (stub, url):
         whole = dict(settings)
         if isinstance(whole.get("env", {}), dict):
             # Only where the file counts is there a token.

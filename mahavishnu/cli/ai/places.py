@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mahavishnu.ai_env.places import TITLES, Place, find_place
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.cli.ai.known import chosen_clients
+from mahavishnu.environments.known import chosen_clients
 from mahavishnu.errors import UsageError
 from mahavishnu.settings.sources import Loaded
 

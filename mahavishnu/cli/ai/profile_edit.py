@@ -9,11 +9,11 @@ import click
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of, remove_file
 from mahavishnu.ai_env.profiles import SPOKEN, Entry, Profile, check_name
-from mahavishnu.cli.ai.known import find_profile, read_entry, require_trusted
 from mahavishnu.cli.ai.profile_show import as_values
 from mahavishnu.cli.ai.profile_store import require_editable, save, turn
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.environments.known import find_profile, read_entry, require_trusted
 from mahavishnu.errors import Conflict, UsageError
 
 _KEYS = [item.name for item in fields(Entry)]

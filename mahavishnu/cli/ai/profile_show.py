@@ -3,9 +3,9 @@
 import click
 
 from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile
-from mahavishnu.cli.ai.known import find_profile, known_profiles, notes_on
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.environments.known import find_profile, known_profiles, notes_on
 
 
 @click.command("list")

@@ -9,7 +9,7 @@ from mahavishnu.ai_env.locks import locked
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of, path_of, write_file
 from mahavishnu.ai_env.profiles import Entry, Profile, check_name, read_profile
-from mahavishnu.cli.ai.known import lock_folder, read_entry, settings_origin
+from mahavishnu.environments.known import lock_folder, read_entry, settings_origin
 from mahavishnu.errors import Conflict
 from mahavishnu.settings.sources import Loaded
 

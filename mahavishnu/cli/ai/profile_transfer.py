@@ -8,11 +8,16 @@ import click
 
 from mahavishnu.ai_env.profile_files import folder_of, render, values_of, write_file
 from mahavishnu.ai_env.profiles import Entry, entry_of
-from mahavishnu.cli.ai.known import entry_of_values, find_profile, own_profiles, require_trusted
 from mahavishnu.cli.ai.profile_foreign import SOURCES, Report, Wishes, take_over
 from mahavishnu.cli.ai.profile_store import check_import, turn
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.environments.known import (
+    entry_of_values,
+    find_profile,
+    own_profiles,
+    require_trusted,
+)
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.settings.files import read_settings
 from mahavishnu.settings.sources import Loaded

@@ -8,10 +8,10 @@ import click
 from mahavishnu.ai_env.launch import Launch, plan_launch, recognise
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.ai_env.secrets.reference import Reference
-from mahavishnu.cli.ai.here import open_site
-from mahavishnu.cli.ai.known import find_profile, require_trusted
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.environments.here import open_site
+from mahavishnu.environments.known import find_profile, require_trusted
 from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.masking import Secret
 

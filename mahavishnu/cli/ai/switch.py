@@ -17,9 +17,9 @@ CLIENT_NAMES = ("claude-code", "codex", "qwen")
 def list_llms(as_json: bool) -> None:
     """List the profiles, and which of them each client uses."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415 - after option errors
-    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
-    from mahavishnu.cli.ai.known import known_profiles  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_profiles  # noqa: PLC0415
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
 
     loaded = load_quietly()
     site, profiles = open_site(loaded), known_profiles(loaded)
@@ -61,10 +61,10 @@ def switch_llm(
 ) -> None:
     """Point AI clients at the provider of profile NAME: address, key and models as one."""
     from mahavishnu.ai_env.apply import Ask, plan_switch, switch  # noqa: PLC0415
-    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
-    from mahavishnu.cli.ai.known import find_profile, require_trusted  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
-    from mahavishnu.cli.secrets import require_declared  # noqa: PLC0415
+    from mahavishnu.environments.declared import require_declared  # noqa: PLC0415
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.known import find_profile, require_trusted  # noqa: PLC0415
 
     loaded = load_quietly()
     profile = find_profile(loaded, name)
@@ -90,9 +90,9 @@ def switch_llm(
 def status(as_json: bool) -> None:
     """Tell which provider each client uses, and where its settings were changed since."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
-    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
-    from mahavishnu.cli.ai.known import known_profiles  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_status  # noqa: PLC0415
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
 
     loaded = load_quietly()
     site = open_site(loaded)
@@ -105,8 +105,8 @@ def status(as_json: bool) -> None:
 def diff(as_json: bool) -> None:
     """Show what was changed in clients' settings since a switch wrote it; keys are masked."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
-    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_drift  # noqa: PLC0415
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
 
     site = open_site(load_quietly())
     show_drift(look(site, {}, site.journal.read()), as_json=as_json)
@@ -117,8 +117,8 @@ def diff(as_json: bool) -> None:
 @json_option
 def history(limit: int, as_json: bool) -> None:
     """List switches, the latest first."""
-    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_history  # noqa: PLC0415
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
 
     show_history(open_site(load_quietly()).journal.read(), limit, as_json=as_json)
 
@@ -130,9 +130,9 @@ def history(limit: int, as_json: bool) -> None:
 def undo(id: str | None, overwrite: bool, as_json: bool) -> None:
     """Take a switch back, the last one that stands by default; other members stay as they are."""
     from mahavishnu.ai_env.undo import undo as take_back  # noqa: PLC0415
-    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
-    from mahavishnu.cli.ai.known import require_trusted  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_undo  # noqa: PLC0415
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.known import require_trusted  # noqa: PLC0415
 
     loaded = load_quietly()
     require_trusted(loaded)

@@ -6,13 +6,12 @@ from typing import Any
 
 from mahavishnu.ai_env.apply import Switched
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.documents import Absent, Value, same_value
+from mahavishnu.ai_env.documents import Absent, Value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry, History
-from mahavishnu.ai_env.merge import Exclude, Include
+from mahavishnu.ai_env.member_changes import member_changes
 from mahavishnu.ai_env.plan import FilePlan, Plan
 from mahavishnu.ai_env.profiles import Profile
-from mahavishnu.ai_env.redaction import shown as masked
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state, plain
 from mahavishnu.ai_env.undo import Undone
@@ -290,19 +289,10 @@ def _plan_body(plan: Plan) -> dict[str, Any]:
 
 
 def _member_rows(file: FilePlan) -> list[dict[str, Any]]:
-    """Return the members that change; of a list, the element alone."""
-    rows = []
-    secret = file.place.client.is_secret
-    for effect in file.effects:
-        change, path = effect.change, effect.change.path
-        if same_value(effect.before, effect.after):
-            continue
-        before, after = masked(effect.before, path, secret), masked(effect.after, path, secret)
-        if isinstance(change, Include | Exclude):
-            element = masked(change.element, path, secret)
-            before, after = (None, element) if isinstance(change, Include) else (element, None)
-        rows.append({"path": list(path), "before": plain(before), "after": plain(after)})
-    return rows
+    return [
+        {"path": list(each.path), "before": plain(each.before), "after": plain(each.after)}
+        for each in member_changes(file)
+    ]
 
 
 def show_undo(done: Undone, *, as_json: bool) -> None:

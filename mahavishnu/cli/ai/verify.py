@@ -8,9 +8,9 @@ from mahavishnu.ai_env.answers import Verdict
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.verify import TIMEOUT_S, Trial
 from mahavishnu.ai_env.verify import verify as verify_profile
-from mahavishnu.cli.ai.known import find_profile, known_profiles
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.environments.known import find_profile, known_profiles
 from mahavishnu.errors import NotFound
 from mahavishnu.masking import Secret
 from mahavishnu.settings.sources import Loaded
@@ -85,7 +85,7 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
 def _used(loaded: Loaded) -> list[str]:
     """Return the profiles that clients use by their settings; a sign-in of their own is none to try."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415 - a name needs none of it
-    from mahavishnu.cli.ai.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
 
     site = open_site(loaded)
     known = known_profiles(loaded)

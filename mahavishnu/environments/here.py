@@ -1,15 +1,23 @@
-"""Where commands of `mahavishnu ai` work: from the settings in force to a `Site`."""
+"""Where AI clients are switched: from the settings in force to a `Site`."""
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.ai_env.site import ClientSettings, Site
-from mahavishnu.cli.ai.known import chosen_clients
+from mahavishnu.environments.declared import require_declared
+from mahavishnu.environments.known import (
+    chosen_clients,
+    find_profile,
+    known_profiles,
+    require_trusted,
+)
 from mahavishnu.errors import NotFound
-from mahavishnu.settings.sources import Loaded
+from mahavishnu.settings.sources import Loaded, load_settings
 
 
 def open_site(loaded: Loaded) -> Site:
@@ -25,6 +33,28 @@ def open_site(loaded: Loaded) -> Site:
             for name, each in chosen_clients(loaded).items()
         },
     )
+
+
+class Environments:
+    """What the settings say now, for a process that lives long; its environment is that of its start."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = load_settings(environ=loaded.environ)
+        self.site = open_site(self._loaded)
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """All profiles by name."""
+        return known_profiles(self._loaded)
+
+    def find(self, name: str) -> Profile:
+        """Return the profile of this name; raises as `find_profile`."""
+        return find_profile(self._loaded, name)
+
+    def require_writable(self) -> None:
+        """Refuse to write where a project is not trusted, or a required key is missing."""
+        require_trusted(self._loaded)
+        require_declared(self._loaded)
 
 
 def find_helper() -> Path:

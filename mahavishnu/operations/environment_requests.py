@@ -1,0 +1,53 @@
+"""What the operations on AI clients take."""
+
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.operations.requests import Request
+
+type ProfileName = Annotated[
+    str, Meta(min_length=1, max_length=64, description="Name of a profile; list_llms tells them.")
+]
+
+
+class ListLlms(Request, frozen=True, kw_only=True):
+    """Nothing is asked but the profiles."""
+
+
+class LlmStatus(Request, frozen=True, kw_only=True):
+    """Nothing is asked but the state of the clients."""
+
+
+class SwitchLlm(Request, frozen=True, kw_only=True):
+    """Which profile, for which clients."""
+
+    name: ProfileName
+    clients: Annotated[
+        list[ClientName],
+        Meta(
+            max_length=3,
+            description="Only these; without any, all that are installed and that the profile fits.",
+        ),
+    ] = field(default_factory=list)
+    confirm: Annotated[
+        bool, Meta(description="false only says what would change; true switches.")
+    ] = False
+
+
+class UndoSwitch(Request, frozen=True, kw_only=True):
+    """Which switch is taken back."""
+
+    id: Annotated[
+        str,
+        Meta(
+            min_length=4,
+            max_length=64,
+            description="Id of a switch, whole or the 8 hex digits it ends with; llm_status tells the "
+            "last ones.",
+        ),
+    ]
+    confirm: Annotated[
+        bool, Meta(description="false only says what would be taken back; true does it.")
+    ] = False

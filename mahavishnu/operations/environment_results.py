@@ -1,0 +1,126 @@
+"""What the operations on AI clients give; keys never are among it."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Meta, field
+
+from mahavishnu.operations.bodies import Body
+
+
+class ProfileBody(Body, frozen=True, kw_only=True):
+    """A profile, and who uses it."""
+
+    name: str
+    title: str
+    origin: Annotated[str, Meta(description="built-in, preset, or the file that says it.")]
+    auth: str
+    protocols: list[str]
+    model: str | None = None
+    key: Annotated[str | None, Meta(description="Where its key is; never the key.")] = None
+    key_state: str
+    used_by: list[str]
+
+
+class Profiles(Body, frozen=True, kw_only=True):
+    """All profiles."""
+
+    profiles: list[ProfileBody]
+
+
+class DriftBody(Body, frozen=True, kw_only=True):
+    """A member of a settings file that is not as a switch wrote it; keys are masked."""
+
+    path: list[str]
+    written: Any
+    now: Any
+
+
+class ClientBody(Body, frozen=True, kw_only=True):
+    """One client's settings as they are."""
+
+    client: str
+    path: str
+    installed: bool
+    enabled: bool
+    use: Annotated[str, Meta(description="profile, sign-in (its own), other, or nothing.")]
+    profile: str | None = None
+    url: str = ""
+    model: str = ""
+    key: Annotated[str, Meta(description="How it gets its key; never the key.")] = ""
+    sessions: Annotated[int, Meta(description="Sessions of it that run.")] = 0
+    drift: list[DriftBody] = field(default_factory=list)
+    problem: Annotated[str | None, Meta(description="Why its settings cannot be read.")] = None
+
+
+class SwitchBody(Body, frozen=True, kw_only=True):
+    """A switch that was made."""
+
+    id: UUID
+    at: str
+    kind: str
+    profile: str
+    clients: list[str]
+    undone: bool
+
+
+class LlmState(Body, frozen=True, kw_only=True):
+    """The clients, and the last switches, the latest first."""
+
+    clients: list[ClientBody]
+    switches: list[SwitchBody]
+
+
+class MemberBody(Body, frozen=True, kw_only=True):
+    """A member of a settings file before and after; keys are masked, null where it is absent."""
+
+    path: list[str]
+    before: Any
+    after: Any
+
+
+class SwitchedClient(Body, frozen=True, kw_only=True):
+    """What a switch does to one client."""
+
+    client: str
+    path: str
+    delivery: Annotated[
+        str,
+        Meta(
+            description="How it gets the key: helper, environment, native (own sign-in), keyless."
+        ),
+    ]
+    changed: bool
+    members: list[MemberBody]
+
+
+class UnchangedClient(Body, frozen=True, kw_only=True):
+    """A client that stays as it is."""
+
+    client: str
+    reason: str
+
+
+class SwitchResult(Body, frozen=True, kw_only=True):
+    """What was switched, or would be without `confirm`."""
+
+    confirmed: bool
+    profile: str
+    id: Annotated[
+        UUID | None, Meta(description="For undo_switch; absent where nothing was changed.")
+    ] = None
+    clients: list[SwitchedClient]
+    unchanged: list[UnchangedClient]
+    notes: list[str]
+
+
+class UndoResult(Body, frozen=True, kw_only=True):
+    """What was taken back, or would be without `confirm`."""
+
+    confirmed: bool
+    profile: Annotated[str, Meta(description="The profile that the switch had been to.")]
+    clients: list[str]
+    already: Annotated[bool, Meta(description="It had been taken back before.")] = False
+    lost: Annotated[
+        list[str], Meta(description="Members whose key could not come back: it was never kept.")
+    ] = field(default_factory=list)

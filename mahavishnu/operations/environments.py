@@ -1,0 +1,178 @@
+"""
+The operations on AI clients, each a translation from request to `ai_env` and back.
+
+The settings are read anew for each call: a profile that was just added counts. Files are waited for in
+a thread, so that nobody else waits with them.
+"""
+
+import asyncio
+import itertools
+
+from mahavishnu.ai_env.apply import Ask, plan_switch, switch
+from mahavishnu.ai_env.journal import Entry, History
+from mahavishnu.ai_env.member_changes import member_changes
+from mahavishnu.ai_env.plan import FilePlan, Plan, check_plan
+from mahavishnu.ai_env.profiles import Profile
+from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.status import ClientStatus, key_state, look, plain
+from mahavishnu.ai_env.undo import choose, find_entry, undo
+from mahavishnu.environments.here import Environments
+from mahavishnu.operations.environment_requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
+from mahavishnu.operations.environment_results import (
+    ClientBody,
+    DriftBody,
+    LlmState,
+    MemberBody,
+    ProfileBody,
+    Profiles,
+    SwitchBody,
+    SwitchedClient,
+    SwitchResult,
+    UnchangedClient,
+    UndoResult,
+)
+from mahavishnu.operations.operation import Call
+
+LAST = 10  # switches that a state tells
+
+
+async def list_llms(call: Call, _request: ListLlms) -> Profiles:
+    """Name the profiles, and who uses them."""
+    return await asyncio.to_thread(_list, Environments(call.app.loaded))
+
+
+async def llm_status(call: Call, _request: LlmStatus) -> LlmState:
+    """Tell what each client uses, and what was switched lately."""
+    return await asyncio.to_thread(_look, Environments(call.app.loaded))
+
+
+async def switch_llm(call: Call, request: SwitchLlm) -> SwitchResult:
+    """Switch, or only say what would change."""
+    return await asyncio.to_thread(_switch, Environments(call.app.loaded), request)
+
+
+async def undo_switch(call: Call, request: UndoSwitch) -> UndoResult:
+    """Take a switch back, or only say which."""
+    return await asyncio.to_thread(_undo, Environments(call.app.loaded), request)
+
+
+def _list(environments: Environments) -> Profiles:
+    site, profiles = environments.site, environments.profiles
+    statuses = look(site, profiles, site.journal.read())
+    return Profiles(profiles=[_profile(site, each, statuses) for each in profiles.values()])
+
+
+def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -> ProfileBody:
+    return ProfileBody(
+        name=profile.name,
+        title=profile.title,
+        origin=profile.origin,
+        auth=profile.auth,
+        protocols=list(profile.endpoints),
+        model=profile.model,
+        key=None if profile.auth == "native" or profile.key is None else str(profile.key),
+        key_state=key_state(site, profile),
+        used_by=[each.client for each in statuses if each.profile == profile.name],
+    )
+
+
+def _look(environments: Environments) -> LlmState:
+    site = environments.site
+    history = site.journal.read()
+    latest = itertools.islice(reversed(history.done), LAST)
+    return LlmState(
+        clients=[_client(each) for each in look(site, environments.profiles, history)],
+        switches=[_entry(each, history) for each in latest],
+    )
+
+
+def _client(status: ClientStatus) -> ClientBody:
+    return ClientBody(
+        client=status.client,
+        path=status.path,
+        installed=status.installed,
+        enabled=status.enabled,
+        use=status.use,
+        profile=status.profile,
+        url=status.url,
+        model=status.model,
+        key=status.key,
+        sessions=status.sessions,
+        drift=[
+            DriftBody(path=list(each.path), written=plain(each.written), now=plain(each.now))
+            for each in status.drift
+        ],
+        problem=None if status.problem is None else status.problem.message,
+    )
+
+
+def _entry(entry: Entry, history: History) -> SwitchBody:
+    return SwitchBody(
+        id=entry.id,
+        at=entry.at,
+        kind=entry.kind,
+        profile=entry.profile,
+        clients=[file.client for file in entry.files],
+        undone=entry.id in history.undone,
+    )
+
+
+def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
+    site, profile = environments.site, environments.find(request.name)
+    # A key in a variable need not be in this process's environment: the client's counts.
+    ask = Ask(clients=request.clients, allow_missing_key=True)
+    if request.confirm:
+        environments.require_writable()
+        done = switch(site, profile, ask)
+        return _switched(site, done.plan, done.entry, confirmed=True)
+    plan = plan_switch(site, profile, ask)
+    check_plan(plan, overwrite=False, forget_keys=False)
+    return _switched(site, plan, None, confirmed=False)
+
+
+def _switched(site: Site, plan: Plan, entry: Entry | None, *, confirmed: bool) -> SwitchResult:
+    notes = list(plan.notes)
+    if key_state(site, plan.profile) == "missing":
+        notes.append(f"{plan.profile.key} is not set here; it must be where the client is started.")
+    return SwitchResult(
+        confirmed=confirmed,
+        profile=plan.profile.name,
+        id=None if entry is None else entry.id,
+        clients=[_file(file) for file in plan.files],
+        unchanged=[
+            UnchangedClient(client=each.client, reason=each.reason) for each in plan.unchanged
+        ],
+        notes=notes,
+    )
+
+
+def _file(file: FilePlan) -> SwitchedClient:
+    return SwitchedClient(
+        client=file.name,
+        path=str(file.place.path),
+        delivery=file.delivery.mode,
+        changed=file.changed,
+        members=[
+            MemberBody(path=list(each.path), before=plain(each.before), after=plain(each.after))
+            for each in member_changes(file)
+        ],
+    )
+
+
+def _undo(environments: Environments, request: UndoSwitch) -> UndoResult:
+    site = environments.site
+    history = site.journal.read()
+    found = find_entry(history, request.id)
+    clients = [str(file.client) for file in found.files]
+    if found.id in history.undone:
+        return UndoResult(
+            confirmed=request.confirm, profile=found.profile, clients=clients, already=True
+        )
+    if not request.confirm:
+        choose(history, request.id)
+        return UndoResult(confirmed=False, profile=found.profile, clients=clients)
+    environments.require_writable()
+    done = undo(site, request.id)
+    return UndoResult(
+        confirmed=True, profile=found.profile, clients=clients, lost=list(done.entry.lost)
+    )

@@ -1,0 +1,110 @@
+"""The operations on AI clients, in a home with clients in it; no database is asked."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import jsonschema
+import msgspec
+import pytest
+
+from mahavishnu.app import App
+from mahavishnu.errors import MahavishnuError, NotFound, UsageError
+from mahavishnu.operations.operation import Call
+from mahavishnu.operations.table import OPERATIONS
+from mahavishnu.settings.sources import load_settings
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+CANARY = "sk-canary-4411"
+
+
+class Home:
+    """A home whose clients are asked by operations, held to their schemas."""
+
+    def __init__(self, folder: Path) -> None:
+        self.claude = folder / ".claude/settings.json"
+        self.claude.parent.mkdir(mode=0o700)
+        self.text = '{\n  "theme": "dark",\n  "env": {"MINE": "1"}\n}\n'
+        self.claude.write_text(self.text)
+        environ = {"HOME": str(folder), "PATH": "", "DEEPSEEK_API_KEY": CANARY}
+        loaded = load_settings(environ=environ, folder=folder)
+        # Of the application only the settings are asked for.
+        self.call = Call(cast(App, SimpleNamespace(loaded=loaded)), "tests")
+
+    async def __call__(self, name: str, /, **values: Any) -> Any:
+        operation = BY_NAME[name]
+        jsonschema.validate(values, operation.input_schema)
+        encoded = msgspec.json.encode(await operation.run(self.call, operation.parse(values)))
+        assert CANARY.encode() not in encoded
+        decoded = msgspec.json.decode(encoded)
+        jsonschema.validate(decoded, operation.output_schema)
+        return decoded
+
+    @property
+    def env(self) -> dict[str, str]:
+        env: dict[str, str] = json.loads(self.claude.read_text())["env"]
+        return env
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+async def refusal(error: type[MahavishnuError], work: Any) -> str:
+    with pytest.raises(error) as caught:
+        await work
+    return caught.value.code
+
+
+async def test_a_switch_is_asked_for_confirmed_told_and_taken_back(home: Home) -> None:
+    asked = await home("switch_llm", name="deepseek")
+    assert home.claude.read_text() == home.text
+    assert not asked["confirmed"] and "id" not in asked
+    [told] = asked["clients"]
+    assert told["client"] == "claude-code" and told["changed"] and told["delivery"] == "helper"
+    assert ["apiKeyHelper"] in [member["path"] for member in told["members"]]
+    assert {each["client"] for each in asked["unchanged"]} == {"codex", "qwen"}
+
+    done = await home("switch_llm", name="deepseek", confirm=True)
+    assert "deepseek" in home.env["ANTHROPIC_BASE_URL"] and home.env["MINE"] == "1"
+    assert done["clients"] == asked["clients"]
+    profiles = {each["name"]: each for each in (await home("list_llms"))["profiles"]}
+    assert profiles["deepseek"]["used_by"] == ["claude-code"]
+    assert profiles["deepseek"]["key_state"] == "present"
+    state = await home("llm_status")
+    assert state["clients"][0]["profile"] == "deepseek"
+    assert [each["id"] for each in state["switches"]] == [done["id"]]
+
+    preview = await home("undo_switch", id=done["id"][-8:])
+    assert not preview["confirmed"] and "deepseek" in home.env["ANTHROPIC_BASE_URL"]
+    for already in (False, True):
+        undone = await home("undo_switch", id=done["id"], confirm=True)
+        assert undone.get("already", False) == already
+        assert home.claude.read_text() == home.text
+
+
+async def test_only_true_confirms_and_what_is_wrong_is_refused(home: Home) -> None:
+    with pytest.raises(UsageError):
+        BY_NAME["switch_llm"].parse({"name": "deepseek", "confirm": "true"}, lenient=True)
+    assert await refusal(NotFound, home("switch_llm", name="deepsek")) == "ai.unknown_profile"
+    assert await refusal(NotFound, home("undo_switch", id="deadbeef")) == "ai.no_switch"
+    work = home("switch_llm", name="deepseek", clients=["codex"], confirm=True)
+    assert await refusal(MahavishnuError, work) == "ai.client_missing"
+    assert home.claude.read_text() == home.text
+
+
+async def test_a_key_that_is_not_set_here_is_mentioned(home: Home) -> None:
+    told = await home("switch_llm", name="zai")
+    assert any("is not set here" in note for note in told["notes"])
+
+
+async def test_a_profile_that_was_just_added_counts(home: Home) -> None:
+    settings = home.call.app.loaded.locations.user_settings
+    settings.parent.mkdir(parents=True)
+    settings.write_text(
+        "ai_environments:\n  llm_profiles:\n    mine:\n"
+        "      anthropic_base_url: https://mine.example\n      key: env:MINE_KEY\n"
+    )
+    assert "mine" in [each["name"] for each in (await home("list_llms"))["profiles"]]
