@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -176,9 +177,11 @@ def test_what_is_passed_over_says_why_and_ends_nothing(bad: Row) -> None:
     assert isinstance(found, Found)
 
 
-def test_the_database_is_read_and_not_changed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_the_database_is_read_and_not_changed(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "cc switch?#%.db"
     with sqlite3.connect(path) as database:
+        database.execute(f"PRAGMA journal_mode = {mode}")
         database.execute(
             "CREATE TABLE providers (id TEXT, app_type TEXT, name TEXT, settings_config TEXT, meta TEXT)"
         )
@@ -188,6 +191,20 @@ def test_the_database_is_read_and_not_changed(tmp_path: Path) -> None:
     path.chmod(0o400)
     assert read_rows(path) == [Row("claude", "One", "{}", "")]
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_in_the_log_of_a_running_cc_switch_counts(tmp_path: Path) -> None:
+    path = tmp_path / "cc-switch.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as running:
+        running.execute("PRAGMA journal_mode = WAL")
+        running.execute("CREATE TABLE providers (id, app_type, name, settings_config, meta)")
+        running.execute("INSERT INTO providers VALUES ('1', 'claude', 'One', '{}', '{}')")
+        assert [row.name for row in read_rows(path)] == ["One"]
+        running.execute("BEGIN")
+        running.execute("INSERT INTO providers VALUES ('2', 'claude', 'Two', '{}', '{}')")
+        assert [row.name for row in read_rows(path)] == ["One"]
+        running.execute("COMMIT")
+        assert [row.name for row in read_rows(path)] == ["One", "Two"]
 
 
 def test_what_is_no_database_of_cc_switch(tmp_path: Path) -> None:

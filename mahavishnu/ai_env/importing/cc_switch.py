@@ -67,15 +67,27 @@ def read_rows(path: Path) -> list[Row]:
             code="ai.import_nothing",
         )
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(_address(path), uri=True)) as database:
             rows = database.execute(_QUERY, (MAX_PROVIDERS,)).fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise Corrupt(
             f"{path} cannot be read as a database of cc-switch.",
             hint="Close cc-switch, or bring it up to date, and try again.",
             code="ai.import_unreadable",
         ) from error
     return [Row(*(str(cell or "") for cell in row)) for row in rows]
+
+
+def _address(path: Path) -> str:
+    """
+    Return the address by which SQLite only reads the file.
+
+    Of a database with a write-ahead log, which nobody has open, it would make that log to read it.
+    """
+    with path.open("rb") as stream:
+        logs = stream.read(20)[18:] == b"\x02\x02"
+    unused = logs and not Path(f"{path}-wal").exists()
+    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if unused else ''}"
 
 
 def read_cc_switch(rows: Iterable[Row]) -> Iterator[Found | PassedOver]:
