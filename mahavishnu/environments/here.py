@@ -20,12 +20,12 @@ from mahavishnu.errors import NotFound
 from mahavishnu.settings.sources import Loaded, load_settings
 
 
-def open_site(loaded: Loaded) -> Site:
-    """Return the surroundings of a switch; nothing is made."""
+def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
+    """Return the surroundings of a switch in `folder`, by default the working one; nothing is made."""
     return Site(
         environ=loaded.environ,
         state=loaded.locations.state,
-        folder=Path.cwd(),
+        folder=folder or Path.cwd(),
         helper=find_helper(),
         identity=find_identity(loaded.environ, loaded.locations),
         clients={
@@ -36,11 +36,15 @@ def open_site(loaded: Loaded) -> Site:
 
 
 class Environments:
-    """What the settings say now, for a process that lives long; its environment is that of its start."""
+    """
+    What the settings say now, for a process that lives long: its environment is that of its start, and
+    the folder in which that was is no project of anybody's.
+    """
 
     def __init__(self, loaded: Loaded) -> None:
-        self._loaded = load_settings(environ=loaded.environ)
-        self.site = open_site(self._loaded)
+        nowhere = loaded.locations.state
+        self._loaded = load_settings(environ=loaded.environ, folder=nowhere)
+        self.site = open_site(self._loaded, folder=nowhere)
 
     @property
     def profiles(self) -> Mapping[str, Profile]:

@@ -63,7 +63,7 @@ async def store(http: httpx.AsyncClient, content: str, **fields: Any) -> str:
 
 
 async def test_every_route_answers_as_documented(
-    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     document = describe_api(API_OPERATIONS)
     seen = set()
@@ -118,6 +118,14 @@ async def test_every_route_answers_as_documented(
     monkeypatch.setattr(kept, "resolve", lambda *_, **__: Secret("sk-fake"))
     secret = {"reference": "keyring:service/name"}
     assert await ask("POST", "/secrets/resolve", 200, json=secret) == {"key": "sk-fake"}
+    (tmp_path / ".claude").mkdir(mode=0o700)
+    assert len((await ask("GET", "/llms", 200))["profiles"]) > 3
+    switched = await ask("POST", "/llms/switch", 200, json={"name": "zai", "confirm": True})
+    assert [each["client"] for each in switched["clients"]] == ["claude-code"]
+    [known] = (await ask("GET", "/llms/status", 200))["switches"]
+    assert known["id"] == switched["id"]
+    undone = await ask("POST", "/llms/undo", 200, json={"id": known["id"], "confirm": True})
+    assert undone["clients"] == ["claude-code"]
     everything = {
         (method.upper(), path.removeprefix(API))
         for path, methods in document["paths"].items() for method in methods

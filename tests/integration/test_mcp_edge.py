@@ -29,6 +29,7 @@ from tests.conftest import OpenWorld, World
 from tests.served import app_of, captured_logs, serve
 
 pytestmark = pytest.mark.postgres
+DESTRUCTIVE = {"forget_memory", "switch_llm", "undo_switch"}
 ERAS = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
 SECRET = "secret dsn=postgres://u:p@h"
 
@@ -98,7 +99,7 @@ async def test_a_client_learns_what_there_is(app: App, mode: str) -> None:
             hints = tool.annotations
             assert hints is not None and hints.idempotent_hint and hints.open_world_hint is False
             assert hints.read_only_hint == operation.read_only
-            assert hints.destructive_hint == (operation.name == "forget_memory")
+            assert hints.destructive_hint == (operation.name in DESTRUCTIVE)
 
 
 async def test_tools_do_what_the_operations_do(app: App, era: str) -> None:

@@ -422,6 +422,7 @@ def test_what_a_schema_forbids_is_refused_as_invalid(operation: Operation[Any, A
         "search": {"query": "q"}, "get_memory": {"id": "0123abcd"}, "list_memories": {},
         "store_memory": {"content": "c"}, "store_unified_memory": {"content": "c"}, "memory_stats": {},
         "supersede_memory": {"id": "0123abcd", "content": "c"}, "forget_memory": {"ids": ["0123abcd"]},
+        "list_llms": {}, "llm_status": {}, "switch_llm": {"name": "zai"}, "undo_switch": {"id": "0123abcd"},
     }[operation.name]  # fmt: skip
     operation.parse(good)
     wrong: list[dict[str, Any]] = [{**good, "unknown": 1}]
