@@ -200,23 +200,33 @@ class Journal:
             except FileNotFoundError:
                 content = b""
         intended: dict[UUID, Entry] = {}
-        done: list[Entry] = []
+        closed: dict[UUID, Done | Cancelled] = {}
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
             try:
                 said = _decoder.decode(line)
-                if isinstance(said, Entry):
-                    intended[said.id] = said
-                    continue
-                entry = intended.pop(said.id)
-            except (msgspec.DecodeError, KeyError) as error:
-                raise Corrupt(
-                    f"Line {number} of {self.path} is damaged.",
-                    hint="Move the file away; switches before that can then not be undone.",
-                    code="ai.journal_damaged",
-                ) from error
-            if isinstance(said, Done):
-                done.append(_as_done(entry, said))
-        return History(tuple(done), tuple(intended.values()))
+            except msgspec.DecodeError as error:
+                raise self._damaged(number) from error
+            if isinstance(said, Entry):
+                intended[said.id] = said
+            elif said.id in intended:
+                closed[said.id] = said  # the last word counts: a failure may follow "done"
+            else:
+                raise self._damaged(number)
+        return History(
+            tuple(
+                _as_done(entry, said)
+                for entry in intended.values()
+                if isinstance(said := closed.get(entry.id), Done)
+            ),
+            tuple(entry for entry in intended.values() if entry.id not in closed),
+        )
+
+    def _damaged(self, number: int) -> Corrupt:
+        return Corrupt(
+            f"Line {number} of {self.path} is damaged.",
+            hint="Move the file away; switches before that can then not be undone.",
+            code="ai.journal_damaged",
+        )
 
     def intend(self, entry: Entry) -> None:
         """Write down what is going to be done, durably."""

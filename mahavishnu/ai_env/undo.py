@@ -70,23 +70,23 @@ def choose(history: History, reference: str | None) -> Entry:
             raise NotFound("There is no switch to take back.", code="ai.no_switch")
         return standing[-1]
     found = find_entry(history, reference)
+    if found.kind != "switch":
+        raise UsageError(
+            f"{shown(found.id)} is no switch, but took one back.",
+            hint="Switch again: mahavishnu ai switch-llm",
+            code="ai.not_a_switch",
+        )
     if found.id in history.undone:
         raise Conflict(f"{shown(found.id)} was taken back already.", code="ai.already_undone")
     paths = {file.path for file in found.files}
-    for later in reversed(standing):
-        if later.id == found.id:
-            return found
+    for later in reversed(standing[standing.index(found) + 1 :]):
         if any(file.path in paths for file in later.files):
             raise Conflict(
                 f"The switch {shown(later.id)} to {later.profile} came after it.",
                 hint=f"Take that back first: mahavishnu ai undo {shown(later.id)}",
                 code="ai.undo_order",
             )
-    raise UsageError(
-        f"{shown(found.id)} is no switch, but took one back.",
-        hint="Switch again: mahavishnu ai switch-llm",
-        code="ai.not_a_switch",
-    )
+    return found
 
 
 def find_entry(history: History, reference: str) -> Entry:

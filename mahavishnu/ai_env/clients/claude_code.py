@@ -183,5 +183,5 @@ def _rejected(name: str) -> Corrupt:
     return Corrupt(
         f"{name} has a value of a kind that Claude Code does not take: it passes over the whole file.",
         hint="Correct it in an editor; the file was left as it is.",
-        code="ai.client_rejects",
+        code="document.rejected",
     )

@@ -63,7 +63,7 @@ class Codex:
                 raise Corrupt(
                     f"{path[0]} has a value of a kind that Codex does not take.",
                     hint="Correct it in an editor; the file was left as it is.",
-                    code="ai.client_rejects",
+                    code="document.rejected",
                 )
 
     def is_secret(self, path: KeyPath) -> bool:

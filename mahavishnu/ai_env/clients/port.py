@@ -83,7 +83,7 @@ class Client(TypingProtocol):
         Refuse settings that the client would not accept as they are.
 
         Raises:
-            Corrupt: `ai.client_rejects`.
+            Corrupt: `document.rejected`.
         """
         ...
 

@@ -180,5 +180,5 @@ def _rejected(name: str) -> Corrupt:
     return Corrupt(
         f"{name} has a value of a kind that Qwen Code does not take.",
         hint="Correct it in an editor; the file was left as it is.",
-        code="ai.client_rejects",
+        code="document.rejected",
     )

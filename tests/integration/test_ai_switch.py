@@ -1,0 +1,465 @@
+"""What a switch does to clients' settings, what it refuses, and what it gives back."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mahavishnu.ai_env.apply import Ask, plan_switch
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.presets import SHIPPED
+from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.secrets.reference import parse_reference
+from mahavishnu.ai_env.sessions import find_sessions
+from mahavishnu.ai_env.site import ClientSettings, Site
+from mahavishnu.ai_env.status import look
+from mahavishnu.ai_env.undo import undo
+from mahavishnu.errors import MahavishnuError
+from mahavishnu.processes import process_start_time
+from tests.switching import CLAUDE, KEYS, ONE, TWO, install, site_in, switch_to, values
+
+FOREIGN = "sk-canary-of-the-user-42"
+SHORT = "another-canary"
+URL = ("env", "ANTHROPIC_BASE_URL")
+
+
+def refused(site: Site, profile: Profile, *clients: ClientName, **wishes: Any) -> MahavishnuError:
+    with pytest.raises(MahavishnuError) as caught:
+        switch_to(site, profile, *clients, **wishes)
+    return caught.value
+
+
+def everything(home: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def run_session(home: Path, folder: str, **about: object) -> None:
+    """Let this process be a session of a client."""
+    path = home / folder / "sessions" / f"{os.getpid()}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(about))
+
+
+# Which clients
+
+
+def test_only_clients_that_are_there_are_switched_and_none_is_made(tmp_path: Path) -> None:
+    (tmp_path / ".codex").mkdir()
+    done = switch_to(site_in(tmp_path), ONE)
+    assert [file.name for file in done.plan.files] == ["codex"]
+    assert {each.client for each in done.plan.unchanged} == {"claude-code", "qwen"}
+    assert not (tmp_path / ".claude").exists() and not (tmp_path / ".qwen").exists()
+    error = refused(site_in(tmp_path), ONE, "qwen")
+    assert error.code == "ai.client_missing" and not (tmp_path / ".qwen").exists()
+
+
+def test_no_client_at_all_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
+    assert refused(site_in(tmp_path), ONE).code == "ai.no_client"
+    assert everything(tmp_path) == {}
+
+
+def test_a_program_on_the_path_is_enough(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text("")
+    program.chmod(0o755)
+    site = site_in(tmp_path, environ={"PATH": str(program.parent)})
+    switch_to(site, ONE, "claude-code")
+    path = tmp_path / ".claude/settings.json"
+    assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_client_that_is_switched_off_is_left_alone(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = replace(site_in(tmp_path), clients={"codex": ClientSettings(enabled=False)})
+    done = switch_to(site, ONE)
+    assert "codex" in {each.client for each in done.plan.unchanged}
+    assert not paths["codex"].exists()
+    assert refused(site, TWO, "codex").code == "ai.client_disabled"
+
+
+def test_places_of_settings_are_those_that_the_clients_use(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "x").mkdir()
+    (tmp_path / "q").mkdir()
+    environ = {"CLAUDE_CONFIG_DIR": str(tmp_path / "c"), "CODEX_HOME": str(tmp_path / "x")}
+    site = replace(
+        site_in(tmp_path, environ=environ),
+        clients={"qwen": ClientSettings(path=tmp_path / "q" / "mine.json")},
+    )
+    switch_to(site, ONE)
+    assert values(tmp_path / "c/settings.json")["env"] and values(tmp_path / "x/config.toml")
+    assert values(tmp_path / "q/mine.json")["model"] == {"name": "one-large"}
+
+
+def test_claude_code_reaches_openai_only_by_a_gateway(tmp_path: Path) -> None:
+    install(tmp_path)
+    openai = replace(ONE, endpoints={"openai-responses": "https://one.example/v1"})
+    error = refused(site_in(tmp_path), openai, "claude-code")
+    assert error.code == "ai.unsuitable_profile" and "gateway" in error.message
+    done = switch_to(site_in(tmp_path), openai)
+    reasons = {each.client: each.reason for each in done.plan.unchanged}
+    assert "gateway" in reasons["claude-code"] and "protocol" in reasons["qwen"]
+
+
+def test_a_profile_of_one_client_and_one_without_a_model(tmp_path: Path) -> None:
+    install(tmp_path)
+    site = site_in(tmp_path)
+    done = switch_to(site, replace(ONE, clients=frozenset({"codex"})))
+    assert [file.name for file in done.plan.files] == ["codex"]
+    done = switch_to(site, replace(ONE, model=None))
+    assert "names no model" in {e.client: e.reason for e in done.plan.unchanged}["qwen"]
+
+
+def test_a_project_gets_its_settings_for_claude_code_alone(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = site_in(tmp_path)
+    done = switch_to(site, ONE, scope="project")
+    assert {each.client for each in done.plan.unchanged} == {"codex", "qwen"}
+    says = values(tmp_path / "project/.claude/settings.local.json")
+    assert says["env"]["ANTHROPIC_BASE_URL"] == ONE.endpoints["anthropic"]
+    assert not paths["claude-code"].exists()
+    assert refused(site, ONE, scope="project", write_key=True).code == "ai.key_in_project"
+    assert refused(site, ONE, "codex", scope="project").code == "ai.unsuitable_profile"
+    assert [each.scope for each in look(site, {"one": ONE}, site.journal.read())][:2] == [
+        "user",
+        "project",
+    ]
+
+
+# Addresses and keys
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://user:secret-canary@one.example", "secret.endpoint"),
+        ("http://one.example", "secret.insecure_endpoint"),
+        ("https://one.example/?key=secret-canary", "secret.endpoint"),
+    ],
+)
+@pytest.mark.parametrize("wishes", [{}, {"write_key": True}])
+def test_an_address_that_no_key_may_go_to_is_refused(
+    tmp_path: Path, url: str, code: str, wishes: dict[str, bool]
+) -> None:
+    install(tmp_path)
+    for client, protocol in (("claude-code", "anthropic"), ("qwen", "openai-chat")):
+        profile = replace(ONE, endpoints={protocol: url})  # type: ignore[dict-item]
+        error = refused(site_in(tmp_path), profile, client, **wishes)  # type: ignore[arg-type]
+        assert error.code == code and "canary" not in f"{error.message}{error.hint}"
+    assert (
+        everything(tmp_path)
+        == {path: b"" for path in everything(tmp_path) if path.endswith(".lock")}
+        or not (tmp_path / "state/ai/journal.jsonl").exists()
+    )
+
+
+def test_a_missing_key_is_an_error_unless_it_may_be(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = site_in(tmp_path, environ={"ONE_KEY": ""})
+    assert refused(site, ONE).code == "secret.missing"
+    assert not any(path.exists() for path in paths.values())
+    switch_to(site, ONE, allow_missing_key=True)
+    assert values(paths["qwen"])["env"] == {"ONE_KEY": "none"}
+    assert refused(site, ONE, allow_missing_key=True, write_key=True).code == "secret.missing"
+
+
+@pytest.mark.parametrize(
+    ("client", "text"),
+    [
+        ("claude-code", json.dumps({"env": {"ANTHROPIC_AUTH_TOKEN": SHORT}})),
+        ("claude-code", json.dumps({"env": {"ANTHROPIC_API_KEY": SHORT}})),
+        ("claude-code", json.dumps({"env": {"ANTHROPIC_CUSTOM_HEADERS": f"X-Key: {SHORT}"}})),
+        ("claude-code", json.dumps({"apiKeyHelper": f"echo {FOREIGN}"})),
+        (
+            "claude-code",
+            json.dumps({"env": {"ANTHROPIC_BASE_URL": f"https://u:{SHORT}@x.example"}}),
+        ),
+        ("codex", f'[model_providers.mahavishnu]\nexperimental_bearer_token = "{SHORT}"\n'),
+        ("codex", f'[model_providers.mahavishnu.http_headers]\nX-Key = "{SHORT}"\n'),
+    ],
+)
+def test_a_key_of_the_user_is_neither_copied_nor_lost(
+    tmp_path: Path, client: ClientName, text: str
+) -> None:
+    path = install(tmp_path, **{client.replace("-", "_"): text})[client]
+    site = site_in(tmp_path)
+    error = refused(site, ONE)
+    assert error.code == "ai.plain_key" and path.read_text() == text
+    assert "canary" not in f"{error.message} {error.hint}"
+    assert refused(site, ONE, overwrite=True).code == "ai.plain_key"
+    assert "canary" not in repr(plan_switch(site, ONE, Ask()).profile)
+    done = switch_to(site, ONE, client, forget_keys=True)
+    assert done.entry and done.entry.lost
+    back = undo(site)
+    assert back.entry.lost == done.entry.lost
+    says = path.read_text()
+    assert "canary" not in site.journal.path.read_text() and "canary" not in says
+    # Without its key the user's address must not get the client's own sign-in.
+    assert "none" in says
+
+
+def test_a_helper_of_the_user_without_a_key_comes_back(tmp_path: Path) -> None:
+    text = '{"apiKeyHelper": "/usr/local/bin/give-token --corp", "env": {"ANTHROPIC_BASE_URL": "https://corp.example"}}'
+    path = install(tmp_path, claude_code=text)["claude-code"]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    undo(site)
+    assert path.read_text() == text
+
+
+def test_a_raw_key_comes_back_where_it_can_be_had_and_is_in_no_journal(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = site_in(tmp_path)
+    switch_to(site, ONE, write_key=True)
+    texts = {name: path.read_text() for name, path in paths.items()}
+    assert all(KEYS["ONE_KEY"] in text for text in texts.values())
+    switch_to(site, TWO)
+    assert not any(KEYS["ONE_KEY"] in path.read_text() for path in paths.values())
+    undo(site)
+    assert {name: path.read_text() for name, path in paths.items()} == texts
+    switch_to(site, TWO)
+    later = replace(site, environ={**site.environ, "ONE_KEY": "sk-rotated-canary-77"})
+    done = undo(later)
+    assert set(done.entry.lost) >= {"env.ANTHROPIC_AUTH_TOKEN", "model_providers.mahavishnu"}
+    for path in paths.values():
+        assert "canary" not in path.read_text()
+    assert "canary" not in site.journal.path.read_text()
+
+
+# Three-way merge, native, undo
+
+
+def test_what_was_changed_by_hand_is_not_lost_silently(tmp_path: Path) -> None:
+    path = install(tmp_path)["claude-code"]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    path.write_text(path.read_text().replace("one-small", "my-own"))
+    before = path.read_text()
+    error = refused(site, TWO, "claude-code")
+    assert error.code == "ai.changed_meanwhile" and "HAIKU" in error.message
+    with pytest.raises(MahavishnuError) as caught:
+        undo(site)
+    assert caught.value.code == "ai.changed_meanwhile" and path.read_text() == before
+    (status, *_) = look(site, {"one": ONE}, site.journal.read())
+    assert [(d.path[-1], d.written, d.now) for d in status.drift] == [
+        ("ANTHROPIC_DEFAULT_HAIKU_MODEL", "one-small", "my-own")
+    ]
+    switch_to(site, TWO, "claude-code", overwrite=True)
+    assert "my-own" not in path.read_text()
+
+
+def test_a_model_that_the_user_chose_in_the_client_is_no_conflict(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = site_in(tmp_path)
+    switch_to(site, ONE)
+    codex = paths["codex"]
+    codex.write_text(codex.read_text().replace('"one-large"', '"one-other"'))
+    switch_to(site, TWO)
+    assert values(codex)["model"] == "two-large"
+    undo(site)
+    assert values(codex)["model"] == "one-other"
+    undo(site)
+    assert codex.read_text() == ""
+
+
+def test_native_gives_back_what_the_user_had_and_lets_go_of_it(tmp_path: Path) -> None:
+    text = '{"env": {"ANTHROPIC_MODEL": "opus", "API_TIMEOUT_MS": "5", "CLAUDE_CODE_USE_BEDROCK": "1"}}'
+    path = install(tmp_path, claude_code=text)["claude-code"]
+    site = site_in(tmp_path)
+    for profile in (ONE, TWO, CLAUDE):
+        switch_to(site, profile, "claude-code")
+    env = values(path)["env"]
+    assert (env["ANTHROPIC_MODEL"], env["API_TIMEOUT_MS"]) == ("opus", "5")
+    assert (
+        env["ANTHROPIC_BASE_URL"] == env["ANTHROPIC_AUTH_TOKEN"] == env["ANTHROPIC_API_KEY"] == ""
+    )
+    assert "apiKeyHelper" not in values(path)
+    path.write_text(path.read_text().replace('"opus"', '"sonnet"'))
+    switch_to(site, ONE, "claude-code")
+    switch_to(site, CLAUDE, "claude-code")
+    assert values(path)["env"]["ANTHROPIC_MODEL"] == "sonnet"
+
+
+def test_undo_leaves_what_came_meanwhile(tmp_path: Path) -> None:
+    path = install(tmp_path, claude_code='{"a": 1}')["claude-code"]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    says = values(path)
+    says["hooks"], says["env"]["MINE"] = {"Stop": []}, "1"
+    path.write_text(json.dumps(says))
+    undo(site)
+    assert values(path) == {"a": 1, "hooks": {"Stop": []}, "env": {"MINE": "1"}}
+
+
+def test_switches_are_taken_back_in_order(tmp_path: Path) -> None:
+    install(tmp_path)
+    site = site_in(tmp_path)
+    first = switch_to(site, ONE, "claude-code").entry
+    other = switch_to(site, ONE, "codex").entry
+    second = switch_to(site, TWO, "claude-code").entry
+    assert first and other and second
+    with pytest.raises(MahavishnuError) as caught:
+        undo(site, first.id.hex[-8:])
+    assert caught.value.code == "ai.undo_order" and second.id.hex[-8:] in str(caught.value.hint)
+    assert undo(site, str(other.id)).switch.id == other.id
+    back = undo(site, second.id.hex[-8:])
+    for reference, code in (
+        (str(second.id), "ai.already_undone"),
+        (str(back.entry.id), "ai.not_a_switch"),
+        ("abcdef01", "ai.no_switch"),
+    ):
+        with pytest.raises(MahavishnuError) as caught:
+            undo(site, reference)
+        assert caught.value.code == code
+    undo(site)
+    with pytest.raises(MahavishnuError) as caught:
+        undo(site)
+    assert caught.value.code == "ai.no_switch"
+
+
+def test_a_switch_to_what_is_there_writes_nothing(tmp_path: Path) -> None:
+    install(tmp_path)
+    site = site_in(tmp_path)
+    switch_to(site, ONE)
+    before = everything(tmp_path)
+    assert switch_to(site, ONE).entry is None
+    assert everything(tmp_path) == before
+
+
+def test_hundred_switches_leave_the_rest_as_it_was(tmp_path: Path) -> None:
+    text = (
+        '{\n\t"hooks": {"Stop": [ {"hooks":[]} ]},\n\t"permissions": {"deny": ["x"] }, "n": 1.0\n}'
+    )
+    path = install(tmp_path, claude_code=text)["claude-code"]
+    site = site_in(tmp_path)
+    for number in range(100):
+        switch_to(site, (ONE, TWO, CLAUDE)[number % 3], "claude-code")
+    assert path.read_text().startswith(text.removesuffix("\n}"))
+    while site.journal.read().standing:
+        undo(site)
+    assert path.read_text() == text
+
+
+# Running sessions
+
+
+def test_a_running_session_of_claude_code_sees_variables_emptied_before_they_go(
+    tmp_path: Path,
+) -> None:
+    path = install(tmp_path, claude_code='{"a": 1}')["claude-code"]
+    seen: list[dict[str, Any]] = []
+    site = replace(
+        site_in(tmp_path), pause=lambda seconds: seen.append({**values(path), "s": seconds})
+    )
+    switch_to(site, ONE, "claude-code")
+    assert seen == []
+    run_session(tmp_path, ".claude")
+    undo(site)
+    (between,) = seen
+    assert set(between["env"].values()) == {""} and "apiKeyHelper" not in between
+    assert between["s"] == 2.5 and path.read_text() == '{"a": 1}'
+
+
+def test_a_session_counts_only_while_its_very_process_runs(tmp_path: Path) -> None:
+    install(tmp_path)
+    folder = tmp_path / ".claude"
+    started = str(process_start_time(os.getpid())).rpartition(":")[2]
+    assert find_sessions(folder) == ()
+    run_session(tmp_path, ".claude", cwd="/work", procStart=started)
+    assert [(each.pid, each.folder) for each in find_sessions(folder)] == [(os.getpid(), "/work")]
+    run_session(tmp_path, ".claude", procStart=f"1{started}")
+    assert find_sessions(folder) == ()
+    (folder / "sessions" / "99999999.json").write_text("{}")
+    (folder / "sessions" / "notes.json").write_text("{}")
+    assert find_sessions(folder) == ()
+
+
+def test_the_address_of_a_model_is_not_changed_under_a_running_session_of_qwen_code(
+    tmp_path: Path,
+) -> None:
+    path = install(tmp_path)["qwen"]
+    site = site_in(tmp_path)
+    moved = replace(TWO, model=ONE.model)
+    switch_to(site, ONE, "qwen")
+    run_session(tmp_path, ".qwen")
+    before = path.read_text()
+    error = refused(site, moved, "qwen")
+    assert error.code == "ai.session_running" and path.read_text() == before
+    switch_to(site, TWO, "qwen")
+    assert [each["name"] for each in values(path)["modelProviders"]["openai"]] == [
+        "Mahavishnu: one",
+        "Mahavishnu: two",
+    ]
+    for session in (tmp_path / ".qwen/sessions").iterdir():
+        session.unlink()
+    switch_to(site, moved, "qwen")
+    assert [each["baseUrl"] for each in values(path)["modelProviders"]["openai"]] == [
+        TWO.endpoints["openai-chat"]
+    ]
+    run_session(tmp_path, ".qwen")
+    with pytest.raises(MahavishnuError) as caught:
+        undo(site)
+    assert caught.value.code == "ai.session_running"
+
+
+def test_a_model_of_the_users_own_list_is_not_shadowed(tmp_path: Path) -> None:
+    text = (
+        '{"modelProviders": {"openai": [{"id": "one-large", "baseUrl": "https://mine.example"}]}}'
+    )
+    path = install(tmp_path, qwen=text)["qwen"]
+    assert refused(site_in(tmp_path), ONE, "qwen").code == "ai.model_taken"
+    assert path.read_text() == text
+
+
+def test_a_variable_of_the_user_in_qwens_settings_stays(tmp_path: Path) -> None:
+    path = install(tmp_path, qwen=json.dumps({"env": {"ONE_KEY": FOREIGN}}))["qwen"]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "qwen")
+    assert values(path)["env"] == {"ONE_KEY": FOREIGN}
+    assert FOREIGN not in site.journal.path.read_text()
+    undo(site)
+    assert refused(site, ONE, "qwen", write_key=True).code == "ai.plain_key"
+
+
+def test_a_slow_reference_names_a_variable_that_only_a_launch_sets(tmp_path: Path) -> None:
+    path = install(tmp_path)["qwen"]
+    stored = replace(ONE, name="my-one", key=parse_reference("keyring:mahavishnu/one"))
+    done = switch_to(site_in(tmp_path), stored, "qwen")
+    assert values(path)["env"] == {"MAHAVISHNU_KEY_MY_ONE": "none"}
+    assert any("ai run my-one -- qwen" in note for note in done.plan.notes)
+
+
+# Files as they must not be
+
+
+@pytest.mark.parametrize(
+    ("client", "text"),
+    [
+        ("claude-code", '{"hooks": []}'),
+        ("claude-code", '{"env": []}'),
+        ("claude-code", '{"env": {"A": {}}}'),
+        ("claude-code", '{"apiKeyHelper": null}'),
+        ("codex", "model = 1\n"),
+        ("codex", "model_providers = 1\n"),
+        ("qwen", '{"modelProviders": {"openai": {}}}'),
+        ("qwen", '{"security": "x"}'),
+    ],
+)
+def test_a_file_of_which_the_client_would_take_nothing_is_refused(
+    tmp_path: Path, client: ClientName, text: str
+) -> None:
+    path = install(tmp_path, **{client.replace("-", "_"): text})[client]
+    error = refused(site_in(tmp_path), ONE, client)
+    assert error.code == "document.rejected" and str(path) in error.message
+    assert path.read_text() == text
+
+
+def test_every_shipped_profile_fits_a_client() -> None:
+    for profile in SHIPPED.values():
+        fits = [name for name in CLIENTS if profile.protocol_for(name)]
+        assert fits, profile.name
+    assert URL[0] == "env"

@@ -1,0 +1,289 @@
+"""A switch while writes fail, processes are killed and a client writes: all of it stands, or nothing."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.delivery import choose_mode, deliver, find_protocol
+from mahavishnu.ai_env.documents import ABSENT, Document, same_value
+from mahavishnu.ai_env.journal import Entry, FileRecord, History, Record
+from mahavishnu.ai_env.merge import merge
+from mahavishnu.ai_env.plan import Place, mark, plan_file, records_of
+from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.taking_back import reverse
+from mahavishnu.ai_env.undo import undo
+from mahavishnu.errors import Conflict, MahavishnuError
+from mahavishnu.identifiers import new_id
+from mahavishnu.masking import Secret
+from tests.ai_files import QUICK, at_step
+from tests.documents import foreign_json, foreign_toml, strict_json
+from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to
+from tests.switching_killed import SCENARIOS, contents, prepare, settle_in
+
+ROOT = Path(__file__).parent.parent.parent
+WRITES = 2000
+EXAMPLES = {"claude-code": 5000, "codex": 2000, "qwen": 3000}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.timeout(300)
+def test_killed_at_any_step_the_next_command_settles_it(tmp_path: Path, scenario: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.switching_killed", tmp_path, scenario],
+        cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True,
+    )  # fmt: skip
+    seen = json.loads(done.stdout)
+    assert seen["steps"] > 100 and seen["old"] > 20 and seen["new"] > 5 and seen["between"] > 20
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+@pytest.mark.timeout(300)
+def test_whatever_step_fails_all_files_are_old_or_all_are_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    site = prepare(tmp_path / "home", "raw keys")
+    shutil.copytree(tmp_path / "home", tmp_path / "kept")
+    old = contents(tmp_path / "home")
+    switch_to(site, ONE)
+    new = contents(tmp_path / "home")
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    outcomes: Counter[str] = Counter()
+    for step in range(1, 3000):
+        shutil.rmtree(tmp_path / "home")
+        shutil.copytree(tmp_path / "kept", tmp_path / "home")
+        code = "done"
+        with at_step(step, fail) as steps:
+            try:
+                switch_to(site, ONE)
+            except (MahavishnuError, OSError) as error:
+                code = getattr(error, "code", "system")
+        found = contents(tmp_path / "home")
+        assert found == (new if code == "done" else old), (step, code)
+        outcomes[code] += 1
+        settle_in(site)
+        assert contents(tmp_path / "home") == found and not site.journal.read().open
+        if steps[0] < step:
+            break
+    wanted = "ai_files.disk_full" if number == errno.ENOSPC else "ai_files.not_writable"
+    assert outcomes[wanted] > 30 and outcomes["done"] >= 1, outcomes
+
+
+def test_a_line_that_was_not_ended_counts_as_never_written(tmp_path: Path) -> None:
+    install(tmp_path)
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    whole = site.journal.path.read_bytes()
+    begin = whole.rindex(b"\n", 0, -1) + 1
+    for cut in (begin + 1, begin + 20, len(whole) - 1):
+        site.journal.path.write_bytes(whole[:cut])
+        assert len(site.journal.read().open) == 1
+        assert settle_in(site) == ("The interrupted switch to one was complete, and stands.",)
+        assert site.journal.path.read_bytes() == whole
+
+
+def test_a_damaged_line_is_told_with_its_number(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    text = paths["claude-code"].read_bytes()
+    site.journal.path.write_bytes(b"{}\n" + site.journal.path.read_bytes())
+    with pytest.raises(MahavishnuError) as caught:
+        switch_to(site, TWO, "claude-code")
+    assert caught.value.code == "ai.journal_damaged" and "Line 1 " in caught.value.message
+    assert paths["claude-code"].read_bytes() == text
+
+
+def test_a_file_that_cannot_be_read_stops_all_before_the_first_write(tmp_path: Path) -> None:
+    texts = {"claude_code": "{}", "codex": "model = 1\n", "qwen": '{"model": {}, // no\n}'}
+    paths = install(tmp_path, **texts)
+    os.utime(paths["qwen"], (1, 1))
+    site = site_in(tmp_path)
+    for code in ("document.rejected", "document.unreadable"):
+        with pytest.raises(MahavishnuError) as caught:
+            switch_to(site, ONE)
+        assert caught.value.code == code and str(tmp_path) in caught.value.message
+        assert [paths[name].read_text() for name in ("claude-code", "qwen")] == [
+            "{}",
+            texts["qwen"],
+        ]
+        assert not site.journal.path.exists()
+        paths["codex"].write_text("")
+
+
+@pytest.mark.parametrize("kind", ["truncates", "renames"])
+@pytest.mark.timeout(300)
+def test_neither_side_loses_a_key_in_a_race(tmp_path: Path, kind: str) -> None:
+    """The client writes all the time, and keeps no lock; its own keys all stay, and so do ours."""
+    path = install(tmp_path, claude_code='{"theirs": {}}')["claude-code"]
+    site = replace(site_in(tmp_path), patience=QUICK)
+    client = subprocess.Popen(
+        [sys.executable, "-m", "tests.ai_files", "client", kind, str(path), str(WRITES)],
+        cwd=ROOT, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    outcomes: Counter[str] = Counter()
+    while client.poll() is None:
+        profile = (ONE, TWO)[outcomes.total() % 2]
+        try:
+            switch_to(site, profile, "claude-code", overwrite=True)
+            outcomes["done"] += 1
+        except MahavishnuError as error:
+            outcomes[error.code] += 1
+    assert client.returncode == 0
+    switch_to(site, TWO, "claude-code", overwrite=True)
+    says = strict_json(path.read_bytes())
+    assert [n for n in range(WRITES) if f"k{n}" not in says["theirs"]] == []
+    assert says["env"]["ANTHROPIC_BASE_URL"] == TWO.endpoints["anthropic"]
+    assert "env:TWO_KEY" in says["apiKeyHelper"] and not site.journal.read().open
+    assert outcomes["done"] > 20, outcomes
+
+
+def place_of(name: ClientName, history: History, path: Path = Path("/settings")) -> Place:
+    return Place(CLIENTS[name], path, False, history.remember(path), False)
+
+
+def switched[D: Document](
+    document: D, name: ClientName, profile: Profile, raw: bool, history: History
+) -> tuple[D, History]:
+    """Do what a switch does, and keep what it would keep, without a file."""
+    client = CLIENTS[name]
+    protocol = find_protocol(profile, name)
+    assert protocol is not None
+    key = Secret(KEYS[profile.key.place]) if raw and profile.key else None
+    delivery = deliver(profile, client.way, protocol, helper=Path("/bin/mahavishnu-key"), key=key)
+    assert delivery.mode == choose_mode(profile, client.way, raw=key is not None)
+    plan = plan_file(place_of(name, history), document, delivery)
+    assert not plan.conflicts
+    document, effects = merge(document, plan.changes, {})
+    records = records_of(effects, lambda path: client.gives_back(path, delivery))
+    marked = tuple(mark(record, client.is_secret, "salt") for record in records)
+    entry = Entry(
+        id=new_id(), at="", kind="switch", profile=profile.name, scope="user", salt="salt",
+        files=(FileRecord(name, "/settings", delivery.mode, marked),),
+    )  # fmt: skip
+    return document, History((*history.done, entry), ())
+
+
+def foreign_part(value: Any, name: ClientName, path: tuple[str, ...] = ()) -> Any:
+    """Return what is not ours of a file, by reading it, in order."""
+    if isinstance(value, dict):
+        pairs = [
+            (key, foreign_part(each, name, (*path, key)))
+            for key, each in value.items()
+            if not is_owned(name, (*path, key))
+        ]
+        return [(key, each) for key, each in pairs if each not in ([], None) or key not in MADE]
+    return repr(value)
+
+
+MADE = {"env", "modelProviders", "openai", "security", "auth", "model", "model_providers"}
+
+
+def is_owned(name: ClientName, path: tuple[str, ...]) -> bool:
+    from mahavishnu.ai_env.clients import claude_code
+
+    if name == "claude-code":
+        return path == ("apiKeyHelper",) or path in map(claude_code.env, claude_code.OWNED_ENV)
+    if name == "codex":
+        return path in (("model_provider",), ("model",), ("model_providers", "mahavishnu"))
+    keys = (("env", "ONE_KEY"), ("env", "TWO_KEY"), ("model", "name"))
+    return path in (*keys, ("security", "auth", "selectedType"), ("modelProviders", "openai"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.timeout(400)
+def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName) -> None:
+    """A file of any style: what is not ours is as before after each switch, all of it after undo."""
+    native = {"claude-code": CLAUDE, "codex": CODEX}.get(name, TWO)
+    outcomes: Counter[str] = Counter()
+
+    @settings(
+        max_examples=EXAMPLES[name], deadline=None, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(st.integers(0, 10**9), st.booleans(), st.booleans())
+    def check(seed: int, raw: bool, there: bool) -> None:
+        read = CLIENTS[name].read_as()
+        source = foreign_toml(seed) if name == "codex" else foreign_json(seed)
+        document = read.parse(source.text.encode())
+        try:
+            if there:
+                document = document.set(("model",), "gpt") if name == "codex" else document.set(
+                    ("env", "ANTHROPIC_MODEL"), "opus")  # fmt: skip
+            CLIENTS[name].check(document)
+        except MahavishnuError:
+            outcomes["refused"] += 1
+            return
+        history = History((), ())
+        states, theirs = [document], foreign_part(parsed(document), name)
+        for profile in ((ONE, native), (ONE,), (TWO,), (TWO, ONE))[seed % 4]:
+            document, history = switched(document, name, profile, raw, history)
+            assert foreign_part(parsed(document), name) == theirs
+            states.append(document)
+        for entry, before in zip(reversed(history.done), reversed(states[:-1]), strict=True):
+            reversal = reverse(entry.files[0].records, salt="salt", keys=list(KEYS.values()))
+            document, _ = merge(document, reversal.changes, {})
+            assert not reversal.lost and same_value(parsed(document), parsed(before))
+        assert respelled(document, history) == respelled(states[0], history)
+        outcomes["switched"] += 1
+
+    check()
+    assert outcomes["switched"] > EXAMPLES[name] / 2, outcomes
+
+
+def respelled(document: Document, history: History) -> bytes:
+    """Return the text with members of the user that were ours for a while in one spelling."""
+    for record in (record for entry in history.done for record in entry.files[0].records):
+        if record.kind == "set" and isinstance(record.before, str) and record.path[-1] not in KEYS:
+            if document.get(record.path) is not ABSENT:
+                document = document.set(record.path, "x")
+    return document.content
+
+
+def parsed(document: Document) -> Any:
+    import tomllib
+
+    text = document.content.decode()
+    return json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+
+
+def test_an_undo_of_a_history_that_was_switched_is_exact_on_real_files(tmp_path: Path) -> None:
+    for seed in range(60):
+        home = tmp_path / str(seed)
+        home.mkdir()
+        paths = install(home, claude_code="")
+        path = paths["claude-code"]
+        path.write_bytes(foreign_json(seed).text.encode())
+        before = path.read_bytes()
+        site = site_in(home)
+        try:
+            for profile in (ONE, TWO, CLAUDE):
+                switch_to(site, profile, "claude-code")
+        except (MahavishnuError, Conflict):
+            assert path.read_bytes() == before
+            continue
+        for _ in range(3):
+            undo(site)
+        assert path.read_bytes() == before
+
+
+def test_records_say_nothing_of_lists_that_are_the_users() -> None:
+    document = CLIENTS["qwen"].read_as().parse(b'{"modelProviders": {"openai": [{"id": "mine"}]}}')
+    _, history = switched(document, "qwen", ONE, False, History((), ()))
+    records: tuple[Record, ...] = history.done[0].files[0].records
+    assert "mine" not in repr(records) and records[0].kind == "include"

@@ -1,0 +1,106 @@
+"""A switch, or an undo, that is killed at each of its steps: as a program, `FOLDER SCENARIO`."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mahavishnu.ai_env.settle import settle
+from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.undo import undo
+from tests.ai_files import at_step
+from tests.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to
+
+TEXTS = {
+    "claude_code": '{\n  "permissions": {"allow": ["x"]}\n}\n',
+    "codex": '# mine\nmodel = "gpt"  # good\n',
+    "qwen": '{"$version": 4}\n',
+}
+
+
+def switch_raw(site: Site) -> None:
+    switch_to(site, TWO, write_key=True)
+
+
+# What is done before, and what is killed.
+SCENARIOS: dict[str, tuple[Callable[[Site], object], Callable[[Site], object]]] = {
+    "first": (lambda _: None, lambda site: switch_to(site, ONE)),
+    "raw keys": (switch_raw, lambda site: switch_to(site, ONE)),
+    "undo": (switch_raw, undo),
+}
+
+
+def prepare(home: Path, scenario: str) -> Site:
+    """Make the home anew, with a session of Claude Code that runs: this process."""
+    home.mkdir()
+    install(home, **TEXTS)
+    sessions = home / ".claude" / "sessions"
+    sessions.mkdir()
+    (sessions / f"{os.getpid()}.json").write_text("{}")
+    site = site_in(home)
+    SCENARIOS[scenario][0](site)
+    return site
+
+
+def contents(home: Path) -> dict[str, str]:
+    """Return the clients' files as they are."""
+    paths = {name: home / relative for name, relative in FILES.items()}
+    return {name: path.read_text() for name, path in paths.items()}
+
+
+def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
+    """Kill one process after the other, each one step later, until one is through; return what was seen."""
+    act = SCENARIOS[scenario][1]
+    os.fsync = lambda _: None  # what is killed leaves all that it wrote
+    home, kept = folder / "home", folder / "kept"
+    site = prepare(home, scenario)
+    shutil.copytree(home, kept)
+    old = contents(home)
+    act(site)
+    new = contents(home)
+    assert old != new
+    seen = {"old": 0, "new": 0, "between": 0, "steps": 0}
+    for number in range(1, 3000):
+        shutil.rmtree(home)
+        shutil.copytree(kept, home)
+        child = os.fork()
+        if child == 0:
+            with at_step(number, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+                act(site)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        between = contents(home)
+        seen["between"] += between not in (old, new)
+        settled = settle_in(site)
+        found = contents(home)
+        assert found in (old, new), (number, settled, found)
+        history = site.journal.read()
+        assert not history.open and len(history.done) - (found == new) == history_before(scenario)
+        journal = site.journal.path.read_text() if site.journal.path.exists() else ""
+        assert not [key for key in KEYS.values() if key in journal]
+        seen["old" if found == old else "new"] += 1
+        seen["steps"] = number
+        if found == old:
+            act(site)
+        assert contents(home) == new, number
+        if status == 0:
+            return seen
+    raise AssertionError("it never ended")
+
+
+def settle_in(site: Site) -> tuple[str, ...]:
+    """Do what the next command does first."""
+    with site.journal.held():
+        return settle(site, site.journal)[1]
+
+
+def history_before(scenario: str) -> int:
+    """Return how many entries were done before."""
+    return 0 if scenario == "first" else 1
+
+
+if __name__ == "__main__":
+    print(json.dumps(kill_at_every_step(Path(sys.argv[1]), sys.argv[2])))
