@@ -248,10 +248,11 @@ def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName)
 
 def respelled(document: Document, history: History) -> bytes:
     """Return the text with members of the user that were ours for a while in one spelling."""
-    for record in (record for entry in history.done for record in entry.files[0].records):
-        if record.kind == "set" and isinstance(record.before, str) and record.path[-1] not in KEYS:
-            if document.get(record.path) is not ABSENT:
-                document = document.set(record.path, "x")
+    records = [record for entry in history.done for record in entry.files[0].records]
+    texts = {record.path for record in records if isinstance(record.before, str)}
+    for path in sorted(texts):
+        if document.get(path) is not ABSENT:
+            document = document.set(path, "x")
     return document.content
 
 
