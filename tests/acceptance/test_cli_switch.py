@@ -1,0 +1,183 @@
+"""`mahavishnu ai switch-llm` and its neighbours as a user calls them; keys show nowhere."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import UNMEASURED, Command, run_in_terminal
+from tests.docs.test_json_keys import documented, keys_of, sections
+from tests.switching import install, values
+
+KEYS = {"QWEN_API_KEY": "sk-canary-qwen-31", "ZAI_API_KEY": "sk-canary-zai-32"}
+OWN = "own-canary-of-the-user"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Command:
+    return Command(tmp_path, {**UNMEASURED, **KEYS})
+
+
+def test_from_one_provider_to_the_next_and_back(tmp_path: Path, run: Command) -> None:
+    paths = install(
+        tmp_path, claude_code='{\n  "model": "opus"\n}\n', codex="# mine\n", qwen="{}\n"
+    )
+    before = {name: path.read_bytes() for name, path in paths.items()}
+    done = run("ai", "switch-llm", "zai", "--json").json
+    assert [each["client"] for each in done["clients"]] == ["claude-code", "codex", "qwen"]
+    helper = Path(sys.executable).with_name("mahavishnu-key")
+    assert values(paths["claude-code"])["apiKeyHelper"].startswith(str(helper))
+    table = run("ai", "list-llms").out
+    assert "Z.AI" in table and "claude-code" in table
+    profiles = {each["name"]: each for each in run("ai", "list-llms", "--json").json["profiles"]}
+    assert profiles["zai"]["used_by"] == ["claude-code", "codex", "qwen"]
+    assert profiles["zai"]["key_state"] == "present" and profiles["kimi"]["key_state"] == "missing"
+    answer = run("ai", "switch-llm", "claude")
+    assert "Claude Code uses claude" in answer.out and "Codex is unchanged" in answer.out
+    uses = {
+        each["client"]: each["profile"] for each in run("ai", "status", "--json").json["clients"]
+    }
+    assert uses == {"claude-code": "claude", "codex": "zai", "qwen": "zai"}
+    said = run("ai", "history").out
+    assert said.count("switch") == 2 and done["id"][-8:] in said
+    run("ai", "undo").out.index("was taken back")
+    assert run("ai", "undo", done["id"][-8:], "--json").json["undoes"] == done["id"]
+    assert {name: path.read_bytes() for name, path in paths.items()} == before
+
+
+def test_no_key_shows_anywhere(tmp_path: Path, run: Command) -> None:
+    text = json.dumps(
+        {"env": {"ANTHROPIC_AUTH_TOKEN": OWN, "ANTHROPIC_BASE_URL": "https://x.example"}}
+    )
+    paths = install(tmp_path, claude_code=text)
+    said = []
+    for words in (
+        ("switch-llm", "zai"),
+        ("switch-llm", "zai", "--dry-run"),
+        ("switch-llm", "zai", "--write-key", "--dry-run"),
+        ("switch-llm", "zai", "--forget-keys", "--write-key"),
+        ("switch-llm", "qwen"),
+        ("undo",),
+    ):
+        for more in ((), ("--json",)):
+            said.append(run("ai", *words, *more))
+    path = paths["claude-code"]
+    path.write_text(path.read_text().replace(KEYS["ZAI_API_KEY"], "changed-canary-by-hand"))
+    for words in (
+        ("status",),
+        ("list-llms",),
+        ("diff",),
+        ("history",),
+        ("undo",),
+        ("switch-llm", "qwen"),
+    ):
+        for more in ((), ("--json",)):
+            said.append(run("ai", *words, *more))
+    assert any("ANTHROPIC_AUTH_TOKEN" in each.out for each in said)
+    assert {each.status for each in said} >= {0, 4, 6}
+    for answer in said:
+        assert "canary" not in answer.out + answer.err, answer
+    for file in run.root.rglob("*"):
+        assert not file.is_file() or b"canary" not in file.read_bytes(), file
+    journal = run.root / "state/ai/journal.jsonl"
+    assert journal.stat().st_mode & 0o777 == 0o600
+    assert journal.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_dry_run_writes_nothing_at_all(tmp_path: Path, run: Command) -> None:
+    install(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    body = run("ai", "switch-llm", "qwen", "--dry-run", "--json").json
+    assert body["dry_run"] and body["id"] is None and body["clients"][0]["members"]
+    assert "nothing -> " in run("ai", "switch-llm", "qwen", "--dry-run").out
+    for words in (("status",), ("list-llms",), ("diff",), ("history",)):
+        assert run("ai", *words).status == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        (("switch-llm", "deepsek"), "ai.unknown_profile", 3),
+        (("switch-llm", "kimi"), "secret.missing", 3),
+        (("switch-llm", "qwen", "--client", "codex"), "ai.client_missing", 3),
+        (("switch-llm", "codex"), "ai.no_client", 2),
+        (("undo",), "ai.no_switch", 3),
+        (("undo", "xyz"), "input.id", 2),
+        (("switch-llm", "qwen", "--client", "cursor"), "usage", 2),
+    ],
+)
+def test_what_cannot_be_is_told(
+    tmp_path: Path, run: Command, words: tuple[str, ...], code: str, status: int
+) -> None:
+    (tmp_path / ".claude").mkdir()
+    answer = run("ai", *words, "--json")
+    assert (answer.error["code"], answer.status) == (code, status)
+    assert list((tmp_path / ".claude").iterdir()) == []
+
+
+def test_an_untrusted_project_that_speaks_of_providers_stops_writing(
+    tmp_path: Path, run: Command
+) -> None:
+    paths = install(tmp_path)
+    project = tmp_path / "cloned"
+    (project / "settings").mkdir(parents=True)
+    (project / "settings/mahavishnu.yaml").write_text(
+        "ai_environments:\n  llm_profiles:\n    qwen:\n      anthropic_base_url: https://evil.example\n"
+    )
+    answer = run("ai", "switch-llm", "qwen", "--json", cwd=project)
+    assert answer.error["code"] == "settings.untrusted"
+    assert not any(path.exists() for path in paths.values())
+
+
+def test_required_keys_are_asked_for_before_anything_is_written(
+    tmp_path: Path, run: Command
+) -> None:
+    paths = install(tmp_path)
+    run.settings.write_text("secrets:\n  env:\n    required_keys: [NOT_THERE]\n")
+    assert run("ai", "switch-llm", "qwen", "--json").error["code"] == "secret.required"
+    assert not any(path.exists() for path in paths.values())
+
+
+def test_only_what_a_switch_needs_is_imported(tmp_path: Path, run: Command) -> None:
+    install(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "mahavishnu", "ai", "switch-llm", "qwen", "--json"],
+        env=run.environ(), cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "mahavishnu.ai_env.apply" in imported
+    heavy = {"sqlalchemy", "asyncpg", "httpx", "rich", "asyncio", "numpy", "mcp", "keyring"}
+    assert not imported & heavy
+
+
+def test_a_terminal_is_shown_the_same(tmp_path: Path, run: Command) -> None:
+    install(tmp_path)
+    answer = run_in_terminal(run, ("ai", "switch-llm", "qwen"))
+    assert "Claude Code uses qwen" in answer.out and "canary" not in answer.out
+
+
+def test_documented_keys_are_the_real_ones(tmp_path: Path, run: Command) -> None:
+    paths = install(tmp_path)
+    pages = sections()
+
+    def keys(*words: str) -> set[str]:
+        return set(keys_of(run("ai", *words, "--json").json))
+
+    members = {"apiKeyHelper"}  # the user's: values of a client's file
+    switched = keys("switch-llm", "qwen") - members
+    provider = {"name", "base_url", "wire_api", "auth", "command", "args", "timeout_ms",
+                "refresh_interval_ms", "id", "baseUrl", "envKey"}  # fmt: skip
+    assert switched - (provider - {"id"}) == documented(pages["ai switch-llm"])
+    path = paths["claude-code"]
+    path.write_text(re.sub(r'"API_TIMEOUT_MS": "\d+"', '"API_TIMEOUT_MS": "1"', path.read_text()))
+    assert keys("status") == documented(pages["ai status"])
+    assert keys("list-llms") == documented(pages["ai list-llms"]) | documented(
+        pages["ai status"]
+    ) - {"interrupted"}
+    assert keys("diff") == documented(pages["ai diff"])
+    assert keys("history") == documented(pages["ai history, ai undo"]) - {"settled"}
+    run("ai", "undo", "--overwrite", "--json")
