@@ -65,10 +65,24 @@ def measure_processes(home: Path) -> Section:
     product = (sys.executable, "-m", "mahavishnu")
     store = (*product, "memory", "store", "Note {}: the cache is warmed at night.")
     search = (*product, "memory", "search", "when is the cache warmed")
+    # Another model each time, so that there is something to write.
+    profile = {
+        "anthropic_base_url": "https://one.example",
+        "openai_responses_base_url": "https://one.example/v1",
+        "key": "env:NAME",
+        "model": "model-{}",
+    }
+    flags = (
+        f"--set=ai_environments.llm_profiles.one.{key}={value}" for key, value in profile.items()
+    )
+    switch = (*product, *flags, "ai", "switch-llm", "one", "--json")
+    for folder in (".claude", ".codex"):
+        (Path(words["HOME"]) / folder).mkdir(parents=True, exist_ok=True)
     commands = [
         Command("python -c pass", (sys.executable, "-c", "pass"), words),
         Command("mahavishnu --help", (*product, "--help"), words),
         Command("mahavishnu-key env:NAME", KEY, words | {"NAME": "sk-fake"}),
+        Command("ai switch-llm, two clients", switch, words | {"NAME": "sk-fake"}),
         Command("memory store, no model", store, words),
         Command("memory search, no model", search, words),
         Command("memory search --mode text, model there", (*search, "--mode", "text"), meaning),
