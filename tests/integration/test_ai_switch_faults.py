@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import choose_mode, deliver, find_protocol
 from mahavishnu.ai_env.documents import ABSENT, Document, same_value
-from mahavishnu.ai_env.journal import Entry, FileRecord, History, Record
+from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record
 from mahavishnu.ai_env.merge import merge
 from mahavishnu.ai_env.plan import Place, mark, plan_file, records_of
 from mahavishnu.ai_env.profiles import ClientName, Profile
@@ -288,3 +288,23 @@ def test_records_say_nothing_of_lists_that_are_the_users() -> None:
     _, history = switched(document, "qwen", ONE, False, History((), ()))
     records: tuple[Record, ...] = history.done[0].files[0].records
     assert "mine" not in repr(records) and records[0].kind == "include"
+
+
+def test_what_comes_between_plan_and_write_stops_the_switch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that the user types in at the last moment is not buried."""
+    path = install(tmp_path, claude_code="{}")["claude-code"]
+    site = site_in(tmp_path)
+    intend = Journal.intend
+
+    def type_in(journal: Journal, entry: Entry) -> None:
+        intend(journal, entry)
+        path.write_text('{"env": {"ANTHROPIC_AUTH_TOKEN": "typed"}}')
+
+    monkeypatch.setattr(Journal, "intend", type_in)
+    with pytest.raises(MahavishnuError) as caught:
+        switch_to(site, ONE, "claude-code")
+    assert caught.value.code == "ai_files.conflict"
+    assert path.read_text() == '{"env": {"ANTHROPIC_AUTH_TOKEN": "typed"}}'
+    assert not site.journal.read().standing and not site.journal.read().open
