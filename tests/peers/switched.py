@@ -6,12 +6,17 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mahavishnu.ai_env.apply import Ask, switch
+from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.cli.ai.here import open_site
+from mahavishnu.cli.ai.known import find_profile
+from mahavishnu.settings.sources import load_settings
 from tests.command import Answer, Command
 from tests.peers.node import node, node_modules
 from tests.peers.provider_stub import Asked, ProviderStub, provider_stub
@@ -112,10 +117,18 @@ class Household:
         """Run `mahavishnu`."""
         return Command(self.home, self.environ)(*words, cwd=cwd or self.project, **environ)
 
-    def switch(self, name: str, client: str) -> None:
+    def switch(self, name: str, client: ClientName) -> None:
         """Switch one client to a profile, by the command."""
         answer = self.command("ai", "switch-llm", name, "--client", client, "--json")
         assert answer.status == 0, answer
+
+    def switch_often(self, client: ClientName, times: int) -> None:
+        """Switch one client to the profiles in turn, ending with the first; as the command does."""
+        loaded = load_settings(environ=self.environ, folder=self.project)
+        site = replace(open_site(loaded), folder=self.project)
+        for number in range(1, times):
+            switch(site, find_profile(loaded, NAMES[number % 3]), Ask(clients=[client]))
+        self.switch(NAMES[0], client)
 
     def run(
         self, *words: str | Path, environ: Mapping[str, str] | None = None

@@ -1,5 +1,7 @@
 """The real Qwen Code is switched between three providers, by both protocols."""
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,13 @@ import pytest
 import yaml
 
 from tests.command import Command
+from tests.peers.pseudo_terminal import terminal, until
 from tests.peers.switched import (
     KEYS,
     NAMES,
     Household,
     move_in,
+    programs,
     providers,
     strays,
     write,
@@ -21,6 +25,7 @@ from tests.peers.switched import (
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 PROMPT = ("-p", "Say something.")
+NOTICED_S = 3.0
 FOREIGN: dict[str, Any] = {
     "$version": 4,
     "mcpServers": {"mine": {"command": "true"}},
@@ -94,8 +99,7 @@ def test_the_rest_of_the_file_survives_a_hundred_switches(household: Household) 
     path = household.home / ".qwen/settings.json"
     before = path.read_bytes()
     household.switch("one", "qwen")
-    for number in range(1, 100):
-        household.switch(NAMES[number % 3], "qwen")
+    household.switch_often("qwen", 99)
     after = path.read_bytes()
     kept = before.decode().splitlines()[:-1]
     rest = iter(after.decode().splitlines())
@@ -149,3 +153,40 @@ def test_a_run_with_a_model_that_is_elsewhere_is_refused(household: Household) -
     )
     refused = household.command("ai", "run", "one", "--", "qwen", *PROMPT)
     assert refused.status == 4 and "at another address" in refused.err, refused
+
+
+def test_a_running_session_keeps_its_provider_and_its_key(household: Household) -> None:
+    """It would take a changed address of its model over, and not the key that goes with it."""
+    served = household.providers
+    household.switch("one", "qwen")
+    words, environ = programs()["qwen"], household.environ
+    with terminal(words, environ=environ, folder=household.project) as session:
+        assert until(lambda: b"Type your message" in session.shown, timeout_s=60), session.shown
+        for change in (("switch-llm", "two", "--client", "qwen"), ("undo",), ("undo",)):
+            session.ask("Say something.")
+            assert until(served.count, timeout_s=20), session.shown[-2000:]
+            time.sleep(3)  # the rest of its answer, and the memories that it asks for afterwards
+            served.assert_reached("one", keys_of("one"), "one-large")
+            assert household.command("ai", *change).status == 0
+            time.sleep(NOTICED_S)
+        session.ask("Say something.")
+        time.sleep(NOTICED_S)
+        assert not [each for name in ("two", "three") for each in served.stubs[name].asked]
+
+
+def test_another_address_for_a_model_that_a_session_uses_is_refused(household: Household) -> None:
+    household.switch("one", "qwen")
+    path = household.home / ".qwen/settings.json"
+    before = json.loads(path.read_text())["modelProviders"]
+    settings = Command(household.home).settings
+    values = yaml.safe_load(settings.read_text())
+    values["ai_environments"]["llm_profiles"]["two"]["model"] = "one-large"
+    settings.write_text(yaml.safe_dump(values))
+    words, environ = programs()["qwen"], household.environ
+    with terminal(words, environ=environ, folder=household.project):
+        sessions = household.home / ".qwen/sessions"
+        assert until(lambda: list(sessions.glob("*.json")), timeout_s=60)
+        refused = household.command("ai", "switch-llm", "two", "--client", "qwen", "--json")
+        assert refused.error["code"] == "ai.session_running"
+        assert json.loads(path.read_text())["modelProviders"] == before
+    assert household.command("ai", "switch-llm", "two", "--client", "qwen").status == 0
