@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mahavishnu.settings.sources import load_settings
 from tests.command import Answer, Command
 from tests.peers.node import node, node_modules
 from tests.peers.provider_stub import Asked, ProviderStub, provider_stub
+from tests.peers.refusing_proxy import refusing_proxy
 
 NAMES = ("one", "two", "three")
 KEYS = {f"{name.upper()}_KEY": f"sk-canary-of-{name}-0123456789" for name in NAMES}
@@ -37,10 +38,16 @@ _RUN_TIMEOUT_S = 90
 
 @dataclass(frozen=True)
 class Providers:
-    """The three, by name, and one that nobody has a key for; `urls` has an address for each."""
+    """
+    The three, by name, and one that nobody has a key for; `urls` has an address for each.
+
+    `outside` has the hosts that clients wanted to go to beside these, where `proxy` lets nobody.
+    """
 
     stubs: Mapping[str, ProviderStub]
     urls: Mapping[str, str]
+    outside: list[str]
+    proxy: Mapping[str, str]
 
     def turns(self, name: str) -> list[Asked]:
         """Return the requests that one got for its model."""
@@ -86,12 +93,11 @@ class Household:
     """
     A home with clients, profiles `one`, `two` and `three`, and `mahavishnu` in it.
 
-    `strays` is exported by whoever starts a client, beside the three keys.
+    The three keys are exported, and no host outside of this machine can be reached.
     """
 
     home: Path
     providers: Providers
-    strays: dict[str, str] = field(default_factory=dict)
 
     @property
     def project(self) -> Path:
@@ -109,8 +115,8 @@ class Household:
             "LANG": "C.UTF-8",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "CLAUDE_CODE_MAX_RETRIES": "0",
+            **self.providers.proxy,
             **KEYS,
-            **self.strays,
         }
 
     def command(self, *words: str, cwd: Path | None = None, **environ: str) -> Answer:
@@ -146,9 +152,12 @@ def providers() -> Iterator[Providers]:
     """Serve the three providers, and one elsewhere."""
     with contextlib.ExitStack() as stack:
         served = {name: stack.enter_context(provider_stub()) for name in (*NAMES, "elsewhere")}
+        outside, proxy = stack.enter_context(refusing_proxy())
         yield Providers(
             {name: stub for name, (stub, _) in served.items()},
             {name: url for name, (_, url) in served.items()},
+            outside,
+            proxy,
         )
 
 

@@ -188,3 +188,17 @@ def test_a_run_in_a_project_that_redirects_is_refused(household: Household) -> N
     refused = household.command("ai", "run", "one", "--", "claude", *PROMPT)
     assert refused.status == 6 and "send requests elsewhere" in refused.err, refused
     assert not household.providers.stubs["elsewhere"].asked
+
+
+def test_the_clients_own_sign_in_goes_to_its_own_host_again(household: Household) -> None:
+    sign_in(household.home)
+    household.switch("one", "claude-code")
+    outside = household.providers.outside
+    outside.clear()
+    household.command("ai", "run", "claude", "--", "claude", *PROMPT)
+    assert set(outside) == {"api.anthropic.com"}
+    outside.clear()
+    household.switch("claude", "claude-code")
+    household.run(household.home / "bin/claude", *PROMPT)
+    assert set(outside) == {"api.anthropic.com"}
+    assert not any(stub.asked for stub in household.providers.stubs.values())

@@ -1,11 +1,14 @@
 """The real Codex is switched between three providers."""
 
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.command import PROGRAM
+from tests.peers.pseudo_terminal import until
 from tests.peers.switched import (
     KEYS,
     NAMES,
@@ -110,3 +113,24 @@ def test_a_run_is_on_its_profile_and_changes_no_file(
     assert done.status == 0, done
     household.providers.assert_reached("one", keys_of("one"), "one-large")
     assert path.read_bytes() == before
+
+
+def test_the_clients_own_sign_in_goes_to_its_own_host_again(household: Household) -> None:
+    sign_in(household.home)
+    household.switch("one", "codex")
+    assert_asks_its_own(household, PROGRAM, "ai", "run", "codex", "--", "codex")
+    household.switch("codex", "codex")
+    assert_asks_its_own(household, household.home / "bin/codex")
+    assert not any(stub.asked for stub in household.providers.stubs.values())
+
+
+def assert_asks_its_own(household: Household, *words: str | Path) -> None:
+    """Assert that a run goes to OpenAI, where the proxy stops it; it does not give up for a minute."""
+    outside = household.providers.outside
+    outside.clear()
+    with subprocess.Popen(
+        [*words, *PROMPT], env=household.environ, cwd=household.project,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert until(lambda: "api.openai.com" in outside, timeout_s=60), outside
+        process.terminate()
