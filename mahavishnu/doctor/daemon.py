@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from mahavishnu import __version__
-from mahavishnu.daemon.record import HOST, DaemonRecord, find_listening
+from mahavishnu.daemon.record import HOST, DaemonRecord, find_daemon
 from mahavishnu.doctor.files import is_own_file, not_ours
 from mahavishnu.doctor.findings import Examination, Finding
 from mahavishnu.errors import Conflict
@@ -38,7 +38,7 @@ def judge_daemon(lock: Path) -> Finding:
     if not record.process.alive:
         return _stale(f"{lock} names a daemon that is gone (pid {record.pid}).")
     if record.port is None:
-        return Finding("daemon", "info", f"A daemon begins (pid {record.pid}).")
+        return Finding("daemon", "info", f"A daemon begins or ends (pid {record.pid}).")
     problem = _ask(record.port)
     if problem is not None:
         return Finding(
@@ -104,14 +104,22 @@ def empty_record(examination: Examination) -> str:
 def look_at_port(examination: Examination) -> Finding:
     """Check that the daemon can have its port; needs `settings`."""
     lock = examination.places.daemon_lock
-    record = find_listening(lock) if is_own_file(lock) else None
+    record = find_daemon(lock) if is_own_file(lock) else None
     return judge_port(examination.settings.server.port, record)
 
 
 def judge_port(port: int, daemon: DaemonRecord | None) -> Finding:
-    """Tell whether `port` is free or held by our own `daemon`, else who has it."""
+    """
+    Tell whether `port` is free or held by our own `daemon`, else who has it.
+
+    That is no error while the daemon runs on another one; one that begins has not told its port yet.
+    """
     if port == 0:
         return Finding("port", "ok", "The daemon takes any port that is free.")
+    if daemon is not None and daemon.port is None:
+        return Finding(
+            "port", "info", f"Not looked at while a daemon begins or ends (pid {daemon.pid})."
+        )
     if daemon is not None and daemon.port == port:
         return Finding("port", "ok", f"{port} is the daemon's (pid {daemon.pid}).")
     hint = "End it, or choose another port: mahavishnu up --port PORT (or the setting server.port)"
@@ -121,7 +129,13 @@ def judge_port(port: int, daemon: DaemonRecord | None) -> Finding:
             probe.bind((HOST, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return Finding("port", "error", f"{port} is taken by {describe_owner(port)}.", hint)
+                taken = f"{port} is taken by {describe_owner(port)}."
+                if daemon is None:
+                    return Finding("port", "error", taken, hint)
+                return Finding(
+                    "port", "warning", f"{taken} The daemon has {daemon.port}.",
+                    f"Keep that by the setting server.port: {daemon.port}",
+                )  # fmt: skip
             return Finding(
                 "port", "error", f"{port} cannot be used ({error.strerror}).",
                 "Choose another one in the setting server.port; those from 1024 are for everybody.",

@@ -19,7 +19,7 @@ import msgspec
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.logs import get_logger
 from mahavishnu.server.endpoints import Endpoints, Reply
-from mahavishnu.server.stdio import Overlong, Writer, read_lines, take_stdout
+from mahavishnu.server.stdio import HEAD, Overlong, Writer, read_lines, take_stdout
 from mahavishnu.settings.sources import Loaded
 
 AT_ONCE = 64  # messages of one client
@@ -29,8 +29,10 @@ END_S = 10.0  # what still runs when stdin ends gets this long
 INTERNAL = "Something went wrong inside; stderr tells more."
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+NO_JSON = "The line is no JSON, or a text in it holds half a character (a lone surrogate)."
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 _ID = re.compile(rb'"id"\s*:\s*(-?\d+|"(?:[^"\\]|\\.)*")')
+_LAST_ID = re.compile(_ID.pattern + rb"\s*\}\s*\Z")  # where the SDKs write it
 _log = get_logger(__name__)
 
 
@@ -84,12 +86,13 @@ class Bridge:
     async def handle(self, line: bytes | Overlong) -> None:
         """Handle one line."""
         if isinstance(line, Overlong):
-            await self._fail(_find_id(line.head), INVALID_REQUEST, "The message is too long.")
+            number = _find_id(line.head, line.tail)
+            await self._fail(number, INVALID_REQUEST, "The message is too long.")
             return
         try:
             message = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            await self._fail(None, PARSE_ERROR, "The line is no JSON.")
+            await self._fail(_find_id(line[:HEAD], line[-HEAD:]), PARSE_ERROR, NO_JSON)
             return
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
             if not (isinstance(message, dict) and ("result" in message or "error" in message)):
@@ -215,9 +218,13 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
-def _find_id(head: bytes) -> int | str | None:
-    """Return the id that the beginning of a message names, so that its sender learns the answer."""
-    found = _ID.search(head)
+def _find_id(head: bytes, tail: bytes) -> int | str | None:
+    """
+    Return the id of a message that cannot be read, so that its sender learns the answer.
+
+    It stands at the end, or before the parameters, which may have an id of their own.
+    """
+    found = _LAST_ID.search(tail) or _ID.search(head.partition(b'"params"')[0])
     try:
         return msgspec.json.decode(found[1], type=int | str) if found else None
     except msgspec.DecodeError:

@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from typing import Any
 
 READ_AHEAD = 4  # lines
-HEAD = 4_096  # bytes that are kept of a line that is too long
+HEAD = 4_096  # bytes that are kept of either end of a line that is too long
 
 
 @dataclass(frozen=True)
 class Overlong:
-    """A line that was too long to be kept, by its beginning."""
+    """A line that was too long to be kept, by its beginning and its end."""
 
     head: bytes
+    tail: bytes = b""
 
 
 class Writer:
@@ -80,7 +81,7 @@ def _tell(written: "asyncio.Future[None]", error: OSError | None) -> None:
 
 
 async def read_lines(limit: int) -> AsyncIterator[bytes | Overlong]:
-    """Yield the lines of stdin without blanks; of one of more than `limit` bytes its beginning."""
+    """Yield the lines of stdin without blanks; of one of more than `limit` bytes its ends."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[Any] = asyncio.Queue()
     ahead = threading.Semaphore(READ_AHEAD)
@@ -106,23 +107,29 @@ async def read_lines(limit: int) -> AsyncIterator[bytes | Overlong]:
 
 
 def split_lines(pieces: Iterable[bytes], limit: int) -> Iterator[bytes | Overlong]:
-    """Yield the lines of a stream; in the place of one of more than `limit` bytes its beginning."""
+    """Yield the lines of a stream; in the place of one of more than `limit` bytes its ends."""
     rest = b""
     over: Overlong | None = None
     for piece in pieces:
         *ends, last = piece.split(b"\n")
         for part in ends:
-            over = over or _overlong(rest, part, limit)
+            over = _overlong(over, rest, part, limit)
             yield over or rest + part
             rest, over = b"", None
-        over = over or _overlong(rest, last, limit)
+        over = _overlong(over, rest, last, limit)
         rest = b"" if over else rest + last
     if rest or over:
         yield over or rest
 
 
-def _overlong(rest: bytes, part: bytes, limit: int) -> Overlong | None:
-    return Overlong((rest + part)[:HEAD]) if len(rest) + len(part) > limit else None
+def _overlong(over: Overlong | None, rest: bytes, part: bytes, limit: int) -> Overlong | None:
+    """Return what is kept of a line that goes on with `part`; None as long as it may be so long."""
+    if over is not None:
+        return Overlong(over.head, (over.tail + part)[-HEAD:])
+    if len(rest) + len(part) <= limit:
+        return None
+    whole = rest + part
+    return Overlong(whole[:HEAD], whole[-HEAD:])
 
 
 def _read_piece() -> bytes:

@@ -114,13 +114,26 @@ async def test_an_id_that_is_none_is_refused_not_taken_for_a_notification(number
 
 
 @pytest.mark.parametrize(
-    ("head", "number"),
+    ("head", "tail", "number"),
     [
-        (b'{"jsonrpc": "2.0", "id": 12, "method": "tools/call", "params": {"x": "', 12),
-        (b'{"jsonrpc":"2.0","id":"a\\"b","method":"', 'a"b'),
-        (b'{"method": "tools/call", "params": {"x": "', None),
+        (b'{"jsonrpc": "2.0", "id": 12, "method": "tools/call", "params": {"x": "', b'"}}', 12),
+        (b'{"jsonrpc":"2.0","id":"a\\"b","method":"', b'"}', 'a"b'),
+        (b'{"method": "tools/call", "params": {"x": "', b'"}}', None),
+        # Clients of the SDKs write it at the end, and parameters have ids too.
+        (b'{"params": {"id": "abcd", "x": "', b'"}, "jsonrpc": "2.0", "id": 3}', 3),
+        (b'{"params": {"id": "abcd", "x": "', b'", "id": 4}}', None),
     ],
 )
-async def test_whose_message_is_too_long_learns_it(head: bytes, number: int | str | None) -> None:
-    [told] = await said(Scripted(Reply(200, ANSWER)), Overlong(head))
+async def test_whose_message_is_too_long_learns_it(
+    head: bytes, tail: bytes, number: int | str | None
+) -> None:
+    [told] = await said(Scripted(Reply(200, ANSWER)), Overlong(head, tail))
     assert (told["id"], told["error"]["code"]) == (number, bridge.INVALID_REQUEST)
+
+
+async def test_who_sends_half_a_character_learns_it() -> None:
+    # As JavaScript writes a text that was cut within an emoji.
+    line = b'{"method":"tools/call","params":{"id":"x","text":"\\ud83d"},"jsonrpc":"2.0","id":9}'
+    [told] = await said(Scripted(Reply(200, ANSWER)), line)
+    assert (told["id"], told["error"]["code"]) == (9, bridge.PARSE_ERROR)
+    assert "surrogate" in told["error"]["message"]

@@ -377,7 +377,10 @@ def test_a_port_is_free_or_its_owner_is_named() -> None:
         found = judge_port(port, None)
         assert found.status == "error" and f"(pid {os.getpid()}," in found.summary
         assert judge_port(port, DaemonRecord(1, "", "", "", port)).status == "ok"
-        assert judge_port(port, DaemonRecord(1, "", "", "", port + 1)).status == "error"
+        elsewhere = judge_port(port, DaemonRecord(1, "", "", "", port + 1))
+        assert elsewhere.status == "warning" and f"server.port: {port + 1}" in str(elsewhere.hint)
+        begins = judge_port(port, DaemonRecord(1, "", "", "", None))
+        assert begins.status == "info"  # it listens before it tells where
     assert judge_port(port, None).status == "ok"
     assert judge_port(0, None).status == "ok"
     assert "does not show" in describe_owner(port)

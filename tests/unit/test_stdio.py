@@ -55,9 +55,10 @@ def test_lines_are_split_wherever_they_are_cut() -> None:
         assert list(split_lines(pieces, 10)) == [b"one", b"", b"three", b"last"]
 
 
-def test_of_a_line_that_is_too_long_the_beginning_is_kept() -> None:
+def test_of_a_line_that_is_too_long_both_ends_are_kept() -> None:
     long = b"head" + b"x" * 20_000
-    found = list(split_lines([b"a\n", long[:300], long[300:], b"\nb\n"], 100))
+    found = list(split_lines([b"a\n", long[:300], long[300:], b"tail\nb\n"], 100))
     assert [found[0], found[2]] == [b"a", b"b"]
     assert isinstance(found[1], Overlong) and found[1].head.startswith(b"headxxx")
-    assert len(found[1].head) <= HEAD
+    assert found[1].tail.endswith(b"xxxtail")
+    assert len(found[1].head) <= HEAD >= len(found[1].tail)
