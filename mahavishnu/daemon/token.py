@@ -68,7 +68,7 @@ def read_token(path: Path) -> str:
     except FileNotFoundError as error:
         raise NotFound(
             "The daemon has no token yet.",
-            hint="Start it with: mahavishnu up",
+            hint="It is made at its start (mahavishnu up --detach), or by: mahavishnu token rotate",
             code="daemon.no_token",
         ) from error
     except OSError as error:

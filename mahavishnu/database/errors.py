@@ -177,7 +177,12 @@ def translate(error: BaseException) -> MahavishnuError | None:
     if isinstance(error, asyncpg.InternalClientError):
         return Unavailable("The connection to PostgreSQL was lost.", code="database.unreachable")
     if isinstance(error, TimeoutError):
-        return Unavailable("PostgreSQL did not answer in time.", code="database.timeout")
+        return Unavailable(
+            "PostgreSQL did not answer in time.",
+            hint="Try again; where it stays so, the server hangs or has too much to do. "
+            "Where it is: mahavishnu db url",
+            code="database.timeout",
+        )
     if isinstance(error, OSError):
         return Unavailable(
             f"PostgreSQL cannot be reached ({error.strerror or str(error) or type(error).__name__}).",

@@ -16,6 +16,8 @@ from mahavishnu.server.port import describe_owner
 
 ANSWER_LIMIT_S = 6.0  # its own check of the database takes 5 at most
 _RESTART = "Start it anew: mahavishnu down --force; mahavishnu up --detach"
+# It works again by itself then; another database than ours it can only have from former settings.
+_DATABASE_FIRST = f"Mend what is said of the database below. Where that is well: {_RESTART}"
 
 
 def look_at_daemon(examination: Examination) -> Finding:
@@ -39,10 +41,12 @@ def judge_daemon(lock: Path) -> Finding:
         return _stale(f"{lock} names a daemon that is gone (pid {record.pid}).")
     if record.port is None:
         return Finding("daemon", "info", f"A daemon begins or ends (pid {record.pid}).")
-    problem = _ask(record.port)
-    if problem is not None:
+    status = _ask(record.port)
+    if status != 200:
+        problem = "does not answer" if status is None else f"cannot work (HTTP {status})"
         return Finding(
-            "daemon", "error", f"The daemon (pid {record.pid}) {problem} at {record.url}.", _RESTART
+            "daemon", "error", f"The daemon (pid {record.pid}) {problem} at {record.url}.",
+            _DATABASE_FIRST if status == 503 else _RESTART,
         )  # fmt: skip
     shown = f"It runs at {record.url} (pid {record.pid}, version {record.version})."
     if record.version != __version__:
@@ -62,17 +66,16 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _ask(port: int) -> str | None:
-    """Return what is wrong with the daemon's own answer about itself; None where it is well."""
+def _ask(port: int) -> int | None:
+    """Return the HTTP status of what the daemon says of itself; None where it does not answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_LIMIT_S)
     try:
         connection.request("GET", "/health")
-        status = connection.getresponse().status
+        return connection.getresponse().status
     except (OSError, OverflowError, http.client.HTTPException):  # or a port that cannot be
-        return "does not answer"
+        return None
     finally:
         connection.close()
-    return None if status == 200 else f"says that it cannot work (HTTP {status})"
 
 
 def empty_record(examination: Examination) -> str:

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 from shlex import quote
 
+from mahavishnu.daemon.record import find_listening
 from mahavishnu.daemon.token import read_token, rotate_token
 from mahavishnu.doctor.findings import Check, Examination, Finding, failure
 from mahavishnu.errors import Corrupt, Forbidden, NotFound
@@ -168,16 +169,22 @@ def look_at_token(examination: Examination) -> Finding:
     try:
         read_token(path)
     except NotFound as error:
-        return Finding("token", "info", error.message, error.hint)
+        lock = examination.places.daemon_lock
+        if not is_own_file(lock) or find_listening(lock) is None:
+            return Finding("token", "info", error.message, error.hint)
+        return Finding(
+            "token", "error", f"The daemon runs, but its token is gone: {path}",
+            "mahavishnu token rotate", fixable=True, code=error.code,
+        )  # fmt: skip
     except (Forbidden, Corrupt) as error:
         return failure("token", error, fixable=is_own_file(path))
     return Finding("token", "ok", "The daemon's token is whole, and for its owner alone.")
 
 
 def replace_token(examination: Examination) -> str:
-    """Replace a token that is exposed or damaged."""
+    """Replace a token that is exposed, damaged or gone."""
     path = examination.places.token
-    if not is_own_file(path):
+    if _is_there(path) and not is_own_file(path):
         raise not_ours(path)
     rotate_token(path)
     return "The daemon's token was replaced; clients need the new one: mahavishnu token show"

@@ -233,7 +233,11 @@ def _find_id(head: bytes, tail: bytes) -> int | str | None:
 
 def _is_worth_repeating(exchange: _Exchange, error: MahavishnuError) -> bool:
     """Tell whether the daemon may be back soon; counted from when it was lost, not from the question."""
-    if error.code not in ("daemon.unreachable", "http.too_many", "daemon.no_token"):
+    if not isinstance(error, Unavailable) or error.code not in (
+        "daemon.unreachable",
+        "http.too_many",
+        "daemon.no_token",
+    ):
         return False
     now = time.monotonic()
     exchange.lost_at = exchange.lost_at or now

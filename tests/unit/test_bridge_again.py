@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.errors import Forbidden, Unavailable
+from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, Unavailable
 from mahavishnu.server import bridge
 from mahavishnu.server.bridge import Bridge
 from mahavishnu.server.stdio import Overlong
@@ -75,10 +75,12 @@ async def test_what_lasts_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) ->
     assert told["id"] == 7 and told["error"]["data"] == {"code": "daemon.unreachable"}
 
 
-async def test_what_the_user_has_to_mend_is_told_at_once() -> None:
-    endpoints = Scripted(Forbidden("open to others", hint="mend it", code="daemon.token_exposed"))
+@pytest.mark.parametrize("kind", [Forbidden, NotFound])
+async def test_what_the_user_has_to_mend_is_told_at_once(kind: type[MahavishnuError]) -> None:
+    # A token that is not there has the code of one that was replaced a moment ago.
+    endpoints = Scripted(kind("no token", hint="mend it", code="daemon.no_token"))
     told = (await said(endpoints))[0]
-    assert told["error"]["message"] == "open to others mend it" and endpoints.asked == 1
+    assert told["error"]["message"] == "no token mend it" and endpoints.asked == 1
 
 
 async def test_a_fault_answers_one_message_and_keeps_its_words(

@@ -261,6 +261,17 @@ def test_the_token(examination: Examination) -> None:
     assert path.is_symlink()
 
 
+def test_a_token_that_is_gone_while_the_daemon_runs_is_made_anew(examination: Examination) -> None:
+    path = examination.places.token
+    with claim(examination.places.daemon_lock, version=__version__, since="now") as held:
+        assert look_at_token(examination).status == "info"  # it makes it at its start
+        held.announce(1)
+        found = look_at_token(examination)
+        assert (found.status, found.fixable, found.code) == ("error", True, "daemon.no_token")
+        replace_token(examination)
+        assert look_at_token(examination).status == "ok" and path.stat().st_mode & 0o777 == 0o600
+
+
 # The daemon and its port.
 
 
@@ -317,7 +328,10 @@ def test_the_record_of_a_daemon(examination: Examination) -> None:
         assert judge_daemon(lock).status == "error"  # nobody listens
         listener.listen()
         with answering(listener, 503):
-            assert "HTTP 503" in judge_daemon(lock).summary
+            found = judge_daemon(lock)
+            assert "HTTP 503" in found.summary
+            # A daemon that only waits for its database is not to be killed.
+            assert str(found.hint).startswith("Mend what is said of the database")
         with answering(listener, 200):
             found = judge_daemon(lock)
             assert found.status == "ok" and f":{port} (pid {os.getpid()}" in found.summary
