@@ -21,6 +21,7 @@ from mahavishnu.database.target import Target
 from mahavishnu.errors import Unavailable, UsageError
 
 CONNECT_TIMEOUT_S = 10.0
+SILENCE_S = 10.0  # beyond its own bound of a statement, a server that says nothing hangs
 RETRY_DELAYS_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 # Applied to every connection, or to every transaction behind a pooler. Nearest-neighbour statements
 # need plans for their actual arguments (a generic plan was measured at 98 ms instead of 4).
@@ -86,6 +87,7 @@ class Database:
                 min_size=0,
                 max_size=self._size,
                 timeout=CONNECT_TIMEOUT_S,
+                command_timeout=self._timeout.total_seconds() + SILENCE_S,
                 init=_register_types,
                 reset=_keep_session,
                 server_settings=settings,
@@ -137,7 +139,8 @@ class Database:
         """
         Lend a connection for the caller's own SQL; `async with connection.transaction()` works.
 
-        Session settings that the caller changes are reset when it is given back.
+        Session settings that the caller changes are reset when it is given back. A statement that may
+        be silent for longer than `statement_timeout` and `SILENCE_S` needs a `timeout` of its own.
         """
         async with self._turn(), self._lend() as connection:
             yield connection

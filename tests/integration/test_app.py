@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from mahavishnu import open_app
-from mahavishnu.database.pool import Database
+from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.target import Target
 from mahavishnu.errors import Conflict, MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory
@@ -111,6 +111,23 @@ async def test_a_slow_statement_is_cut(target: Target) -> None:
     async with Database(target, size=1, statement_timeout=timedelta(milliseconds=200)) as database:
         with pytest.raises(Unavailable) as caught:
             await database.run(lambda c: c.fetchval("SELECT pg_sleep(5)"))
+        assert caught.value.code == "database.timeout"
+        assert await database.run(lambda c: c.fetchval("SELECT 1")) == 1
+
+
+async def test_a_server_that_hangs_is_not_waited_for_without_an_end(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mahavishnu.database.pool.SILENCE_S", 0.3)
+
+    async def hang(connection: Connection) -> None:
+        await connection.execute("SET statement_timeout = 0")  # the server itself cuts nothing
+        await connection.execute("SELECT pg_sleep(30)")
+
+    async with Database(target, size=1, statement_timeout=timedelta(milliseconds=200)) as database:
+        async with asyncio.timeout(15):
+            with pytest.raises(Unavailable) as caught:
+                await database.run(hang)
         assert caught.value.code == "database.timeout"
         assert await database.run(lambda c: c.fetchval("SELECT 1")) == 1
 
