@@ -14,8 +14,8 @@ import yaml
 
 from mahavishnu.ai_env.apply import Ask, switch
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.cli.ai.here import open_site
-from mahavishnu.cli.ai.known import find_profile
+from mahavishnu.environments.here import open_site
+from mahavishnu.environments.known import find_profile
 from mahavishnu.settings.sources import load_settings
 from tests.command import Answer, Command
 from tests.peers.node import node, node_modules
