@@ -5,6 +5,7 @@ _IN_OPERATIONS = {
     "; run: mahavishnu memory embed": "",
     "mahavishnu memory list": "list_memories, or search",
     "mahavishnu memory show ID": "get_memory",
+    "State its dimensions, and its": "Store a memory with its vector (store_unified_memory), and its",
 }
 
 

@@ -223,6 +223,7 @@ def test_no_command_for_memories_is_left_in_hints() -> None:
     for module in [*package.glob("memory/*.py"), *package.glob("knowledge/*.py")]:
         text = in_operations(module.read_text())
         assert text is not None and "mahavishnu memory " not in text, module.name
+        assert "State its dimensions" not in text, module.name  # a field of the Python API alone
     assert in_operations(None) is None
 
 
