@@ -27,7 +27,7 @@ from mahavishnu.database.embedded.server import EmbeddedServer
 from tests.scratch import find_room
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("mahavishnu", "tests", "pyproject.toml")
+COPIED = ("mahavishnu", "tests", "docs", "pyproject.toml")
 WORKERS = 3
 RUN_TIMEOUT_S = 300
 TESTS_FAILED = 1  # pytest's exit code; the other ones say that nothing was tested
