@@ -9,6 +9,7 @@ import pytest
 
 from tests.command import UNMEASURED, Command
 from tests.docs.test_docs import DOCS
+from tests.switching import install
 
 PAGE = DOCS / "reference" / "json-output.md"
 
@@ -82,3 +83,28 @@ def test_keys_of_profiles_are_documented(tmp_path: Path) -> None:
     file = tmp_path / "profiles.json"
     file.write_text(run("ai", "profile", "export", "zai", "--json").out)
     assert keys("import", file) <= known and keys("remove", "zai") <= known
+
+
+def test_documented_keys_of_a_switch_are_the_real_ones(tmp_path: Path) -> None:
+    run = Command(tmp_path, {**UNMEASURED, "QWEN_API_KEY": "sk-fake"})
+    paths = install(tmp_path)
+    pages = sections()
+
+    def keys(*words: str) -> set[str]:
+        return set(keys_of(run("ai", *words, "--json").json))
+
+    members = {"apiKeyHelper"}  # the user's: values of a client's file
+    switched = keys("switch-llm", "qwen") - members
+    provider = {"name", "base_url", "wire_api", "auth", "command", "args", "timeout_ms",
+                "refresh_interval_ms", "id", "baseUrl", "envKey"}  # fmt: skip
+    modes = {"native", "helper", "environment", "written", "keyless"}
+    assert switched - (provider - {"id"}) == documented(pages["ai switch-llm"]) - modes - {"reason"}
+    path = paths["claude-code"]
+    path.write_text(re.sub(r'"API_TIMEOUT_MS": "\d+"', '"API_TIMEOUT_MS": "1"', path.read_text()))
+    assert keys("status") == documented(pages["ai status"])
+    assert keys("list-llms") == documented(pages["ai list-llms"]) | documented(
+        pages["ai status"]
+    ) - {"interrupted"}
+    assert keys("diff") == documented(pages["ai diff"])
+    assert keys("history") == documented(pages["ai history, ai undo"]) - {"settled"}
+    run("ai", "undo", "--overwrite", "--json")
