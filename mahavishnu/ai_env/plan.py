@@ -29,11 +29,12 @@ class Place:
     make_folder: bool
     memory: Memory
     running: bool
+    project: bool = False
 
     @property
     def known(self) -> Known:
         """What the client may go by."""
-        return Known(self.memory.originals, self.memory.made, self.running)
+        return Known(self.memory.originals, self.memory.made, self.running, self.project)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ class Site:
             make_folder=scope == "project" or self._program(client),
             memory=history.remember(path),
             running=self.is_running(name),
+            project=scope == "project",
         )
 
     def is_running(self, name: ClientName) -> bool:

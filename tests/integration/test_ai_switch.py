@@ -122,13 +122,17 @@ def test_a_project_gets_its_settings_for_claude_code_alone(tmp_path: Path) -> No
     assert {each.client for each in done.plan.unchanged} == {"codex", "qwen"}
     says = values(tmp_path / "project/.claude/settings.local.json")
     assert says["env"]["ANTHROPIC_BASE_URL"] == ONE.endpoints["anthropic"]
+    assert says["apiKeyHelper"] == (
+        "ANTHROPIC_BASE_URL=https://one.example "
+        "/opt/bin/mahavishnu-key env:ONE_KEY --for https://one.example"
+    )
     assert not paths["claude-code"].exists()
     assert refused(site, ONE, scope="project", write_key=True).code == "ai.key_in_project"
     assert refused(site, ONE, "codex", scope="project").code == "ai.unsuitable_profile"
-    assert [each.scope for each in look(site, {"one": ONE}, site.journal.read())][:2] == [
-        "user",
-        "project",
-    ]
+    statuses = look(site, {"one": ONE}, site.journal.read())
+    assert [(each.scope, each.profile) for each in statuses][:2] == [
+        ("user", None), ("project", "one")
+    ]  # fmt: skip
 
 
 # Addresses and keys

@@ -12,7 +12,7 @@ from mahavishnu.ai_env.clients.port import Known, Seen, home, is_there, text_at
 from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Remove, Set
-from mahavishnu.ai_env.secrets.binding import CLIENTS
+from mahavishnu.ai_env.secrets.binding import CLIENTS, origin_of
 from mahavishnu.ai_env.secrets.helper import PROGRAM, helper_line, read_words
 from mahavishnu.errors import Corrupt, MahavishnuError
 
@@ -116,7 +116,7 @@ class ClaudeCode:
         ]
         changes: list[Change] = [Set(env(name), values.get(name, "")) for name in names]
         if delivery.words:
-            return [*changes, Set(HELPER, helper_line(delivery.words))]
+            return [*changes, Set(HELPER, _helper(delivery, known))]
         return [*changes, Remove(HELPER, HELPER)]
 
     def _sign_in(self, document: Document, known: Known) -> list[Change]:
@@ -166,15 +166,27 @@ def _variables(delivery: Delivery) -> dict[str, str]:
     return values
 
 
+def _helper(delivery: Delivery, known: Known) -> str:
+    """
+    Return the command for the key.
+
+    The client asks it with the user's variables, without those of a project, and then goes where the
+    project says: there, the command has to be told the address that stands beside it.
+    """
+    line = helper_line(delivery.words)
+    return f"{URL}={origin_of(delivery.url)} {line}" if known.project else line
+
+
 def _reference_in(line: str) -> str:
     """Return the reference of a helper of ours; "other" for another command."""
     import shlex  # noqa: PLC0415 - where there is a helper
 
     try:
-        program, *words = shlex.split(line)
+        given = shlex.split(line)
+        program, *words = given[1:] if given[0].startswith(f"{URL}=") else given
         if Path(program).name == PROGRAM:
             return str(read_words(words).reference)
-    except (ValueError, MahavishnuError):
+    except (ValueError, IndexError, MahavishnuError):
         pass
     return "other"
 
