@@ -19,6 +19,8 @@ from mahavishnu.errors import Conflict, Forbidden
 
 type Scope = Literal["user", "project"]
 
+_MOVE = "Move it into a secret store: mahavishnu ai profile import --from claude-code. "
+
 
 @dataclass(frozen=True)
 class Place:
@@ -166,8 +168,8 @@ def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:
             raise Forbidden(
                 f"{file.place.path} holds a key in plain text that is not Mahavishnu's, and a switch"
                 f" would take it away: {', '.join(map(show_path, file.plain_keys))}.",
-                hint="Move it into a secret store (mahavishnu ai profile import --from claude-code), or"
-                " give it up with --forget-keys: undo cannot bring it back.",
+                hint=f"{_MOVE if file.name == 'claude-code' else ''}"
+                "--forget-keys gives it up, and undo cannot bring it back.",
                 code="ai.plain_key",
             )
         if file.conflicts and not overwrite:

@@ -87,6 +87,8 @@ def look_at(
         "enabled": site.settings_of(name).enabled,
         "sessions": len(find_sessions(client.folder(site.environ))),
     }
+    if not about["installed"]:
+        return ClientStatus(**about, use="nothing")  # type: ignore[arg-type]
     try:
         with told(place.path):
             document = site.open(client, place.path).read()

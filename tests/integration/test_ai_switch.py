@@ -53,6 +53,10 @@ def test_only_clients_that_are_there_are_switched_and_none_is_made(tmp_path: Pat
     assert [file.name for file in done.plan.files] == ["codex"]
     assert {each.client for each in done.plan.unchanged} == {"claude-code", "qwen"}
     assert not (tmp_path / ".claude").exists() and not (tmp_path / ".qwen").exists()
+    statuses = look(site_in(tmp_path), {"claude": CLAUDE}, site_in(tmp_path).journal.read())
+    assert [(each.installed, each.profile) for each in statuses] == [
+        (False, None), (True, None), (False, None)
+    ]  # fmt: skip
     error = refused(site_in(tmp_path), ONE, "qwen")
     assert error.code == "ai.client_missing" and not (tmp_path / ".qwen").exists()
 
