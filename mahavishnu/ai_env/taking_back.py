@@ -53,11 +53,9 @@ def write_back(
     place: Place,
     changes: Sequence[Change],
     expected: Mapping[KeyPath, Value | Absent],
-    *,
-    overwrite: bool = False,
 ) -> Edit:
     """
-    Make changes that take others back.
+    Make changes that take others back, on the condition that members are what is `expected`.
 
     Raises:
         MahavishnuError: as `SettingsFile.edit`.
@@ -65,14 +63,14 @@ def write_back(
     file = site.open(place.client, place.path)
     softened = [_soften(change, place.client) for change in changes]
     if not place.running or softened == list(changes):
-        return file.edit(changes, expected=expected, overwrite=overwrite)
+        return file.edit(changes, expected=expected)
     there = file.read()
     first = [
         soft
         for soft in softened
         if not (isinstance(soft, Set) and there.get(soft.path) is ABSENT and soft not in changes)
     ]
-    done = file.edit(first, expected=expected, overwrite=overwrite)
+    done = file.edit(first, expected=expected)
     site.pause(NOTICED.total_seconds())
     removals = [each for each in changes if each not in softened]
     blank = {each.path: place.client.blank(each.path) for each in removals}

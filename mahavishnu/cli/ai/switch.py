@@ -1,15 +1,11 @@
 """`mahavishnu ai`: list-llms, switch-llm, status, diff, history, undo."""
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
 import click
 
+from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.cli.options import json_option, load_quietly
-
-if TYPE_CHECKING:
-    from mahavishnu.ai_env.profiles import ClientName
-
-CLIENT_NAMES = ("claude-code", "codex", "qwen")
 
 
 @click.command()
@@ -32,7 +28,7 @@ def list_llms(as_json: bool) -> None:
     "--client",
     "clients",
     multiple=True,
-    type=click.Choice([*CLIENT_NAMES, "all"]),
+    type=click.Choice([*SPOKEN, "all"]),
     help="Only this client; repeatable. Else all that are there and that the profile fits.",
 )
 @click.option(
@@ -70,7 +66,7 @@ def switch_llm(
     profile = find_profile(loaded, name)
     site = open_site(loaded)
     ask = Ask(
-        clients=[] if "all" in clients else cast("tuple[ClientName, ...]", clients),
+        clients=[] if "all" in clients else cast(tuple[ClientName, ...], clients),
         scope=cast(Literal["user", "project"], scope),
         write_key=write_key,
         overwrite=overwrite,
