@@ -82,6 +82,7 @@ def test_strays_and_the_clients_own_sign_in_reach_nobody(household: Household) -
         assert_asks(household, name, **exported)
     # And not in the place of a key that is not there.
     household.run(household.home / "bin/codex", *PROMPT, environ={**exported, "TWO_KEY": ""})
+    household.providers.assert_nothing_leaked()
     assert not household.providers.stubs["elsewhere"].asked
 
 

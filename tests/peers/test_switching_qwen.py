@@ -92,6 +92,7 @@ def test_strays_reach_nobody(household: Household, protocol: str) -> None:
     assert_asks(household, "one", **exported)
     # And not in the place of a key that is not there: Qwen Code by itself would send one.
     household.run(household.home / "bin/qwen", *PROMPT, environ={**exported, "ONE_KEY": ""})
+    household.providers.assert_nothing_leaked()
     assert not household.providers.stubs["elsewhere"].asked
 
 
