@@ -137,11 +137,14 @@ class Household:
         self.switch(NAMES[0], client)
 
     def run(
-        self, *words: str | Path, environ: Mapping[str, str] | None = None
+        self,
+        *words: str | Path,
+        environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a client to its end."""
         return subprocess.run(
-            words, env={**self.environ, **(environ or {})}, cwd=self.project,
+            words, env={**self.environ, **(environ or {})}, cwd=cwd or self.project,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_RUN_TIMEOUT_S,
             check=False,
         )  # fmt: skip

@@ -203,3 +203,18 @@ def test_the_clients_own_sign_in_goes_to_its_own_host_again(household: Household
     household.run(household.home / "bin/claude", *PROMPT)
     assert set(outside) == {"api.anthropic.com"}
     assert not any(stub.asked for stub in household.providers.stubs.values())
+
+
+def test_a_switch_of_one_project_leads_its_runs_alone(household: Household) -> None:
+    household.switch("one", "claude-code")
+    words = ("ai", "switch-llm", "two", "--client", "claude-code", "--scope", "project")
+    assert household.command(*words).status == 0
+    exported = strays(household.providers.urls["elsewhere"])
+    del exported["CLAUDE_CODE_USE_VERTEX"]  # with it, the command for the key refuses
+    assert_asks(household, "two", **exported)
+    elsewhere = household.home / "elsewhere"
+    elsewhere.mkdir()
+    assert household.run(household.home / "bin/claude", *PROMPT, cwd=elsewhere).returncode == 0
+    household.providers.assert_reached("one", keys_of("one"), "one-large")
+    assert household.command("ai", "undo").status == 0
+    assert_asks(household, "one")
