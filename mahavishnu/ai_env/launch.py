@@ -191,7 +191,7 @@ def _qwen_options(
     """Return variables with the key, and flags; it has no way to ask a command for the key."""
     kind = LISTS[delivery.protocol]
     names = {_QWEN_KEYS[delivery.protocol]}
-    known = find_model(delivery, environ=environ, folder=folder)
+    known = find_model(delivery, names, environ=environ, folder=folder)
     names |= {known} if known else set()
     more = dict.fromkeys(names, key.reveal())
     more["NODE_TLS_REJECT_UNAUTHORIZED"] = "1"  # else a .env of the project could switch it off

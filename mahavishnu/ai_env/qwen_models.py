@@ -1,32 +1,41 @@
 """
-Which elements of Qwen Code's settings go before what it is told when it is started.
+Which models of Qwen Code's settings would get the key of a session that is started on a profile.
 
-One with the model's id wins, address and key, over options and environment; those of a project are
-read without a question. So they are looked at, and never written.
+An element of `modelProviders` with the model's id wins, address and key, over options and environment;
+one for another task (`fastModel`) is asked beside it. Where the variable of an element is not set, Qwen
+Code takes the session's key. Those of a project are read without a question. So all are looked at, and
+never written. Tests against the real client show it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from mahavishnu.ai_env.clients.port import home
+from mahavishnu.ai_env.clients.port import home, text_at
 from mahavishnu.ai_env.clients.qwen import LISTS
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import Delivery
+from mahavishnu.ai_env.documents import Value
 from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.errors import Conflict, Forbidden
+from mahavishnu.ai_env.secrets.binding import origin_of
+from mahavishnu.errors import Conflict, Forbidden, UsageError
 
 _SETTINGS = Path(".qwen") / "settings.json"
 
+type Element = Mapping[str, Value]
 
-def find_model(delivery: Delivery, *, environ: Mapping[str, str], folder: Path) -> str | None:
+
+def find_model(
+    delivery: Delivery, given: Collection[str], *, environ: Mapping[str, str], folder: Path
+) -> str | None:
     """
     Return the variable in which the user's own element of this model and address looks for its key.
 
-    None where there is no such element.
+    None where there is no such element. `given` are the variables that the session's key will be in.
 
     Raises:
-        Conflict: `ai.model_taken`, the user has the model at another address.
-        Forbidden: `secret.project_redirects`, a project has the model.
+        Conflict: `ai.model_taken`, the user has the model at another address, or another model that
+            would be given the key.
+        Forbidden: `secret.project_redirects`, a project has models.
         Corrupt: settings that cannot be read.
     """
     users = CLIENTS["qwen"].file(environ)
@@ -34,32 +43,61 @@ def find_model(delivery: Delivery, *, environ: Mapping[str, str], folder: Path) 
         path = each / _SETTINGS
         if each == home(environ) or path == users:
             break
-        if any(True for _ in _elements(path, delivery)):
-            raise Forbidden(
-                f"The settings of this project send requests elsewhere: {path}",
-                hint=f"Look into it; take the model {delivery.model} out of its modelProviders.",
-                code="secret.project_redirects",
-            )
+        _require_none(path, delivery)
+    document = _read(users)
     variable = None
-    for element in _elements(users, delivery):
-        if element.get("baseUrl") != delivery.url:
-            raise Conflict(
-                f"The settings of Qwen Code have the model {delivery.model} at another address, and"
-                " those go before what it is started with.",
-                hint="Switch with: mahavishnu ai switch-llm, or give the profile another model.",
-                code="ai.model_taken",
-            )
-        variable = variable or str(element.get("envKey") or "") or None
+    for kind, element in _elements(document):
+        wins = kind == LISTS[delivery.protocol] and element.get("id") == delivery.model
+        own = str(element.get("envKey") or "")
+        if wins and element.get("baseUrl") == delivery.url:
+            variable = variable or own or None
+        elif wins:
+            raise _taken(delivery.model)
+        elif not _is_at(element, delivery.url):
+            has_its_own = environ.get(own) or text_at(document, ("env", own))
+            if own in given or not own or not has_its_own:
+                raise _taken(str(element.get("id")))
     return variable
 
 
-def _elements(path: Path, delivery: Delivery) -> Iterator[Mapping[str, object]]:
-    """Yield the elements of the model, of all that is listed under the protocol."""
+def _require_none(path: Path, delivery: Delivery) -> None:
+    """Refuse settings of a project with a model of this id, or with any at another address."""
+    for _, element in _elements(_read(path)):
+        if element.get("id") == delivery.model or not _is_at(element, delivery.url):
+            raise Forbidden(
+                f"The settings of this project send requests elsewhere: {path}",
+                hint="Look into it; take the models out of its modelProviders.",
+                code="secret.project_redirects",
+            )
+
+
+def _is_at(element: Element, url: str) -> bool:
     try:
-        content = path.read_bytes()
+        return origin_of(str(element.get("baseUrl") or "")) == origin_of(url)
+    except UsageError:
+        return False
+
+
+def _read(path: Path) -> JsonDocument:
+    try:
+        return JsonDocument.parse(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        return
-    listed = JsonDocument.parse(content).get(("modelProviders", LISTS[delivery.protocol]))
-    for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, dict) and each.get("id") == delivery.model:
-            yield each
+        return JsonDocument.parse(b"")
+
+
+def _elements(document: JsonDocument) -> Iterator[tuple[str, Element]]:
+    lists = document.get(("modelProviders",))
+    for kind, listed in lists.items() if isinstance(lists, dict) else ():
+        for each in listed if isinstance(listed, list) else ():
+            if isinstance(each, dict):
+                yield kind, each
+
+
+def _taken(model: str) -> Conflict:
+    return Conflict(
+        f"The settings of Qwen Code have the model {model} at another address, and this session's key"
+        " could go there.",
+        hint="Export the key of that model in a variable of its own, or remove it there; or switch"
+        " with: mahavishnu ai switch-llm",
+        code="ai.model_taken",
+    )

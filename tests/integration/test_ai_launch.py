@@ -120,26 +120,55 @@ def test_the_variable_that_has_the_key_stays_for_the_helper(home: Path) -> None:
     assert "OPENAI_API_KEY" not in planned.taken_out
 
 
-def qwen_settings(path: Path, **element: str) -> None:
+def qwen_settings(path: Path, *elements: dict[str, str], **more: Any) -> None:
     path.mkdir(parents=True)
-    listed = {"modelProviders": {"openai": [{"id": "one-large", **element}]}}
+    listed = {"modelProviders": {"openai": list(elements)}, **more}
     (path / "settings.json").write_text(json.dumps(listed))
 
 
+def element(url: str, variable: str = "", id_: str = "one-large") -> dict[str, str]:
+    return {"id": id_, "baseUrl": url, "envKey": variable}
+
+
+HERE, ELSEWHERE = "https://one.example/v1", "https://evil.example/v1"
+
+
 def test_qwens_own_element_of_the_model_is_given_the_key(home: Path) -> None:
-    qwen_settings(home / ".qwen", baseUrl="https://one.example/v1", envKey="OTHER_NAME")
+    qwen_settings(home / ".qwen", element(HERE, "OTHER_NAME"))
     planned = launch(home, ONE, "qwen")
     assert planned.environ["OTHER_NAME"] == planned.environ["OPENAI_API_KEY"] == KEYS["ONE_KEY"]
 
 
-def test_qwens_own_element_at_another_address_is_refused(home: Path) -> None:
-    qwen_settings(home / ".qwen", baseUrl="https://evil.example/v1", envKey="ONE_KEY")
+@pytest.mark.parametrize(
+    "other",
+    [
+        element(ELSEWHERE, "ONE_KEY"),
+        element(ELSEWHERE, "OPENAI_API_KEY", "fast"),
+        element(ELSEWHERE, "NOT_SET", "fast"),
+        element(ELSEWHERE, "", "fast"),
+        {"id": "fast"},
+    ],
+)
+def test_an_own_element_elsewhere_that_would_get_the_key_is_refused(
+    home: Path, other: dict[str, str]
+) -> None:
+    qwen_settings(home / ".qwen", other)
     assert refusal(home, ONE, "qwen") == "ai.model_taken"
 
 
-@pytest.mark.parametrize("url", ["https://one.example/v1", "https://evil.example/v1"])
-def test_an_element_of_a_project_is_refused(home: Path, url: str) -> None:
-    qwen_settings(home / "project" / ".qwen", baseUrl=url, envKey="ONE_KEY")
+def test_own_elements_with_keys_of_their_own_are_left_alone(home: Path) -> None:
+    exported = element(ELSEWHERE, "TWO_KEY", "fast")
+    written = element(ELSEWHERE, "WRITTEN", "faster")
+    qwen_settings(home / ".qwen", exported, written, env={"WRITTEN": "none"})
+    launch(home, ONE, "qwen")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [element(HERE, "PATH"), element(ELSEWHERE, "ONE_KEY"), element(ELSEWHERE, "TWO_KEY", "fast")],
+)
+def test_an_element_of_a_project_is_refused(home: Path, other: dict[str, str]) -> None:
+    qwen_settings(home / "project" / ".qwen", other)
     assert refusal(home, ONE, "qwen") == "secret.project_redirects"
 
 

@@ -31,7 +31,7 @@ FOREIGN: dict[str, Any] = {
     "mcpServers": {"mine": {"command": "true"}},
     "modelProviders": {
         "openai": [
-            {"id": "mine", "name": "Mine", "baseUrl": "http://127.0.0.1:9", "envKey": "MINE"}
+            {"id": "mine", "name": "Mine", "baseUrl": "http://127.0.0.1:9", "envKey": "MY_OWN"}
         ]
     },
     "env": {"MY_OWN": "ü 1"},
@@ -147,13 +147,21 @@ def test_a_run_in_a_project_that_redirects_is_refused(household: Household) -> N
     assert not household.providers.stubs["elsewhere"].asked
 
 
-def test_a_run_with_a_model_that_is_elsewhere_is_refused(household: Household) -> None:
-    write(
-        household.home / ".qwen/settings.json",
-        {"modelProviders": {"openai": [{"id": "one-large", "baseUrl": "http://127.0.0.1:9"}]}},
-    )
+@pytest.mark.parametrize("where", [".qwen", "project/.qwen"])
+def test_a_run_with_models_elsewhere_that_would_get_the_key_is_refused(
+    household: Household, where: str
+) -> None:
+    """Qwen Code by itself asks a model for other tasks with the key of the session."""
+    fast = {
+        "id": "fast",
+        "baseUrl": household.providers.urls["elsewhere"],
+        "envKey": "OPENAI_API_KEY",
+    }
+    settings = {"fastModel": "fast", "modelProviders": {"openai": [fast]}}
+    write(household.home / where / "settings.json", settings)
     refused = household.command("ai", "run", "one", "--", "qwen", *PROMPT)
-    assert refused.status == 4 and "at another address" in refused.err, refused
+    assert refused.status == (4 if where == ".qwen" else 6), refused
+    assert not household.providers.stubs["elsewhere"].asked
 
 
 def test_a_running_session_keeps_its_provider_and_its_key(household: Household) -> None:
