@@ -27,16 +27,24 @@ VERIFIED = CACHE / "integrations"
 PAGE = ROOT / "docs/reference/verified.md"
 WORKERS = 3  # much of a test is waiting
 SHARES = 6  # of the acceptance tests; each process imports everything, and makes a home
+# The same lines thousands of times: other tests measure them, in a third of the time.
+REPEATED = (
+    "tests/contracts/test_documents.py",
+    "tests/integration/test_ai_files_faults.py",
+    "tests/integration/test_ai_switch_faults.py",
+    "tests/integration/test_ai_switch_matrix.py",
+)
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected)")
 _ORDER = ("failed", "error", "passed", "skipped", "deselected", "xfailed", "xpassed")
 
 
 @dataclass(frozen=True)
 class Job:
-    """Tests that run in one process, one after the other."""
+    """Tests that run in one process, one after the other; what they reach is `measured`, or not."""
 
     name: str
     paths: tuple[str, ...]
+    measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,18 +87,21 @@ def list_jobs() -> list[Job]:
     acceptance = [str(path.relative_to(ROOT)) for path in found]
     return [
         Job("integration", ("tests/integration", "tests/mutations")),
+        Job("repeated", REPEATED, measured=False),
         *(Job(f"acceptance-{n + 1}", tuple(acceptance[n::SHARES])) for n in range(SHARES)),
-        Job("docs", ("tests/docs",)),
+        Job("docs", ("tests/docs",), measured=False),
         Job("unit", ("tests/unit", "tests/contracts", "tests/test_architecture.py")),
     ]
 
 
 def run_job(job: Job, scratch: Path) -> Outcome:
     """Run the tests of a job and print what pytest said when it is done."""
+    elsewhere = [f"--ignore={path}" for path in REPEATED if path not in job.paths]
     done = run(
-        *("-m", "coverage", "run", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *("-m", "coverage", "run") * job.measured,
+        *("-m", "pytest", "-q", "--durations=8", "--durations-min=5", "-p", "no:cacheprovider"),
         *("-p", "tests.verified", "--verified", str(VERIFIED / f"{job.name}.json")),
-        *("--basetemp", str(scratch / job.name), *job.paths),
+        *("--basetemp", str(scratch / job.name), *elsewhere, *job.paths),
         scratch=scratch,
         captured=True,
     )
