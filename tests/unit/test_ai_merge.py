@@ -1,10 +1,15 @@
 """The three-way merge of owned members."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from mahavishnu.ai_env.documents import ABSENT
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.merge import Exclude, Expected, Include, Remove, Set, merge
+from tests.command import UNMEASURED
 
 URL = ("env", "URL")
 
@@ -78,13 +83,13 @@ def test_what_is_there_already_is_made_by_nobody() -> None:
 
 def test_what_is_not_needed_is_not_imported() -> None:
     """A switch that changes JSON reads no TOML, and nothing heavy."""
-    import subprocess
-    import sys
-
     heavy = ("tomllib", "asyncio", "asyncpg", "msgspec", "click", "httpx", "yaml")
     code = (
         "import mahavishnu.ai_env.files, mahavishnu.ai_env.documents.json_document, sys; "
         f"print([m for m in {heavy!r} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    bare = os.environ | UNMEASURED  # measuring imports a reader of TOML itself
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
