@@ -10,6 +10,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from mahavishnu.operations.table import OPERATIONS
 from tests.command import PROGRAM
 from tests.peers.running import Daemon
 
@@ -48,7 +49,7 @@ async def test_a_client_stores_finds_and_goes_on_after_a_restart(
     async with connected(daemon, transport, mode) as client:
         expected = {"auto": "2026-07-28", "legacy": "2025-11-25"}[mode]
         assert client.protocol_version == expected
-        assert len((await client.list_tools()).tools) == 8
+        assert len((await client.list_tools()).tools) == len(OPERATIONS)
         text = f"The lighthouse of {transport} {mode} has 217 steps."
         stored = await client.call_tool("store_memory", {"content": text})
         assert not stored.is_error and stored.structured_content
