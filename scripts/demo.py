@@ -68,12 +68,12 @@ async def commits(project: str) -> list[Source]:
 
 def draw(sources: list[Source], generator: random.Random) -> list[Source]:
     """Return ten sources whose line is a question that fits them alone, half of each kind."""
-    seen = [source.line for source in sources]
+    asked = [frozenset(split_query(source.line)) for source in sources]
     fit = [
         source
-        for source in sources
-        if seen.count(source.line) == 1
-        and len(split_query(source.line)) >= LEAST_TERMS
+        for source, terms in zip(sources, asked, strict=True)
+        if len(terms) >= LEAST_TERMS
+        and sum(terms <= others for others in asked) == 1  # else another line answers it as well
         and len(source.rest.split()) >= LEAST_WORDS
     ]
     of_history = [source for source in fit if source.memory.commit_id]
