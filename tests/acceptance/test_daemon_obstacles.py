@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -48,19 +50,22 @@ def test_a_port_that_another_daemon_has(settled: Command, another: Command) -> N
         assert told_status(another) == NOT_RUNNING
 
 
-def test_two_homes_that_want_one_port_at_once(settled: Command, another: Command) -> None:
+def test_two_homes_that_want_one_port_at_once(alone: Command, tmp_path: Path) -> None:
+    homes = [
+        replace(alone, home=tmp_path / name) for name in ("one", "two")
+    ]  # both take their time
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    callers = [
-        each.start("up", "--detach", "--port", port, "--json") for each in (settled, another)
-    ]
+    for each in homes:
+        each.home.mkdir()
+    callers = [each.start("up", "--detach", "--port", port, "--json") for each in homes]
     ended = [(each, *each.communicate(timeout=50)) for each in callers]
     try:
         assert sorted(each.returncode for each, _, _ in ended) == [0, 4], ended
         refused = next(json.loads(err) for each, _, err in ended if each.returncode)
         assert refused["error"]["code"] == "daemon.port_taken"
     finally:
-        for each in (settled, another):
+        for each in homes:
             each("down", "--force")
 
 
