@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai_env.places import Place, find_home
+from mahavishnu.ai_env.clients.port import home
+from mahavishnu.ai_env.places import Place
 from mahavishnu.ai_env.servers import Registered, Server
 from mahavishnu.ai_env.showing import shown_text
 from mahavishnu.errors import Corrupt, NotFound, Unavailable
@@ -120,7 +121,7 @@ def _first_line(output: bytes) -> str:
 
 def _state_file(environ: Mapping[str, str]) -> Path:
     moved = environ.get("CLAUDE_CONFIG_DIR", "")
-    return (Path(moved).absolute() if moved else find_home(environ)) / ".claude.json"
+    return (Path(moved).absolute() if moved else home(environ)) / ".claude.json"
 
 
 def _project(folder: Path) -> Path:

@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.ai_env.clients.port import home
+from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.errors import NotFound, UsageError
 
-TITLES: Mapping[ClientName, str] = {
-    "claude-code": "Claude Code", "codex": "Codex", "qwen": "Qwen Code",
-}  # fmt: skip
-_PROGRAMS = {"claude-code": "claude", "codex": "codex", "qwen": "qwen"}
-_FOLDERS = {"claude-code": ".claude", "codex": ".codex", "qwen": ".qwen"}
-_VARIABLES = {"claude-code": "CLAUDE_CONFIG_DIR", "codex": "CODEX_HOME"}
-_SETTINGS = {"claude-code": "settings.json", "codex": "config.toml", "qwen": "settings.json"}
+TITLES: Mapping[ClientName, str] = {name: client.title for name, client in CLIENTS.items()}
 
 
 @dataclass(frozen=True)
@@ -38,9 +34,7 @@ def find_place(
     client: ClientName, environ: Mapping[str, str], settings: Path | None = None
 ) -> Place:
     """Return where one of `TITLES` is, or would be; `settings` is another place of its settings."""
-    moved = environ.get(_VARIABLES.get(client, ""), "")
-    folder = Path(moved).absolute() if moved else find_home(environ) / _FOLDERS[client]
-    file = folder / _SETTINGS[client] if settings is None else settings
+    file = CLIENTS[client].file(environ) if settings is None else settings
     return Place(client, file.parent, file, _find_program(client, environ))
 
 
@@ -54,27 +48,25 @@ def require_there(place: Place) -> None:
     if not place.is_there:
         raise NotFound(
             f"{TITLES[place.client]} is not there: neither {place.folder} nor a program"
-            f" {_PROGRAMS[place.client]} on PATH.",
+            f" {CLIENTS[place.client].program} on PATH.",
             hint="Install it and start it once.",
             code="ai.client_missing",
         )
 
 
-def find_home(environ: Mapping[str, str]) -> Path:
+def require_enabled(client: ClientName, *, enabled: bool) -> None:
     """
-    Return the user's home.
+    Refuse to change a client that the user does not want to be configured.
 
     Raises:
-        NotFound: `ai.no_home`.
+        UsageError: `ai.client_disabled`.
     """
-    home = environ.get("HOME", "")
-    if not home.startswith("/"):
-        raise NotFound(
-            "HOME does not say where your home is.",
-            hint="Set it to a full path.",
-            code="ai.no_home",
+    if not enabled:
+        raise UsageError(
+            f"{TITLES[client]} is switched off in the settings.",
+            hint=f"Set ai_environments.{client.replace('-', '_')}.enabled to true.",
+            code="ai.client_disabled",
         )
-    return Path(home)
 
 
 def find_project(folder: Path, environ: Mapping[str, str]) -> Path:
@@ -87,8 +79,8 @@ def find_project(folder: Path, environ: Mapping[str, str]) -> Path:
     Raises:
         UsageError: `ai.no_project`; what the home has in `.claude` is the user's, not a project's.
     """
-    home, start = find_home(environ).resolve(), folder.resolve()
-    above = itertools.takewhile(lambda each: each != home, (start, *start.parents))
+    users, start = home(environ).resolve(), folder.resolve()
+    above = itertools.takewhile(lambda each: each != users, (start, *start.parents))
     within = _up_to_root(list(above))
     if not within:
         raise UsageError(
@@ -111,6 +103,7 @@ def _find_program(client: ClientName, environ: Mapping[str, str]) -> Path | None
     # What PATH finds in the working folder may be anybody's.
     whole = environ.get("PATH", "").split(os.pathsep)
     found = shutil.which(
-        _PROGRAMS[client], path=os.pathsep.join(each for each in whole if each.startswith("/"))
+        CLIENTS[client].program,
+        path=os.pathsep.join(each for each in whole if each.startswith("/")),
     )
     return Path(found) if found else None

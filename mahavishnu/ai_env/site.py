@@ -1,12 +1,12 @@
 """Where switches work: the user's home and state, which clients are there, and their files."""
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from mahavishnu.ai_env import places
 from mahavishnu.ai_env.clients.port import Client
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.files import Patience, SettingsFile
@@ -14,7 +14,7 @@ from mahavishnu.ai_env.journal import History, Journal
 from mahavishnu.ai_env.plan import Place, Scope
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions import find_sessions
-from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.errors import UsageError
 
 # How long a session of Claude Code takes at most to notice a change of its settings, with room to spare.
 NOTICED = timedelta(seconds=2.5)
@@ -62,15 +62,14 @@ class Site:
 
     def has(self, name: ClientName) -> bool:
         """Tell whether the user has the client: a folder of it, or its program on PATH."""
-        client = CLIENTS[name]
-        return self._file(client).parent.is_dir() or self._program(client)
+        return self.find(name).is_there
 
     def path_of(self, name: ClientName, scope: Scope) -> Path:
         """Return the client's settings file of the scope."""
         client = CLIENTS[name]
         if scope == "user":
-            return self._file(client)
-        path = client.project_file(self.folder)
+            return self.find(name).settings
+        path = client.project_file(places.find_project(self.folder, self.environ))
         if path is None:
             raise UsageError(
                 f"{client.title} takes no provider from a project.", code="ai.no_project_scope"
@@ -83,7 +82,7 @@ class Site:
         return Place(
             client=client,
             path=path,
-            make_folder=scope == "project" or self._program(client),
+            make_folder=scope == "project" or self.find(name).program is not None,
             memory=history.remember(path),
             running=self.is_running(name),
             project=scope == "project",
@@ -97,11 +96,9 @@ class Site:
         """Return a client's file."""
         return SettingsFile(path, client.read_as(), self.locks, self.patience)
 
-    def _file(self, client: Client) -> Path:
-        return self.settings_of(client.way.client).path or client.file(self.environ)
-
-    def _program(self, client: Client) -> bool:
-        return shutil.which(client.program, path=self.environ.get("PATH", "")) is not None
+    def find(self, name: ClientName) -> places.Place:
+        """Return where a client is, whether it is there or not."""
+        return places.find_place(name, self.environ, self.settings_of(name).path)
 
 
 def locks_of(state: Path) -> Path:
@@ -117,16 +114,5 @@ def require_client(site: Site, name: ClientName) -> None:
         UsageError: `ai.client_disabled`.
         NotFound: `ai.client_missing`.
     """
-    title = CLIENTS[name].title
-    if not site.settings_of(name).enabled:
-        raise UsageError(
-            f"{title} is switched off in the settings.",
-            hint=f"Set ai_environments.{name.replace('-', '_')}.enabled to true.",
-            code="ai.client_disabled",
-        )
-    if not site.has(name):
-        raise NotFound(
-            f"{title} is not there: neither its folder nor the program {CLIENTS[name].program}.",
-            hint="Install it and start it once.",
-            code="ai.client_missing",
-        )
+    places.require_enabled(name, enabled=site.settings_of(name).enabled)
+    places.require_there(site.find(name))

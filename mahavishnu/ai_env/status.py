@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai_env.clients.port import Client, Seen
@@ -16,7 +17,7 @@ from mahavishnu.ai_env.redaction import redact, shown, shown_record
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
 from mahavishnu.ai_env.sessions import find_sessions
 from mahavishnu.ai_env.site import Site
-from mahavishnu.errors import MahavishnuError, NotFound
+from mahavishnu.errors import MahavishnuError, NotFound, UsageError
 from mahavishnu.masking import mask_url
 
 # profile: one that is known; sign-in: the client's own; other: what no profile says; nothing: no choice.
@@ -59,14 +60,21 @@ class ClientStatus:
 def look(site: Site, profiles: Mapping[str, Profile], history: History) -> tuple[ClientStatus, ...]:
     """Return the state of every client, and of a project's settings where they say something."""
     found = []
-    for name, client in CLIENTS.items():
+    for name in CLIENTS:
         found.append(look_at(site, name, "user", profiles, history))
-        path = client.project_file(site.folder)
+        path = _project_file(site, name)
         if path is not None and path.exists() and path != site.path_of(name, "user"):
             project = look_at(site, name, "project", profiles, history)
             if project.use != "sign-in" or project.drift:
                 found.append(project)
     return tuple(found)
+
+
+def _project_file(site: Site, name: ClientName) -> Path | None:
+    try:
+        return site.path_of(name, "project")
+    except UsageError:  # the home is no project, and not every client knows projects
+        return None
 
 
 def look_at(

@@ -1,22 +1,19 @@
 """Where AI clients are switched: from the settings in force to a `Site`."""
 
-import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.profiles import Profile
-from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.secrets.resolve import find_identity
-from mahavishnu.ai_env.site import ClientSettings, Site
+from mahavishnu.ai_env.site import Site
 from mahavishnu.environments.declared import require_declared
 from mahavishnu.environments.known import (
     chosen_clients,
     find_profile,
+    key_program,
     known_profiles,
     require_trusted,
 )
-from mahavishnu.errors import NotFound
 from mahavishnu.settings.sources import Loaded, load_settings
 
 
@@ -26,12 +23,9 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
         environ=loaded.environ,
         state=loaded.locations.state,
         folder=folder or Path.cwd(),
-        helper=find_helper(),
+        helper=key_program(),
         identity=find_identity(loaded.environ, loaded.locations),
-        clients={
-            name: ClientSettings(enabled=each.enabled, path=each.config_path)
-            for name, each in chosen_clients(loaded).items()
-        },
+        clients=chosen_clients(loaded),
     )
 
 
@@ -59,23 +53,3 @@ class Environments:
         """Refuse to write where a project is not trusted, or a required key is missing."""
         require_trusted(self._loaded)
         require_declared(self._loaded)
-
-
-def find_helper() -> Path:
-    """
-    Return the whole path of `mahavishnu-key`, which stands beside the interpreter that runs this.
-
-    Raises:
-        NotFound: `secret.no_helper`.
-    """
-    beside = Path(sys.executable).with_name(PROGRAM)
-    if beside.exists():
-        return beside
-    found = shutil.which(PROGRAM)
-    if found is None:
-        raise NotFound(
-            f"{PROGRAM}, which clients are to ask for keys, is not installed beside this program.",
-            hint="Install Mahavishnu again.",
-            code="secret.no_helper",
-        )
-    return Path(found).absolute()

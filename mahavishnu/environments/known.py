@@ -4,7 +4,6 @@ import difflib
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,21 +12,15 @@ from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of
 from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, doubtful_hosts, read_profile
 from mahavishnu.ai_env.secrets.helper import PROGRAM
+from mahavishnu.ai_env.site import ClientSettings, locks_of
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.settings.files import read_settings
 from mahavishnu.settings.sources import PROJECT_FILES, Loaded
-from mahavishnu.settings.tree import ClientSettings, ProfileSettings
+from mahavishnu.settings.tree import ClientSettings as ClientSection
+from mahavishnu.settings.tree import ProfileSettings
 
 OLD_KEY = "anthropic_auth_token"
 _GUARDED = ("ai_environments", "secrets")
-
-
-@dataclass(frozen=True)
-class ClientChoice:
-    """Whether the user wants a client to be configured, and where its settings are, if not in its place."""
-
-    enabled: bool
-    config_path: Path | None
 
 
 def known_profiles(loaded: Loaded) -> Mapping[str, Profile]:
@@ -128,16 +121,16 @@ def entry_of_values(values: Mapping[str, object], *, origin: str) -> Entry:
     return Entry(**msgspec.structs.asdict(checked))
 
 
-def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientChoice]:
+def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientSettings]:
     """Return what the settings say of each client; `~/` is the home of the environment."""
     section = loaded.settings.ai_environments
-    sections: dict[ClientName, ClientSettings] = {
+    sections: dict[ClientName, ClientSection] = {
         "claude-code": section.claude_code,
         "codex": section.codex,
         "qwen": section.qwen,
     }
     return {
-        name: ClientChoice(each.enabled, _place(loaded, each.config_path))
+        name: ClientSettings(each.enabled, _place(loaded, each.config_path))
         for name, each in sections.items()
     }
 
@@ -163,7 +156,7 @@ def require_trusted(loaded: Loaded) -> None:
 
 def lock_folder(loaded: Loaded) -> Path:
     """Return the folder of the locks by which commands change other programs' files in turns."""
-    return loaded.locations.state / "ai" / "locks"
+    return locks_of(loaded.locations.state)
 
 
 def key_program() -> Path:

@@ -119,6 +119,19 @@ def test_a_profile_of_one_client_and_one_without_a_model(tmp_path: Path) -> None
     assert "names no model" in {e.client: e.reason for e in done.plan.unchanged}["qwen"]
 
 
+def test_below_its_root_a_project_is_switched_as_a_whole(tmp_path: Path) -> None:
+    """It is found as for `ai settings`: up to the root of the repository."""
+    install(tmp_path)
+    (tmp_path / "project/.git").mkdir(parents=True)
+    below = tmp_path / "project/src/deep"
+    below.mkdir(parents=True)
+    switch_to(replace(site_in(tmp_path), folder=below), ONE, scope="project")
+    assert (tmp_path / "project/.claude/settings.local.json").exists()
+    assert not (below / ".claude").exists()
+    refusal = refused(replace(site_in(tmp_path), folder=tmp_path), ONE, scope="project")
+    assert refusal.code == "ai.no_project"
+
+
 def test_a_project_gets_its_settings_for_claude_code_alone(tmp_path: Path) -> None:
     paths = install(tmp_path)
     site = site_in(tmp_path)
@@ -374,8 +387,10 @@ def test_a_session_counts_only_while_its_very_process_runs(tmp_path: Path) -> No
     folder = tmp_path / ".claude"
     started = str(process_start_time(os.getpid())).rpartition(":")[2]
     assert find_sessions(folder) == ()
-    run_session(tmp_path, ".claude", cwd="/work", procStart=started)
-    assert [(each.pid, each.folder) for each in find_sessions(folder)] == [(os.getpid(), "/work")]
+    run_session(tmp_path, ".claude", cwd="/project", procStart=started)
+    assert [(each.pid, each.folder) for each in find_sessions(folder)] == [
+        (os.getpid(), "/project")
+    ]
     run_session(tmp_path, ".claude", procStart=f"1{started}")
     assert find_sessions(folder) == ()
     (folder / "sessions" / "99999999.json").write_text("{}")

@@ -63,7 +63,7 @@ class ClaudeCode:
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return CLAUDE_CONFIG_DIR, else ~/.claude."""
         given = environ.get("CLAUDE_CONFIG_DIR")
-        return Path(given) if given else home(environ) / ".claude"
+        return Path(given).absolute() if given else home(environ) / ".claude"
 
     def file(self, environ: Mapping[str, str]) -> Path:
         """Return the user's settings."""

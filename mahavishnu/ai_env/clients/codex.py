@@ -37,7 +37,7 @@ class Codex:
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return CODEX_HOME, else ~/.codex."""
         given = environ.get("CODEX_HOME")
-        return Path(given) if given else home(environ) / ".codex"
+        return Path(given).absolute() if given else home(environ) / ".codex"
 
     def file(self, environ: Mapping[str, str]) -> Path:
         """Return the user's settings."""

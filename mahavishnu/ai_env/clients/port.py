@@ -115,14 +115,20 @@ class Client(TypingProtocol):
 
 
 def home(environ: Mapping[str, str]) -> Path:
-    """Return the user's home folder."""
-    if not environ.get("HOME"):
+    """
+    Return the user's home folder.
+
+    Raises:
+        NotFound: `ai.no_home`.
+    """
+    said = environ.get("HOME", "")
+    if not said.startswith("/"):
         raise NotFound(
-            "HOME is not set, so that no client's settings can be found.",
-            hint="Set HOME.",
+            "HOME does not say where your home is.",
+            hint="Set it to a full path.",
             code="ai.no_home",
         )
-    return Path(environ["HOME"])
+    return Path(said)
 
 
 def text_at(document: Document, path: KeyPath) -> str:

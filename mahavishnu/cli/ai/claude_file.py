@@ -21,10 +21,10 @@ from mahavishnu.ai_env.documents import ABSENT
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.showing import shown
-from mahavishnu.cli.ai.places import lock_folder, place_of, require_enabled
+from mahavishnu.cli.ai.places import place_of, require_enabled
 from mahavishnu.cli.options import load_quietly
 from mahavishnu.cli.render import print_json, print_line, printable
-from mahavishnu.environments.known import require_trusted
+from mahavishnu.environments.known import lock_folder, require_trusted
 from mahavishnu.settings.sources import Loaded
 
 scope_option = click.option(

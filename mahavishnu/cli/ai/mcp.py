@@ -12,11 +12,11 @@ from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.registrations import find_registered, install, uninstall
 from mahavishnu.ai_env.servers import Registered, Server
 from mahavishnu.cli.ai.claude_file import dry_run_option
-from mahavishnu.cli.ai.places import is_enabled, lock_folder, place_of, require_enabled
+from mahavishnu.cli.ai.places import is_enabled, place_of, require_enabled
 from mahavishnu.cli.mcp import find_address, find_places, tell_what_stays_behind
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.environments.known import require_trusted
+from mahavishnu.environments.known import lock_folder, require_trusted
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.mcp.clients import NAME, describe_setup
 from mahavishnu.settings.sources import Loaded

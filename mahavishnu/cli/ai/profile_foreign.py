@@ -16,8 +16,9 @@ from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import folder_of, write_file
 from mahavishnu.ai_env.profiles import Entry, check_name
 from mahavishnu.ai_env.secrets.reference import Reference
+from mahavishnu.cli.ai.places import place_of
 from mahavishnu.cli.ai.profile_store import check_import, profile_of
-from mahavishnu.environments.known import chosen_clients, key_program, lock_folder
+from mahavishnu.environments.known import key_program, lock_folder
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.masking import Secret
 from mahavishnu.settings.sources import Loaded
@@ -92,10 +93,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
 
 def claude_settings(loaded: Loaded, path: Path | None) -> SettingsFile:
     """Return Claude Code's own settings: what is named, else what the settings or the environment say."""
-    environ = loaded.environ
-    folder = environ.get("CLAUDE_CONFIG_DIR") or str(Path(environ.get("HOME") or "/", ".claude"))
-    chosen = path or chosen_clients(loaded)["claude-code"].config_path
-    place = chosen or Path(folder, "settings.json")
+    place = path or place_of(loaded, "claude-code").settings
     return SettingsFile(place.absolute(), JsonDocument, lock_folder(loaded))
 
 

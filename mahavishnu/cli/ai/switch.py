@@ -36,7 +36,7 @@ def list_llms(as_json: bool) -> None:
     type=click.Choice(["user", "project"]),
     default="user",
     show_default=True,
-    help="Your settings, or those of the folder you are in (Claude Code alone).",
+    help="Your settings, or yours in the project you are in (Claude Code alone).",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
 @click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
