@@ -19,12 +19,13 @@ from benchmarks.retrieval import measure_retrieval
 from benchmarks.scale import Case, make_cases, measure_searches
 from benchmarks.serving import measure_serving
 from benchmarks.storing import Supply, measure_storing
+from benchmarks.switching import measure_switching
 from benchmarks.synthetic import World, make_more, make_questions, make_world
 from benchmarks.tuning import measure_settings
 from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
 from mahavishnu.database.vectors import VectorTable
 
-SECTIONS = ("processes", "retrieval", "scale", "serving", "settings")
+SECTIONS = ("processes", "switching", "retrieval", "scale", "serving", "settings")
 DATA = Path("../shared/data")
 MEMORIES = 100_000
 QUESTIONS = 250
@@ -92,6 +93,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
 
     return {
         "processes": lambda home: [measure_processes(home)],
+        "switching": lambda home: [measure_switching(home)],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),

@@ -2,7 +2,7 @@
 A provider of models on the loopback interface: it records every request, and answers by a script.
 
 It speaks Anthropic's Messages and OpenAI's Responses and chat completions, below any base URL, and
-streams. The script, which is played with Messages, uses tools, then quotes what the last one said.
+streams where it is asked to. The script, which is played with Messages, uses tools, then quotes what the last one said.
 It holds no state between requests: how far the script has come is read from the conversation that
 each request brings, as a real model would.
 """
@@ -17,11 +17,11 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.peers.loopback import serving
-from tests.peers.provider_wire import Block, completions, messages, responses
+from tests.peers.provider_wire import Block, completions, messages, responses, whole
 
 PREFACE = "The tool answered: "
 _MODEL_PATHS = ("/messages", "/responses", "/chat/completions")
@@ -105,6 +105,8 @@ class ProviderStub:
         if not asked.is_turn:
             return Response(status_code=404)
         await asyncio.to_thread(self.watch)
+        if not body.get("stream"):
+            return JSONResponse(whole(asked.path, PREFACE + "nothing", body["model"]))
         events = _stream(asked, await self._block(asked), turn=len(self.turns))
         return StreamingResponse(_sent(events), media_type="text/event-stream")
 

@@ -1,4 +1,6 @@
-"""What a model says, as the events of a stream in each protocol: Messages, Responses, completions."""
+"""
+What a model says in each protocol, Messages, Responses, completions: as the events of a stream, or as a whole.
+"""
 
 import json
 from collections.abc import Iterator
@@ -73,6 +75,19 @@ def completions(text: str, model: str, *, turn: int) -> Iterator[str]:
         yield _data(head | {"choices": [choice]})
     yield _data(head | {"choices": [], "usage": usage})
     yield "data: [DONE]\n\n"
+
+
+def whole(path: str, text: str, model: str) -> dict[str, Any]:
+    """Return a text as the protocol of `path` answers a request that asks for no stream."""
+    if path.endswith("/messages"):
+        content = [{"type": "text", "text": text}]
+        return {"type": "message", "role": "assistant", "model": model, "content": content}
+    if path.endswith("/responses"):
+        part = {"type": "output_text", "text": text, "annotations": []}
+        item = {"type": "message", "role": "assistant", "content": [part]}
+        return {"object": "response", "model": model, "status": "completed", "output": [item]}
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return {"object": "chat.completion", "model": model, "choices": [choice]}
 
 
 def _named(event: dict[str, Any]) -> str:
