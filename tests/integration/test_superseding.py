@@ -1,12 +1,16 @@
 """One thing with a source key has one live memory: turns, executions, batches that supersede."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
+from mahavishnu.database.target import Target
 from mahavishnu.errors import Conflict, UsageError
 from mahavishnu.identifiers import new_id
 from mahavishnu.memory.conversations import NewTurn
@@ -18,6 +22,10 @@ from tests.conftest import OpenWorld, World
 pytestmark = pytest.mark.postgres
 EVERYTHING = MemoryFilter()
 TURN = NewTurn(session_id="s", position=1, role="assistant", content="The port is")
+WAITERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 STARTED = datetime(2025, 5, 1, 9, tzinfo=UTC)
 RUN = NewExecution(
     execution_id="run-1", workflow_id="nightly", adapter="prefect", status="failed",
@@ -88,21 +96,37 @@ async def test_turns_of_other_sessions_and_places_are_left_alone(world: World) -
     assert await live(world) == ["Another.", *[TURN.content] * 3]
 
 
-async def test_writers_of_one_turn_leave_one_memory(open_world: OpenWorld) -> None:
+async def test_writers_of_one_turn_leave_one_memory(open_world: OpenWorld, target: Target) -> None:
+    texts = ("The port is 1.", "The port is 2.")
     async with open_world() as one, open_world() as two:
         await one.conversations.record([TURN])
-        for number in range(8):
-            texts = (f"first {number}", f"second {number}")
-            await asyncio.gather(
-                *(
-                    world.conversations.record([replace(TURN, content=text)])
-                    for world, text in zip((one, two), texts, strict=True)
-                )
-            )
-            [left] = await live(one)
-            assert left in texts
-            [(_, _, _, read)] = await one.conversations.read("s")
-            assert read == left
+        async with asyncio.TaskGroup() as writers, no_row_changes(target) as waiting:
+            for world, text in zip((one, two), texts, strict=True):
+                writers.create_task(world.conversations.record([replace(TURN, content=text)]))
+            # Whoever the other does not hold back has its own in, and is about to retire what it sees.
+            await waiting(2)
+        [left] = await live(one)
+        assert left in texts
+        [(_, _, _, read)] = await one.conversations.read("s")
+        assert read == left
+
+
+@asynccontextmanager
+async def no_row_changes(target: Target) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """Keep others from changing memories that are there; yields what waits until so many of them wait for a lock."""
+    connection = await asyncpg.connect(**target.direct)
+
+    async def waiting(wanted: int) -> None:
+        async with asyncio.timeout(30):
+            while await connection.fetchval(WAITERS) < wanted:  # noqa: ASYNC110 - of other sessions
+                await asyncio.sleep(0.01)
+
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM memories FOR UPDATE")
+            yield waiting
+    finally:
+        await connection.close()
 
 
 async def test_an_execution_that_ends_again_has_one_memory(world: World) -> None:
