@@ -86,7 +86,11 @@ def whole(path: str, text: str, model: str) -> dict[str, Any]:
         part = {"type": "output_text", "text": text, "annotations": []}
         item = {"type": "message", "role": "assistant", "content": [part]}
         return {"object": "response", "model": model, "status": "completed", "output": [item]}
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop",
+    }
     return {"object": "chat.completion", "model": model, "choices": [choice]}
 
 
