@@ -42,11 +42,10 @@ def show_profiles(
         print_json({"profiles": rows, "clients": [_status_row(each) for each in statuses]})
         return
     print_table(
-        ("name", "title", "key", "model", "used by"),
+        ("name", "key", "model", "used by"),
         (
             (
                 row["name"],
-                row["title"],
                 f"{row['key'] or ''} {row['key_state']}".strip(),
                 row["model"] or "",
                 ", ".join(row["used_by"]),
