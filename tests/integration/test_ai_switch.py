@@ -459,7 +459,12 @@ def test_a_slow_reference_names_a_variable_that_only_a_launch_sets(tmp_path: Pat
 @pytest.mark.parametrize(
     ("client", "text"),
     [
-        ("claude-code", '{"hooks": []}'),
+        ("claude-code", '{"hooks": {"PreToolUse": "x"}}'),
+        ("claude-code", '{"permissions": {"deny": "Bash"}}'),
+        ("claude-code", '{"permissions": {"defaultMode": 5}}'),
+        ("claude-code", '{"enabledPlugins": {"a@b": "x"}}'),
+        ("claude-code", '{"statusLine": {"type": "command"}}'),
+        ("claude-code", '{"verbose": "yes"}'),
         ("claude-code", '{"env": []}'),
         ("claude-code", '{"env": {"A": {}}}'),
         ("claude-code", '{"apiKeyHelper": null}'),

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.claude_settings.fence import FENCED_COMMANDS
-from mahavishnu.ai_env.claude_settings.hooks import EVENTS
-from mahavishnu.ai_env.claude_settings.schema import find_faults
+from mahavishnu.ai_env.clients.claude_schema import EVENTS, KINDS, TEXT, find_faults
 from tests.command import UNMEASURED, Command
 from tests.peers.provider_stub import ProviderStub, Use, provider_stub
 from tests.peers.test_claude_code import claude as claude  # the fixture
@@ -41,6 +40,11 @@ SETTINGS: list[dict[str, Any]] = [
     {"statusLine": {"type": "command"}},
     {"model": 5},
     {"env": []},
+    {"hooks": []},
+    {"verbose": "yes"},
+    {"permissions": {"defaultMode": 5}},
+    {"availableModels": "x"},
+    {"cleanupPeriodDays": True},
 ]
 
 
@@ -129,6 +133,18 @@ def test_what_it_takes_of_a_file_is_what_we_say(
         asked = bool(stub.turns)
     assert asked == (not any(fault.voids_file for fault in faults)), done
     assert ("were skipped" in done.stderr) == (asked and bool(faults)), done
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_known_name_of_another_kind_voids_its_file(
+    claude: Path, mahavishnu: Command, name: str
+) -> None:
+    wrong = 5 if KINDS[name] == TEXT else "x"
+    whole = {"env": {"ANTHROPIC_AUTH_TOKEN": "fake"}, name: wrong}
+    with provider_stub() as (stub, url):
+        (mahavishnu.home / ".claude/settings.json").write_text(json.dumps(whole))
+        run(claude, mahavishnu.home, url, token="")
+        assert not stub.turns
 
 
 @pytest.mark.parametrize("transport", ["stdio", "http"])

@@ -22,19 +22,18 @@ from mahavishnu.ai_env.claude_settings.hooks import (
     remove_hook,
 )
 from mahavishnu.ai_env.claude_settings.permissions import (
-    VERDICTS,
     add_rules,
     read_rules,
     remove_rules,
 )
 from mahavishnu.ai_env.claude_settings.plugins import read_plugins, turn_plugin
-from mahavishnu.ai_env.claude_settings.schema import KINDS, find_faults
 from mahavishnu.ai_env.claude_settings.statusline import (
     read_statusline,
     set_statusline,
     unset_statusline,
 )
 from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
+from mahavishnu.ai_env.clients.claude_schema import KINDS, VERDICTS, find_faults
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.merge import Change, merge
 from mahavishnu.errors import MahavishnuError, UsageError

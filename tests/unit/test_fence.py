@@ -15,7 +15,7 @@ from mahavishnu.ai_env.claude_settings.fence import (
     FENCED_TOOLS,
     fence_rules,
 )
-from mahavishnu.ai_env.claude_settings.permissions import is_rule
+from mahavishnu.ai_env.clients.claude_schema import is_rule
 from mahavishnu.cli.root import cli
 from mahavishnu.mcp.clients import NAME
 from mahavishnu.operations.table import OPERATIONS

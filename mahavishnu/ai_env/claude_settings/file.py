@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mahavishnu.ai_env.claude_settings.schema import Fault, find_faults
+from mahavishnu.ai_env.clients.claude_schema import Fault, find_faults
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import SettingsFile

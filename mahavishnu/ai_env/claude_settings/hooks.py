@@ -6,20 +6,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mahavishnu.ai_env.clients.claude_schema import EVENTS
 from mahavishnu.ai_env.documents import Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Exclude, Include, Set
 from mahavishnu.errors import UsageError
 
 PATH = ("hooks",)
-EVENTS = (
-    "PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch", "Notification",
-    "UserPromptSubmit", "UserPromptExpansion", "SessionStart", "SessionEnd", "Stop", "StopFailure",
-    "SubagentStart", "SubagentStop", "PreCompact", "PostCompact", "PreModelSwitch",
-    "PostModelSwitch", "PermissionRequest", "PermissionDenied", "Setup", "TeammateIdle",
-    "TaskCreated", "TaskCompleted", "Elicitation", "ElicitationResult", "ConfigChange",
-    "WorktreeCreate", "WorktreeRemove", "InstructionsLoaded", "CwdChanged", "FileChanged",
-    "DirectoryAdded", "MessageDisplay",
-)  # fmt: skip
 # How JavaScript writes a named group.
 _NAMED_GROUP = re.compile(r"\(\?<(?=[A-Za-z_])")
 

@@ -1,23 +1,18 @@
 """What Claude Code may do: rules in the lists allow, deny and ask, of which deny counts first."""
 
 import difflib
-import re
 from collections.abc import Iterable
-from typing import Literal, get_args
 
+from mahavishnu.ai_env.clients.claude_schema import VERDICTS, Verdict, is_rule
 from mahavishnu.ai_env.documents import Document, Value
 from mahavishnu.ai_env.merge import Change, Exclude, Include
 from mahavishnu.errors import UsageError
 
-type Verdict = Literal["allow", "deny", "ask"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict.__value__)
 PATH = ("permissions",)
 TOOLS = (
     "Agent", "Bash", "Edit", "Glob", "Grep", "LSP", "Monitor", "NotebookEdit", "PowerShell", "Read",
     "Skill", "Task", "TodoWrite", "ToolSearch", "WebFetch", "WebSearch", "Write",
 )  # fmt: skip
-_RULE = re.compile(r"[A-Z]\w*(?:\(.+\))?|\*", re.DOTALL)
-_MCP_RULE = re.compile(r"mcp__[^\s()]+")
 
 
 def read_rules(document: Document) -> dict[Verdict, list[str]]:
@@ -68,11 +63,6 @@ def require_rule(rule: str) -> None:
         else "Write Tool, Tool(what), mcp__SERVER or mcp__SERVER__TOOL, as in Bash(git push *).",
         code="claude_settings.rule",
     )
-
-
-def is_rule(text: str) -> bool:
-    """Tell whether Claude Code would take this for a rule; which tools there are is not checked."""
-    return bool(_MCP_RULE.fullmatch(text) or _RULE.fullmatch(text))
 
 
 def _list(document: Document, verdict: Verdict) -> list[Value]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mahavishnu.ai_env.clients.port import Known, Seen, home, is_there, text_at
 from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
+from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.ai_env.secrets.binding import CLIENTS, origin_of
 from mahavishnu.ai_env.secrets.helper import PROGRAM, helper_line, read_words
@@ -33,17 +34,6 @@ OWNED_ENV = (
     *SIGN_IN, HEADERS, *LARGE_MODELS, SMALL_MODEL, OLD_SMALL_MODEL, TIMEOUT, HELPER_TTL, *OTHER_CLOUDS,
 )  # fmt: skip
 HELPER: KeyPath = ("apiKeyHelper",)
-# One member of another type, and the client passes over the whole file.
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "env": (dict,),
-    "permissions": (dict,),
-    "hooks": (dict,),
-    "apiKeyHelper": (str,),
-    "model": (str,),
-    "statusLine": (dict,),
-    "enabledPlugins": (dict,),
-    "cleanupPeriodDays": (int, float),
-}
 
 
 def env(name: str) -> KeyPath:
@@ -83,14 +73,17 @@ class ClaudeCode:
 
     def check(self, document: Document) -> None:
         """Refuse a file of which the client would take nothing."""
-        for name, types in _TYPES.items():
-            value = document.get((name,))
-            if value is not ABSENT and (not isinstance(value, types) or isinstance(value, bool)):
-                raise _rejected(name)
+        from mahavishnu.ai_env.clients.claude_schema import KNOWN, find_faults  # noqa: PLC0415
+
+        found = {name: document.get((name,)) for name in KNOWN}
+        there = {name: each for name, each in found.items() if not isinstance(each, Absent)}
+        for fault in find_faults(there):
+            if fault.voids_file:
+                raise _rejected(show_path(fault.path), fault.must_be)
         variables = document.get(("env",))
         for name, value in variables.items() if isinstance(variables, dict) else ():
             if not isinstance(value, str | int | float):
-                raise _rejected(f"env.{name}")
+                raise _rejected(f"env.{name}", "a text")
 
     def is_secret(self, path: KeyPath) -> bool:
         """Tell whether it is a token, a header, or a helper."""
@@ -191,9 +184,9 @@ def _reference_in(line: str) -> str:
     return "other"
 
 
-def _rejected(name: str) -> Corrupt:
+def _rejected(name: str, must_be: str) -> Corrupt:
     return Corrupt(
-        f"{name} has a value of a kind that Claude Code does not take: it passes over the whole file.",
+        f"{name} must be {must_be}: as it is, Claude Code passes over the whole file.",
         hint="Correct it in an editor; the file was left as it is.",
         code="document.rejected",
     )

@@ -284,7 +284,7 @@ class TomlDocument:
         return found
 
     def _with_blank_line(self, start: int) -> int:
-        before = re.search(r"(?:^|\n)(\r?\n)$", self.text[:start])
+        before = re.search(r"(?:^|\n)(\r?\n)\Z", self.text[:start])
         return before.start(1) if before else start
 
     def _erase_lines(self, start: int, end: int) -> Self:

@@ -16,7 +16,7 @@ from mahavishnu.ai_env.claude_settings.file import (
     carry_out,
     settings_file,
 )
-from mahavishnu.ai_env.claude_settings.schema import Fault
+from mahavishnu.ai_env.clients.claude_schema import Fault
 from mahavishnu.ai_env.documents import ABSENT
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import SettingsFile

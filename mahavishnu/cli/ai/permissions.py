@@ -7,12 +7,11 @@ import click
 
 from mahavishnu.ai_env.claude_settings.fence import fence_rules
 from mahavishnu.ai_env.claude_settings.permissions import (
-    VERDICTS,
-    Verdict,
     add_rules,
     read_rules,
     remove_rules,
 )
+from mahavishnu.ai_env.clients.claude_schema import VERDICTS, Verdict
 from mahavishnu.ai_env.showing import shown_text
 from mahavishnu.cli.ai.claude_file import (
     change_file,

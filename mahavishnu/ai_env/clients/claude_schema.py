@@ -4,14 +4,28 @@ What Claude Code makes of a settings file: what it would skip, and what makes it
 Keys that are not named here are taken as they are, as Claude Code does with those it does not know.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from mahavishnu.ai_env.claude_settings.hooks import EVENTS
-from mahavishnu.ai_env.claude_settings.permissions import VERDICTS, is_rule
 from mahavishnu.ai_env.documents import KeyPath, Value
 
 type Faults = Iterator["Fault"]
+type Verdict = Literal["allow", "deny", "ask"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict.__value__)
+
+EVENTS = (
+    "PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch", "Notification",
+    "UserPromptSubmit", "UserPromptExpansion", "SessionStart", "SessionEnd", "Stop", "StopFailure",
+    "SubagentStart", "SubagentStop", "PreCompact", "PostCompact", "PreModelSwitch",
+    "PostModelSwitch", "PermissionRequest", "PermissionDenied", "Setup", "TeammateIdle",
+    "TaskCreated", "TaskCompleted", "Elicitation", "ElicitationResult", "ConfigChange",
+    "WorktreeCreate", "WorktreeRemove", "InstructionsLoaded", "CwdChanged", "FileChanged",
+    "DirectoryAdded", "MessageDisplay",
+)  # fmt: skip
+_RULE = re.compile(r"[A-Z]\w*(?:\(.+\))?|\*", re.DOTALL)
+_MCP_RULE = re.compile(r"mcp__[^\s()]+")
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ _NAMES = {
     "prefersReducedMotion promptSuggestionEnabled respectGitignore showThinkingSummaries skipWebFetchPreflight "
     "spinnerTipsEnabled syntaxHighlightingDisabled verbose",
     NUMBER: "cleanupPeriodDays feedbackSurveyRate",
-    LIST: "availableModels claudeMdExcludes companyAnnouncements deniedModels disabledMcpjsonServers",
+    LIST: "availableModels claudeMdExcludes companyAnnouncements",
     OBJECT: "enabledPlugins env fileSuggestion modelOverrides permissions pluginConfigs sandbox statusLine",
 }
 KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
@@ -64,6 +78,11 @@ def find_faults(settings: dict[str, Value]) -> Faults:
             yield Fault((name,), kind)
         elif name in _INSIDE:
             yield from _INSIDE[name](value)
+
+
+def is_rule(text: str) -> bool:
+    """Tell whether Claude Code would take this for a rule; which tools there are is not checked."""
+    return bool(_MCP_RULE.fullmatch(text) or _RULE.fullmatch(text))
 
 
 def _permissions(value: Value) -> Faults:
@@ -158,3 +177,5 @@ _INSIDE: dict[str, Callable[[Value], Faults]] = {
     "statusLine": _statusline,
     "hooks": _hooks,
 }
+# All names that anything is known of.
+KNOWN = (*KINDS, *(name for name in _INSIDE if name not in KINDS))
