@@ -31,8 +31,7 @@ from mahavishnu.ai_env.plan import (
 )
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.secrets.binding import origin_of
-from mahavishnu.ai_env.secrets.environment import EnvironmentStore
-from mahavishnu.ai_env.secrets.resolve import resolve
+from mahavishnu.ai_env.secrets.resolve import require_there, resolve
 from mahavishnu.ai_env.settle import settle, settle_entry
 from mahavishnu.ai_env.site import Site, require_client
 from mahavishnu.errors import MahavishnuError, UsageError
@@ -98,7 +97,7 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
         notes += client.notes(delivery, running=place.running)
         if delivery.mode == "written":
-            notes.append(f"The key stands readable in {place.path}.")
+            notes.append(f"The key stands in {place.path}, which you alone can read (mode 0600).")
     return Plan(profile, ask.scope, tuple(files), unchanged, tuple(notes))
 
 
@@ -160,13 +159,17 @@ def _choose(
 
 
 def _require_key(site: Site, profile: Profile, ask: Ask) -> Secret | None:
-    """Return the key where it is to be written; refuse where it is known to be missing."""
+    """
+    Return the key where it is to be written; refuse where it is known to be missing.
+
+    A file is not decrypted, which may ask for a passphrase: that it is there, private and sealed is enough.
+    """
     if profile.auth == "native" or profile.key is None:
         return None
     if ask.write_key:
         return resolve(profile.key, environ=site.environ, identity=site.identity)
-    if profile.key.scheme == "env" and not ask.allow_missing_key:
-        EnvironmentStore(site.environ).read(profile.key)
+    if not ask.allow_missing_key:
+        require_there(profile.key, environ=site.environ, identity=site.identity)
     return None
 
 
@@ -193,7 +196,10 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
         for file in files:
             place = file.place
             edit = site.open(place.client, place.path).edit(
-                file.changes, expected=expect(file.effects), make_folder=place.make_folder
+                file.changes,
+                expected=expect(file.effects),
+                make_folder=place.make_folder,
+                private=file.delivery.mode == "written",
             )
             done.append(_file_record(file, edit.effects, entry.salt))
         journal.finish(entry, None if tuple(done) == entry.files else done)

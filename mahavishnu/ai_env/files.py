@@ -109,11 +109,13 @@ class SettingsFile:
         expected: Expected | None = None,
         overwrite: bool = False,
         make_folder: bool = False,
+        private: bool = False,
     ) -> Edit:
         """
         Make all changes, or none; the file is the old or the new one at any moment.
 
-        A new file has mode 0600, its folder, with `make_folder`, 0700.
+        A new file has mode 0600, its folder, with `make_folder`, 0700; with `private` the file is its
+        owner's alone from then on.
 
         Raises:
             Conflict: `ai_files.conflict`, a member is not what `expected` says; not with `overwrite`.
@@ -127,7 +129,7 @@ class SettingsFile:
                 held.enter_context(locked(target, self.locks, timeout=self.patience.lock))
             with told(self.path):
                 sweep(target)
-                return self._write(target, changes, expected or {}, overwrite, make_folder)
+                return self._write(target, changes, expected or {}, overwrite, make_folder, private)
 
     def _write(
         self,
@@ -136,6 +138,7 @@ class SettingsFile:
         expected: Expected,
         overwrite: bool,
         make_folder: bool,
+        private: bool,
     ) -> Edit:
         first: tuple[Effect, ...] | None = None
         deadline = time.monotonic() + self.patience.busy.total_seconds()
@@ -144,14 +147,14 @@ class SettingsFile:
             merged, effects = merge(document, changes, expected)
             # What was there before is what was there before the first time that we wrote.
             done = Edit(self.path, target, first or effects, first is not None)
-            if merged.content == document.content:
+            if merged.content == document.content and not (private and seen.mode & 0o077):
                 return done
             if done.foreign and not overwrite:
                 raise _conflict(done)
             _check_folder(target, make_folder)
             if make_folder:
                 private_folder(target.parent)
-            if put(target, seen, merged.content):
+            if put(target, seen, merged.content, private=private):
                 first = first or effects
                 time.sleep(self.patience.settle.total_seconds())
             if time.monotonic() >= deadline:
@@ -212,6 +215,8 @@ def told(path: Path) -> Iterator[None]:
         raise _translate(path, error) from error
     except MahavishnuError as error:
         if not error.code.startswith("document."):
+            raise
+        if error.message.startswith(f"{path}: "):
             raise
         named = f"{path}: {error.message}"
         raise type(error)(named, hint=error.hint, code=error.code) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from mahavishnu.ai_env.clients.port import home
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.errors import Forbidden, NotFound, UsageError
 
 TITLES: Mapping[ClientName, str] = {name: client.title for name, client in CLIENTS.items()}
 
@@ -89,6 +89,22 @@ def find_project(folder: Path, environ: Mapping[str, str]) -> Path:
             code="ai.no_project",
         )
     return next((each for each in within if (each / ".claude").is_dir()), within[-1])
+
+
+def require_inside(path: Path, project: Path) -> Path:
+    """
+    Return a settings file of a project; a repository may bring links, and none may lead out of it.
+
+    Raises:
+        Forbidden: `ai.outside_project`.
+    """
+    if not path.resolve().is_relative_to(project.resolve()):
+        raise Forbidden(
+            f"{path} is a link that leads out of the project.",
+            hint="Remove the link, or use --scope user.",
+            code="ai.outside_project",
+        )
+    return path
 
 
 def _up_to_root(folders: list[Path]) -> list[Path]:

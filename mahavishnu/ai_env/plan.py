@@ -155,6 +155,13 @@ def is_as_written(effect: Effect, written: Written, client: Client) -> bool:
     return same_value(now, written.value)
 
 
+def _advise(file: FilePlan) -> str:
+    """Return how the keys can be kept: those that stand alone can be moved, others are in a longer text."""
+    if not all(map(file.place.client.is_secret, file.plain_keys)):
+        return "Let the command, address or header do without the key in its text. "
+    return _MOVE if file.name == "claude-code" else ""
+
+
 def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:
     """
     Refuse what would lose something.
@@ -168,8 +175,7 @@ def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:
             raise Forbidden(
                 f"{file.place.path} holds a key in plain text that is not Mahavishnu's, and a switch"
                 f" would take it away: {', '.join(map(show_path, file.plain_keys))}.",
-                hint=f"{_MOVE if file.name == 'claude-code' else ''}"
-                "--forget-keys gives it up, and undo cannot bring it back.",
+                hint=f"{_advise(file)}--forget-keys gives it up, and undo cannot bring it back.",
                 code="ai.plain_key",
             )
         if file.conflicts and not overwrite:

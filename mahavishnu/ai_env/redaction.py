@@ -11,17 +11,12 @@ from collections.abc import Callable
 
 from mahavishnu.ai_env.delivery import NO_KEY
 from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value, same_value
+from mahavishnu.ai_env.key_shapes import find_keys, says_key
 from mahavishnu.masking import MASK
 
 type IsSecret = Callable[[KeyPath], bool]
 
 _MARK = re.compile(r"\*\*\* [0-9a-f]{32}")
-# Words that begin as keys do, and long ones without a seam: a helper may be `echo sk-...`.
-_KEYS = re.compile(
-    r"(?<![\w/.-])(?:(?:sk|pk|ak|tp|ms|gh[pousr]|xox[a-z]|AIza|AKIA|eyJ)[-_A-Za-z0-9]{12,}"
-    r"|(?=[A-Za-z_]*[0-9])[A-Za-z0-9_]{32,})(?![\w/.-])"
-)
-_CREDENTIALS = re.compile(r"://[^/\s]*@|[?&][^\s=]*=")
 
 
 def redact(value: Value | Absent, path: KeyPath, is_secret: IsSecret, salt: str) -> Value | Absent:
@@ -29,9 +24,8 @@ def redact(value: Value | Absent, path: KeyPath, is_secret: IsSecret, salt: str)
     if isinstance(value, str):
         return _mark(value, salt) if holds_key(value, path, is_secret) else value
     if isinstance(value, dict):
-        members = {
-            name: redact(each, (*path, name), is_secret, salt) for name, each in value.items()
-        }
+        inside = _inside(value, is_secret)
+        members = {name: redact(each, (*path, name), inside, salt) for name, each in value.items()}
         return {name: each for name, each in members.items() if each is not ABSENT}
     if isinstance(value, list):
         elements = [redact(each, path, is_secret, salt) for each in value]
@@ -46,7 +40,7 @@ def holds_key(text: str, path: KeyPath, is_secret: IsSecret) -> bool:
     if text in ("", NO_KEY):
         return False
     inside = any(is_secret(path[:length]) for length in range(1, len(path) + 1))
-    return inside or _KEYS.search(text) is not None or _CREDENTIALS.search(text) is not None
+    return inside or says_key(text) or bool(find_keys(text))
 
 
 def has_key(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> bool:
@@ -57,8 +51,11 @@ def has_key(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> bool:
 def keys_in(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> list[str]:
     """Return the keys in a value."""
     if isinstance(value, dict):
-        inner = ((each, (*path, name)) for name, each in value.items())
-        return [key for each, place in inner for key in keys_in(each, place, is_secret)]
+        inside = _inside(value, is_secret)
+        inner = (keys_in(each, (*path, name), inside) for name, each in value.items())
+        return [key for keys in inner for key in keys]
+    if isinstance(value, list):
+        return [key for each in value for key in keys_in(each, path, is_secret)]
     if isinstance(value, str) and holds_key(value, path, is_secret):
         return [value]
     return []
@@ -73,26 +70,39 @@ def is_marked(value: Value | Absent) -> bool:
     return isinstance(value, str) and _MARK.fullmatch(value) is not None
 
 
-def unmark(value: Value, salt: str, keys: list[str]) -> tuple[Value, bool]:
+def unmark(value: Value, salt: str, keys: list[str], without: Value) -> tuple[Value, bool]:
     """
     Return a recorded value with its keys, of those that are given, and whether all were among them.
 
-    For one that is not, "none" stands, which keeps a client from sending its own sign-in instead.
+    For one that is not, `without` stands.
     """
     if isinstance(value, dict):
-        pairs = {name: unmark(each, salt, keys) for name, each in value.items()}
+        pairs = {name: unmark(each, salt, keys, without) for name, each in value.items()}
         return {name: each for name, (each, _) in pairs.items()}, all(
             whole for _, whole in pairs.values()
         )
+    if isinstance(value, list):
+        elements = [unmark(each, salt, keys, without) for each in value]
+        return [each for each, _ in elements], all(whole for _, whole in elements)
     if not isinstance(value, str) or not is_marked(value):
         return value, True
     found = next((key for key in keys if _mark(key, salt) == value), None)
-    return (NO_KEY, False) if found is None else (found, True)
+    return (without, False) if found is None else (found, True)
 
 
 def shown(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> Value | Absent:
     """Return the value as it may be printed."""
     return _without_digests(redact(value, path, is_secret, ""))
+
+
+def _inside(value: dict[str, Value], is_secret: IsSecret) -> IsSecret:
+    """Return what is secret below an object: of a command that prints a key, every word."""
+    command, words = value.get("command"), value.get("args")
+    if isinstance(command, str) and isinstance(words, list):
+        line = " ".join([command, *(each for each in words if isinstance(each, str))])
+        if says_key(line):
+            return lambda _: True
+    return is_secret
 
 
 def _without_digests(value: Value | Absent) -> Value | Absent:

@@ -97,17 +97,18 @@ def _check(target: Path, status: os.stat_result) -> None:
         )
 
 
-def put(target: Path, seen: Seen, content: bytes) -> bool:
+def put(target: Path, seen: Seen, content: bytes, *, private: bool = False) -> bool:
     """
     Replace the file that was `seen`; False, and nothing changed, where it is no longer that one.
+
+    With `private` nobody but its owner can read it then.
 
     Between the two steps of putting back what another program has just written, a third write would
     be lost: that is the limit of what can be done without a lock that both honour.
     """
     prefix = f"{_prefix(target)}{os.getpid()}-"
-    with files.staged(
-        target, content, mode=seen.mode, group=seen.group, prefix=prefix
-    ) as temporary:
+    mode = seen.mode & 0o700 if private else seen.mode
+    with files.staged(target, content, mode=mode, group=seen.group, prefix=prefix) as temporary:
         if look(target) != seen:
             return False
         try:

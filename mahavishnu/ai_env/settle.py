@@ -71,7 +71,7 @@ def settle_entry(
         return f"{what} was complete, and stands."
     stuck = []
     for each in new:
-        reversal = reverse(each.ours, salt=entry.salt, keys=keys)
+        reversal = reverse(each.ours, salt=entry.salt, keys=keys, without=each.place.client.without)
         if reversal.lost:
             stuck.append(each.file)
         else:

@@ -3,27 +3,18 @@
 import re
 from typing import Any
 
-from mahavishnu.masking import MASK, mask_url
+from mahavishnu.ai_env.key_shapes import find_keys
+from mahavishnu.masking import MASK
 
 # In the name of a member, as words between other words: apiKey, GITHUB_TOKEN, X-Auth.
 _WORDS = frozenset(
     "key apikey token secret password passwd passphrase credential credentials auth authorization"
-    " bearer cookie pat headers".split()
+    " bearer cookie pat headers pass pwd secretkey apitoken accesstoken authtoken".split()
 )
 _HELPERS = frozenset(
     {"helper", "refresh", "variable", "var", "file", "path", "ttl", "ms", "approved"}
 )
 _SPLIT = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
-_SHAPES = re.compile(
-    r"\b(?:sk|pk|rk)-[\w-]{8,}|\bgh[opusr]_\w{8,}|\bgithub_pat_\w{8,}|\bglpat-[\w-]{8,}|\bxox[a-z]-[\w-]{8,}"
-    r"|\bAKIA[A-Z0-9]{12,}|\bAIza[\w-]{20,}|\bhf_\w{8,}|\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"
-    r"|(?i:\bbearer\s+)[^\s'\"]{8,}"
-)
-# Long, and of letters and digits without a separator that names and paths have.
-_RANDOM = re.compile(
-    r"(?<![\w/.+=-])(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{32,}(?![\w/.+=-])"
-)
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
 _HARMLESS = re.compile(r"[\d.]*|true|false|on|off|yes|no", re.IGNORECASE)
 
 
@@ -46,12 +37,9 @@ def shown(name: str, value: Any) -> Any:
 
 def shown_text(text: str) -> str:
     """Return a text, as of a command, with what looks like a key in it hidden."""
-    hidden = _URL.sub(lambda found: _mask_address(found[0]), text)
-    return _RANDOM.sub(MASK, _SHAPES.sub(MASK, hidden))
-
-
-def _mask_address(url: str) -> str:
-    return mask_url(url) if "@" in url or "?" in url else url
+    for begin, end in reversed(find_keys(text)):
+        text = f"{text[:begin]}{MASK}{text[end:]}"
+    return text
 
 
 def _names_secret(name: str) -> bool:

@@ -69,12 +69,13 @@ class Site:
         client = CLIENTS[name]
         if scope == "user":
             return self.find(name).settings
-        path = client.project_file(places.find_project(self.folder, self.environ))
+        project = places.find_project(self.folder, self.environ)
+        path = client.project_file(project)
         if path is None:
             raise UsageError(
                 f"{client.title} takes no provider from a project.", code="ai.no_project_scope"
             )
-        return path
+        return places.require_inside(path, project)
 
     def place(self, name: ClientName, scope: Scope, history: History) -> Place:
         """Return the client's settings, with what is known of them."""

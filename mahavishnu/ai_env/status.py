@@ -14,10 +14,10 @@ from mahavishnu.ai_env.journal import History, Memory
 from mahavishnu.ai_env.plan import Place, Scope
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
 from mahavishnu.ai_env.redaction import redact, shown, shown_record
-from mahavishnu.ai_env.secrets.environment import EnvironmentStore
+from mahavishnu.ai_env.secrets.resolve import require_there
 from mahavishnu.ai_env.sessions import find_sessions
 from mahavishnu.ai_env.site import Site
-from mahavishnu.errors import MahavishnuError, NotFound, UsageError
+from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.masking import mask_url
 
 # profile: one that is known; sign-in: the client's own; other: what no profile says; nothing: no choice.
@@ -161,20 +161,22 @@ def _without_profile(seen: Seen, client: Client) -> Use:
 
 def key_state(site: Site, profile: Profile) -> str:
     """
-    Return "present" or "missing" for a key in a variable, else what there is to say of it.
+    Return "present" or "missing" for a key in a variable or file, else what there is to say of it.
 
-    Slow stores are not asked.
+    A keyring, which may ask to be unlocked, is not asked, and no file decrypted.
     """
     if profile.auth == "native":
         return "own sign-in"
     if profile.key is None:
         return "none needed"
-    if profile.key.scheme != "env":
+    if profile.key.scheme == "keyring":
         return "not asked"
     try:
-        EnvironmentStore(site.environ).read(profile.key)
+        require_there(profile.key, environ=site.environ, identity=site.identity)
     except NotFound:
         return "missing"
+    except Forbidden:
+        return "exposed"
     except MahavishnuError:
         return "malformed"
     return "present"

@@ -5,10 +5,11 @@ A session of Claude Code keeps a variable that was removed, and would go on with
 such a one is emptied first, and removed when every session has seen that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mahavishnu.ai_env.clients.port import Client
+from mahavishnu.ai_env.delivery import NO_KEY
 from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value, same_value
 from mahavishnu.ai_env.files import Edit
 from mahavishnu.ai_env.journal import Record, value_of
@@ -26,8 +27,18 @@ class Reversal:
     lost: tuple[KeyPath, ...] = ()
 
 
-def reverse(records: Sequence[Record], *, salt: str = "", keys: Sequence[str] = ()) -> Reversal:
-    """Return what takes the records back; marks become those of `keys` that they stand for."""
+def reverse(
+    records: Sequence[Record],
+    *,
+    salt: str = "",
+    keys: Sequence[str] = (),
+    without: Callable[[KeyPath], Value] = lambda _: NO_KEY,
+) -> Reversal:
+    """
+    Return what takes the records back; marks become those of `keys` that they stand for.
+
+    `without` gives what stands in the place of a key that is not among them.
+    """
     changes: list[Change] = []
     lost: list[KeyPath] = []
     for record in reversed(records):
@@ -40,7 +51,7 @@ def reverse(records: Sequence[Record], *, salt: str = "", keys: Sequence[str] = 
             if record.after is not record.before:
                 changes.append(Remove(record.path, record.made))
         else:
-            value, whole = unmark(before, salt, list(keys))
+            value, whole = unmark(before, salt, list(keys), without(record.path))
             if not same_value(before, value_of(record.after)):
                 changes.append(Set(record.path, value))
             if not whole:

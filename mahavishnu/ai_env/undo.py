@@ -114,7 +114,9 @@ def _plan(
     with told(place.path):
         document = site.open(place.client, place.path).read()
         _check_sessions(place, file.records)
-        reversal = reverse(file.records, salt=switched.salt, keys=keys)
+        reversal = reverse(
+            file.records, salt=switched.salt, keys=keys, without=place.client.without
+        )
         _, effects = merge(document, reversal.changes, {})
     _check_foreign(place, document, switched, file, overwrite)
     return _Part(place, file, reversal, effects)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.apply import Ask, plan_switch
+from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profiles import ClientName, Profile
@@ -19,7 +21,7 @@ from mahavishnu.ai_env.status import look
 from mahavishnu.ai_env.undo import undo
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.processes import process_start_time
-from tests.switching import CLAUDE, KEYS, ONE, TWO, install, site_in, switch_to, values
+from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to, values
 
 FOREIGN = "sk-canary-of-the-user-42"
 SHORT = "another-canary"
@@ -186,18 +188,59 @@ def test_a_missing_key_is_an_error_unless_it_may_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reference", "code"),
+    [
+        ("file:/nonexistent/keys.gpg#X", "secret.missing"),
+        ("file:{}/open.gpg#X", "secret.plaintext"),
+        ("file:{}/readable.gpg#X", "secret.exposed"),
+        ("keyring:mahavishnu/none", "secret."),
+    ],
+)
+def test_a_key_in_a_store_that_is_not_there_is_an_error_too(
+    tmp_path: Path, reference: str, code: str
+) -> None:
+    paths = install(tmp_path)
+    for name, mode in (("open", 0o600), ("readable", 0o644)):
+        (tmp_path / f"{name}.gpg").write_text("X=sk-canary")
+        (tmp_path / f"{name}.gpg").chmod(mode)
+    profile = replace(ONE, key=parse_reference(reference.format(tmp_path)))
+    assert refused(site_in(tmp_path), profile).code.startswith(code)
+    assert not any(path.exists() for path in paths.values())
+
+
+def test_a_file_with_a_raw_key_is_its_owners_alone(tmp_path: Path) -> None:
+    paths = install(tmp_path, claude_code="{}", codex="", qwen="{}")
+    for path in paths.values():
+        path.chmod(0o664)
+    site = site_in(tmp_path)
+    switch_to(site, ONE)
+    assert {path.stat().st_mode & 0o777 for path in paths.values()} == {0o664}
+    switch_to(site, ONE, write_key=True)
+    assert {path.stat().st_mode & 0o777 for path in paths.values()} == {0o600}
+
+
+@pytest.mark.parametrize(
     ("client", "text"),
     [
         ("claude-code", json.dumps({"env": {"ANTHROPIC_AUTH_TOKEN": SHORT}})),
         ("claude-code", json.dumps({"env": {"ANTHROPIC_API_KEY": SHORT}})),
         ("claude-code", json.dumps({"env": {"ANTHROPIC_CUSTOM_HEADERS": f"X-Key: {SHORT}"}})),
         ("claude-code", json.dumps({"apiKeyHelper": f"echo {FOREIGN}"})),
+        ("claude-code", json.dumps({"apiKeyHelper": "echo short-canary"})),
+        (
+            "claude-code",
+            json.dumps({"apiKeyHelper": "curl -su me:pw-canary https://vault.example"}),
+        ),
         (
             "claude-code",
             json.dumps({"env": {"ANTHROPIC_BASE_URL": f"https://u:{SHORT}@x.example"}}),
         ),
         ("codex", f'[model_providers.mahavishnu]\nexperimental_bearer_token = "{SHORT}"\n'),
         ("codex", f'[model_providers.mahavishnu.http_headers]\nX-Key = "{SHORT}"\n'),
+        (
+            "codex",
+            '[model_providers.mahavishnu.auth]\ncommand = "echo"\nargs = ["short-canary"]\n',
+        ),
     ],
 )
 def test_a_key_of_the_user_is_neither_copied_nor_lost(
@@ -216,8 +259,9 @@ def test_a_key_of_the_user_is_neither_copied_nor_lost(
     assert back.entry.lost == done.entry.lost
     says = path.read_text()
     assert "canary" not in site.journal.path.read_text() and "canary" not in says
-    # Without its key the user's address must not get the client's own sign-in.
-    assert "none" in says
+    assert "***" not in says
+    # Without its key the user's address must not get the client's own sign-in; a header may be missing.
+    assert ("none" in says) != ("HEADERS" in text)
 
 
 def test_a_helper_of_the_user_without_a_key_comes_back(tmp_path: Path) -> None:
@@ -285,13 +329,14 @@ def test_a_model_that_the_user_chose_in_the_client_is_no_conflict(tmp_path: Path
 
 
 def test_native_gives_back_what_the_user_had_and_lets_go_of_it(tmp_path: Path) -> None:
-    text = '{"env": {"ANTHROPIC_MODEL": "opus", "API_TIMEOUT_MS": "5", "CLAUDE_CODE_USE_BEDROCK": "1"}}'
+    text = '{"env": {"ANTHROPIC_MODEL": "opus", "API_TIMEOUT_MS": "5", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: a"}}'
     path = install(tmp_path, claude_code=text)["claude-code"]
     site = site_in(tmp_path)
     for profile in (ONE, TWO, CLAUDE):
         switch_to(site, profile, "claude-code")
     env = values(path)["env"]
     assert (env["ANTHROPIC_MODEL"], env["API_TIMEOUT_MS"]) == ("opus", "5")
+    assert env["ANTHROPIC_CUSTOM_HEADERS"] == "X-Team: a"
     assert (
         env["ANTHROPIC_BASE_URL"] == env["ANTHROPIC_AUTH_TOKEN"] == env["ANTHROPIC_API_KEY"] == ""
     )
@@ -300,6 +345,74 @@ def test_native_gives_back_what_the_user_had_and_lets_go_of_it(tmp_path: Path) -
     switch_to(site, ONE, "claude-code")
     switch_to(site, CLAUDE, "claude-code")
     assert values(path)["env"]["ANTHROPIC_MODEL"] == "sonnet"
+
+
+@pytest.mark.parametrize("between", [(), (ONE,), (ONE, TWO)])
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"ANTHROPIC_BASE_URL": "https://gw.example", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: a"},
+        {"CLAUDE_CODE_USE_BEDROCK": "1"},
+    ],
+)
+def test_native_takes_nothing_of_another_provider_along(
+    tmp_path: Path, elsewhere: dict[str, str], between: tuple[Profile, ...]
+) -> None:
+    """One that the user had set up by hand: its models, headers and cloud are not the sign-in's."""
+    own = {"ANTHROPIC_MODEL": "theirs", "API_TIMEOUT_MS": "5", **elsewhere}
+    path = install(tmp_path, claude_code=json.dumps({"env": own}))["claude-code"]
+    before = path.read_text()
+    site = site_in(tmp_path)
+    for profile in (*between, CLAUDE):
+        switch_to(site, profile, "claude-code")
+    assert not any(values(path)["env"].values())
+    for _ in (*between, CLAUDE):
+        undo(site)
+    assert path.read_text() == before
+
+
+def test_native_takes_our_models_along_where_the_journal_is_gone(tmp_path: Path) -> None:
+    paths = install(tmp_path, claude_code="{}", codex="")
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code", "codex")
+    site.journal.path.unlink()
+    switch_to(site, CLAUDE, "claude-code")
+    switch_to(site, CODEX, "codex")
+    assert not any(values(paths["claude-code"])["env"].values())
+    assert tomllib.loads(paths["codex"].read_text()) == {"model_provider": "openai"}
+
+
+def test_native_in_a_project_lets_nothing_of_the_user_show_through(tmp_path: Path) -> None:
+    install(tmp_path, claude_code='{"env": {"ANTHROPIC_SMALL_FAST_MODEL": "x"}}')
+    site = site_in(tmp_path)
+    (site.folder / ".git").mkdir(parents=True, exist_ok=True)
+    switch_to(site, ONE, "claude-code")
+    switch_to(site, CLAUDE, "claude-code", scope="project")
+    says = values(site.folder / ".claude/settings.local.json")
+    assert says == {"env": dict.fromkeys(OWNED_ENV, ""), "apiKeyHelper": ""}
+
+
+@pytest.mark.parametrize("link", [".claude/settings.local.json", ".claude"])
+def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path, link: str) -> None:
+    users = install(tmp_path, claude_code="{}")["claude-code"]
+    site = site_in(tmp_path)
+    (site.folder / ".git").mkdir(parents=True)
+    place = site.folder / link
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(users if place.suffix else users.parent)
+    error = refused(site, ONE, "claude-code", scope="project")
+    assert error.code == "ai.outside_project" and users.read_text() == "{}"
+    assert [path.name for path in users.parent.iterdir()] == ["settings.json"]
+
+
+def test_native_clears_an_address_of_codex_and_its_model(tmp_path: Path) -> None:
+    text = 'model = "theirs"\nopenai_base_url = "https://proxy.example/v1"  # mine\nx = 1\n'
+    path = install(tmp_path, codex=text)["codex"]
+    site = site_in(tmp_path)
+    switch_to(site, CODEX, "codex")
+    assert tomllib.loads(path.read_text()) == {"x": 1}
+    undo(site)
+    assert tomllib.loads(path.read_text()) == tomllib.loads(text)
 
 
 def test_undo_leaves_what_came_meanwhile(tmp_path: Path) -> None:
@@ -448,7 +561,7 @@ def test_a_variable_of_the_user_in_qwens_settings_stays(tmp_path: Path) -> None:
 def test_a_slow_reference_names_a_variable_that_only_a_launch_sets(tmp_path: Path) -> None:
     path = install(tmp_path)["qwen"]
     stored = replace(ONE, name="my-one", key=parse_reference("keyring:mahavishnu/one"))
-    done = switch_to(site_in(tmp_path), stored, "qwen")
+    done = switch_to(site_in(tmp_path), stored, "qwen", allow_missing_key=True)
     assert values(path)["env"] == {"MAHAVISHNU_KEY_MY_ONE": "none"}
     assert any("ai run my-one -- qwen" in note for note in done.plan.notes)
 

@@ -11,7 +11,7 @@ from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.merge import Change, Exclude, Include, Remove, Set, merge
-from mahavishnu.ai_env.places import Place, find_project, require_there
+from mahavishnu.ai_env.places import Place, find_project, require_inside, require_there
 from mahavishnu.errors import Unavailable, UsageError
 
 type Scope = Literal["user", "project"]
@@ -48,12 +48,14 @@ def settings_file(
     Raises:
         NotFound: `ai.client_missing`.
         UsageError: `ai.no_project`.
+        Forbidden: `ai.outside_project`.
     """
     require_there(place)
     if scope == "user":
         return SettingsFile(place.settings, JsonDocument, locks)
     project = find_project(folder, environ)
-    return SettingsFile(project / ".claude" / "settings.local.json", JsonDocument, locks)
+    path = require_inside(project / ".claude" / "settings.local.json", project)
+    return SettingsFile(path, JsonDocument, locks)
 
 
 def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> Done:

@@ -23,15 +23,20 @@ LARGE_MODELS = (
     "ANTHROPIC_MODEL",
     "ANTHROPIC_DEFAULT_OPUS_MODEL",
     "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_FABLE_MODEL",
+    "ANTHROPIC_DEFAULT_MODEL",
 )
 SMALL_MODEL, OLD_SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"
+SUBAGENT_MODEL = "CLAUDE_CODE_SUBAGENT_MODEL"
 TIMEOUT, HELPER_TTL = "API_TIMEOUT_MS", "CLAUDE_CODE_API_KEY_HELPER_TTL_MS"
 # Any of them leads past the address, and takes the endpoint's key along.
 OTHER_CLOUDS = CLIENTS["claude-code"].clouds
 SIGN_IN = (URL, TOKEN, API_KEY)
-ONLY_WHERE_THERE = (OLD_SMALL_MODEL, HELPER_TTL)
+DEFAULT_URL = CLIENTS["claude-code"].default
+ONLY_WHERE_THERE = (OLD_SMALL_MODEL, SUBAGENT_MODEL, HELPER_TTL)
 OWNED_ENV = (
-    *SIGN_IN, HEADERS, *LARGE_MODELS, SMALL_MODEL, OLD_SMALL_MODEL, TIMEOUT, HELPER_TTL, *OTHER_CLOUDS,
+    *SIGN_IN, HEADERS, *LARGE_MODELS, SMALL_MODEL, OLD_SMALL_MODEL, SUBAGENT_MODEL, TIMEOUT, HELPER_TTL,
+    *OTHER_CLOUDS,
 )  # fmt: skip
 HELPER: KeyPath = ("apiKeyHelper",)
 
@@ -86,8 +91,12 @@ class ClaudeCode:
                 raise _rejected(f"env.{name}", "a text")
 
     def is_secret(self, path: KeyPath) -> bool:
-        """Tell whether it is a token, a header, or a helper."""
-        return path in (env(TOKEN), env(API_KEY), env(HEADERS))
+        """Tell whether it is a token."""
+        return path in (env(TOKEN), env(API_KEY))
+
+    def without(self, path: KeyPath) -> Value:
+        """Return "none" for keys, that the sign-in does not go out instead; headers can be missing."""
+        return "" if path == env(HEADERS) else NO_KEY
 
     def gives_back(self, path: KeyPath, delivery: Delivery) -> bool:
         """Tell whether it is a member beside address and key, and those are the client's own."""
@@ -105,7 +114,7 @@ class ClaudeCode:
         names = [
             name
             for name in OWNED_ENV
-            if name not in ONLY_WHERE_THERE or is_there(document, env(name))
+            if name not in ONLY_WHERE_THERE or known.project or is_there(document, env(name))
         ]
         changes: list[Change] = [Set(env(name), values.get(name, "")) for name in names]
         if delivery.words:
@@ -113,18 +122,28 @@ class ClaudeCode:
         return [*changes, Remove(HELPER, HELPER)]
 
     def _sign_in(self, document: Document, known: Known) -> list[Change]:
-        """Return what clears addresses and keys, and gives all else back."""
+        """
+        Return what clears address, keys and clouds, and gives all else back.
+
+        What belonged to another provider of the user's is not: its models would be asked of this one.
+        In a project nothing of the user's own settings may show through, not even their helper.
+        """
+        if known.project:
+            return [*(Set(env(name), "") for name in OWNED_ENV), Set(HELPER, "")]
+        elsewhere = _led_elsewhere(document, known)
         changes: list[Change] = [Set(env(name), "") for name in SIGN_IN]
         for name in OWNED_ENV:
             path = env(name)
-            if name not in SIGN_IN and path in known.originals and is_there(document, path):
-                original = known.originals[path]
-                changes.append(Set(path, "" if isinstance(original, Absent) else original))
+            if name not in SIGN_IN and is_there(document, path):
+                theirs = ABSENT if elsewhere else known.before(path, document)
+                changes.append(Set(path, "" if isinstance(theirs, Absent) else theirs))
         return [*changes, Remove(HELPER, HELPER)]
 
     def see(self, document: Document) -> Seen:
         """Return address, model, and where the key comes from."""
         line = text_at(document, HELPER)
+        if any(document.get(env(name)) not in ("", ABSENT) for name in OTHER_CLOUDS):
+            return Seen(url="other", model=text_at(document, env(LARGE_MODELS[0])))
         written = text_at(document, env(TOKEN)) or text_at(document, env(API_KEY))
         key = "written" if written and written != NO_KEY else ""
         return Seen(
@@ -144,6 +163,16 @@ class ClaudeCode:
         if delivery.mode == "written" and delivery.key_header == "x-api-key":
             notes.append("Claude Code asks once, in a session, whether it may use the API key.")
         return notes
+
+
+def _led_elsewhere(document: Document, known: Known) -> bool:
+    """Tell whether the user's own settings, before we wrote any, name another provider or a cloud."""
+    helper = text_at(document, HELPER)
+    if env(URL) not in known.originals and helper and _reference_in(helper) != "other":
+        return True  # of ours, and the journal is gone that knew what was there before
+    url = known.before(env(URL), document)
+    clouds = (known.before(env(name), document) for name in OTHER_CLOUDS)
+    return url not in ("", ABSENT, DEFAULT_URL) or any(each not in ("", ABSENT) for each in clouds)
 
 
 def _variables(delivery: Delivery) -> dict[str, str]:

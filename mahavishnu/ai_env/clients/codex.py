@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.port import Known, Seen, home, is_there, text_at
-from mahavishnu.ai_env.delivery import Delivery, Way
+from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.ai_env.secrets.helper import read_words
@@ -19,6 +19,7 @@ ID = "mahavishnu"
 CHOSEN: KeyPath = ("model_provider",)
 MODEL: KeyPath = ("model",)
 PROVIDER: KeyPath = ("model_providers", ID)
+OWN_URL: KeyPath = ("openai_base_url",)
 OWN_PROVIDER = "openai"  # what Codex uses where nothing is chosen
 REFRESH_MS = 300_000
 TIMEOUT_MS = 10_000
@@ -70,9 +71,13 @@ class Codex:
         """Tell whether it is a token, or what is sent along."""
         return path[:2] == PROVIDER and len(path) > 2 and path[2] in _SECRETS
 
+    def without(self, path: KeyPath) -> Value:  # noqa: ARG002 - the port's
+        """Return "none"."""
+        return NO_KEY
+
     def gives_back(self, path: KeyPath, delivery: Delivery) -> bool:
-        """Tell whether it is the model, and the sign-in is the client's own."""
-        return delivery.mode == "native" and path == MODEL
+        """Tell whether it is the model or the address, and the sign-in is the client's own."""
+        return delivery.mode == "native" and path in (MODEL, OWN_URL)
 
     def blank(self, path: KeyPath) -> Value | Absent:  # noqa: ARG002 - the port's
         """Return ABSENT: what is removed is gone."""
@@ -80,25 +85,34 @@ class Codex:
 
     def changes(self, document: Document, delivery: Delivery, known: Known) -> list[Change]:
         """Return the provider, the choice of it, and the model, the user's own where there is none."""
-        model = [Set(MODEL, delivery.model)] if delivery.model else known.give_back(MODEL)
         if delivery.mode == "native":
-            return [*self._sign_in(document, known), *model]
+            return self._sign_in(document, known)
+        model = [Set(MODEL, delivery.model)] if delivery.model else known.give_back(MODEL)
         return [Set(CHOSEN, ID), *model, Set(PROVIDER, _provider(delivery))]
 
     def _sign_in(self, document: Document, known: Known) -> list[Change]:
-        """Return what lets Codex use its own provider; a line of the user's stays a line."""
+        """
+        Return what lets Codex use its own provider; a line of the user's stays a line.
+
+        A model that belonged to another provider of the user's is not given back: Codex has its own.
+        """
         gone = Remove(PROVIDER, known.made.get(PROVIDER))
-        if not is_there(document, CHOSEN):
-            return [gone]
+        chosen: list[Change] = []
         if isinstance(known.originals.get(CHOSEN), Absent):
-            return [Remove(CHOSEN, CHOSEN), gone]
-        return [Set(CHOSEN, OWN_PROVIDER), gone]
+            chosen = [Remove(CHOSEN, CHOSEN)]
+        elif is_there(document, CHOSEN):
+            chosen = [Set(CHOSEN, OWN_PROVIDER)]
+        if known.before(CHOSEN, document) in (ABSENT, "", OWN_PROVIDER) and not is_there(
+            document, OWN_URL
+        ):
+            return [*chosen, gone, *known.give_back(MODEL)]
+        return [*chosen, gone, Remove(OWN_URL, OWN_URL), Remove(MODEL, MODEL)]
 
     def see(self, document: Document) -> Seen:
         """Return address, model, and where the key comes from."""
         model, chosen = text_at(document, MODEL), text_at(document, CHOSEN)
         if chosen in ("", OWN_PROVIDER):
-            return Seen(model=model, url=text_at(document, ("openai_base_url",)))
+            return Seen(model=model, url=text_at(document, OWN_URL))
         place = ("model_providers", chosen)
         token = text_at(document, (*place, "experimental_bearer_token"))
         return Seen(

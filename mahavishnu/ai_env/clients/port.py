@@ -26,6 +26,10 @@ class Known:
     running: bool = False
     project: bool = False
 
+    def before(self, path: KeyPath, document: Document) -> Value | Absent:
+        """Return what the user had there before our first write; what is there if it was never ours."""
+        return self.originals[path] if path in self.originals else document.get(path)
+
     def give_back(self, path: KeyPath) -> list[Change]:
         """Return what makes the member the user's again; nothing where it was never ours."""
         if path not in self.originals:
@@ -91,6 +95,10 @@ class Client(TypingProtocol):
 
     def is_secret(self, path: KeyPath) -> bool:
         """Tell whether a key may stand at the path."""
+        ...
+
+    def without(self, path: KeyPath) -> Value:
+        """Return what stands where a key of the user's stood that cannot be brought back."""
         ...
 
     def gives_back(self, path: KeyPath, delivery: Delivery) -> bool:

@@ -66,6 +66,10 @@ class Qwen:
         """Tell whether it is a variable."""
         return path[0] == "env" and len(path) > 1
 
+    def without(self, path: KeyPath) -> Value:  # noqa: ARG002 - the port's
+        """Return "none"."""
+        return NO_KEY
+
     def gives_back(self, path: KeyPath, delivery: Delivery) -> bool:  # noqa: ARG002 - the port's
         """Return False: there is no sign-in of its own to go back to."""
         return False

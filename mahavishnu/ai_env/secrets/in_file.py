@@ -53,7 +53,18 @@ class FileStore:
                 missing.append(each)
         return missing
 
+    def check(self, reference: Reference) -> None:
+        """Raise what `read` would of a file that is missing, open to others, or not encrypted."""
+        self._seal(reference)
+
     def _open(self, reference: Reference) -> str:
+        kind, sealed = self._seal(reference)
+        return decrypt(
+            kind, sealed, environ=self._environ, identity=self._identity, timeout_s=self._timeout_s
+        )
+
+    def _seal(self, reference: Reference) -> tuple[Kind, bytes]:
+        """Return what encrypted the file, and its content."""
         path = find_file(reference, self._environ)
         sealed = read_private(path)
         kind = recognise(sealed)
@@ -71,9 +82,7 @@ class FileStore:
             )
         if kind == "age":
             read_private(self._identity, what="age's identity, the key to it, ")
-        return decrypt(
-            kind, sealed, environ=self._environ, identity=self._identity, timeout_s=self._timeout_s
-        )
+        return kind, sealed
 
 
 def _pick(text: str, reference: Reference) -> Secret:

@@ -17,6 +17,16 @@ def resolve(reference: Reference, *, environ: Mapping[str, str], identity: Path)
     return open_store(reference, environ=environ, identity=identity).read(reference)
 
 
+def require_there(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> None:
+    """Make sure of a key as far as that goes without decrypting; raises as `SecretStore.read`."""
+    if reference.scheme == "file":
+        from mahavishnu.ai_env.secrets.in_file import FileStore  # noqa: PLC0415 - slow
+
+        FileStore(environ, identity=identity).check(reference)
+    else:
+        resolve(reference, environ=environ, identity=identity)
+
+
 def open_store(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> SecretStore:
     """Return the store that a reference belongs to; `identity` is age's key file."""
     if reference.scheme == "env":

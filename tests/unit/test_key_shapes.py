@@ -1,0 +1,79 @@
+"""What looks like a key, and what does not, in the texts that clients' settings hold."""
+
+import pytest
+
+from mahavishnu.ai_env.key_shapes import find_keys, says_key
+
+KEYS = [
+    "echo 0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
+    "echo 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+    "https://h.example/sk-CANARY0123456789abcd/anthropic",
+    "https://name:password@h.example",
+    "https://h.example/x?key=1",
+    "sk-canary-of-one-0123456789",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+]
+SAID = [
+    "echo short",
+    "printf '%s' secretword",
+    "/bin/echo x",
+    "PASSWORD=hunter2 get-key",
+    "X=1; MY_TOKEN='abc' get",
+    "get-key --token abc123",
+    "get-key --password=abc",
+    "curl -su me:pw https://vault.example/key",
+    "curl --user me:pw https://vault.example/key",
+    "X-Goog-Key: abc",
+    "X-Team: a\nAuthorization: Basic abc",
+]
+NONE = [
+    "/usr/bin/mahavishnu-key env:ZAI --for https://api.z.ai:443",
+    "ANTHROPIC_BASE_URL=https://api.z.ai /opt/x/bin/mahavishnu-key env:ZAI_API_KEY --for https://api.z.ai:443",
+    "mahavishnu-key keyring:mahavishnu/zai --for https://api.z.ai:443",
+    "env:SOME_VERY_LONG_VARIABLE_NAME_WITH_2_DIGITS_AND_MORE",
+    "/home/u/a-very-long-folder-name-with-digits-2026-11/and-another-one/bin",
+    "/nix/store/0c1mzn5d3hq4wz2kyq3v8hj1f7b9x6sa-get-key/bin/get-key",
+    "/opt/sk-learn-utilities/bin/x",
+    "claude-sonnet-4-5-20250929-thinking-preview-long",
+    "https://gateway.ai.example.com/v1/account/gateway/anthropic",
+    "http://127.0.0.1:4000/v1",
+    "echo $KEY",
+    'echo "$(pass show x)"',
+    "op read op://vault/item/credential",
+    "security find-generic-password -s claude -w",
+    "aws secretsmanager get-secret-value --secret-id my/key",
+    "vault kv get -field=key secret/x",
+    "~/bin/get-key.sh prod",
+    "SSH_AUTH_SOCK=/run/user/1 get",
+    "KEY_FILE=/x get",
+    "TOKEN=$(cat x) get",
+    "curl -u me:$PW https://x.example",
+    "X-Team: foo",
+    "none",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", KEYS)
+def test_a_key_is_known_by_its_shape(text: str) -> None:
+    assert find_keys(text)
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_a_key_is_known_by_what_is_said_of_it(text: str) -> None:
+    assert says_key(text)
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_what_is_no_key_is_left_alone(text: str) -> None:
+    assert not find_keys(text) and not says_key(text)
+
+
+def test_of_an_address_only_what_is_secret_is_found() -> None:
+    text = "get https://me:pw@h.example/a/sk-0123456789abcdef/b?x=1 now"
+    assert [text[begin:end] for begin, end in find_keys(text)] == [
+        "me:pw",
+        "sk-0123456789abcdef",
+        "x=1",
+    ]
