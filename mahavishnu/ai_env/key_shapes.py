@@ -25,41 +25,44 @@ _RANDOM = re.compile(
     re.ASCII,
 )
 _PATH = re.compile(r"[~.$]*/|\$")
-_LITERAL = r"(?!-)(?![\"']?+(?:[$`~./]|\w+:|[\"']|$))\S"
+# A text that stands there itself: no variable, no output of a command, no path, no reference.
+_LITERAL = r"(?!-)(?![\"']?+(?:[$`~./]|\w+:|[\"']|$))[\"']?(?P<key>[^\s\"']+)"
 _PRINTS = re.compile(r"(?:^|[|;&(\s/])(?:echo|printf)\s+(?![^|;&]*[$`])\S")
-_SETS = re.compile(
-    rf"(?:^|[\s;&(])(?:[a-z0-9]+_)*(?:key|apikey|token|secret|password|passwd|pass|pwd)={_LITERAL}",
-    re.IGNORECASE,
-)
-_GIVES = re.compile(
-    rf"\s(?:--?(?:api-?key|(?:auth-)?token|password|passwd)[=\s]+{_LITERAL}"
-    r"|(?:-\w*u|--user)[=\s]*[\"']?[\w.@-]+:(?![$/])\S)",
-    re.IGNORECASE,
-)
-
-
-_HEADER = re.compile(
-    r"^\s*(?:[\w-]*[_-])?(?:authorization|cookie|(?:api)?key|token|secret|auth|password|credentials?)\s*:\s*\S",
-    re.IGNORECASE | re.MULTILINE,
+_NAMED = (
+    re.compile(
+        rf"(?:^|[\s;&(])(?:[a-z0-9]+_)*(?:key|apikey|token|secret|password|passwd|pass|pwd)={_LITERAL}",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"\s--?(?:api-?key|(?:auth-)?token|password|passwd)[=\s]+{_LITERAL}", re.IGNORECASE
+    ),
+    re.compile(r"\s(?:-\w*u|--user)[=\s]*[\"']?[\w.@-]+:(?P<key>(?![$/])[^\s\"']+)", re.IGNORECASE),
+    re.compile(
+        r"(?:^|[\"'])\s*(?:[\w-]*[_-])?"
+        r"(?:authorization|cookie|(?:api)?key|token|secret|auth|password|credentials?)"
+        r"\s*:\s*(?P<key>[^\s\"'$][^\"'\n]*)",
+        re.IGNORECASE | re.MULTILINE,
+    ),
 )
 
 
 def find_keys(text: str) -> list[Span]:
-    """Return where keys stand in a text, in order, of addresses their names, passwords and queries too."""
+    """
+    Return where keys stand in a text, in order: what looks like one, and what is given as one.
+
+    Of addresses name, password and query count too.
+    """
     found: list[Span] = [match.span() for match in _BEARER.finditer(text)]
+    found += [match.span("key") for each in _NAMED for match in each.finditer(text)]
     for match in _WORD.finditer(text):
         inside = _in_word(match[0])
         found += [(match.start() + begin, match.start() + end) for begin, end in inside]
     return _joined(found)
 
 
-def says_key(text: str) -> bool:
-    """
-    Tell whether a text names what can only be a key: a header of that, or a command with a password.
-
-    A command that prints a text which stands in it is one too.
-    """
-    return any(each.search(text) is not None for each in (_PRINTS, _SETS, _GIVES, _HEADER))
+def prints_key(command: str) -> bool:
+    """Tell whether a command prints a text that stands in it: where a key is asked for, that is one."""
+    return _PRINTS.search(command) is not None
 
 
 def _in_word(word: str) -> Iterator[Span]:

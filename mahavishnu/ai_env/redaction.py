@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from mahavishnu.ai_env.delivery import NO_KEY
 from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value, same_value
-from mahavishnu.ai_env.key_shapes import find_keys, says_key
+from mahavishnu.ai_env.key_shapes import find_keys, prints_key
 from mahavishnu.masking import MASK
 
 type IsSecret = Callable[[KeyPath], bool]
@@ -40,7 +40,7 @@ def holds_key(text: str, path: KeyPath, is_secret: IsSecret) -> bool:
     if text in ("", NO_KEY):
         return False
     inside = any(is_secret(path[:length]) for length in range(1, len(path) + 1))
-    return inside or says_key(text) or bool(find_keys(text))
+    return inside or prints_key(text) or bool(find_keys(text))
 
 
 def has_key(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> bool:
@@ -100,7 +100,7 @@ def _inside(value: dict[str, Value], is_secret: IsSecret) -> IsSecret:
     command, words = value.get("command"), value.get("args")
     if isinstance(command, str) and isinstance(words, list):
         line = " ".join([command, *(each for each in words if isinstance(each, str))])
-        if says_key(line):
+        if prints_key(line) or find_keys(line):
             return lambda _: True
     return is_secret
 

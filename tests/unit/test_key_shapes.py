@@ -2,7 +2,7 @@
 
 import pytest
 
-from mahavishnu.ai_env.key_shapes import find_keys, says_key
+from mahavishnu.ai_env.key_shapes import find_keys, prints_key
 
 KEYS = [
     "echo 0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
@@ -14,19 +14,18 @@ KEYS = [
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 ]
-SAID = [
-    "echo short",
-    "printf '%s' secretword",
-    "/bin/echo x",
-    "PASSWORD=hunter2 get-key",
-    "X=1; MY_TOKEN='abc' get",
-    "get-key --token abc123",
-    "get-key --password=abc",
-    "curl -su me:pw https://vault.example/key",
-    "curl --user me:pw https://vault.example/key",
-    "X-Goog-Key: abc",
-    "X-Team: a\nAuthorization: Basic abc",
+GIVEN = [
+    ("PASSWORD=hunter2 get-key", "hunter2"),
+    ("X=1; MY_TOKEN='abc' get", "abc"),
+    ("get-key --token abc123", "abc123"),
+    ("get-key --password=abc", "abc"),
+    ("curl -su me:pw https://vault.example/key", "pw"),
+    ("curl --user me:pw https://vault.example/key", "pw"),
+    ("X-Goog-Key: abc", "abc"),
+    ("X-Team: a\nAuthorization: Basic abc", "Basic abc"),
+    ("curl -H 'X-Api-Key: abc' https://vault.example", "abc"),
 ]
+PRINTED = ["echo short", "printf '%s' secretword", "/bin/echo x"]
 NONE = [
     "/usr/bin/mahavishnu-key env:ZAI --for https://api.z.ai:443",
     "ANTHROPIC_BASE_URL=https://api.z.ai /opt/x/bin/mahavishnu-key env:ZAI_API_KEY --for https://api.z.ai:443",
@@ -39,6 +38,7 @@ NONE = [
     "https://gateway.ai.example.com/v1/account/gateway/anthropic",
     "http://127.0.0.1:4000/v1",
     "echo $KEY",
+    "curl -H 'Authorization: $AUTH' https://x.example",
     'echo "$(pass show x)"',
     "op read op://vault/item/credential",
     "security find-generic-password -s claude -w",
@@ -60,14 +60,19 @@ def test_a_key_is_known_by_its_shape(text: str) -> None:
     assert find_keys(text)
 
 
-@pytest.mark.parametrize("text", SAID)
-def test_a_key_is_known_by_what_is_said_of_it(text: str) -> None:
-    assert says_key(text)
+@pytest.mark.parametrize(("text", "key"), GIVEN)
+def test_a_key_is_known_by_what_is_said_of_it(text: str, key: str) -> None:
+    assert [text[begin:end] for begin, end in find_keys(text)] == [key]
+
+
+@pytest.mark.parametrize("text", PRINTED)
+def test_a_command_that_prints_its_own_words_is_known(text: str) -> None:
+    assert prints_key(text)
 
 
 @pytest.mark.parametrize("text", NONE)
 def test_what_is_no_key_is_left_alone(text: str) -> None:
-    assert not find_keys(text) and not says_key(text)
+    assert not find_keys(text) and not prints_key(text)
 
 
 def test_of_an_address_only_what_is_secret_is_found() -> None:

@@ -13,6 +13,9 @@ SECRETS = [
     ("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a"),
     ("Authorization", "Basic abc"),
     ("db_password", "x"),
+    ("MY_PWD", "x"),
+    ("SECRETKEY", "x"),
+    ("APITOKEN", "x"),
     ("NOTE", "sk-ant-REDACTED"),
     ("NOTE", "ghp_0123456789abcdef"),
     ("NOTE", "Bearer abcdefgh12345"),
@@ -51,6 +54,9 @@ def test_what_is_no_key_is_shown(name: str, value: Any) -> None:
 def test_in_a_command_only_the_key_is_hidden() -> None:
     told = shown("command", "curl -H 'Authorization: Bearer abcdefgh12345' https://a.example/b")
     assert told == "curl -H 'Authorization: ***' https://a.example/b"
+    assert shown("command", "curl -u me:pw https://a.example") == "curl -u me:*** https://a.example"
+    assert shown("command", "API_KEY=abc get --token xyz") == "API_KEY=*** get --token ***"
+    assert shown("command", "echo done") == "echo done"
 
 
 def test_everything_below_headers_is_hidden() -> None:

@@ -160,6 +160,12 @@ class ClaudeCode:
                 "Sessions of Claude Code that run take address and key over within 2 seconds, the model"
                 " only when they are started again or by /model."
             )
+            if len(delivery.words) > 1 and delivery.words[1].startswith("env:"):
+                variable = delivery.words[1].removeprefix("env:")
+                notes.append(
+                    f"They look for the key in {variable} as it was when they were started; one that was"
+                    " started before it was exported has none."
+                )
         if delivery.mode == "written" and delivery.key_header == "x-api-key":
             notes.append("Claude Code asks once, in a session, whether it may use the API key.")
         return notes
