@@ -56,9 +56,11 @@ def _redirects(path: Path, variable: str, bound: Origin) -> bool:
         return False
     except OSError:
         return True
+    if len(content) > MAX_BYTES or not _is_utf8(content):
+        return True
     names = (variable, *REDIRECTING)
     # An escape may hide a name.
-    if len(content) <= MAX_BYTES and b"\\" not in content and not _mentions(content, names):
+    if b"\\" not in content and not _mentions(content, names):
         return False
     env = _environment(content)
     if env is None:
@@ -67,6 +69,15 @@ def _redirects(path: Path, variable: str, bound: Origin) -> bool:
     if asked not in (None, "") and not _leads_to(str(asked), bound):
         return True
     return any(env.get(name) not in (None, "") for name in REDIRECTING)
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Tell whether a name that is searched for would stand there; Claude Code reads UTF-16 as well."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
 
 
 def _mentions(content: bytes, names: tuple[str, ...]) -> bool:
