@@ -146,6 +146,18 @@ def test_a_cloned_repository_with_settings_in_utf_16_does_not_get_the_key(client
     assert "[secret.project_redirects]" in done.stderr, done
 
 
+def test_a_project_that_takes_the_address_away_does_not_lead_the_key_to_anthropic(
+    client: Client,
+) -> None:
+    """Where the address is "", Claude Code asks its own host; the port 9 has nobody, as the proxy."""
+    client.environ["HTTPS_PROXY"] = "http://127.0.0.1:9"
+    with provider_stub() as (stub, url):
+        client.configure(bound=url, asked=url)
+        write(client.project / ".claude/settings.json", {"env": {"ANTHROPIC_BASE_URL": ""}})
+        done = client.run()
+    assert not stub.turns and "[secret.project_redirects]" in done.stderr, done
+
+
 def test_a_cloud_does_not_get_the_key(client: Client) -> None:
     """Claude Code, told to use one, takes the helper's key there, whatever address is configured."""
     with provider_stub() as (stub, url), provider_stub() as (cloud, elsewhere):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai_env.secrets.binding import CLIENTS, Origin, origin_of
+from mahavishnu.ai_env.secrets.binding import CLIENTS, Client, Origin, origin_of
 from mahavishnu.errors import Forbidden, UsageError
 
 FILES = (".claude/settings.json", ".claude/settings.local.json")
@@ -31,8 +31,8 @@ def require_not_redirected(
     Raises:
         Forbidden: `secret.project_redirects`, naming the file; also one that cannot be understood.
     """
-    variable = CLIENTS[client].variable
-    if not variable:
+    known = CLIENTS[client]
+    if not known.variable:
         return
     home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
     for each in (folder, *folder.parents):
@@ -40,15 +40,15 @@ def require_not_redirected(
             return  # what is in there is the user's, and in force already
         for name in FILES:
             path = each / name
-            if _redirects(path, variable, origin_of(bound)):
+            if _redirects(path, known, origin_of(bound)):
                 raise Forbidden(
                     f"The settings of this project send requests elsewhere: {path}",
-                    hint="Look into it; take the address, proxy or certificate out of its env.",
+                    hint="Look into it; take the address, cloud, proxy or certificate out of its env.",
                     code="secret.project_redirects",
                 )
 
 
-def _redirects(path: Path, variable: str, bound: Origin) -> bool:
+def _redirects(path: Path, client: Client, bound: Origin) -> bool:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -58,17 +58,18 @@ def _redirects(path: Path, variable: str, bound: Origin) -> bool:
         return True
     if len(content) > MAX_BYTES or not _is_utf8(content):
         return True
-    names = (variable, *REDIRECTING)
+    names = (client.variable, *client.clouds, *REDIRECTING)
     # An escape may hide a name.
     if b"\\" not in content and not _mentions(content, names):
         return False
     env = _environment(content)
     if env is None:
         return True
-    asked = env.get(variable)
-    if asked not in (None, "") and not _leads_to(str(asked), bound):
+    # "" takes the user's address away.
+    asked = env.get(client.variable, str(bound)) or client.default
+    if not _leads_to(str(asked), bound):
         return True
-    return any(env.get(name) not in (None, "") for name in REDIRECTING)
+    return any(env.get(name) not in (None, "") for name in names[1:])
 
 
 def _is_utf8(content: bytes) -> bool:
