@@ -29,6 +29,23 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
     )
 
 
+def find_wanted(loaded: Loaded, name: str) -> Profile:
+    """
+    Return the profile of a switch, which may be made; a dry run asks the same, so that it tells the same.
+
+    The project is asked about first: a profile that its settings have is not known until they are
+    trusted. A client's own sign-in needs no key of ours, and stays the way back where one is missing.
+
+    Raises:
+        MahavishnuError: as `require_trusted`, `find_profile` and `require_declared`.
+    """
+    require_trusted(loaded)
+    profile = find_profile(loaded, name)
+    if profile.auth != "native":
+        require_declared(loaded)
+    return profile
+
+
 class Environments:
     """
     What the settings say now, for a process that lives long: its environment is that of its start, and
@@ -45,11 +62,10 @@ class Environments:
         """All profiles by name."""
         return known_profiles(self._loaded)
 
-    def find(self, name: str) -> Profile:
-        """Return the profile of this name; raises as `find_profile`."""
-        return find_profile(self._loaded, name)
+    def find_wanted(self, name: str) -> Profile:
+        """Return the profile of a switch; raises as the function of this name."""
+        return find_wanted(self._loaded, name)
 
-    def require_writable(self) -> None:
-        """Refuse to write where a project is not trusted, or a required key is missing."""
+    def require_trusted(self) -> None:
+        """Refuse to write where a project is not trusted."""
         require_trusted(self._loaded)
-        require_declared(self._loaded)

@@ -118,11 +118,10 @@ def _entry(entry: Entry, history: History) -> SwitchBody:
 
 
 def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
-    site, profile = environments.site, environments.find(request.name)
+    site, profile = environments.site, environments.find_wanted(request.name)
     # A key in a variable need not be in this process's environment: the client's counts.
     ask = Ask(clients=request.clients, allow_missing_key=True)
     if request.confirm:
-        environments.require_writable()
         done = switch(site, profile, ask)
         return _switched(site, done.plan, done.entry, confirmed=True)
     plan = plan_switch(site, profile, ask)
@@ -171,7 +170,7 @@ def _undo(environments: Environments, request: UndoSwitch) -> UndoResult:
     if not request.confirm:
         choose(history, request.id)
         return UndoResult(confirmed=False, profile=found.profile, clients=clients)
-    environments.require_writable()
+    environments.require_trusted()
     done = undo(site, request.id)
     return UndoResult(
         confirmed=True, profile=found.profile, clients=clients, lost=list(done.entry.lost)

@@ -29,7 +29,7 @@ def test_from_one_provider_to_the_next_and_back(tmp_path: Path, run: Command) ->
     helper = Path(sys.executable).with_name("mahavishnu-key")
     assert values(paths["claude-code"])["apiKeyHelper"].startswith(str(helper))
     table = run("ai", "list-llms").out
-    assert "Z.AI" in table and "claude-code" in table
+    assert "glm-5.3" in table and "claude-code" in table
     profiles = {each["name"]: each for each in run("ai", "list-llms", "--json").json["profiles"]}
     assert profiles["zai"]["used_by"] == ["claude-code", "codex", "qwen"]
     assert profiles["zai"]["key_state"] == "present" and profiles["kimi"]["key_state"] == "missing"
@@ -131,13 +131,37 @@ def test_an_untrusted_project_that_speaks_of_providers_stops_writing(
     assert not any(path.exists() for path in paths.values())
 
 
+def test_a_project_that_is_not_trusted_is_told_of_first(tmp_path: Path, run: Command) -> None:
+    paths = install(tmp_path)
+    project = tmp_path / "cloned"
+    (project / "settings").mkdir(parents=True)
+    (project / "settings/mahavishnu.yaml").write_text(
+        "ai_environments:\n  llm_profiles:\n    team:\n"
+        "      anthropic_base_url: https://team.example\n      key: env:ZAI_API_KEY\n"
+    )
+    for words in (("team",), ("team", "--dry-run"), ("qwen", "--dry-run"), ("claude",)):
+        answer = run("ai", "switch-llm", *words, "--json", cwd=project)
+        assert (answer.error["code"], answer.status) == ("settings.untrusted", 6)
+        assert "mahavishnu ai trust" in answer.error["hint"]
+    assert not any(path.exists() for path in paths.values())
+    for command in ("list-llms", "status"):
+        for more in ((), ("--json",)):
+            answer = run("ai", command, *more, cwd=project)
+            assert answer.status == 0 and "is not trusted and was not read" in answer.err
+    run("ai", "trust", str(project))
+    assert run("ai", "switch-llm", "team", "--json", cwd=project).json["profile"] == "team"
+
+
 def test_required_keys_are_asked_for_before_anything_is_written(
     tmp_path: Path, run: Command
 ) -> None:
     paths = install(tmp_path)
     run.settings.write_text("secrets:\n  env:\n    required_keys: [NOT_THERE]\n")
-    assert run("ai", "switch-llm", "qwen", "--json").error["code"] == "secret.required"
+    for words in (("qwen",), ("qwen", "--dry-run")):
+        assert run("ai", "switch-llm", *words, "--json").error["code"] == "secret.required"
     assert not any(path.exists() for path in paths.values())
+    back = run("ai", "switch-llm", "claude", "--json").json  # the way back needs no key
+    assert [each["client"] for each in back["clients"]] == ["claude-code"]
 
 
 def test_only_what_a_switch_needs_is_imported(tmp_path: Path, run: Command) -> None:

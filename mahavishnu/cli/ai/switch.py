@@ -5,7 +5,7 @@ from typing import Literal, cast
 import click
 
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
-from mahavishnu.cli.options import json_option, load_quietly
+from mahavishnu.cli.options import json_option, load, load_quietly
 
 
 @click.command()
@@ -17,7 +17,7 @@ def list_llms(as_json: bool) -> None:
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
 
-    loaded = load_quietly()
+    loaded = load()
     site, profiles = open_site(loaded), known_profiles(loaded)
     show_profiles(site, profiles, look(site, profiles, site.journal.read()), as_json=as_json)
 
@@ -58,12 +58,10 @@ def switch_llm(
     """Point AI clients at the provider of profile NAME: address, key and models as one."""
     from mahavishnu.ai_env.apply import Ask, plan_switch, switch  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
-    from mahavishnu.environments.declared import require_declared  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import find_profile, require_trusted  # noqa: PLC0415
+    from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
 
     loaded = load_quietly()
-    profile = find_profile(loaded, name)
+    profile = find_wanted(loaded, name)
     site = open_site(loaded)
     ask = Ask(
         clients=[] if "all" in clients else cast(tuple[ClientName, ...], clients),
@@ -76,8 +74,6 @@ def switch_llm(
     if dry_run:
         show_plan(plan_switch(site, profile, ask), as_json=as_json)
         return
-    require_trusted(loaded)
-    require_declared(loaded)
     show_switch(switch(site, profile, ask), as_json=as_json)
 
 
@@ -90,7 +86,7 @@ def status(as_json: bool) -> None:
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
 
-    loaded = load_quietly()
+    loaded = load()
     site = open_site(loaded)
     history = site.journal.read()
     show_status(look(site, known_profiles(loaded), history), history, as_json=as_json)
