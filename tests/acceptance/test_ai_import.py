@@ -79,8 +79,10 @@ def test_a_key_moves_from_claude_codes_settings_into_the_keyring(run: Command) -
     line = (
         f"{PROGRAM.with_name('mahavishnu-key')} keyring:llm/deepseek --for https://api.deepseek.com"
     )
-    wanted = SETTINGS.replace(CANARY, "").replace(
-        '"hooks": {}\n', f'"hooks": {{}},\n  "apiKeyHelper": {json.dumps(line)}\n'
+    wanted = (
+        SETTINGS.replace(CANARY, "")
+        .replace('"DISABLE_TELEMETRY": 1 ', '"DISABLE_TELEMETRY": 1, "ANTHROPIC_API_KEY": "" ')
+        .replace('"hooks": {}\n', f'"hooks": {{}},\n  "apiKeyHelper": {json.dumps(line)}\n')
     )
     assert now == wanted  # every other byte is as it was
 

@@ -73,6 +73,14 @@ def test_our_own_command_is_the_reference_it_names() -> None:
     assert found.entry.key == "keyring:my llm/x" and found.secret is None
 
 
+def test_our_command_in_a_project_is_the_reference_too() -> None:
+    line = f"ANTHROPIC_BASE_URL=https://api.deepseek.com /opt/bin/mahavishnu-key env:DS_KEY --for {URL}"
+    found = read_claude_code(claude(env={"ANTHROPIC_BASE_URL": URL}, apiKeyHelper=line))
+    assert found.entry.key == "env:DS_KEY"
+    other = "ANTHROPIC_BASE_URL=https://api.deepseek.com print-key"
+    assert refused(claude(apiKeyHelper=other)) == "ai.import_helper"
+
+
 def test_what_of_claude_code_cannot_be_taken_over() -> None:
     assert refused(claude(), NotFound) == "ai.import_nothing"
     assert refused(claude(env={"ANTHROPIC_AUTH_TOKEN": ""}), NotFound) == "ai.import_nothing"
@@ -97,10 +105,20 @@ def test_claude_code_asks_for_the_key_that_it_had() -> None:
     changed, effects = merge(document, changes, expected_keys(document, Secret(CANARY)))
     assert not any(effect.foreign for effect in effects)
     assert json.loads(changed.text) == {
-        "env": {"ANTHROPIC_AUTH_TOKEN": "", "KEPT": "1"},
+        "env": {"ANTHROPIC_AUTH_TOKEN": "", "KEPT": "1", "ANTHROPIC_API_KEY": ""},
         "model": "opus",
         "apiKeyHelper": "/opt/bin/mahavishnu-key keyring:llm/deepseek --for https://api.deepseek.com",
     }
+
+
+@pytest.mark.parametrize("there", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"])
+def test_the_key_that_is_not_used_is_emptied_too(there: str) -> None:
+    document = claude(env={there: CANARY})
+    changes = replace_keys(document, PLACE, url=URL, program=Path("/opt/bin/mahavishnu-key"))
+    changed, effects = merge(document, changes, expected_keys(document, Secret(CANARY)))
+    assert not any(effect.foreign for effect in effects)
+    emptied = {"ANTHROPIC_AUTH_TOKEN": "", "ANTHROPIC_API_KEY": ""}
+    assert json.loads(changed.text)["env"] == emptied
 
 
 def test_another_key_that_came_meanwhile_is_not_lost() -> None:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from mahavishnu.ai_env.documents import ABSENT, Document, Value
+from mahavishnu.ai_env.documents import Document, Value
 from mahavishnu.ai_env.importing.found import (
     Found,
     name_of_host,
@@ -19,7 +19,7 @@ from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.masking import Secret
 
-TOKEN, API_KEY = "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"
+URL, TOKEN, API_KEY = "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"
 HELPER = ("apiKeyHelper",)
 _LEFT = ("ANTHROPIC_CUSTOM_HEADERS",)
 _KEYS: Mapping[str, KeyHeader] = {TOKEN: "bearer", API_KEY: "x-api-key"}
@@ -36,7 +36,7 @@ def read_claude_code(document: Document) -> Found:
     env = _env(document)
     secret, header = key_of(env)
     reference = _own_helper(document)
-    url = text_of(env, "ANTHROPIC_BASE_URL")
+    url = text_of(env, URL)
     if url is None and secret is None and reference is None:
         raise NotFound(
             "Claude Code's settings lead to no other provider and hold no key.",
@@ -92,21 +92,23 @@ def replace_keys(
     """
     Return the changes by which Claude Code asks for the key instead of having it.
 
-    A running session forgets a variable only if it is set to nothing.
+    A running session forgets a variable only if it is set to nothing; and of one that is not named, what
+    the user happens to have exported would be sent to the provider as well.
     """
     words = helper_words(reference, bound=url, client="claude-code", program=program)
-    cleared = (
-        Set(("env", name), "") for name in _KEYS if document.get(("env", name)) not in (ABSENT, "")
-    )
+    cleared = (Set(("env", name), "") for name in _KEYS if document.get(("env", name)) != "")
     return (*cleared, Set(HELPER, helper_line(words)))
 
 
 def expected_keys(document: Document, secret: Secret | None) -> Expected:
-    """Return what has to stand there still when the keys are replaced: the one that was moved."""
+    """Return what has to stand there still when the keys are replaced: the one that was moved, and no other."""
     moved = secret.reveal() if secret else ""
     _own_helper(document)
-    names = [name for name in _KEYS if text_of(_env(document), name)]
-    return {("env", name): moved for name in names} | {HELPER: document.get(HELPER)}
+    env = _env(document)
+    return {
+        ("env", name): moved if text_of(env, name) else document.get(("env", name))
+        for name in _KEYS
+    } | {HELPER: document.get(HELPER)}
 
 
 def _env(document: Document) -> Mapping[str, Value]:
@@ -123,6 +125,8 @@ def _own_helper(document: Document) -> Reference | None:
         words = shlex.split(line)
     except ValueError:
         words = []
+    if words and words[0].startswith(f"{URL}="):
+        words = words[1:]  # so a switch writes it for a project
     if words and Path(words[0]).name == PROGRAM:
         return read_words(words[1:]).reference
     raise UsageError(
