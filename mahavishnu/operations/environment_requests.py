@@ -31,6 +31,13 @@ class SwitchLlm(Request, frozen=True, kw_only=True):
             description="Only these; without any, all that are installed and that the profile fits.",
         ),
     ] = field(default_factory=list)
+    allow_missing_key: Annotated[
+        bool,
+        Meta(
+            description="Switch though the profile's key is not in this server's environment: only "
+            "where the user says that the clients are started with it."
+        ),
+    ] = False
     confirm: Annotated[
         bool, Meta(description="false only says what would change; true switches.")
     ] = False

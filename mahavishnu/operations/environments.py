@@ -7,6 +7,8 @@ a thread, so that nobody else waits with them.
 
 import asyncio
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mahavishnu.ai_env.apply import Ask, plan_switch, switch
 from mahavishnu.ai_env.journal import Entry, History
@@ -17,6 +19,7 @@ from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state, look, plain
 from mahavishnu.ai_env.undo import choose, find_entry, undo
 from mahavishnu.environments.here import Environments
+from mahavishnu.errors import NotFound
 from mahavishnu.operations.environment_requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
 from mahavishnu.operations.environment_results import (
     ClientBody,
@@ -34,6 +37,7 @@ from mahavishnu.operations.environment_results import (
 from mahavishnu.operations.operation import Call
 
 LAST = 10  # switches that a state tells
+_MISSING = "secret.missing"
 
 
 async def list_llms(call: Call, _request: ListLlms) -> Profiles:
@@ -119,14 +123,31 @@ def _entry(entry: Entry, history: History) -> SwitchBody:
 
 def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
     site, profile = environments.site, environments.find_wanted(request.name)
-    # A key in a variable need not be in this process's environment: the client's counts.
-    ask = Ask(clients=request.clients, allow_missing_key=True)
-    if request.confirm:
-        done = switch(site, profile, ask)
-        return _switched(site, done.plan, done.entry, confirmed=True)
-    plan = plan_switch(site, profile, ask)
+    ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
+    with _telling_where_keys_are_sought():
+        if request.confirm:
+            done = switch(site, profile, ask)
+            return _switched(site, done.plan, done.entry, confirmed=True)
+        plan = plan_switch(site, profile, ask)
     check_plan(plan, overwrite=False, forget_keys=False)
     return _switched(site, plan, None, confirmed=False)
+
+
+@contextmanager
+def _telling_where_keys_are_sought() -> Iterator[None]:
+    """Say of a missing key where it was looked for: the environment is this process's, no shell's."""
+    try:
+        yield
+    except NotFound as error:
+        if error.code != _MISSING:
+            raise
+        raise NotFound(
+            error.message,
+            hint="It was looked for in the environment of the process that answers this, as of the daemon, which"
+            " is not that of a shell. Export it and start that process again; or, where the clients are"
+            " started with it, set allow_missing_key to true.",
+            code=error.code,
+        ) from error
 
 
 def _switched(site: Site, plan: Plan, entry: Entry | None, *, confirmed: bool) -> SwitchResult:

@@ -95,9 +95,17 @@ async def test_only_true_confirms_and_what_is_wrong_is_refused(home: Home) -> No
     assert home.claude.read_text() == home.text
 
 
-async def test_a_key_that_is_not_set_here_is_mentioned(home: Home) -> None:
-    told = await home("switch_llm", name="zai")
+@pytest.mark.parametrize("confirm", [False, True])
+async def test_a_key_that_is_not_set_here_stops_a_switch(home: Home, confirm: bool) -> None:
+    with pytest.raises(NotFound) as caught:
+        await home("switch_llm", name="zai", confirm=confirm)
+    assert caught.value.code == "secret.missing" and "ZAI_API_KEY" in caught.value.message
+    hint = str(caught.value.hint)
+    assert "daemon" in hint and "allow_missing_key" in hint
+    assert home.claude.read_text() == home.text
+    told = await home("switch_llm", name="zai", confirm=confirm, allow_missing_key=True)
     assert any("is not set here" in note for note in told["notes"])
+    assert ("api.z.ai" in home.env.get("ANTHROPIC_BASE_URL", "")) == confirm
 
 
 async def test_a_profile_that_was_just_added_counts(home: Home) -> None:
