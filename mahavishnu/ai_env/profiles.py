@@ -117,7 +117,8 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     Return the profile that an entry describes; `base` is the shipped one of the same name.
 
     An entry that gives addresses has no others. Those of another host know other models: then of the
-    base title and key are taken alone. An entry without addresses changes just what it names.
+    base its title is taken alone, and the entry has to name a key, since that of the base is not for
+    them. An entry without addresses changes just what it names.
 
     Raises:
         UsageError: `ai.profile_*`, `secret.reference`, `secret.insecure_endpoint`: what is wrong,
@@ -126,6 +127,8 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     check_name(name)
     endpoints = _endpoints(name, entry)
     known = base or Profile(name=name)
+    if entry.key is None and entry.auth != "native":
+        _require_same_hosts(endpoints, known)
     kept = known if _at_home(endpoints, known) else Profile(name=name)
     profile = Profile(
         name=name,
@@ -148,6 +151,19 @@ def _at_home(endpoints: Mapping[Protocol, str], base: Profile) -> bool:
     """Tell whether these addresses are all where the base is, by the same protocols."""
     known = {protocol: origin_of(url) for protocol, url in base.endpoints.items()}
     return all(known.get(protocol) == origin_of(url) for protocol, url in endpoints.items())
+
+
+def _require_same_hosts(endpoints: Mapping[Protocol, str], base: Profile) -> None:
+    """Refuse an address that would be sent the key of the base, which was meant for another."""
+    known = {origin_of(url) for url in base.endpoints.values()}
+    others = {origin_of(url) for url in endpoints.values()} - known
+    if base.key is not None and others:
+        raise UsageError(
+            f"The profile {base.name} has an address at {min(others)}, where the shipped one of that name is"
+            " not, and names no key for it.",
+            hint=f"{_FORMS} Or choose another name for the profile.",
+            code="ai.profile_other_host",
+        )
 
 
 def check_profile(profile: Profile) -> None:

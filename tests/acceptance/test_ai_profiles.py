@@ -56,6 +56,25 @@ def test_of_a_shipped_one_only_what_differs_is_written(alone: Command) -> None:
     assert alone("ai", "profile", "remove", "qwen", "--json").error["code"] == "ai.profile_shipped"
 
 
+def test_a_shipped_name_leads_elsewhere_only_openly_and_with_a_key_of_its_own(
+    alone: Command,
+) -> None:
+    edit = ("ai", "profile", "edit", "zai", "--anthropic-url", "https://other.example/a", "--json")
+    assert alone(*edit).error["code"] == "ai.profile_other_host"
+    file = alone.home / "x.yaml"
+    said = "profiles: {zai: {anthropic_base_url: 'https://other.example/a'"
+    words = ("ai", "profile", "import", str(file), "--replace")
+    file.write_text(f"{said}}}}}")
+    assert alone(*words, "--json").error["code"] == "ai.profile_other_host"
+    file.write_text(f"{said}, key: 'env:OTHER_KEY'}}}}")
+    assert alone(*words[:-1], "--json").error["code"] == "ai.profile_exists"
+    assert files(alone) == []
+    assert alone(*words).out == "Imported: zai, at https://other.example/a\n"
+    again = alone("ai", "profile", "export", "deepseek").out
+    file.write_text(again)  # what is shipped comes back as it is
+    assert alone(*words[:-1], "--json").json["unchanged"] == ["deepseek"]
+
+
 def test_the_three_environments_and_presets_are_listed(alone: Command) -> None:
     listed = alone("ai", "profile", "list", "--json").json["profiles"]
     assert [each["name"] for each in listed][:3] == ["claude", "codex", "qwen"]
@@ -174,7 +193,8 @@ def test_wrong_values_of_a_profile_are_named_without_them(alone: Command) -> Non
 
 def test_hosts_of_early_samples_are_told(alone: Command) -> None:
     alone.settings.write_text(
-        "ai_environments: {llm_profiles: {qwen: {anthropic_base_url: 'https://api.qwen.com'}}}"
+        "ai_environments: {llm_profiles: {qwen:"
+        " {anthropic_base_url: 'https://api.qwen.com', key: 'env:K'}}}"
     )
     assert "no service at api.qwen.com" in alone("ai", "profile", "show", "qwen").out
     [notice] = alone("config", "validate", "--json").json["notices"]
@@ -191,8 +211,10 @@ def test_exports_hold_references_and_come_back(alone: Command, another: Command)
 
     file = another.home / "profiles.yaml"
     file.write_text(exported.out)
-    report = another("ai", "profile", "import", file, "--json").json
-    assert report["imported"] == ["mine", "qwen"]
+    error = another("ai", "profile", "import", file, "--json").error
+    assert error["code"] == "ai.profile_exists" and "qwen already (shipped)" in error["message"]
+    report = another("ai", "profile", "import", file, "--replace", "--json").json
+    assert report["imported"] == ["mine", "qwen"] and report["addresses"]["mine"] == [URL]
     assert another("ai", "profile", "export").out == exported.out
     assert another("ai", "profile", "import", file, "--json").json["unchanged"] == ["mine", "qwen"]
     another("ai", "profile", "edit", "mine", "--model", "m2")

@@ -28,9 +28,9 @@ def read(base: Profile | None = None, **said: Any) -> Profile:
     return read_profile("mine", Entry(**said), origin="here", base=base)
 
 
-def refused(**said: Any) -> UsageError:
+def refused(base: Profile | None = None, **said: Any) -> UsageError:
     with pytest.raises(UsageError) as caught:
-        read(**said)
+        read(base, **said)
     assert CANARY not in f"{caught.value.message} {caught.value.hint}"
     return caught.value
 
@@ -88,10 +88,31 @@ def test_an_entry_without_an_address_changes_what_it_names() -> None:
 
 
 def test_another_address_takes_no_models_and_no_other_addresses_along() -> None:
-    moved = read(SHIPPED["qwen"], anthropic_base_url=URL)
+    moved = read(SHIPPED["qwen"], anthropic_base_url=URL, key="env:MY_KEY")
     assert moved.endpoints == {"anthropic": URL}
     assert (moved.model, moved.small_model, moved.timeout_ms) == (None, None, None)
-    assert str(moved.key) == "env:QWEN_API_KEY"
+    assert str(moved.key) == "env:MY_KEY" and moved.title == SHIPPED["qwen"].title
+
+
+@pytest.mark.parametrize("url", [
+    URL, "https://api.z.ai:8443/api/anthropic", "http://127.0.0.1:8080", "https://z.ai/api/anthropic",
+])  # fmt: skip
+@pytest.mark.parametrize("protocol", ["anthropic_base_url", "openai_chat_base_url"])
+def test_another_host_is_not_sent_the_key_of_a_shipped_profile(url: str, protocol: str) -> None:
+    for said in ({}, {"auth": "key"}):
+        error = refused(SHIPPED["zai"], **{protocol: url}, **said)
+        assert error.code == "ai.profile_other_host" and url.startswith(
+            error.message.split()[7][:-1]
+        )
+    moved = {
+        "anthropic_base_url": URL,
+        "openai_chat_base_url": "https://api.z.ai/api/coding/paas/v4",
+    }
+    assert refused(SHIPPED["zai"], **moved).code == "ai.profile_other_host"
+    claude = {"anthropic_base_url": URL}
+    assert refused(SHIPPED["claude"], **claude).code == "ai.profile_other_host"
+    named = read(SHIPPED["zai"], **{protocol: url}, key="env:ZAI_API_KEY")
+    assert str(named.key) == "env:ZAI_API_KEY"
 
 
 def test_an_address_of_the_same_host_keeps_what_belongs_to_it() -> None:

@@ -45,10 +45,11 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Report:
-    """What an import did: names of profiles, where keys are now, and what to know."""
+    """What an import did: names of profiles, where they lead, where keys are now, and what to know."""
 
     imported: tuple[str, ...]
     unchanged: tuple[str, ...] = ()
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     passed_over: tuple[PassedOver, ...] = ()
     notes: tuple[str, ...] = ()
@@ -85,10 +86,19 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
     return Report(
         imported=new,
         unchanged=tuple(each.name for each in chosen if each.name not in new),
+        addresses=addresses_of(loaded, {each.name: each.entry for each in chosen}, new),
         keys={name: str(reference) for name, reference in moves.items()},
         passed_over=tuple(passed),
         notes=(*_notes(file, chosen, moves), *([STAYS] if plain and wishes.key else [])),
     )
+
+
+def addresses_of(
+    loaded: Loaded, entries: Mapping[str, Entry], names: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return where the profiles of these names lead, which is where their keys will be sent."""
+    profiles = {name: profile_of(loaded, name, entries[name]) for name in names}
+    return {name: tuple(dict.fromkeys(each.endpoints.values())) for name, each in profiles.items()}
 
 
 def claude_settings(loaded: Loaded, path: Path | None) -> SettingsFile:

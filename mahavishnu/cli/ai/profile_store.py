@@ -1,5 +1,6 @@
 """The user's profiles as commands write them: in turns, checked before, and never over what is elsewhere."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -59,8 +60,8 @@ def check_import(loaded: Loaded, wanted: Mapping[str, Entry], *, replace: bool) 
     Return the names of those entries that say something new; all can be written then.
 
     Raises:
-        Conflict: `ai.profile_exists`, the user has another one of that name, unless it is replaced;
-            else as `require_editable` and `read_profile`.
+        Conflict: `ai.profile_exists`, there is another one of that name, the user's or a shipped one,
+            unless it is replaced; else as `require_editable` and `read_profile`.
     """
     files = find_files(folder_of(loaded.locations))
     new = []
@@ -68,11 +69,12 @@ def check_import(loaded: Loaded, wanted: Mapping[str, Entry], *, replace: bool) 
         require_editable(loaded, check_name(name))
         profile = profile_of(loaded, name, entry)
         path = files.get(name)
-        if path is not None and not replace:
-            if profile_of(loaded, name, read_entry(path)) == profile:
+        there = SHIPPED.get(name) if path is None else profile_of(loaded, name, read_entry(path))
+        if there is not None and not replace:
+            if there == dataclasses.replace(profile, origin=there.origin):
                 continue
             raise Conflict(
-                f"You have another profile {name} already.",
+                f"There is another profile {name} already{' (shipped)' if path is None else ''}.",
                 hint="Replace it with --replace, or leave it out with --only.",
                 code="ai.profile_exists",
             )

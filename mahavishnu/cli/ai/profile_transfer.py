@@ -8,7 +8,7 @@ import click
 
 from mahavishnu.ai_env.profile_files import folder_of, render, values_of, write_file
 from mahavishnu.ai_env.profiles import Entry, entry_of
-from mahavishnu.cli.ai.profile_foreign import SOURCES, Report, Wishes, take_over
+from mahavishnu.cli.ai.profile_foreign import SOURCES, Report, Wishes, addresses_of, take_over
 from mahavishnu.cli.ai.profile_store import check_import, turn
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
@@ -99,7 +99,8 @@ def _import_file(loaded: Loaded, file: Path | None, wishes: Wishes) -> Report:
     new = check_import(loaded, wanted, replace=wishes.replace)
     for name in new:
         write_file(folder_of(loaded.locations), name, wanted[name])
-    return Report(new, tuple(name for name in wanted if name not in new))
+    unchanged = tuple(name for name in wanted if name not in new)
+    return Report(new, unchanged, addresses_of(loaded, wanted, new))
 
 
 def _read_export(file: Path) -> dict[str, Entry]:
@@ -121,8 +122,8 @@ def _read_export(file: Path) -> dict[str, Entry]:
 
 def _print(report: Report) -> None:
     for name in report.imported:
-        key = f", its key is at {report.keys[name]}" if name in report.keys else ""
-        print_line(f"Imported: {name}{key}")
+        key = f"; its key is at {report.keys[name]}" if name in report.keys else ""
+        print_line(f"Imported: {name}, at {', '.join(report.addresses[name])}{key}")
     for name in report.unchanged:
         print_line(f"As it was: {name}")
     for passed in report.passed_over:
