@@ -176,6 +176,23 @@ def test_only_what_a_switch_needs_is_imported(tmp_path: Path, run: Command) -> N
     assert not imported & heavy
 
 
+def test_settings_that_cannot_be_read_are_no_sameness(tmp_path: Path, run: Command) -> None:
+    paths = install(tmp_path)
+    assert run("ai", "diff").out == "Nothing was changed since.\n"
+    run("ai", "switch-llm", "zai")
+    paths["codex"].write_text(paths["codex"].read_text().replace("glm-5.3", "other"))
+    paths["qwen"].write_text(paths["qwen"].read_text().replace('"openai"', '"anthropic"', 1))
+    paths["claude-code"].write_text("{ torn")
+    told = run("ai", "diff")
+    assert told.status == 7 and str(paths["claude-code"]) in told.out
+    assert "Nothing was changed" not in told.out
+    again = run("ai", "diff", "--json")
+    body = json.loads(again.out)
+    [unread] = body["unread"]
+    assert again.status == 7 and unread["client"] == "claude-code"
+    assert unread["problem"]["code"].startswith("document.")
+
+
 def test_a_terminal_is_shown_the_same(tmp_path: Path, run: Command) -> None:
     install(tmp_path)
     answer = run_in_terminal(run, ("ai", "switch-llm", "qwen"))

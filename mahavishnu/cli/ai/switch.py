@@ -1,5 +1,6 @@
 """`mahavishnu ai`: list-llms, switch-llm, status, diff, history, undo."""
 
+import sys
 from typing import Literal, cast
 
 import click
@@ -95,13 +96,19 @@ def status(as_json: bool) -> None:
 @click.command()
 @json_option
 def diff(as_json: bool) -> None:
-    """Show what was changed in clients' settings since a switch wrote it; keys are masked."""
+    """
+    Show what was changed in clients' settings since a switch wrote it; keys are masked.
+
+    The exit code is 0 only where all of them could be read.
+    """
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_drift  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
 
     site = open_site(load_quietly())
-    show_drift(look(site, {}, site.journal.read()), as_json=as_json)
+    statuses = look(site, {}, site.journal.read())
+    show_drift(statuses, as_json=as_json)
+    sys.exit(max((each.problem.exit_code for each in statuses if each.problem), default=0))
 
 
 @click.command()

@@ -153,15 +153,20 @@ def _drift_rows(status: ClientStatus) -> list[dict[str, Any]]:
 
 
 def show_drift(statuses: Sequence[ClientStatus], *, as_json: bool) -> None:
-    """Print members that are not as they were written."""
+    """Print members that are not as they were written, and what could not be looked at."""
     drifted = [each for each in statuses if each.drift]
+    unread = [(each, each.problem) for each in statuses if each.problem is not None]
     if as_json:
         print_json(
             {
                 "files": [
                     {"client": each.client, "path": each.path, "drift": _drift_rows(each)}
                     for each in drifted
-                ]
+                ],
+                "unread": [
+                    {"client": each.client, "path": each.path, "problem": tell(problem)}
+                    for each, problem in unread
+                ],
             }
         )
         return
@@ -171,7 +176,9 @@ def show_drift(statuses: Sequence[ClientStatus], *, as_json: bool) -> None:
             print_line(f"  {show_path(drift.path)}")
             print_line(f"    - {_said(drift.written)}")
             print_line(f"    + {_said(drift.now)}")
-    if not drifted:
+    for _, problem in unread:
+        print_line(problem.message)
+    if not drifted and not unread:
         print_line("Nothing was changed since.")
 
 
