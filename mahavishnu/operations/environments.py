@@ -124,7 +124,7 @@ def _entry(entry: Entry, history: History) -> SwitchBody:
 def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
     site, profile = environments.site, environments.find_wanted(request.name)
     ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
-    with _telling_where_keys_are_sought():
+    with _telling_where_keys_are_sought(profile):
         if request.confirm:
             done = switch(site, profile, ask)
             return _switched(site, done.plan, done.entry, confirmed=True)
@@ -134,12 +134,12 @@ def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
 
 
 @contextmanager
-def _telling_where_keys_are_sought() -> Iterator[None]:
-    """Say of a missing key where it was looked for: the environment is this process's, no shell's."""
+def _telling_where_keys_are_sought(profile: Profile) -> Iterator[None]:
+    """Say of a missing variable where it was looked for: the environment is this process's, no shell's."""
     try:
         yield
     except NotFound as error:
-        if error.code != _MISSING:
+        if error.code != _MISSING or profile.key is None or profile.key.scheme != "env":
             raise
         raise NotFound(
             error.message,

@@ -600,3 +600,10 @@ def test_every_shipped_profile_fits_a_client() -> None:
     for profile in SHIPPED.values():
         fits = [name for name in CLIENTS if profile.protocol_for(name)]
         assert fits, profile.name
+
+
+def test_a_client_that_is_named_twice_is_switched_once(tmp_path: Path) -> None:
+    install(tmp_path)
+    done = switch_to(site_in(tmp_path), ONE, "codex", "codex")
+    assert [file.name for file in done.plan.files] == ["codex"]
+    assert done.entry is not None and [file.client for file in done.entry.files] == ["codex"]
