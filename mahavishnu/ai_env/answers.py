@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -57,6 +58,7 @@ _FOREIGN = "The answer is not one of this protocol."
 _ELSEWHERE = "It redirects elsewhere; the key was not sent there."
 _SHOWN = 200
 _WINDOW = 6  # so many letters of a key, and the text is not shown
+_ENCODED_WINDOW = 8  # as many in base64
 
 
 @dataclass(frozen=True)
@@ -170,10 +172,39 @@ def _seconds(text: str) -> float | None:
 def quotable(text: str, key: str) -> str:
     """Return a foreign text as one short line; nothing, if any of the key is in it."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    windows = (key[n : n + _WINDOW] for n in range(max(len(key) - _WINDOW, 0) + 1))
-    if key and any(window in line for window in windows):
+    if _tells(line, key):
         return ""
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+
+def _tells(line: str, key: str) -> bool:
+    """Tell whether any of the key is in a line: as it is, spaced out, or somewhere in base64."""
+    bare = _bare(line)
+    return (
+        _has_window(line, key, _WINDOW)
+        or _has_window(bare, _bare(key), _WINDOW)
+        or any(_has_window(bare, each, _ENCODED_WINDOW) for each in _encoded(key))
+    )
+
+
+def _has_window(text: str, secret: str, size: int) -> bool:
+    starts = range(max(len(secret) - size, 0) + 1) if secret else ()
+    return any(secret[start : start + size] in text for start in starts)
+
+
+def _bare(text: str) -> str:
+    """Return the letters and digits alone: what stands between them can be anything."""
+    return "".join(letter for letter in text if letter.isascii() and letter.isalnum())
+
+
+def _encoded(key: str) -> Iterator[str]:
+    """Yield what base64 has of the key, wherever it begins in the encoded text; other letters are dropped."""
+    for before in range(3):
+        content = b" " * before + key.encode()
+        whole = slice(
+            -(-8 * before // 6), 8 * len(content) // 6
+        )  # no letter has bits of a neighbour
+        yield _bare(b64encode(content).decode()[whole])
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -137,7 +137,9 @@ def _choose(
                     code="ai.unsuitable_profile",
                 )
         left = [name for name in CLIENTS if name not in ask.clients]
-        return list(dict.fromkeys(ask.clients)), tuple(Unchanged(name, "it was not asked for") for name in left)
+        return list(dict.fromkeys(ask.clients)), tuple(
+            Unchanged(name, "it was not asked for") for name in left
+        )
     chosen, unchanged = [], []
     for name, client in CLIENTS.items():
         if not site.settings_of(name).enabled:

@@ -74,6 +74,15 @@ async def test_verify_without_a_name_tries_what_clients_use(command: Command) ->
     assert [trial["profile"] for trial in body["trials"]] == ["p"] and len(server.requests) == 1
 
 
+def test_verify_says_of_a_missing_key_only_that_it_is_missing(command: Command) -> None:
+    configure(command, "http://127.0.0.1:9")
+    said = command("ai", "verify", "p", P_KEY="")
+    assert said.status == 6 and "Nothing was asked. There is no key at env:P_KEY." in said.out
+    assert "not accepted" not in said.out
+    told = json.loads(command("ai", "verify", "p", "--json", P_KEY="").out)["trials"][0]
+    assert (told["verdict"], told["meaning"]) == ("auth", "Nothing was asked.")
+
+
 def test_verify_does_not_try_a_sign_in_and_knows_no_stranger(command: Command) -> None:
     native = command("ai", "verify", "claude", "--json")
     assert native.status == 2 and json.loads(native.out)["trials"][0]["verdict"] == "untried"

@@ -1,6 +1,7 @@
 """What providers answer, in the forms they were seen or are documented to, and what is made of it."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -137,6 +138,21 @@ def test_no_answer_is_too_odd(body: bytes, status: int, header: str) -> None:
 def test_a_text_with_a_part_of_the_key_is_not_shown(text: str) -> None:
     assert KEY[:6] not in read(401, error("authentication_error", text)).detail
     assert quotable(text, KEY) == ""
+
+
+@pytest.mark.parametrize("text", [
+    " ".join(KEY), "-".join(KEY), "\n".join(KEY), KEY.replace("-", ""), f"s k - {' '.join(KEY[4:12])}",
+    *(b64encode(f"{before}{KEY}{after}".encode()).decode() for before in ("", "x", ":-") for after in ("", "?>")),
+    urlsafe_b64encode(f"Bearer {KEY}".encode()).decode(), b64encode(KEY.encode()).decode()[3:-6],
+])  # fmt: skip
+def test_a_text_with_the_key_in_another_form_is_not_shown(text: str) -> None:
+    assert quotable(f"I was sent {text}!", KEY) == ""
+
+
+def test_other_texts_are_shown() -> None:
+    for text in ("The model large is not there.", b64encode(b"something else, and long").decode()):
+        assert quotable(text, KEY) == text
+    assert quotable("No key was sent", "") == "No key was sent"
 
 
 def test_a_foreign_text_is_one_short_line() -> None:

@@ -107,7 +107,12 @@ def _worst(trials: list[Trial]) -> int:
 
 def _as_values(trial: Trial) -> dict[str, object]:
     values = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
-    return {**values, "meaning": _MEANINGS[trial.verdict]}
+    return {**values, "meaning": _meaning(trial)}
+
+
+def _meaning(trial: Trial) -> str:
+    """Return what the verdict means; where the key could not be had, the provider did not judge it."""
+    return _MEANINGS["untried" if trial.code else trial.verdict]
 
 
 def _print_trial(trial: Trial) -> None:
@@ -117,7 +122,7 @@ def _print_trial(trial: Trial) -> None:
     print_line(f"{trial.verdict}: {trial.profile}{where}{model}{took}")
     if trial.verdict != "ok":
         status = f" (HTTP {trial.status})" if trial.status else ""
-        print_line(f"  {_MEANINGS[trial.verdict]}{status} {trial.detail}".rstrip())
+        print_line(f"  {_meaning(trial)}{status} {trial.detail}".rstrip())
     elif trial.model is None:
         print_line("  The profile names no model: the list of models was asked for.")
     if trial.resets_at:
