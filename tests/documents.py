@@ -2,10 +2,15 @@
 
 import json
 import random
+import re
 import string
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+type Kind = Literal["text", "texts", "object", "list"]
+type Kinds = Mapping[tuple[str, ...], Kind]
 
 MARK = "\x00"
 WORDS = ("env", "hooks", "model", "permissions", "ANTHROPIC_MODEL", "x", "", "a.b", "é", "日本語", "a b",
@@ -55,8 +60,10 @@ def strict_json(content: bytes) -> Any:
 class JsonWriter:
     """Writes one file in a style of its own, or in none."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, kinds: Kinds) -> None:
         self.random = random.Random(seed)
+        self.kinds = kinds
+        self.words = (*WORDS, *sorted({path[-1] for path in kinds} - {*WORDS}))
         pick = self.random.choice
         self.newline = pick(["\n", "\r\n"])
         self.indent = pick(["  ", "    ", "\t", "   "])
@@ -76,12 +83,29 @@ class JsonWriter:
         return Foreign(target, *text.split(MARK))
 
     def members(self, depth: int, path: tuple[str, ...]) -> list[Any]:
-        names = self.random.sample(WORDS, self.random.randint(0, 4))
+        names = self.random.sample(self.words, self.random.randint(0, 4))
         made = []
         for name in names:
-            self.targets.append((*path, name))
-            made.append((name, self.key(name), self.node(depth + 1, (*path, name))))
+            inner = (*path, name)
+            self.targets.append(inner)
+            made.append((name, self.key(name), self.value(depth + 1, inner)))
         return made
+
+    def value(self, depth: int, path: tuple[str, ...]) -> Any:
+        """Return any value, or one of the kind that is wanted there."""
+        pick = self.random
+        match self.kinds.get(path):
+            case "text":
+                return pick.choice(STRINGS)
+            case "texts":
+                names = pick.sample(self.words, pick.randint(0, 4))
+                return [(name, self.key(name), pick.choice(STRINGS)) for name in names]
+            case "object":
+                return self.members(depth, path)
+            case "list":
+                return tuple(self.node(depth + 1, None) for _ in range(pick.randint(0, 3)))
+            case None:
+                return self.node(depth, path)
 
     def key(self, name: str) -> str:
         return json.dumps(name, ensure_ascii=self.random.random() < 0.3)
@@ -125,9 +149,9 @@ class JsonWriter:
         return opening + comma.join(parts) + space + closing
 
 
-def foreign_json(seed: int) -> Foreign:
-    """Return a settings file of `seed`, with one of its members marked."""
-    return JsonWriter(seed).file()
+def foreign_json(seed: int, kinds: Kinds | None = None) -> Foreign:
+    """Return a settings file of `seed`, with one of its members marked; `kinds` of values stand where it says."""
+    return JsonWriter(seed, kinds or {}).file()
 
 
 TOML_VALUES = ('"x"', "'lit # no comment'", "1", "0x1F", "1_000", "1.50", "inf", "nan", "true", "1979-05-27T07:32:00Z",
@@ -145,13 +169,17 @@ TOML_KEYS = (
     "y",
     "z",
 )
+TOML_NAMES = {raw: next(iter(tomllib.loads(f"{raw} = 1"))) for raw in TOML_KEYS}
+TOML_TEXTS = tuple(value for value in TOML_VALUES if value[0] in "\"'")
+TOML_ENDINGS = ("", "", "\n", "\n\n", "\n\n\n", "\r\n", " \n\n", "# last\n", "\n# last\n\n")
 
 
 class TomlWriter:
     """Writes a file of pairs, dotted keys, inline tables, tables, lists of tables, comments, blanks."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, kinds: Kinds) -> None:
         self.random = random.Random(seed)
+        self.kinds = kinds
         self.newline = self.random.choice(["\n", "\n", "\r\n"])
         self.parts: list[str] = []
         self.targets: list[tuple[tuple[str, ...], int]] = []
@@ -161,7 +189,9 @@ class TomlWriter:
 
     def noise(self) -> None:
         while self.chance(0.35):
-            self.parts.append(self.random.choice(["\n", "# note = 1\n", "  # [x]\n", "#\n", " \n"]))
+            self.parts.append(
+                self.random.choice(["\n", "# note = 1\n", "  # [x]\n", "#\n", " \n", "\r\n"])
+            )
 
     def file(self) -> Foreign:
         """Return a file with at least one pair."""
@@ -172,17 +202,25 @@ class TomlWriter:
             self.table((name,))
         if tables and self.chance(0.3):
             self.table((tables[0], "later"), target=False)
+        for path, kind in self.kinds.items():
+            if kind == "object" and self.chance(0.3):
+                self.table((*path, "mine"))
+        self.parts.append(self.random.choice(TOML_ENDINGS))
         text, marks = "", {}
         wanted = self.random.choice(self.targets)
         for number, part in enumerate(self.parts):
             marks[number] = len(text)
             text += part
         if self.chance(0.3):
-            text = text.removesuffix("\n")
+            text = text.removesuffix("\n").removesuffix("\r")
         start = marks[wanted[1]]
         end = start + len(self.parts[wanted[1]])
         cut = (text[:start], text[start:end], text[end:])
-        return Foreign(wanted[0], *(part.replace("\n", self.newline) for part in cut))
+        return Foreign(wanted[0], *(self.end_lines(part) for part in cut))
+
+    def end_lines(self, text: str) -> str:
+        """Let lines end as the file's do, but for those that end in CRLF anywhere."""
+        return re.sub("(?<!\r)\n", self.newline, text)
 
     def table(self, path: tuple[str, ...], *, target: bool = True) -> None:
         self.noise()
@@ -197,11 +235,12 @@ class TomlWriter:
     def pairs(self, path: tuple[str, ...] | None, *, at_least: int) -> None:
         for raw in self.random.sample(TOML_KEYS, self.random.randint(at_least, 4)):
             self.noise()
-            name = (next(iter(tomllib.loads(f"{raw} = 1"))),)
-            value = self.random.choice(TOML_VALUES)
-            if self.chance(0.15):
+            name = (TOML_NAMES[raw],)
+            text = path is not None and self.kinds.get((*path, *name)) == "text"
+            value = self.random.choice(TOML_TEXTS if text else TOML_VALUES)
+            if not text and self.chance(0.15):
                 raw, name = f"{raw} . deep", (*name, "deep")
-            if self.chance(0.15):
+            if not text and self.chance(0.15):
                 value = self.random.choice(["{ a = 1, b.c = 'x' }", "{}", "{a=[1,{b=2}] }"])
             indent = self.random.choice(["", "", "  "])
             equals = self.random.choice([" = ", "=", "\t=  "])
@@ -211,9 +250,9 @@ class TomlWriter:
             self.parts += [value, self.random.choice(["\n", " # why\n", "  \n"])]
 
 
-def foreign_toml(seed: int) -> Foreign:
-    """Return a settings file of `seed`, with one of its pairs marked."""
-    return TomlWriter(seed).file()
+def foreign_toml(seed: int, kinds: Kinds | None = None) -> Foreign:
+    """Return a settings file of `seed`, with one of its pairs marked; `kinds` of values stand where it says."""
+    return TomlWriter(seed, kinds or {}).file()
 
 
 def some_value(seed: int, *, null: bool = True, depth: int = 0) -> Any:

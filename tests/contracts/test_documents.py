@@ -148,11 +148,14 @@ def test_nothing_foreign_changes_in_ten_thousand_files() -> None:
 def test_foreign_files_are_of_every_kind() -> None:
     """What the generators make up is what the tests above claim to cover."""
     json_files = "".join(foreign_json(seed).text for seed in range(300))
-    toml_files = "".join(foreign_toml(seed).text for seed in range(300))
+    toml_texts = [foreign_toml(seed).text for seed in range(300)]
+    toml_files = "".join(toml_texts)
     for piece in ("\r\n", "\t", "1E+5", "\\ud800", "{ }", "[]", '" : ', "1.0", "日本語", "\n\n"):
         assert piece in json_files, piece
     for piece in ("\r\n", "[[", "'''", '"""', " . deep", "{ a = 1", "# about it", "nan", "  \n"):
         assert piece in toml_files, piece
+    for ending in ("\n\n\n", "\r\n\r\n", "\n\r\n", " \n\n", "# last\n", "# last\r\n", "# last"):
+        assert any(text.endswith(ending) for text in toml_texts), ending
 
 
 def test_a_file_without_text_is_an_empty_document(form: Format) -> None:
