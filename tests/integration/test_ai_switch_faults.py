@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,22 @@ from mahavishnu.errors import Conflict, MahavishnuError
 from mahavishnu.identifiers import new_id
 from mahavishnu.masking import Secret
 from tests.ai_files import QUICK, at_step
-from tests.documents import foreign_json, foreign_toml, strict_json
+from tests.documents import Kinds, foreign_json, foreign_toml, strict_json
 from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to
 from tests.switching_killed import SCENARIOS, contents, prepare, settle_in
 
 ROOT = Path(__file__).parent.parent.parent
 WRITES = 1500
-EXAMPLES = {"claude-code": 3500, "codex": 500, "qwen": 6000}
+EXAMPLES: dict[ClientName, int] = {"claude-code": 2000, "codex": 2000, "qwen": 6000}
+# Where another kind of value would make the client refuse the file.
+KINDS: dict[ClientName, Kinds] = {
+    "claude-code": {("env",): "texts", ("model",): "text", ("permissions",): "object"},
+    "codex": {("model",): "text", ("model_providers",): "object"},
+    "qwen": {
+        ("env",): "object", ("model",): "object", ("security",): "object",
+        ("modelProviders",): "object", ("modelProviders", "openai"): "list",
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -208,10 +219,12 @@ def is_owned(name: ClientName, path: tuple[str, ...]) -> bool:
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.timeout(400)
 def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName) -> None:
-    """A file of any style: what is not ours is as before after each switch, all of it after undo."""
-    assert sum(EXAMPLES.values()) == 10_000
+    """A file of any style that the client takes: nothing foreign changes, and undo brings all of it back."""
+    assert sum(EXAMPLES.values()) == 10_000 and EXAMPLES["codex"] >= 2_000
     native = {"claude-code": CLAUDE, "codex": CODEX}.get(name, TWO)
-    outcomes: Counter[str] = Counter()
+    read = CLIENTS[name].read_as()
+    make = foreign_toml if name == "codex" else foreign_json
+    done = 0
 
     @settings(
         max_examples=EXAMPLES[name], deadline=None, database=None,
@@ -219,20 +232,15 @@ def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName)
     )  # fmt: skip
     @given(st.integers(0, 10**9), st.booleans(), st.booleans())
     def check(seed: int, raw: bool, there: bool) -> None:
-        read = CLIENTS[name].read_as()
-        source = foreign_toml(seed) if name == "codex" else foreign_json(seed)
-        document = read.parse(source.text.encode())
-        try:
-            if there:
-                document = document.set(("model",), "gpt") if name == "codex" else document.set(
-                    ("env", "ANTHROPIC_MODEL"), "opus")  # fmt: skip
-            CLIENTS[name].check(document)
-        except MahavishnuError:
-            outcomes["refused"] += 1
-            return
+        nonlocal done
+        document = read.parse(make(seed, KINDS[name]).text.encode())
+        if there and name == "codex":
+            document = document.set(("model",), "gpt")
+        elif there:
+            document = document.set(("env", "ANTHROPIC_MODEL"), "opus")
         history = History((), ())
         states, theirs = [document], foreign_part(parsed(document), name)
-        for profile in ((ONE, native), (TWO, ONE), (ONE,), (TWO,), (native,))[seed % 5]:
+        for profile in ((ONE, native), (TWO, ONE), (ONE,), (TWO,), (native,), (ONE,))[seed % 6]:
             document, history = switched(document, name, profile, raw, history)
             assert foreign_part(parsed(document), name) == theirs
             states.append(document)
@@ -241,10 +249,10 @@ def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName)
             document, _ = merge(document, reversal.changes, {})
             assert not reversal.lost and same_value(parsed(document), parsed(before))
         assert respelled(document, history) == respelled(states[0], history)
-        outcomes["switched"] += 1
+        done += 1
 
     check()
-    assert outcomes["switched"] > EXAMPLES[name] / 2, outcomes
+    assert done == EXAMPLES[name]
 
 
 def respelled(document: Document, history: History) -> bytes:
@@ -258,9 +266,11 @@ def respelled(document: Document, history: History) -> bytes:
 
 
 def parsed(document: Document) -> Any:
-    import tomllib
+    return parse(document.content.decode())
 
-    text = document.content.decode()
+
+@lru_cache(maxsize=8)  # what an undo leads to is what was there before
+def parse(text: str) -> Any:
     return json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
 
 
