@@ -154,9 +154,9 @@ class SettingsFile:
             _check_folder(target, make_folder)
             if make_folder:
                 private_folder(target.parent)
-            if put(target, seen, merged.content, private=private):
+            settle_s = self.patience.settle.total_seconds()
+            if put(target, seen, merged.content, settle_s=settle_s, private=private):
                 first = first or effects
-                time.sleep(self.patience.settle.total_seconds())
             if time.monotonic() >= deadline:
                 break
         raise Unavailable(

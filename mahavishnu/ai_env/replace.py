@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +98,14 @@ def _check(target: Path, status: os.stat_result) -> None:
         )
 
 
-def put(target: Path, seen: Seen, content: bytes, *, private: bool = False) -> bool:
+def put(
+    target: Path, seen: Seen, content: bytes, *, settle_s: float = 0.0, private: bool = False
+) -> bool:
     """
-    Replace the file that was `seen`; False, and nothing changed, where it is no longer that one.
+    Replace the file that was `seen`; False, and nothing of ours there, where it is no longer that one.
 
-    With `private` nobody but its owner can read it then.
+    A program that had opened the old file may still write into it: it is kept for `settle_s`, and put
+    back where it changed. With `private` nobody but the owner can read the new one.
 
     Between the two steps of putting back what another program has just written, a third write would
     be lost: that is the limit of what can be done without a lock that both honour.
@@ -111,13 +115,15 @@ def put(target: Path, seen: Seen, content: bytes, *, private: bool = False) -> b
     with files.staged(target, content, mode=mode, group=seen.group, prefix=prefix) as temporary:
         if look(target) != seen:
             return False
+        ours = _stamp(temporary.stat())
         try:
-            replaced = _appear(temporary, target, seen)
+            if not _appear(temporary, target, seen):
+                return False
         except (FileExistsError, FileNotFoundError):
             return False
-    if replaced:
         files.sync_folder(target.parent)
-    return replaced
+        time.sleep(settle_s)
+        return seen.content is None or not _put_late_write_back(temporary, target, seen, ours)
 
 
 def _appear(temporary: Path, target: Path, seen: Seen) -> bool:
@@ -129,6 +135,24 @@ def _appear(temporary: Path, target: Path, seen: Seen) -> bool:
     if _stamp(temporary.stat()) == seen.stamp and temporary.read_bytes() == seen.content:
         return True
     _swap(temporary, target)
+    return False
+
+
+def _put_late_write_back(
+    temporary: Path, target: Path, seen: Seen, ours: tuple[int, int, int]
+) -> bool:
+    """Put the old file back if it was written to after we took it away, and ours was left alone since."""
+    if _stamp(temporary.stat()) == seen.stamp:
+        return False
+    try:
+        if _stamp(target.stat()) != ours:
+            return False
+        _swap(temporary, target)
+        if _stamp(temporary.stat()) == ours:
+            return True
+        _swap(temporary, target)  # the program's latest
+    except FileNotFoundError:
+        pass
     return False
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,7 @@ from mahavishnu.ai_env.files import Patience, SettingsFile
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.errors import MahavishnuError
 from tests.ai_files import AT_ONCE, CHANGE, FRESH, NEW, OLD, QUICK, settings_file
+from tests.documents import strict_json
 
 URL = ("env", "OURS")
 
@@ -142,6 +144,33 @@ def test_two_names_of_a_file_share_a_lock(path: Path) -> None:
     settings_file(link).edit(CHANGE)
     locks = list((path.parent.parent / "locks").iterdir())
     assert len(locks) == 1 and locks[0].read_text() == f"{path}\n" and mode_of(locks[0]) == 0o600
+
+
+LATE = b'{"theirs": 2.0}\n'
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_write_into_the_old_file_counts(
+    path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """A client opened it before we replaced it, and writes after that; or writes the new one meanwhile."""
+    opened = path.open("r+b")
+    pauses = []
+
+    def late(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            with opened:
+                opened.truncate()
+                opened.write(LATE)
+            if again:
+                path.write_bytes(LATE.replace(b"2", b"3"))
+
+    monkeypatch.setattr(replace, "time", SimpleNamespace(sleep=late))
+    settings_file(path).edit(CHANGE)
+    said = strict_json(path.read_bytes())
+    assert said == {"theirs": 3.0 if again else 2.0, "env": {"OURS": "x"}}
+    assert list(path.parent.iterdir()) == [path] and pauses
 
 
 def make_socket(path: Path) -> None:
