@@ -6,11 +6,12 @@ cloned repository could name another endpoint, and would be sent the key. So its
 and never written. A test against the real client shows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mahavishnu.ai_env.secrets.binding import CLIENTS, Client, Origin, origin_of
+from mahavishnu.ai_env.secrets.worktrees import Unresolved, find_checkouts
 from mahavishnu.errors import Forbidden, UsageError
 
 FILES = (".claude/settings.json", ".claude/settings.local.json")
@@ -28,6 +29,8 @@ def require_not_redirected(
     """
     Refuse where settings in `folder`, or above it and below the home, lead the client elsewhere.
 
+    In a linked worktree of git, those of the main checkout count too.
+
     Raises:
         Forbidden: `secret.project_redirects`, naming the file; also one that cannot be understood.
     """
@@ -35,9 +38,7 @@ def require_not_redirected(
     if not known.variable:
         return
     home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
-    for each in (folder, *folder.parents):
-        if each == home:
-            return  # what is in there is the user's, and in force already
+    for each in _folders(folder, home):
         for name in FILES:
             path = each / name
             if _redirects(path, known, origin_of(bound)):
@@ -46,6 +47,22 @@ def require_not_redirected(
                     hint="Look into it; take the address, cloud, proxy or certificate out of its env.",
                     code="secret.project_redirects",
                 )
+
+
+def _folders(folder: Path, home: Path | None) -> Iterator[Path]:
+    """Yield the folders whose settings may count; what is in the home is the user's, and in force already."""
+    for each in (folder, *folder.parents):
+        if each == home:
+            return
+        yield each
+        try:
+            yield from (found for found in find_checkouts(each) if found.resolve() != home)
+        except Unresolved as exc:
+            raise Forbidden(
+                f"It cannot be told to which checkout of git this project belongs: {each / '.git'}",
+                hint="Look into it; mend it with: git worktree repair",
+                code="secret.project_redirects",
+            ) from exc
 
 
 def _redirects(path: Path, client: Client, bound: Origin) -> bool:
