@@ -39,11 +39,12 @@ def find_model(
         Corrupt: settings that cannot be read.
     """
     users = CLIENTS["qwen"].file(environ)
-    for each in (folder, *folder.parents):
-        path = each / _SETTINGS
-        if each == home(environ) or path == users:
+    # A folder is told by its own path, a home often by that of a link to it.
+    own, here = home(environ).resolve(), folder.resolve()
+    for each in (here, *here.parents):
+        if each == own:
             break
-        _require_none(path, delivery)
+        _require_none(each / _SETTINGS, delivery)
     document = _read(users)
     variable = None
     for kind, element in _elements(document):

@@ -35,11 +35,18 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def launch(home: Path, profile: Profile, client: ClientName, *words: str, **environ: str) -> Launch:
+def launch(
+    home: Path,
+    profile: Profile,
+    client: ClientName,
+    *words: str,
+    folder: Path | None = None,
+    **environ: str,
+) -> Launch:
     whole = {"HOME": str(home), "PATH": str(home / "bin"), **KEYS, **STRAYS, **environ}
     before = sorted(home.rglob("*"))
     planned = plan_launch(
-        profile, client, words or (PROGRAMS[client],), environ=whole, folder=home / "project",
+        profile, client, words or (PROGRAMS[client],), environ=whole, folder=folder or home / "project",
         helper=Path("/opt/bin/mahavishnu-key"), resolve=EnvironmentStore(whole).read,
     )  # fmt: skip
     assert sorted(home.rglob("*")) == before
@@ -170,6 +177,15 @@ def test_own_elements_with_keys_of_their_own_are_left_alone(home: Path) -> None:
 def test_an_element_of_a_project_is_refused(home: Path, other: dict[str, str]) -> None:
     qwen_settings(home / "project" / ".qwen", other)
     assert refusal(home, ONE, "qwen") == "secret.project_redirects"
+
+
+@pytest.mark.parametrize("folder", ["project", "link/project"])
+def test_the_users_own_elements_are_no_projects_where_a_home_is_a_link(
+    home: Path, folder: str
+) -> None:
+    qwen_settings(home / ".qwen", element(ELSEWHERE, "TWO_KEY", "fast"))
+    (home / "link").symlink_to(home)
+    launch(home, ONE, "qwen", folder=home / folder, HOME=str(home / "link"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
