@@ -25,6 +25,7 @@ from mahavishnu.ai_env.merge import Set
 from mahavishnu.ai_env.plan import why_not
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.qwen_models import find_model
+from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.project import require_not_redirected
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.errors import NotFound, UsageError
@@ -34,6 +35,7 @@ RUN_ID = "mahavishnu-run"  # not that of a switch: Codex merges what is said of 
 _FOREIGN = ("ANTHROPIC_", "OPENAI_", "CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_")
 _SIGN_INS = ("CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
 _QWEN_KEYS = {"openai-chat": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+_NO_PROXY = {"NO_PROXY": "no_proxy", "no_proxy": "NO_PROXY"}
 _OWN_SETTINGS = ("--settings", "--managed-settings")
 
 type Resolve = Callable[[Reference], Secret]
@@ -195,7 +197,27 @@ def _qwen_options(
     names |= {known} if known else set()
     more = dict.fromkeys(names, key.reveal())
     more["NODE_TLS_REJECT_UNAUTHORIZED"] = "1"  # else a .env of the project could switch it off
+    more |= _past_proxies(delivery.url, environ)
     flags = ("--auth-type", kind, "--model", delivery.model)
     if kind == "anthropic":
         return {**more, "ANTHROPIC_BASE_URL": delivery.url}, flags
     return more, (*flags, "--openai-base-url", delivery.url)
+
+
+def _past_proxies(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return variables that keep what goes to this machine in the open from proxies.
+
+    A `.env` or the settings of a project could name one, which would read the key; Qwen Code takes
+    from there what is not set. Through https a proxy reads nothing, and the user may need one.
+    """
+    scheme, host, _ = origin_of(url)
+    if scheme == "https":
+        return {}
+    # An IPv6 address has many forms, and only one of them is compared.
+    own = "*" if host.startswith("[") and host != "[::1]" else f"{host},{host}."
+    said = {name: environ.get(name) or environ.get(other, "") for name, other in _NO_PROXY.items()}
+    return {
+        name: "*" if "*" in (value, own) else f"{value},{own}".lstrip(",")
+        for name, value in said.items()
+    }

@@ -109,6 +109,33 @@ def test_qwen_gets_its_key_in_the_environment(home: Path) -> None:
     assert "OPENAI_API_KEY" not in messages.environ
 
 
+LOCAL = "127.0.0.1,127.0.0.1."
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "upper", "lower"),
+    [
+        ("http://127.0.0.1:9/v1", {}, LOCAL, LOCAL),
+        ("http://127.0.0.1:9/v1", {"NO_PROXY": "a"}, f"a,{LOCAL}", f"a,{LOCAL}"),
+        ("http://127.0.0.1:9", {"no_proxy": "a", "NO_PROXY": "b"}, f"b,{LOCAL}", f"a,{LOCAL}"),
+        ("http://127.0.0.1:9", {"no_proxy": "*", "NO_PROXY": ""}, "*", "*"),
+        ("http://LocalHost.:9", {}, "localhost,localhost.", "localhost,localhost."),
+        ("http://[::1]:9", {}, "[::1],[::1].", "[::1],[::1]."),
+        ("http://[0:0:0:0:0:0:0:1]:9", {"no_proxy": "a"}, "*", "*"),
+        ("https://one.example", {"NO_PROXY": "a"}, "a", None),
+        ("https://127.0.0.1:9", {}, None, None),
+    ],
+)
+def test_a_key_in_the_open_passes_no_proxy_that_a_project_names(
+    home: Path, url: str, environ: dict[str, str], upper: str | None, lower: str | None
+) -> None:
+    """Qwen Code takes what is not set, or empty, from a `.env`, and looks at the lower one first."""
+    for protocol in ("openai-chat", "anthropic"):
+        profile = replace(ONE, endpoints={protocol: url})
+        planned = launch(home, profile, "qwen", **environ).environ
+        assert (planned.get("NO_PROXY"), planned.get("no_proxy")) == (upper, lower)
+
+
 def test_the_clients_own_sign_in_and_nothing_else(home: Path) -> None:
     planned = launch(home, CLAUDE, "claude-code")
     values = settings_of(planned)

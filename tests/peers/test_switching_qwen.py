@@ -147,6 +147,25 @@ def test_a_run_in_a_project_that_redirects_is_refused(household: Household) -> N
     assert not household.providers.stubs["elsewhere"].asked
 
 
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
+@pytest.mark.parametrize("where", [".env", ".qwen/.env", ".qwen/settings.json"])
+def test_a_run_passes_no_proxy_that_a_project_names(
+    household: Household, where: str, protocol: str
+) -> None:
+    """Qwen Code by itself asks an endpoint on this machine, in the open, through it."""
+    if protocol == "anthropic":
+        speak_messages(household)
+    served = household.providers
+    proxy = served.proxy["HTTPS_PROXY"]
+    named = f"HTTP_PROXY={proxy}\nHTTPS_PROXY={proxy}\nNO_PROXY=\nno_proxy=x\n"
+    settings = {"proxy": proxy, "env": {"HTTP_PROXY": proxy, "no_proxy": "x"}}
+    write(household.project / where, settings if where.endswith(".json") else named)
+    unset = dict.fromkeys((*served.proxy, "no_proxy"), "")  # for Qwen Code as if not set
+    done = household.command("ai", "run", "one", "--", "qwen", *PROMPT, **unset)
+    assert "127.0.0.1" not in served.outside, done
+    served.assert_reached("one", keys_of("one"), "one-large")
+
+
 @pytest.mark.parametrize("where", [".qwen", "project/.qwen"])
 def test_a_run_with_models_elsewhere_that_would_get_the_key_is_refused(
     household: Household, where: str
