@@ -56,6 +56,22 @@ def test_of_a_shipped_one_only_what_differs_is_written(alone: Command) -> None:
     assert alone("ai", "profile", "remove", "qwen", "--json").error["code"] == "ai.profile_shipped"
 
 
+def test_whoever_uses_a_profile_is_named_when_it_changes(alone: Command) -> None:
+    (alone.home / ".claude").mkdir()
+    (alone.home / ".codex").mkdir()
+    assert alone(*ADD).err == ""
+    edit = ("ai", "profile", "edit", "mine")
+    assert alone(*edit, "--model", "m1").err == ""
+    assert alone("ai", "switch-llm", "mine", MY_KEY=CANARY).status == 0
+    assert alone(*edit, "--title", "My own").err == ""
+    for model in ("m2", "m3"):
+        said = alone(*edit, "--model", model, "--json").err
+        assert "Claude Code goes on with what it said before" in said and "Codex" not in said
+        assert "mahavishnu ai switch-llm mine --client claude-code" in said
+    said = alone("ai", "profile", "remove", "mine").err
+    assert "Claude Code goes on with what it said" in said and "switch-llm ANOTHER" in said
+
+
 def test_a_shipped_name_leads_elsewhere_only_openly_and_with_a_key_of_its_own(
     alone: Command,
 ) -> None:
@@ -248,6 +264,8 @@ def test_an_import_is_whole_or_nothing(alone: Command) -> None:
     assert files(alone) == ["good.yaml"]
     file.write_text("{}")
     assert alone("ai", "profile", "import", file, "--json").error["code"] == "ai.import_nothing"
+    gone = alone("ai", "profile", "import", "nope", "--json")
+    assert (gone.error["code"], gone.status) == ("ai.import_no_file", 3)
 
 
 @pytest.mark.parametrize("text", [

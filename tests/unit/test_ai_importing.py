@@ -239,6 +239,10 @@ def test_what_is_no_database_of_cc_switch(tmp_path: Path) -> None:
 
 def test_names() -> None:
     assert name_of("  Zhipu GLM (en) ") == "zhipu-glm-en" and name_of("智谱") == ""
+    assert (
+        name_of("Mein Glück 中文") == "mein-gluck"
+        and name_of("Große Ｃafé №1") == "grosse-cafe-no1"
+    )
     assert len(name_of("x" * 100)) <= 64 and not name_of("a" * 47 + "-b").endswith("-")
     assert name_of_host("https://api.z.ai/x") == "z-ai"
     assert name_of_host("http://127.0.0.1:80") == "127-0-0-1" and name_of_host("no") == "imported"

@@ -1,6 +1,7 @@
 """What was found of one provider in another program's settings, and how it is named here."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -38,8 +39,10 @@ class PassedOver:
 
 
 def name_of(text: str) -> str:
-    """Return a profile's name for a title; empty where nothing of it can be in one."""
-    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """Return a profile's name for a title, letters without their marks; empty where nothing is left of it."""
+    letters = unicodedata.normalize("NFKD", text)
+    plain = "".join(each for each in letters if not unicodedata.combining(each))
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.casefold()).strip("-")
     return slug[:48].strip("-")
 
 

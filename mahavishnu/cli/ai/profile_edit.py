@@ -10,7 +10,7 @@ from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of, remove_file
 from mahavishnu.ai_env.profiles import SPOKEN, Entry, Profile, check_name
 from mahavishnu.cli.ai.profile_show import as_values
-from mahavishnu.cli.ai.profile_store import require_editable, save, turn
+from mahavishnu.cli.ai.profile_store import note_users, require_editable, save, turn, users_of
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.environments.known import find_profile, read_entry, require_trusted
@@ -95,8 +95,11 @@ def edit(name: str, unset: tuple[str, ...], as_json: bool, **said: Any) -> None:
             find_profile(loaded, name)  # which tells the nearest
         before = read_entry(path) if path else Entry()
         wanted = replace(before, **changes.said() | dict.fromkeys(unset))
+        users = users_of(loaded, name)
         profile = save(loaded, name, wanted)
     _tell(profile, as_json)
+    if replace(before, title=None) != replace(wanted, title=None):
+        note_users(users, "what it said before", name)
 
 
 @click.command()
@@ -116,11 +119,13 @@ def remove(name: str, as_json: bool) -> None:
                 hint="It does nothing as long as no client is switched to it.",
                 code="ai.profile_shipped",
             )
+        users = users_of(loaded, name)
         remove_file(path)
     if as_json:
         print_json({"removed": name, "path": str(path)})
     else:
         print_line(f"Removed: {path}")
+    note_users(users, "what it said", name if name in SHIPPED else "ANOTHER")
 
 
 def _entry(said: dict[str, Any]) -> Entry:

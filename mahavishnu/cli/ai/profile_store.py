@@ -1,17 +1,26 @@
 """The user's profiles as commands write them: in turns, checked before, and never over what is elsewhere."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 from mahavishnu.ai_env.locks import locked
+from mahavishnu.ai_env.places import TITLES
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of, path_of, write_file
 from mahavishnu.ai_env.profiles import Entry, Profile, check_name, read_profile
-from mahavishnu.environments.known import lock_folder, read_entry, settings_origin
-from mahavishnu.errors import Conflict
+from mahavishnu.ai_env.status import ClientStatus, look
+from mahavishnu.cli.ai.claude_file import note
+from mahavishnu.environments.here import open_site
+from mahavishnu.environments.known import (
+    known_profiles,
+    lock_folder,
+    read_entry,
+    settings_origin,
+)
+from mahavishnu.errors import Conflict, MahavishnuError
 from mahavishnu.settings.sources import Loaded
 
 _PATIENCE = timedelta(seconds=10)
@@ -52,6 +61,33 @@ def require_editable(loaded: Loaded, name: str) -> None:
             f"The profile {name} stands in {where}, which this command does not change.",
             hint="Change it there.",
             code="ai.profile_in_settings",
+        )
+
+
+def users_of(loaded: Loaded, name: str) -> tuple[ClientStatus, ...]:
+    """
+    Return the settings that use a profile, or were switched to it last.
+
+    None where that cannot be told: a broken profile can be mended or removed all the same.
+    """
+    with suppress(MahavishnuError):
+        site = open_site(loaded)
+        history = site.journal.read()
+        return tuple(
+            each
+            for each in look(site, known_profiles(loaded), history)
+            if name in (each.profile, history.remember(Path(each.path)).profile)
+        )
+    return ()
+
+
+def note_users(users: Iterable[ClientStatus], what: str, name: str) -> None:
+    """Tell who goes on with `what` as it was, since only a switch writes to clients."""
+    for each in users:
+        scope = " --scope project" if each.scope == "project" else ""
+        note(
+            f"{TITLES[each.client]} goes on with {what}, until you call:"
+            f" mahavishnu ai switch-llm {name} --client {each.client}{scope}"
         )
 
 

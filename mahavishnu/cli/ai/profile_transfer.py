@@ -105,6 +105,12 @@ def _import_file(loaded: Loaded, file: Path | None, wishes: Wishes) -> Report:
 
 def _read_export(file: Path) -> dict[str, Entry]:
     """Return the entries of an export, of either form, by name."""
+    if not file.exists():
+        raise NotFound(
+            f"There is no file {file}.",
+            hint="Name an export, or a program with --from.",
+            code="ai.import_no_file",
+        )
     values: dict[str, dict[str, object]] = {}
     for key, value in read_settings(file).items():
         section = next((each for each in _SECTIONS if key.startswith(each)), None)
