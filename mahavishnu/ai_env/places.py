@@ -116,10 +116,11 @@ def _up_to_root(folders: list[Path]) -> list[Path]:
 
 
 def _find_program(client: ClientName, environ: Mapping[str, str]) -> Path | None:
-    # What PATH finds in the working folder may be anybody's.
-    whole = environ.get("PATH", "").split(os.pathsep)
-    found = shutil.which(
-        CLIENTS[client].program,
-        path=os.pathsep.join(each for each in whole if each.startswith("/")),
-    )
+    found = shutil.which(CLIENTS[client].program, path=search_path(environ))
     return Path(found) if found else None
+
+
+def search_path(environ: Mapping[str, str]) -> str:
+    """Return the whole folders of PATH alone: what it finds in the working folder may be anybody's."""
+    folders = environ.get("PATH", "").split(os.pathsep)
+    return os.pathsep.join(each for each in folders if each.startswith("/"))

@@ -114,9 +114,27 @@ def test_run_says_what_it_would_do(command: Command) -> None:
     program.chmod(0o755)
     dry = command("ai", "run", "--dry-run", "p", "--", "claude", "-p", "x", ANTHROPIC_MODEL="stray")
     assert dry.status == 0 and "without ANTHROPIC_MODEL" in dry.out and KEY not in dry.out
-    told = command("ai", "run", "--dry-run", "--json", "p", "claude", "-p", "x").json
-    assert told["program"] == str(program) and told["words"][-2:] == ["-p", "x"]
+    for more in ((), ("--dry-run",)):
+        told = command("ai", "run", *more, "--json", "p", "claude", "-p", "x").json
+        assert told["dry_run"] and told["program"] == str(program)
+        assert told["words"][-2:] == ["-p", "x"]
+    assert "nothing is started" in " ".join(command("ai", "run", "--help").out.split())
     assert not (command.home / "ran").exists()
+
+
+def test_run_takes_no_client_from_the_working_folder(command: Command) -> None:
+    configure(command, "http://127.0.0.1:9")
+    ours = command.home / "bin" / "claude"
+    for program in (ours, command.home / "claude"):
+        program.write_text('#!/bin/sh\necho "$PATH"\n')
+        program.chmod(0o755)
+    path = f".:{ours.parent}::/usr/bin:/bin"
+    told = command("ai", "run", "--json", "p", "claude", PATH=path).json
+    assert told["program"] == str(ours)
+    assert command("ai", "run", "p", "claude", PATH=path).out == f"{path}\n"
+    ours.unlink()
+    missing = command("ai", "run", "--json", "p", "claude", PATH=path)
+    assert missing.error["code"] == "ai.program_missing"
 
 
 @pytest.mark.parametrize(

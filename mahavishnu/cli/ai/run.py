@@ -2,13 +2,16 @@
 
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 
 import click
 
 from mahavishnu.ai_env.launch import Launch, plan_launch, recognise
+from mahavishnu.ai_env.places import search_path
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.ai_env.secrets.reference import Reference
-from mahavishnu.cli.options import json_option, load
+from mahavishnu.cli.options import load
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.environments.here import open_site
 from mahavishnu.environments.known import find_profile, require_trusted
@@ -23,7 +26,9 @@ from mahavishnu.masking import Secret
     "--client", type=click.Choice(list(SPOKEN)), help="Which client the program is, if not by name."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
-@json_option
+@click.option(
+    "--json", "as_json", is_flag=True, help="As --dry-run, in JSON (schema 1): nothing is started."
+)
 def run(
     profile: str,
     words: tuple[str, ...],
@@ -57,20 +62,28 @@ def run(
         find_profile(loaded, profile),
         client or recognise(words[0]),
         words,
-        environ=loaded.environ,
+        environ={**loaded.environ, "PATH": search_path(loaded.environ)},
         folder=site.folder,
         helper=site.helper,
         resolve=key_of,
     )
+    launch = _with_own_path(launch, loaded.environ)
     if dry_run or as_json:
         _print_launch(launch, as_json=as_json)
         return
     _become(launch)
 
 
+def _with_own_path(launch: Launch, environ: Mapping[str, str]) -> Launch:
+    """Give the program the user's PATH as it is; only the search for it passes over what is not whole."""
+    kept = {name: value for name, value in launch.environ.items() if name != "PATH"}
+    own = {name: value for name, value in environ.items() if name == "PATH"}
+    return replace(launch, environ=kept | own)
+
+
 def _print_launch(launch: Launch, *, as_json: bool) -> None:
     if as_json:
-        about = {"program": str(launch.program), "words": launch.words}
+        about = {"dry_run": True, "program": str(launch.program), "words": launch.words}
         print_json({**about, "taken_out": launch.taken_out})
         return
     import shlex  # noqa: PLC0415 - only here
