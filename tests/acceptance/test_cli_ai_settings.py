@@ -195,6 +195,20 @@ def test_keys_are_hidden_wherever_settings_are_shown(claude: Command) -> None:
     assert "less" in shown[1].out and "***" in shown[1].out
 
 
+def test_a_key_in_a_hook_is_noted(claude: Command) -> None:
+    command = f"curl -H 'Authorization: Bearer {KEY}' https://x.example"
+    said = claude("ai", "hooks", "add", "Stop", command)
+    assert said.status == 0 and "seems to hold a key" in said.err and KEY not in said.out + said.err
+    assert claude("ai", "hooks", "add", "Stop", command, "--dry-run").err == ""
+    assert claude("ai", "hooks", "add", "Stop", "./format.sh").err == ""
+
+
+@pytest.mark.parametrize("words", [("env",), ("hooks",), ("plugins",), ("permissions",)])
+def test_a_list_of_nothing_says_so(claude: Command, words: tuple[str, ...]) -> None:
+    said = claude("ai", *words, "list").out
+    assert said.startswith(f"{file_of(claude)} has no ")
+
+
 def test_hooks_have_the_shape_that_claude_code_reads(claude: Command) -> None:
     add = ("ai", "hooks", "add", "PreToolUse", "./check --all")
     assert claude(*add, "--matcher", "Edit|Write", "--timeout", "5").status == 0

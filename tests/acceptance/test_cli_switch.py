@@ -40,6 +40,7 @@ def test_from_one_provider_to_the_next_and_back(tmp_path: Path, run: Command) ->
     }
     assert uses == {"claude-code": "claude", "codex": "zai", "qwen": "zai"}
     said = run("ai", "history").out
+    assert "scope" in said and "user" in said
     assert said.count("switch") == 2 and done["id"][-8:] in said
     run("ai", "undo").out.index("was taken back")
     assert run("ai", "undo", done["id"][-8:], "--json").json["undoes"] == done["id"]
@@ -91,6 +92,7 @@ def test_a_dry_run_writes_nothing_at_all(tmp_path: Path, run: Command) -> None:
     body = run("ai", "switch-llm", "qwen", "--dry-run", "--json").json
     assert body["dry_run"] and body["id"] is None and body["clients"][0]["members"]
     assert "nothing -> " in run("ai", "switch-llm", "qwen", "--dry-run").out
+    assert run("ai", "history").out == "There was no switch yet.\n"
     for words in (("status",), ("list-llms",), ("diff",), ("history",)):
         assert run("ai", *words).status == 0
     assert sorted(tmp_path.rglob("*")) == before

@@ -20,7 +20,7 @@ from mahavishnu.cli.ai.claude_file import (
     scope_option,
 )
 from mahavishnu.cli.options import json_option
-from mahavishnu.cli.render import print_json, print_table
+from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.errors import UsageError
 
 
@@ -73,6 +73,9 @@ def list_(scope: str, as_json: bool) -> None:
             for name, value in variables.items()
         ]
         print_json({**describe_file(scope, file.path), "variables": rows})
+        return
+    if not variables:
+        print_line(f"{file.path} has no variables.")
         return
     print_table(
         ("name", "value", "changes by"),

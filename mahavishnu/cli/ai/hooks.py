@@ -11,16 +11,17 @@ from mahavishnu.ai_env.claude_settings.hooks import (
     read_hooks,
     remove_hook,
 )
-from mahavishnu.ai_env.showing import shown
+from mahavishnu.ai_env.showing import is_secret, shown
 from mahavishnu.cli.ai.claude_file import (
     change_file,
     describe_file,
     dry_run_option,
+    note,
     open_file,
     scope_option,
 )
 from mahavishnu.cli.options import json_option
-from mahavishnu.cli.render import print_json, print_table
+from mahavishnu.cli.render import print_json, print_line, print_table
 
 _KINDS = ("command", "prompt", "url", "tool")
 
@@ -52,9 +53,14 @@ def add(
     """Run COMMAND, a line for a shell, at EVENT; once, however often it is added."""
     seconds = int(timeout) if timeout is not None and timeout.is_integer() else timeout
     wanted = Hook(event, command, matcher, seconds)
-    change_file(
+    done = change_file(
         scope, lambda document: add_hook(document, wanted), dry_run=dry_run, as_json=as_json
     )
+    if is_secret("", command) and not dry_run:
+        note(
+            f"The command seems to hold a key, which {done.path} now has in plain text. Let it read the key"
+            " from the environment or a file of its own."
+        )
 
 
 @hooks.command()
@@ -85,6 +91,9 @@ def list_(scope: str, as_json: bool) -> None:
     rows = [_describe(found) for found in read_hooks(file.read())]
     if as_json:
         print_json({**describe_file(scope, file.path), "hooks": rows})
+        return
+    if not rows:
+        print_line(f"{file.path} has no hooks.")
         return
     print_table(
         ("event", "matcher", "type", "runs", "timeout"),

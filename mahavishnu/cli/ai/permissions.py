@@ -88,7 +88,10 @@ def list_(scope: str, as_json: bool) -> None:
         body: dict[str, Any] = describe_file(scope, file.path)
         print_json({**body, "permissions": told, "fenced": not missing, "not_fenced": missing})
         return
-    print_table(("list", "rule"), ((each, rule) for each in VERDICTS for rule in told[each]))
+    if any(told.values()):
+        print_table(("list", "rule"), ((each, rule) for each in VERDICTS for rule in told[each]))
+    else:
+        print_line(f"{file.path} has no rules.")
     if missing:
         print_line(f"Of the fence {len(missing)} rules are missing: {APP} ai permissions fence")
 

@@ -11,7 +11,7 @@ from mahavishnu.cli.ai.claude_file import (
     scope_option,
 )
 from mahavishnu.cli.options import json_option
-from mahavishnu.cli.render import print_json, print_table
+from mahavishnu.cli.render import print_json, print_line, print_table
 
 
 @click.group()
@@ -31,6 +31,9 @@ def list_(scope: str, as_json: bool) -> None:
     ]
     if as_json:
         print_json({**describe_file(scope, file.path), "plugins": rows})
+        return
+    if not rows:
+        print_line(f"{file.path} has no plugins.")
         return
     print_table(
         ("plugin", "enabled"),

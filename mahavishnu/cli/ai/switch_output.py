@@ -192,14 +192,18 @@ def show_history(history: History, limit: int, *, as_json: bool) -> None:
     if as_json:
         print_json({"switches": rows})
         return
+    if not rows:
+        print_line("There was no switch yet.")
+        return
     print_table(
-        ("id", "when", "what", "profile", "clients", ""),
+        ("id", "when", "what", "profile", "scope", "clients", ""),
         (
             (
                 shown(each.id),
                 local_time(datetime.fromisoformat(each.at)),
                 each.kind,
                 each.profile,
+                each.scope,
                 ", ".join(file.client for file in each.files),
                 "interrupted" if row["interrupted"] else "taken back" if row["undone"] else "",
             )
