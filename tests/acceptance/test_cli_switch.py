@@ -178,6 +178,24 @@ def test_only_what_a_switch_needs_is_imported(tmp_path: Path, run: Command) -> N
     assert not imported & heavy
 
 
+def test_where_one_client_stands_in_the_way_the_others_are_named(
+    tmp_path: Path, run: Command
+) -> None:
+    own = {"id": "qwen3-coder-plus", "baseUrl": "https://mine.example/v1", "envKey": "MINE"}
+    paths = install(tmp_path, qwen=json.dumps({"modelProviders": {"openai": [own]}}))
+    for more in ((), ("--dry-run",)):
+        error = run("ai", "switch-llm", "qwen", *more, "--json").error
+        assert error["code"] == "ai.model_taken"
+        assert error["hint"].endswith(": --client claude-code --client codex")
+    assert not paths["codex"].exists()
+    alone = run("ai", "switch-llm", "qwen", "--client", "qwen", "--json").error
+    assert "--client" not in alone["hint"]
+    missing = run("ai", "switch-llm", "kimi", "--json").error  # which stops all alike
+    assert missing["code"] == "secret.missing" and "--client" not in missing["hint"]
+    others = ("--client", "claude-code", "--client", "codex")
+    assert run("ai", "switch-llm", "qwen", *others).status == 0
+
+
 def test_settings_that_cannot_be_read_are_no_sameness(tmp_path: Path, run: Command) -> None:
     paths = install(tmp_path)
     assert run("ai", "diff").out == "Nothing was changed since.\n"

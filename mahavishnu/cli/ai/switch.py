@@ -60,6 +60,7 @@ def switch_llm(
     from mahavishnu.ai_env.apply import Ask, plan_switch, switch  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
     from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
+    from mahavishnu.environments.hindered import naming_others  # noqa: PLC0415
 
     loaded = load_quietly()
     profile = find_wanted(loaded, name)
@@ -72,10 +73,11 @@ def switch_llm(
         forget_keys=forget_keys,
         allow_missing_key=allow_missing_key,
     )
-    if dry_run:
-        show_plan(plan_switch(site, profile, ask), as_json=as_json)
-        return
-    show_switch(switch(site, profile, ask), as_json=as_json)
+    with naming_others(site, profile, ask):
+        if dry_run:
+            show_plan(plan_switch(site, profile, ask), as_json=as_json)
+        else:
+            show_switch(switch(site, profile, ask), as_json=as_json)
 
 
 @click.command()
