@@ -40,9 +40,9 @@ def find_model(
     """
     users = CLIENTS["qwen"].file(environ)
     # A folder is told by its own path, a home often by that of a link to it.
-    own, here = home(environ).resolve(), folder.resolve()
+    at_home, here = home(environ).resolve(), folder.resolve()
     for each in (here, *here.parents):
-        if each == own:
+        if each == at_home:
             break
         _require_none(each / _SETTINGS, delivery)
     document = _read(users)
