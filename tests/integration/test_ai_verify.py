@@ -128,9 +128,10 @@ async def test_an_endpoint_that_does_not_answer_in_time() -> None:
 
 @pytest.mark.parametrize(("scheme", "verdict"), [("http", "unexpected"), ("https", "tls")])
 async def test_an_endpoint_that_speaks_something_else(scheme: str, verdict: str) -> None:
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
         await writer.drain()
+        await reader.read(65_536)  # who closes before reading resets the connection
         writer.close()
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:

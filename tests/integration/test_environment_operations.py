@@ -27,7 +27,12 @@ class Home:
         self.claude.parent.mkdir(mode=0o700)
         self.text = '{\n  "theme": "dark",\n  "env": {"MINE": "1"}\n}\n'
         self.claude.write_text(self.text)
-        environ = {"HOME": str(folder), "PATH": "", "DEEPSEEK_API_KEY": CANARY}
+        environ = {
+            "HOME": str(folder),
+            "MAHAVISHNU_HOME": str(folder / "mahavishnu"),
+            "PATH": "",
+            "DEEPSEEK_API_KEY": CANARY,
+        }
         loaded = load_settings(environ=environ, folder=folder)
         # Of the application only the settings are asked for.
         self.call = Call(cast(App, SimpleNamespace(loaded=loaded)), "tests")
