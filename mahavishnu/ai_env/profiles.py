@@ -157,11 +157,15 @@ def _require_same_hosts(endpoints: Mapping[Protocol, str], base: Profile) -> Non
     """Refuse an address that would be sent the key of the base, which was meant for another."""
     known = {origin_of(url) for url in base.endpoints.values()}
     others = {origin_of(url) for url in endpoints.values()} - known
+    nowhere = sorted({each.host for each in others} & NO_SUCH_HOSTS)
     if base.key is not None and others:
         raise UsageError(
             f"The profile {base.name} has an address at {min(others)}, where the shipped one of that name is"
             " not, and names no key for it.",
-            hint=f"{_FORMS} Or choose another name for the profile.",
+            hint=f"There is no service at {nowhere[0]}, which early samples named: take the address out, and the"
+            " shipped one counts."
+            if nowhere
+            else f"{_FORMS} Or choose another name for the profile.",
             code="ai.profile_other_host",
         )
 

@@ -217,6 +217,19 @@ def test_hosts_of_early_samples_are_told(alone: Command) -> None:
     assert "no service at api.qwen.com" in notice
 
 
+def test_an_early_sample_without_a_key_is_answered(alone: Command) -> None:
+    alone.settings.write_text(
+        "ai_environments: {llm_profiles: {qwen: {anthropic_base_url: 'https://api.qwen.com'}}}"
+    )
+    for words in (("ai", "list-llms"), ("config", "validate")):
+        error = alone(*words, "--json").error
+        assert error["code"] == "ai.profile_other_host" and str(alone.settings) in error["message"]
+        assert (
+            "no service at api.qwen.com" in error["hint"]
+            and "take the address out" in error["hint"]
+        )
+
+
 def test_exports_hold_references_and_come_back(alone: Command, another: Command) -> None:
     assert alone(*ADD, "--model", "m1").status == 0
     alone("ai", "profile", "edit", "qwen", "--key", "keyring:llm/qwen")
