@@ -40,13 +40,13 @@ def launch(
     profile: Profile,
     client: ClientName,
     *words: str,
-    folder: Path | None = None,
+    folder: str = "project",
     **environ: str,
 ) -> Launch:
     whole = {"HOME": str(home), "PATH": str(home / "bin"), **KEYS, **STRAYS, **environ}
     before = sorted(home.rglob("*"))
     planned = plan_launch(
-        profile, client, words or (PROGRAMS[client],), environ=whole, folder=folder or home / "project",
+        profile, client, words or (PROGRAMS[client],), environ=whole, folder=home / folder,
         helper=Path("/opt/bin/mahavishnu-key"), resolve=EnvironmentStore(whole).read,
     )  # fmt: skip
     assert sorted(home.rglob("*")) == before
@@ -212,7 +212,7 @@ def test_the_users_own_elements_are_no_projects_where_a_home_is_a_link(
 ) -> None:
     qwen_settings(home / ".qwen", element(ELSEWHERE, "TWO_KEY", "fast"))
     (home / "link").symlink_to(home)
-    launch(home, ONE, "qwen", folder=home / folder, HOME=str(home / "link"))
+    launch(home, ONE, "qwen", folder=folder, HOME=str(home / "link"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])

@@ -86,6 +86,46 @@ def test_strays_and_the_clients_own_sign_in_reach_nobody(household: Household) -
     assert not household.providers.stubs["elsewhere"].asked
 
 
+def test_an_address_that_was_changed_beside_the_command_does_not_get_the_key(
+    household: Household,
+) -> None:
+    household.switch("one", "codex")
+    urls = household.providers.urls
+    path = household.home / ".codex/config.toml"
+    path.write_text(path.read_text().replace(f'"{urls["one"]}/v1"', f'"{urls["elsewhere"]}/v1"'))
+    done = household.run(household.home / "bin/codex", *PROMPT)
+    assert_nobody_has_the_key(household, done)
+
+
+def test_a_profile_of_codex_that_lays_another_address_over_does_not_get_the_key(
+    household: Household,
+) -> None:
+    household.switch("one", "codex")
+    elsewhere = f"{household.providers.urls['elsewhere']}/v1"
+    over = f'[model_providers.mahavishnu]\nbase_url = "{elsewhere}"\n'
+    write(household.home / ".codex/other.config.toml", over)
+    done = household.run(household.home / "bin/codex", "--profile", "other", *PROMPT)
+    assert_nobody_has_the_key(household, done)
+
+
+def assert_nobody_has_the_key(household: Household, done: subprocess.CompletedProcess[str]) -> None:
+    """Assert that the helper refused, and that the provider elsewhere was told no key."""
+    assert "[secret.other_host]" in done.stderr, done
+    household.providers.assert_nothing_leaked()
+
+
+def test_a_project_names_no_provider_for_codex(household: Household) -> None:
+    """Codex passes that over even where the user trusts the project, so the command need not look."""
+    household.switch("one", "codex")
+    elsewhere = f"{household.providers.urls['elsewhere']}/v1"
+    path = household.home / ".codex/config.toml"
+    trusted = f'\n[projects."{household.project}"]\ntrust_level = "trusted"\n'
+    path.write_text(path.read_text() + trusted)
+    provider = f'[model_providers.mahavishnu]\nbase_url = "{elsewhere}"\n'
+    write(household.project / ".codex/config.toml", provider)
+    assert_asks(household, "one")
+
+
 def test_the_rest_of_the_file_survives_a_hundred_switches(household: Household) -> None:
     path = household.home / ".codex/config.toml"
     household.switch("one", "codex")

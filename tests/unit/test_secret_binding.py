@@ -279,6 +279,87 @@ def test_codex_is_bound_by_the_words_and_not_by_claudes_variable() -> None:
         release(asked._replace(client="emacs"), KEY, folder=NOWHERE)
 
 
+CODEX = Asked(parse_reference("env:K"), "https://api.z.ai", "codex")
+
+
+def codex_settings(path: Path, address: str | None, *words: str, name: str = "mahavishnu") -> None:
+    """Write a table as a switch does; None leaves the address away, no words the command."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = f"[model_providers.{name}]\n"
+    table += f'base_url = "{address}"\n' if address is not None else ""
+    auth = f'[model_providers.{name}.auth]\ncommand = "/opt/key"\nargs = {list(words)}\n'
+    path.write_text(table + (auth if words else ""))
+
+
+WORDS = ("env:K", "--for", "https://api.z.ai", "--client", "codex")
+
+
+@pytest.mark.parametrize("variable", ["HOME", "CODEX_HOME"])
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://evil.example/v1", WORDS),
+        ("https://api.z.ai:8443/v1", WORDS),
+        ("http://api.z.ai/v1", WORDS),
+        ("https://api.z.ai@evil.example/v1", WORDS),
+        ("", WORDS),
+        (None, WORDS),
+        ("https://evil.example/v1", ("--for=https://api.z.ai", "--client=codex", "env:K")),
+    ],
+)
+def test_codex_gets_no_key_where_its_settings_lead_elsewhere(
+    tmp_path: Path, variable: str, address: str | None, words: tuple[str, ...]
+) -> None:
+    """Somebody changed the address, and not the command beside it."""
+    folder = tmp_path / ".codex" if variable == "HOME" else tmp_path
+    codex_settings(folder / "config.toml", address, *words)
+    with pytest.raises(Forbidden) as caught:
+        release(CODEX, KEY | {variable: str(tmp_path)}, folder=NOWHERE)
+    assert caught.value.code == "secret.other_host" and "mahavishnu of" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://API.z.ai:443/v1", WORDS),
+        ("https://evil.example/v1", ("env:OTHER", *WORDS[1:])),
+        ("https://evil.example/v1", ("env:K", "--for", "https://evil.example", *WORDS[3:])),
+        ("https://evil.example/v1", ()),
+        ("https://evil.example/v1", ("nonsense",)),
+    ],
+)
+def test_codex_gets_the_key_beside_providers_that_ask_for_another(
+    tmp_path: Path, address: str, words: tuple[str, ...]
+) -> None:
+    """One is there, or none: an open thread asks with the words of before a switch."""
+    environ = KEY | {"CODEX_HOME": str(tmp_path)}
+    assert release(CODEX, environ, folder=NOWHERE).reveal()
+    codex_settings(tmp_path / "config.toml", address, *words)
+    assert release(CODEX, environ, folder=NOWHERE).reveal()
+    assert release(CODEX, KEY | {"CODEX_HOME": str(tmp_path / "gone")}, folder=NOWHERE).reveal()
+
+
+def test_what_a_profile_of_codex_lays_over_its_settings_counts_too(tmp_path: Path) -> None:
+    environ = KEY | {"CODEX_HOME": str(tmp_path)}
+    codex_settings(tmp_path / "config.toml", "https://api.z.ai/v1", *WORDS)
+    codex_settings(tmp_path / "mine.config.toml", "https://api.z.ai/other")
+    codex_settings(tmp_path / "yours.config.toml", "https://evil.example/v1", name="yours")
+    assert release(CODEX, environ, folder=NOWHERE).reveal()
+    codex_settings(tmp_path / "mine.config.toml", "https://evil.example/v1")
+    with pytest.raises(Forbidden, match=r"mine\.config\.toml"):
+        release(CODEX, environ, folder=NOWHERE)
+
+
+@pytest.mark.parametrize("text", ["model =", 'x = "\udcff"', "x = " + "[" * 5000])
+def test_settings_of_codex_that_cannot_be_read_give_no_key(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text, errors="surrogateescape")
+    with pytest.raises(Forbidden) as caught:
+        release(CODEX, KEY | {"CODEX_HOME": str(tmp_path)}, folder=NOWHERE)
+    assert str(tmp_path) in caught.value.message
+    (tmp_path / "config.toml").write_text('model_providers = [1]\nmodel = "x"\n')
+    assert release(CODEX, KEY | {"CODEX_HOME": str(tmp_path)}, folder=NOWHERE).reveal()
+
+
 @pytest.mark.parametrize("reference", ["env:K", "keyring:my 'service'/a $KEY", "file:/a b/c;#K"])
 @pytest.mark.parametrize("client", ["claude-code", "codex"])
 def test_the_words_given_to_a_client_are_read_back(reference: str, client: str) -> None:

@@ -33,8 +33,8 @@ class Client(NamedTuple):
     """
     What of a client's environment tells its endpoint: the variable, and the endpoint without it.
 
-    No variable: the client hands nothing on that tells. One of `clouds`, and the variable is passed
-    over: the client takes the key to that cloud.
+    No variable: the client hands nothing on that tells (`codex_settings` looks for it). One of `clouds`,
+    and the variable is passed over: the client takes the key to that cloud.
     """
 
     variable: str = ""

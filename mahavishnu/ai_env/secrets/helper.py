@@ -88,13 +88,27 @@ def release(asked: Asked, environ: Mapping[str, str], *, folder: Path) -> Secret
     and else read here.
 
     Raises:
-        MahavishnuError: as `require_bound`, `require_not_redirected` and `SecretStore.read`.
+        MahavishnuError: as `require_bound`, `require_not_redirected`, `require_same_address` and
+            `SecretStore.read`.
     """
     require_bound(asked.bound, asked.client, environ)
     require_not_redirected(asked.bound, asked.client, folder=folder, environ=environ)
+    if asked.client == "codex":
+        from mahavishnu.ai_env.secrets.codex_settings import (  # noqa: PLC0415 - slow
+            require_same_address,
+        )
+
+        require_same_address(asked.bound, lambda words: _means(words, asked), environ)
     if asked.reference.scheme == "env":
         return EnvironmentStore(environ).read(asked.reference)
     return _release_slowly(asked.reference, environ)
+
+
+def _means(words: Sequence[str], asked: Asked) -> bool:
+    try:
+        return read_words(words) == asked
+    except MahavishnuError:
+        return False
 
 
 def _release_slowly(reference: Reference, environ: Mapping[str, str]) -> Secret:
