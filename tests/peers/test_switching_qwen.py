@@ -60,6 +60,16 @@ def assert_asks(household: Household, name: str, **environ: str) -> None:
     household.providers.assert_reached(name, keys_of(name), f"{name}-large")
 
 
+def test_settings_that_were_moved_are_found(household: Household) -> None:
+    moved = {"QWEN_HOME": "~/elsewhere"}
+    (household.home / "elsewhere").mkdir()
+    answer = household.command("ai", "switch-llm", "one", "--client", "qwen", **moved)
+    assert answer.status == 0 and not (household.home / ".qwen/settings.json").read_text().count(
+        "one-large"
+    )
+    assert_asks(household, "one", **moved)
+
+
 def speak_messages(household: Household) -> None:
     """Leave the profiles Anthropic's protocol alone."""
     path = Command(household.home).settings

@@ -16,6 +16,8 @@ def test_clients_are_looked_for_in_their_homes_and_where_variables_say(tmp_path:
     moved = {**environ, "CLAUDE_CONFIG_DIR": "/c", "CODEX_HOME": "/x"}
     assert find_place("claude-code", moved).settings == Path("/c/settings.json")
     assert find_place("codex", moved).settings == Path("/x/config.toml")
+    for said, folder in (("/q", Path("/q")), ("~/q", tmp_path / "q"), ("~", tmp_path)):
+        assert find_place("qwen", {**environ, "QWEN_HOME": said}).folder == folder
     chosen = find_place("codex", moved, Path("/mine/here.toml"))
     assert (chosen.settings, chosen.folder) == (Path("/mine/here.toml"), Path("/mine"))
 

@@ -32,8 +32,11 @@ class Qwen:
     shared: Collection[KeyPath] = (MODEL, KIND)
 
     def folder(self, environ: Mapping[str, str]) -> Path:
-        """Return ~/.qwen."""
-        return home(environ) / ".qwen"
+        """Return QWEN_HOME, where `~` is the home, else ~/.qwen."""
+        given = environ.get("QWEN_HOME", "")
+        if given == "~" or given.startswith("~/"):
+            return home(environ) / given[2:]
+        return Path(given).absolute() if given else home(environ) / ".qwen"
 
     def file(self, environ: Mapping[str, str]) -> Path:
         """Return the user's settings."""
