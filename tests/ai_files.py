@@ -1,12 +1,13 @@
 """
 Foreign programs that write their settings file at any moment, and a seam in which each step can fail.
 
-As a program, for tests: `kill FOLDER SCENARIO` kills an edit at each of its steps; `client KIND FILE COUNT`
+As a program, for tests: `kill FOLDER SCENARIO` kills an edit at each of its steps; `client KIND FILE COUNT LOG`
 imitates a client that adds keys to its file.
 """
 
 import errno
 import io
+import itertools
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -124,10 +126,77 @@ def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
     raise AssertionError("it never ended")
 
 
-def imitate_client(kind: str, path: Path, count: int) -> dict[str, Any]:
-    """Add a key, `count` times, to what the file says; return when each time it was read and written."""
+@dataclass(frozen=True)
+class Turn:
+    """One write of a client: its time, what of ours it had read, and which of its own keys were not there."""
+
+    began: float
+    over: float
+    env: dict[str, Any]
+    missing: list[int]
+
+    def meets(self, start: float, end: float) -> bool:
+        """Tell whether any of it was between the two moments."""
+        return self.began < end and start < self.over
+
+
+def read_turns(log: Path) -> list[Turn]:
+    """Return what a client noted that has ended."""
+    return [Turn(*each) for each in json.loads(log.read_text())]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """An exchange of our temporary file and the client's, and the moments before and after it."""
+
+    temporary: Path
+    start: float
+    end: float
+
+
+@contextmanager
+def noted_exchanges() -> Iterator[list[Exchange]]:
+    """Give a list that gets each exchange in this block."""
+    noted: list[Exchange] = []
+    exchange = files.exchange
+
+    def note(one: Path, other: Path) -> None:
+        start = time.monotonic()
+        exchange(one, other)
+        noted.append(Exchange(one, start, time.monotonic()))
+
+    files.exchange = note
+    try:
+        yield noted
+    finally:
+        files.exchange = exchange
+
+
+def check_client_keys(theirs: object, turns: list[Turn], exchanges: list[Exchange]) -> int:
+    """
+    Check that all keys of a client are there, and return how many it lost by what cannot be helped.
+
+    That is, it read our text in the moment in which its own was out of its place, to be put back.
+    """
+    assert isinstance(theirs, dict)
+    lost = [number for number in range(len(turns)) if f"k{number}" not in theirs]
+    for number in lost:
+        reader = next(turn for turn in turns if number in turn.missing)
+        assert any(
+            reader.meets(first.start, last.end)
+            for first, last in itertools.pairwise(exchanges)
+            if first.temporary == last.temporary
+        ), (number, reader)
+    assert len(lost) < len(turns) / 100, lost
+    return len(lost)
+
+
+def imitate_client(
+    kind: str, path: Path, count: int
+) -> list[tuple[float, float, dict[str, Any], list[int]]]:
+    """Add a key, `count` times, to what the file says; return the turns."""
     source = random.Random(kind)
-    times = []
+    turns = []
     for number in range(count):
         began = time.monotonic()
         says = json.loads(path.read_bytes())  # what we write is never seen in parts
@@ -144,9 +213,10 @@ def imitate_client(kind: str, path: Path, count: int) -> dict[str, Any]:
             os.write(descriptor, text[:cut])
             os.write(descriptor, text[cut:])
             os.close(descriptor)
-        times.append((began, time.monotonic()))
+        missing = [n for n in range(number) if f"k{n}" not in says["theirs"]]
+        turns.append((began, time.monotonic(), says.get("env", {}), missing))
         time.sleep(source.choice([0.0002, 0.0005, 0.001, 0.003, 0.006]))
-    return {"times": times}
+    return turns
 
 
 if __name__ == "__main__":
@@ -154,4 +224,5 @@ if __name__ == "__main__":
     if command == "kill":
         print(json.dumps(kill_at_every_step(Path(arguments[0]), arguments[1])))
     else:
-        print(json.dumps(imitate_client(arguments[0], Path(arguments[1]), int(arguments[2]))))
+        kind, path, count, log = arguments
+        Path(log).write_text(json.dumps(imitate_client(kind, Path(path), int(count))))

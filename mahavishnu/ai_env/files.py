@@ -166,30 +166,39 @@ class SettingsFile:
         )
 
     def _read_whole(self, target: Path) -> tuple[Seen, Document]:
-        """Read the file; one that changed a moment ago may be half written, and is read again."""
-        deadline = time.monotonic() + self.patience.torn.total_seconds()
+        """
+        Read the file; one that changed a moment ago may be half written, and is read again.
+
+        An emptied one is believed last: all that its program is about to write would be lost.
+        """
+        began = time.monotonic()
         while True:
             seen = look(target)
-            waits = time.monotonic() < deadline
+            waited = timedelta(seconds=time.monotonic() - began)
             try:
                 document = self.format.parse(seen.content or b"")
             except Corrupt:
-                if not waits or not self._is_younger(seen, self.patience.torn):
+                if waited >= self.patience.torn or not self._is_younger(seen, self.patience.torn):
                     raise
             else:
-                if not waits or not self._may_be_partial(seen):
+                limit = self.patience.busy if _is_blank(seen) else self.patience.torn
+                if waited >= limit or not self._may_be_partial(seen):
                     return seen, document
             time.sleep(_PAUSE_S)
 
     def _may_be_partial(self, seen: Seen) -> bool:
         if seen.content is None:
             return False
-        if not seen.content.strip():
+        if _is_blank(seen):
             return self._is_younger(seen, self.patience.torn)
         return not self.format.ends_visibly and self._is_younger(seen, self.patience.quiet)
 
     def _is_younger(self, seen: Seen, age: timedelta) -> bool:
         return time.time() - seen.changed < age.total_seconds()
+
+
+def _is_blank(seen: Seen) -> bool:
+    return seen.content is not None and not seen.content.strip()
 
 
 def _check_folder(target: Path, make_folder: bool) -> None:

@@ -107,8 +107,8 @@ def put(
     A program that had opened the old file may still write into it: it is kept for `settle_s`, and put
     back where it changed. With `private` nobody but the owner can read the new one.
 
-    Between the two steps of putting back what another program has just written, a third write would
-    be lost: that is the limit of what can be done without a lock that both honour.
+    While another program's last text is being put back, for a moment, that program may read ours, and
+    write back what lacks its own last change: the limit of what can be done without a lock of both.
     """
     prefix = f"{_prefix(target)}{os.getpid()}-"
     mode = seen.mode & 0o700 if private else seen.mode
@@ -130,12 +130,19 @@ def _appear(temporary: Path, target: Path, seen: Seen) -> bool:
     if seen.content is None:
         target.hardlink_to(temporary)
         return True
+    placed = _stamp(temporary.stat())
     _swap(temporary, target)
     # The stamp first: it is quick, and while another's text is out of its place that may be read.
-    if _stamp(temporary.stat()) == seen.stamp and temporary.read_bytes() == seen.content:
+    taken = _stamp(temporary.stat())
+    if taken == seen.stamp and temporary.read_bytes() == seen.content:
         return True
-    _swap(temporary, target)
-    return False
+    # What was taken is newer than what was seen, and goes back; what came meanwhile is newer still.
+    while True:
+        _swap(temporary, target)
+        came = _stamp(temporary.stat())
+        if came == placed:
+            return False
+        placed, taken = taken, came
 
 
 def _put_late_write_back(

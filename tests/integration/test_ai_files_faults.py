@@ -8,11 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mahavishnu import files
 from mahavishnu.ai_env.documents import ABSENT
 from mahavishnu.ai_env.merge import Set
 from mahavishnu.ai_env.replace import Seen, look
@@ -23,8 +28,11 @@ from tests.ai_files import (
     QUICK,
     SCENARIOS,
     at_step,
+    check_client_keys,
     content,
+    noted_exchanges,
     prepare,
+    read_turns,
     settings_file,
     wanted,
 )
@@ -139,24 +147,71 @@ def test_neither_side_loses_a_key_in_a_race(
     path.parent.mkdir()
     path.write_bytes(b'{"theirs": {}}')
     file = settings_file(path, QUICK)
-    client = run("client", kind, str(path), str(WRITES))
+    log = tmp_path / "turns.json"
+    command = [
+        sys.executable,
+        "-m",
+        "tests.ai_files",
+        "client",
+        kind,
+        str(path),
+        str(WRITES),
+        str(log),
+    ]
+    client = subprocess.Popen(command, cwd=ROOT)
     ended, lost = [], []
-    while client.poll() is None:
-        count = len(ended)
-        edit = file.edit([Set(("env", "OURS"), count)])
-        found = edit.effects[0].before
-        if count and found not in (count - 1, count):
-            lost.append(ended[-1])
-            assert found is ABSENT or isinstance(found, int)
-        ended.append(looked)
-    times = said(client)["times"]
-    theirs = file.read().get(("theirs",))
-    assert isinstance(theirs, dict)
-    assert [n for n in range(WRITES) if f"k{n}" not in theirs] == []
-    excused = [when for when in lost if any(began < when < over for began, over in times)]
+    with noted_exchanges() as exchanges:
+        while client.poll() is None:
+            count = len(ended)
+            edit = file.edit([Set(("env", "OURS"), count)])
+            found = edit.effects[0].before
+            if count and found not in (count - 1, count):
+                lost.append(ended[-1])
+                assert found is ABSENT or isinstance(found, int)
+            ended.append(looked)
+    assert client.returncode == 0
+    turns = read_turns(log)
+    check_client_keys(file.read().get(("theirs",)), turns, exchanges)
+    excused = [when for when in lost if any(turn.began < when < turn.over for turn in turns)]
     assert lost == excused
     assert len(ended) > 100 and len(lost) < len(ended) / 4
     assert {each.name for each in path.parent.iterdir()} <= {path.name, "client.tmp"}
+
+
+def test_what_is_written_while_another_write_goes_back_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, target = prepare(tmp_path, "there")
+    exchange = files.exchange
+    texts = iter([b'{"theirs": 2}\n', b'{"theirs": 33}\n'])
+
+    def write_before(one: Path, other: Path) -> None:
+        with suppress(StopIteration):
+            fresh = target.with_name("client.tmp")
+            fresh.write_bytes(next(texts))
+            fresh.replace(target)
+        exchange(one, other)
+
+    monkeypatch.setattr(files, "exchange", write_before)
+    file.edit(CHANGE)
+    assert json.loads(target.read_bytes()) == {"theirs": 33, "env": {"OURS": "x"}}
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_file_that_is_emptied_again_and_again_does_not_count_as_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is slow to look may meet it empty each time, and would write what lacks all of it."""
+    _, target = prepare(tmp_path, "there")
+    contents = chain([b""] * 10, repeat(OLD))
+
+    def look_as_it_is_written(path: Path) -> Seen:
+        target.write_bytes(next(contents))
+        return look(path)
+
+    monkeypatch.setattr("mahavishnu.ai_env.files.look", look_as_it_is_written)
+    file = settings_file(target, replace(QUICK, torn=timedelta(milliseconds=20)))
+    assert file.read().get(("theirs",)) == 1
 
 
 def test_processes_of_ours_take_turns(tmp_path: Path) -> None:
