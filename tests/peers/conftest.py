@@ -1,12 +1,12 @@
 """What the peers have in common: the real weights they serve, and texts to compare vectors by."""
 
 import math
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from tests.lacking import lack
 from tests.peers.running import daemon as daemon
 from tests.weights import safetensors_folder
 
@@ -25,13 +25,10 @@ def cosine(a: list[float], b: list[float]) -> float:
 
 
 def require_peers(*modules: str) -> None:
-    """Skip, or fail in CI, unless the programs are installed."""
+    """Skip or fail unless the programs are installed."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        problem = f"peers are not installed: {', '.join(missing)}"
-        if os.environ.get("CI"):
-            pytest.fail(problem)
-        pytest.skip(problem)
+        lack(f"peers are not installed: {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session")
