@@ -133,16 +133,10 @@ def _appear(temporary: Path, target: Path, seen: Seen) -> bool:
     placed = _stamp(temporary.stat())
     _swap(temporary, target)
     # The stamp first: it is quick, and while another's text is out of its place that may be read.
-    taken = _stamp(temporary.stat())
-    if taken == seen.stamp and temporary.read_bytes() == seen.content:
+    if _stamp(temporary.stat()) == seen.stamp and temporary.read_bytes() == seen.content:
         return True
-    # What was taken is newer than what was seen, and goes back; what came meanwhile is newer still.
-    while True:
-        _swap(temporary, target)
-        came = _stamp(temporary.stat())
-        if came == placed:
-            return False
-        placed, taken = taken, came
+    _give_back(temporary, target, placed)
+    return False
 
 
 def _put_late_write_back(
@@ -154,13 +148,21 @@ def _put_late_write_back(
     try:
         if _stamp(target.stat()) != ours:
             return False
-        _swap(temporary, target)
-        if _stamp(temporary.stat()) == ours:
-            return True
-        _swap(temporary, target)  # the program's latest
+        _give_back(temporary, target, ours)
     except FileNotFoundError:
-        pass
-    return False
+        return False
+    return True
+
+
+def _give_back(temporary: Path, target: Path, placed: tuple[int, int, int]) -> None:
+    """Put what was taken back in the place of what was `placed`; what came meanwhile is newer still."""
+    while True:
+        taken = _stamp(temporary.stat())
+        _swap(temporary, target)
+        came = _stamp(temporary.stat())
+        if came == placed:
+            return
+        placed = taken
 
 
 def _swap(temporary: Path, target: Path) -> None:
