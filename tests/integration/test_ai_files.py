@@ -376,6 +376,26 @@ def test_a_write_of_the_client_at_the_worst_moment_is_kept(
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("writer", WRITERS)
+def test_what_a_client_has_just_written_is_back_before_any_pause(
+    path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    """Else it would read our text meanwhile, and go on from that."""
+    exchange = replace.files.exchange
+    seen: list[bytes] = []
+
+    def with_client(temporary: Path, target: Path) -> None:
+        if not seen and b"2.0" not in path.read_bytes():
+            WRITERS[writer](path, OLD.replace(b"1.0", b"2.0"))
+        exchange(temporary, target)
+
+    monkeypatch.setattr(replace.files, "exchange", with_client)
+    pause = SimpleNamespace(sleep=lambda _: seen.append(path.read_bytes()))
+    monkeypatch.setattr(replace, "time", pause)
+    settings_file(path).edit(CHANGE)
+    assert seen and all(b"2.0" in text for text in seen)
+
+
 def test_what_was_there_before_is_told_as_it_was_before_our_first_write(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
