@@ -28,15 +28,20 @@ def switch_raw(site: Site) -> None:
 # What is done before, and what is killed.
 SCENARIOS: dict[str, tuple[Callable[[Site], object], Callable[[Site], object]]] = {
     "first": (lambda _: None, lambda site: switch_to(site, ONE)),
+    "new files": (lambda _: None, lambda site: switch_to(site, ONE)),
+    "undo to no files": (lambda site: switch_to(site, ONE), undo),
     "raw keys": (switch_raw, lambda site: switch_to(site, ONE)),
     "undo": (switch_raw, undo),
 }
 
 
+WITHOUT_FILES = ("new files", "undo to no files")
+
+
 def prepare(home: Path, scenario: str) -> Site:
     """Make the home anew, with a session of Claude Code that runs: this process."""
     home.mkdir()
-    install(home, **TEXTS)
+    install(home, **({} if scenario in WITHOUT_FILES else TEXTS))
     sessions = home / ".claude" / "sessions"
     sessions.mkdir()
     (sessions / f"{os.getpid()}.json").write_text("{}")
@@ -45,10 +50,10 @@ def prepare(home: Path, scenario: str) -> Site:
     return site
 
 
-def contents(home: Path) -> dict[str, str]:
-    """Return the clients' files as they are."""
+def contents(home: Path) -> dict[str, str | None]:
+    """Return the clients' files as they are; None where there is none."""
     paths = {name: home / relative for name, relative in FILES.items()}
-    return {name: path.read_text() for name, path in paths.items()}
+    return {name: path.read_text() if path.exists() else None for name, path in paths.items()}
 
 
 def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
@@ -99,7 +104,7 @@ def settle_in(site: Site) -> tuple[str, ...]:
 
 def history_before(scenario: str) -> int:
     """Return how many entries were done before."""
-    return 0 if scenario == "first" else 1
+    return 0 if scenario in ("first", "new files") else 1
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def _entry(profile: Profile, plan: Plan, files: Sequence[FilePlan]) -> Entry:
         profile=profile.name,
         scope=plan.scope,
         salt=salt,
-        files=tuple(_file_record(file, file.effects, salt) for file in files),
+        files=tuple(_file_record(file, file.effects, salt, new=file.place.new) for file in files),
         key=str(profile.key) if raw else None,
         lost=tuple(show_path(path) for file in files for path in file.plain_keys),
     )
@@ -203,7 +203,7 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
                 make_folder=place.make_folder,
                 private=file.delivery.mode == "written",
             )
-            done.append(_file_record(file, edit.effects, entry.salt))
+            done.append(_file_record(file, edit.effects, entry.salt, new=edit.made))
         journal.finish(entry, None if tuple(done) == entry.files else done)
     except (MahavishnuError, KeyboardInterrupt):
         keys = [
@@ -215,7 +215,7 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
     return msgspec.structs.replace(entry, files=tuple(done))
 
 
-def _file_record(file: FilePlan, effects: Sequence[Effect], salt: str) -> FileRecord:
+def _file_record(file: FilePlan, effects: Sequence[Effect], salt: str, *, new: bool) -> FileRecord:
     client = file.place.client
     records = records_of(effects, lambda path: client.gives_back(path, file.delivery))
     return FileRecord(
@@ -223,4 +223,5 @@ def _file_record(file: FilePlan, effects: Sequence[Effect], salt: str) -> FileRe
         path=str(file.place.path),
         mode=file.delivery.mode,
         records=tuple(mark(record, client.is_secret, salt) for record in records),
+        new=new,
     )

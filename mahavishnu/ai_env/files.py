@@ -18,7 +18,7 @@ from mahavishnu.ai_env.documents import Document, KeyPath
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.locks import locked
 from mahavishnu.ai_env.merge import Change, Effect, Expected, merge
-from mahavishnu.ai_env.replace import Seen, look, put, sweep
+from mahavishnu.ai_env.replace import Seen, discard, look, put, sweep
 from mahavishnu.errors import (
     Conflict,
     Corrupt,
@@ -57,18 +57,29 @@ class Edit:
     What was done to a file, or would be: `target` is where links lead.
 
     `effects` has each change, in order, with values that may be secret; `changed` tells whether the
-    file's bytes are others by them.
+    file's bytes are others by them, `made` whether there was no file before.
     """
 
     path: Path
     target: Path
     effects: tuple[Effect, ...]
     changed: bool
+    made: bool = False
 
     @property
     def foreign(self) -> tuple[KeyPath, ...]:
         """The members that another program had changed since we wrote them."""
         return tuple(effect.change.path for effect in self.effects if effect.foreign)
+
+
+@dataclass(frozen=True)
+class _Manner:
+    """How a file is to be changed, as `SettingsFile.edit` has it."""
+
+    overwrite: bool
+    make_folder: bool
+    private: bool
+    drop_empty: bool
 
 
 @dataclass(frozen=True)
@@ -110,12 +121,14 @@ class SettingsFile:
         overwrite: bool = False,
         make_folder: bool = False,
         private: bool = False,
+        drop_empty: bool = False,
     ) -> Edit:
         """
         Make all changes, or none; the file is the old or the new one at any moment.
 
         A new file has mode 0600, its folder, with `make_folder`, 0700; with `private` the file is its
-        owner's alone from then on.
+        owner's alone from then on. With `drop_empty`, one in which the changes leave nothing, no comment
+        either, is removed.
 
         Raises:
             Conflict: `ai_files.conflict`, a member is not what `expected` says; not with `overwrite`.
@@ -129,33 +142,34 @@ class SettingsFile:
                 held.enter_context(locked(target, self.locks, timeout=self.patience.lock))
             with told(self.path):
                 sweep(target)
-                return self._write(target, changes, expected or {}, overwrite, make_folder, private)
+                manner = _Manner(overwrite, make_folder, private, drop_empty)
+                return self._write(target, changes, expected or {}, manner)
 
     def _write(
         self,
         target: Path,
         changes: Sequence[Change],
         expected: Expected,
-        overwrite: bool,
-        make_folder: bool,
-        private: bool,
+        manner: _Manner,
     ) -> Edit:
         first: tuple[Effect, ...] | None = None
+        made = False
         deadline = time.monotonic() + self.patience.busy.total_seconds()
         while True:
             seen, document = self._read_whole(target)
             merged, effects = merge(document, changes, expected)
             # What was there before is what was there before the first time that we wrote.
-            done = Edit(self.path, target, first or effects, first is not None)
-            if merged.content == document.content and not (private and seen.mode & 0o077):
+            done = Edit(self.path, target, first or effects, first is not None, made)
+            if merged.content == document.content and not (manner.private and seen.mode & 0o077):
                 return done
-            if done.foreign and not overwrite:
+            if done.foreign and not manner.overwrite:
                 raise _conflict(done)
-            _check_folder(target, make_folder)
-            if make_folder:
+            _check_folder(target, manner.make_folder)
+            if manner.make_folder:
                 private_folder(target.parent)
-            settle_s = self.patience.settle.total_seconds()
-            if put(target, seen, merged.content, settle_s=settle_s, private=private):
+            drops = manner.drop_empty and _says_nothing(merged)
+            if discard(target, seen) if drops else self._put(target, seen, merged, manner):
+                made = made or (first is None and seen.content is None)
                 first = first or effects
             if time.monotonic() >= deadline:
                 break
@@ -164,6 +178,10 @@ class SettingsFile:
             hint="Close the program, or try again later.",
             code="ai_files.busy",
         )
+
+    def _put(self, target: Path, seen: Seen, document: Document, manner: _Manner) -> bool:
+        settle_s = self.patience.settle.total_seconds()
+        return put(target, seen, document.content, settle_s=settle_s, private=manner.private)
 
     def _read_whole(self, target: Path) -> tuple[Seen, Document]:
         """
@@ -199,6 +217,10 @@ class SettingsFile:
 
 def _is_blank(seen: Seen) -> bool:
     return seen.content is not None and not seen.content.strip()
+
+
+def _says_nothing(document: Document) -> bool:
+    return b"".join(document.content.split()) in (b"", b"{}")
 
 
 def _check_folder(target: Path, make_folder: bool) -> None:

@@ -44,13 +44,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     free: bool = False
 
 
-class FileRecord(msgspec.Struct, frozen=True):
-    """What was done to one file, in order."""
+class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was done to one file, in order; `new` where the switch made it, and its undoing takes it away."""
 
     client: ClientName
     path: str
     mode: str
     records: tuple[Record, ...]
+    new: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="intent"):

@@ -24,7 +24,7 @@ _MOVE = "Move it into a secret store: mahavishnu ai profile import --from claude
 
 @dataclass(frozen=True)
 class Place:
-    """One client's settings: the file, whether its folder may be made, and what is known of it."""
+    """One client's settings: the file, whether its folder may be made, what is known of it, whether it is not there."""
 
     client: Client
     path: Path
@@ -32,6 +32,7 @@ class Place:
     memory: Memory
     running: bool
     project: bool = False
+    new: bool = False
 
     @property
     def known(self) -> Known:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,7 @@ def put(
     with files.staged(target, content, mode=mode, group=seen.group, prefix=prefix) as temporary:
         if look(target) != seen:
             return False
+        _keep_attributes(target, temporary)
         ours = _stamp(temporary.stat())
         try:
             if not _appear(temporary, target, seen):
@@ -124,6 +126,36 @@ def put(
         files.sync_folder(target.parent)
         time.sleep(settle_s)
         return seen.content is None or not _put_late_write_back(temporary, target, seen, ours)
+
+
+def discard(target: Path, seen: Seen) -> bool:
+    """Remove the file that was `seen`; False, and it is where it was, where it is no longer that one."""
+    if look(target) != seen:
+        return False
+    aside = target.with_name(f"{_prefix(target)}{os.getpid()}-gone")
+    try:
+        target.replace(aside)
+    except FileNotFoundError:
+        return False
+    same = False
+    try:
+        same = _stamp(aside.stat()) == seen.stamp and aside.read_bytes() == seen.content
+    finally:
+        if not same:
+            with contextlib.suppress(FileExistsError):  # else what stands there now is newer
+                target.hardlink_to(aside)
+        aside.unlink()
+    files.sync_folder(target.parent)
+    return same
+
+
+def _keep_attributes(source: Path, target: Path) -> None:
+    """Give a file the access lists and labels of another, as far as the file system lets us."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            for name in os.listxattr(source):
+                with contextlib.suppress(OSError):
+                    os.setxattr(target, name, os.getxattr(source, name))
 
 
 def _appear(temporary: Path, target: Path, seen: Seen) -> bool:

@@ -66,7 +66,7 @@ def settle_entry(
     what = f"The interrupted {entry.kind} to {entry.profile}"
     if len(new) == len(found) and not back:
         for each in found:
-            write_back(site, each.place, each.leftovers, {})
+            write_back(site, each.place, each.leftovers, {}, drop_empty=each.file.new)
         journal.finish(entry)
         return f"{what} was complete, and stands."
     stuck = []
@@ -75,7 +75,7 @@ def settle_entry(
         if reversal.lost:
             stuck.append(each.file)
         else:
-            write_back(site, each.place, reversal.changes, {})
+            write_back(site, each.place, reversal.changes, {}, drop_empty=each.file.new)
     if stuck:
         journal.finish(entry, stuck)
         return f"{what} stands for {', '.join(each.client for each in stuck)} alone."

@@ -87,6 +87,7 @@ class Site:
             memory=history.remember(path),
             running=self.is_running(name),
             project=scope == "project",
+            new=not path.exists(),
         )
 
     def is_running(self, name: ClientName) -> bool:

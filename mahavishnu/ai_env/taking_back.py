@@ -64,9 +64,13 @@ def write_back(
     place: Place,
     changes: Sequence[Change],
     expected: Mapping[KeyPath, Value | Absent],
+    *,
+    drop_empty: bool = False,
 ) -> Edit:
     """
     Make changes that take others back, on the condition that members are what is `expected`.
+
+    With `drop_empty` the file was made by what is taken back, and goes where nothing else is in it.
 
     Raises:
         MahavishnuError: as `SettingsFile.edit`.
@@ -74,7 +78,7 @@ def write_back(
     file = site.open(place.client, place.path)
     softened = [_soften(change, place.client) for change in changes]
     if not place.running or softened == list(changes):
-        return file.edit(changes, expected=expected)
+        return file.edit(changes, expected=expected, drop_empty=drop_empty)
     there = file.read()
     first = [
         soft
@@ -85,7 +89,7 @@ def write_back(
     site.pause(NOTICED.total_seconds())
     removals = [each for each in changes if each not in softened]
     blank = {each.path: place.client.blank(each.path) for each in removals}
-    file.edit(removals, expected=blank)
+    file.edit(removals, expected=blank, drop_empty=drop_empty)
     return done
 
 

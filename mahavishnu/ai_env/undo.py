@@ -179,13 +179,15 @@ def _file_record(part: _Part, salt: str) -> FileRecord:
         path=part.file.path,
         mode=part.file.mode,
         records=tuple(mark(record, secret, salt) for record in records),
+        new=part.file.new,
     )
 
 
 def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -> None:
     try:
         for part in parts:
-            write_back(site, part.place, part.reversal.changes, expect(part.effects))
+            changes, expected = part.reversal.changes, expect(part.effects)
+            write_back(site, part.place, changes, expected, drop_empty=part.file.new)
         journal.finish(entry)
     except (MahavishnuError, KeyboardInterrupt):
         keys = [

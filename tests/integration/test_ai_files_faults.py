@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -19,11 +20,12 @@ import pytest
 
 from mahavishnu import files
 from mahavishnu.ai_env.documents import ABSENT
-from mahavishnu.ai_env.merge import Set
+from mahavishnu.ai_env.merge import Remove, Set
 from mahavishnu.ai_env.replace import Seen, look
 from mahavishnu.errors import MahavishnuError
 from tests.ai_files import (
     CHANGE,
+    FRESH,
     OLD,
     QUICK,
     SCENARIOS,
@@ -36,6 +38,7 @@ from tests.ai_files import (
     settings_file,
     wanted,
 )
+from tests.documents import strict_json
 
 ROOT = Path(__file__).parent.parent.parent
 WRITES = 1500
@@ -212,6 +215,58 @@ def test_a_file_that_is_emptied_again_and_again_does_not_count_as_empty(
     monkeypatch.setattr("mahavishnu.ai_env.files.look", look_as_it_is_written)
     file = settings_file(target, replace(QUICK, torn=timedelta(milliseconds=20)))
     assert file.read().get(("theirs",)) == 1
+
+
+def test_what_is_written_to_a_file_that_is_being_removed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, target = prepare(tmp_path, "new")
+    file.edit(CHANGE)
+    rename = os.replace
+
+    def write_before(source: Path, destination: Path) -> None:
+        monkeypatch.setattr(os, "replace", rename)
+        target.write_text('{"env": {"OURS": "x"}, "theirs": 2}')
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "replace", write_before)
+    edit = file.edit([Remove(("env", "OURS"), made=("env",))], drop_empty=True)
+    assert edit.changed and strict_json(target.read_bytes()) == {"theirs": 2}
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_removal_that_fails_leaves_the_file(
+    tmp_path: Path,
+) -> None:
+    def fail() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    codes = Counter[str]()
+    for step in range(1, 1000):
+        file, target = prepare(tmp_path, "new")
+        file.edit(CHANGE)
+        code = "removed"
+        with at_step(step, fail) as steps:
+            try:
+                file.edit([Remove(("env", "OURS"), made=("env",))], drop_empty=True)
+            except MahavishnuError as error:
+                code = error.code
+        codes[code] += 1
+        assert content(target) in (None, FRESH), step
+        assert code != "removed" or content(target) is None
+        if steps[0] < step:
+            break
+    assert codes["ai_files.failed"] > 5 and codes["removed"] >= 1
+
+
+def test_access_lists_and_labels_are_kept(tmp_path: Path) -> None:
+    file, target = prepare(tmp_path, "there")
+    try:
+        os.setxattr(target, "user.label", b"secret")
+    except OSError as error:
+        pytest.skip(f"this file system has no attributes: {error}")
+    file.edit(CHANGE)
+    assert os.getxattr(target, "user.label") == b"secret"
 
 
 def test_processes_of_ours_take_turns(tmp_path: Path) -> None:

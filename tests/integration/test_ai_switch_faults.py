@@ -60,13 +60,16 @@ def test_killed_at_any_step_the_next_command_settles_it(tmp_path: Path, scenario
     assert seen["steps"] > 100 and seen["old"] > 20 and seen["new"] > 5 and seen["between"] > 20
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize(
+    ("number", "scenario"),
+    [(errno.ENOSPC, "raw keys"), (errno.EACCES, "raw keys"), (errno.ENOSPC, "new files")],
+)
 @pytest.mark.timeout(300)
 def test_whatever_step_fails_all_files_are_old_or_all_are_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, scenario: str
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    site = prepare(tmp_path / "home", "raw keys")
+    site = prepare(tmp_path / "home", scenario)
     shutil.copytree(tmp_path / "home", tmp_path / "kept")
     old = contents(tmp_path / "home")
     switch_to(site, ONE)
@@ -94,6 +97,42 @@ def test_whatever_step_fails_all_files_are_old_or_all_are_new(
             break
     wanted = "ai_files.disk_full" if number == errno.ENOSPC else "ai_files.not_writable"
     assert outcomes[wanted] > 30 and outcomes["done"] >= 1, outcomes
+
+
+def test_files_that_a_switch_made_go_with_it(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = site_in(tmp_path)
+    for profile in (ONE, TWO):
+        switch_to(site, profile)
+    undo(site)
+    assert all(path.exists() for path in paths.values())
+    undo(site)
+    assert [list(path.parent.iterdir()) for path in paths.values()] == [[], [], []]
+
+
+def test_files_that_a_switch_made_stay_with_what_others_wrote(tmp_path: Path) -> None:
+    paths = install(tmp_path, qwen="{}")
+    site = site_in(tmp_path)
+    switch_to(site, ONE)
+    claude, codex, qwen = paths["claude-code"], paths["codex"], paths["qwen"]
+    claude.write_text(claude.read_text().replace("{", '{"theirs": 1,', 1))
+    codex.write_text(f"# mine\n{codex.read_text()}")
+    undo(site)
+    assert strict_json(claude.read_bytes()) == {"theirs": 1}
+    assert codex.read_text() == "# mine\n"
+    assert qwen.read_text() == "{}"  # was there, with as little in it
+
+
+def test_a_journal_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It does not say who made a file: that one stays, emptied."""
+    path = install(tmp_path)["claude-code"]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    text = site.journal.path.read_text()
+    assert '"new":true' in text
+    site.journal.path.write_text(text.replace(',"new":true', ""))
+    undo(site)
+    assert strict_json(path.read_bytes()) == {}
 
 
 def test_a_line_that_was_not_ended_counts_as_never_written(tmp_path: Path) -> None:
