@@ -30,12 +30,14 @@ SCENARIOS: dict[str, tuple[Callable[[Site], object], Callable[[Site], object]]] 
     "first": (lambda _: None, lambda site: switch_to(site, ONE)),
     "new files": (lambda _: None, lambda site: switch_to(site, ONE)),
     "undo to no files": (lambda site: switch_to(site, ONE), undo),
+    # Of one client alone, what an undo had emptied for a running session is removed, not filled again.
+    "undo to no file": (lambda site: switch_to(site, ONE, "claude-code"), undo),
     "raw keys": (switch_raw, lambda site: switch_to(site, ONE)),
     "undo": (switch_raw, undo),
 }
 
 
-WITHOUT_FILES = ("new files", "undo to no files")
+WITHOUT_FILES = ("new files", "undo to no files", "undo to no file")
 
 
 def prepare(home: Path, scenario: str) -> Site:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from mahavishnu.ai_env.clients.qwen import session_running
 from mahavishnu.ai_env.documents import Document, KeyPath
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record
-from mahavishnu.ai_env.merge import Effect, merge
+from mahavishnu.ai_env.merge import Effect, Remove, merge
 from mahavishnu.ai_env.plan import Place, expect, find_keys, mark, records_of
 from mahavishnu.ai_env.redaction import has_key
 from mahavishnu.ai_env.settle import find_place, keys_of, settle, settle_entry, state_of
@@ -173,7 +175,12 @@ def _entry(switched: Entry, parts: Sequence[_Part]) -> Entry:
 
 def _file_record(part: _Part, salt: str) -> FileRecord:
     secret = part.place.client.is_secret
-    records = records_of(part.effects, lambda _: False)
+    # What is emptied first has to be removed with its parents by whoever settles this.
+    made = {each.path: each.made for each in part.reversal.changes if isinstance(each, Remove)}
+    records = [
+        replace(record, made=made.get(record.path)) if record.kind == "remove" else record
+        for record in records_of(part.effects, lambda _: False)
+    ]
     return FileRecord(
         client=part.file.client,
         path=part.file.path,
