@@ -21,6 +21,7 @@ from mahavishnu.processes import process_start_time
 
 MAX_BYTES = 64 * 1024 * 1024
 PIECE_BYTES = 1024 * 1024
+_ACCESS_LIST = "system.posix_acl_access"
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -116,7 +117,7 @@ def put(
     with files.staged(target, content, mode=mode, group=seen.group, prefix=prefix) as temporary:
         if look(target) != seen:
             return False
-        _keep_attributes(target, temporary)
+        _keep_attributes(target, temporary, access=not private)
         ours = _stamp(temporary.stat())
         try:
             if not _appear(temporary, target, seen):
@@ -149,11 +150,13 @@ def discard(target: Path, seen: Seen) -> bool:
     return same
 
 
-def _keep_attributes(source: Path, target: Path) -> None:
-    """Give a file the access lists and labels of another, as far as the file system lets us."""
+def _keep_attributes(source: Path, target: Path, *, access: bool) -> None:
+    """Give a file the labels, and with `access` the access list, of another, as far as the system lets us."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             for name in os.listxattr(source):
+                if name == _ACCESS_LIST and not access:
+                    continue
                 with contextlib.suppress(OSError):
                     os.setxattr(target, name, os.getxattr(source, name))
 

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -267,6 +268,23 @@ def test_access_lists_and_labels_are_kept(tmp_path: Path) -> None:
         pytest.skip(f"this file system has no attributes: {error}")
     file.edit(CHANGE)
     assert os.getxattr(target, "user.label") == b"secret"
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_an_access_list_is_kept_unless_the_file_becomes_private(
+    tmp_path: Path, private: bool
+) -> None:
+    file, target = prepare(tmp_path, "there")
+    # The owner reads and writes, user 1234 reads; tags as in <linux/posix_acl.h>.
+    entries = [(0x01, 6, -1), (0x02, 4, 1234), (0x04, 0, -1), (0x10, 4, -1), (0x20, 0, -1)]
+    access_list = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *each) for each in entries)
+    try:
+        os.setxattr(target, "system.posix_acl_access", access_list)
+    except OSError as error:
+        pytest.skip(f"this file system has no access lists: {error}")
+    file.edit(CHANGE, private=private)
+    assert ("system.posix_acl_access" in os.listxattr(target)) is not private
+    assert target.stat().st_mode & 0o077 == (0 if private else 0o040)
 
 
 def test_processes_of_ours_take_turns(tmp_path: Path) -> None:
