@@ -111,15 +111,16 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
     """
     journal = site.journal
     with journal.held():
-        history, settled = settle(site, journal)
-        plan = plan_switch(site, profile, ask, history)
+        settled = settle(site, journal)
+        plan = plan_switch(site, profile, ask, settled.history)
+        settled.require([str(file.place.path) for file in plan.files])
         check_plan(plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys)
         files = [file for file in plan.files if file.changed]
         if not files:
-            return Switched(plan, None, settled)
+            return Switched(plan, None, settled.told)
         entry = _entry(profile, plan, files)
         journal.intend(entry)
-        return Switched(plan, _write_all(site, journal, entry, files), settled)
+        return Switched(plan, _write_all(site, journal, entry, files), settled.told)
 
 
 def _choose(

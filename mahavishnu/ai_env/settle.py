@@ -5,7 +5,7 @@ Where all files are new it is done; else those that are new are taken back. Only
 have to come back is lost do they stay, and the entry then names them alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,15 +46,32 @@ class Found:
         return tuple(record for record, state in self.records if state == "after")
 
 
-def settle(site: Site, journal: Journal) -> tuple[History, tuple[str, ...]]:
-    """Settle every open entry; return the history then, and what is to be told. It must be held."""
+@dataclass(frozen=True)
+class Settled:
+    """The history then, what is to be told, and what stays open with the reason: a file cannot be read."""
+
+    history: History
+    told: tuple[str, ...]
+    stuck: tuple[tuple[Entry, MahavishnuError], ...]
+
+    def require(self, paths: Collection[str]) -> None:
+        """Refuse to go on with files that an open entry names; raises its reason."""
+        for entry, reason in self.stuck:
+            if any(file.path in paths for file in entry.files):
+                raise reason
+
+
+def settle(site: Site, journal: Journal) -> Settled:
+    """Settle every open entry that can be; the journal must be held."""
     history = journal.read()
-    if not history.open:
-        return history, ()
-    told = tuple(
-        settle_entry(site, journal, entry, keys_of(site, history, entry)) for entry in history.open
-    )
-    return journal.read(), told
+    told, stuck = [], []
+    for entry in history.open:
+        try:
+            told.append(settle_entry(site, journal, entry, keys_of(site, history, entry)))
+        except MahavishnuError as error:
+            told.append(f"{_name(entry)} stays open: {error.message}")
+            stuck.append((entry, error))
+    return Settled(journal.read() if told else history, tuple(told), tuple(stuck))
 
 
 def settle_entry(
@@ -63,7 +80,7 @@ def settle_entry(
     """Finish an entry or take it back; with `back`, the latter wherever that can be."""
     found = [_find(site, file, entry.salt) for file in entry.files]
     new = [each for each in found if each.is_new]
-    what = f"The interrupted {entry.kind} to {entry.profile}"
+    what = _name(entry)
     if len(new) == len(found) and not back:
         for each in found:
             write_back(site, each.place, each.leftovers, {}, drop_empty=each.file.new)
@@ -81,6 +98,10 @@ def settle_entry(
         return f"{what} stands for {', '.join(each.client for each in stuck)} alone."
     journal.cancel(entry)
     return f"{what} was taken back."
+
+
+def _name(entry: Entry) -> str:
+    return f"The interrupted {entry.kind} to {entry.profile}"
 
 
 def keys_of(site: Site, history: History, entry: Entry) -> list[str]:

@@ -54,14 +54,15 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
     """
     journal = site.journal
     with journal.held():
-        history, settled = settle(site, journal)
-        switched = choose(history, reference)
-        keys = keys_of(site, history, switched)
+        settled = settle(site, journal)
+        switched = choose(settled.history, reference)
+        settled.require([file.path for file in switched.files])
+        keys = keys_of(site, settled.history, switched)
         parts = [_plan(site, switched, file, keys, overwrite) for file in switched.files]
         entry = _entry(switched, parts)
         journal.intend(entry)
         _write(site, journal, entry, parts)
-        return Undone(switched, entry, settled)
+        return Undone(switched, entry, settled.told)
 
 
 def choose(history: History, reference: str | None) -> Entry:
