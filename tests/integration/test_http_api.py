@@ -120,7 +120,9 @@ async def test_every_route_answers_as_documented(
     assert await ask("POST", "/secrets/resolve", 200, json=secret) == {"key": "sk-fake"}
     (tmp_path / ".claude").mkdir(mode=0o700)
     assert len((await ask("GET", "/llms", 200))["profiles"]) > 3
-    switched = await ask("POST", "/llms/switch", 200, json={"name": "zai", "confirm": True})
+    wanted = {"name": "zai", "confirm": True}
+    await ask("POST", "/llms/switch", 404, json=wanted)  # its key is not here
+    switched = await ask("POST", "/llms/switch", 200, json={**wanted, "allow_missing_key": True})
     assert [each["client"] for each in switched["clients"]] == ["claude-code"]
     [known] = (await ask("GET", "/llms/status", 200))["switches"]
     assert known["id"] == switched["id"]
