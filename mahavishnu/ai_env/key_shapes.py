@@ -9,40 +9,45 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
 _WORD = re.compile(r"[^\s'\"|;&()<>]+")
 # As keys of many services begin.
 _BEGINNINGS = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk)-[\w-]{8,}|(?:sk|pk|rk|ak|tp|ms)-(?=[^\s'\"]*\d)[\w/+=-]{12,}|gh[opusr]_\w{8,}|github_pat_\w{8,}"
-    r"|glpat-[\w-]{8,}|xox[a-z]-[\w-]{8,}|AKIA[A-Z0-9]{12,}|AIza[\w-]{20,}|hf_\w{8,}"
+    r"(?<![A-Za-z0-9])(?:sk-ant-[\w-]{8,}|(?:sk|pk|rk|ak|tp)-(?=[^\s'\"]*\d)[\w/+=-]{8,}|gh[opusr]_\w{8,}"
+    r"|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[a-z]-[\w-]{8,}|AKIA[A-Z0-9]{12,}|AIza[\w-]{20,}|hf_\w{8,}"
     r"|eyJ[\w-]{8,}(?:\.[\w-]*){0,2})"
 )
 _BEARER = re.compile(r"(?i:\bbearer\s+)[^\s'\"]{8,}")
-# Long, without a seam that words have: hexadecimal or base-62, a UUID, URL-safe base-64, base-64.
+# Long, without a seam that words have: names of models and resources are in words, with dashes.
 _RANDOM = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
-    r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"
-    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|(?=[\w-]*\d)(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{32,}"
-    r"|(?=[^\s.]*\d)(?=[^\s.]*[a-z])(?=[^\s.]*[A-Z])[\w+/-]{40,}={0,2}"
-    r")(?![A-Za-z0-9])",
+    r"(?<![A-Za-z0-9_-])(?:(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"
+    r"|(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{32,})(?![A-Za-z0-9_-])",
     re.ASCII,
 )
 _PATH = re.compile(r"[~.$]*/|\$")
-# A text that stands there itself: no variable, no output of a command, no path, no reference.
-_LITERAL = r"(?!-)(?![\"']?+(?:[$`~./]|\w+:|[\"']|$))[\"']?(?P<key>[^\s\"']+)"
-_PRINTS = re.compile(r"(?:^|[|;&(\s/])(?:echo|printf)\s+(?![^|;&]*[$`])\S")
+# A text that stands there itself: no variable, no output of a command, no path, no reference; and no plain word.
+_LITERAL = (
+    r"(?!-)(?![\"']?+(?:[$%`~./]|\w+:|[\"']|$))[\"']?(?P<key>(?=[^\s\"']*\d|[^\s\"']{12})[^\s\"']+)"
+)
+_PRINTS = re.compile(
+    r"(?:^|[|;&(\s/\"'])(?:echo|printf)\s+(?![^|;&]*[$`%])\S|\bprintf\s+[\"']?%s(?:\\n)?[\"']?\s+[^\s$`\"']"
+)
+_TELLING = r"(?:key|token|secret|password|passwd|passphrase|pass|pwd)"
 _NAMED = (
+    re.compile(rf"(?:^|[\s;&(])\w*{_TELLING}={_LITERAL}", re.IGNORECASE),
     re.compile(
-        rf"(?:^|[\s;&(])(?:[a-z0-9]+_)*(?:key|apikey|token|secret|password|passwd|pass|pwd)={_LITERAL}",
+        rf"\s--?(?:[a-z]+-)*(?:api-?key|token|secret|password|passwd)[=\s]+{_LITERAL}",
         re.IGNORECASE,
-    ),
-    re.compile(
-        rf"\s--?(?:api-?key|(?:auth-)?token|password|passwd)[=\s]+{_LITERAL}", re.IGNORECASE
     ),
     re.compile(r"\s(?:-\w*u|--user)[=\s]*[\"']?[\w.@-]+:(?P<key>(?![$/])[^\s\"']+)", re.IGNORECASE),
     re.compile(
-        r"(?:^|[\"'])\s*(?:[\w-]*[_-])?"
-        r"(?:authorization|cookie|(?:api)?key|token|secret|auth|password|credentials?)"
-        r"\s*:\s*(?P<key>[^\s\"'$][^\"'\n]*)",
+        r"(?:^|[\"'])\s*(?:[\w-]*-)?(?:authorization|cookie)\s*:\s*(?P<key>[^\s\"'$][^\"'\n]*)",
         re.IGNORECASE | re.MULTILINE,
     ),
+    re.compile(
+        rf"(?:^|[\"'])\s*[\w-]*(?:{_TELLING}|auth|credentials?|signature)\s*:\s*"
+        r"(?P<key>(?=[^\"'\n]*\d|[^\s\"']{12})[^\s\"'$][^\"'\n]*)",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+)
+_PARAMETER = re.compile(
+    r"[?&#/][\w-]*(?:key|token|secret|sig|signature|auth|password|code)=([^&#]+)", re.IGNORECASE
 )
 
 
@@ -54,9 +59,11 @@ def find_keys(text: str) -> list[Span]:
     """
     found: list[Span] = [match.span() for match in _BEARER.finditer(text)]
     found += [match.span("key") for each in _NAMED for match in each.finditer(text)]
+    for match in _URL.finditer(text):
+        found += _in_address(match[0], match.start())
     for match in _WORD.finditer(text):
-        inside = _in_word(match[0])
-        found += [(match.start() + begin, match.start() + end) for begin, end in inside]
+        if "://" not in match[0]:
+            found += _in_word(match[0], match.start())
     return _joined(found)
 
 
@@ -65,32 +72,23 @@ def prints_key(command: str) -> bool:
     return _PRINTS.search(command) is not None
 
 
-def _in_word(word: str) -> Iterator[Span]:
-    address = _URL.search(word)
-    if address is not None:
-        yield from _in_address(address[0], address.start())
-        return
+def _in_word(word: str, start: int) -> Iterator[Span]:
     is_path = _PATH.match(word) is not None
-    for match in _BEGINNINGS.finditer(word):
-        if not is_path or any(map(str.isdecimal, match[0])):
-            yield match.span()
-    if not is_path:
-        yield from (match.span() for match in _RANDOM.finditer(word))
+    for shape in (_BEGINNINGS,) if is_path else (_BEGINNINGS, _RANDOM):
+        for match in shape.finditer(word):
+            yield start + match.start(), start + match.end()
 
 
 def _in_address(url: str, start: int) -> Iterator[Span]:
+    """Yield name and password, parameters of telling names, and what begins as a key; an id is none."""
     scheme = start + url.index("://") + 3
     host = start + url.rfind("@")
     if host > scheme:
         yield scheme, host
-    query = url.find("?")
-    if query >= 0 and len(url) > query + 1:
-        yield start + query + 1, start + len(url)
-    for segment in re.finditer(r"(?<=/)[^/?@]+", url.partition("?")[0]):
-        for shape in (_BEGINNINGS, _RANDOM):
-            for match in shape.finditer(segment[0]):
-                begin = start + segment.start()
-                yield begin + match.start(), begin + match.end()
+    for match in _PARAMETER.finditer(url):
+        yield start + match.start(1), start + match.end(1)
+    for match in _BEGINNINGS.finditer(url):
+        yield start + match.start(), start + match.end()
 
 
 def _joined(spans: list[Span]) -> list[Span]:

@@ -39,8 +39,15 @@ def holds_key(text: str, path: KeyPath, is_secret: IsSecret) -> bool:
     """Tell whether a text is a key, or has one in it."""
     if text in ("", NO_KEY):
         return False
-    inside = any(is_secret(path[:length]) for length in range(1, len(path) + 1))
-    return inside or prints_key(text) or bool(find_keys(text))
+    if any(is_secret(path[:length]) for length in range(1, len(path) + 1)):
+        return True
+    return not _is_name(path) and (prints_key(text) or bool(find_keys(text)))
+
+
+def _is_name(path: KeyPath) -> bool:
+    """Tell whether a model is named there: such a name may look like anything, and is no key."""
+    name = path[-1].lower() if path else ""
+    return name in ("model", "name", "id") or name.endswith("_model")
 
 
 def has_key(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> bool:

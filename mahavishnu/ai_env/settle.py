@@ -5,7 +5,7 @@ Where all files are new it is done; else those that are new are taken back. Only
 have to come back is lost do they stay, and the entry then names them alone.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,40 +48,64 @@ class Found:
 
 @dataclass(frozen=True)
 class Settled:
-    """The history then, what is to be told, and what stays open with the reason: a file cannot be read."""
+    """The history then, what is to be told, and the files for which an entry stays open, with the reason."""
 
     history: History
     told: tuple[str, ...]
-    stuck: tuple[tuple[Entry, MahavishnuError], ...]
+    stuck: Mapping[str, MahavishnuError]
 
     def require(self, paths: Collection[str]) -> None:
-        """Refuse to go on with files that an open entry names; raises its reason."""
-        for entry, reason in self.stuck:
-            if any(file.path in paths for file in entry.files):
-                raise reason
+        """Refuse to go on with files that an entry is open for; raises the reason."""
+        for path in paths:
+            if path in self.stuck:
+                raise self.stuck[path]
+
+
+class _Unread(MahavishnuError):
+    """Files of an entry that cannot be read now, by path; says what is wrong with the first."""
+
+    def __init__(self, reasons: dict[str, MahavishnuError]) -> None:
+        first = next(iter(reasons.values()))
+        super().__init__(first.message, hint=first.hint, code=first.code)
+        self.reasons = reasons
 
 
 def settle(site: Site, journal: Journal) -> Settled:
     """Settle every open entry that can be; the journal must be held."""
     history = journal.read()
-    told, stuck = [], []
+    told: list[str] = []
+    stuck: dict[str, MahavishnuError] = {}
     for entry in history.open:
         try:
             told.append(settle_entry(site, journal, entry, keys_of(site, history, entry)))
+        except _Unread as unread:
+            reasons = unread.reasons
         except MahavishnuError as error:
-            told.append(f"{_name(entry)} stays open: {error.message}")
-            stuck.append((entry, error))
-    return Settled(journal.read() if told else history, tuple(told), tuple(stuck))
+            reasons = {file.path: error for file in entry.files}
+        else:
+            continue
+        told += [f"{_name(entry)} stays open: {each.message}" for each in set(reasons.values())]
+        stuck |= reasons
+    return Settled(journal.read() if told else history, tuple(told), stuck)
 
 
 def settle_entry(
     site: Site, journal: Journal, entry: Entry, keys: Sequence[str], *, back: bool = False
 ) -> str:
-    """Finish an entry or take it back; with `back`, the latter wherever that can be."""
-    found = [_find(site, file, entry.salt) for file in entry.files]
+    """
+    Finish an entry or take it back; with `back`, the latter wherever that can be.
+
+    Where a file cannot be read, the others are taken back, and the entry stays open for that one.
+    """
+    found, unread = [], {}
+    for file in entry.files:
+        try:
+            found.append(_find(site, file, entry.salt))
+        except MahavishnuError as error:
+            unread[file.path] = error
     new = [each for each in found if each.is_new]
     what = _name(entry)
-    if len(new) == len(found) and not back:
+    if len(new) == len(found) and not back and not unread:
         for each in found:
             write_back(site, each.place, each.leftovers, {}, drop_empty=each.file.new)
         journal.finish(entry)
@@ -93,6 +117,8 @@ def settle_entry(
             stuck.append(each.file)
         else:
             write_back(site, each.place, reversal.changes, {}, drop_empty=each.file.new)
+    if unread:
+        raise _Unread(unread)
     if stuck:
         journal.finish(entry, stuck)
         return f"{what} stands for {', '.join(each.client for each in stuck)} alone."

@@ -62,12 +62,24 @@ def look(site: Site, profiles: Mapping[str, Profile], history: History) -> tuple
     found = []
     for name in CLIENTS:
         found.append(look_at(site, name, "user", profiles, history))
-        path = _project_file(site, name)
+        try:
+            path = _project_file(site, name)
+        except Forbidden as error:  # a link leads out of the project
+            found.append(_hindered(site, name, error))
+            continue
         if path is not None and path.exists() and path != site.path_of(name, "user"):
             project = look_at(site, name, "project", profiles, history)
             if project.use != "sign-in" or project.drift:
                 found.append(project)
     return tuple(found)
+
+
+def _hindered(site: Site, name: ClientName, problem: MahavishnuError) -> ClientStatus:
+    enabled = site.settings_of(name).enabled
+    return ClientStatus(
+        client=name, scope="project", path="", installed=True, enabled=enabled, use="other",
+        problem=problem,
+    )  # fmt: skip
 
 
 def _project_file(site: Site, name: ClientName) -> Path | None:

@@ -264,6 +264,24 @@ def test_a_key_of_the_user_is_neither_copied_nor_lost(
     assert ("none" in says) != ("HEADERS" in text)
 
 
+def test_names_of_models_and_addresses_with_ids_are_no_keys(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    site = site_in(tmp_path)
+    gateway = "https://gw.example/v1/0123456789abcdef0123456789abcdef/x"
+    odd = replace(
+        ONE,
+        name="odd",
+        model="Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8",
+        small_model="ms-swift-0123456789abcdef0123456789abcdef",
+        endpoints=dict.fromkeys(ONE.endpoints, gateway),
+    )
+    switch_to(site, odd)
+    before = {path: path.read_text() for path in paths.values()}
+    switch_to(site, TWO)
+    assert not undo(site).entry.lost
+    assert {path: path.read_text() for path in paths.values()} == before
+
+
 def test_a_helper_of_the_user_without_a_key_comes_back(tmp_path: Path) -> None:
     text = '{"apiKeyHelper": "/usr/local/bin/give-token --corp", "env": {"ANTHROPIC_BASE_URL": "https://corp.example"}}'
     path = install(tmp_path, claude_code=text)["claude-code"]
@@ -402,7 +420,23 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path, link: str) ->
     place.symlink_to(users if place.suffix else users.parent)
     error = refused(site, ONE, "claude-code", scope="project")
     assert error.code == "ai.outside_project" and users.read_text() == "{}"
+    found = look(site, {}, site.journal.read())
+    assert [each.problem.code for each in found if each.problem] == ["ai.outside_project"]
     assert [path.name for path in users.parent.iterdir()] == ["settings.json"]
+
+
+def test_an_undo_follows_no_link_that_was_put_in_its_way(tmp_path: Path) -> None:
+    install(tmp_path, claude_code="{}")
+    site = site_in(tmp_path)
+    (site.folder / ".git").mkdir(parents=True)
+    switch_to(site, ONE, "claude-code", scope="project")
+    folder = site.folder / ".claude"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MahavishnuError) as caught:
+        undo(site)
+    assert caught.value.code == "ai.outside_project"
+    assert (tmp_path / "elsewhere/settings.local.json").exists()
 
 
 def test_native_clears_an_address_of_codex_and_its_model(tmp_path: Path) -> None:

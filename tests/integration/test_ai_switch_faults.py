@@ -148,23 +148,29 @@ def test_a_line_that_was_not_ended_counts_as_never_written(tmp_path: Path) -> No
         assert site.journal.path.read_bytes() == whole
 
 
-def test_an_interrupted_switch_of_a_broken_file_holds_up_no_other_client(tmp_path: Path) -> None:
-    paths = install(tmp_path)
+@pytest.mark.parametrize("clients", [("claude-code",), ("claude-code", "codex")])
+def test_an_interrupted_switch_of_a_broken_file_holds_up_no_other_client(
+    tmp_path: Path, clients: tuple[ClientName, ...]
+) -> None:
+    paths = install(tmp_path, codex="x = 1\n")
     site = site_in(tmp_path)
-    switch_to(site, ONE, "claude-code")
+    switch_to(site, ONE, *clients)
     intended = site.journal.path.read_bytes().splitlines(keepends=True)[0]
     site.journal.path.write_bytes(intended)
     whole = paths["claude-code"].read_bytes()
     paths["claude-code"].write_text('{"env": ')
     os.utime(paths["claude-code"], (1, 1))
-    done = switch_to(site, ONE, "codex")
+    done = switch_to(site, TWO, "codex")
     assert done.entry and "stays open" in done.settled[0] and str(tmp_path) in done.settled[0]
     assert undo(site).switch.id == done.entry.id
+    assert paths["codex"].read_text() == "x = 1\n"
     with pytest.raises(MahavishnuError) as caught:
         switch_to(site, TWO, "claude-code")
     assert caught.value.code == "document.torn"
     paths["claude-code"].write_bytes(whole)
-    assert settle_in(site) == ("The interrupted switch to one was complete, and stands.",)
+    [said] = settle_in(site)
+    assert said.endswith("stands." if clients == ("claude-code",) else "was taken back.")
+    assert not site.journal.read().open
 
 
 def test_a_damaged_line_is_told_with_its_number(tmp_path: Path) -> None:

@@ -6,26 +6,35 @@ from mahavishnu.ai_env.key_shapes import find_keys, prints_key
 
 KEYS = [
     "echo 0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
-    "echo 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
     "https://h.example/sk-CANARY0123456789abcd/anthropic",
     "https://name:password@h.example",
     "https://h.example/x?key=1",
     "sk-canary-of-one-0123456789",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
-    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "https://h.example/token=abc/x",
+    "https://h.example/x#key=abc",
 ]
 GIVEN = [
     ("PASSWORD=hunter2 get-key", "hunter2"),
-    ("X=1; MY_TOKEN='abc' get", "abc"),
+    ("X=1; MY_TOKEN='abc1' get", "abc1"),
     ("get-key --token abc123", "abc123"),
-    ("get-key --password=abc", "abc"),
+    ("get-key --password=abcdefabcdef", "abcdefabcdef"),
+    ("get-key --client-secret abc1", "abc1"),
+    ("PGPASSWORD=hunter2 get", "hunter2"),
     ("curl -su me:pw https://vault.example/key", "pw"),
     ("curl --user me:pw https://vault.example/key", "pw"),
-    ("X-Goog-Key: abc", "abc"),
+    ("X-Goog-Key: abc1", "abc1"),
+    ("X-ApiToken: abc1", "abc1"),
     ("X-Team: a\nAuthorization: Basic abc", "Basic abc"),
-    ("curl -H 'X-Api-Key: abc' https://vault.example", "abc"),
+    ("curl -H 'X-Api-Key: abc1' https://vault.example", "abc1"),
 ]
-PRINTED = ["echo short", "printf '%s' secretword", "/bin/echo x"]
+PRINTED = [
+    "echo 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+    "bash -c 'echo short'",
+    "echo short",
+    "printf '%s' secretword",
+    "/bin/echo x",
+]
 NONE = [
     "/usr/bin/mahavishnu-key env:ZAI --for https://api.z.ai:443",
     "ANTHROPIC_BASE_URL=https://api.z.ai /opt/x/bin/mahavishnu-key env:ZAI_API_KEY --for https://api.z.ai:443",
@@ -50,6 +59,23 @@ NONE = [
     "TOKEN=$(cat x) get",
     "curl -u me:$PW https://x.example",
     "X-Team: foo",
+    "X-Tenant-Id: 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+    "X-Project-Key: TEAM",
+    "x-auth: none",
+    "Referer: https://corp.example/a?b=c",
+    "bw get password 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+    "get --client-id 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+    "cmd.exe /c echo %KEY%",
+    "KEY=anthropic ./helper",
+    "node helper.js sk-profile-name",
+    "assume --role arn:aws:iam::123456789012:role/engineering/very-long-name-of-a-role-2025",
+    "curl http://localhost:9999/key?name=claude",
+    "https://gateway.ai.cloudflare.com/v1/0123456789abcdef0123456789abcdef/gw/anthropic",
+    "https://0123456789abcdef0123456789abcdef.lambda-url.example/x?beta=true",
+    "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8",
+    "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8",
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5",
+    "ms-swift-model-20250101",
     "none",
     "",
 ]
@@ -76,9 +102,9 @@ def test_what_is_no_key_is_left_alone(text: str) -> None:
 
 
 def test_of_an_address_only_what_is_secret_is_found() -> None:
-    text = "get https://me:pw@h.example/a/sk-0123456789abcdef/b?x=1 now"
+    text = "get https://me:pw@h.example/a/sk-0123456789abcdef/b?x=1&sig=abc now"
     assert [text[begin:end] for begin, end in find_keys(text)] == [
         "me:pw",
-        "sk-0123456789abcdef",
-        "x=1",
+        "sk-0123456789abcdef/b",
+        "abc",
     ]

@@ -55,7 +55,7 @@ def test_in_a_command_only_the_key_is_hidden() -> None:
     told = shown("command", "curl -H 'Authorization: Bearer abcdefgh12345' https://a.example/b")
     assert told == "curl -H 'Authorization: ***' https://a.example/b"
     assert shown("command", "curl -u me:pw https://a.example") == "curl -u me:*** https://a.example"
-    assert shown("command", "API_KEY=abc get --token xyz") == "API_KEY=*** get --token ***"
+    assert shown("command", "API_KEY=abc1 get --token xyz1") == "API_KEY=*** get --token ***"
     assert shown("command", "echo done") == "echo done"
 
 
