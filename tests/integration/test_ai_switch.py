@@ -272,7 +272,7 @@ def test_names_of_models_and_addresses_with_ids_are_no_keys(tmp_path: Path) -> N
         ONE,
         name="odd",
         model="Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8",
-        small_model="ms-swift-0123456789abcdef0123456789abcdef",
+        small_model="org/0123456789abcdef0123456789abcdef",
         endpoints=dict.fromkeys(ONE.endpoints, gateway),
     )
     switch_to(site, odd)
