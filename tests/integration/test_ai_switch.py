@@ -347,7 +347,10 @@ def test_a_model_that_the_user_chose_in_the_client_is_no_conflict(tmp_path: Path
 
 
 def test_native_gives_back_what_the_user_had_and_lets_go_of_it(tmp_path: Path) -> None:
-    text = '{"env": {"ANTHROPIC_MODEL": "opus", "API_TIMEOUT_MS": "5", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: a"}}'
+    text = (
+        '{"env": {"ANTHROPIC_MODEL": "opus", "API_TIMEOUT_MS": "5", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: a",'
+        ' "ANTHROPIC_BASE_URL": "https://api.anthropic.com/"}}'
+    )
     path = install(tmp_path, claude_code=text)["claude-code"]
     site = site_in(tmp_path)
     for profile in (ONE, TWO, CLAUDE):

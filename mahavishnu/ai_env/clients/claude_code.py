@@ -177,6 +177,7 @@ def _led_elsewhere(document: Document, known: Known) -> bool:
     if env(URL) not in known.originals and helper and _reference_in(helper) != "other":
         return True  # of ours, and the journal is gone that knew what was there before
     url = known.before(env(URL), document)
+    url = url.rstrip("/") if isinstance(url, str) else url
     clouds = (known.before(env(name), document) for name in OTHER_CLOUDS)
     return url not in ("", ABSENT, DEFAULT_URL) or any(each not in ("", ABSENT) for each in clouds)
 
