@@ -443,13 +443,14 @@ def test_an_undo_follows_no_link_that_was_put_in_its_way(tmp_path: Path) -> None
 
 
 def test_native_clears_an_address_of_codex_and_its_model(tmp_path: Path) -> None:
-    text = 'model = "theirs"\nopenai_base_url = "https://proxy.example/v1"  # mine\nx = 1\n'
-    path = install(tmp_path, codex=text)["codex"]
+    address = 'openai_base_url = "https://proxy.example/v1"  # mine\nx = 1\n'
+    path = install(tmp_path, codex=f'model = "theirs"\n{address}')["codex"]
     site = site_in(tmp_path)
     switch_to(site, CODEX, "codex")
-    assert tomllib.loads(path.read_text()) == {"x": 1}
+    assert path.read_text() == address.replace("https://proxy.example/v1", "")
+    assert switch_to(site, CODEX, "codex").entry is None
     undo(site)
-    assert tomllib.loads(path.read_text()) == tomllib.loads(text)
+    assert path.read_text() == f'{address}model = "theirs"\n'
 
 
 def test_undo_leaves_what_came_meanwhile(tmp_path: Path) -> None:

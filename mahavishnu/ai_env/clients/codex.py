@@ -102,11 +102,13 @@ class Codex:
             chosen = [Remove(CHOSEN, CHOSEN)]
         elif is_there(document, CHOSEN):
             chosen = [Set(CHOSEN, OWN_PROVIDER)]
-        if known.before(CHOSEN, document) in (ABSENT, "", OWN_PROVIDER) and not is_there(
+        if known.before(CHOSEN, document) in (ABSENT, "", OWN_PROVIDER) and not text_at(
             document, OWN_URL
         ):
             return [*chosen, gone, *known.give_back(MODEL)]
-        return [*chosen, gone, Remove(OWN_URL, OWN_URL), Remove(MODEL, MODEL)]
+        # Empty, it counts as if it were not there, and the line stays with its comment.
+        address = [Set(OWN_URL, "")] if is_there(document, OWN_URL) else []
+        return [*chosen, gone, *address, Remove(MODEL, MODEL)]
 
     def see(self, document: Document) -> Seen:
         """Return address, model, and where the key comes from."""
