@@ -208,7 +208,7 @@ class Journal:
             except msgspec.DecodeError as error:
                 raise self._damaged(number) from error
             if isinstance(said, Entry):
-                intended[said.id] = said
+                intended[said.id] = said  # a later one has what is left of it
             elif said.id in intended:
                 closed[said.id] = said  # the last word counts: a failure may follow "done"
             else:

@@ -9,15 +9,14 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
 _WORD = re.compile(r"[^\s'\"|;&()<>]+")
 # As keys of many services begin.
 _BEGINNINGS = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk-ant-[\w-]{8,}|(?:sk|pk|rk|ak|tp)-(?=[^\s'\"]*\d)[\w/+=-]{8,}|gh[opusr]_\w{8,}"
+    r"(?<![A-Za-z0-9])(?:sk-ant-[\w-]{8,}|(?:sk|pk|rk|ak|tp|ms)-(?=[^\s'\"]*\d)[\w/+=-]{8,}|gh[opusr]_\w{8,}"
     r"|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[a-z]-[\w-]{8,}|AKIA[A-Z0-9]{12,}|AIza[\w-]{20,}|hf_\w{8,}"
     r"|eyJ[\w-]{8,}(?:\.[\w-]*){0,2})"
 )
 _BEARER = re.compile(r"(?i:\bbearer\s+)[^\s'\"]{8,}")
-# Long, without a seam that words have: names of models and resources are in words, with dashes.
+# Long, without a seam that words have; capitals alone with a seam name a variable.
 _RANDOM = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"
-    r"|(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{32,})(?![A-Za-z0-9_-])",
+    r"(?<!\w)(?:(?=\w*\d)(?=\w*[a-z])\w{32,}|(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{32,})(?!\w)",
     re.ASCII,
 )
 _PATH = re.compile(r"[~.$]*/|\$")
@@ -55,7 +54,7 @@ def find_keys(text: str) -> list[Span]:
     """
     Return where keys stand in a text, in order: what looks like one, and what is given as one.
 
-    Of addresses name, password and query count too.
+    Of addresses name and password count too, and parameters of a telling name or value.
     """
     found: list[Span] = [match.span() for match in _BEARER.finditer(text)]
     found += [match.span("key") for each in _NAMED for match in each.finditer(text)]
@@ -80,15 +79,20 @@ def _in_word(word: str, start: int) -> Iterator[Span]:
 
 
 def _in_address(url: str, start: int) -> Iterator[Span]:
-    """Yield name and password, parameters of telling names, and what begins as a key; an id is none."""
+    """Yield name and password, telling parameters, and what begins as a key; an id in the path is none."""
     scheme = start + url.index("://") + 3
     host = start + url.rfind("@")
     if host > scheme:
         yield scheme, host
     for match in _PARAMETER.finditer(url):
         yield start + match.start(1), start + match.end(1)
-    for match in _BEGINNINGS.finditer(url):
+    for match in (*_BEGINNINGS.finditer(url), *_RANDOM.finditer(url, _query(url))):
         yield start + match.start(), start + match.end()
+
+
+def _query(url: str) -> int:
+    """Return where the parameters begin."""
+    return min((place for sign in "?#" if (place := url.find(sign)) >= 0), default=len(url))
 
 
 def _joined(spans: list[Span]) -> list[Span]:

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from mahavishnu.ai_env.clients.port import Client
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, Value, same_value
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Memory, Record, value_of
 from mahavishnu.ai_env.merge import Change, Remove
+from mahavishnu.ai_env.places import require_inside
 from mahavishnu.ai_env.plan import Place
 from mahavishnu.ai_env.redaction import is_marked, redact
 from mahavishnu.ai_env.secrets.reference import parse_reference
@@ -61,15 +64,6 @@ class Settled:
                 raise self.stuck[path]
 
 
-class _Unread(MahavishnuError):
-    """Files of an entry that cannot be read now, by path; says what is wrong with the first."""
-
-    def __init__(self, reasons: dict[str, MahavishnuError]) -> None:
-        first = next(iter(reasons.values()))
-        super().__init__(first.message, hint=first.hint, code=first.code)
-        self.reasons = reasons
-
-
 def settle(site: Site, journal: Journal) -> Settled:
     """Settle every open entry that can be; the journal must be held."""
     history = journal.read()
@@ -78,14 +72,10 @@ def settle(site: Site, journal: Journal) -> Settled:
     for entry in history.open:
         try:
             told.append(settle_entry(site, journal, entry, keys_of(site, history, entry)))
-        except _Unread as unread:
-            reasons = unread.reasons
         except MahavishnuError as error:
-            reasons = {file.path: error for file in entry.files}
-        else:
-            continue
-        told += [f"{_name(entry)} stays open: {each.message}" for each in set(reasons.values())]
-        stuck |= reasons
+            told.append(f"{_name(entry)} stays open: {error.message}")
+            left = next(each for each in journal.read().open if each.id == entry.id)
+            stuck |= {file.path: error for file in left.files}
     return Settled(journal.read() if told else history, tuple(told), stuck)
 
 
@@ -95,12 +85,15 @@ def settle_entry(
     """
     Finish an entry or take it back; with `back`, the latter wherever that can be.
 
-    Where a file cannot be read, the others are taken back, and the entry stays open for that one.
+    Where a file cannot be read, the others are taken back, and the entry stays open for that one alone.
+
+    Raises:
+        MahavishnuError: why it stays open.
     """
     found, unread = [], {}
     for file in entry.files:
         try:
-            found.append(_find(site, file, entry.salt))
+            found.append(_find(site, entry, file))
         except MahavishnuError as error:
             unread[file.path] = error
     new = [each for each in found if each.is_new]
@@ -118,7 +111,9 @@ def settle_entry(
         else:
             write_back(site, each.place, reversal.changes, {}, drop_empty=each.file.new)
     if unread:
-        raise _Unread(unread)
+        left = [file for file in entry.files if file.path in unread or file in stuck]
+        journal.intend(msgspec.structs.replace(entry, files=tuple(left)))
+        raise next(iter(unread.values()))
     if stuck:
         journal.finish(entry, stuck)
         return f"{what} stands for {', '.join(each.client for each in stuck)} alone."
@@ -145,8 +140,15 @@ def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
     return keys
 
 
-def find_place(site: Site, file: FileRecord) -> Place:
-    """Return the place of a file that the journal names."""
+def find_place(site: Site, entry: Entry, file: FileRecord) -> Place:
+    """
+    Return the place of a file that an entry of the journal names.
+
+    Raises:
+        Forbidden: `ai.outside_project`; a link was put in the way of a project's meanwhile.
+    """
+    if entry.scope == "project":
+        require_inside(Path(file.path), Path(file.path).parent.parent)
     return Place(
         client=CLIENTS[file.client],
         path=Path(file.path),
@@ -156,11 +158,11 @@ def find_place(site: Site, file: FileRecord) -> Place:
     )
 
 
-def _find(site: Site, file: FileRecord, salt: str) -> Found:
-    place = find_place(site, file)
+def _find(site: Site, entry: Entry, file: FileRecord) -> Found:
+    place = find_place(site, entry, file)
     document = site.open(place.client, place.path).read()
     states = tuple(
-        (record, state_of(record, document, place.client, salt)) for record in file.records
+        (record, state_of(record, document, place.client, entry.salt)) for record in file.records
     )
     leftovers = tuple(
         Remove(record.path, record.made)

@@ -75,10 +75,9 @@ def look(site: Site, profiles: Mapping[str, Profile], history: History) -> tuple
 
 
 def _hindered(site: Site, name: ClientName, problem: MahavishnuError) -> ClientStatus:
-    enabled = site.settings_of(name).enabled
     return ClientStatus(
-        client=name, scope="project", path="", installed=True, enabled=enabled, use="other",
-        problem=problem,
+        client=name, scope="project", path="", installed=site.has(name),
+        enabled=site.settings_of(name).enabled, use="other", problem=problem,
     )  # fmt: skip
 
 

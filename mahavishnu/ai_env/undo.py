@@ -15,7 +15,6 @@ from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record
 from mahavishnu.ai_env.merge import Effect, Remove, merge
-from mahavishnu.ai_env.places import require_inside
 from mahavishnu.ai_env.plan import Place, expect, find_keys, mark, records_of
 from mahavishnu.ai_env.redaction import has_key
 from mahavishnu.ai_env.settle import find_place, keys_of, settle, settle_entry, state_of
@@ -114,9 +113,7 @@ def find_entry(history: History, reference: str) -> Entry:
 def _plan(
     site: Site, switched: Entry, file: FileRecord, keys: Sequence[str], overwrite: bool
 ) -> _Part:
-    place = find_place(site, file)
-    if switched.scope == "project":  # a link may have been put in its way meanwhile
-        require_inside(place.path, place.path.parent.parent)
+    place = find_place(site, switched, file)
     with told(place.path):
         document = site.open(place.client, place.path).read()
         _check_sessions(place, file.records)

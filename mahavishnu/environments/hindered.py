@@ -23,7 +23,7 @@ def naming_others(site: Site, profile: Profile, ask: Ask) -> Iterator[None]:
     try:
         yield
     except MahavishnuError as error:
-        if ask.clients or _can(site, profile, ask):
+        if ask.clients or error.code.startswith("secret.") or _can(site, profile, ask):
             raise
         free = [name for name in CLIENTS if _can(site, profile, replace(ask, clients=(name,)))]
         if not free:
@@ -35,7 +35,8 @@ def naming_others(site: Site, profile: Profile, ask: Ask) -> Iterator[None]:
 
 def _can(site: Site, profile: Profile, ask: Ask) -> bool:
     try:
-        plan = plan_switch(site, profile, ask)
+        # The key was there, and is not asked for again: a keyring or GPG may ask the user each time.
+        plan = plan_switch(site, profile, replace(ask, write_key=False, allow_missing_key=True))
         check_plan(plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys)
     except MahavishnuError:
         return False

@@ -453,6 +453,19 @@ def test_native_clears_an_address_of_codex_and_its_model(tmp_path: Path) -> None
     assert path.read_text() == f'{address}model = "theirs"\n'
 
 
+def test_the_model_of_subagents_is_the_users_to_choose(tmp_path: Path) -> None:
+    path = install(tmp_path, claude_code='{"env": {"CLAUDE_CODE_SUBAGENT_MODEL": "haiku"}}')[
+        "claude-code"
+    ]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    assert values(path)["env"]["CLAUDE_CODE_SUBAGENT_MODEL"] == ""
+    path.write_text(path.read_text().replace('MODEL": ""', 'MODEL": "one-small"'))
+    switch_to(site, TWO, "claude-code")
+    switch_to(site, CLAUDE, "claude-code")
+    assert values(path)["env"]["CLAUDE_CODE_SUBAGENT_MODEL"] == "haiku"
+
+
 def test_undo_leaves_what_came_meanwhile(tmp_path: Path) -> None:
     path = install(tmp_path, claude_code='{"a": 1}')["claude-code"]
     site = site_in(tmp_path)

@@ -148,9 +148,10 @@ def test_a_line_that_was_not_ended_counts_as_never_written(tmp_path: Path) -> No
         assert site.journal.path.read_bytes() == whole
 
 
+@pytest.mark.parametrize("still_there", [True, False])
 @pytest.mark.parametrize("clients", [("claude-code",), ("claude-code", "codex")])
 def test_an_interrupted_switch_of_a_broken_file_holds_up_no_other_client(
-    tmp_path: Path, clients: tuple[ClientName, ...]
+    tmp_path: Path, clients: tuple[ClientName, ...], still_there: bool
 ) -> None:
     paths = install(tmp_path, codex="x = 1\n")
     site = site_in(tmp_path)
@@ -167,10 +168,14 @@ def test_an_interrupted_switch_of_a_broken_file_holds_up_no_other_client(
     with pytest.raises(MahavishnuError) as caught:
         switch_to(site, TWO, "claude-code")
     assert caught.value.code == "document.torn"
-    paths["claude-code"].write_bytes(whole)
+    # The same again for the other one, which is now no part of what was interrupted.
+    switch_to(site, ONE, "codex")
+    codex = paths["codex"].read_bytes()
+    paths["claude-code"].write_bytes(whole if still_there else b"")
+    os.utime(paths["claude-code"], (1, 1))
     [said] = settle_in(site)
-    assert said.endswith("stands." if clients == ("claude-code",) else "was taken back.")
-    assert not site.journal.read().open
+    assert said.endswith("stands." if still_there else "was taken back.")
+    assert paths["codex"].read_bytes() == codex and not site.journal.read().open
 
 
 def test_a_damaged_line_is_told_with_its_number(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from mahavishnu.ai_env.claude_settings.statusline import (
     set_statusline,
     unset_statusline,
 )
-from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
+from mahavishnu.ai_env.clients.claude_code import RESERVED_ENV
 from mahavishnu.ai_env.clients.claude_schema import KINDS, VERDICTS, find_faults
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.merge import Change, merge
@@ -201,7 +201,7 @@ def test_an_empty_list_of_somebody_else_stays() -> None:
     }
 
 
-@pytest.mark.parametrize("name", sorted(OWNED_ENV))
+@pytest.mark.parametrize("name", sorted(RESERVED_ENV))
 def test_variables_of_the_provider_are_refused_and_the_profile_command_named(name: str) -> None:
     plans: list[Plan] = [
         lambda d: set_variables(d, {"FREE": "1", name: "a key of mine"}),

@@ -12,6 +12,11 @@ KEYS = [
     "sk-canary-of-one-0123456789",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
     "https://h.example/token=abc/x",
+    "https://h.example/x?s=0123456789abcdef0123456789abcdef",
+    "get ms-01234567-89ab-cdef-0123-456789abcdef",
+    "get zai-0123456789abcdef0123456789abcdef",
+    "get sk_live_0123456789abcdef0123456789",
+    "0123456789ABCDEF0123456789ABCDEF",
     "https://h.example/x#key=abc",
 ]
 GIVEN = [
@@ -75,7 +80,6 @@ NONE = [
     "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8",
     "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8",
     "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5",
-    "ms-swift-model-20250101",
     "none",
     "",
 ]

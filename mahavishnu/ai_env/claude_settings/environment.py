@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
+from mahavishnu.ai_env.clients.claude_code import RESERVED_ENV
 from mahavishnu.ai_env.documents import Document, Value
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.errors import Forbidden, UsageError
@@ -47,7 +47,7 @@ def require_free(name: str) -> None:
             hint="Write NAME=VALUE.",
             code="claude_settings.variable_name",
         )
-    if name in OWNED_ENV:
+    if name in RESERVED_ENV:
         raise Forbidden(
             f"{name} belongs to the provider that Claude Code uses, and changes with it.",
             hint="Change the profile: mahavishnu ai profile edit NAME; or use another:"

@@ -38,6 +38,8 @@ OWNED_ENV = (
     *SIGN_IN, HEADERS, *LARGE_MODELS, SMALL_MODEL, OLD_SMALL_MODEL, SUBAGENT_MODEL, TIMEOUT, HELPER_TTL,
     *OTHER_CLOUDS,
 )  # fmt: skip
+# What a profile alone says; which model subagents use, its user may choose besides.
+RESERVED_ENV = tuple(name for name in OWNED_ENV if name != SUBAGENT_MODEL)
 HELPER: KeyPath = ("apiKeyHelper",)
 
 
@@ -53,7 +55,7 @@ class ClaudeCode:
     program = "claude"
     way = Way(client="claude-code", asks="helper")
     needs_model = False
-    shared: Collection[KeyPath] = ()
+    shared: Collection[KeyPath] = (("env", SUBAGENT_MODEL),)
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return CLAUDE_CONFIG_DIR, else ~/.claude."""

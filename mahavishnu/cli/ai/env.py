@@ -9,7 +9,7 @@ from mahavishnu.ai_env.claude_settings.environment import (
     set_variables,
     unset_variables,
 )
-from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
+from mahavishnu.ai_env.clients.claude_code import RESERVED_ENV
 from mahavishnu.ai_env.showing import is_secret, shown
 from mahavishnu.cli.ai.claude_file import (
     change_file,
@@ -69,7 +69,7 @@ def list_(scope: str, as_json: bool) -> None:
     variables = {name: shown(name, value) for name, value in read_variables(file.read()).items()}
     if as_json:
         rows = [
-            {"name": name, "value": value, "owned": name in OWNED_ENV}
+            {"name": name, "value": value, "owned": name in RESERVED_ENV}
             for name, value in variables.items()
         ]
         print_json({**describe_file(scope, file.path), "variables": rows})
@@ -83,7 +83,7 @@ def list_(scope: str, as_json: bool) -> None:
             (
                 name,
                 value if isinstance(value, str) else json.dumps(value),
-                "ai switch-llm" if name in OWNED_ENV else "ai env set",
+                "ai switch-llm" if name in RESERVED_ENV else "ai env set",
             )
             for name, value in variables.items()
         ),
