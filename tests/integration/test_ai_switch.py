@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.ai_env import apply
 from mahavishnu.ai_env.apply import Ask, plan_switch
 from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
 from mahavishnu.ai_env.clients.table import CLIENTS
@@ -19,6 +20,7 @@ from mahavishnu.ai_env.sessions import find_sessions
 from mahavishnu.ai_env.site import ClientSettings, Site
 from mahavishnu.ai_env.status import look
 from mahavishnu.ai_env.undo import undo
+from mahavishnu.environments.hindered import naming_others
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.processes import process_start_time
 from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to, values
@@ -206,6 +208,19 @@ def test_a_key_in_a_store_that_is_not_there_is_an_error_too(
     profile = replace(ONE, key=parse_reference(reference.format(tmp_path)))
     assert refused(site_in(tmp_path), profile).code.startswith(code)
     assert not any(path.exists() for path in paths.values())
+
+
+def test_a_store_is_asked_once_where_one_client_stands_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may ask the user to unlock it, and who could be switched alone does not depend on it."""
+    install(tmp_path, claude_code='{"env": 1}')
+    site = site_in(tmp_path)
+    asked: list[object] = []
+    monkeypatch.setattr(apply, "require_there", lambda key, **_: asked.append(key))
+    with pytest.raises(MahavishnuError) as caught, naming_others(site, ONE, Ask()):
+        switch_to(site, ONE)
+    assert "--client codex --client qwen" in str(caught.value.hint) and len(asked) == 1
 
 
 def test_a_file_with_a_raw_key_is_its_owners_alone(tmp_path: Path) -> None:
