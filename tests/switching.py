@@ -8,11 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mahavishnu.ai_env.apply import Ask, Switched, switch
 from mahavishnu.ai_env.files import Patience
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.site import Site as Site
+from mahavishnu.errors import MahavishnuError
 
 AT_ONCE = Patience(
     lock=timedelta(seconds=5), torn=timedelta(0), quiet=timedelta(0), settle=timedelta(0)
@@ -90,3 +93,16 @@ def values(path: Path) -> dict[str, Any]:
         path.read_text() or "{}" if path.suffix == ".json" else path.read_text()
     )
     return found
+
+
+def refused(site: Site, profile: Profile, *clients: ClientName, **wishes: Any) -> MahavishnuError:
+    """Return the error that a switch ends with."""
+    with pytest.raises(MahavishnuError) as caught:
+        switch_to(site, profile, *clients, **wishes)
+    return caught.value
+
+
+def everything(home: Path) -> dict[str, bytes]:
+    """Return what is in a home, but for locks."""
+    paths = (path for path in home.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {str(path): path.read_bytes() for path in paths}
