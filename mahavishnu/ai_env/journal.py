@@ -126,6 +126,17 @@ class History:
         undone = self.undone
         return tuple(e for e in self.done if e.kind == "switch" and e.id not in undone)
 
+    def as_of(self, seconds: float) -> "History":
+        """Return what was done by a time, in seconds since the epoch."""
+        return History(tuple(each for each in self.done if made_at(each) <= seconds), ())
+
+    def since(self, seconds: float, path: Path) -> bool:
+        """Tell whether we changed the file after a time."""
+        return any(
+            made_at(each) > seconds and any(file.path == str(path) for file in each.files)
+            for each in self.done
+        )
+
     def remember(self, path: Path) -> Memory:
         """Return what is known about the file, from the switches that stand."""
         written: dict[KeyPath, Written] = {}
@@ -161,6 +172,11 @@ def _learn(
     originals.setdefault(path, ABSENT if is_marked(before) else before)
     if record.made is not None:
         made.setdefault(path, record.made)
+
+
+def made_at(entry: Entry) -> float:
+    """Return when an entry was made, in seconds since the epoch: its id holds the milliseconds."""
+    return (entry.id.int >> 80) / 1000
 
 
 def value_of(recorded: Any) -> Value | Absent:

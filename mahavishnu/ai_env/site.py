@@ -13,7 +13,7 @@ from mahavishnu.ai_env.files import Patience, SettingsFile
 from mahavishnu.ai_env.journal import History, Journal
 from mahavishnu.ai_env.plan import Place, Scope
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.ai_env.sessions import find_sessions
+from mahavishnu.ai_env.sessions.registered import find_registered
 from mahavishnu.errors import UsageError
 
 # How long a session of Claude Code takes at most to notice a change of its settings, with room to spare.
@@ -92,7 +92,7 @@ class Site:
 
     def is_running(self, name: ClientName) -> bool:
         """Tell whether a session of the client runs."""
-        return bool(find_sessions(CLIENTS[name].folder(self.environ)))
+        return bool(find_registered(CLIENTS[name].folder(self.environ)))
 
     def open(self, client: Client, path: Path) -> SettingsFile:
         """Return a client's file."""

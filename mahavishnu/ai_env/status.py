@@ -15,7 +15,7 @@ from mahavishnu.ai_env.plan import Place, Scope
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
 from mahavishnu.ai_env.redaction import redact, shown, shown_record
 from mahavishnu.ai_env.secrets.resolve import require_there
-from mahavishnu.ai_env.sessions import find_sessions
+from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.site import Site
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.masking import mask_url
@@ -104,7 +104,7 @@ def look_at(
         "path": str(place.path),
         "installed": site.has(name),
         "enabled": site.settings_of(name).enabled,
-        "sessions": len(find_sessions(client.folder(site.environ))),
+        "sessions": len(FINDERS[name](client.folder(site.environ), site.environ)),
     }
     if not about["installed"]:
         return ClientStatus(**about, use="nothing")  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.ai_env.sessions import find_sessions
+from mahavishnu.ai_env.sessions.registered import find_registered
 from mahavishnu.ai_env.site import ClientSettings
 from mahavishnu.ai_env.status import look
 from mahavishnu.ai_env.undo import undo
@@ -346,16 +346,16 @@ def test_a_session_counts_only_while_its_very_process_runs(tmp_path: Path) -> No
     install(tmp_path)
     folder = tmp_path / ".claude"
     started = str(process_start_time(os.getpid())).rpartition(":")[2]
-    assert find_sessions(folder) == ()
+    assert find_registered(folder) == ()
     run_session(tmp_path, ".claude", cwd="/project", procStart=started)
-    assert [(each.pid, each.folder) for each in find_sessions(folder)] == [
+    assert [(each.process.pid, each.folder) for each in find_registered(folder)] == [
         (os.getpid(), "/project")
     ]
     run_session(tmp_path, ".claude", procStart=f"1{started}")
-    assert find_sessions(folder) == ()
+    assert find_registered(folder) == ()
     (folder / "sessions" / "99999999.json").write_text("{}")
     (folder / "sessions" / "notes.json").write_text("{}")
-    assert find_sessions(folder) == ()
+    assert find_registered(folder) == ()
 
 
 def test_the_address_of_a_model_is_not_changed_under_a_running_session_of_qwen_code(

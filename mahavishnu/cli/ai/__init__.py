@@ -14,6 +14,8 @@ from mahavishnu.cli.lazy import LazyGroup
         "diff": ("mahavishnu.cli.ai.switch", "Show what was changed since a switch."),
         "history": ("mahavishnu.cli.ai.switch", "List switches."),
         "undo": ("mahavishnu.cli.ai.switch", "Take a switch back."),
+        "sessions": ("mahavishnu.cli.ai.sessions", "List the sessions of clients that run."),
+        "restart": ("mahavishnu.cli.ai.sessions", "Restart sessions, and resume them."),
         "profile": ("mahavishnu.cli.ai.profile", "Providers that clients can be switched to."),
         "verify": (
             "mahavishnu.cli.ai.verify",

@@ -1,7 +1,7 @@
 """`mahavishnu ai`: list-llms, switch-llm, status, diff, history, undo."""
 
 import sys
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import click
 
@@ -39,6 +39,15 @@ def list_llms(as_json: bool) -> None:
     show_default=True,
     help="Your settings, or yours in the project you are in (Claude Code alone).",
 )
+@click.option(
+    "--restart",
+    "how",
+    type=click.Choice(["never", "idle", "all"]),
+    default="idle",
+    show_default=True,
+    help="Which sessions to restart of those that the switch does not reach: the idle ones that tmux can"
+    " resume, or all.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
 @click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
 @click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
@@ -49,6 +58,7 @@ def switch_llm(
     name: str,
     clients: tuple[str, ...],
     scope: str,
+    how: Literal["never", "idle", "all"],
     dry_run: bool,
     write_key: bool,
     overwrite: bool,
@@ -58,6 +68,8 @@ def switch_llm(
 ) -> None:
     """Point AI clients at the provider of profile NAME: address, key and models as one."""
     from mahavishnu.ai_env.apply import Ask, plan_switch, switch  # noqa: PLC0415
+    from mahavishnu.ai_env.clients.table import CLIENTS  # noqa: PLC0415
+    from mahavishnu.ai_env.sessions.table import FINDERS  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
     from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
     from mahavishnu.environments.hindered import naming_others  # noqa: PLC0415
@@ -76,8 +88,17 @@ def switch_llm(
     with naming_others(site, profile, ask):
         if dry_run:
             show_plan(plan_switch(site, profile, ask), as_json=as_json)
-        else:
-            show_switch(switch(site, profile, ask), as_json=as_json)
+            return
+        done = switch(site, profile, ask)
+    names = [file.name for file in done.plan.files]
+    run = [n for n in names if FINDERS[n](CLIENTS[n].folder(site.environ), site.environ)]
+    rows: list[dict[str, Any]] = []
+    lines: list[str] = []
+    if run:
+        from mahavishnu.cli.ai.sessions import follow  # noqa: PLC0415 - psutil and more
+
+        rows, lines = follow(loaded, site, run, how=how)
+    show_switch(done, rows, lines, as_json=as_json)
 
 
 @click.command()

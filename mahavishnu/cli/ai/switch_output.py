@@ -247,11 +247,13 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     _tell_rest(plan)
 
 
-def show_switch(done: Switched, *, as_json: bool) -> None:
-    """Print what a switch did."""
+def show_switch(
+    done: Switched, sessions: list[dict[str, Any]], lines: Sequence[str], *, as_json: bool
+) -> None:
+    """Print what a switch did; `sessions` that it did not reach, or `lines` about them for people."""
     if as_json:
         identifier = None if done.entry is None else str(done.entry.id)
-        rest = {"settled": list(done.settled)}
+        rest = {"settled": list(done.settled), "sessions": sessions}
         print_json({"id": identifier, "dry_run": False, **_plan_body(done.plan), **rest})
         return
     for text in done.settled:
@@ -262,6 +264,8 @@ def show_switch(done: Switched, *, as_json: bool) -> None:
         already = "" if file.changed else " already"
         print_line(f"{file.place.client.title} uses {delivery.profile}{already}: {what}")
     _tell_rest(done.plan)
+    for line in lines:
+        print_line(line)
     if done.entry is not None:
         for path in done.entry.lost:
             print_line(f"The key at {path} was given up; undo cannot bring it back.")

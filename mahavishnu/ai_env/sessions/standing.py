@@ -1,0 +1,279 @@
+"""Which profile a running session is really on, how a switch reaches it, and what it needs to follow one."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from mahavishnu.ai_env.clients.claude_code import LARGE_MODELS, OWNED_ENV, env
+from mahavishnu.ai_env.clients.port import Seen, text_at
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.delivery import find_protocol
+from mahavishnu.ai_env.documents import Absent, Document
+from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.journal import History
+from mahavishnu.ai_env.launch import RUN_ID
+from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.sessions.claude_layers import read_layers
+from mahavishnu.ai_env.sessions.port import Session
+from mahavishnu.ai_env.sessions.running import ancestors, variables_of, word_after, words_of
+from mahavishnu.ai_env.sessions.table import FINDERS
+from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.status import match, plain
+from mahavishnu.errors import MahavishnuError
+from mahavishnu.masking import mask_url
+
+# live: it takes a switch over by itself; thread: a new thread does; restart: only once started again;
+# own: it was started on a profile of its own, which no switch changes.
+type Reach = Literal["live", "thread", "restart", "own"]
+type Need = Literal["nothing", "thread", "restart"]
+
+MODEL = LARGE_MODELS[0]
+_CODEX_URL = re.compile(r'base_url\s*=\s*"([^"]*)"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """
+    Where a session stands.
+
+    `model` is the one that it asks; `profile` the one that it is really on, None for none that is known;
+    `url` the address, empty for the client's own or where it is not known. `reach` says how a switch
+    reaches its address and key, `model_reach` its model; `needs` what it takes now to be on what the
+    settings say, and `why`. `wanted` is the model that the settings say, empty for the client's own
+    choice. `here` marks the session that this command was called from.
+    """
+
+    session: Session
+    model: str = ""
+    profile: str | None = None
+    url: str = ""
+    reach: Reach
+    model_reach: Reach
+    needs: Need = "nothing"
+    why: str = ""
+    wanted: str = ""
+    here: bool = False
+
+
+@dataclass(frozen=True)
+class _Now:
+    """A client's settings as they are, with what is known of profiles and of the past."""
+
+    site: Site
+    profiles: Mapping[str, Profile]
+    history: History
+    client: ClientName
+    path: Path
+    document: Document
+    changed: float
+
+    @property
+    def seen(self) -> Seen:
+        return CLIENTS[self.client].see(self.document)
+
+    def match(self, seen: Seen) -> str | None:
+        return match(seen, CLIENTS[self.client], self.profiles, self.history.remember(self.path))
+
+    def at(self, seconds: float) -> str | None:
+        """Return the profile that the settings said at a time; None for none that is known."""
+        name = self._switched(seconds)
+        return name or self.match(CLIENTS[self.client].see(self.before(seconds)))
+
+    def before(self, seconds: float) -> Document:
+        """Return the settings as they were at a time, as far as our own switches since tell."""
+        document = self.document
+        if self._is_as_then(seconds):
+            return document
+        for path, value in self.history.remember(self.path).originals.items():
+            gone = isinstance(value, Absent)
+            document = document.remove(path) if gone else document.set(path, plain(value))
+        return document
+
+    def _switched(self, seconds: float) -> str | None:
+        if self._is_as_then(seconds):
+            return None
+        return self.history.as_of(seconds).remember(self.path).profile
+
+    def _is_as_then(self, seconds: float) -> bool:
+        return self.changed <= seconds or not self.history.since(seconds, self.path)
+
+    def url_of(self, name: str | None) -> str:
+        profile = self.profiles.get(name or "")
+        protocol = find_protocol(profile, self.client) if profile else None
+        if profile is None or protocol is None or profile.auth == "native":
+            return ""
+        return profile.endpoints[protocol]
+
+    def model_of(self, name: str | None) -> str:
+        profile = self.profiles.get(name or "")
+        return (profile.model or "") if profile else ""
+
+
+def find_standings(
+    site: Site,
+    profiles: Mapping[str, Profile],
+    history: History,
+    clients: Sequence[ClientName] = tuple(CLIENTS),
+) -> tuple[Standing, ...]:
+    """
+    Return the sessions that run, of each client, with the profile that each is on.
+
+    Of a client whose settings cannot be read they are returned too; `why` has the error.
+    """
+    above = ancestors()
+    found: list[Standing] = []
+    for name in clients:
+        sessions = FINDERS[name](CLIENTS[name].folder(site.environ), site.environ)
+        if not sessions:
+            continue
+        try:
+            now = _read(site, profiles, history, name)
+        except MahavishnuError as error:
+            found += [_unread(each, error) for each in sessions]
+        else:
+            found += [_JUDGES[name](each, now) for each in sessions]
+    return tuple(
+        replace(each, url=mask_url(each.url), here=each.session.process.pid in above)
+        for each in found
+    )
+
+
+def _read(site: Site, profiles: Mapping[str, Profile], history: History, name: ClientName) -> _Now:
+    path = site.path_of(name, "user")
+    with told(path):
+        document = site.open(CLIENTS[name], path).read()
+    try:
+        changed = path.stat().st_mtime
+    except OSError:
+        changed = 0.0
+    return _Now(site, profiles, history, name, path, document, changed)
+
+
+def _unread(session: Session, error: MahavishnuError) -> Standing:
+    reach = _REACHES[session.client]
+    return Standing(session=session, reach=reach, model_reach=reach, why=error.message)
+
+
+def _claude(session: Session, now: _Now) -> Standing:
+    """Judge by the settings as they are: it takes address and key over within two seconds, the model not."""
+    words = words_of(session.process)
+    layers = read_layers(
+        user=now.path,
+        folder=session.folder,
+        words=words,
+        exported=variables_of(session.process, OWNED_ENV),
+    )
+    seen = CLIENTS["claude-code"].see(layers.document)
+    wanted = seen.model or text_at(layers.document, ("model",))
+    # One that was resumed asks the model of the settings of then; without one, that of its last answer.
+    chosen = word_after("--model", words) or _model_then(session, now, layers.document)
+    model = session.model if session.answered >= session.since else chosen or session.model
+    standing = Standing(
+        session=session,
+        model=model,
+        wanted=wanted,
+        # What it asks is not compared: a session that keeps its model is on the profile all the same.
+        profile=now.match(seen),
+        url=seen.url,
+        reach="own" if layers.own else "live",
+        model_reach="own" if layers.own else "live",
+    )
+    if layers.own:
+        return standing
+    if not chosen:
+        return standing
+    standing = replace(standing, model_reach="restart")
+    foreign = {now.model_of(each) for each in now.profiles} - {""}
+    if model and model != wanted and (wanted or model in foreign):
+        return replace(standing, needs="restart", why=f"it asks for {model}")
+    return standing
+
+
+def _model_then(session: Session, now: _Now, document: Document) -> str:
+    """Return the model it was started with; empty for the client's own choice, which follows the settings."""
+    before = now.before(session.since)
+    return (
+        now.model_of(now.at(session.since))
+        or text_at(before, env(MODEL))
+        or text_at(document, ("model",))
+        or variables_of(session.process, [MODEL]).get(MODEL, "")
+    )
+
+
+def _codex(session: Session, now: _Now) -> Standing:
+    """Judge by the time at which the thread was loaded: it stays with the provider of then."""
+    if session.provider == RUN_ID:
+        url = _words_url(words_of(session.process))
+        return _on_its_own(session, now, url)
+    profile = now.at(session.since)
+    current = now.match(now.seen)
+    standing = Standing(
+        session=session, model=session.model, profile=profile, url=now.url_of(profile),
+        reach="thread", model_reach="thread", wanted=now.seen.model,
+    )  # fmt: skip
+    lacking = _lacking(session, now, current)
+    if lacking:
+        return replace(standing, needs="restart", why=lacking)
+    if profile != current and (profile or current):
+        return replace(standing, needs="thread", why="it began before the switch")
+    if now.seen.model and session.model and now.seen.model != session.model:
+        return replace(standing, needs="thread", why=f"it asks for {session.model}")
+    return standing
+
+
+def _lacking(session: Session, now: _Now, current: str | None) -> str:
+    """Return why the background server could not get at the present key: its environment is that of its start."""
+    profile = now.profiles.get(current or "")
+    if profile is None or profile.key is None or profile.key.scheme != "env" or not session.shared:
+        return ""
+    name = profile.key.place
+    wanted = now.site.environ.get(name)
+    if not wanted or variables_of(session.process, [name]).get(name) == wanted:
+        return ""
+    return f"Codex's background server was started with another {name}, or without it"
+
+
+def _words_url(words: Sequence[str]) -> str:
+    for word in words:
+        if word.startswith(f"model_providers.{RUN_ID}="):
+            found = _CODEX_URL.search(word)
+            return found[1] if found else ""
+    return ""
+
+
+def _qwen(session: Session, now: _Now) -> Standing:
+    """Judge by what it began with: a session keeps model, address and key until it ends."""
+    words = words_of(session.process)
+    url = word_after("--openai-base-url", words)
+    if url:
+        return _on_its_own(session, now, url)
+    profile = now.at(session.since)
+    model = session.model if session.answered >= session.since else now.model_of(profile)
+    standing = Standing(
+        session=session, model=model, profile=profile, url=now.url_of(profile), reach="restart",
+        model_reach="restart",
+    )  # fmt: skip
+    current = now.match(now.seen)
+    if profile != current and (profile or current):
+        return replace(standing, needs="restart", why="it began before the switch")
+    return standing
+
+
+def _on_its_own(session: Session, now: _Now, url: str) -> Standing:
+    return Standing(
+        session=session, model=session.model, profile=_by_url(now, url, session.model), url=url,
+        reach="own", model_reach="own",
+    )  # fmt: skip
+
+
+def _by_url(now: _Now, url: str, model: str) -> str | None:
+    """Return the profile of an address; of several, the one that has the model."""
+    found = [name for name in now.profiles if url and now.url_of(name) == url]
+    with_model = [name for name in found if now.model_of(name) == model]
+    return next(iter(with_model or found), None)
+
+
+_REACHES: Mapping[ClientName, Reach] = {"claude-code": "live", "codex": "thread", "qwen": "restart"}
+_JUDGES = {"claude-code": _claude, "codex": _codex, "qwen": _qwen}
