@@ -117,14 +117,20 @@ class History:
 
     @property
     def undone(self) -> frozenset[UUID]:
-        """The entries that were taken back."""
-        return frozenset(each.undoes for each in self.done if each.undoes is not None)
+        """The switches of which nothing stands."""
+        standing = {each.id for each in self.standing}
+        return frozenset(e.id for e in self.done if e.kind == "switch" and e.id not in standing)
 
     @property
     def standing(self) -> tuple[Entry, ...]:
-        """The switches that were not taken back."""
-        undone = self.undone
-        return tuple(e for e in self.done if e.kind == "switch" and e.id not in undone)
+        """The switches that were not taken back; of one that was in part, with what is left of it."""
+        gone = {(each.undoes, file.path) for each in self.done for file in each.files}
+        found = []
+        for each in self.done:
+            left = tuple(file for file in each.files if (each.id, file.path) not in gone)
+            if each.kind == "switch" and left:
+                found.append(msgspec.structs.replace(each, files=left))
+        return tuple(found)
 
     def as_of(self, seconds: float) -> "History":
         """Return what was done by a time, in seconds since the epoch."""

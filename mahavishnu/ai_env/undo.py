@@ -81,8 +81,10 @@ def choose(history: History, reference: str | None) -> Entry:
         )
     if found.id in history.undone:
         raise Conflict(f"{shown(found.id)} was taken back already.", code="ai.already_undone")
+    place = next(number for number, each in enumerate(standing) if each.id == found.id)
+    found = standing[place]
     paths = {file.path for file in found.files}
-    for later in reversed(standing[standing.index(found) + 1 :]):
+    for later in reversed(standing[place + 1 :]):
         if any(file.path in paths for file in later.files):
             raise Conflict(
                 f"The switch {shown(later.id)} to {later.profile} came after it.",

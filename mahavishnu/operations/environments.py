@@ -189,10 +189,13 @@ def _undo(environments: Environments, request: UndoSwitch) -> UndoResult:
             confirmed=request.confirm, profile=found.profile, clients=clients, already=True
         )
     if not request.confirm:
-        choose(history, request.id)
-        return UndoResult(confirmed=False, profile=found.profile, clients=clients)
+        left = [str(file.client) for file in choose(history, request.id).files]
+        return UndoResult(confirmed=False, profile=found.profile, clients=left)
     environments.require_trusted()
     done = undo(site, request.id)
     return UndoResult(
-        confirmed=True, profile=found.profile, clients=clients, lost=list(done.entry.lost)
+        confirmed=True,
+        profile=found.profile,
+        clients=[str(file.client) for file in done.entry.files],
+        lost=list(done.entry.lost),
     )

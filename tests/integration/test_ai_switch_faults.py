@@ -178,6 +178,36 @@ def test_an_interrupted_switch_of_a_broken_file_holds_up_no_other_client(
     assert paths["codex"].read_bytes() == codex and not site.journal.read().open
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_an_interrupted_undo_left_can_still_be_taken_back(tmp_path: Path, lost: bool) -> None:
+    """One of two files stays undone: the other's settings from before are not forgotten with it."""
+    paths = install(tmp_path, claude_code='{"a": 1}', codex='model = "mine"\n')
+    site = site_in(tmp_path)
+    switch_to(site, TWO, "claude-code", "codex", write_key=True)
+    switched = paths["codex"].read_bytes()
+    undo(site)
+    lines = site.journal.path.read_bytes().splitlines(keepends=True)
+    site.journal.path.write_bytes(b"".join(lines[:-1]))
+    if lost:  # killed between the files, and the key of the first cannot be had again
+        paths["codex"].write_bytes(switched)
+        site = replace(site, environ={**site.environ, "TWO_KEY": ""})
+        assert settle_in(site) == ("The interrupted undo to two stands for claude-code alone.",)
+    else:
+        whole = paths["claude-code"].read_bytes()
+        for text in (b'{"env": ', whole):
+            paths["claude-code"].write_bytes(text)
+            os.utime(paths["claude-code"], (1, 1))
+            settle_in(site)
+    assert paths["claude-code"].read_text() == '{"a": 1}'
+    history = site.journal.read()
+    assert not history.open and not history.undone
+    [left] = history.standing
+    assert [file.client for file in left.files] == ["codex"]
+    assert undo(site, left.id.hex[-8:]).switch == left
+    assert paths["codex"].read_text() == 'model = "mine"\n'
+    assert not site.journal.read().standing and site.journal.read().undone == {left.id}
+
+
 def test_a_damaged_line_is_told_with_its_number(tmp_path: Path) -> None:
     paths = install(tmp_path)
     site = site_in(tmp_path)
