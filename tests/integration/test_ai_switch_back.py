@@ -178,6 +178,29 @@ def test_the_model_of_subagents_is_the_users_to_choose(tmp_path: Path) -> None:
     assert values(path)["env"]["CLAUDE_CODE_SUBAGENT_MODEL"] == "haiku"
 
 
+@pytest.mark.parametrize("between", [(), (TWO,)])
+def test_a_model_of_subagents_chosen_for_a_provider_does_not_go_to_the_sign_in(
+    tmp_path: Path, between: tuple[Profile, ...]
+) -> None:
+    path = install(tmp_path, claude_code="{}")["claude-code"]
+    site = site_in(tmp_path)
+
+    def choose(model: str) -> None:
+        says = values(path)
+        says["env"]["CLAUDE_CODE_SUBAGENT_MODEL"] = model
+        path.write_text(json.dumps(says))
+
+    switch_to(site, ONE, "claude-code")
+    choose("one-small")
+    for profile in (*between, CLAUDE):
+        switch_to(site, profile, "claude-code")
+    assert values(path)["env"]["CLAUDE_CODE_SUBAGENT_MODEL"] == ""
+    choose("haiku")  # for the sign-in, this time
+    for profile in (ONE, CLAUDE):
+        switch_to(site, profile, "claude-code")
+    assert values(path)["env"]["CLAUDE_CODE_SUBAGENT_MODEL"] == "haiku"
+
+
 def test_undo_leaves_what_came_meanwhile(tmp_path: Path) -> None:
     path = install(tmp_path, claude_code='{"a": 1}')["claude-code"]
     site = site_in(tmp_path)

@@ -48,6 +48,10 @@ def env(name: str) -> KeyPath:
     return ("env", name)
 
 
+# Removes nothing: the journal has then that there was none, so that one chosen later goes with its provider.
+_NO_SUBAGENT_MODEL = Remove(env(SUBAGENT_MODEL))
+
+
 class ClaudeCode:
     """The client `claude`."""
 
@@ -119,6 +123,8 @@ class ClaudeCode:
             if name not in ONLY_WHERE_THERE or known.project or is_there(document, env(name))
         ]
         changes: list[Change] = [Set(env(name), values.get(name, "")) for name in names]
+        if SUBAGENT_MODEL not in names:
+            changes.append(_NO_SUBAGENT_MODEL)
         if delivery.words:
             return [*changes, Set(HELPER, _helper(delivery, known))]
         return [*changes, Remove(HELPER, HELPER)]
@@ -139,6 +145,8 @@ class ClaudeCode:
             if name not in SIGN_IN and is_there(document, path):
                 theirs = ABSENT if elsewhere else known.before(path, document)
                 changes.append(Set(path, "" if isinstance(theirs, Absent) else theirs))
+            elif name == SUBAGENT_MODEL:
+                changes.append(_NO_SUBAGENT_MODEL)
         return [*changes, Remove(HELPER, HELPER)]
 
     def see(self, document: Document) -> Seen:
