@@ -14,9 +14,11 @@ _BEGINNINGS = re.compile(
     r"|eyJ[\w-]{8,}(?:\.[\w-]*){0,2})"
 )
 _BEARER = re.compile(r"(?i:\bbearer\s+)[^\s'\"]{8,}")
-# Long, without a seam that words have; capitals alone with a seam name a variable.
+# Long, in capitals and small letters, or with a part that is long itself: words with seams are a name.
 _RANDOM = re.compile(
-    r"(?<!\w)(?:(?=\w*\d)(?=\w*[a-z])\w{32,}|(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{32,})(?!\w)",
+    r"(?<!\w)(?:(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{32,}"
+    r"|(?=\w*(?<![A-Za-z0-9])(?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{16,})\w{32,}"
+    r"|(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{32,})(?!\w)",
     re.ASCII,
 )
 _PATH = re.compile(r"[~.$]*/|\$")
@@ -45,6 +47,13 @@ _NAMED = (
         re.IGNORECASE | re.MULTILINE,
     ),
 )
+# Where the name of an entry stands, as `gcloud secrets versions access 1 --secret=NAME` has it.
+_ENTRY = re.compile(
+    r"\b(?:gcloud\s+secrets\s[^|;&]*\s--secret|(?:lpass|gopass)\s+show\s(?:[^|;&]*\s)?--password)"
+    r"[=\s]+[\"']?$"
+)
+# Before the host; what is behind an @ of the path is a version.
+_USER = re.compile(r"[^/?#]*@|[^/?#:]*:(?!\d*(?:[/?#]|$))")
 _PARAMETER = re.compile(
     r"[?&#/][\w-]*(?:key|token|secret|sig|signature|auth|password|code)=([^&#]+)", re.IGNORECASE
 )
@@ -57,7 +66,8 @@ def find_keys(text: str) -> list[Span]:
     Of addresses name and password count too, and parameters of a telling name or value.
     """
     found: list[Span] = [match.span() for match in _BEARER.finditer(text)]
-    found += [match.span("key") for each in _NAMED for match in each.finditer(text)]
+    named = (match.span("key") for each in _NAMED for match in each.finditer(text))
+    found += [span for span in named if not _ENTRY.search(text, 0, span[0])]
     for match in _URL.finditer(text):
         found += _in_address(match[0], match.start())
     for match in _WORD.finditer(text):
@@ -82,7 +92,7 @@ def _in_address(url: str, start: int) -> Iterator[Span]:
     """Yield name and password, telling parameters, and what begins as a key; an id in the path is none."""
     scheme = start + url.index("://") + 3
     host = start + url.rfind("@")
-    if host > scheme:
+    if host > scheme and _USER.match(url, scheme - start):
         yield scheme, host
     for match in _PARAMETER.finditer(url):
         yield start + match.start(1), start + match.end(1)
