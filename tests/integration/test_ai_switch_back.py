@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,22 @@ def test_a_model_of_subagents_chosen_for_a_provider_does_not_go_to_the_sign_in(
     for profile in (ONE, CLAUDE):
         switch_to(site, profile, "claude-code")
     assert values(path)["env"]["CLAUDE_CODE_SUBAGENT_MODEL"] == "haiku"
+
+
+@pytest.mark.parametrize("own", ["model = 'mine'  # good\n", ""])
+@pytest.mark.parametrize("between", [(), (TWO,)])
+def test_a_model_of_codex_chosen_for_a_provider_does_not_go_to_the_sign_in(
+    tmp_path: Path, between: tuple[Profile, ...], own: str
+) -> None:
+    path = install(tmp_path, codex=own)["codex"]
+    site = site_in(tmp_path)
+    plain = replace(ONE, model=None)
+    switch_to(site, plain, "codex")
+    assert path.read_text().startswith(own) and switch_to(site, plain, "codex").entry is None
+    path.write_text('model = "one-large"\n' + path.read_text().replace(own, ""))
+    for profile in (*between, CODEX):
+        switch_to(site, profile, "codex")
+    assert values(path).get("model") == ("mine" if own else None)
 
 
 def test_undo_leaves_what_came_meanwhile(tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ class Codex:
         if delivery.mode == "native":
             return self._sign_in(document, known)
         model = [Set(MODEL, delivery.model)] if delivery.model else known.give_back(MODEL)
-        return [Set(CHOSEN, ID), *model, Set(PROVIDER, _provider(delivery))]
+        return [
+            Set(CHOSEN, ID), *(model or [_as_it_is(document)]), Set(PROVIDER, _provider(delivery))
+        ]  # fmt: skip
 
     def _sign_in(self, document: Document, known: Known) -> list[Change]:
         """
@@ -135,6 +137,12 @@ class Codex:
                 " with; after exporting it: codex app-server daemon restart"
             )
         return notes
+
+
+def _as_it_is(document: Document) -> Change:
+    """Leave the user's model, for the journal: one that is chosen later goes with its provider."""
+    model = document.get(MODEL)
+    return Remove(MODEL) if isinstance(model, Absent) else Set(MODEL, model)
 
 
 def _provider(delivery: Delivery) -> dict[str, Value]:
