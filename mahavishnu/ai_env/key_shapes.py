@@ -15,10 +15,11 @@ _BEGINNINGS = re.compile(
 )
 _BEARER = re.compile(r"(?i:\bbearer\s+)[^\s'\"]{8,}")
 # Long, in capitals and small letters, or with a part that is long itself: words with seams are a name.
+# What is secret of a key may stand behind a dot.
 _RANDOM = re.compile(
     r"(?<!\w)(?:(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{32,}"
     r"|(?=\w*(?<![A-Za-z0-9])(?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{16,})\w{32,}"
-    r"|(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{32,})(?!\w)",
+    r"|(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{32,})(?!\w)(?:\.[\w-]{8,})*",
     re.ASCII,
 )
 _PATH = re.compile(r"[~.$]*/|\$")

@@ -24,6 +24,10 @@ KEYS = [
 ]
 GIVEN = [
     ("PASSWORD=hunter2 get-key", "hunter2"),
+    (
+        "get 0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
+        "0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
+    ),
     ("X=1; MY_TOKEN='abc1' get", "abc1"),
     ("get-key --token abc123", "abc123"),
     ("get-key --password=abcdefabcdef", "abcdefabcdef"),
