@@ -22,6 +22,7 @@ _RANDOM = re.compile(
     r"|(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{32,})(?!\w)(?:\.[\w-]{8,})*",
     re.ASCII,
 )
+_LONG = re.compile(r"[A-Za-z0-9]{16,}")
 _PATH = re.compile(r"[~.$]*/|\$")
 # A text that stands there itself: no variable, no output of a command, no path, no reference; and no plain word.
 _LITERAL = (
@@ -39,11 +40,11 @@ _NAMED = (
     ),
     re.compile(r"\s(?:-\w*u|--user)[=\s]*[\"']?[\w.@-]+:(?P<key>(?![$/])[^\s\"']+)", re.IGNORECASE),
     re.compile(
-        r"(?:^|[\"'])\s*(?:[\w-]*-)?(?:authorization|cookie)\s*:\s*(?P<key>[^\s\"'$][^\"'\n]*)",
+        r"(?:^|[\"'])[^\S\n]*(?:[\w-]*-)?(?:authorization|cookie)\s*:\s*(?P<key>[^\s\"'$][^\"'\n]*)",
         re.IGNORECASE | re.MULTILINE,
     ),
     re.compile(
-        rf"(?:^|[\"'])\s*[\w-]*(?:{_TELLING}|auth|credentials?|signature)\s*:\s*"
+        rf"(?:^|[\"'])[^\S\n]*[\w-]*(?:{_TELLING}|auth|credentials?|signature)\s*:\s*"
         r"(?P<key>(?=[^\"'\n]*\d|[^\s\"']{12})[^\s\"'$][^\"'\n]*)",
         re.IGNORECASE | re.MULTILINE,
     ),
@@ -86,7 +87,9 @@ def _in_word(word: str, start: int) -> Iterator[Span]:
     is_path = _PATH.match(word) is not None
     for shape in (_BEGINNINGS,) if is_path else (_BEGINNINGS, _RANDOM):
         for match in shape.finditer(word):
-            yield start + match.start(), start + match.end()
+            # The name of a folder or program may begin as a key does.
+            if not is_path or _LONG.search(match[0]):
+                yield start + match.start(), start + match.end()
 
 
 def _in_address(url: str, start: int) -> Iterator[Span]:

@@ -5,6 +5,7 @@ import pytest
 from mahavishnu.ai_env.key_shapes import find_keys, prints_key
 
 KEYS = [
+    "/opt/get/sk-0123456789abcdef0123",
     "echo 0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
     "https://h.example/sk-CANARY0123456789abcd/anthropic",
     "https://name:password@h.example",
@@ -56,6 +57,9 @@ NONE = [
     "/home/u/a-very-long-folder-name-with-digits-2026-11/and-another-one/bin",
     "/nix/store/0c1mzn5d3hq4wz2kyq3v8hj1f7b9x6sa-get-key/bin/get-key",
     "/opt/sk-learn-utilities/bin/x",
+    "/usr/local/bin/ak-get-token-v2",
+    "/opt/ms-keyvault-helper/v2/get-key",
+    "cat ~/.keys/sk-gateway-2024/key",
     "claude-sonnet-4-5-20250929-thinking-preview-long",
     "https://gateway.ai.example.com/v1/account/gateway/anthropic",
     "http://127.0.0.1:4000/v1",
