@@ -175,7 +175,7 @@ def _claude(session: Session, now: _Now) -> Standing:
         model=model,
         wanted=wanted,
         # What it asks is not compared: a session that keeps its model is on the profile all the same.
-        profile=now.match(seen),
+        profile=now.match(seen) or _by_url(now, seen.url, model),
         url=seen.url,
         reach="own" if layers.own else "live",
         model_reach="own" if layers.own else "live",
