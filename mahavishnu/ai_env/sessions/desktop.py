@@ -31,12 +31,7 @@ def restart_app(
         UsageError: `ai.no_desktop_app`, on another system.
         Unavailable: `ai.app_stays`: it asks its user something, for instance.
     """
-    if platform != "darwin":
-        raise UsageError(
-            "The desktop app is restarted on macOS alone.",
-            hint="Leave out --app.",
-            code="ai.no_desktop_app",
-        )
+    require_macos(platform)
     say = run or _run
     if say(ASK) != "true":
         return False
@@ -52,6 +47,16 @@ def restart_app(
         pause(_PAUSE_S)
     say(OPEN)
     return True
+
+
+def require_macos(platform: str = sys.platform) -> None:
+    """Refuse on another system; raises as `restart_app`."""
+    if platform != "darwin":
+        raise UsageError(
+            "The desktop app is restarted on macOS alone.",
+            hint="Leave out --app.",
+            code="ai.no_desktop_app",
+        )
 
 
 def _run(words: Sequence[str]) -> str:

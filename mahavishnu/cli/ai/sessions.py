@@ -7,6 +7,7 @@ from typing import Any, cast
 import click
 
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
+from mahavishnu.ai_env.sessions.desktop import require_macos, restart_app
 from mahavishnu.ai_env.sessions.restarting import END_TIMEOUT_S, How, Wish, choose, follow_switch
 from mahavishnu.ai_env.sessions.restarting import restart as restart_sessions
 from mahavishnu.ai_env.sessions.standing import Standing, find_standings
@@ -76,6 +77,8 @@ def restart(
     reached, that are idle, and whose terminal (tmux) can be told to resume them; of the others the
     command that does so is printed. The session that this is called from is never restarted.
     """
+    if app:
+        require_macos()
     loaded = load()
     site = open_site(loaded)
     found = look(loaded, site, clients)
@@ -84,7 +87,7 @@ def restart(
         busy=everywhere, anywhere=everywhere or bool(session), kill=kill, timeout_s=timeout_s
     )
     done = restart_sessions(site, chosen, wish, lambda: look(loaded, site, clients))
-    restarted = _restart_app() if app else None
+    restarted = restart_app() if app else None
     show_restarts(done, app=restarted, as_json=as_json)
     if any(each.outcome == "stays" or (session and each.outcome == "left") for each in done):
         sys.exit(Conflict.exit_code)
@@ -104,12 +107,6 @@ def follow(
         site, look(loaded, site, clients), how, lambda: look(loaded, site, clients)
     )
     return [restart_row(each) for each in done], lines_of(done)
-
-
-def _restart_app() -> bool:
-    from mahavishnu.ai_env.sessions.desktop import restart_app  # noqa: PLC0415 - where it is asked for
-
-    return restart_app()
 
 
 def _pick(word: str, found: Sequence[Standing]) -> Standing:

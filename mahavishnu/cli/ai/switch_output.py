@@ -228,7 +228,8 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what a switch would do."""
     if as_json:
-        print_json({"id": None, "dry_run": True, **_plan_body(plan), "settled": []})
+        rest: dict[str, Any] = {"settled": [], "sessions": []}
+        print_json({"id": None, "dry_run": True, **_plan_body(plan), **rest})
         return
     for file in plan.files:
         print_line(f"{file.place.path} ({_MODES[file.delivery.mode]})")
