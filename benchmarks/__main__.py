@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.concurrency import EACH, PROCESSES, measure_concurrency
 from benchmarks.floors import connect
+from benchmarks.following import measure_sessions
 from benchmarks.loading import load_world
 from benchmarks.processes import measure_processes
 from benchmarks.report import Section, as_json, describe_machine
@@ -25,7 +26,7 @@ from benchmarks.tuning import measure_settings
 from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
 from mahavishnu.database.vectors import VectorTable
 
-SECTIONS = ("processes", "switching", "retrieval", "scale", "serving", "settings")
+SECTIONS = ("processes", "switching", "sessions", "retrieval", "scale", "serving", "settings")
 DATA = Path("../shared/data")
 MEMORIES = 100_000
 QUESTIONS = 250
@@ -94,6 +95,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
     return {
         "processes": lambda home: [measure_processes(home)],
         "switching": lambda home: [measure_switching(home)],
+        "sessions": measure_sessions,
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -119,6 +120,13 @@ def test_a_client_of_an_unknown_form_is_there_and_is_not_ended(
         )
         (done,) = restart(site, [found], Wish(anywhere=True, busy=True), lambda: look(site))
         assert done.outcome == "left" and session.process.poll() is None
+
+
+def test_one_that_may_be_another_process_is_not_ended(site: Site, tmp_path: Path) -> None:
+    with running(tmp_path, "claude-code", procStart="", startedAt=None) as session:
+        (done,) = restart(site, look(site), Wish(anywhere=True, busy=True), lambda: look(site))
+        assert done.outcome == "left" and "cannot be told" in done.reason
+        assert session.process.poll() is None
 
 
 def test_settings_that_cannot_be_read_are_told_with_the_sessions(
@@ -311,7 +319,8 @@ def test_a_pid_that_means_another_process_by_now_is_not_asked_to_end(tmp_path: P
     with running(tmp_path, "qwen") as session:
         another = ProcessIdentity(session.pid, "boot:1")
         stop(another, timeout_s=0.2, force=True)
-        assert session.process.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            session.process.wait(0.5)
 
 
 def wait_for_child(session: Running) -> tuple[ProcessIdentity, ...]:

@@ -47,6 +47,8 @@ def family_of(process: ProcessIdentity) -> Sequence[ProcessIdentity]:
     """Return the processes that it started, with theirs."""
     with contextlib.suppress(psutil.Error, OSError):
         children = psutil.Process(process.pid).children(recursive=True)
+        if not process.alive:
+            return ()
         return [each for child in children if (each := identify(child.pid)) is not None]
     return ()
 
