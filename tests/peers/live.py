@@ -42,6 +42,13 @@ def living(home: Path) -> Iterator[Household]:
             end_codex(household)
         served.assert_nothing_leaked()
         assert nothing_runs(household)
+        # Nothing of the user's own was changed, whatever was switched and restarted.
+        said = json.loads((home / ".qwen/settings.json").read_text())
+        assert {name: said[name] for name in ("general", "privacy")} == {
+            name: quiet[name] for name in ("general", "privacy")
+        }
+        assert said["security"]["folderTrust"] == quiet["security"]["folderTrust"]
+        assert trust in (home / ".codex/config.toml").read_text()
 
 
 def end_codex(household: Household) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import PROGRAM
 from tests.peers.live import (
     NOTICED_S,
     READY,
@@ -21,6 +22,7 @@ from tests.peers.live import (
 )
 from tests.peers.observed import page as page
 from tests.peers.observed import saw
+from tests.peers.provider_stub import Use
 from tests.peers.pseudo_terminal import until
 from tests.peers.switched import KEYS, Household, write
 from tests.peers.tmux import Tmux, tmux
@@ -108,6 +110,27 @@ def test_claude_code(household: Household, panes: Tmux) -> None:
     assert began(household, "claude-code") and pane.shows("plan mode")
     assert asks(household, pane, "one") == "one-large"
     saw(CLAUDE, "`claude --resume` after a switch", "asks the new address for the new model")
+    end(household, pane, "claude-code")
+
+
+def test_a_session_that_switches_itself_is_told_and_goes_on(
+    household: Household, panes: Tmux
+) -> None:
+    write(household.home / ".claude/settings.json", {"permissions": {"allow": ["Bash"]}})
+    switch(household, "one", "claude-code")
+    pane = panes.open(household.home / "bin/claude", "--permission-mode", "default")
+    assert began(household, "claude-code") and pane.shows(READY["claude-code"])
+    before = only(household, "claude-code")
+    said = household.home / "said.json"
+    words = ("ai", "switch-llm", "two", "--client", "claude-code", "--restart", "all", "--json")
+    line = f"{PROGRAM} {' '.join(words)} > {said}.new && mv {said}.new {said}"
+    household.providers.stubs["one"].script = [Use("Bash", {"command": line, "description": "x"})]
+    pane.ask("Switch to two.")
+    assert until(said.exists, timeout_s=60), pane.shown
+    [told] = json.loads(said.read_text())["sessions"]
+    assert told["here"] and told["outcome"] == "left" and "called from it" in told["reason"]
+    assert only(household, "claude-code")["pid"] == before["pid"]
+    household.providers.forget()
     end(household, pane, "claude-code")
 
 
