@@ -131,7 +131,8 @@ def _first_request(
 ) -> float:
     """Return the seconds from the beginning of a switch until its provider is asked."""
     began_at = time.monotonic()
-    switch(household, name, client, how)
+    told = switch(household, name, client, how)["sessions"]
+    assert how == "never" or [each["outcome"] for each in told] == ["resumed"], told
     bring()
     stub = household.providers.stubs[name]
     while not stub.turns:
@@ -191,5 +192,7 @@ def _new_thread(pane: Pane) -> None:
 
 
 def _restart(household: Household) -> None:
-    [first, *_] = [each for each in sessions(household) if each["client"] == "codex"]
-    assert household.command("ai", "restart", first["id"][-8:]).status == 0
+    threads = [each for each in sessions(household) if each["client"] == "codex"]
+    last = max(threads, key=lambda each: str(each["since"]))
+    told = household.command("ai", "restart", last["id"][-8:], "--json").json["sessions"]
+    assert [each["outcome"] for each in told] == ["resumed"], told

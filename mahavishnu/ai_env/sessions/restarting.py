@@ -24,6 +24,7 @@ type Outcome = Literal["resumed", "stopped", "left", "stays"]
 
 END_TIMEOUT_S = 10.0
 _BEGIN_TIMEOUT_S = 30.0
+_WINDOWS_S = 3.0  # in which windows of Codex connect to its new server
 _PAUSE_S = 0.1
 type How = Literal["never", "idle", "all"]
 type Look = Callable[[], Sequence[Standing]]
@@ -184,16 +185,22 @@ def _restart_threads(
         ]
     after = _await_threads([each.standing.session.id for each in told], look)
     return [
-        replace(each, outcome="resumed", after=after.get(each.standing.session.id))
+        _brought_along(each, after.get(each.standing.session.id))
         if each.standing.session.shared
         else replace(each, reason=own)
         for each in told
     ]
 
 
+def _brought_along(told: Restarted, after: Standing | None) -> Restarted:
+    if after is None:
+        return replace(told, outcome="stopped", reason="no window has it open")
+    return replace(told, outcome="resumed", after=after)
+
+
 def _await_threads(ids: Sequence[str], look: Look) -> dict[str, Standing]:
-    """Return where the threads stand, of those that their windows open again in time."""
-    end = time.monotonic() + END_TIMEOUT_S
+    """Return where the threads stand, of those that windows open again."""
+    end = time.monotonic() + _WINDOWS_S
     while True:
         found = {each.session.id: each for each in look() if each.session.client == "codex"}
         if found.keys() >= set(ids) or time.monotonic() > end:
