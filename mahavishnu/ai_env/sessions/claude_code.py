@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mahavishnu.ai_env.sessions.port import Activity, Session
 from mahavishnu.ai_env.sessions.registered import find_registered
-from mahavishnu.ai_env.sessions.transcripts import find_file, member, read_backwards, time_of
+from mahavishnu.ai_env.sessions.transcripts import find_transcript, member, read_backwards, time_of
 
 _ACTIVITIES: Mapping[str, Activity] = {"idle": "idle", "busy": "busy"}
 
@@ -14,12 +14,13 @@ def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: AR
     """Return the sessions that run."""
     found = []
     for each in find_registered(folder):
-        transcript = _transcript(folder, each.folder, each.text("sessionId"))
+        identifier = each.text("sessionId")
+        transcript = find_transcript(folder / "projects", each.folder, identifier, "{}.jsonl")
         model, answered = _last_answer(transcript) if transcript else ("", 0.0)
         found.append(
             Session(
                 client="claude-code",
-                id=each.text("sessionId") if transcript else "",
+                id=identifier if transcript else "",
                 process=each.process,
                 folder=each.folder,
                 since=each.since,
@@ -32,12 +33,6 @@ def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: AR
             )
         )
     return found
-
-
-def _transcript(root: Path, folder: str, identifier: str) -> Path | None:
-    if not identifier or "/" in identifier:
-        return None
-    return find_file(root / "projects", folder, f"{identifier}.jsonl")
 
 
 def _last_answer(transcript: Path) -> tuple[str, float]:

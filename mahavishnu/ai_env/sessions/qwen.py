@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mahavishnu.ai_env.sessions.port import Activity, Session
 from mahavishnu.ai_env.sessions.registered import find_registered
-from mahavishnu.ai_env.sessions.transcripts import find_file, member, read_backwards, time_of
+from mahavishnu.ai_env.sessions.transcripts import find_transcript, member, read_backwards, time_of
 
 
 def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: ARG001 - the port's
@@ -13,7 +13,7 @@ def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: AR
     found = []
     for each in find_registered(folder):
         identifier = each.text("sessionId", "session_id")
-        transcript = _transcript(folder, each.folder, identifier)
+        transcript = find_transcript(folder / "projects", each.folder, identifier, "chats/{}.jsonl")
         activity, model, answered = _last_turn(transcript) if transcript else ("idle", "", 0.0)
         found.append(
             Session(
@@ -31,12 +31,6 @@ def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: AR
             )
         )
     return found
-
-
-def _transcript(root: Path, folder: str, identifier: str) -> Path | None:
-    if not identifier or "/" in identifier:
-        return None
-    return find_file(root / "projects", folder, f"chats/{identifier}.jsonl")
 
 
 def _last_turn(transcript: Path) -> tuple[Activity, str, float]:

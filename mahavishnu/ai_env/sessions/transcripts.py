@@ -16,8 +16,15 @@ _FOLDER = re.compile(r"[^A-Za-z0-9]")
 type Line = dict[str, Any]
 
 
-def find_file(root: Path, folder: str, inside: str) -> Path | None:
-    """Return a file below the folder that Claude Code and Qwen Code make for a project; None where there is none."""
+def find_transcript(root: Path, folder: str, identifier: str, form: str) -> Path | None:
+    """
+    Return a session's file below the folder that its client makes for a project; None where there is none.
+
+    `form` is the file's name there, with {} for the session's id.
+    """
+    if not identifier or "/" in identifier:
+        return None
+    inside = form.format(identifier)
     direct = root / _FOLDER.sub("-", folder) / inside
     if direct.is_file():
         return direct
