@@ -178,6 +178,36 @@ def test_one_that_began_with_a_providers_model_needs_a_restart_at_the_sign_in(
         assert left.command[1:3] == ("--model", "default")
 
 
+def test_an_answer_on_its_way_comes_from_where_it_was_asked(site: Site, tmp_path: Path) -> None:
+    switch_to(site, ONE, "claude-code")
+    asked = int(time.time() * 1000) + 1
+    with running(
+        tmp_path, "claude-code", status="busy", statusUpdatedAt=asked, model="one-large"
+    ) as session:
+        time.sleep(SOON)
+        switch_to(site, TWO, "claude-code")
+        assert (only(site).profile, only(site).url) == ("one", ONE.endpoints["anthropic"])
+        session.register(status="busy", statusUpdatedAt=int(time.time() * 1000) + 60_000)
+        assert only(site).profile == "two"
+
+
+def test_a_model_by_a_name_of_the_clients_own_follows(site: Site, tmp_path: Path) -> None:
+    switch_to(site, ONE, "claude-code")
+    with running(tmp_path, "claude-code", "--model", "opus", model="one-large"):
+        time.sleep(SOON)
+        switch_to(site, TWO, "claude-code")
+        assert (only(site).needs, only(site).model_reach) == ("nothing", "live")
+
+
+def test_a_change_by_hand_does_not_reach_what_began_before(site: Site, tmp_path: Path) -> None:
+    switch_to(site, ONE, "qwen")
+    with running(tmp_path, "qwen", model="one-large"):
+        time.sleep(SOON)
+        path = tmp_path / ".qwen/settings.json"
+        path.write_text(path.read_text().replace("one.example", "other.example"))
+        assert (only(site).profile, only(site).needs) == ("one", "restart")
+
+
 def test_one_that_was_resumed_asks_what_the_settings_say(site: Site, tmp_path: Path) -> None:
     switch_to(site, TWO, "claude-code")
     with running(tmp_path, "claude-code") as session:

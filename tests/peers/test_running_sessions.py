@@ -76,6 +76,7 @@ def test_claude_code(household: Household, panes: Tmux) -> None:
     assert only(household, "claude-code")["activity"] == "busy"
     [busy] = switch(household, "three", "claude-code", "idle")["sessions"]
     assert busy["outcome"] == "left" and "busy" in busy["reason"]
+    assert only(household, "claude-code")["profile"] == "two"
     assert pane.shows("The tool answered") and not household.providers.turns("three")
     stub.watch = lambda: None
     saw(

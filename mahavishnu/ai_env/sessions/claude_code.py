@@ -25,6 +25,7 @@ def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: AR
                 folder=each.folder,
                 since=each.since,
                 activity=_ACTIVITIES.get(each.text("status"), "unknown"),
+                busy_since=each.time("statusUpdatedAt"),
                 model=model,
                 answered=answered,
                 version=each.text("version"),

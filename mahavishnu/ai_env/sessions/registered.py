@@ -39,8 +39,12 @@ class Registered:
     @property
     def since(self) -> float:
         """When it began, in seconds since the epoch; 0 where that is not said."""
-        began = self.about.get("startedAt")
-        return began / 1000 if isinstance(began, int | float) else 0.0
+        return self.time("startedAt")
+
+    def time(self, name: str) -> float:
+        """Return a member that is in milliseconds in seconds; 0 where it is not there."""
+        said = self.about.get(name)
+        return said / 1000 if isinstance(said, int | float) else 0.0
 
 
 def find_registered(folder: Path) -> tuple[Registered, ...]:

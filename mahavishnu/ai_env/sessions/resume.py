@@ -59,13 +59,14 @@ def plan_resume(session: Session, words: Sequence[str], *, model: str | None) ->
     kept, left_out = _sort(session.client, _options_in(words))
     chosen = ()
     if session.client == "claude-code":
-        alias = _alias_in(words)
+        alias = alias_in(words)
         chosen = ("--model", alias or "default") if alias or model == "" else ()
     again = ("--resume", session.id) if session.id else ()
     return Resume((program, *kept, *chosen, *again), left_out)
 
 
-def _alias_in(words: Sequence[str]) -> str:
+def alias_in(words: Sequence[str]) -> str:
+    """Return the name of Claude Code's own that was chosen as model; settings change what it stands for."""
     given = word_after("--model", words)
     return given if given.partition("[")[0] in _ALIASES else ""
 

@@ -17,6 +17,7 @@ from mahavishnu.ai_env.launch import RUN_ID
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.sessions.claude_layers import read_layers
 from mahavishnu.ai_env.sessions.port import Session
+from mahavishnu.ai_env.sessions.resume import alias_in
 from mahavishnu.ai_env.sessions.running import ancestors, variables_of, word_after, words_of
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.site import Site
@@ -78,26 +79,21 @@ class _Now:
 
     def at(self, seconds: float) -> str | None:
         """Return the profile that the settings said at a time; None for none that is known."""
-        name = self._switched(seconds)
-        return name or self.match(CLIENTS[self.client].see(self.before(seconds)))
+        if self.changed > seconds:
+            name = self.history.as_of(seconds).remember(self.path).profile
+            if name is not None:
+                return name
+        return self.match(CLIENTS[self.client].see(self.before(seconds)))
 
     def before(self, seconds: float) -> Document:
         """Return the settings as they were at a time, as far as our own switches since tell."""
         document = self.document
-        if self._is_as_then(seconds):
+        if self.changed <= seconds or not self.history.since(seconds, self.path):
             return document
         for path, value in self.history.remember(self.path).originals.items():
             gone = isinstance(value, Absent)
             document = document.remove(path) if gone else document.set(path, plain(value))
         return document
-
-    def _switched(self, seconds: float) -> str | None:
-        if self._is_as_then(seconds):
-            return None
-        return self.history.as_of(seconds).remember(self.path).profile
-
-    def _is_as_then(self, seconds: float) -> bool:
-        return self.changed <= seconds or not self.history.since(seconds, self.path)
 
     def url_of(self, name: str | None) -> str:
         profile = self.profiles.get(name or "")
@@ -180,9 +176,12 @@ def _claude(session: Session, now: _Now) -> Standing:
         reach="own" if layers.own else "live",
         model_reach="own" if layers.own else "live",
     )
-    if layers.own:
-        return standing
-    if not chosen:
+    if session.activity == "busy" and 0 < session.busy_since < now.changed and not layers.own:
+        then = now.at(session.busy_since)
+        standing = replace(
+            standing, profile=then, url=now.url_of(then), why="it follows when it has answered"
+        )
+    if layers.own or not chosen or alias_in(words):
         return standing
     standing = replace(standing, model_reach="restart")
     foreign = {now.model_of(each) for each in now.profiles} - {""}
