@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mahavishnu.ai_env.adopt import adopt
+from mahavishnu.ai_env.restore import Wish, restore
 from mahavishnu.ai_env.settle import settle
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.undo import undo
@@ -25,6 +27,21 @@ def switch_raw(site: Site) -> None:
     switch_to(site, TWO, write_key=True)
 
 
+def change_by_hand(site: Site) -> None:
+    """Switch, then lead one client elsewhere, delete the settings of another, and leave one alone."""
+    switch_to(site, ONE)
+    home = Path(site.environ["HOME"])
+    codex, qwen = home / FILES["codex"], home / FILES["qwen"]
+    for path in (codex, qwen):
+        path.write_text(path.read_text().replace("https://one.example/v1", "https://x.example"))
+    (home / FILES["claude-code"]).unlink()
+
+
+def adopt_all(site: Site) -> None:
+    change_by_hand(site)
+    adopt(site)
+
+
 # What is done before, and what is killed.
 SCENARIOS: dict[str, tuple[Callable[[Site], object], Callable[[Site], object]]] = {
     "first": (lambda _: None, lambda site: switch_to(site, ONE)),
@@ -34,6 +51,8 @@ SCENARIOS: dict[str, tuple[Callable[[Site], object], Callable[[Site], object]]] 
     "undo to no file": (lambda site: switch_to(site, ONE, "claude-code"), undo),
     "raw keys": (switch_raw, lambda site: switch_to(site, ONE)),
     "undo": (switch_raw, undo),
+    "restore": (change_by_hand, lambda site: restore(site, lambda _: ONE, Wish())),
+    "undo of an adoption": (adopt_all, undo),
 }
 
 
@@ -106,7 +125,7 @@ def settle_in(site: Site) -> tuple[str, ...]:
 
 def history_before(scenario: str) -> int:
     """Return how many entries were done before."""
-    return 0 if scenario in ("first", "new files") else 1
+    return {"first": 0, "new files": 0, "undo of an adoption": 2}.get(scenario, 1)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
+from typing import Literal
 
 import msgspec
 
@@ -82,7 +83,7 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
         )
     history = site.journal.read() if history is None else history
     names, unchanged = _choose(site, profile, ask)
-    key = _require_key(site, profile, ask)
+    key = require_key(site, profile, ask)
     files = []
     notes: list[str] = []
     for name in names:
@@ -115,12 +116,23 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
         plan = plan_switch(site, profile, ask, settled.history)
         settled.require([str(file.place.path) for file in plan.files])
         check_plan(plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys)
-        files = [file for file in plan.files if file.changed]
-        if not files:
-            return Switched(plan, None, settled.told)
-        entry = _entry(profile, plan, files)
-        journal.intend(entry)
-        return Switched(plan, _write_all(site, journal, entry, files), settled.told)
+        return Switched(plan, carry_out(site, journal, plan), settled.told)
+
+
+def carry_out(
+    site: Site, journal: Journal, plan: Plan, kind: Literal["switch", "restore"] = "switch"
+) -> Entry | None:
+    """
+    Write a plan that was checked, all of it or nothing; the journal must be held.
+
+    Returns the entry of it, None where nothing had to change; raises as `SettingsFile.edit`.
+    """
+    files = [file for file in plan.files if file.changed]
+    if not files:
+        return None
+    entry = _entry(kind, plan, files)
+    journal.intend(entry)
+    return _write_all(site, journal, entry, files)
 
 
 def _choose(
@@ -161,7 +173,7 @@ def _choose(
     return chosen, tuple(unchanged)
 
 
-def _require_key(site: Site, profile: Profile, ask: Ask) -> Secret | None:
+def require_key(site: Site, profile: Profile, ask: Ask) -> Secret | None:
     """
     Return the key where it is to be written; refuse where it is known to be missing.
 
@@ -176,13 +188,14 @@ def _require_key(site: Site, profile: Profile, ask: Ask) -> Secret | None:
     return None
 
 
-def _entry(profile: Profile, plan: Plan, files: Sequence[FilePlan]) -> Entry:
+def _entry(kind: Literal["switch", "restore"], plan: Plan, files: Sequence[FilePlan]) -> Entry:
     salt = token_hex(16)
+    profile = plan.profile
     raw = any(file.delivery.mode == "written" for file in files)
     return Entry(
         id=new_id(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        kind="switch",
+        kind=kind,
         profile=profile.name,
         scope=plan.scope,
         salt=salt,

@@ -17,11 +17,11 @@ from uuid import UUID
 import msgspec
 
 from mahavishnu import files
-from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value
+from mahavishnu.ai_env.documents import ABSENT, Absent, KeyPath, Value, same_value
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.locks import locked
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.ai_env.redaction import is_marked
+from mahavishnu.ai_env.redaction import is_marked, marks_in
 from mahavishnu.errors import Corrupt, UsageError
 from mahavishnu.paths import private_folder
 
@@ -32,7 +32,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """
     What became of one member, or of one element of a list.
 
-    An absent value is UNSET. `free` says that the member was given back to the user by this.
+    An absent value is UNSET. `free` says that the member was given back to the user by this; `salt` is
+    that of its marks, where it is not the entry's.
     """
 
     kind: Literal["set", "remove", "include", "exclude"]
@@ -42,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     made: KeyPath | None = None
     element: Any = None
     free: bool = False
+    salt: str | None = None
 
 
 class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,15 +58,16 @@ class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="intent"):
     """
-    One switch, or the undoing of one.
+    One switch, the undoing of one, or what became of a file that was changed after one.
 
-    `key` is the reference of a raw key that was written; `lost` are members of the user whose keys
+    An `adopt` takes what stands there for written, and changes no file; a `restore` writes again what was
+    written. `key` is the reference of a raw key that was written; `lost` are members of the user whose keys
     cannot be brought back.
     """
 
     id: UUID
     at: str
-    kind: Literal["switch", "undo"]
+    kind: Literal["switch", "undo", "adopt", "restore"]
     profile: str
     scope: str
     salt: str
@@ -72,6 +75,17 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", t
     key: str | None = None
     undoes: UUID | None = None
     lost: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence."""
+        match self.kind:
+            case "adopt":
+                return f"adoption of what was changed after {self.profile}"
+            case "restore":
+                return f"restoring of {self.profile}"
+            case _:
+                return f"{self.kind} to {self.profile}"
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="done"):
@@ -92,20 +106,35 @@ _decoder = msgspec.json.Decoder(Entry | Done | Cancelled)
 
 @dataclass(frozen=True)
 class Written:
-    """What we wrote to a member last: the value as recorded, and the salt of its marks."""
+    """
+    What we wrote to a member last: the value as recorded, and the salt of its marks.
+
+    What was `adopted` another has written; `foreign` has the marks of keys that came so, and that are
+    not ours to give up.
+    """
 
     value: Value | Absent
     salt: str
+    adopted: bool = False
+    foreign: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the journal knows about one file; see `Known` for originals and made."""
+    """
+    What the journal knows about one file; see `Known` for originals and made.
+
+    `freed` has what members were given back with, `elements` those of ours in lists; `profile` and
+    `mode` are those of the last switch.
+    """
 
     written: Mapping[KeyPath, Written] = field(default_factory=dict)
     originals: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
     made: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+    freed: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
+    elements: Mapping[KeyPath, Sequence[Value]] = field(default_factory=dict)
     profile: str | None = None
+    mode: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,12 +152,12 @@ class History:
 
     @property
     def standing(self) -> tuple[Entry, ...]:
-        """The switches that were not taken back; of one that was in part, with what is left of it."""
+        """The switches, adoptions and restorings that were not taken back; of one that was in part, what is left of it."""
         gone = {(each.undoes, file.path) for each in self.done for file in each.files}
         found = []
         for each in self.done:
             left = tuple(file for file in each.files if (each.id, file.path) not in gone)
-            if each.kind == "switch" and left:
+            if each.kind != "undo" and left:
                 found.append(msgspec.structs.replace(each, files=left))
         return tuple(found)
 
@@ -145,39 +174,48 @@ class History:
 
     def remember(self, path: Path) -> Memory:
         """Return what is known about the file, from the switches that stand."""
-        written: dict[KeyPath, Written] = {}
-        originals: dict[KeyPath, Value | Absent] = {}
-        made: dict[KeyPath, KeyPath] = {}
-        profile = None
+        learned = _Learned()
+        profile = mode = None
         for entry in self.standing:
             for each in entry.files:
                 if each.path != str(path):
                     continue
-                profile = entry.profile
+                profile, mode = entry.profile, each.mode
                 for record in each.records:
-                    _learn(record, entry.salt, written, originals, made)
-        return Memory(written, originals, made, profile)
+                    learned.learn(record, entry.salt, adopted=entry.kind == "adopt")
+        return Memory(**vars(learned), profile=profile, mode=mode)
 
 
-def _learn(
-    record: Record,
-    salt: str,
-    written: dict[KeyPath, Written],
-    originals: dict[KeyPath, Value | Absent],
-    made: dict[KeyPath, KeyPath],
-) -> None:
-    path = record.path
-    if record.kind not in ("set", "remove"):
-        return
-    if record.free:
-        for each in (written, originals, made):
-            each.pop(path, None)
-        return
-    written[path] = Written(value_of(record.after), salt)
-    before = value_of(record.before)
-    originals.setdefault(path, ABSENT if is_marked(before) else before)
-    if record.made is not None:
-        made.setdefault(path, record.made)
+@dataclass
+class _Learned:
+    """What records tell of a file, one after the other."""
+
+    written: dict[KeyPath, Written] = field(default_factory=dict)
+    originals: dict[KeyPath, Value | Absent] = field(default_factory=dict)
+    made: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    freed: dict[KeyPath, Value | Absent] = field(default_factory=dict)
+    elements: dict[KeyPath, list[Value]] = field(default_factory=dict)
+
+    def learn(self, record: Record, salt: str, *, adopted: bool) -> None:
+        path, after, before = record.path, value_of(record.after), value_of(record.before)
+        if record.kind in ("include", "exclude"):
+            others = [e for e in self.elements.get(path, []) if not same_value(e, record.element)]
+            self.elements[path] = [*others, *([record.element] if record.kind == "include" else [])]
+            return
+        if record.free:
+            for each in (self.written, self.originals, self.made):
+                each.pop(path, None)
+            self.freed[path] = ABSENT if is_marked(after) else after
+            return
+        self.freed.pop(path, None)
+        came: frozenset[str] = frozenset()
+        if adopted:
+            earlier = self.written[path].foreign if path in self.written else frozenset()
+            came = marks_in(after) - (marks_in(before) - earlier)
+        self.written[path] = Written(after, record.salt or salt, adopted, came)
+        self.originals.setdefault(path, ABSENT if is_marked(before) else before)
+        if record.made is not None:
+            self.made.setdefault(path, record.made)
 
 
 def made_at(entry: Entry) -> float:
@@ -231,6 +269,8 @@ class Journal:
                 raise self._damaged(number) from error
             if isinstance(said, Entry):
                 intended[said.id] = said  # a later one has what is left of it
+                if said.kind == "adopt":
+                    closed[said.id] = Done(said.id)
             elif said.id in intended:
                 closed[said.id] = said  # the last word counts: a failure may follow "done"
             else:
@@ -253,6 +293,10 @@ class Journal:
 
     def intend(self, entry: Entry) -> None:
         """Write down what is going to be done, durably."""
+        self._append(entry)
+
+    def adopt(self, entry: Entry) -> None:
+        """Write down what stands in files already: that line alone is the whole of it."""
         self._append(entry)
 
     def finish(self, entry: Entry, files: Sequence[FileRecord] | None = None) -> None:

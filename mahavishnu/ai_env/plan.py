@@ -14,7 +14,7 @@ from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Memory, Record, Written, recorded, value_of
 from mahavishnu.ai_env.merge import Change, Effect, Exclude, Expected, Include, Remove, Set, merge
 from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.redaction import IsSecret, has_key, keys_in, redact
+from mahavishnu.ai_env.redaction import IsSecret, has_key, keys_in, marks_in, redact
 from mahavishnu.errors import Conflict, Forbidden
 
 type Scope = Literal["user", "project"]
@@ -120,14 +120,22 @@ def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
     """
     client = place.client
     client.check(document)
-    changes = tuple(client.changes(document, delivery, place.known))
+    return plan_changes(
+        place, document, delivery, client.changes(document, delivery, place.known)
+    )  # fmt: skip
+
+
+def plan_changes(
+    place: Place, document: Document, delivery: Delivery, changes: Sequence[Change]
+) -> FilePlan:
+    """Return what these changes would do; raises as `merge`."""
     _, effects = merge(document, changes, {})
     touched = [each for each in effects if not same_value(each.before, each.after)]
     single = [each for each in touched if isinstance(each.change, Set | Remove)]
     return FilePlan(
         place,
         delivery,
-        changes,
+        tuple(changes),
         effects,
         tuple(each.change.path for each in single if _is_foreign(each, place)),
         tuple(each.change.path for each in single if _is_plain_key(each, place)),
@@ -143,11 +151,12 @@ def _is_foreign(effect: Effect, place: Place) -> bool:
 
 
 def _is_plain_key(effect: Effect, place: Place) -> bool:
-    path = effect.change.path
-    if not has_key(effect.before, path, place.client.is_secret):
-        return False
+    path, secret = effect.change.path, place.client.is_secret
     written = place.memory.written.get(path)
-    return written is None or not is_as_written(effect, written, place.client)
+    if written is None:
+        return has_key(effect.before, path, secret)
+    ours = marks_in(written.value) - written.foreign
+    return bool(marks_in(redact(effect.before, path, secret, written.salt)) - ours)
 
 
 def is_as_written(effect: Effect, written: Written, client: Client) -> bool:
@@ -183,7 +192,7 @@ def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:
             raise Conflict(
                 f"What Mahavishnu wrote to {file.place.path} was changed by hand or by a program:"
                 f" {', '.join(map(show_path, file.conflicts))}.",
-                hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
+                hint="Look at it with mahavishnu ai diff. mahavishnu ai adopt accepts it, --overwrite gives it up.",
                 code="ai.changed_meanwhile",
             )
 

@@ -22,7 +22,7 @@ _MARK = re.compile(r"\*\*\* [0-9a-f]{32}")
 def redact(value: Value | Absent, path: KeyPath, is_secret: IsSecret, salt: str) -> Value | Absent:
     """Return the value with every key in it replaced by its mark; deterministic for one salt."""
     if isinstance(value, str):
-        return _mark(value, salt) if holds_key(value, path, is_secret) else value
+        return mark_of(value, salt) if holds_key(value, path, is_secret) else value
     if isinstance(value, dict):
         inside = _inside(value, is_secret)
         members = {name: redact(each, (*path, name), inside, salt) for name, each in value.items()}
@@ -31,7 +31,7 @@ def redact(value: Value | Absent, path: KeyPath, is_secret: IsSecret, salt: str)
         elements = [redact(each, path, is_secret, salt) for each in value]
         return [each for each in elements if each is not ABSENT]
     if is_secret(path) and value is not ABSENT and value is not None:
-        return _mark(repr(value), salt)
+        return mark_of(repr(value), salt)
     return value
 
 
@@ -70,11 +70,15 @@ def keys_in(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> list[s
 
 def is_marked(value: Value | Absent) -> bool:
     """Tell whether a recorded value holds a mark."""
-    if isinstance(value, dict):
-        return any(is_marked(each) for each in value.values())
-    if isinstance(value, list):
-        return any(is_marked(each) for each in value)
-    return isinstance(value, str) and _MARK.fullmatch(value) is not None
+    return bool(marks_in(value))
+
+
+def marks_in(value: Value | Absent) -> frozenset[str]:
+    """Return the marks in a recorded value."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return frozenset().union(*map(marks_in, inner))
+    return frozenset({value} if isinstance(value, str) and _MARK.fullmatch(value) else ())
 
 
 def unmark(value: Value, salt: str, keys: list[str], without: Value) -> tuple[Value, bool]:
@@ -93,7 +97,7 @@ def unmark(value: Value, salt: str, keys: list[str], without: Value) -> tuple[Va
         return [each for each, _ in elements], all(whole for _, whole in elements)
     if not isinstance(value, str) or not is_marked(value):
         return value, True
-    found = next((key for key in keys if _mark(key, salt) == value), None)
+    found = next((key for key in keys if mark_of(key, salt) == value), None)
     return (without, False) if found is None else (found, True)
 
 
@@ -125,6 +129,7 @@ def shown_record(value: Value | Absent) -> Value | Absent:
     return _without_digests(value)
 
 
-def _mark(text: str, salt: str) -> str:
+def mark_of(text: str, salt: str) -> str:
+    """Return the mark of a key."""
     digest = hmac.new(salt.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return f"{MASK} {digest.hexdigest()[:32]}"

@@ -109,7 +109,10 @@ def settle_entry(
         if reversal.lost:
             stuck.append(each.file)
         else:
-            write_back(site, each.place, reversal.changes, {}, drop_empty=each.file.new)
+            write_back(
+                site, each.place, reversal.changes, {},
+                drop_empty=each.file.new, private=reversal.private,
+            )  # fmt: skip
     if unread:
         left = [file for file in entry.files if file.path in unread or file in stuck]
         journal.intend(msgspec.structs.replace(entry, files=tuple(left)))
@@ -122,7 +125,7 @@ def settle_entry(
 
 
 def _name(entry: Entry) -> str:
-    return f"The interrupted {entry.kind} to {entry.profile}"
+    return f"The interrupted {entry.title}"
 
 
 def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
@@ -155,6 +158,7 @@ def find_place(site: Site, entry: Entry, file: FileRecord) -> Place:
         make_folder=False,
         memory=Memory(),
         running=site.is_running(file.client),
+        new=not Path(file.path).exists(),
     )
 
 
@@ -179,7 +183,7 @@ def state_of(record: Record, document: Document, client: Client, salt: str) -> S
         elements = now if isinstance(now, list) else []
         there = any(same_value(each, record.element) for each in elements)
         return "after" if there == (record.kind == "include") else "before"
-    marked = redact(now, record.path, client.is_secret, salt)
+    marked = redact(now, record.path, client.is_secret, record.salt or salt)
     if same_value(marked, value_of(record.before)):
         return "before"
     if same_value(marked, value_of(record.after)) or _is_blank(record, now, client):

@@ -1,19 +1,20 @@
 """Which profile each client uses, by what its settings say now, and what was changed since we wrote them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from mahavishnu.ai_env.authors import Authorship, find_author
 from mahavishnu.ai_env.clients.port import Client, Seen
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import find_protocol, variable_of
-from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value, same_value
+from mahavishnu.ai_env.documents import ABSENT, Absent, Value
+from mahavishnu.ai_env.drift import Drift, find_drift, find_warning
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import History, Memory
-from mahavishnu.ai_env.plan import Place, Scope
+from mahavishnu.ai_env.plan import Scope
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
-from mahavishnu.ai_env.redaction import redact, shown, shown_record
 from mahavishnu.ai_env.secrets.resolve import require_there
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.site import Site
@@ -24,22 +25,14 @@ from mahavishnu.masking import mask_url
 type Use = Literal["profile", "sign-in", "other", "nothing"]
 
 
-@dataclass(frozen=True)
-class Drift:
-    """A member that is not as we wrote it; keys are masked, and an absent value is ABSENT."""
-
-    path: KeyPath
-    written: Value | Absent
-    now: Value | Absent
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClientStatus:
     """
     One client's settings.
 
     `profile` is the name where `use` says that it is one; `key` the reference by which the client gets
-    at its key, or "written"; `problem` the error that reading the settings met.
+    at its key, or "written"; `changed` who made the `drift`, and `warning` what it does to the key;
+    `problem` the error that reading the settings met.
     """
 
     client: ClientName
@@ -53,6 +46,8 @@ class ClientStatus:
     model: str = ""
     key: str = ""
     drift: tuple[Drift, ...] = ()
+    changed: Authorship | None = None
+    warning: str = ""
     sessions: int = 0
     problem: MahavishnuError | None = None
 
@@ -114,6 +109,8 @@ def look_at(
             client.check(document)
             seen = client.see(document)
             drift = find_drift(place, document)
+            changed = find_author(site, place, document, history) if drift else None
+            warning = find_warning(place, document) if drift else ""
     except MahavishnuError as error:
         return ClientStatus(**about, use="other", problem=error)  # type: ignore[arg-type]
     profile = match(seen, client, profiles, place.memory)
@@ -124,22 +121,17 @@ def look_at(
         url=mask_url(seen.url),
         model=seen.model,
         key=seen.key,
-        drift=drift,
+        drift=tuple(_by(each, changed) for each in drift),
+        changed=changed,
+        warning=warning,
     )
 
 
-def find_drift(place: Place, document: Document) -> tuple[Drift, ...]:
-    """Return the members of ours that are no longer as we wrote them."""
-    found = []
-    client = place.client
-    for path, written in place.memory.written.items():
-        now = document.get(path)
-        marked = redact(now, path, client.is_secret, written.salt)
-        if path not in client.shared and not same_value(marked, written.value):
-            found.append(
-                Drift(path, shown_record(written.value), shown(now, path, client.is_secret))
-            )
-    return tuple(found)
+def _by(drift: Drift, changed: Authorship | None) -> Drift:
+    """Return it with its author: what the client itself writes is not of who wrote, or deleted, the rest."""
+    if changed is None or (drift.author == "client" and changed.changed_at is not None):
+        return drift
+    return replace(drift, author=changed.author)
 
 
 def match(

@@ -15,16 +15,21 @@ from mahavishnu.ai_env.files import Edit
 from mahavishnu.ai_env.journal import Record, value_of
 from mahavishnu.ai_env.merge import Change, Exclude, Include, Remove, Set
 from mahavishnu.ai_env.plan import Place
-from mahavishnu.ai_env.redaction import unmark
+from mahavishnu.ai_env.redaction import is_marked, unmark
 from mahavishnu.ai_env.site import NOTICED, Site
 
 
 @dataclass(frozen=True)
 class Reversal:
-    """Changes that take records back, and the members whose keys are lost: they stay without."""
+    """
+    Changes that take records back, and the members whose keys are lost: they stay without.
+
+    With `private` a raw key is among them.
+    """
 
     changes: tuple[Change, ...]
     lost: tuple[KeyPath, ...] = ()
+    private: bool = False
 
 
 def reverse(
@@ -41,6 +46,7 @@ def reverse(
     """
     changes: list[Change] = []
     lost: list[KeyPath] = []
+    private = False
     for record in reversed(records):
         before = value_of(record.before)
         if record.kind == "include":
@@ -51,12 +57,14 @@ def reverse(
             if record.after is not record.before:
                 changes.append(Remove(record.path, record.made))
         else:
-            value, whole = unmark(before, salt, list(keys), without(record.path))
+            own = record.salt or salt
+            value, whole = unmark(before, own, list(keys), without(record.path))
             if not same_value(before, value_of(record.after)):
                 changes.append(Set(record.path, value))
+            private = private or (whole and is_marked(before))
             if not whole:
                 lost.append(record.path)
-    return Reversal(tuple(changes), tuple(lost))
+    return Reversal(tuple(changes), tuple(lost), private)
 
 
 def write_back(
@@ -66,11 +74,13 @@ def write_back(
     expected: Mapping[KeyPath, Value | Absent],
     *,
     drop_empty: bool = False,
+    private: bool = False,
 ) -> Edit:
     """
     Make changes that take others back, on the condition that members are what is `expected`.
 
-    With `drop_empty` the file was made by what is taken back, and goes where nothing else is in it.
+    With `drop_empty` the file was made by what is taken back, and goes where nothing else is in it; with
+    `private` a raw key comes back, and the file is its owner's alone.
 
     Raises:
         MahavishnuError: as `SettingsFile.edit`.
@@ -78,14 +88,14 @@ def write_back(
     file = site.open(place.client, place.path)
     softened = [_soften(change, place.client) for change in changes]
     if not place.running or softened == list(changes):
-        return file.edit(changes, expected=expected, drop_empty=drop_empty)
+        return file.edit(changes, expected=expected, drop_empty=drop_empty, private=private)
     there = file.read()
     first = [
         soft
         for soft in softened
         if not (isinstance(soft, Set) and there.get(soft.path) is ABSENT and soft not in changes)
     ]
-    done = file.edit(first, expected=expected)
+    done = file.edit(first, expected=expected, private=private)
     site.pause(NOTICED.total_seconds())
     removals = [each for each in changes if each not in softened]
     blank = {each.path: place.client.blank(each.path) for each in removals}

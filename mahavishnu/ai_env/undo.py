@@ -9,14 +9,15 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from mahavishnu.ai_env.clients.port import Client
 from mahavishnu.ai_env.clients.qwen import session_running
-from mahavishnu.ai_env.documents import Document, KeyPath
+from mahavishnu.ai_env.documents import Document
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
-from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record
+from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record, value_of
 from mahavishnu.ai_env.merge import Effect, Remove, merge
 from mahavishnu.ai_env.plan import Place, expect, find_keys, mark, records_of
-from mahavishnu.ai_env.redaction import has_key
+from mahavishnu.ai_env.redaction import keys_in, mark_of, marks_in
 from mahavishnu.ai_env.settle import find_place, keys_of, settle, settle_entry, state_of
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.taking_back import Reversal, reverse, write_back
@@ -73,7 +74,7 @@ def choose(history: History, reference: str | None) -> Entry:
             raise NotFound("There is no switch to take back.", code="ai.no_switch")
         return standing[-1]
     found = find_entry(history, reference)
-    if found.kind != "switch":
+    if found.kind == "undo":
         raise UsageError(
             f"{shown(found.id)} is no switch, but took one back.",
             hint="Switch again: mahavishnu ai switch-llm",
@@ -87,7 +88,7 @@ def choose(history: History, reference: str | None) -> Entry:
     for later in reversed(standing[place + 1 :]):
         if any(file.path in paths for file in later.files):
             raise Conflict(
-                f"The switch {shown(later.id)} to {later.profile} came after it.",
+                f"The {later.title} ({shown(later.id)}) came after it.",
                 hint=f"Take that back first: mahavishnu ai undo {shown(later.id)}",
                 code="ai.undo_order",
             )
@@ -119,11 +120,16 @@ def _plan(
     with told(place.path):
         document = site.open(place.client, place.path).read()
         _check_sessions(place, file.records)
+        there = [
+            key
+            for record in file.records
+            for key in keys_in(document.get(record.path), record.path, place.client.is_secret)
+        ]  # one that stands there may be just the one that stood there before
         reversal = reverse(
-            file.records, salt=switched.salt, keys=keys, without=place.client.without
+            file.records, salt=switched.salt, keys=[*keys, *there], without=place.client.without
         )
-        _, effects = merge(document, reversal.changes, {})
-    _check_foreign(place, document, switched, file, overwrite)
+        back, effects = merge(document, reversal.changes, {})
+    _check_foreign(place, document, back, switched, file, overwrite)
     return _Part(place, file, reversal, effects)
 
 
@@ -134,17 +140,28 @@ def _check_sessions(place: Place, records: Sequence[Record]) -> None:
 
 
 def _check_foreign(
-    place: Place, document: Document, switched: Entry, file: FileRecord, overwrite: bool
+    place: Place,
+    document: Document,
+    back: Document,
+    switched: Entry,
+    file: FileRecord,
+    overwrite: bool,
 ) -> None:
+    """Refuse where what others wrote would go; `back` is the document as it would be."""
     client = place.client
-    foreign: list[KeyPath] = [
-        record.path
+    changed = [
+        record
         for record in file.records
         if record.path not in client.shared
         and record.before != record.after
         and state_of(record, document, client, switched.salt) == "other"
     ]
-    plain = [path for path in foreign if has_key(document.get(path), path, client.is_secret)]
+    foreign = [record.path for record in changed]
+    # What was adopted is the user's, although it stands as the journal says.
+    theirs = file.records if switched.kind == "adopt" else changed
+    plain = [
+        each.path for each in theirs if _loses_key(each, document, back, switched, client)
+    ]  # fmt: skip
     if plain:
         raise Forbidden(
             f"{place.path} holds a key in plain text that is not Mahavishnu's:"
@@ -159,6 +176,19 @@ def _check_foreign(
             hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
             code="ai.changed_meanwhile",
         )
+
+
+def _loses_key(
+    record: Record, document: Document, back: Document, switched: Entry, client: Client
+) -> bool:
+    """Tell whether a key would go that is not one which was written by the switch."""
+    path, salt = record.path, record.salt or switched.salt
+    kept = keys_in(back.get(path), path, client.is_secret)
+    ours = marks_in(value_of(record.after)) if switched.kind != "adopt" else frozenset()
+    return any(
+        key not in kept and mark_of(key, salt) not in ours
+        for key in keys_in(document.get(path), path, client.is_secret)
+    )
 
 
 def _entry(switched: Entry, parts: Sequence[_Part]) -> Entry:
@@ -189,7 +219,7 @@ def _file_record(part: _Part, salt: str) -> FileRecord:
         path=part.file.path,
         mode=part.file.mode,
         records=tuple(mark(record, secret, salt) for record in records),
-        new=part.file.new,
+        new=part.file.new or part.place.new,
     )
 
 
@@ -197,7 +227,10 @@ def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -
     try:
         for part in parts:
             changes, expected = part.reversal.changes, expect(part.effects)
-            write_back(site, part.place, changes, expected, drop_empty=part.file.new)
+            write_back(
+                site, part.place, changes, expected,
+                drop_empty=part.file.new, private=part.reversal.private,
+            )  # fmt: skip
         journal.finish(entry)
     except (MahavishnuError, KeyboardInterrupt):
         keys = [

@@ -34,6 +34,13 @@ class DriftBody(Body, frozen=True, kw_only=True):
     path: list[str]
     written: Any
     now: Any
+    author: Annotated[
+        str,
+        Meta(
+            description="Who changed it, likely: client (the client itself), cc-switch, earlier (an older"
+            " state came back, as from a backup), or unknown (by hand or by another program)."
+        ),
+    ]
 
 
 class ClientBody(Body, frozen=True, kw_only=True):
@@ -50,6 +57,14 @@ class ClientBody(Body, frozen=True, kw_only=True):
     key: Annotated[str, Meta(description="How it gets its key; never the key.")] = ""
     sessions: Annotated[int, Meta(description="Sessions of it that run.")] = 0
     drift: list[DriftBody] = field(default_factory=list)
+    changed_at: Annotated[
+        str | None,
+        Meta(description="When drifted settings were last written; absent where deleted."),
+    ] = None
+    warning: Annotated[
+        str,
+        Meta(description="What the client does with its key now that another changed the address."),
+    ] = ""
     problem: Annotated[str | None, Meta(description="Why its settings cannot be read.")] = None
 
 

@@ -103,11 +103,23 @@ def _client(status: ClientStatus) -> ClientBody:
         key=status.key,
         sessions=status.sessions,
         drift=[
-            DriftBody(path=list(each.path), written=plain(each.written), now=plain(each.now))
+            DriftBody(
+                path=list(each.path),
+                written=plain(each.written),
+                now=plain(each.now),
+                author=each.author,
+            )
             for each in status.drift
         ],
+        changed_at=_changed_at(status),
+        warning=status.warning,
         problem=None if status.problem is None else status.problem.message,
     )
+
+
+def _changed_at(status: ClientStatus) -> str | None:
+    at = None if status.changed is None else status.changed.changed_at
+    return None if at is None else at.isoformat(timespec="seconds")
 
 
 def _entry(entry: Entry, history: History) -> SwitchBody:

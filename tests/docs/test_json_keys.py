@@ -106,5 +106,9 @@ def test_documented_keys_of_a_switch_are_the_real_ones(tmp_path: Path) -> None:
         pages["ai status"]
     ) - {"interrupted"}
     assert keys("diff") == documented(pages["ai diff"]) - {"problem"}  # of what cannot be read
+    values = (switched & (provider | members)) - {"id"}  # of the elements that clients' lists have
+    assert keys("restore", "--dry-run") - values == documented(pages["ai restore"])
+    assert keys("adopt") == documented(pages["ai adopt"])
+    run("ai", "undo")
     assert keys("history") == documented(pages["ai history, ai undo"]) - {"settled"}
     run("ai", "undo", "--overwrite", "--json")

@@ -13,7 +13,7 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("db", "shell"), ("db", "grant"),
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
-    ("ai", "switch-llm"), ("ai", "undo"),
+    ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"),
     ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
     ("ai", "profile", "import"),
     ("ai", "env", "set"), ("ai", "env", "unset"),

@@ -60,6 +60,7 @@ class ClaudeCode:
     way = Way(client="claude-code", asks="helper")
     needs_model = False
     shared: Collection[KeyPath] = (("env", SUBAGENT_MODEL),)
+    writes: Collection[KeyPath] = ()
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return CLAUDE_CONFIG_DIR, else ~/.claude."""

@@ -34,6 +34,7 @@ class Codex:
     way = Way(client="codex", asks="helper")
     needs_model = False
     shared: Collection[KeyPath] = (MODEL,)
+    writes = shared
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return CODEX_HOME, else ~/.codex."""

@@ -58,8 +58,9 @@ class Client(TypingProtocol):
     """
     One AI client.
 
-    `shared` are owned members that the client writes too, as its user chooses a model: another value
-    there is no conflict. Paths of `secrets`, and what is below them, hold keys.
+    `shared` are owned members that are the user's to choose too: another value there is no conflict;
+    `writes` those of them that the client writes, as its user chooses a model. Paths of `secrets`, and
+    what is below them, hold keys.
     """
 
     title: str
@@ -67,6 +68,7 @@ class Client(TypingProtocol):
     way: Way
     needs_model: bool
     shared: Collection[KeyPath]
+    writes: Collection[KeyPath]
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return where the client keeps what is its user's."""

@@ -30,6 +30,7 @@ class Qwen:
     way = Way(client="qwen", asks="environment")
     needs_model = True
     shared: Collection[KeyPath] = (MODEL, KIND)
+    writes = shared
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return QWEN_HOME, where `~` is the home, else ~/.qwen."""

@@ -12,6 +12,8 @@ from mahavishnu.cli.lazy import LazyGroup
         "switch-llm": ("mahavishnu.cli.ai.switch", "Point clients at another provider."),
         "status": ("mahavishnu.cli.ai.switch", "Tell which provider each client uses."),
         "diff": ("mahavishnu.cli.ai.switch", "Show what was changed since a switch."),
+        "adopt": ("mahavishnu.cli.ai.drift", "Accept what was changed since a switch."),
+        "restore": ("mahavishnu.cli.ai.drift", "Write again what a switch had written."),
         "history": ("mahavishnu.cli.ai.switch", "List switches."),
         "undo": ("mahavishnu.cli.ai.switch", "Take a switch back."),
         "sessions": ("mahavishnu.cli.ai.sessions", "List the sessions of clients that run."),

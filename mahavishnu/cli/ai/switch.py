@@ -125,7 +125,7 @@ def diff(as_json: bool) -> None:
     The exit code is 0 only where all of them could be read.
     """
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
-    from mahavishnu.cli.ai.switch_output import show_drift  # noqa: PLC0415
+    from mahavishnu.cli.ai.drift_output import show_drift  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
 
     site = open_site(load_quietly())

@@ -6,15 +6,23 @@ from typing import Any
 
 from mahavishnu.ai_env.apply import Switched
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.documents import Absent, Value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry, History
 from mahavishnu.ai_env.member_changes import member_changes
 from mahavishnu.ai_env.plan import FilePlan, Plan
 from mahavishnu.ai_env.profiles import Profile
+from mahavishnu.ai_env.restore import Restored
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state, plain
 from mahavishnu.ai_env.undo import Undone
+from mahavishnu.cli.ai.drift_output import (
+    UNCHANGED,
+    drift_body,
+    offer,
+    said,
+    tell_drift,
+    tell_given_up,
+)
 from mahavishnu.cli.render import local_time, print_json, print_line, print_table
 from mahavishnu.errors import tell
 from mahavishnu.identifiers import shown
@@ -56,7 +64,7 @@ def show_profiles(
     for each in statuses:
         if each.installed and each.use != "profile":
             print_line(f"{CLIENTS[each.client].title} uses {_use(each)}.")
-    _tell_drift(statuses)
+    tell_drift(statuses)
 
 
 def _profile_row(site: Site, profile: Profile, statuses: Sequence[ClientStatus]) -> dict[str, Any]:
@@ -102,12 +110,12 @@ def show_status(statuses: Sequence[ClientStatus], history: History, *, as_json: 
     for each in statuses:
         if each.problem is not None:
             print_line(each.problem.message)
-    _tell_drift(statuses)
     for entry in history.open:
         print_line(
-            f"The {entry.kind} {shown(entry.id)} to {entry.profile} was interrupted;"
-            " the next switch or undo settles it."
+            f"The {entry.title} ({shown(entry.id)}) was interrupted; the next switch or undo settles it."
         )
+    tell_drift(statuses)
+    offer(statuses)
 
 
 def _use(status: ClientStatus) -> str:
@@ -118,13 +126,6 @@ def _use(status: ClientStatus) -> str:
     if not status.enabled:
         return "switched off in the settings"
     return status.profile or _USES[status.use]
-
-
-def _tell_drift(statuses: Sequence[ClientStatus]) -> None:
-    for each in statuses:
-        if each.drift:
-            paths = ", ".join(show_path(drift.path) for drift in each.drift)
-            print_line(f"{each.path} was changed since the switch: {paths} (mahavishnu ai diff)")
 
 
 def _status_row(status: ClientStatus) -> dict[str, Any]:
@@ -140,53 +141,16 @@ def _status_row(status: ClientStatus) -> dict[str, Any]:
         "model": status.model,
         "key": status.key,
         "sessions": status.sessions,
-        "drift": _drift_rows(status),
+        **drift_body(status),
         "problem": None if status.problem is None else tell(status.problem),
     }
-
-
-def _drift_rows(status: ClientStatus) -> list[dict[str, Any]]:
-    return [
-        {"path": list(each.path), "written": plain(each.written), "now": plain(each.now)}
-        for each in status.drift
-    ]
-
-
-def show_drift(statuses: Sequence[ClientStatus], *, as_json: bool) -> None:
-    """Print members that are not as they were written, and what could not be looked at."""
-    drifted = [each for each in statuses if each.drift]
-    unread = [(each, each.problem) for each in statuses if each.problem is not None]
-    if as_json:
-        print_json(
-            {
-                "files": [
-                    {"client": each.client, "path": each.path, "drift": _drift_rows(each)}
-                    for each in drifted
-                ],
-                "unread": [
-                    {"client": each.client, "path": each.path, "problem": tell(problem)}
-                    for each, problem in unread
-                ],
-            }
-        )
-        return
-    for each in drifted:
-        print_line(each.path)
-        for drift in each.drift:
-            print_line(f"  {show_path(drift.path)}")
-            print_line(f"    - {_said(drift.written)}")
-            print_line(f"    + {_said(drift.now)}")
-    for _, problem in unread:
-        print_line(problem.message)
-    if not drifted and not unread:
-        print_line("Nothing was changed since.")
 
 
 def show_history(history: History, limit: int, *, as_json: bool) -> None:
     """Print switches, the latest first."""
     undone = history.undone
     rows = [
-        {**_entry_row(each), "undone": each.id in undone, "interrupted": each in history.open}
+        {**entry_row(each), "undone": each.id in undone, "interrupted": each in history.open}
         for each in reversed((*history.done, *history.open))
     ][:limit]
     if as_json:
@@ -212,7 +176,8 @@ def show_history(history: History, limit: int, *, as_json: bool) -> None:
     )
 
 
-def _entry_row(entry: Entry) -> dict[str, Any]:
+def entry_row(entry: Entry) -> dict[str, Any]:
+    """Return an entry of the journal for JSON."""
     return {
         "id": str(entry.id),
         "at": entry.at,
@@ -229,14 +194,12 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what a switch would do."""
     if as_json:
         rest: dict[str, Any] = {"settled": [], "sessions": []}
-        print_json({"id": None, "dry_run": True, **_plan_body(plan), **rest})
+        print_json({"id": None, "dry_run": True, **plan_body(plan), **rest})
         return
     for file in plan.files:
         print_line(f"{file.place.path} ({_MODES[file.delivery.mode]})")
         for row in _member_rows(file):
-            print_line(
-                f"  {'.'.join(row['path'])}: {_said(row['before'])} -> {_said(row['after'])}"
-            )
+            print_line(f"  {'.'.join(row['path'])}: {said(row['before'])} -> {said(row['after'])}")
         if not file.changed:
             print_line("  nothing would change")
         for path in file.plain_keys:
@@ -255,7 +218,7 @@ def show_switch(
     if as_json:
         identifier = None if done.entry is None else str(done.entry.id)
         rest = {"settled": list(done.settled), "sessions": sessions}
-        print_json({"id": identifier, "dry_run": False, **_plan_body(done.plan), **rest})
+        print_json({"id": identifier, "dry_run": False, **plan_body(done.plan), **rest})
         return
     for text in done.settled:
         print_line(text)
@@ -273,6 +236,26 @@ def show_switch(
         print_line(f"To take it back: mahavishnu ai undo {shown(done.entry.id)}")
 
 
+def show_restored(done: Restored, *, dry_run: bool, as_json: bool) -> None:
+    """Print what was written again, or would be."""
+    if as_json:
+        rows = [
+            {"id": None if entry is None else str(entry.id), **plan_body(plan)}
+            for plan, entry in done.plans
+        ]
+        print_json({"dry_run": dry_run, "restored": rows, "settled": list(done.settled)})
+        return
+    for text in done.settled:
+        print_line(text)
+    for plan, entry in done.plans:
+        if dry_run:
+            show_plan(plan, as_json=False)
+        else:
+            show_switch(Switched(plan, entry), as_json=False)
+    if not done.plans:
+        print_line(UNCHANGED)
+
+
 def _tell_rest(plan: Plan) -> None:
     for each in plan.unchanged:
         print_line(f"{CLIENTS[each.client].title} is unchanged: {each.reason}.")
@@ -280,7 +263,8 @@ def _tell_rest(plan: Plan) -> None:
         print_line(f"Note: {note}")
 
 
-def _plan_body(plan: Plan) -> dict[str, Any]:
+def plan_body(plan: Plan) -> dict[str, Any]:
+    """Return a plan for JSON."""
     return {
         "profile": plan.profile.name,
         "scope": plan.scope,
@@ -313,19 +297,13 @@ def _member_rows(file: FilePlan) -> list[dict[str, Any]]:
 def show_undo(done: Undone, *, as_json: bool) -> None:
     """Print what was taken back."""
     if as_json:
-        print_json({**_entry_row(done.entry), "settled": list(done.settled)})
+        print_json({**entry_row(done.entry), "settled": list(done.settled)})
         return
     for text in done.settled:
         print_line(text)
     names = ", ".join(CLIENTS[file.client].title for file in done.entry.files)
-    print_line(f"The switch to {done.switch.profile} was taken back: {names}.")
+    print_line(f"The {done.switch.title} was taken back: {names}.")
+    if done.switch.kind == "adopt":
+        tell_given_up(done.entry)
     for path in done.entry.lost:
         print_line(f"The key at {path} could not come back: it was never kept.")
-
-
-def _said(value: Value | Absent) -> str:
-    import json  # noqa: PLC0415 - for people only
-
-    if value is None or isinstance(value, Absent):
-        return "nothing"
-    return json.dumps(value, ensure_ascii=False)
