@@ -81,6 +81,7 @@ async def test_a_switch_is_asked_for_confirmed_told_and_taken_back(home: Home) -
     state = await home("llm_status")
     assert state["clients"][0]["profile"] == "deepseek"
     assert [each["id"] for each in state["switches"]] == [done["id"]]
+    assert not state["clients"][0].get("drift") and "changed_at" not in state["clients"][0]
 
     preview = await home("undo_switch", id=done["id"][-8:])
     assert not preview["confirmed"] and "deepseek" in home.env["ANTHROPIC_BASE_URL"]
@@ -88,6 +89,17 @@ async def test_a_switch_is_asked_for_confirmed_told_and_taken_back(home: Home) -
         undone = await home("undo_switch", id=done["id"], confirm=True)
         assert undone.get("already", False) == already
         assert home.claude.read_text() == home.text
+
+
+async def test_what_another_changed_is_told_with_its_likely_author(home: Home) -> None:
+    await home("switch_llm", name="deepseek", confirm=True)
+    url = home.env["ANTHROPIC_BASE_URL"]
+    home.claude.write_text(home.claude.read_text().replace(url, "https://x.example"))
+    claude = (await home("llm_status"))["clients"][0]
+    assert claude["drift"] == [
+        {"path": ["env", "ANTHROPIC_BASE_URL"], "written": url, "now": "https://x.example", "author": "unknown"}
+    ]  # fmt: skip
+    assert claude["changed_at"].endswith("+00:00") and "mahavishnu-key refuses" in claude["warning"]
 
 
 async def test_only_true_confirms_and_what_is_wrong_is_refused(home: Home) -> None:
