@@ -154,7 +154,7 @@ def find_warning(place: Place, document: Document) -> str:
     if client.way.asks == "helper":
         return (
             f"{client.title} asks {where} now, and its key command is bound to {there}:"
-            " mahavishnu-key refuses, and no key goes there."
+            " mahavishnu-key refuses, and requests go there without a key, if at all."
         )
     return f"{client.title} sends the key in {now.key.removeprefix('env:')} to {where} now."
 

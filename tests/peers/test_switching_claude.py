@@ -128,6 +128,38 @@ def test_a_running_session_follows_within_seconds(household: Household) -> None:
         assert_answers(household, session, "two")
 
 
+def test_what_another_leads_elsewhere_gets_no_key_and_is_restored_while_it_runs(
+    household: Household,
+) -> None:
+    settle_in(household)
+    household.switch("one", "claude-code")
+    path = household.home / ".claude/settings.json"
+    urls = household.providers.urls
+    written = path.read_bytes()
+    path.write_bytes(written.replace(urls["one"].encode(), urls["elsewhere"].encode(), 1))
+    [file] = household.command("ai", "diff", "--json").json["files"]
+    assert file["author"] == "unknown" and "mahavishnu-key refuses" in file["warning"]
+    household.run(household.home / "bin/claude", *PROMPT)
+    household.providers.assert_nothing_leaked()
+    sent = household.providers.turns("elsewhere")  # what was typed does go there, without a key
+    assert all(value in ("", "Bearer") for each in sent for value in each.credentials.values())
+    household.providers.forget()
+    assert household.command("ai", "restore").status == 0
+    [claude] = programs()["claude"]
+    with terminal([claude], environ=household.environ, folder=household.project) as session:
+        sessions = household.home / ".claude/sessions"
+        assert until(lambda: list(sessions.glob("*.json")), timeout_s=30), session.shown
+        assert_answers(household, session, "one")
+        household.switch("two", "claude-code")
+        path.write_bytes(written.replace(urls["one"].encode(), urls["three"].encode()))
+        time.sleep(NOTICED_S)
+        assert household.command("ai", "restore").status == 0
+        time.sleep(NOTICED_S)
+        assert_answers(household, session, "two")
+    assert household.command("ai", "undo").status == 0
+    assert urls["three"].encode() in path.read_bytes()
+
+
 def assert_answers(household: Household, session: Terminal, name: str) -> None:
     """Assert that a prompt goes to the provider; a session keeps the model it began with."""
     served = household.providers

@@ -1,5 +1,6 @@
 """The real Codex is switched between three providers."""
 
+import json
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -106,6 +107,44 @@ def test_a_profile_of_codex_that_lays_another_address_over_does_not_get_the_key(
     write(household.home / ".codex/other.config.toml", over)
     done = household.run(household.home / "bin/codex", "--profile", "other", *PROMPT)
     assert_nobody_has_the_key(household, done)
+
+
+def choose_model(household: Household, model: str) -> None:
+    """Have Codex write another model into its own settings, as it does when one is chosen in it."""
+    asked: list[dict[str, object]] = [
+        {"id": 1, "method": "initialize", "params": {"clientInfo": {"name": "t", "version": "1"}}},
+        {"method": "initialized"},
+        {"id": 2, "method": "config/value/write",
+         "params": {"keyPath": "model", "value": model, "mergeStrategy": "replace"}},
+    ]  # fmt: skip
+    with subprocess.Popen(
+        [household.home / "bin/codex", "app-server"],
+        env=household.environ, cwd=household.project, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as server:  # fmt: skip
+        assert server.stdin and server.stdout
+        server.stdin.writelines(f"{json.dumps(each)}\n" for each in asked)
+        server.stdin.flush()
+        answers = (json.loads(line) for line in server.stdout)
+        answer = next(each for each in answers if each.get("id") == 2)
+        server.stdin.close()
+    assert answer["result"]["status"] == "ok", answer
+
+
+def test_a_model_that_codex_itself_writes_is_its_own_doing(household: Household) -> None:
+    household.switch("one", "codex")
+    path = household.home / ".codex/config.toml"
+    first = tomllib.loads(path.read_text())
+    choose_model(household, "chosen-in-codex")
+    assert tomllib.loads(path.read_text()) == {**first, "model": "chosen-in-codex"}
+    [file] = household.command("ai", "diff", "--json").json["files"]
+    assert file["author"] == "client" and [each["path"] for each in file["drift"]] == [["model"]]
+    assert "by Codex itself" in household.command("ai", "status").out
+    household.switch("two", "codex")  # which it does not hinder
+    assert_asks(household, "two")
+    assert household.command("ai", "undo").status == 0
+    assert household.command("ai", "restore", "--client", "codex").status == 0
+    assert_asks(household, "one")
 
 
 def assert_nobody_has_the_key(household: Household, done: subprocess.CompletedProcess[str]) -> None:
