@@ -124,8 +124,8 @@ class Memory:
     """
     What the journal knows about one file; see `Known` for originals and made.
 
-    `freed` has what members were given back with, `elements` those of ours in lists; `profile` and
-    `mode` are those of the last switch.
+    `freed` has what members were given back with, `elements` those of ours in lists; `profile`, `mode`
+    and `key` (the reference of a raw one) are those of the last switch.
     """
 
     written: Mapping[KeyPath, Written] = field(default_factory=dict)
@@ -135,6 +135,7 @@ class Memory:
     elements: Mapping[KeyPath, Sequence[Value]] = field(default_factory=dict)
     profile: str | None = None
     mode: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -175,15 +176,16 @@ class History:
     def remember(self, path: Path) -> Memory:
         """Return what is known about the file, from the switches that stand."""
         learned = _Learned()
-        profile = mode = None
+        profile = mode = key = None
         for entry in self.standing:
             for each in entry.files:
                 if each.path != str(path):
                     continue
                 profile, mode = entry.profile, each.mode
+                key = key if entry.kind == "adopt" else entry.key
                 for record in each.records:
                     learned.learn(record, entry.salt, adopted=entry.kind == "adopt")
-        return Memory(**vars(learned), profile=profile, mode=mode)
+        return Memory(**vars(learned), profile=profile, mode=mode, key=key)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What a switch would do, as data: which clients, which members of which files. Nothing is read or written."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,11 +9,11 @@ import msgspec
 
 from mahavishnu.ai_env.clients.port import Client, Known
 from mahavishnu.ai_env.delivery import Delivery, find_protocol
-from mahavishnu.ai_env.documents import Document, KeyPath, same_value
+from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value, same_value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Memory, Record, Written, recorded, value_of
 from mahavishnu.ai_env.merge import Change, Effect, Exclude, Expected, Include, Remove, Set, merge
-from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
 from mahavishnu.ai_env.redaction import IsSecret, has_key, keys_in, marks_in, redact
 from mahavishnu.errors import Conflict, Forbidden
 
@@ -120,9 +120,30 @@ def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
     """
     client = place.client
     client.check(document)
-    return plan_changes(
-        place, document, delivery, client.changes(document, delivery, place.known)
-    )  # fmt: skip
+    known = known_for(place, document, delivery)
+    return plan_changes(place, document, delivery, client.changes(document, delivery, known))
+
+
+def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
+    """
+    Return what the client may go by.
+
+    Where another has led it from its own sign-in to a provider, what stands in members that were given
+    back to the user is that one's, and they have to be again what they were given back as.
+    """
+    known, client, memory = place.known, place.client, place.memory
+    if not memory.mode == delivery.mode == "native" or not _leads_elsewhere(document, client):
+        return known
+    touched = {change.path for change in client.changes(document, delivery, known)}
+    before: dict[KeyPath, Value | Absent] = {
+        path: memory.freed.get(path, ABSENT) for path in {*touched, *memory.freed}
+    }
+    return replace(known, originals={**before, **known.originals})
+
+
+def _leads_elsewhere(document: Document, client: Client) -> bool:
+    seen = client.see(document)
+    return bool(seen.key) or seen.url not in ("", SIGN_IN[client.way.client][1])
 
 
 def plan_changes(

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from mahavishnu.ai_env.apply import Ask, carry_out, require_key
 from mahavishnu.ai_env.changed import Changed, find_changed
-from mahavishnu.ai_env.clients.port import Known, Seen
 from mahavishnu.ai_env.clients.qwen import session_running
 from mahavishnu.ai_env.delivery import Delivery, deliver, find_protocol
-from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value, same_value
+from mahavishnu.ai_env.documents import Absent, KeyPath, Value, same_value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.drift import Replay, replay
 from mahavishnu.ai_env.files import told
@@ -28,10 +27,11 @@ from mahavishnu.ai_env.plan import (
     Plan,
     Scope,
     check_plan,
+    known_for,
     plan_changes,
     why_not,
 )
-from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
+from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.redaction import shown, shown_record
 from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.helper import PROGRAM
@@ -112,7 +112,10 @@ def _plan(site: Site, find: FindProfile, wish: Wish, files: Sequence[Changed]) -
         allow_missing_key=wish.allow_missing_key,
     )
     for each in files:
-        if reason := why_not(profile, each.place.client, wish.scope):
+        reason = why_not(profile, each.place.client, wish.scope)
+        if reason is None and raw and each.place.memory.key != str(profile.key):
+            reason = "its key is another"
+        if reason is not None:
             raise _changed(profile, each.place, wish.scope, reason)
     key = require_key(site, profile, ask)
     plans = []
@@ -158,9 +161,7 @@ def _plan_file(changed: Changed, delivery: Delivery, profile: Profile, scope: Sc
     adopted = [path for path, written in memory.written.items() if written.adopted]
     wanted = [
         change
-        for change in client.changes(
-            restored, delivery, _known(place, document, restored, delivery)
-        )
+        for change in client.changes(restored, delivery, known_for(place, document, delivery))
         if change.path not in adopted
     ]
     _, effects = merge(restored, wanted, {})
@@ -173,37 +174,14 @@ def _plan_file(changed: Changed, delivery: Delivery, profile: Profile, scope: Sc
     )
 
 
-def _known(place: Place, document: Document, restored: Document, delivery: Delivery) -> Known:
-    """
-    Return what the client may go by.
-
-    Where another has led it from its own sign-in to a provider, what stands in members that were given
-    back to the user is that one's, and they have to be again what they were given back as.
-    """
-    known, client = place.known, place.client
-    if delivery.mode != "native" or not _leads_elsewhere(client.see(document), client.way.client):
-        return known
-    touched = {change.path for change in client.changes(restored, delivery, known)}
-    freed = place.memory.freed
-    before: dict[KeyPath, Value | Absent] = {
-        path: freed.get(path, ABSENT) for path in {*touched, *freed}
-    }
-    return replace(known, originals={**before, **known.originals})
-
-
-def _leads_elsewhere(seen: Seen, client: ClientName) -> bool:
-    return bool(seen.key) or seen.url not in ("", SIGN_IN[client][1])
-
-
 def _is_same(effect: Effect, place: Place) -> bool:
     """Tell whether a change writes what had been written, but for the raw key and the program's place."""
     path, secret = effect.change.path, place.client.is_secret
     if same_value(effect.before, effect.after):
         return True
     written = place.memory.written.get(path)
-    if (
-        written is None
-    ):  # another brought it along, and a switch empties it; but a list is the profile's
+    if written is None:
+        # A list is the profile's; a member another brought along, and a switch would empty it.
         return isinstance(effect.change, Set | Remove)
     before, after = shown_record(written.value), shown(effect.after, path, secret)
     return same_value(_without_folder(before), _without_folder(after))

@@ -313,6 +313,19 @@ def test_a_profile_that_says_something_else_now_is_not_what_was_written(
         assert not path.exists()
 
 
+def test_a_raw_key_of_another_place_is_another(tmp_path: Path) -> None:
+    """In the settings they look alike, as marks."""
+    paths = install(tmp_path)
+    site = site_in(tmp_path)
+    switch_to(site, ONE, write_key=True)
+    led_elsewhere(paths)
+    edited = {"one": replace(ONE, key=parse_reference("env:TWO_KEY"))}
+    assert refused_restore(site, profiles=edited).code == "ai.profile_changed"
+    adopt(site, ["codex"])
+    assert refused_restore(site, "qwen", profiles=edited).code == "ai.profile_changed"
+    restore_in(site, "qwen")
+
+
 def test_a_profile_that_is_gone_is_told(tmp_path: Path) -> None:
     paths = install(tmp_path)
     site = site_in(tmp_path)
@@ -363,9 +376,19 @@ def test_what_was_adopted_is_restored_as_it_was_adopted(tmp_path: Path) -> None:
     assert values(path) == adopted
 
 
+def switch_over(site: Site) -> None:
+    switch_to(site, CLAUDE, "claude-code", overwrite=True)
+
+
+def adopt_then_switch(site: Site) -> None:
+    adopt(site)
+    switch_to(site, CLAUDE, "claude-code")
+
+
+@pytest.mark.parametrize("back", [restore_in, switch_over, adopt_then_switch])
 @pytest.mark.parametrize("first", [False, True])
-def test_the_own_sign_in_is_restored_without_what_belonged_to_the_other(
-    tmp_path: Path, first: bool
+def test_the_own_sign_in_comes_back_without_what_belonged_to_the_other(
+    tmp_path: Path, first: bool, back: Callable[[Site], object]
 ) -> None:
     """Its model would be asked of the sign-in."""
     path = install(tmp_path, claude_code='{"env": {"ANTHROPIC_MODEL": "opus"}}')["claude-code"]
@@ -386,7 +409,7 @@ def test_the_own_sign_in_is_restored_without_what_belonged_to_the_other(
             }
         )
     )
-    restore_in(site)
+    back(site)
     env = {name: value for name, value in values(path)["env"].items() if value}
     assert env == {name: value for name, value in written["env"].items() if value}
     assert env == {"ANTHROPIC_MODEL": "opus"}
