@@ -76,7 +76,8 @@ def _file_record(changed: Changed, salt: str) -> FileRecord:
         kind: Literal["set", "remove"] = "remove" if now is ABSENT else "set"
         after = recorded(redact(now, path, secret, own or salt))
         records.append(Record(kind, path, recorded(written.value), after, salt=own))
-    for path, element, successor in changed_elements(place, document):
+    # What is taken back is so from the end: our elements then stand in the order that they had.
+    for path, element, successor in reversed(list(changed_elements(place, document))):
         records.append(Record("exclude", path, element=element))
         if not isinstance(successor, Absent):
             records.append(Record("include", path, element=redact(successor, path, secret, salt)))

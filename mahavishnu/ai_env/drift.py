@@ -82,7 +82,8 @@ def changed_members(place: Place, document: Document) -> Iterator[Member]:
             continue
         now = document.get(path)
         marked = redact(now, path, client.is_secret, written.salt)
-        if not same_value(marked, written.value):
+        emptied = written.value is ABSENT and now is not ABSENT and now == client.blank(path)
+        if not emptied and not same_value(marked, written.value):
             yield Member(path, written, now)
 
 

@@ -37,6 +37,7 @@ FORMATS = {
 }
 MAX_PROVIDERS = 1_000
 MAX_SETTINGS_BYTES = 1024 * 1024
+LOCKED_S = 1.0  # how long to wait for cc-switch, which writes for an instant
 _QUERY = "SELECT app_type, name, settings_config, meta FROM providers ORDER BY app_type, name, id LIMIT ?"
 
 
@@ -125,7 +126,7 @@ def _ask(path: Path, query: str, values: Sequence[object]) -> list[tuple[Any, ..
             code="ai.import_nothing",
         )
     try:
-        with closing(sqlite3.connect(_address(path), uri=True)) as database:
+        with closing(sqlite3.connect(_address(path), uri=True, timeout=LOCKED_S)) as database:
             return database.execute(query, values).fetchall()
     except (sqlite3.Error, OSError) as error:
         raise Corrupt(

@@ -39,7 +39,7 @@ def tell_drift(statuses: Sequence[ClientStatus]) -> None:
 def offer(statuses: Sequence[ClientStatus]) -> None:
     """Print the commands by which changes are accepted, or taken back."""
     for each in statuses:
-        if each.drift:
+        if each.drift and each.enabled:
             options = _options(each.client, each.scope)
             print_line(f"To accept what is there: mahavishnu ai adopt {options}")
             print_line(f"To write it again: mahavishnu ai restore {options}")
