@@ -153,7 +153,7 @@ class History:
 
     @property
     def standing(self) -> tuple[Entry, ...]:
-        """The switches, adoptions and restorings that were not taken back; of one that was in part, what is left of it."""
+        """Switches, adoptions and restorings that were not taken back; of one that was in part, what is left."""
         gone = {(each.undoes, file.path) for each in self.done for file in each.files}
         found = []
         for each in self.done:

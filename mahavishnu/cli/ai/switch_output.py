@@ -212,12 +212,16 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
 
 
 def show_switch(
-    done: Switched, sessions: list[dict[str, Any]], lines: Sequence[str], *, as_json: bool
+    done: Switched,
+    sessions: Sequence[dict[str, Any]] = (),
+    lines: Sequence[str] = (),
+    *,
+    as_json: bool,
 ) -> None:
     """Print what a switch did; `sessions` that it did not reach, or `lines` about them for people."""
     if as_json:
         identifier = None if done.entry is None else str(done.entry.id)
-        rest = {"settled": list(done.settled), "sessions": sessions}
+        rest = {"settled": list(done.settled), "sessions": list(sessions)}
         print_json({"id": identifier, "dry_run": False, **plan_body(done.plan), **rest})
         return
     for text in done.settled:
