@@ -320,10 +320,12 @@ def test_a_raw_key_of_another_place_is_another(tmp_path: Path) -> None:
     switch_to(site, ONE, write_key=True)
     led_elsewhere(paths)
     edited = {"one": replace(ONE, key=parse_reference("env:TWO_KEY"))}
-    assert refused_restore(site, profiles=edited).code == "ai.profile_changed"
-    adopt(site, ["codex"])
-    assert refused_restore(site, "qwen", profiles=edited).code == "ai.profile_changed"
-    restore_in(site, "qwen")
+    for client in EVERY:
+        assert refused_restore(site, client, profiles=edited).code == "ai.profile_changed", client
+    adopt(site, ["codex"])  # which does not make one forget whose key it is
+    edit(paths["codex"], ('"theirs"', '"mine"'))
+    assert refused_restore(site, "codex", profiles=edited).code == "ai.profile_changed"
+    restore_in(site)
 
 
 def test_a_profile_that_is_gone_is_told(tmp_path: Path) -> None:
