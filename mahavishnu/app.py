@@ -126,6 +126,7 @@ async def open_app(
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
             projects = Projects(database)
+            secrets = KeptSecrets()
             try:
                 yield App(
                     memories=memories,
@@ -137,8 +138,10 @@ async def open_app(
                     database=database,
                     loaded=loaded,
                     _retriever=Retriever(database, space, scopes),
+                    secrets=secrets,
                 )
             finally:
+                await secrets.aclose()
                 await space.aclose()
 
 

@@ -39,21 +39,43 @@ class Logger:
             return
         import structlog  # noqa: PLC0415 - see the module docstring
 
-        if not structlog.is_configured():
-            structlog.configure(
-                processors=[
-                    structlog.processors.add_log_level,
-                    structlog.processors.TimeStamper(fmt="iso", utc=True),
-                    structlog.processors.format_exc_info,
-                    structlog.dev.ConsoleRenderer(colors=False)
-                    if sys.stderr.isatty()
-                    else structlog.processors.JSONRenderer(),
-                ],
-                # As stderr is when something is said: tests, and a log that is renewed, exchange it.
-                logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-                cache_logger_on_first_use=False,
-            )
+        configure_structlog()
         getattr(structlog.get_logger(), level)(event, logger=self._name, **fields)
+
+
+def configure_structlog() -> None:
+    """
+    Send structlog to stderr, unless somebody has set it up; for libraries that speak by it as well.
+
+    Left alone it prints on stdout, where an answer or the messages of MCP are.
+    """
+    import structlog  # noqa: PLC0415 - see the module docstring
+
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            _drop_foreign,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=False)
+            if sys.stderr.isatty()
+            else structlog.processors.JSONRenderer(),
+        ],
+        # As stderr is when something is said: tests, and a log that is renewed, exchange it.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _drop_foreign(_logger: Any, _level: str, event: Any) -> Any:
+    """Pass over what a library says, but for debugging: what matters of it becomes an error of ours."""
+    import structlog  # noqa: PLC0415 - see the module docstring
+
+    if "logger" not in event and _threshold[0] > LEVELS["debug"]:
+        raise structlog.DropEvent
+    return event
 
 
 def get_logger(name: str) -> Logger:

@@ -55,6 +55,9 @@ INTEGRATIONS = {
     "GPG, files of keys": REAL,
     "age, files of keys": REAL,
     "keyring, with a backend that encrypts": REAL,
+    "AWS Secrets Manager, by Oneiric": WIRE,
+    "GCP Secret Manager, by Oneiric": REAL,
+    "Infisical, by Oneiric": REAL,
 }
 HEADER = f"""# What the tests verified
 

@@ -182,9 +182,11 @@ def require_key(site: Site, profile: Profile, ask: Ask) -> Secret | None:
     if profile.auth == "native" or profile.key is None:
         return None
     if ask.write_key:
-        return resolve(profile.key, environ=site.environ, identity=site.identity)
+        return resolve(
+            profile.key, environ=site.environ, identity=site.identity, stores=site.stores
+        )
     if not ask.allow_missing_key:
-        require_there(profile.key, environ=site.environ, identity=site.identity)
+        require_there(profile.key, environ=site.environ, identity=site.identity, stores=site.stores)
     return None
 
 

@@ -36,7 +36,9 @@ ADDRESS_KEYS: Mapping[str, Protocol] = {
 # Hosts of early samples where nobody ever answered.
 NO_SUCH_HOSTS = frozenset({"api.codex.com", "api.qwen.com"})
 MAX_TEXT = 200
-_FORMS = "Give it a reference: env:NAME, keyring:SERVICE/NAME or file:PATH#NAME."
+_FORMS = (
+    "Give it a reference: env:NAME, keyring:SERVICE/NAME, file:PATH#NAME or oneiric:aws/ID#FIELD."
+)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 # A switch clears these in Claude's settings, and the helper that would read one runs below them.
 _CLEARED = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})

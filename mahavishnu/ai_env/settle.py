@@ -137,7 +137,11 @@ def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
     for text in sorted(references):
         try:
             reference = parse_reference(text)
-            keys.append(resolve(reference, environ=site.environ, identity=site.identity).reveal())
+            keys.append(
+                resolve(
+                    reference, environ=site.environ, identity=site.identity, stores=site.stores
+                ).reveal()
+            )
         except MahavishnuError:
             continue  # what it stands for is then told to be lost
     return keys

@@ -13,6 +13,7 @@ from mahavishnu.ai_env.files import Patience, SettingsFile
 from mahavishnu.ai_env.journal import History, Journal
 from mahavishnu.ai_env.plan import Place, Scope
 from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.ai_env.secrets.oneiric.stores import FindStores, no_stores
 from mahavishnu.ai_env.sessions.registered import find_registered
 from mahavishnu.errors import UsageError
 
@@ -34,7 +35,7 @@ class Site:
     Everything that a switch has to know of its surroundings.
 
     `state` is the folder of our state, `folder` the one that a project's settings are in, `helper`
-    the whole path of `mahavishnu-key`, `identity` age's key file.
+    the whole path of `mahavishnu-key`, `identity` age's key file, `stores` finds the cloud stores of keys.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -43,6 +44,7 @@ class Site:
     helper: Path
     identity: Path
     clients: Mapping[ClientName, ClientSettings] = field(default_factory=dict)
+    stores: FindStores = no_stores
     patience: Patience = field(default_factory=Patience)
     pause: Callable[[float], None] = time.sleep
 

@@ -15,6 +15,9 @@ from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import History, Memory
 from mahavishnu.ai_env.plan import Scope
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
+from mahavishnu.ai_env.secrets.oneiric.installed import is_installed
+from mahavishnu.ai_env.secrets.oneiric.stores import provider_of
+from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.secrets.resolve import require_there
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.site import Site
@@ -166,7 +169,8 @@ def key_state(site: Site, profile: Profile) -> str:
     """
     Return "present" or "missing" for a key in a variable or file, else what there is to say of it.
 
-    A keyring, which may ask to be unlocked, is not asked, and no file decrypted.
+    A keyring, which may ask to be unlocked, and a cloud are not asked, and no file is decrypted; of a cloud
+    "no store" and "not installed" say that it could not be.
     """
     if profile.auth == "native":
         return "own sign-in"
@@ -174,8 +178,10 @@ def key_state(site: Site, profile: Profile) -> str:
         return "none needed"
     if profile.key.scheme == "keyring":
         return "not asked"
+    if profile.key.scheme == "oneiric":
+        return _cloud_state(site, profile.key)
     try:
-        require_there(profile.key, environ=site.environ, identity=site.identity)
+        require_there(profile.key, environ=site.environ, identity=site.identity, stores=site.stores)
     except NotFound:
         return "missing"
     except Forbidden:
@@ -183,6 +189,14 @@ def key_state(site: Site, profile: Profile) -> str:
     except MahavishnuError:
         return "malformed"
     return "present"
+
+
+def _cloud_state(site: Site, key: Reference) -> str:
+    try:
+        site.stores().require(provider_of(key))
+    except MahavishnuError:
+        return "no store"
+    return "not asked" if is_installed() else "not installed"
 
 
 def plain(value: Value | Absent) -> Value:

@@ -7,9 +7,13 @@ A client waits for it at its start, so that for `env:` it imports the standard l
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mahavishnu.ai_env.secrets.helper import USAGE, read_words, release
 from mahavishnu.errors import MahavishnuError
+
+if TYPE_CHECKING:
+    from mahavishnu.ai_env.secrets.oneiric.stores import Stores
 
 EXIT_INTERRUPTED = 130
 
@@ -26,7 +30,7 @@ def main() -> int:
         sys.stdout.write(f"mahavishnu-key {__version__}\n")
         return 0
     try:
-        key = release(read_words(words), os.environ, folder=Path.cwd())
+        key = release(read_words(words), os.environ, folder=Path.cwd(), stores=_stores)
         sys.stdout.write(f"{key.reveal()}\n")
         sys.stdout.flush()
     except MahavishnuError as error:
@@ -40,6 +44,13 @@ def main() -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0
+
+
+def _stores() -> "Stores":
+    """Return the cloud stores of the user's settings; those of a project cannot name any."""
+    from mahavishnu.environments.cloud_stores import own_stores  # noqa: PLC0415 - slow
+
+    return own_stores(os.environ)
 
 
 def _say(text: str) -> None:

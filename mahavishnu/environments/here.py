@@ -6,6 +6,7 @@ from pathlib import Path
 from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.ai_env.site import Site
+from mahavishnu.environments.cloud_stores import cloud_stores
 from mahavishnu.environments.declared import require_declared
 from mahavishnu.environments.known import (
     chosen_clients,
@@ -26,6 +27,7 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
         helper=key_program(),
         identity=find_identity(loaded.environ, loaded.locations),
         clients=chosen_clients(loaded),
+        stores=lambda: cloud_stores(loaded),
     )
 
 

@@ -13,6 +13,7 @@ from mahavishnu.ai_env.profile_files import find_files, folder_of
 from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, doubtful_hosts, read_profile
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.site import ClientSettings, locks_of
+from mahavishnu.environments.cloud_stores import cloud_stores
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.settings.files import read_settings
 from mahavishnu.settings.sources import PROJECT_FILES, Loaded
@@ -72,8 +73,9 @@ def own_profiles(loaded: Loaded) -> dict[str, Profile]:
 
 
 def check_environments(loaded: Loaded) -> list[str]:
-    """Raise what is wrong with the user's profiles and clients; returns what is only to be known."""
+    """Raise what is wrong with the user's profiles, clients and stores; returns what is only to be known."""
     chosen_clients(loaded)
+    cloud_stores(loaded)
     return [note for each in own_profiles(loaded).values() for note in notes_on(each)]
 
 

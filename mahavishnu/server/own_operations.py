@@ -11,6 +11,7 @@ from mahavishnu import __version__
 from mahavishnu.ai_env.secrets.reference import MAX_LENGTH, parse_reference
 from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.embedding import ModelIdentity
+from mahavishnu.environments.cloud_stores import own_stores
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Call, Operation
@@ -68,7 +69,10 @@ class ResolveSecret(Request, frozen=True, kw_only=True):
 
     reference: Annotated[
         str,
-        Meta(max_length=MAX_LENGTH, description="`keyring:SERVICE/NAME` or `file:PATH#NAME`."),
+        Meta(
+            max_length=MAX_LENGTH,
+            description="`keyring:SERVICE/NAME`, `file:PATH#NAME` or `oneiric:aws/ID#FIELD`.",
+        ),
     ]
 
 
@@ -131,6 +135,7 @@ async def resolve_secret(call: Call, request: ResolveSecret) -> ResolvedSecret:
         parse_reference(request.reference),
         environ=loaded.environ,
         identity=find_identity(loaded.environ, loaded.locations),
+        stores=lambda: own_stores(loaded.environ),
     )
     return ResolvedSecret(key=secret.reveal())
 

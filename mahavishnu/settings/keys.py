@@ -40,6 +40,22 @@ def match_key(pattern: str, key: str) -> str | None:
     return next((other for one, other in pairs if one == "*"), "")
 
 
+def fits(setting: str, value: object) -> bool:
+    """Tell whether a value can be that of a setting, whose name may have a `*`."""
+    kind: Any = Settings
+    *sections, last = setting.split(".")
+    for name in sections:
+        if name == "*":
+            kind = get_args(kind)[1]
+        else:
+            kind = next(item.type for item in msgspec.structs.fields(kind) if item.name == name)
+    try:
+        msgspec.convert({last: value}, kind, strict=False)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def describe_settings() -> Iterator[tuple[str, str, Any, str]]:
     """Yield (key, type, default, meaning) of every setting, in order, for the reference."""
     yield from _describe(Settings, "")

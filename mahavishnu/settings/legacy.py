@@ -64,13 +64,13 @@ LEGACY_KEYS: dict[str, Legacy] = {
     },
     **{
         f"secrets.{section}.{key}": Legacy(
-            answer="This release does not ask that store. Keep the keys in variables (secrets.env), in "
-            "an encrypted file (secrets.file) or in a keyring (keyring:SERVICE/NAME in a profile)."
+            answer=f"A profile names its key: oneiric:{section}/ID#FIELD. Where that store is stands in "
+            f"secrets.oneiric.{section}.NAME.{place}, and mahavishnu ai secrets check tells what is missing."
         )
-        for section, keys in {
-            "aws": ("secret_id", "region", "prefix", "required_keys"),
-            "gcp": ("secret_id", "project", "prefix", "required_keys"),
-        }.items()
+        for section, place, keys in (
+            ("aws", "region", ("secret_id", "region", "prefix", "required_keys")),
+            ("gcp", "project_id", ("secret_id", "project", "prefix", "required_keys")),
+        )
         for key in keys
     },
 }

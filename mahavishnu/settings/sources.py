@@ -20,7 +20,13 @@ from mahavishnu.files import write_atomically
 from mahavishnu.masking import MASK, mask_url
 from mahavishnu.paths import Locations, locate, private_folder
 from mahavishnu.settings.files import read_regular, read_settings
-from mahavishnu.settings.keys import describe_settings, find_setting, section_keys, setting_keys
+from mahavishnu.settings.keys import (
+    describe_settings,
+    find_setting,
+    fits,
+    section_keys,
+    setting_keys,
+)
 from mahavishnu.settings.legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
 from mahavishnu.settings.profiles import outranked_keys
 from mahavishnu.settings.tree import (
@@ -30,7 +36,6 @@ from mahavishnu.settings.tree import (
     REFERENCE_KEYS,
     SECRET_KEYS,
     URL_KEYS,
-    ProfileSettings,
     Settings,
 )
 
@@ -388,10 +393,6 @@ def _key_at_fault(message: str, merged: Mapping[str, Setting]) -> str:
     path = re.sub(r"\[\d+\]", "", message.partition(" - at `$.")[2].rstrip("`"))
     setting = path.replace("[...]", ".*")
     for key in merged:
-        if find_setting(key, [setting]):
-            try:
-                name = key.rpartition(".")[2]
-                msgspec.convert({name: merged[key].value}, ProfileSettings, strict=False)
-            except msgspec.ValidationError:
-                return key
+        if find_setting(key, [setting]) and not fits(setting, merged[key].value):
+            return key
     return setting

@@ -18,16 +18,18 @@ type ClientName = Literal["claude-code", "codex", "qwen"]
 type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 
+_KEY = "ai_environments.llm_profiles.*.key"
+_TOKEN = "secrets.oneiric.infisical.*.token"  # noqa: S105 - its name
 # Values that are never shown, logged or written back.
-SECRET_KEYS = frozenset(
-    {"postgresql.password", "embedding.openai_api_key", "ai_environments.llm_profiles.*.key"}
-)
+SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY, _TOKEN})
 # Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
-REFERENCE_KEYS = frozenset({"ai_environments.llm_profiles.*.key"})
+REFERENCE_KEYS = frozenset({_KEY, _TOKEN})
 # Values with a password inside that is masked: of a database, and of a service.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
 PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")
-URL_KEYS = frozenset({"embedding.ollama_base_url", "embedding.openai_base_url"}) | {
+_SERVICES = ("embedding.ollama_base_url", "embedding.openai_base_url")
+_STORES = ("secrets.oneiric.aws.*.endpoint_url", "secrets.oneiric.infisical.*.base_url")
+URL_KEYS = frozenset({*_SERVICES, *_STORES}) | {
     f"ai_environments.llm_profiles.*.{name}" for name in PROFILE_ADDRESSES
 }
 
@@ -172,11 +174,105 @@ class FileSecrets(_Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class AwsStore(_Section, frozen=True, forbid_unknown_fields=True):
+    """AWS Secrets Manager of one region, which `oneiric:aws/ID#FIELD` leads to."""
+
+    region: Annotated[str | None, Meta(description="Its region; needed.")] = None
+    priority: Annotated[
+        int, Meta(description="Of several stores of a provider the highest is asked first.")
+    ] = 0
+    profile_name: Annotated[
+        str | None, Meta(description="The profile of AWS's own settings that signs in.")
+    ] = None
+    endpoint_url: Annotated[
+        str | None,
+        Meta(
+            description="Another address: https, or http on this machine; those of AWS's own "
+            "settings do not count."
+        ),
+    ] = None
+    version_stage: Annotated[
+        str | None, Meta(description="The stage that is read; AWSCURRENT by default.")
+    ] = None
+    probe: Annotated[
+        str | None,
+        Meta(description="The id that health checks ask for; it need not be there."),
+    ] = None
+
+
+class GcpStore(_Section, frozen=True, forbid_unknown_fields=True):
+    """GCP Secret Manager of one project, which `oneiric:gcp/ID#FIELD` leads to."""
+
+    project_id: Annotated[str | None, Meta(description="Its project; needed.")] = None
+    priority: Annotated[
+        int, Meta(description="Of several stores of a provider the highest is asked first.")
+    ] = 0
+    credentials_file: Annotated[
+        str | None,
+        Meta(
+            description="A service account's file, absolute or from ~/; else Google's default "
+            "credentials."
+        ),
+    ] = None
+    default_version: Annotated[str, Meta(description="The version that is read.")] = "latest"
+    probe: Annotated[
+        str | None,
+        Meta(description="The id that health checks ask for; it need not be there."),
+    ] = None
+
+
+class InfisicalStore(_Section, frozen=True, forbid_unknown_fields=True):
+    """One folder of Infisical, which `oneiric:infisical/ID#FIELD` leads to."""
+
+    base_url: Annotated[str, Meta(description="Its address: https, or http on this machine.")] = (
+        "https://app.infisical.com"
+    )
+    environment: Annotated[str | None, Meta(description="The slug of its environment; needed.")] = (
+        None
+    )
+    token: Annotated[
+        str | None,
+        Meta(
+            description="Where its token is: `env:NAME`, `keyring:SERVICE/NAME` or "
+            "`file:PATH#NAME`; never the token itself; needed."
+        ),
+    ] = None
+    project_id: Annotated[str | None, Meta(description="The id of its project.")] = None
+    secret_path: Annotated[str, Meta(description="The folder.")] = "/"  # noqa: S105
+    priority: Annotated[
+        int, Meta(description="Of several stores of a provider the highest is asked first.")
+    ] = 0
+    probe: Annotated[
+        str | None,
+        Meta(description="The id that health checks ask for; it need not be there."),
+    ] = None
+
+
+class OneiricSecrets(_Section, frozen=True, forbid_unknown_fields=True):
+    """Cloud stores of keys, by provider and name; they need the extra `oneiric`."""
+
+    timeout: Annotated[
+        float,
+        Meta(gt=0, le=60, description="Seconds for one key, from all stores that may be asked."),
+    ] = 10.0
+    selections: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="`PROVIDER/NAME`, one for a provider: asked first, whatever the "
+            "priorities say."
+        ),
+    ] = ()
+    aws: dict[str, AwsStore] = field(default_factory=dict)
+    gcp: dict[str, GcpStore] = field(default_factory=dict)
+    infisical: dict[str, InfisicalStore] = field(default_factory=dict)
+
+
 class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """Which keys must be there before an AI environment is switched; never the keys themselves."""
+    """Which keys must be there before a switch, and which stores there are; never the keys themselves."""
 
     env: EnvironmentSecrets = field(default_factory=EnvironmentSecrets)
     file: FileSecrets = field(default_factory=FileSecrets)
+    oneiric: OneiricSecrets = field(default_factory=OneiricSecrets)
 
 
 class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
@@ -200,7 +296,7 @@ class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
         str | None,
         Meta(
             description="Where its key is: `env:NAME` or `${NAME}`, `keyring:SERVICE/NAME`, "
-            "`file:PATH#NAME`; never the key itself."
+            "`file:PATH#NAME`, `oneiric:aws/ID#FIELD`; never the key itself."
         ),
     ] = None
     key_header: Annotated[

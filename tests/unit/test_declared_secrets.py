@@ -114,4 +114,4 @@ def test_other_stores_have_an_answer(tmp_path: Path) -> None:
     assert [n.partition(" in ")[0] for n in loaded.notices] == [
         "secrets.aws.secret_id", "secrets.gcp.required_keys",
     ]  # fmt: skip
-    assert all("keyring:" in notice for notice in loaded.notices)
+    assert all("oneiric:" in notice for notice in loaded.notices)

@@ -68,3 +68,21 @@ def test_libraries_are_kept_down_to_warnings() -> None:
 
 def test_a_logger_is_made_without_effect() -> None:
     assert vars(get_logger("x")) == {"_name": "x"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_library_is_heard_for_debugging_alone_and_never_on_stdout(level: str) -> None:
+    printed, lines = run(
+        f"set_log_level({level!r})\nconfigure_structlog()\nimport structlog\n"
+        "for name in LEVELS: getattr(structlog.get_logger('theirs'), name)('said')"
+    )
+    assert printed == ""
+    assert [line["level"] for line in lines] == (list(LEVELS) if level == "debug" else [])
+
+
+def test_who_set_structlog_up_keeps_it_so() -> None:
+    printed, lines = run(
+        "import structlog\nstructlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stdout))\n"
+        "configure_structlog()\nstructlog.get_logger().info('said')"
+    )
+    assert "said" in printed and lines == []

@@ -8,6 +8,8 @@ from mahavishnu.ai_env.secrets.entries import pick_entry
 from mahavishnu.ai_env.secrets.reference import MAX_LENGTH, Reference, parse_reference
 from mahavishnu.errors import MahavishnuError, UsageError
 
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/llm-AbCdEf"
+
 
 @pytest.mark.parametrize(
     ("text", "reference"),
@@ -21,6 +23,13 @@ from mahavishnu.errors import MahavishnuError, UsageError
         ("file:/k/keys.gpg#ZAI", Reference("file", "/k/keys.gpg", "ZAI")),
         ("file:~/my keys.age#ZAI", Reference("file", "~/my keys.age", "ZAI")),
         ("file:/k/a#b.age#ZAI", Reference("file", "/k/a#b.age", "ZAI")),
+        (
+            "oneiric:aws/team/llm.keys@prod#ZAI",
+            Reference("oneiric", "aws/team/llm.keys@prod", "ZAI"),
+        ),
+        (f"oneiric:aws/{ARN}#api-key", Reference("oneiric", f"aws/{ARN}", "api-key")),
+        ("oneiric:gcp/llm_keys-1", Reference("oneiric", "gcp/llm_keys-1")),
+        ("oneiric:infisical/ZAI.KEY", Reference("oneiric", "infisical/ZAI.KEY")),
     ],
 )
 def test_a_reference_and_its_one_form(text: str, reference: Reference) -> None:
@@ -37,7 +46,11 @@ def test_a_reference_and_its_one_form(text: str, reference: Reference) -> None:
         "keyring:canary", "keyring:/canary", "keyring:canary/", "file:canary", "file:./canary",
         "file:~canary/x", "file:/canary/", "file:/k#", "file:/k#sk-canary", "file:", "aws:canary",
         "env:CANARY\n", " env:CANARY", "file:/k\0canary", f"env:{'A' * 129}", f"file:/{'a' * MAX_LENGTH}",
-        "https://user:canary@host/", "Bearer canary",
+        "https://user:canary@host/", "Bearer canary", "oneiric:", "oneiric:canary", "oneiric:aws",
+        "oneiric:aws/", "oneiric:/canary", "oneiric:vault/canary", "oneiric:aws/canary#", "oneiric:aws/a#b#canary",
+        "oneiric:aws/a#canary/b", "oneiric:aws/a canary", "oneiric:aws/canary?x", "oneiric:gcp/../canary",
+        "oneiric:gcp/a/versions/canary", "oneiric:gcp/a.canary", "oneiric:infisical/a/canary",
+        f"oneiric:aws/a#{'canary' * 30}", "oneiric:AWS/canary",
     ],
 )  # fmt: skip
 def test_what_is_no_reference_is_refused_and_not_repeated(text: str) -> None:

@@ -8,12 +8,15 @@ These words stand in other programs' settings: they are read by every later rele
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mahavishnu.ai_env.secrets.binding import CLIENTS, origin_of, require_bound
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
 from mahavishnu.ai_env.secrets.project import require_not_redirected
 from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
+
+if TYPE_CHECKING:
+    from mahavishnu.ai_env.secrets.oneiric.stores import FindStores
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.masking import Secret
 
@@ -80,9 +83,13 @@ def read_words(words: Sequence[str]) -> Asked:
     )
 
 
-def release(asked: Asked, environ: Mapping[str, str], *, folder: Path) -> Secret:
+def release(
+    asked: Asked, environ: Mapping[str, str], *, folder: Path, stores: "FindStores | None" = None
+) -> Secret:
     """
     Return the key, if the client, which works in `folder`, asks where the key is bound to.
+
+    `stores` finds the cloud stores of the settings, which are read for such a key alone; None: none.
 
     What is not in the environment is asked of the running daemon, which remembers it for a while,
     and else read here.
@@ -101,7 +108,7 @@ def release(asked: Asked, environ: Mapping[str, str], *, folder: Path) -> Secret
         require_same_address(asked.bound, lambda words: _means(words, asked), environ)
     if asked.reference.scheme == "env":
         return EnvironmentStore(environ).read(asked.reference)
-    return _release_slowly(asked.reference, environ)
+    return _release_slowly(asked.reference, environ, stores)
 
 
 def _means(words: Sequence[str], asked: Asked) -> bool:
@@ -111,7 +118,10 @@ def _means(words: Sequence[str], asked: Asked) -> bool:
         return False
 
 
-def _release_slowly(reference: Reference, environ: Mapping[str, str]) -> Secret:
+def _release_slowly(
+    reference: Reference, environ: Mapping[str, str], stores: "FindStores | None"
+) -> Secret:
+    from mahavishnu.ai_env.secrets.oneiric.stores import no_stores  # noqa: PLC0415 - slow
     from mahavishnu.ai_env.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
     from mahavishnu.paths import locate  # noqa: PLC0415 - slow
 
@@ -119,7 +129,8 @@ def _release_slowly(reference: Reference, environ: Mapping[str, str]) -> Secret:
     try:
         return _ask_daemon(reference, locations.daemon_lock, locations.token)
     except MahavishnuError:  # none is there, or what opens the key is not there for it
-        return resolve(reference, environ=environ, identity=find_identity(environ, locations))
+        identity = find_identity(environ, locations)
+        return resolve(reference, environ=environ, identity=identity, stores=stores or no_stores)
 
 
 def _ask_daemon(reference: Reference, lock: Path, token: Path) -> Secret:

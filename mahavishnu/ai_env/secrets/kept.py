@@ -4,36 +4,52 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mahavishnu.ai_env.secrets.in_file import find_file
+from mahavishnu.ai_env.secrets.oneiric.stores import FindStores, Stores, no_stores
 from mahavishnu.ai_env.secrets.reference import Reference
-from mahavishnu.ai_env.secrets.resolve import resolve
+from mahavishnu.ai_env.secrets.resolve import open_clouds, resolve
 from mahavishnu.errors import UsageError
 from mahavishnu.masking import Secret
+
+if TYPE_CHECKING:
+    from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore
 
 TTL_S = 300.0
 MAX_KEPT = 64
 
-type Stamp = tuple[int, ...]
+type Stamp = tuple[object, ...]
 
 
 class KeptSecrets:
     """
     Reads keys, each at most once in `ttl_s`; one is forgotten by itself when its time is over.
 
-    A file that was changed, or closed to its owner, is read again. For the daemon's own event loop.
+    A file that was changed, or closed to its owner, is read again, and so is a cloud store when the settings
+    name others. For the daemon's own event loop; `aclose` closes the cloud stores, which stay open between
+    questions.
     """
 
     def __init__(self, *, ttl_s: float = TTL_S) -> None:
         self._ttl_s = ttl_s
+        self._clouds: OneiricStore | None = None
+        self._opening = asyncio.Lock()
         self._kept: dict[Reference, tuple[Secret, Stamp]] = {}
         self._turns: dict[Reference, asyncio.Lock] = {}
 
     async def read(
-        self, reference: Reference, *, environ: Mapping[str, str], identity: Path
+        self,
+        reference: Reference,
+        *,
+        environ: Mapping[str, str],
+        identity: Path,
+        stores: FindStores = no_stores,
     ) -> Secret:
         """
         Return the key; of many who ask for the same at once, one makes the store work.
+
+        `stores` finds the cloud stores that the settings name now.
 
         Raises:
             UsageError: `secret.own_environment`, a variable of the daemon is not one of who asks;
@@ -48,18 +64,41 @@ class KeptSecrets:
         turn = self._turns.setdefault(reference, asyncio.Lock())
         try:
             async with turn:
-                stamp = _stamp(reference, environ)
+                now = await asyncio.to_thread(stores) if reference.scheme == "oneiric" else Stores()
+                stamp = _stamp(reference, environ) or (now,)
                 known = self._kept.get(reference)
                 if known is not None and known[1] == stamp:
                     return known[0]
-                secret = await asyncio.to_thread(
-                    resolve, reference, environ=environ, identity=identity
-                )
+                if reference.scheme == "oneiric":
+                    clouds = await self._follow(now, environ, identity)
+                    secret = await asyncio.to_thread(clouds.read, reference)
+                else:
+                    secret = await asyncio.to_thread(
+                        resolve, reference, environ=environ, identity=identity, stores=stores
+                    )
                 self._keep(reference, secret, stamp)
                 return secret
         finally:
             if not turn.locked():
                 self._turns.pop(reference, None)
+
+    async def aclose(self) -> None:
+        """Forget all keys, and close the cloud stores."""
+        self._kept.clear()
+        clouds, self._clouds = self._clouds, None
+        if clouds is not None:
+            await asyncio.to_thread(clouds.close)
+
+    async def _follow(
+        self, stores: Stores, environ: Mapping[str, str], identity: Path
+    ) -> "OneiricStore":
+        """Return the open cloud stores, which go by the settings of now."""
+        async with self._opening:
+            if self._clouds is None:
+                self._clouds = open_clouds(stores, environ=environ, identity=identity)
+            clouds = self._clouds
+            await asyncio.to_thread(clouds.follow, stores)
+            return clouds
 
     def _keep(self, reference: Reference, secret: Secret, stamp: Stamp) -> None:
         if len(self._kept) >= MAX_KEPT:

@@ -1,25 +1,38 @@
 """
-Where a key is, in one grammar: `env:NAME`, `keyring:SERVICE/NAME`, `file:PATH` or `file:PATH#NAME`.
+Where a key is, in one grammar: `env:NAME`, `keyring:SERVICE/NAME`, `file:PATH` or `file:PATH#NAME`,
+`oneiric:PROVIDER/ID` or `oneiric:PROVIDER/ID#FIELD`.
 
 Standard library only, and little of it: the helper that clients start for each key reads this.
 """
 
+import string
 from typing import Literal, NamedTuple
 
 from mahavishnu.errors import UsageError
 
-type Scheme = Literal["env", "keyring", "file"]
+type Scheme = Literal["env", "keyring", "file", "oneiric"]
 MAX_LENGTH = 1_024
 MAX_NAME_LENGTH = 128
-_FORMS = "Write env:NAME, keyring:SERVICE/NAME, or file:PATH#NAME for a GPG or age file."
+_FORMS = (
+    "Write env:NAME, keyring:SERVICE/NAME, file:PATH#NAME for a GPG or age file, or oneiric:aws/ID#FIELD"
+    " (gcp, infisical) for a cloud store."
+)
+_WORD = frozenset(string.ascii_letters + string.digits + "-_")
+_FIELD = _WORD | {"."}
+# What an id can be made of. The one of GCP is put into a path, so that no slash may be in it.
+PROVIDERS = {
+    "aws": _FIELD | frozenset("/+=@:"),  # a name, or an ARN
+    "gcp": _WORD,
+    "infisical": _FIELD,
+}
 
 
 class Reference(NamedTuple):
     """
     The place of one key; `str` gives it in its one form.
 
-    `place` is the variable, the service of a keyring or the path of a file; `name` the entry in
-    there, empty for a variable and for a file that holds one key and nothing else.
+    `place` is the variable, the service of a keyring, the path of a file, or PROVIDER/ID of a cloud
+    store; `name` the entry in there, empty for a variable and for what holds one key and nothing else.
     """
 
     scheme: Scheme
@@ -65,7 +78,22 @@ def parse_reference(text: str) -> Reference:
         if mark and not is_name(name):
             raise _bad("After # stands the name of a key in the file: letters, digits and _.")
         return Reference("file", path, name)
+    if scheme == "oneiric":
+        return _in_cloud(rest)
     raise _no_reference()
+
+
+def _in_cloud(rest: str) -> Reference:
+    place, mark, field = rest.partition("#")
+    provider, _, identifier = place.partition("/")
+    signs = PROVIDERS.get(provider)
+    if signs is None or not identifier or not signs.issuperset(identifier):
+        raise _bad(
+            f"After oneiric: stand a provider ({', '.join(PROVIDERS)}), a slash and the id of a secret there."
+        )
+    if mark and not (0 < len(field) <= MAX_NAME_LENGTH and _FIELD.issuperset(field)):
+        raise _bad("After # stands the name of a field: letters, digits, -, _ and dots.")
+    return Reference("oneiric", place, field)
 
 
 def is_name(text: str) -> bool:

@@ -2,33 +2,59 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
+from mahavishnu.ai_env.secrets.oneiric.stores import FindStores, Stores
 from mahavishnu.ai_env.secrets.port import SecretStore
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.masking import Secret
 from mahavishnu.paths import Locations
 
+if TYPE_CHECKING:
+    from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore
+
 IDENTITY_VARIABLE = "MAHAVISHNU_AGE_IDENTITY"
 
 
-def resolve(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> Secret:
-    """Return the key that a reference leads to; raises as `SecretStore.read`."""
+def resolve(
+    reference: Reference, *, environ: Mapping[str, str], identity: Path, stores: FindStores
+) -> Secret:
+    """
+    Return the key that a reference leads to; raises as `SecretStore.read`.
+
+    `identity` is age's key file; `stores` returns the cloud stores of the settings.
+    """
+    if reference.scheme == "oneiric":
+        with open_clouds(stores(), environ=environ, identity=identity) as clouds:
+            return clouds.read(reference)
     return open_store(reference, environ=environ, identity=identity).read(reference)
 
 
-def require_there(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> None:
+def require_there(
+    reference: Reference, *, environ: Mapping[str, str], identity: Path, stores: FindStores
+) -> None:
     """Make sure of a key as far as that goes without decrypting; raises as `SecretStore.read`."""
     if reference.scheme == "file":
         from mahavishnu.ai_env.secrets.in_file import FileStore  # noqa: PLC0415 - slow
 
         FileStore(environ, identity=identity).check(reference)
     else:
-        resolve(reference, environ=environ, identity=identity)
+        resolve(reference, environ=environ, identity=identity, stores=stores)
+
+
+def open_clouds(stores: Stores, *, environ: Mapping[str, str], identity: Path) -> "OneiricStore":
+    """Return the store of `oneiric:` references, to be closed; nothing is asked yet."""
+    from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore  # noqa: PLC0415 - slow
+
+    def read_token(reference: Reference) -> Secret:
+        return open_store(reference, environ=environ, identity=identity).read(reference)
+
+    return OneiricStore(stores, read_token=read_token)
 
 
 def open_store(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> SecretStore:
-    """Return the store that a reference belongs to; `identity` is age's key file."""
+    """Return the store on this machine that a reference belongs to."""
     if reference.scheme == "env":
         return EnvironmentStore(environ)
     if reference.scheme == "keyring":

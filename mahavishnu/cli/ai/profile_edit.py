@@ -30,7 +30,7 @@ def entry_options[F: Callable[..., Any]](function: F) -> F:
         click.option("--chat-url", "openai_chat_base_url", metavar="URL",
                      help="Where it speaks OpenAI chat completions (Qwen Code)."),
         click.option("--key", metavar="REFERENCE",
-                     help="env:NAME, keyring:SERVICE/NAME or file:PATH#NAME; never the key itself."),
+                     help="env:NAME, keyring:SERVICE/NAME, file:PATH#NAME, oneiric:aws/ID#FIELD; never the key."),
         click.option("--key-header", type=click.Choice(["bearer", "x-api-key"]),
                      help="The header that carries the key."),
         click.option("--auth", type=click.Choice(["key", "native"]),

@@ -56,7 +56,9 @@ def run(
     site = open_site(loaded)
 
     def key_of(reference: Reference) -> Secret:
-        return resolve(reference, environ=loaded.environ, identity=site.identity)
+        return resolve(
+            reference, environ=loaded.environ, identity=site.identity, stores=site.stores
+        )
 
     launch = plan_launch(
         find_profile(loaded, profile),

@@ -10,6 +10,7 @@ from mahavishnu.ai_env.verify import TIMEOUT_S, Trial
 from mahavishnu.ai_env.verify import verify as verify_profile
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.environments.cloud_stores import cloud_stores
 from mahavishnu.environments.known import find_profile, known_profiles
 from mahavishnu.errors import NotFound
 from mahavishnu.masking import Secret
@@ -67,7 +68,12 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
 
     def key_of(reference: Reference) -> Secret:
         identity = find_identity(loaded.environ, loaded.locations)
-        return resolve(reference, environ=loaded.environ, identity=identity)
+        return resolve(
+            reference,
+            environ=loaded.environ,
+            identity=identity,
+            stores=lambda: cloud_stores(loaded),
+        )
 
     trials = [
         trial

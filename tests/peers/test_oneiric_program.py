@@ -1,0 +1,150 @@
+"""The program with keys in a cloud: the installed commands, and a daemon that keeps a store open."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mahavishnu.processes import identify
+from tests.command import PROGRAM, UNMEASURED, Command
+from tests.daemon import Daemon, running
+from tests.peers.conftest import require_peers
+from tests.secrets_contract import KEY
+
+pytestmark = pytest.mark.peer
+require_peers("oneiric", "moto")
+
+from tests.peers import clouds  # noqa: E402
+
+HELPER = PROGRAM.with_name("mahavishnu-key")
+URL = "https://llm.example.com"
+
+
+class Cloud(clouds.FaultyAws):
+    """An AWS on the loopback, whose address the settings of a home name."""
+
+    url: str = ""
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    made = Cloud(values={"team/llm": json.dumps({"ZAI": KEY})})
+    with made.serve() as url:
+        made.url = url
+        yield made
+
+
+@pytest.fixture
+def product(tmp_path: Path, cloud: Cloud) -> Command:
+    home = tmp_path / "home"
+    home.mkdir()
+    alone = Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})
+    alone.settings.write_text(
+        f"""
+secrets:
+  oneiric:
+    timeout: 8
+    aws:
+      main: {{region: eu-west-1, endpoint_url: "{cloud.url}"}}
+      replica: {{region: eu-central-1, endpoint_url: "{clouds.nobody()}", priority: -1}}
+ai_environments:
+  llm_profiles:
+    work: {{anthropic_base_url: "{URL}", key: "oneiric:aws/team/llm#ZAI"}}
+"""
+    )
+    environment = {**alone.environment, **clouds.CREDENTIALS, "AWS_EC2_METADATA_DISABLED": "true",
+                   "ANTHROPIC_BASE_URL": URL}  # fmt: skip
+    return replace(alone, environment=environment)
+
+
+def test_the_helper_prints_the_key_and_nothing_else(product: Command, cloud: Cloud) -> None:
+    helper = replace(product, program=(HELPER,))
+    answer = helper("oneiric:aws/team/llm#ZAI", "--for", URL, MAHAVISHNU_LOG_LEVEL="debug")
+    assert (answer.status, answer.out, answer.err) == (0, f"{KEY}\n", "")
+    for code, ours, status in (
+        ("ThrottlingException", "secret.throttled", 5),
+        ("AccessDeniedException", "secret.denied", 6),
+        ("ResourceNotFoundException", "secret.missing", 3),
+    ):
+        cloud.code = code
+        answer = helper("oneiric:aws/team/llm#ZAI", "--for", URL)
+        assert (answer.status, answer.out) == (status, ""), answer
+        assert answer.err.endswith(f"[{ours}]\n") and answer.err.count("\n") == 1
+        assert "canary" not in answer.err and KEY not in answer.err
+    cloud.code = ""
+    other = helper(
+        "oneiric:aws/team/llm#ZAI", "--for", URL, ANTHROPIC_BASE_URL="https://evil.example"
+    )
+    assert (other.status, other.out) == (6, "")
+
+
+def test_a_switch_and_its_words_hold_the_reference_alone(product: Command, cloud: Cloud) -> None:
+    (product.home / ".claude").mkdir()
+    assert product("ai", "switch-llm", "work", "--client", "claude-code").status == 0
+    text = (product.home / ".claude/settings.json").read_text()
+    assert "oneiric:aws/team/llm#ZAI" in text and KEY not in text
+    status = product("ai", "status", "--json").json["clients"][0]
+    assert (status["profile"], status["key"]) == ("work", "oneiric:aws/team/llm#ZAI")
+    cloud.wait_s = 60
+    began = time.monotonic()
+    slow = product("ai", "switch-llm", "claude", "--client", "claude-code")
+    assert slow.status == 0, "what needs no key asks no cloud"
+    refused = product("ai", "switch-llm", "work", "--client", "claude-code", "--json")
+    assert refused.error["code"] == "secret.timeout" and time.monotonic() - began < 60
+    allowed = product("ai", "switch-llm", "work", "--client", "claude-code", "--allow-missing-key")
+    assert allowed.status == 0
+    left = [path for path in product.home.rglob("*") if path.is_file()]
+    assert not any(KEY in path.read_bytes().decode("utf-8", "replace") for path in left)
+
+
+def test_importing_oneiric_prints_nothing_and_leaves_logging_alone(tmp_path: Path) -> None:
+    code = (
+        "import logging, sys\n"
+        "before = (list(logging.getLogger().handlers), logging.getLogger().level)\n"
+        "from mahavishnu.ai_env.secrets.oneiric import providers\n"
+        "adapter = providers.gcp_adapter(providers.GcpStore(name='m', project_id='p'), object())\n"
+        "import asyncio\nasyncio.run(adapter.init()); asyncio.run(adapter.cleanup())\n"
+        "print((list(logging.getLogger().handlers), logging.getLogger().level) == before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def served(product: Command) -> Iterator[Daemon]:
+    with running(product, "--set", "log_level=debug") as daemon:
+        yield daemon
+
+
+@pytest.mark.postgres
+def test_a_daemon_keeps_the_store_open_follows_the_settings_and_ends_whole(
+    product: Command, served: Daemon, cloud: Cloud
+) -> None:
+    helper = replace(product, program=(HELPER,))
+    words = ("oneiric:aws/team/llm#ZAI", "--for", URL)
+    own = {"AWS_SECRET_ACCESS_KEY": "", "AWS_ACCESS_KEY_ID": ""}  # only the daemon can ask
+    assert helper(*words, **own).out == f"{KEY}\n"
+    asked = len(cloud.asked)
+    began = time.monotonic()
+    assert helper(*words, **own).out == f"{KEY}\n" and len(cloud.asked) == asked
+    assert time.monotonic() - began < 3
+    cloud.values["team/llm"] = json.dumps({"ZAI": "sk-fake-rotated"})
+    product.settings.write_text(
+        product.settings.read_text().replace("priority: -1", "priority: -2")
+    )
+    assert helper(*words, **own).out == "sk-fake-rotated\n"
+    identity = identify(served.process.pid)
+    assert served.command("down").status == 0
+    assert identify(served.process.pid) != identity
+    assert KEY not in served.log and clouds.CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in served.log
+    assert not re.search("Traceback|Unclosed|never retrieved", served.log), served.log
