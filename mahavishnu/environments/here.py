@@ -6,6 +6,7 @@ from pathlib import Path
 from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.ai_env.site import Site
+from mahavishnu.environments.accepted import accept, require_accepted
 from mahavishnu.environments.cloud_stores import cloud_stores
 from mahavishnu.environments.declared import require_declared
 from mahavishnu.environments.known import (
@@ -39,10 +40,11 @@ def find_wanted(loaded: Loaded, name: str) -> Profile:
     trusted. A client's own sign-in needs no key of ours, and stays the way back where one is missing.
 
     Raises:
-        MahavishnuError: as `require_trusted`, `find_profile` and `require_declared`.
+        MahavishnuError: as `require_trusted`, `find_profile`, `require_accepted` and `require_declared`.
     """
     require_trusted(loaded)
     profile = find_profile(loaded, name)
+    require_accepted(loaded, profile)
     if profile.auth != "native":
         require_declared(loaded)
     return profile
@@ -67,6 +69,10 @@ class Environments:
     def find_wanted(self, name: str) -> Profile:
         """Return the profile of a switch; raises as the function of this name."""
         return find_wanted(self._loaded, name)
+
+    def accept(self, profile: Profile) -> None:
+        """Note where a shared profile leads, which is used now."""
+        accept(self._loaded, profile)
 
     def require_trusted(self) -> None:
         """Refuse to write where a project is not trusted."""

@@ -14,27 +14,31 @@ from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, doubtful_host
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.site import ClientSettings, locks_of
 from mahavishnu.environments.cloud_stores import cloud_stores
+from mahavishnu.environments.entries import read_entry
+from mahavishnu.environments.shared import read_shared
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.settings.files import read_settings
 from mahavishnu.settings.sources import PROJECT_FILES, Loaded
 from mahavishnu.settings.tree import ClientSettings as ClientSection
-from mahavishnu.settings.tree import ProfileSettings
 
-OLD_KEY = "anthropic_auth_token"
 _GUARDED = ("ai_environments", "secrets")
 
 
 def known_profiles(loaded: Loaded) -> Mapping[str, Profile]:
     """
-    Return all profiles by name: the user's own first, then those that are shipped.
+    Return all profiles by name: the user's own first, then those of the team, then those that are shipped.
 
-    What the settings say of a name goes before a file of ours, and that before what is shipped.
+    What the settings say of a name goes before a file of ours, that before what a team shares, and that
+    before what is shipped. What is shared and cannot be used is not among them: `read_shared` tells.
 
     Raises:
         UsageError, Corrupt: an own profile is wrong, as `read_profile`; the file is named.
     """
     own = own_profiles(loaded)
-    return {**own, **{name: each for name, each in SHIPPED.items() if name not in own}}
+    known = dict(own)
+    for others in (read_shared(loaded).profiles, SHIPPED):
+        known |= {name: each for name, each in others.items() if name not in known}
+    return known
 
 
 def find_profile(loaded: Loaded, name: str) -> Profile:
@@ -43,10 +47,13 @@ def find_profile(loaded: Loaded, name: str) -> Profile:
 
     Raises:
         NotFound: `ai.unknown_profile`, with the nearest names; else as `known_profiles`.
+        MahavishnuError: what is wrong with a shared profile of this name.
     """
     known = known_profiles(loaded)
     if name in known:
         return known[name]
+    if (problem := read_shared(loaded).broken.get(name)) is not None:
+        raise problem
     near = difflib.get_close_matches(name.lower(), known, n=3)
     raise NotFound(
         f"There is no profile {name!r}.",
@@ -92,35 +99,6 @@ def settings_origin(loaded: Loaded, name: str) -> str | None:
     prefix = f"ai_environments.llm_profiles.{name}."
     origins = {key: each.origin for key, each in loaded.origins.items() if key.startswith(prefix)}
     return next((origin for _, origin in sorted(origins.items())), None)
-
-
-def read_entry(path: Path) -> Entry:
-    """
-    Return what a file of ours says of its profile.
-
-    Raises:
-        UsageError: `ai.profile_file`, a key that there is not or a value of another kind.
-        Corrupt, Forbidden: as `read_settings`.
-    """
-    return entry_of_values(read_settings(path), origin=str(path))
-
-
-def entry_of_values(values: Mapping[str, object], *, origin: str) -> Entry:
-    """Return the entry that plain values by key are; raises as `read_entry`."""
-    present = {("key" if name == OLD_KEY else name): value for name, value in values.items()}
-    try:
-        checked = msgspec.convert(present, ProfileSettings, strict=False)
-    except msgspec.ValidationError as error:
-        unknown = sorted(present.keys() - set(ProfileSettings.__struct_fields__))
-        what = str(error).partition(" - at `$.")[2].rstrip("`").partition("[")[0]
-        raise UsageError(
-            f"{origin} has a key that no profile has: {unknown[0]}."
-            if unknown
-            else f"{origin} has a value of the wrong kind: {what}.",
-            hint=f"The keys are: {', '.join(ProfileSettings.__struct_fields__)}.",
-            code="ai.profile_file",
-        ) from error
-    return Entry(**msgspec.structs.asdict(checked))
 
 
 def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientSettings]:

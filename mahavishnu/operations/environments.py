@@ -139,6 +139,7 @@ def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
     with _telling_where_keys_are_sought(profile):
         if request.confirm:
             done = switch(site, profile, ask)
+            environments.accept(profile)
             return _switched(site, done.plan, done.entry, confirmed=True)
         plan = plan_switch(site, profile, ask)
     check_plan(plan, overwrite=False, forget_keys=False)

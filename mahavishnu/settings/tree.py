@@ -332,6 +332,13 @@ class AiEnvironmentsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     codex: ClientSettings = field(default_factory=ClientSettings)
     qwen: ClientSettings = field(default_factory=ClientSettings)
     llm_profiles: dict[str, ProfileSettings] = field(default_factory=dict)
+    shared_profiles: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Files or folders with profiles of a team: absolute, from ~/, or beside the "
+            "settings file that says it. They are read, and never written."
+        ),
+    ] = ()
 
 
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):

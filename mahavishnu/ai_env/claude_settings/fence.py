@@ -15,7 +15,7 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("config", "trust"), ("ai", "trust"),
     ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"),
     ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
-    ("ai", "profile", "import"),
+    ("ai", "profile", "import"), ("ai", "profile", "accept"),
     ("ai", "env", "set"), ("ai", "env", "unset"),
     ("ai", "hooks", "add"), ("ai", "hooks", "remove"),
     ("ai", "permissions", "allow"), ("ai", "permissions", "deny"), ("ai", "permissions", "ask"),

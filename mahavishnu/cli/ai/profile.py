@@ -1,10 +1,10 @@
-"""`mahavishnu ai profile`: list, show, add, edit, remove, export, import."""
+"""`mahavishnu ai profile`: list, show, add, edit, remove, export, import, accept."""
 
 import click
 
 from mahavishnu.cli.ai.profile_edit import add, edit, remove
 from mahavishnu.cli.ai.profile_show import list_, show
-from mahavishnu.cli.ai.profile_transfer import export, import_
+from mahavishnu.cli.ai.profile_transfer import accept_, export, import_
 
 
 @click.group()
@@ -12,5 +12,5 @@ def profile() -> None:
     """Providers that clients can be switched to."""
 
 
-for _command in (list_, show, add, edit, remove, export, import_):
+for _command in (list_, show, add, edit, remove, export, import_, accept_):
     profile.add_command(_command)

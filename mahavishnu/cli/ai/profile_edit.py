@@ -10,10 +10,18 @@ from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of, remove_file
 from mahavishnu.ai_env.profiles import SPOKEN, Entry, Profile, check_name
 from mahavishnu.cli.ai.profile_show import as_values
-from mahavishnu.cli.ai.profile_store import note_users, require_editable, save, turn, users_of
+from mahavishnu.cli.ai.profile_store import (
+    note_users,
+    require_editable,
+    require_own,
+    save,
+    turn,
+    users_of,
+)
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.environments.known import find_profile, read_entry, require_trusted
+from mahavishnu.environments.entries import read_entry
+from mahavishnu.environments.known import find_profile, require_trusted
 from mahavishnu.errors import Conflict, UsageError
 
 _KEYS = [item.name for item in fields(Entry)]
@@ -91,6 +99,8 @@ def edit(name: str, unset: tuple[str, ...], as_json: bool, **said: Any) -> None:
     require_editable(loaded, check_name(name))
     with turn(loaded):
         path = find_files(folder_of(loaded.locations)).get(name)
+        if path is None:
+            require_own(loaded, name)
         if path is None and name not in SHIPPED:
             find_profile(loaded, name)  # which tells the nearest
         before = read_entry(path) if path else Entry()
@@ -113,6 +123,7 @@ def remove(name: str, as_json: bool) -> None:
     with turn(loaded):
         path = find_files(folder_of(loaded.locations)).get(name)
         if path is None:
+            require_own(loaded, name)
             find_profile(loaded, name)
             raise Conflict(
                 f"The profile {name} is shipped, and cannot be removed.",

@@ -13,13 +13,10 @@ from mahavishnu.ai_env.profile_files import find_files, folder_of, path_of, writ
 from mahavishnu.ai_env.profiles import Entry, Profile, check_name, read_profile
 from mahavishnu.ai_env.status import ClientStatus, look
 from mahavishnu.cli.ai.claude_file import note
+from mahavishnu.environments.entries import read_entry
 from mahavishnu.environments.here import open_site
-from mahavishnu.environments.known import (
-    known_profiles,
-    lock_folder,
-    read_entry,
-    settings_origin,
-)
+from mahavishnu.environments.known import known_profiles, lock_folder, settings_origin
+from mahavishnu.environments.shared import read_shared
 from mahavishnu.errors import Conflict, MahavishnuError
 from mahavishnu.settings.sources import Loaded
 
@@ -61,6 +58,23 @@ def require_editable(loaded: Loaded, name: str) -> None:
             f"The profile {name} stands in {where}, which this command does not change.",
             hint="Change it there.",
             code="ai.profile_in_settings",
+        )
+
+
+def require_own(loaded: Loaded, name: str) -> None:
+    """
+    Refuse to change a profile that a team shares; to be asked where there is no file of ours.
+
+    Raises:
+        Conflict: `ai.profile_shared`, with the way to make it one's own.
+    """
+    shared = read_shared(loaded)
+    if name in shared.profiles or name in shared.broken:
+        raise Conflict(
+            f"The profile {name} is shared, and stands in {shared.files[name]}.",
+            hint=f"Make it yours: mahavishnu ai profile export {name} > {name}.yaml, then: mahavishnu ai profile"
+            f" import {name}.yaml",
+            code="ai.profile_shared",
         )
 
 

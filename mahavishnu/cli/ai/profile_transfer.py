@@ -12,17 +12,12 @@ from mahavishnu.cli.ai.profile_foreign import SOURCES, Report, Wishes, addresses
 from mahavishnu.cli.ai.profile_store import check_import, turn
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.environments.known import (
-    entry_of_values,
-    find_profile,
-    own_profiles,
-    require_trusted,
-)
-from mahavishnu.errors import NotFound, UsageError
-from mahavishnu.settings.files import read_settings
+from mahavishnu.environments.accepted import accept
+from mahavishnu.environments.entries import entry_of_values
+from mahavishnu.environments.exported import read_export
+from mahavishnu.environments.known import find_profile, own_profiles, require_trusted
+from mahavishnu.errors import UsageError
 from mahavishnu.settings.sources import Loaded
-
-_SECTIONS = ("ai_environments.llm_profiles.", "profiles.")
 
 
 @click.command()
@@ -41,6 +36,26 @@ def export(names: tuple[str, ...], as_json: bool) -> None:
         print_json({"profiles": said})
     elif said:
         print_line(render({"ai_environments": {"llm_profiles": said}}).decode().rstrip("\n"))
+
+
+@click.command("accept")
+@click.argument("name")
+@json_option
+def accept_(name: str, as_json: bool) -> None:
+    """Go by what the shared profile NAME says now, though its key or address was another one before."""
+    loaded = load_quietly()
+    profile = find_profile(loaded, name)
+    if not accept(loaded, profile):
+        raise UsageError(
+            f"The profile {name} is not shared.",
+            hint="Your own profiles and those that are shipped need no acceptance.",
+            code="ai.not_shared",
+        )
+    addresses = sorted(set(profile.endpoints.values()))
+    if as_json:
+        print_json({"accepted": name, "key": str(profile.key), "addresses": addresses})
+    else:
+        print_line(f"Accepted: {name} takes {profile.key} to {', '.join(addresses)}")
 
 
 @click.command("import")
@@ -104,26 +119,10 @@ def _import_file(loaded: Loaded, file: Path | None, wishes: Wishes) -> Report:
 
 
 def _read_export(file: Path) -> dict[str, Entry]:
-    """Return the entries of an export, of either form, by name."""
-    if not file.exists():
-        raise NotFound(
-            f"There is no file {file}.",
-            hint="Name an export, or a program with --from.",
-            code="ai.import_no_file",
-        )
-    values: dict[str, dict[str, object]] = {}
-    for key, value in read_settings(file).items():
-        section = next((each for each in _SECTIONS if key.startswith(each)), None)
-        if section:
-            name, _, item = key.removeprefix(section).partition(".")
-            values.setdefault(name, {})[item] = value
-    if not values:
-        raise NotFound(
-            f"{file} holds no profiles.",
-            hint="Write one with: mahavishnu ai profile export",
-            code="ai.import_nothing",
-        )
-    return {name: entry_of_values(said, origin=f"{file}") for name, said in values.items()}
+    """Return the entries of an export by name."""
+    return {
+        name: entry_of_values(said, origin=f"{file}") for name, said in read_export(file).items()
+    }
 
 
 def _print(report: Report) -> None:

@@ -13,6 +13,7 @@ from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.cli.options import load
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.environments.accepted import accept, require_accepted
 from mahavishnu.environments.here import open_site
 from mahavishnu.environments.known import find_profile, require_trusted
 from mahavishnu.errors import Unavailable, UsageError
@@ -60,8 +61,10 @@ def run(
             reference, environ=loaded.environ, identity=site.identity, stores=site.stores
         )
 
+    chosen = find_profile(loaded, profile)
+    require_accepted(loaded, chosen)
     launch = plan_launch(
-        find_profile(loaded, profile),
+        chosen,
         client or recognise(words[0]),
         words,
         environ={**loaded.environ, "PATH": search_path(loaded.environ)},
@@ -73,6 +76,7 @@ def run(
     if dry_run or as_json:
         _print_launch(launch, as_json=as_json)
         return
+    accept(loaded, chosen)
     _become(launch)
 
 

@@ -17,10 +17,12 @@ def list_llms(as_json: bool) -> None:
     from mahavishnu.cli.ai.switch_output import show_profiles  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
+    from mahavishnu.environments.lacking import shared_lacks  # noqa: PLC0415
 
     loaded = load()
     site, profiles = open_site(loaded), known_profiles(loaded)
-    show_profiles(site, profiles, look(site, profiles, site.journal.read()), as_json=as_json)
+    statuses = look(site, profiles, site.journal.read())
+    show_profiles(site, profiles, statuses, shared_lacks(loaded, site), as_json=as_json)
 
 
 @click.command()
@@ -71,6 +73,7 @@ def switch_llm(
     from mahavishnu.ai_env.clients.table import CLIENTS  # noqa: PLC0415
     from mahavishnu.ai_env.sessions.table import FINDERS  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
+    from mahavishnu.environments.accepted import accept  # noqa: PLC0415
     from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
     from mahavishnu.environments.hindered import naming_others  # noqa: PLC0415
 
@@ -90,6 +93,7 @@ def switch_llm(
             show_plan(plan_switch(site, profile, ask), as_json=as_json)
             return
         done = switch(site, profile, ask)
+        accept(loaded, profile)
     names = [file.name for file in done.plan.files]
     run = [n for n in names if FINDERS[n](CLIENTS[n].folder(site.environ), site.environ)]
     rows: list[dict[str, Any]] = []

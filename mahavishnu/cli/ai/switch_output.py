@@ -8,6 +8,7 @@ from mahavishnu.ai_env.apply import Switched
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry, History
+from mahavishnu.ai_env.lacks import Lack
 from mahavishnu.ai_env.member_changes import member_changes
 from mahavishnu.ai_env.plan import FilePlan, Plan
 from mahavishnu.ai_env.profiles import Profile
@@ -41,13 +42,15 @@ def show_profiles(
     site: Site,
     profiles: Mapping[str, Profile],
     statuses: Sequence[ClientStatus],
+    lacks: Sequence[Lack],
     *,
     as_json: bool,
 ) -> None:
-    """Print the profiles, and the clients that use something else."""
+    """Print the profiles, the clients that use something else, and what shared ones lack here."""
     rows = [_profile_row(site, each, statuses) for each in profiles.values()]
     if as_json:
-        print_json({"profiles": rows, "clients": [_status_row(each) for each in statuses]})
+        clients = [_status_row(each) for each in statuses]
+        print_json({"profiles": rows, "clients": clients, "missing": lack_rows(lacks)})
         return
     print_table(
         ("name", "key", "model", "used by"),
@@ -64,7 +67,29 @@ def show_profiles(
     for each in statuses:
         if each.installed and each.use != "profile":
             print_line(f"{CLIENTS[each.client].title} uses {_use(each)}.")
+    tell_lacks(lacks)
     tell_drift(statuses)
+
+
+def tell_lacks(lacks: Sequence[Lack]) -> None:
+    """Print what is missing here, a line each."""
+    for each in lacks:
+        about = f"{each.profile}: " if each.profile else ""
+        print_line(f"Missing here: {about}{each.message} {each.hint}".rstrip())
+
+
+def lack_rows(lacks: Sequence[Lack]) -> list[dict[str, Any]]:
+    """Return what is missing as plain values."""
+    return [
+        {
+            "profile": each.profile or None,
+            "what": each.what,
+            "code": each.code,
+            "message": each.message,
+            "hint": each.hint or None,
+        }
+        for each in lacks
+    ]
 
 
 def _profile_row(site: Site, profile: Profile, statuses: Sequence[ClientStatus]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mahavishnu.ai_env.verify import TIMEOUT_S, Trial
 from mahavishnu.ai_env.verify import verify as verify_profile
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.environments.accepted import accept, require_accepted
 from mahavishnu.environments.cloud_stores import cloud_stores
 from mahavishnu.environments.known import find_profile, known_profiles
 from mahavishnu.errors import NotFound
@@ -65,6 +66,10 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
 
     loaded = load()
     profiles = [find_profile(loaded, each) for each in ([name] if name else _used(loaded))]
+
+    for profile in profiles:
+        require_accepted(loaded, profile)
+        accept(loaded, profile)
 
     def key_of(reference: Reference) -> Secret:
         identity = find_identity(loaded.environ, loaded.locations)
