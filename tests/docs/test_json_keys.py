@@ -105,6 +105,8 @@ def test_documented_keys_of_a_switch_are_the_real_ones(tmp_path: Path) -> None:
     assert keys("list-llms") == documented(pages["ai list-llms"]) | documented(
         pages["ai status"]
     ) - {"interrupted"}
+    lists = keys("secrets", "list") | keys("secrets", "check") | keys("secrets", "test", "qwen")
+    assert lists <= documented(pages["ai secrets"])
     assert keys("diff") == documented(pages["ai diff"]) - {"problem"}  # of what cannot be read
     values = (switched & (provider | members)) - {"id"}  # of the elements that clients' lists have
     assert keys("restore", "--dry-run") - values == documented(pages["ai restore"])

@@ -24,6 +24,10 @@ from mahavishnu.cli.lazy import LazyGroup
             "Ask a profile's provider, and say what came of it.",
         ),
         "run": ("mahavishnu.cli.ai.run", "Start a client on a profile, and change no file."),
+        "secrets": (
+            "mahavishnu.cli.ai.secrets",
+            "Where keys are, and whether they can be had.",
+        ),
         "trust": ("mahavishnu.cli.ai.trust", "Let a project's settings name endpoints and keys."),
         "settings": ("mahavishnu.cli.ai.settings", "Show what Claude Code's settings say."),
         "env": ("mahavishnu.cli.ai.env", "Variables of Claude Code's sessions."),
