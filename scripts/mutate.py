@@ -4,7 +4,7 @@ Prove that the tests can fail: each seeded fault of `tests/mutations` must turn 
 `faults.toml` names for each what is wrong, the text to exchange, and the tests that must fail by it and
 pass without. Faults are made one by one in copies of the tree; the working tree is never touched. Names
 of faults, or parts of them, as arguments narrow the run; `--passed` says that the tests are known to pass
-without a fault, as after a whole run of them.
+without a fault, as after a whole run of them. What needs a peer is left out where that is not installed.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from mahavishnu.database.embedded.server import EmbeddedServer
@@ -44,6 +45,7 @@ class Fault:
     old: str
     new: str
     tests: list[str]
+    needs: str = ""  # a module without which the tests would be skipped
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ def main(arguments: Sequence[str]) -> int:
         for fault in read_faults(ROOT / "tests/mutations/faults.toml")
         if not wanted or any(word in fault.name for word in wanted)
     ]
+    absent = [fault for fault in faults if fault.needs and find_spec(fault.needs) is None]
+    for fault in absent:
+        faults.remove(fault)
+        print(f"left out  {fault.name}: {fault.needs} is not installed")
     with tempfile.TemporaryDirectory(prefix="mahavishnu-faults-", dir=find_room()) as name:
         scratch = Path(name)
         for folder in ("home", "prepared"):

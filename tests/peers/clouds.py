@@ -153,7 +153,8 @@ class FaultyAws:
         if code:
             text = "sk-fake-canary of arn:aws:iam::140404345678:user/me"
             return JSONResponse({"__type": code, "message": text}, 400)
-        return JSONResponse({"Name": identifier, "SecretString": self.values[identifier]})
+        about = {"Name": identifier, "CreatedDate": 1_700_000_000}
+        return JSONResponse(about | {"SecretString": self.values[identifier]})
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[str]:

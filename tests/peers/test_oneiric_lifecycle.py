@@ -48,6 +48,7 @@ class Fake:
 
     async def init(self) -> None:
         """Open."""
+        await asyncio.sleep(0.01)
         if self.on_init:
             await self.on_init()
         self.opened += 1
@@ -153,6 +154,7 @@ async def test_one_whose_closing_fails_does_not_come_back() -> None:
     assert await read(providers) == "aws/one:sk-fake-one"
     await providers.follow(Stores(world.stores.all, (("aws", "two"),)))
     assert await read(providers) == "aws/two:sk-fake" and world.open == ["two"]
+    assert len(world.made["two"]) == 1
 
 
 async def test_one_that_is_not_healthy_does_not_come_in_force() -> None:
@@ -257,6 +259,29 @@ async def test_a_refusal_is_not_carried_to_another_store() -> None:
     with pytest.raises(Forbidden):
         await read(world.providers())
     assert world.made["two"] == []
+
+
+async def test_one_that_refuses_after_it_answered_is_opened_anew_once() -> None:
+    """As where its token was rotated: what was read at the opening is out of date."""
+    world = World(one())
+    refusing: list[bool] = []
+
+    async def refuse() -> None:
+        if refusing and len(world.made["one"]) <= refusing.count(True):
+            raise Forbidden("no", code="secret.denied")
+
+    world.behind["one"] = lambda: Fake(on_get=refuse)
+    providers = world.providers()
+    await read(providers)
+    refusing.append(True)
+    assert await read(providers) == "aws/one:sk-fake"
+    assert [each.closed for each in world.made["one"]] == [1, 0]
+    refusing += [True, True, True, True]
+    with pytest.raises(Forbidden):
+        await read(providers)
+    assert [each.closed for each in world.made["one"]] == [1, 1, 0]
+    await providers.close()
+    assert world.open == []
 
 
 async def test_the_order_is_selection_then_priority_then_that_of_the_settings() -> None:

@@ -103,6 +103,43 @@ def test_a_switch_and_its_words_hold_the_reference_alone(product: Command, cloud
     assert not any(KEY in path.read_bytes().decode("utf-8", "replace") for path in left)
 
 
+def test_what_ai_secrets_tells_of_a_cloud(product: Command, cloud: Cloud) -> None:
+    read = product("ai", "secrets", "test", "work", "--json").json
+    assert read.pop("took_s") > 0
+    assert read == {
+        "profile": "work", "reference": "oneiric:aws/team/llm#ZAI", "length": "usual",
+        "store": "AWS Secrets Manager: team/llm, field ZAI, store aws/main", "dated_at": "2023-11-14T22:13:20Z",
+    }  # fmt: skip
+    answer = product("ai", "secrets", "check", "--json", MAHAVISHNU_LOG_LEVEL="debug")
+    body = json.loads(answer.out)
+    assert [each["resolves"] for each in body["keys"]] == [True]
+    stores = {each["name"]: each for each in body["stores"]}
+    assert stores["aws/main"]["status"] == "healthy" and stores["aws/main"]["latency_ms"] > 0
+    assert stores["aws/replica"]["status"] == "unhealthy" and answer.status == 5
+    assert "EndpointConnectionError" in stores["aws/replica"]["message"]
+    assert KEY not in answer.out + answer.err
+    cloud.code = "AccessDeniedException"
+    body = json.loads(product("ai", "secrets", "check", "--json").out)
+    assert body["stores"][0]["status"] == "degraded"
+    assert body["keys"][0]["problem"]["code"] == "secret.denied"
+    explained = product("ai", "secrets", "explain", "aws", "--json").json["stores"]
+    assert [(each["name"], each["selected"]) for each in explained] == [
+        ("main", True),
+        ("replica", False),
+    ]
+    text = product.settings.read_text()
+    product.settings.write_text(
+        text.replace("timeout: 8", "timeout: 8\n    selections: [aws/replica]")
+    )
+    chosen = product("ai", "secrets", "explain", "aws", "--json").json["stores"]
+    assert chosen[0]["name"] == "replica"
+    assert "matched selection override replica" in chosen[0]["reasons"]
+    cloud.code = ""
+    assert (
+        product("ai", "secrets", "test", "work", "--json").json["store"].endswith("store aws/main")
+    )
+
+
 def test_importing_oneiric_prints_nothing_and_leaves_logging_alone(tmp_path: Path) -> None:
     code = (
         "import logging, sys\n"
@@ -114,7 +151,7 @@ def test_importing_oneiric_prints_nothing_and_leaves_logging_alone(tmp_path: Pat
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, cwd=tmp_path,
+        env=Command(tmp_path).environ(), cwd=tmp_path,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("True\n", "")
     assert list(tmp_path.iterdir()) == []

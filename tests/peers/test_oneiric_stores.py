@@ -279,6 +279,27 @@ def test_google_refusing_throttling_and_down() -> None:
         assert "canary" not in told(caught.value)
 
 
+def test_google_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # it would look for a machine of Google's around it
+    with clouds.opened(clouds.gcp_store()) as store, pytest.raises(Forbidden) as caught:
+        store.read(parse_reference("oneiric:gcp/id"))
+    assert caught.value.code == "secret.no_credentials"
+    missing = clouds.gcp_store(credentials_file="/nonexistent/gcp.json")
+    with clouds.opened(missing) as store, pytest.raises(Forbidden) as caught:
+        store.read(parse_reference("oneiric:gcp/id"))
+    assert "FileNotFoundError" in caught.value.message
+
+
+def test_a_name_rotated_in_infisical_is_the_new_one() -> None:
+    """Its adapter keeps what it read for five seconds at least."""
+    values = {"K": "sk-fake-old"}
+    with clouds.infisical(values) as url, clouds.opened(clouds.infisical_store(url)) as store:
+        key, answer = store.look(parse_reference("oneiric:infisical/K"))
+        assert key.reveal() == "sk-fake-old" and answer.created_at is not None
+        values["K"] = "sk-fake-new"
+        assert store.read(parse_reference("oneiric:infisical/K")).reveal() == "sk-fake-new"
+
+
 def test_infisical_with_another_token_and_a_redirect() -> None:
     with clouds.infisical({"K": KEY}) as url:
         make = clouds.Makers(lambda _: clouds.Secret("another-canary"))

@@ -24,6 +24,7 @@ from mahavishnu.environments.cloud_stores import cloud_stores, own_stores
 from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.masking import Secret
 from mahavishnu.settings.sources import load_settings, trust
+from tests.command import Command
 from tests.switching import site_in
 
 REFERENCE = parse_reference("oneiric:aws/id#FIELD")
@@ -282,7 +283,7 @@ ai_environments:
   llm_profiles:
     work: {anthropic_base_url: "https://llm.example.com", key: "oneiric:aws/id"}
 """
-    environ = settings(tmp_path, text) | {"K": "sk-fake", "PATH": "/usr/bin:/bin"}
+    environ = Command(tmp_path).environ() | settings(tmp_path, text) | {"K": "sk-fake"}
     run = code if "main()" in code else f"{code}\ntry: main()\nexcept SystemExit: pass"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys\n{run}\nsys.stderr.write(str({HEAVY}))"],

@@ -160,7 +160,8 @@ def _print_report(report: "KeyReport") -> None:
         print_line(report.declared_problem.message)
     for store in report.stores:
         took = f", {store.latency_ms:.0f} ms" if store.latency_ms is not None else ""
-        print_line(f"{store.name}: {store.status}{took} {store.message}".rstrip())
+        why = f". {store.message}" if store.message else ""
+        print_line(f"{store.name}: {store.status}{took}{why}")
     tell_lacks(report.missing)
     if not (report.keys or report.required or report.stores or report.missing):
         print_line("No profile with a key is yours, shared or in use.")

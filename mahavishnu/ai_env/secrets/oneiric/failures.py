@@ -35,7 +35,7 @@ _NO_CREDENTIALS = frozenset(
     {
         "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound",
         "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError",
-        "DefaultCredentialsError", "RefreshError", "MalformedError",
+        "DefaultCredentialsError", "RefreshError", "MalformedError", "FileNotFoundError", "PermissionError",
     }
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ PINS = (
 
 def is_installed() -> bool:
     """Tell whether the extra is installed."""
-    return find_spec("oneiric") is not None
+    return all(find_spec(name) is not None for name in ("oneiric", "aioboto3"))
 
 
 def require_installed() -> None:

@@ -19,7 +19,7 @@ from mahavishnu.ai_env.secrets.oneiric.answers import Answer
 from mahavishnu.ai_env.secrets.oneiric.failures import failure_of
 from mahavishnu.ai_env.secrets.oneiric.providers import Provider
 from mahavishnu.ai_env.secrets.oneiric.stores import CloudStore, Stores
-from mahavishnu.errors import MahavishnuError, Unavailable
+from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable
 
 DOMAIN = "secrets"
 AGAIN_S = 60.0  # until the preferred store is tried again after it failed
@@ -72,21 +72,25 @@ class Providers:
         Return what stands at an id of a provider.
 
         A store that cannot be asked is exchanged for the next one, if that is healthy; after a while the
-        preferred one is tried again.
+        preferred one is tried again. One that answered before and refuses now is opened anew, once: its
+        token or credentials may be other ones.
 
         Raises:
             MahavishnuError: of the store that was to be asked first, as `Provider.read`.
         """
         slot = self._slots[provider]
-        first: Unavailable | None = None
-        for _ in range(len(self._stores.require(provider)) + 1):
+        first: MahavishnuError | None = None
+        for _ in range(len(self._stores.require(provider)) + 2):
             failed: Provider | None = None
             try:
                 failed = await self._in_force(provider, slot)
                 return await failed.read(identifier)
-            except Unavailable as error:
+            except (Unavailable, Forbidden) as error:
                 first = first or error
-            if failed is None or not await self._move_on(failed, slot):
+                refused = isinstance(error, Forbidden)
+            if failed is None or (refused and not failed.has_answered):
+                break
+            if not await (self._drop(failed, slot) if refused else self._move_on(failed, slot)):
                 break
         assert first is not None
         raise first
@@ -171,6 +175,14 @@ class Providers:
                 if store != failed.store and await self._swap(store, slot) is None:
                     return True
             return False
+
+    async def _drop(self, refused: Provider, slot: _Slot) -> bool:
+        """Close a store, so that the next question opens it again."""
+        async with slot.turn:
+            if slot.current is refused:
+                slot.current = None
+                await refused.cleanup()
+        return True
 
     async def _swap(self, store: CloudStore, slot: _Slot) -> MahavishnuError | None:
         """Bring a store in force; returns why not, and then the one before is in force still."""

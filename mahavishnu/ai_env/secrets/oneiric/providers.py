@@ -80,6 +80,7 @@ class Provider:
     ) -> None:
         self.store = store
         self.failure: MahavishnuError | None = None
+        self.has_answered = False
         self._make = make
         self._timeout_s = timeout_s
         self._adapter: Adapter | None = None
@@ -91,20 +92,13 @@ class Provider:
         return f"{self.store.provider}/{self.store.name}"
 
     async def init(self) -> None:
-        """Open the adapter; one that is not open in time is closed again, and leaves nothing behind."""
+        """Open the adapter. Whatever comes of it, `cleanup` is to be called: it may be half open."""
 
         async def open_it() -> None:
             self._adapter = await self._make(self.store, self._dates)
             await self._adapter.init()
 
-        error: MahavishnuError | None = None
-        opened = False
-        try:
-            _, error = await self._bounded(open_it)
-            opened = error is None
-        finally:
-            if not opened:
-                await self.cleanup()
+        _, error = await self._bounded(open_it)
         self.failure = error
         if error is not None:
             raise error
@@ -120,6 +114,7 @@ class Provider:
         self.failure = error
         if error is not None:
             raise error
+        self.has_answered = True
         created_at = None if text is None else self._dates.last
         return Answer(self.name, None if text is None else Secret(text), created_at)
 
