@@ -83,7 +83,10 @@ def check_environments(loaded: Loaded) -> list[str]:
     """Raise what is wrong with the user's profiles, clients and stores; returns what is only to be known."""
     chosen_clients(loaded)
     cloud_stores(loaded)
-    return [note for each in own_profiles(loaded).values() for note in notes_on(each)]
+    shared = read_shared(loaded)
+    problems = (*shared.unread.values(), *shared.broken.values())
+    told = [f"Shared profiles: {each.message}" for each in problems]
+    return told + [note for each in own_profiles(loaded).values() for note in notes_on(each)]
 
 
 def notes_on(profile: Profile) -> list[str]:

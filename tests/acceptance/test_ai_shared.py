@@ -117,6 +117,8 @@ def test_what_is_missing_here_is_named(alone: Command, team: Path) -> None:
         ("clouded", "store", "secret.no_store"),
         ("filed", "key", "secret.missing"),
     ]
+    validated = alone("config", "validate")
+    assert validated.status == 0 and "raw is no reference" in validated.out + validated.err
     said = alone("ai", "list-llms").out
     assert "Missing here: codexed: Codex is not installed." in said and KEY not in said
     assert alone("ai", "switch-llm", "raw", "--json").error["code"] == "ai.profile_raw_key"
