@@ -7,13 +7,13 @@ what the operating system's users are for.
 
 from collections.abc import Iterator
 
-# What deletes for good, opens to others, tells a key, or changes what clients may do and whom they ask.
+# What deletes for good, ends sessions, opens to others, tells a key, or changes what clients may do and whom they ask.
 FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("memory", "forget"),
     ("db", "shell"), ("db", "grant"),
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
-    ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"),
+    ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"), ("ai", "restart"),
     ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
     ("ai", "profile", "import"), ("ai", "profile", "accept"),
     ("ai", "env", "set"), ("ai", "env", "unset"),
