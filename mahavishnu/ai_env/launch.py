@@ -17,6 +17,7 @@ from mahavishnu.ai_env.clients.port import Known
 from mahavishnu.ai_env.clients.qwen import LISTS
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import NO_KEY, Delivery, deliver, find_protocol
+from mahavishnu.ai_env.directories.qwen_in_force import STARTED_ON
 from mahavishnu.ai_env.documents import Value
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.documents.toml_document import TomlDocument
@@ -105,6 +106,7 @@ def plan_launch(
         options = _codex_options(delivery)
     else:
         more, options = _qwen_options(delivery, key, environ=environ, folder=folder)
+        more[STARTED_ON] = profile.name
     said = (words[0], *options, *words[1:])
     return Launch(program, said, {**kept, **more}, taken_out)
 

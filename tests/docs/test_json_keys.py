@@ -114,3 +114,13 @@ def test_documented_keys_of_a_switch_are_the_real_ones(tmp_path: Path) -> None:
     run("ai", "undo")
     assert keys("history") == documented(pages["ai history, ai undo"]) - {"settled"}
     run("ai", "undo", "--overwrite", "--json")
+
+
+def test_documented_keys_of_bound_directories_are_the_real_ones(tmp_path: Path) -> None:
+    run = Command(tmp_path, {**UNMEASURED, "QWEN_API_KEY": "sk-fake"})
+    install(tmp_path)
+    (tmp_path / "work").mkdir()
+    told: set[str] = set()
+    for words in (("bind", "qwen", "work"), ("bindings",), ("unbind", "work")):
+        told |= set(keys_of(run("ai", *words, "--json").json))
+    assert told == documented(sections()["ai bind, ai unbind, ai bindings"]) - {"unguarded"}

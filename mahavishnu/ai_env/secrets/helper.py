@@ -6,6 +6,7 @@ The command that a client is given instead of a key: how it is written, and what
 These words stand in other programs' settings: they are read by every later release.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,9 +96,11 @@ def release(
     and else read here.
 
     Raises:
+        Forbidden: `secret.other_profile`, the folder is bound to a profile that has another key.
         MahavishnuError: as `require_bound`, `require_not_redirected`, `require_same_address` and
             `SecretStore.read`.
     """
+    _require_bound_profile(asked, environ, folder)
     require_bound(asked.bound, asked.client, environ)
     require_not_redirected(asked.bound, asked.client, folder=folder, environ=environ)
     if asked.client == "codex":
@@ -109,6 +112,21 @@ def release(
     if asked.reference.scheme == "env":
         return EnvironmentStore(environ).read(asked.reference)
     return _release_slowly(asked.reference, environ, stores)
+
+
+def _require_bound_profile(asked: Asked, environ: Mapping[str, str], folder: Path) -> None:
+    """Refuse where the folder is bound to another profile; quick where no folder ever was."""
+    from mahavishnu.ai_env.directories.location import (  # noqa: PLC0415 - a circle
+        copy_of,
+        path_in,
+        state_folder,
+    )
+
+    file = path_in(state_folder(environ))
+    if os.path.lexists(file) or os.path.lexists(copy_of(file)):
+        from mahavishnu.ai_env.directories.keys import require_bound_profile  # noqa: PLC0415 - a circle
+
+        require_bound_profile(asked, file, folder)
 
 
 def _means(words: Sequence[str], asked: Asked) -> bool:

@@ -41,6 +41,27 @@ def find_checkouts(folder: Path) -> Iterator[Path]:
     yield shared
 
 
+def find_repository(folder: Path) -> Path | None:
+    """
+    Return git's own folder of the checkout at `folder`, which all its worktrees share; None elsewhere.
+
+    That of a worktree need not be there: after a move of the main checkout it names the old place.
+
+    Raises:
+        Unresolved: it cannot be told.
+    """
+    git = folder / ".git"
+    link = _text(git)
+    if link is None:
+        return git if git.is_dir() else None
+    mark, _, private = link.partition(":")
+    if mark != "gitdir":
+        raise Unresolved
+    own = _follow(folder, private)
+    common = _text(own / "commondir")
+    return own if common is None else _follow(own, common)
+
+
 def _follow(folder: Path, said: str) -> Path:
     """Return what a path means there. What else is white space differs between languages: refused."""
     path = said.strip(" \t\r\n")

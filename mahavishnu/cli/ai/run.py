@@ -11,18 +11,21 @@ from mahavishnu.ai_env.launch import Launch, plan_launch, recognise
 from mahavishnu.ai_env.places import search_path
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.ai_env.secrets.reference import Reference
+from mahavishnu.ai_env.site import Site
 from mahavishnu.cli.options import load
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.environments.accepted import accept, require_accepted
+from mahavishnu.environments.bound import find_bound, require_free
 from mahavishnu.environments.here import open_site
 from mahavishnu.environments.known import find_profile, require_trusted
-from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.errors import NotFound, Unavailable, UsageError
 from mahavishnu.masking import Secret
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.argument("profile")
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- PROGRAM ...")
+@click.argument("profile", required=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- PROGRAM ...")
+@click.option("--bound", is_flag=True, help="On the profile that this directory is bound to.")
 @click.option(
     "--client", type=click.Choice(list(SPOKEN)), help="Which client the program is, if not by name."
 )
@@ -31,8 +34,9 @@ from mahavishnu.masking import Secret
     "--json", "as_json", is_flag=True, help="As --dry-run, in JSON (schema 1): nothing is started."
 )
 def run(
-    profile: str,
+    profile: str | None,
     words: tuple[str, ...],
+    bound: bool,
     client: ClientName | None,
     dry_run: bool,
     as_json: bool,
@@ -40,28 +44,33 @@ def run(
     """
     Start PROGRAM, a client, on PROFILE: this session alone, and no file is changed.
 
-    For example: mahavishnu ai run deepseek -- claude --continue
+    For example: mahavishnu ai run deepseek -- claude --continue; in a directory that is bound to a profile,
+    where no other is used: mahavishnu ai run --bound -- claude
 
     The program takes the place of this one. Variables of other providers are taken out of its
     environment; the key is not among its words.
     """
     from mahavishnu.ai_env.secrets.resolve import resolve  # noqa: PLC0415 - slow
 
-    words = words[words[0] == "--" :]
-    if not words:
+    if bound and profile is not None:
+        words, profile = (profile, *words), None
+    words = words[words[:1] == ("--",) :]
+    if not words or (profile is None and not bound):
         raise UsageError(
             "No program is named.", hint="For example: -- claude", code="ai.no_program"
         )
     loaded = load()
     require_trusted(loaded)
     site = open_site(loaded)
+    name = _bound_name(site) if profile is None else profile
+    require_free(site, name)
 
     def key_of(reference: Reference) -> Secret:
         return resolve(
             reference, environ=loaded.environ, identity=site.identity, stores=site.stores
         )
 
-    chosen = find_profile(loaded, profile)
+    chosen = find_profile(loaded, name)
     require_accepted(loaded, chosen)
     launch = plan_launch(
         chosen,
@@ -78,6 +87,17 @@ def run(
         return
     accept(loaded, chosen)
     _become(launch)
+
+
+def _bound_name(site: Site) -> str:
+    row = find_bound(site)
+    if row is None:
+        raise NotFound(
+            f"{site.folder} is not bound to a profile.",
+            hint="Name one: mahavishnu ai run PROFILE -- PROGRAM; or bind it: mahavishnu ai bind PROFILE",
+            code="ai.not_bound",
+        )
+    return row.profile
 
 
 def _with_own_path(launch: Launch, environ: Mapping[str, str]) -> Launch:

@@ -1,0 +1,29 @@
+"""What a profile asks of each client, as a binding keeps it. No key is in it, only its reference."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.delivery import deliver, find_protocol
+from mahavishnu.ai_env.directories.store import Expected
+from mahavishnu.ai_env.plan import why_not
+from mahavishnu.ai_env.profiles import Profile
+
+
+def expected_of(profile: Profile, *, helper: Path) -> Mapping[str, Expected]:
+    """Return it by client, without those that the profile is not for."""
+    found: dict[str, Expected] = {}
+    for name, client in CLIENTS.items():
+        protocol = find_protocol(profile, name)
+        if protocol is None or why_not(profile, client, "user"):
+            continue
+        delivery = deliver(profile, client.way, protocol, helper=helper)
+        native = delivery.mode == "native"
+        found[name] = Expected(
+            protocol,
+            delivery.url,
+            key="" if native or profile.key is None else str(profile.key),
+            variable="" if native else delivery.variable,
+            native=native,
+        )
+    return found

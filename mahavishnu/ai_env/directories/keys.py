@@ -1,0 +1,35 @@
+"""In a bound directory no key is given out but that of its profile, to whichever client asks, guarded or not."""
+
+from pathlib import Path
+
+from mahavishnu.ai_env.directories.match import Unresolved, find_binding
+from mahavishnu.ai_env.directories.store import Unreadable, read_bindings
+from mahavishnu.ai_env.directories.words import is_for
+from mahavishnu.ai_env.secrets.helper import Asked
+from mahavishnu.errors import Forbidden
+
+
+def require_bound_profile(asked: Asked, file: Path, folder: Path) -> None:
+    """
+    Refuse a key that is not that of the profile which the folder is bound to by `file`.
+
+    Raises:
+        Forbidden: `secret.other_profile`; also where that cannot be told.
+    """
+    try:
+        row = find_binding(folder, read_bindings(file).rows)
+    except (Unreadable, Unresolved) as exc:
+        raise Forbidden(
+            f"It cannot be told whether {folder} is bound to a profile.",
+            hint="Look at it with: mahavishnu ai bindings",
+            code="secret.other_profile",
+        ) from exc
+    if row is None:
+        return
+    expected = row.clients.get(asked.client)
+    if expected is None or not is_for(asked, expected, asked.client):
+        raise Forbidden(
+            f"{row.folder.path} is bound to the profile {row.profile}, which has another key.",
+            hint=f"Start the client with: mahavishnu ai run {row.profile} --",
+            code="secret.other_profile",
+        )

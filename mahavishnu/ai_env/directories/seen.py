@@ -1,0 +1,125 @@
+"""What the hook of a client tells, as one value for all clients."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_MENTION = re.compile(r"@(?:\"([^\"]+)\"|(\S+))")
+_PATHS = ("file_path", "path", "notebook_path")
+_FOLDERS = ("CLAUDE_PROJECT_DIR", "QWEN_PROJECT_DIR")
+_HEAD_BYTES = 256 * 1024
+
+
+class Undecided(Exception):
+    """It cannot be told what the client uses; the text says why."""
+
+
+class Seen(NamedTuple):
+    """
+    One call of the guard.
+
+    `said` is what the client handed over, `environ` its environment, `process` its pid, 0 where that
+    cannot be told.
+    """
+
+    client: str
+    said: Mapping[str, Any]
+    environ: Mapping[str, str]
+    process: int
+    folder: str
+
+    @property
+    def event(self) -> str:
+        """What happened, by the client's name for it."""
+        return self.text("hook_event_name")
+
+    def text(self, name: str) -> str:
+        """Return a text of what the client handed over; empty where there is none."""
+        value = self.said.get(name)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def project(self) -> Path:
+        """The folder that the client was started in."""
+        said = next((self.environ[name] for name in _FOLDERS if self.environ.get(name)), "")
+        return Path(said or self.text("cwd") or self.folder)
+
+    def folders(self) -> list[str]:
+        """
+        Return every folder that the session has to do with.
+
+        Where it works and where it began, also when it is an older one that is resumed; files that
+        the prompt names by `@`, and those that tools were given.
+        """
+        here = self.text("cwd") or self.folder
+        found = [here, *(self.environ.get(name, "") for name in _FOLDERS), *self._began_in()]
+        for quoted, plain in _MENTION.findall(self.text("prompt")):
+            found.append(self._follow(here, quoted or plain))
+        for each in self._tool_inputs():
+            found += [self._follow(here, each[name]) for name in _PATHS if _is_text(each, name)]
+        return list(dict.fromkeys(each for each in found if each))
+
+    def _follow(self, here: str, said: str) -> str:
+        home = self.environ.get("HOME", "")
+        return str(Path(here) / (f"{home}{said[1:]}" if said.startswith("~/") else said))
+
+    def commands(self) -> list[str]:
+        """Return the lines that tools were given to run."""
+        return [each["command"] for each in self._tool_inputs() if _is_text(each, "command")]
+
+    def header(self) -> dict[str, Any]:
+        """Return what a transcript of Codex says of its thread; empty where there is none."""
+        first = next(self._transcript(), {})
+        payload = first.get("payload") if first.get("type") == "session_meta" else None
+        return payload if isinstance(payload, dict) else {}
+
+    def words(self) -> list[str] | None:
+        """Return the words that the client was started with; None where they cannot be seen."""
+        if not self.process or sys.platform != "linux":
+            return None
+        try:
+            content = Path(f"/proc/{self.process}/cmdline").read_bytes()
+        except OSError:
+            return None
+        return [os.fsdecode(each) for each in content.split(b"\0")[:-1]] or None
+
+    def _tool_inputs(self) -> Iterator[dict[str, Any]]:
+        calls = self.said.get("tool_calls")
+        for each in (self.said, *(calls if isinstance(calls, list) else ())):
+            given = each.get("tool_input") if isinstance(each, dict) else None
+            if isinstance(given, dict):
+                yield given
+
+    def _began_in(self) -> Iterator[str]:
+        for each in self._transcript():
+            payload = each.get("payload")
+            for place in (each, payload if isinstance(payload, dict) else {}):
+                if _is_text(place, "cwd"):
+                    yield place["cwd"]
+                    return
+
+    def _transcript(self) -> Iterator[dict[str, Any]]:
+        """Yield the first lines of the transcript, as far as they are whole."""
+        path = self.text("transcript_path")
+        if not path:
+            return
+        try:
+            with Path(path).open("rb") as stream:
+                content = stream.read(_HEAD_BYTES)
+        except OSError:
+            return
+        for line in content.split(b"\n"):
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def _is_text(values: Mapping[str, Any], name: str) -> bool:
+    return isinstance(values.get(name), str)

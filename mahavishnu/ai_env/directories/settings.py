@@ -1,0 +1,96 @@
+"""The settings that Claude Code reads in a bound directory: the guard in them too, and the way back."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from mahavishnu.ai_env.claude_settings.hooks import Hook
+from mahavishnu.ai_env.directories.hooks import install, open_file, uninstall
+from mahavishnu.ai_env.directories.store import Binding
+from mahavishnu.ai_env.documents import Absent
+from mahavishnu.ai_env.journal import Entry
+from mahavishnu.ai_env.merge import Remove, Set
+from mahavishnu.ai_env.settle import find_place, keys_of, state_of
+from mahavishnu.ai_env.site import Site
+from mahavishnu.ai_env.taking_back import reverse, write_back
+from mahavishnu.ai_env.undo import undo
+from mahavishnu.errors import MahavishnuError
+
+_HOOKS_OFF = ("disableAllHooks",)
+
+
+def read_hooks_off(site: Site, path: Path) -> str:
+    """Return what the file says of hooks being off, as JSON; empty where it says nothing."""
+    said = open_file(site, path).read().get(_HOOKS_OFF)
+    return "" if isinstance(said, Absent) else json.dumps(said)
+
+
+def protect(site: Site, path: Path, hooks: Sequence[Hook]) -> None:
+    """
+    Let the guard run by this file as well, and by no other be switched off.
+
+    So it stands where the user's settings are elsewhere; and a repository's own `disableAllHooks` counts
+    less than this one. Raises as `SettingsFile.edit`.
+    """
+    install(site, path, hooks)
+    open_file(site, path).edit([Set(_HOOKS_OFF, value=False)])
+
+
+def take_back(site: Site, row: Binding, folder: Path, *, overwrite: bool) -> None:
+    """
+    Take out of the directory's settings what binding it wrote; raises as `undo`.
+
+    `folder` is where the directory is now. A switch of the project after that goes too.
+    """
+    if not row.settings:
+        return
+    path = folder / Path(row.settings).relative_to(row.folder.path)
+    if path.exists():
+        _unprotect(site, path, row.hooks_off)
+    entries = _entries(site, row)
+    if str(path) != row.settings:
+        for entry in entries:
+            _take_back_moved(site, row, entry, path)
+        return
+    for entry in entries:
+        try:
+            undo(site, str(entry.id), overwrite=overwrite or not path.exists())
+        except MahavishnuError:
+            if folder.exists():
+                raise
+            return  # there is nothing to restore it in
+
+
+def _unprotect(site: Site, path: Path, hooks_off: str) -> None:
+    uninstall(site, path, drop_empty=False)
+    if hooks_off:
+        open_file(site, path).edit([Set(_HOOKS_OFF, json.loads(hooks_off))])
+    else:
+        open_file(site, path).edit([Remove(_HOOKS_OFF, _HOOKS_OFF)])
+
+
+def _entries(site: Site, row: Binding) -> list[Entry]:
+    """Return the switches of the settings since the binding, the last one first."""
+    standing = site.journal.read().standing
+    touching = [e for e in standing if any(file.path == row.settings for file in e.files)]
+    ids = [str(each.id) for each in touching]
+    return touching[ids.index(row.entry) :][::-1] if row.entry in ids else []
+
+
+def _take_back_moved(site: Site, row: Binding, entry: Entry, path: Path) -> None:
+    """Take a switch back in the file that went along with its directory, wherever nobody changed it since."""
+    keys = keys_of(site, site.journal.read(), entry)
+    for file in entry.files:
+        if file.path != row.settings:
+            continue
+        place = find_place(site, entry, msgspec.structs.replace(file, path=str(path)))
+        document, client = site.open(place.client, path).read(), place.client
+        ours = [
+            record
+            for record in file.records
+            if state_of(record, document, client, entry.salt) == "after"
+        ]
+        reversal = reverse(ours, salt=entry.salt, keys=keys, without=client.without)
+        write_back(site, place, reversal.changes, {}, drop_empty=file.new)

@@ -1,0 +1,68 @@
+"""Bound directories, from the settings in force: what a profile says now, and what is bound here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mahavishnu.ai_env.directories.expected import expected_of
+from mahavishnu.ai_env.directories.guard import PROGRAM
+from mahavishnu.ai_env.directories.known import load_bindings
+from mahavishnu.ai_env.directories.match import Unresolved, find_binding
+from mahavishnu.ai_env.directories.store import Binding, Expected
+from mahavishnu.ai_env.site import Site
+from mahavishnu.environments.known import find_profile, key_program
+from mahavishnu.errors import Forbidden
+from mahavishnu.settings.sources import load_settings
+
+
+def current_of(binding: Binding, environ: Mapping[str, str]) -> Mapping[str, Expected]:
+    """
+    Return what the profile of a binding says now, by client.
+
+    Raises:
+        MahavishnuError: the settings cannot be read, or have the profile no more.
+    """
+    given = {**environ, "MAHAVISHNU_HOME": binding.home} if binding.home else environ
+    loaded = load_settings(environ=given, folder=Path(binding.folder.path))
+    return expected_of(find_profile(loaded, binding.profile), helper=key_program())
+
+
+def guard_program() -> Path:
+    """Return the absolute path of `mahavishnu-guard`; raises as `key_program`."""
+    return key_program().with_name(PROGRAM)
+
+
+def find_bound(site: Site) -> Binding | None:
+    """
+    Return the binding of the folder that a site is in; None where it has none.
+
+    Raises:
+        Corrupt: `ai.directories_damaged`.
+        Forbidden: `ai.bound`, it cannot be told.
+    """
+    rows = load_bindings(site).rows
+    try:
+        return find_binding(site.folder, rows)
+    except Unresolved as error:
+        raise Forbidden(
+            f"It cannot be told whether {site.folder} is bound to a profile: a .git on the way to it leads"
+            " nowhere.",
+            hint="Mend it with: git worktree repair",
+            code="ai.bound",
+        ) from error
+
+
+def require_free(site: Site, name: str) -> None:
+    """
+    Refuse another profile than the one that the folder is bound to.
+
+    Raises:
+        Forbidden: `ai.bound`; else as `find_bound`.
+    """
+    row = find_bound(site)
+    if row is not None and row.profile != name:
+        raise Forbidden(
+            f"{row.folder.path} is bound to the profile {row.profile}: {name} is not used there.",
+            hint=f"Use that one: --bound, or {row.profile}; or let it go: mahavishnu ai unbind"
+            f" {row.folder.path}",
+            code="ai.bound",
+        )

@@ -1,0 +1,244 @@
+"""`mahavishnu ai bind`, `unbind`, `bindings`, and the guard that clients run, as processes."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mahavishnu.ai_env.directories.location import copy_of, path_in
+from tests.command import PROGRAM, UNMEASURED, Answer, Command
+from tests.switching import FILES, install
+
+GUARD = PROGRAM.with_name("mahavishnu-guard")
+KEYS = {"QWEN_API_KEY": "sk-canary-qwen-31", "ZAI_API_KEY": "sk-canary-zai-32"}
+URL = "https://api.z.ai/api/anthropic"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Command:
+    (tmp_path / "work").mkdir()
+    install(tmp_path, claude_code='{\n  "model": "x"\n}\n', codex="# mine\n", qwen="{}\n")
+    return Command(tmp_path, {**UNMEASURED, **KEYS})
+
+
+def work(run: Command) -> Path:
+    return run.home / "work"
+
+
+def guard(run: Command, folder: Path, event: str = "UserPromptSubmit", **environ: str) -> Answer:
+    """Run the guard as Claude Code would."""
+    said = {"hook_event_name": event, "cwd": str(folder)}
+    command = Command(run.home, run.environment, (GUARD,))
+    words = ("claude-code", "--directories", path_in(run.root / "state"))
+    return command(*words, input=json.dumps(said).encode(), cwd=folder, **environ)
+
+
+def texts(run: Command) -> dict[str, bytes]:
+    return {name: (run.home / name).read_bytes() for name in FILES.values()}
+
+
+def test_a_directory_is_bound_and_as_before_when_it_is_let_go(run: Command) -> None:
+    before = texts(run)
+    done = run("ai", "bind", "zai", work(run), "--json").json
+    assert done["directory"] == str(work(run)) and done["profile"] == "zai"
+    local = work(run) / ".claude/settings.local.json"
+    assert done["settings"] == str(local)
+    assert done["guarded"] == ["claude-code", "codex", "qwen"]
+    assert done["notes"][0].startswith("Codex runs the guard only after")  # it is not installed
+    values = json.loads(local.read_text())
+    assert values["env"]["ANTHROPIC_BASE_URL"] == URL and values["disableAllHooks"] is False
+    assert set(values["hooks"]) == {
+        "SessionStart",
+        "UserPromptSubmit",
+        "PreCompact",
+        "PostToolBatch",
+    }
+    assert path_in(run.root / "state").stat().st_mode & 0o777 == 0o600
+    [row] = run("ai", "bindings", "--json").json["bindings"]
+    assert (row["directory"], row["profile"]) == (str(work(run)), "zai")
+    once = texts(run), local.read_bytes()
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    assert (texts(run), local.read_bytes()) == once
+    assert run("ai", "unbind", "--json", cwd=work(run)).json == {"unbound": [str(work(run))]}
+    assert texts(run) == before
+    assert not local.exists() and not (run.home / ".codex/hooks.json").exists()
+    assert not path_in(run.root / "state").exists()
+    assert run("ai", "bindings").out == "No directory is bound to a profile.\n"
+
+
+def test_hooks_of_the_users_own_stay(run: Command) -> None:
+    path = run.home / ".claude/settings.json"
+    own = {"UserPromptSubmit": [{"hooks": [{"type": "command", "command": "mine"}]}]}
+    path.write_text(json.dumps({"hooks": own}))
+    local = work(run) / ".claude/settings.local.json"
+    local.parent.mkdir()
+    local.write_text('{"disableAllHooks": true, "x": 1}')
+    before = texts(run), local.read_bytes()
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    assert (
+        json.loads(path.read_text())["hooks"]["UserPromptSubmit"][0] == own["UserPromptSubmit"][0]
+    )
+    other = run.home / "other"
+    other.mkdir()
+    assert run("ai", "bind", "qwen", other).status == 0
+    assert run("ai", "unbind", work(run)).status == 0
+    assert "mahavishnu-guard" in path.read_text()
+    assert run("ai", "unbind", other).status == 0
+    after = texts(run)
+    assert (after, json.loads(local.read_bytes())) == (before[0], json.loads(before[1]))
+
+
+def test_a_directory_is_bound_to_another_profile_and_let_go_wherever_it_is(run: Command) -> None:
+    for name in ("zai", "qwen"):
+        assert run("ai", "bind", name, work(run)).status == 0
+    [row] = run("ai", "bindings", "--json").json["bindings"]
+    assert row["profile"] == "qwen"
+    moved = work(run).rename(run.home / "moved")
+    [row] = run("ai", "bindings", "--json").json["bindings"]
+    assert row["state"] == "directory-gone"
+    assert run("ai", "unbind", moved).status == 0
+    assert not (moved / ".claude/settings.local.json").exists()
+    assert run("ai", "bindings", "--json").json["bindings"] == []
+
+
+def test_a_directory_that_was_removed_is_let_go_by_its_path(run: Command) -> None:
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    subprocess.run(["rm", "-r", work(run)], check=True)
+    assert run("ai", "unbind", work(run)).status == 0
+    assert run("ai", "undo", "--json").error["code"] == "ai.no_switch"
+
+
+def test_the_states_of_a_binding(run: Command) -> None:
+    settings = run.settings
+    own = {"anthropic_base_url": URL, "key": "env:ZAI_API_KEY", "model": "m"}
+    settings.write_text(yaml.safe_dump({"ai_environments": {"llm_profiles": {"mine": own}}}))
+    assert run("ai", "bind", "mine", work(run)).status == 0
+    local, before = work(run) / ".claude/settings.local.json", settings.read_text()
+
+    def state() -> str:
+        [row] = run("ai", "bindings", "--json").json["bindings"]
+        return str(row["state"])
+
+    assert state() == "unguarded"  # Codex is not there to be asked
+    hooks = run.home / ".codex/config.toml"
+    for event in ("session_start", "user_prompt_submit"):
+        place = f"{run.home}/.codex/hooks.json:{event}:0:0"
+        hooks.write_text(f'{hooks.read_text()}[hooks.state."{place}"]\ntrusted_hash = "x"\n')
+    assert state() == "in-force"
+    assert "in-force" in run("ai", "bindings").out
+    text = local.read_text()
+    local.write_text(text.replace(URL, "https://elsewhere.example"))
+    assert state() == "settings-changed"
+    local.write_text(text)
+    settings.write_text(before.replace("model: m", "model: n").replace(URL, f"{URL}/x"))
+    assert state() == "profile-changed"
+    settings.write_text("{}")
+    assert state() == "profile-gone"
+    settings.write_text(before)
+    path = run.home / ".claude/settings.json"
+    path.write_text(path.read_text().replace("mahavishnu-guard", "other"))
+    assert state() == "unguarded"
+
+
+def test_what_cannot_be_bound(run: Command) -> None:
+    for words, code in (
+        (("bind", "zai", run.home), "ai.home_unbindable"),
+        (("bind", "zai", run.home / "nowhere"), "ai.no_directory"),
+        (("bind", "nobody", work(run)), "ai.unknown_profile"),
+        (("unbind", work(run)), "ai.not_bound"),
+        (("unbind", "--all", work(run)), "ai.unbind_all"),
+        (("run", "--bound", "--dry-run", "--", "claude"), "ai.not_bound"),
+    ):
+        answer = run("ai", *words[:1], "--json", *words[1:], cwd=work(run))
+        assert answer.error["code"] == code, answer
+    assert not path_in(run.root / "state").exists()
+    (work(run) / ".git").write_text("odd")
+    assert run("ai", "bind", "zai", work(run), "--json").error["code"] == "ai.no_directory"
+
+
+def test_a_list_that_cannot_be_read_is_told_and_can_be_begun_anew(run: Command) -> None:
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    path = path_in(run.root / "state")
+    path.write_text("{")
+    assert "its copy is taken" in run("ai", "bindings").err
+    copy_of(path).write_text("{")
+    for words in (("bindings",), ("bind", "zai", work(run)), ("unbind", work(run))):
+        assert run("ai", *words, "--json").error["code"] == "ai.directories_damaged"
+    assert run("ai", "unbind", "--all").out == "Nothing is bound, and no client runs the guard.\n"
+    assert "mahavishnu-guard" not in (run.home / ".claude/settings.json").read_text()
+    assert guard(run, work(run)).status == 2  # as where it is run all the same
+
+
+def test_another_profile_is_refused_in_a_bound_directory(run: Command) -> None:
+    program = run.home / "bin/claude"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    path = {"PATH": f"{program.parent}:/usr/bin:/bin"}
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    sub = work(run) / "sub"
+    sub.mkdir()
+    refused = run("ai", "run", "--json", "qwen", "--", "claude", cwd=sub, **path)
+    assert refused.error["code"] == "ai.bound"
+    words = ("ai", "switch-llm", "qwen", "--scope", "project", "--json")
+    assert run(*words, cwd=sub).error["code"] == "ai.bound"
+    said = run("ai", "run", "--bound", "--json", "--", "claude", "-p", "x", cwd=sub, **path).json
+    assert URL in said["words"][2] and said["words"][3:] == ["-p", "x"]
+    assert run("ai", "run", "--json", "zai", "--", "claude", cwd=sub, **path).status == 0
+    assert run("ai", "run", "--bound", "--json", cwd=sub, **path).error["code"] == "ai.no_program"
+
+
+def test_the_guard_says_no_in_the_way_that_the_event_understands(run: Command) -> None:
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    right = {"ANTHROPIC_BASE_URL": URL, "CLAUDE_PROJECT_DIR": str(work(run))}
+    assert guard(run, work(run), **right) == Answer(0, "", "")
+    assert guard(run, run.home) == Answer(0, "", "")
+    for event in ("UserPromptSubmit", "PreCompact"):
+        no = guard(run, work(run), event)
+        assert (no.status, no.out) == (2, "") and "is bound to the profile zai" in no.err
+    for event in ("SessionStart", "PostToolBatch"):
+        no = guard(run, work(run), event)
+        said = json.loads(no.out)
+        assert no.status == 0 and said["continue"] is False and "zai" in said["stopReason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [((), b"{}"), (("claude-code",), b"{}"), (("x", "--directories", "/x"), b"{}"),
+     (("claude-code", "--directories", "/nowhere"), b"{"),
+     (("claude-code", "--directories", "/nowhere"), b'{"hook_event_name": "UserPromptSubmit"}')],
+)  # fmt: skip
+def test_what_the_guard_does_not_understand_is_a_no(
+    run: Command, words: tuple[str, ...], said: bytes
+) -> None:
+    no = Command(run.home, run.environment, (GUARD,))(*words, input=said)
+    assert no.status == 2 and no.out == "" and no.err
+
+
+def test_outside_of_bound_directories_the_guard_is_quick_and_imports_little(run: Command) -> None:
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from mahavishnu.cli.guard import main\n"
+        "status = main()\n"
+        "print(sorted({m.partition('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names),"
+        " sorted({'asyncio', 'dataclasses', 'subprocess', 'tomllib'} & set(sys.modules)), status)"
+    )
+    words = ["-c", code, "claude-code", "--directories", path_in(run.root / "state")]
+    said = json.dumps({"hook_event_name": "UserPromptSubmit", "cwd": str(run.home)}).encode()
+
+    def seconds(*line: str | Path) -> tuple[float, bytes]:
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *line], input=said, env=run.environ(), cwd=run.home, check=True,
+            capture_output=True,
+        )  # fmt: skip
+        return time.perf_counter() - began, done.stdout
+
+    assert seconds(*words)[1] == b"['mahavishnu'] [] 0\n"
+    nothing = min(seconds("-c", "pass")[0] for _ in range(5))
+    assert min(seconds(*words)[0] for _ in range(5)) - nothing < 0.06

@@ -1,0 +1,496 @@
+"""Which binding counts for a folder, and what the guard says to what clients hand over."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mahavishnu.ai_env.directories.expected import expected_of
+from mahavishnu.ai_env.directories.guard import judge
+from mahavishnu.ai_env.directories.keys import require_bound_profile
+from mahavishnu.ai_env.directories.location import copy_of, path_in, state_folder
+from mahavishnu.ai_env.directories.match import Unresolved, find_binding, identify
+from mahavishnu.ai_env.directories.seen import Seen
+from mahavishnu.ai_env.directories.store import (
+    Binding,
+    Bindings,
+    Identity,
+    Unreadable,
+    read_bindings,
+    render,
+)
+from mahavishnu.ai_env.secrets.helper import helper_line, helper_words, read_words
+from mahavishnu.errors import Forbidden, NotFound
+from mahavishnu.paths import locate
+from tests.switching import CLAUDE, CODEX, ONE, TWO
+
+HELPER = Path("/opt/bin/mahavishnu-key")
+EXPECTED = expected_of(ONE, helper=HELPER)
+URL = ONE.endpoints["anthropic"]
+CHAT = ONE.endpoints["openai-chat"]
+
+
+def row(folder: Path, name: str = "one", **more: Any) -> Binding:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Binding(name, identify(folder.resolve()), EXPECTED, "2026-11-21T00:00:00+00:00", **more)
+
+
+def name_at(folder: Path, *rows: Binding) -> str | None:
+    found = find_binding(folder, rows)
+    return found and found.profile
+
+
+def test_a_directory_and_what_is_below_it_is_bound(tmp_path: Path) -> None:
+    bound = row(tmp_path / "a")
+    assert name_at(tmp_path / "a", bound) == name_at(tmp_path / "a/not/there", bound) == "one"
+    assert name_at(tmp_path, bound) is name_at(tmp_path / "ab", bound) is None
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert name_at(tmp_path / "link", bound) == "one"
+    assert name_at(tmp_path / "b/../a", bound) == "one"
+
+
+def test_the_innermost_counts(tmp_path: Path) -> None:
+    rows = (row(tmp_path / "a"), row(tmp_path / "a/b/c", "two"))
+    assert [name_at(tmp_path / each, *rows) for each in ("a/b", "a/b/c", "a/b/c/d")] == [
+        "one",
+        "two",
+        "two",
+    ]
+
+
+def test_a_renamed_directory_and_one_in_its_place_are_bound(tmp_path: Path) -> None:
+    bound = row(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert name_at(tmp_path / "moved/x", bound) == "one"
+    (tmp_path / "a").mkdir()
+    assert name_at(tmp_path / "a", bound) == "one"
+
+
+def worktree(main: Path, tree: Path) -> None:
+    """Make a linked worktree as git lays it out."""
+    private = main / ".git/worktrees" / tree.name
+    private.mkdir(parents=True)
+    (private / "commondir").write_text("../..\n")
+    tree.mkdir()
+    (tree / ".git").write_text(f"gitdir: {private}\n")
+
+
+def test_a_worktree_is_bound_as_its_repository(tmp_path: Path) -> None:
+    worktree(tmp_path / "main", tmp_path / "tree")
+    repository = identify(tmp_path / "main/.git")
+    whole = row(tmp_path / "main", repository=repository)
+    part = row(tmp_path / "main/part", "two", repository=repository, inside="part")
+    assert name_at(tmp_path / "tree/x", whole, part) == "one"
+    assert name_at(tmp_path / "tree/part/x", whole, part) == "two"
+    assert name_at(tmp_path / "tree/x", part) is None
+    tree = row(tmp_path / "tree", "three")
+    assert name_at(tmp_path / "tree/x", whole, part, tree) == "three"
+    assert name_at(tmp_path / "tree/part", whole, part, tree) == "two"
+
+
+def test_a_worktree_of_a_repository_that_was_moved_is_bound_still(tmp_path: Path) -> None:
+    worktree(tmp_path / "main", tmp_path / "tree")
+    whole = row(tmp_path / "main", repository=identify(tmp_path / "main/.git"))
+    (tmp_path / "main").rename(tmp_path / "moved")
+    assert name_at(tmp_path / "tree", whole) == name_at(tmp_path / "moved", whole) == "one"
+
+
+def test_a_checkout_that_cannot_be_told_is_no_unbound_one(tmp_path: Path) -> None:
+    whole = row(tmp_path / "main", repository=Identity("/x/.git", 1, 1))
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd/.git").write_text("something else")
+    with pytest.raises(Unresolved):
+        name_at(tmp_path / "odd", whole)
+    assert name_at(tmp_path / "odd", row(tmp_path / "other")) is None
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(texts, texts, st.integers(0, 2**63), st.booleans())
+def test_what_is_written_is_read_again(name: str, inside: str, inode: int, damaged: bool) -> None:
+    import tempfile
+
+    bound = Binding(
+        name, Identity("/a", 1, inode), EXPECTED, "now", Identity("/r", 2, 3), inside, "/h", "e",
+        "/a/s", "true",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "directories.json")
+        wanted = Bindings((bound, bound._replace(repository=None)), ("/made",))
+        copy_of(path).write_bytes(render(wanted))
+        path.write_bytes(b"{" if damaged else render(wanted))
+        assert read_bindings(path) == wanted._replace(damaged=damaged)
+
+
+def test_no_list_is_nothing_bound_and_a_damaged_one_never_is(tmp_path: Path) -> None:
+    path = path_in(tmp_path)
+    path.parent.mkdir()
+    assert read_bindings(path) == Bindings(())
+    good = json.loads(render(Bindings((row(tmp_path / "a"),))))
+    damaged = [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"version": 2, "directories": [], "made": []}',
+        b"\xff",
+        b"[" * 9999,
+    ]
+    for member in good["directories"][0]:
+        damaged.append(
+            json.dumps(good | {"directories": [good["directories"][0] | {member: 7}]}).encode()
+        )
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(Unreadable):
+            read_bindings(path)
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HOME": "/h"},
+        {"HOME": "/h", "XDG_STATE_HOME": "/s"},
+        {"HOME": "/h", "MAHAVISHNU_HOME": "/m"},
+    ],
+)
+def test_the_state_is_where_the_settings_say(
+    environ: dict[str, str], system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "linux":
+        for name in ("XDG_STATE_HOME", "MAHAVISHNU_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        assert state_folder(environ) == locate(environ).state
+    else:
+        monkeypatch.setattr("sys.platform", "darwin")
+        assert state_folder({"HOME": "/h"}) == Path("/h/Library/Application Support/mahavishnu")
+
+
+class Home:
+    """A home with one bound directory, and what the guard says of sessions in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.file = path_in(root / "state")
+        self.file.parent.mkdir(parents=True)
+        self.bound = root / "bound"
+        self.current = EXPECTED
+        self.write(row(self.bound))
+
+    def write(self, *rows: Binding) -> None:
+        for each in (self.file, copy_of(self.file)):
+            each.write_bytes(render(Bindings(rows)))
+
+    def ask(
+        self,
+        client: str = "claude-code",
+        environ: Mapping[str, str] | None = None,
+        *,
+        folder: Path | None = None,
+        process: int = 0,
+        **said: Any,
+    ) -> str | None:
+        event = {"hook_event_name": "UserPromptSubmit", "cwd": str(folder or self.bound), **said}
+        whole = {"HOME": str(self.root), **(environ or {})}
+        seen = Seen(client, event, whole, process, "/")
+        return judge(seen, self.file, lambda _: self.current)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+RIGHT = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_AUTH_TOKEN": "", "ANTHROPIC_API_KEY": ""}
+LINE = helper_line(helper_words(ONE.key, bound=URL, client="claude-code", program=HELPER))  # type: ignore[arg-type]
+
+
+def settings(
+    home: Home, values: dict[str, Any], where: str = "bound/.claude/settings.local.json"
+) -> None:
+    path = home.root / where
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values))
+
+
+def test_claude_goes_on_with_the_profile_and_nothing_else(home: Home) -> None:
+    settings(home, {"apiKeyHelper": LINE})
+    assert home.ask(environ=RIGHT) is None
+    assert home.ask(environ=RIGHT | {"ANTHROPIC_BASE_URL": f"{URL}/"}) is None
+    for wrong in (
+        {"ANTHROPIC_BASE_URL": "https://two.example/anthropic"},
+        {"ANTHROPIC_BASE_URL": ""},
+        {"ANTHROPIC_AUTH_TOKEN": "sk-other"},
+        {"ANTHROPIC_API_KEY": "sk-other"},
+        {"ANTHROPIC_CUSTOM_HEADERS": "X: y"},
+        {"ANTHROPIC_UNIX_SOCKET": "/s"},
+        {"CLAUDE_CODE_USE_VERTEX": "1"},
+    ):
+        said = home.ask(environ=RIGHT | wrong)
+        assert said is not None and "mahavishnu ai run one -- claude" in said
+        assert "sk-other" not in said
+    assert home.ask(environ={}) is not None
+
+
+def test_a_key_of_another_customer_of_the_same_provider_is_none_of_the_profile(home: Home) -> None:
+    other = helper_words(TWO.key, bound=URL, client="claude-code", program=HELPER)  # type: ignore[arg-type]
+    for line in (
+        helper_line(other),
+        "echo key",
+        "",
+        LINE.replace("one.example", "two.example"),
+        "'",
+    ):
+        settings(home, {"apiKeyHelper": line})
+        assert home.ask(environ=RIGHT) is not None, line
+    settings(home, {"apiKeyHelper": f"ANTHROPIC_BASE_URL=https://one.example {LINE}"})
+    assert home.ask(environ=RIGHT) is None
+    settings(home, {"apiKeyHelper": "echo key"}, "bound/.claude/settings.json")
+    assert home.ask(environ=RIGHT) is not None
+
+
+def test_settings_that_cannot_be_read_are_a_no(home: Home) -> None:
+    settings(home, {})
+    (home.bound / ".claude/settings.local.json").write_text("{")
+    assert home.ask(environ=RIGHT) is not None
+
+
+def test_a_session_is_judged_by_every_folder_that_it_has_to_do_with(home: Home) -> None:
+    outside = home.root / "outside"
+    outside.mkdir()
+    (outside / "link").symlink_to(home.bound)
+    transcript = outside / "t.jsonl"
+    transcript.write_text('{"type": "x"}\n{"cwd": ' + json.dumps(str(home.bound)) + "}\n")
+    wrong = {"ANTHROPIC_BASE_URL": "https://two.example/anthropic"}
+    assert home.ask(environ=wrong, folder=outside) is None
+    touching: list[dict[str, Any]] = [
+        {"prompt": "see @link/file"},
+        {"prompt": 'see @"link/a b"'},
+        {"prompt": "see @~/bound/x"},
+        {"tool_input": {"file_path": str(home.bound / "x")}},
+        {"tool_calls": [{"tool_input": {"path": "link"}}]},
+        {"tool_calls": [{"tool_input": {"command": f"cat {home.bound}/x"}}]},
+        {"transcript_path": str(transcript)},
+    ]
+    for said in touching:
+        assert home.ask(environ=wrong, folder=outside, **said) is not None, said
+    project = wrong | {"CLAUDE_PROJECT_DIR": str(home.bound)}
+    assert home.ask(environ=project, folder=outside) is not None
+
+
+def test_a_profile_that_was_changed_or_is_gone_is_a_no(home: Home) -> None:
+    settings(home, {"apiKeyHelper": LINE})
+    home.current = expected_of(TWO, helper=HELPER)
+    said = home.ask(environ=RIGHT)
+    assert said is not None and "mahavishnu ai bind one" in said
+    assert home.ask(environ=RIGHT, hook_event_name="PostToolBatch") is None  # asked at the prompt
+
+    def gone(_: Binding) -> Any:
+        raise NotFound("gone")
+
+    seen = Seen(
+        "claude-code", {"cwd": str(home.bound), "hook_event_name": "SessionStart"}, RIGHT, 0, "/"
+    )
+    with pytest.raises(NotFound):
+        judge(seen, home.file, gone)
+
+
+def test_without_a_readable_list_nobody_goes_on_anywhere(home: Home) -> None:
+    home.file.unlink()
+    assert home.ask(environ=RIGHT, folder=home.root) is None
+    copy_of(home.file).write_text("{")
+    assert home.ask(environ=RIGHT, folder=home.root) is not None
+    copy_of(home.file).unlink()
+    said = home.ask(environ=RIGHT, folder=home.root)
+    assert said is not None and "mahavishnu ai unbind --all" in said
+
+
+def test_a_client_that_the_profile_is_not_for_is_stopped(home: Home) -> None:
+    only = {"codex": EXPECTED["codex"]}
+    home.write(row(home.bound)._replace(clients=only))
+    assert home.ask(environ=RIGHT) is not None
+
+
+def test_the_clients_own_sign_in_can_be_bound(home: Home) -> None:
+    home.current = expected_of(CLAUDE, helper=HELPER)
+    home.write(row(home.bound)._replace(clients=home.current))
+    assert home.ask() is None
+    assert home.ask(environ={"ANTHROPIC_BASE_URL": URL}) is not None
+    settings(home, {"apiKeyHelper": LINE})
+    assert home.ask() is not None
+
+
+def identity(url: str, kind: str = "openai") -> dict[str, str]:
+    digest = hashlib.sha256(f"{kind}\0{url}".encode()).hexdigest()[:8]
+    return {"QWEN_CODE_MODEL": "one-large", "QWEN_CODE_MODEL_IDENTITY": f"one-large@{digest}"}
+
+
+def element(url: str = CHAT, variable: str = "ONE_KEY", **more: str) -> dict[str, Any]:
+    each = {"id": "one-large", "baseUrl": url, "envKey": variable, **more}
+    return {"modelProviders": {"openai": [each]}}
+
+
+def test_qwen_goes_on_with_the_profile_and_nothing_else(home: Home) -> None:
+    settings(home, element(), ".qwen/settings.json")
+    assert home.ask("qwen", identity(CHAT)) is None
+    assert home.ask("qwen", identity("https://two.example/v1")) is not None
+    assert home.ask("qwen", identity(CHAT, "anthropic")) is not None
+    assert home.ask("qwen", {}) is not None
+    assert home.ask("qwen", {"QWEN_CODE_MODEL_IDENTITY": "one-large"}) is not None
+    settings(home, element(variable="TWO_KEY"), "bound/.qwen/settings.json")
+    assert home.ask("qwen", identity(CHAT)) is not None
+    settings(home, {"fastModel": "other"}, "bound/.qwen/settings.json")
+    assert home.ask("qwen", identity(CHAT)) is not None
+    (home.bound / ".qwen/settings.json").write_text("{")
+    assert home.ask("qwen", identity(CHAT)) is not None
+
+
+def test_qwen_is_believed_where_it_was_started_on_the_profile(home: Home) -> None:
+    started = identity(CHAT) | {"MAHAVISHNU_AI_PROFILE": "one"}
+    assert home.ask("qwen", started) is None
+    assert home.ask("qwen", started | {"MAHAVISHNU_AI_PROFILE": "two"}) is not None
+    assert home.ask("qwen", started | identity("https://two.example/v1")) is not None
+
+
+class Codex:
+    """Codex in the bound directory, with a process whose words can be seen."""
+
+    def __init__(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self.patch = home, monkeypatch
+        self.config = home.root / ".codex/config.toml"
+        self.config.parent.mkdir()
+        self.switch("one")
+        self.transcript = home.root / "rollout.jsonl"
+        self.open()
+
+    def switch(self, name: str, *, age_s: float = 60) -> None:
+        profile = {"one": ONE, "two": TWO}[name]
+        url = profile.endpoints["openai-responses"]
+        words = helper_words(profile.key, bound=url, client="codex", program=HELPER)  # type: ignore[arg-type]
+        self.provider = (
+            f'{{name = "Mahavishnu: {name}", base_url = "{url}", auth = {{command = "{words[0]}",'
+            f" args = {json.dumps(words[1:])}}}}}"
+        )
+        self.config.write_text(
+            f'model_provider = "mahavishnu"\n[model_providers]\nmahavishnu = {self.provider}\n'
+        )
+        then = time.time() - age_s
+        os.utime(self.config, (then, then))
+
+    def open(self, *, provider: str = "mahavishnu") -> None:
+        payload = {
+            "model_provider": provider,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "cwd": "/",
+        }
+        self.transcript.write_text(json.dumps({"type": "session_meta", "payload": payload}) + "\n")
+
+    def ask(self, *words: str, event: str = "UserPromptSubmit", source: str = "") -> str | None:
+        self.patch.setattr(Seen, "words", lambda _: list(words) or None)
+        return self.home.ask(
+            "codex", hook_event_name=event, source=source, session_id="t",
+            transcript_path=str(self.transcript),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def codex(home: Home, monkeypatch: pytest.MonkeyPatch) -> Codex:
+    return Codex(home, monkeypatch)
+
+
+def test_codex_goes_on_with_the_profile_and_nothing_else(codex: Codex) -> None:
+    assert codex.ask("codex", "exec", "x") is None
+    other = codex.provider.replace("one.example", "two.example")
+    for words in (
+        ("-c", f"model_providers.mahavishnu={other}"),
+        ("-cmodel_provider=other",),
+        ("--config=model_provider=other",),
+        ("-c", "model_provider=openai"),
+        ("-c", 'model_providers.mahavishnu.base_url="https://two.example/v1"'),
+        ("-c", "model_providers.mahavishnu.auth.args=['env:TWO_KEY']"),
+        ("--oss",),
+        ("--local-provider=ollama",),
+    ):
+        assert codex.ask("codex", "exec", *words, "x") is not None, words
+    assert codex.ask("codex", "exec", "--", "-c", "model_provider=other") is None
+    (codex.config.parent / "b.config.toml").write_text('model_provider = "other"\n')
+    for words in (("-p", "b"), ("-pb",), ("--profile", "b"), ("--profile=b",)):
+        assert codex.ask("codex", "exec", *words, "x") is not None, words
+    codex.config.write_text("x = [")
+    assert codex.ask("codex", "exec", "x") is not None
+
+
+def test_codex_that_was_given_all_goes_by_no_file(codex: Codex) -> None:
+    words = (
+        "codex", "-c", 'model_provider="mahavishnu-run"',
+        "-c", f"model_providers.mahavishnu-run={codex.provider}",
+    )  # fmt: skip
+    codex.open(provider="mahavishnu-run")
+    codex.switch("two", age_s=0)
+    assert codex.ask(*words) is None
+    assert codex.ask("codex") is not None
+
+
+def test_a_thread_of_the_server_has_to_be_seen_from_its_beginning(codex: Codex) -> None:
+    server = ("codex", "app-server", "--listen", "unix://")
+    assert codex.ask(*server) is not None
+    assert codex.ask(*server, event="SessionStart", source="startup") is None
+    assert codex.ask(*server) is None
+    assert codex.ask(*server, event="SessionStart", source="compact") is None
+    codex.switch("two")
+    assert codex.ask(*server) is not None  # its title would be asked for there
+    codex.switch("one")
+    assert codex.ask(*server) is None
+    assert codex.ask(*server, event="SessionStart", source="resume") is not None
+    assert codex.ask(*server) is not None
+
+
+def test_settings_that_were_written_since_a_thread_was_opened_tell_nothing(codex: Codex) -> None:
+    server = ("codex", "app-server")
+    codex.open()
+    codex.switch("one", age_s=-60)
+    assert codex.ask(*server, event="SessionStart", source="startup") is not None
+    assert codex.ask(*server) is not None
+    codex.switch("one")
+    codex.open(provider="other")
+    assert codex.ask(*server, event="SessionStart", source="startup") is not None
+
+
+def test_codex_own_sign_in_can_be_bound(codex: Codex) -> None:
+    codex.home.current = expected_of(CODEX, helper=HELPER)
+    codex.home.write(row(codex.home.bound)._replace(clients=codex.home.current))
+    assert codex.ask("codex", "exec", "x") is not None
+    codex.open(provider="openai")
+    codex.config.write_text("")
+    assert codex.ask("codex", "exec", "x") is None
+    codex.config.write_text('openai_base_url = "https://two.example/v1"\n')
+    assert codex.ask("codex", "exec", "x") is not None
+
+
+def test_no_key_leaves_but_that_of_the_profile(home: Home) -> None:
+    asked = read_words(LINE.split()[1:])
+    require_bound_profile(asked, home.file, home.bound / "sub")
+    require_bound_profile(asked._replace(bound="https://x.example"), home.file, home.root)
+    other = asked.reference._replace(place="TWO_KEY")
+    for wrong in (
+        asked._replace(reference=other),
+        asked._replace(bound="https://two.example"),
+        asked._replace(client="other"),
+    ):
+        with pytest.raises(Forbidden, match="bound to the profile one"):
+            require_bound_profile(wrong, home.file, home.bound)
+    home.file.write_text("{")
+    copy_of(home.file).write_text("{")
+    with pytest.raises(Forbidden, match="cannot be told"):
+        require_bound_profile(asked, home.file, home.root)
