@@ -105,6 +105,19 @@ def test_a_directory_is_bound_to_another_profile_and_let_go_wherever_it_is(run: 
     assert run("ai", "bindings", "--json").json["bindings"] == []
 
 
+def test_a_renamed_directory_is_bound_anew_and_let_go_as_it_was(run: Command) -> None:
+    local = Path(".claude/settings.local.json")
+    (work(run) / local).parent.mkdir()
+    (work(run) / local).write_text('{"x": 1}')
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    moved = work(run).rename(run.home / "moved")
+    assert run("ai", "bind", "zai", moved).status == 0
+    [row] = run("ai", "bindings", "--json").json["bindings"]
+    assert (row["directory"], row["settings"]) == (str(moved), str(moved / local))
+    assert run("ai", "unbind", moved).status == 0
+    assert (moved / local).read_text() == '{"x": 1}'
+
+
 def test_a_directory_that_was_removed_is_let_go_by_its_path(run: Command) -> None:
     assert run("ai", "bind", "zai", work(run)).status == 0
     subprocess.run(["rm", "-r", work(run)], check=True)

@@ -55,6 +55,8 @@ def test_a_directory_and_what_is_below_it_is_bound(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "a")
     assert name_at(tmp_path / "link", bound) == "one"
     assert name_at(tmp_path / "b/../a", bound) == "one"
+    (tmp_path / "deep").symlink_to(tmp_path / "a/sub")
+    assert name_at(tmp_path / "deep", bound) == "one"
 
 
 def test_the_innermost_counts(tmp_path: Path) -> None:

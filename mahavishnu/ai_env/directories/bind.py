@@ -90,7 +90,9 @@ def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
             plan = plan_switch(here, wanted.profile, ask)
             check_plan(plan, overwrite=wanted.overwrite, forget_keys=False)
         row = _row(folder, wanted)
-        if old is not None:
+        if old is not None and old.folder.path != row.folder.path:
+            take_back(here, old, folder, overwrite=wanted.overwrite)
+        elif old is not None:
             row = row._replace(entry=old.entry, settings=old.settings, hooks_off=old.hooks_off)
         rows = tuple(each for each in known.rows if each is not old)
         known = _write(site, known._replace(rows=(*rows, row)))
