@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mahavishnu.ai_env.directories.guard import PROGRAM, judge
+from mahavishnu.ai_env.directories.guard import PROGRAM, judge, stops_by_exit
 from mahavishnu.ai_env.directories.seen import Seen
 from mahavishnu.ai_env.directories.store import Binding, Expected
 from mahavishnu.errors import MahavishnuError
@@ -22,8 +22,6 @@ from mahavishnu.errors import MahavishnuError
 USAGE = f"{PROGRAM} claude-code|codex|qwen --directories FILE"
 REFUSED = 2  # what all clients take for a no before a prompt
 TIMEOUT_S = 8.0  # less than the clients wait
-# An exit code stops these; the others are stopped by what is printed.
-_BY_EXIT = ("UserPromptSubmit", "PreCompact", "")
 
 
 def main() -> int:
@@ -43,7 +41,7 @@ def main() -> int:
         signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
         client, file = _read_words(words)
         said = _read_said()
-        seen = Seen(client, said, os.environ, _process(os.environ), _working_folder())
+        seen = Seen(client, said, os.environ, _process(client, os.environ), _working_folder())
         reason = judge(seen, file, _current)
     except Exception as error:  # what is not known here is a no as well
         reason = f"{PROGRAM} could not tell whether this session may go on: {_told(error)}"
@@ -71,19 +69,10 @@ def _working_folder() -> str:
         return "/"
 
 
-def _process(environ: Mapping[str, str]) -> int:
-    """Return the client's pid: Claude Code says it; others may have a shell between."""
+def _process(client: str, environ: Mapping[str, str]) -> int:
+    """Return the client's pid, which Claude Code says; with others, of what called this."""
     said = environ.get("CLAUDE_PID", "")
-    if said.isdecimal():
-        return int(said)
-    parent = os.getppid()
-    try:
-        name = Path(f"/proc/{parent}/comm").read_text().strip()
-        if name in ("sh", "bash", "dash", "zsh"):
-            return int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return parent
+    return int(said) if client == "claude-code" and said.isdecimal() else os.getppid()
 
 
 def _current(binding: Binding) -> Mapping[str, Expected]:
@@ -94,7 +83,7 @@ def _current(binding: Binding) -> Mapping[str, Expected]:
 
 def _refuse(said: Mapping[str, Any], reason: str) -> int:
     event = said.get("hook_event_name", "")
-    if event in _BY_EXIT:
+    if not event or stops_by_exit(sys.argv[1], event):
         sys.stderr.write(f"{reason}\n")
         return REFUSED
     answer = {"continue": False, "stopReason": reason, "systemMessage": reason}

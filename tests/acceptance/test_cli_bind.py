@@ -138,7 +138,7 @@ def test_the_states_of_a_binding(run: Command) -> None:
 
     assert state() == "unguarded"  # Codex is not there to be asked
     hooks = run.home / ".codex/config.toml"
-    for event in ("session_start", "user_prompt_submit"):
+    for event in ("session_start", "user_prompt_submit", "pre_compact"):
         place = f"{run.home}/.codex/hooks.json:{event}:0:0"
         hooks.write_text(f'{hooks.read_text()}[hooks.state."{place}"]\ntrusted_hash = "x"\n')
     assert state() == "in-force"
@@ -219,6 +219,17 @@ def test_the_guard_says_no_in_the_way_that_the_event_understands(run: Command) -
         assert no.status == 0 and said["continue"] is False and "zai" in said["stopReason"]
 
 
+def test_a_client_that_is_run_by_claude_code_is_judged_by_its_own_words(run: Command) -> None:
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    said = {"hook_event_name": "UserPromptSubmit", "cwd": str(work(run))}
+    command = Command(run.home, run.environment, (GUARD,))
+    words = ("codex", "--directories", path_in(run.root / "state"))
+    line = [sys.executable, "-c", "input()", "exec", "--oss"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE) as other:
+        no = command(*words, input=json.dumps(said).encode(), CLAUDE_PID=str(other.pid))
+    assert no.status == 2 and "zai" in no.err and "--oss" not in no.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [((), b"{}"), (("claude-code",), b"{}"), (("x", "--directories", "/x"), b"{}"),
@@ -253,5 +264,10 @@ def test_outside_of_bound_directories_the_guard_is_quick_and_imports_little(run:
         return time.perf_counter() - began, done.stdout
 
     assert seconds(*words)[1] == b"['mahavishnu'] [] 0\n"
-    nothing = min(seconds("-c", "pass")[0] for _ in range(5))
-    assert min(seconds(*words)[0] for _ in range(5)) - nothing < 0.06
+    nothing = guarded = float("inf")
+    for _ in range(40):  # others work on this machine too: the least of each is the figure
+        nothing = min(nothing, seconds("-c", "pass")[0])
+        guarded = min(guarded, seconds(*words)[0])
+        if guarded - nothing < 0.06:
+            return
+    pytest.fail(f"{guarded - nothing:.3f} s beyond nothing")

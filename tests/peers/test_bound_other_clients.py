@@ -164,6 +164,7 @@ def test_codex_in_a_terminal_is_stopped_once_anything_of_it_would_go_elsewhere(
         household.switch("one", "codex")
         assert_answers(household, session)
         household.switch("two", "codex")
+        assert_silent(household, session, "/compact")
     with codex_in_terminal(household) as session:
         assert_silent(household, session)
         household.switch("one", "codex")  # the thread is still with the other
@@ -204,18 +205,18 @@ def assert_answers(household: Household, session: Terminal) -> None:
     household.providers.assert_reached("one", BEARER, "one-large")
 
 
-def assert_silent(household: Household, session: Terminal) -> None:
+def assert_silent(household: Household, session: Terminal, text: str = "Say something.") -> None:
     """Assert that a prompt is refused, and that no model of anybody is asked."""
     before = readable(session).count("bound")
-    submit(session, lambda: readable(session).count("bound") > before)
+    submit(session, lambda: readable(session).count("bound") > before, text)
     time.sleep(2)
     assert household.providers.count() == 0, readable(session)
     household.providers.forget()
 
 
-def submit(session: Terminal, happened: Callable[[], bool]) -> None:
+def submit(session: Terminal, happened: Callable[[], bool], text: str = "Say something.") -> None:
     """Ask, and press return once more where Codex swallowed it, as it does while it starts."""
-    session.ask("Say something.")
+    session.ask(text)
     if not until(happened, timeout_s=10):
         session.ask("")
     assert until(happened, timeout_s=20), readable(session)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mahavishnu.ai_env.directories.ancestry import read_words as read_words_of
 from mahavishnu.ai_env.directories.expected import expected_of
 from mahavishnu.ai_env.directories.guard import judge
 from mahavishnu.ai_env.directories.keys import require_bound_profile
@@ -478,6 +480,25 @@ def test_codex_own_sign_in_can_be_bound(codex: Codex) -> None:
     assert codex.ask("codex", "exec", "x") is None
     codex.config.write_text('openai_base_url = "https://two.example/v1"\n')
     assert codex.ask("codex", "exec", "x") is not None
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_the_words_of_a_client_are_found_behind_a_shell(
+    system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psutil  # before it can be mistaken about the system
+
+    assert psutil.pid_exists(os.getpid())
+    monkeypatch.setattr("sys.platform", system)
+    own = read_words_of(os.getpid())
+    assert own is not None and "pytest" in " ".join(own)
+    with subprocess.Popen(
+        ["sh", "-c", "echo; read x; true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout is not None and shell.stdout.readline()
+        assert read_words_of(shell.pid) == own
+        shell.communicate(b"\n")
+    assert read_words_of(shell.pid) is read_words_of(0) is None
 
 
 def test_no_key_leaves_but_that_of_the_profile(home: Home) -> None:

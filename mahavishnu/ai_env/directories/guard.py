@@ -28,6 +28,11 @@ _ASKS_PROFILE = ("SessionStart", "UserPromptSubmit")
 type Current = Callable[[Binding], Mapping[str, Expected]]
 
 
+def stops_by_exit(client: str, event: str) -> bool:
+    """Tell whether an exit code stops the client at an event; else an answer does that says so."""
+    return event == "UserPromptSubmit" or (client == "claude-code" and event == "PreCompact")
+
+
 def judge(seen: Seen, file: Path, current: Current) -> str | None:
     """
     Return why the session must not go on, for its user to read; None where it may.

@@ -9,7 +9,7 @@ from typing import Any
 
 from mahavishnu.ai_env.claude_settings.hooks import Found, Hook, add_hook, read_hooks, remove_hook
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.directories.guard import PROGRAM
+from mahavishnu.ai_env.directories.guard import PROGRAM, stops_by_exit
 from mahavishnu.ai_env.documents import Document
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import Edit, SettingsFile
@@ -18,12 +18,10 @@ from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.site import Site
 
 TIMEOUT_S = 15
-# What stops a client before its next request: an exit code, or an answer that says so.
-_BY_EXIT = ("UserPromptSubmit", "PreCompact")
 EVENTS: Mapping[ClientName, Sequence[str]] = {
     "claude-code": ("SessionStart", "UserPromptSubmit", "PreCompact", "PostToolBatch"),
-    "codex": ("SessionStart", "UserPromptSubmit"),
-    "qwen": ("SessionStart", "UserPromptSubmit", "PreCompact"),
+    "codex": ("SessionStart", "UserPromptSubmit", "PreCompact"),
+    "qwen": ("SessionStart", "UserPromptSubmit"),  # nothing stops its compaction
 }
 _STOP = """echo '{"continue": false, "stopReason": "mahavishnu-guard cannot be run"}'"""
 
@@ -32,7 +30,11 @@ def hooks_of(client: ClientName, program: Path, directories: Path) -> list[Hook]
     """Return the hooks of a client; a guard that is not there, or is killed, is a no too."""
     line = shlex.join((str(program), client, "--directories", str(directories)))
     return [
-        Hook(event, f"{line} || {'exit 2' if event in _BY_EXIT else _STOP}", timeout_s=TIMEOUT_S)
+        Hook(
+            event,
+            f"{line} || {'exit 2' if stops_by_exit(client, event) else _STOP}",
+            timeout_s=TIMEOUT_S,
+        )
         for event in EVENTS[client]
     ]
 

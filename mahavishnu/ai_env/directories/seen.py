@@ -1,16 +1,17 @@
 """What the hook of a client tells, as one value for all clients."""
 
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mahavishnu.ai_env.directories.ancestry import read_words
+
 _MENTION = re.compile(r"@(?:\"([^\"]+)\"|(\S+))")
 _PATHS = ("file_path", "path", "notebook_path")
-_FOLDERS = ("CLAUDE_PROJECT_DIR", "QWEN_PROJECT_DIR")
+# A client that is run by another one has that one's variables too.
+_FOLDERS = {"claude-code": "CLAUDE_PROJECT_DIR", "qwen": "QWEN_PROJECT_DIR"}
 _HEAD_BYTES = 256 * 1024
 
 
@@ -22,8 +23,8 @@ class Seen(NamedTuple):
     """
     One call of the guard.
 
-    `said` is what the client handed over, `environ` its environment, `process` its pid, 0 where that
-    cannot be told.
+    `said` is what the client handed over, `environ` its environment, `process` its pid, or that of a shell
+    of it; 0 where that cannot be told.
     """
 
     client: str
@@ -45,7 +46,7 @@ class Seen(NamedTuple):
     @property
     def project(self) -> Path:
         """The folder that the client was started in."""
-        said = next((self.environ[name] for name in _FOLDERS if self.environ.get(name)), "")
+        said = self.environ.get(_FOLDERS.get(self.client, ""))
         return Path(said or self.text("cwd") or self.folder)
 
     def folders(self) -> list[str]:
@@ -56,7 +57,7 @@ class Seen(NamedTuple):
         the prompt names by `@`, and those that tools were given.
         """
         here = self.text("cwd") or self.folder
-        found = [here, *(self.environ.get(name, "") for name in _FOLDERS), *self._began_in()]
+        found = [here, str(self.project), *self._began_in()]
         for quoted, plain in _MENTION.findall(self.text("prompt")):
             found.append(self._follow(here, quoted or plain))
         for each in self._tool_inputs():
@@ -79,13 +80,7 @@ class Seen(NamedTuple):
 
     def words(self) -> list[str] | None:
         """Return the words that the client was started with; None where they cannot be seen."""
-        if not self.process or sys.platform != "linux":
-            return None
-        try:
-            content = Path(f"/proc/{self.process}/cmdline").read_bytes()
-        except OSError:
-            return None
-        return [os.fsdecode(each) for each in content.split(b"\0")[:-1]] or None
+        return read_words(self.process)
 
     def _tool_inputs(self) -> Iterator[dict[str, Any]]:
         calls = self.said.get("tool_calls")
