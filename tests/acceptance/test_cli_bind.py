@@ -170,7 +170,8 @@ def test_what_cannot_be_bound(run: Command) -> None:
         assert answer.error["code"] == code, answer
     assert not path_in(run.root / "state").exists()
     (work(run) / ".git").write_text("odd")
-    assert run("ai", "bind", "zai", work(run), "--json").error["code"] == "ai.no_directory"
+    refused = run("ai", "bind", "zai", work(run), "--json")
+    assert refused.error["code"] == "ai.unknown_repository"
 
 
 def test_a_list_that_cannot_be_read_is_told_and_can_be_begun_anew(run: Command) -> None:

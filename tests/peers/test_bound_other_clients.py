@@ -181,18 +181,34 @@ def test_codex_in_a_terminal_that_was_started_on_the_profile_is_kept(household: 
         assert_answers(household, session)
 
 
-def trust(household: Household) -> None:
+def test_a_server_of_codex_that_was_started_there_serves_other_folders(
+    household: Household,
+) -> None:
+    """It asks for keys from the folder that it was started in, for all its threads."""
+    outside = household.home / "outside"
+    outside.mkdir()
+    trust(household)
+    trust(household, outside)
+    with codex_in_terminal(household) as session:
+        assert_silent(household, session)
+    with codex_in_terminal(household, folder=outside) as session:
+        submit(session, lambda: bool(household.providers.turns("two")))
+        [*_, asked] = household.providers.turns("two")
+        assert asked.credentials == {"authorization": f"Bearer {KEYS['TWO_KEY']}"}
+
+
+def trust(household: Household, folder: Path | None = None) -> None:
     path = household.home / ".codex/config.toml"
-    trusted = f'\n[projects."{household.project}"]\ntrust_level = "trusted"\n'
+    trusted = f'\n[projects."{folder or household.project}"]\ntrust_level = "trusted"\n'
     path.write_text(path.read_text() + trusted)
 
 
 @contextlib.contextmanager
-def codex_in_terminal(household: Household, *words: str) -> Iterator[Terminal]:
-    environ = household.environ
-    with terminal(
-        words or programs()["codex"], environ=environ, folder=household.project
-    ) as session:
+def codex_in_terminal(
+    household: Household, *words: str, folder: Path | None = None
+) -> Iterator[Terminal]:
+    environ, where = household.environ, folder or household.project
+    with terminal(words or programs()["codex"], environ=environ, folder=where) as session:
         assert until(lambda: session.shown, timeout_s=60)
         time.sleep(10)  # it starts its server, and takes no prompt until then
         yield session

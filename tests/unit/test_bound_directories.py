@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -503,8 +504,10 @@ def test_the_words_of_a_client_are_found_behind_a_shell(
 
 def test_no_key_leaves_but_that_of_the_profile(home: Home) -> None:
     asked = read_words(LINE.split()[1:])
-    require_bound_profile(asked, home.file, home.bound / "sub")
-    require_bound_profile(asked._replace(bound="https://x.example"), home.file, home.root)
+    require_bound_profile(asked, home.file, home.bound / "sub", process=0)
+    require_bound_profile(
+        asked._replace(bound="https://x.example"), home.file, home.root, process=0
+    )
     other = asked.reference._replace(place="TWO_KEY")
     for wrong in (
         asked._replace(reference=other),
@@ -512,8 +515,21 @@ def test_no_key_leaves_but_that_of_the_profile(home: Home) -> None:
         asked._replace(client="other"),
     ):
         with pytest.raises(Forbidden, match="bound to the profile one"):
-            require_bound_profile(wrong, home.file, home.bound)
+            require_bound_profile(wrong, home.file, home.bound, process=0)
     home.file.write_text("{")
     copy_of(home.file).write_text("{")
     with pytest.raises(Forbidden, match="cannot be told"):
-        require_bound_profile(asked, home.file, home.root)
+        require_bound_profile(asked, home.file, home.root, process=0)
+
+
+def test_the_server_of_codex_is_not_judged_by_where_it_was_started(home: Home) -> None:
+    asked = read_words(LINE.split()[1:])._replace(client="codex")
+    other = asked._replace(reference=asked.reference._replace(place="TWO_KEY"))
+    line = [sys.executable, "-c", "print(flush=True); input()", "app-server"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None and server.stdout.readline()
+        require_bound_profile(other, home.file, home.bound, process=server.pid)
+        claude = other._replace(client="claude-code")
+        with pytest.raises(Forbidden):
+            require_bound_profile(claude, home.file, home.bound, process=server.pid)
+        server.communicate(b"\n")

@@ -208,7 +208,7 @@ def _find_repository(folder: Path) -> tuple[Identity | None, str]:
         raise Forbidden(
             f"It cannot be told to which repository {folder} belongs.",
             hint="Look into its .git; mend it with: git worktree repair",
-            code="ai.no_directory",
+            code="ai.unknown_repository",
         ) from error
     return None, ""
 

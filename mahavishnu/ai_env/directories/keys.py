@@ -1,7 +1,13 @@
-"""In a bound directory no key is given out but that of its profile, to whichever client asks, guarded or not."""
+"""
+In a bound directory no key is given out but that of its profile, to whichever client asks, guarded or not.
+
+Only the background server of Codex asks for all its threads from the folder that it was once started in,
+which tells nothing of them: there it is the guard alone that stops them.
+"""
 
 from pathlib import Path
 
+from mahavishnu.ai_env.directories.ancestry import read_words
 from mahavishnu.ai_env.directories.match import Unresolved, find_binding
 from mahavishnu.ai_env.directories.store import Unreadable, read_bindings
 from mahavishnu.ai_env.directories.words import is_for
@@ -9,13 +15,17 @@ from mahavishnu.ai_env.secrets.helper import Asked
 from mahavishnu.errors import Forbidden
 
 
-def require_bound_profile(asked: Asked, file: Path, folder: Path) -> None:
+def require_bound_profile(asked: Asked, file: Path, folder: Path, *, process: int) -> None:
     """
     Refuse a key that is not that of the profile which the folder is bound to by `file`.
+
+    `process` is the pid of who asks.
 
     Raises:
         Forbidden: `secret.other_profile`; also where that cannot be told.
     """
+    if asked.client == "codex" and "app-server" in (read_words(process) or []):
+        return
     try:
         row = find_binding(folder, read_bindings(file).rows)
     except (Unreadable, Unresolved) as exc:

@@ -126,7 +126,7 @@ def _require_bound_profile(asked: Asked, environ: Mapping[str, str], folder: Pat
     if os.path.lexists(file) or os.path.lexists(copy_of(file)):
         from mahavishnu.ai_env.directories.keys import require_bound_profile  # noqa: PLC0415 - a circle
 
-        require_bound_profile(asked, file, folder)
+        require_bound_profile(asked, file, folder, process=os.getppid())
 
 
 def _means(words: Sequence[str], asked: Asked) -> bool:
