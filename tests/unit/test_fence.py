@@ -26,7 +26,8 @@ HARMLESS = """
 memory store, memory search, memory list, memory show, memory supersede, memory stats, memory embed,
 memory import, up, down, status, mcp, api, token path, db init, db upgrade, db current, db url, model,
 config show, config path, config validate, doctor, ai profile list, ai profile show, ai profile export,
-ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verify, ai run, ai settings, ai env list, ai hooks list,
+ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verify, ai run, ai settings,
+ai env list, ai hooks list,
 ai permissions list, ai statusline show, ai plugins list, ai mcp list, ai secrets
 """
 # Fenced before they are there.

@@ -25,6 +25,8 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("ai", "plugins", "enable"), ("ai", "plugins", "disable"),
     ("ai", "mcp", "install"), ("ai", "mcp", "remove"),
 )  # fmt: skip
+# Of these another command's name goes on, which only reads: `ai bindings`.
+_BEGINNINGS = (("ai", "bind"),)
 FENCED_PROGRAMS = ("mahavishnu-key",)
 FENCED_TOOLS = ("forget_memory", "switch_llm", "undo_switch")
 
@@ -36,7 +38,8 @@ def fence_rules(*, program: str, server: str) -> Iterator[str]:
     The stars let no path, interpreter, option before the command, or shell around it lead past a rule.
     """
     for words in FENCED_COMMANDS:
-        yield f"Bash(*{program}* {' '.join(words)}*)"
+        for end in ("", " *") if words in _BEGINNINGS else ("*",):
+            yield f"Bash(*{program}* {' '.join(words)}{end})"
     for name in FENCED_PROGRAMS:
         yield f"Bash(*{name}*)"
     for tool in FENCED_TOOLS:
