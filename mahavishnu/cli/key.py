@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mahavishnu.ai_env.secrets.helper import USAGE, read_words, release
+from mahavishnu.ai_env.release import release
+from mahavishnu.ai_env.secrets.helper import USAGE, read_words
 from mahavishnu.errors import MahavishnuError
 
 if TYPE_CHECKING:

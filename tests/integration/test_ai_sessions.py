@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.sessions import running as machine
-from mahavishnu.ai_env.sessions import standing as standings
+from mahavishnu.ai_env.following import running as machine
+from mahavishnu.ai_env.following import standing as standings
+from mahavishnu.ai_env.following.restarting import Wish, choose, follow_switch, restart
+from mahavishnu.ai_env.following.resume import plan_resume
+from mahavishnu.ai_env.following.standing import Standing, find_standings
+from mahavishnu.ai_env.following.stopping import stop
 from mahavishnu.ai_env.sessions.port import Session
-from mahavishnu.ai_env.sessions.restarting import Wish, choose, follow_switch, restart
-from mahavishnu.ai_env.sessions.resume import plan_resume
-from mahavishnu.ai_env.sessions.standing import Standing, find_standings
-from mahavishnu.ai_env.sessions.stopping import stop
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.undo import undo
 from mahavishnu.errors import Unavailable, UsageError
@@ -487,7 +487,7 @@ def test_every_client_has_a_finder_and_no_key_of_it_shows(site: Site, tmp_path: 
 
 
 def test_the_desktop_app_is_asked_to_quit_and_opened_when_it_has() -> None:
-    from mahavishnu.ai_env.sessions.desktop import ASK, OPEN, QUIT, restart_app
+    from mahavishnu.ai_env.following.desktop import ASK, OPEN, QUIT, restart_app
 
     answers, said = iter(["true", "true", "true", "false"]), []
 

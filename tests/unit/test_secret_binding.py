@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mahavishnu.ai_env.release import release
 from mahavishnu.ai_env.secrets.binding import origin_of, require_bound
-from mahavishnu.ai_env.secrets.helper import Asked, helper_line, helper_words, read_words, release
+from mahavishnu.ai_env.secrets.helper import Asked, helper_line, helper_words, read_words
 from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
 from mahavishnu.errors import Forbidden, MahavishnuError, UsageError
 

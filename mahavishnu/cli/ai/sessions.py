@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import click
 
+from mahavishnu.ai_env.following.desktop import require_macos, restart_app
+from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S, How, Wish, choose, follow_switch
+from mahavishnu.ai_env.following.restarting import restart as restart_sessions
+from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
-from mahavishnu.ai_env.sessions.desktop import require_macos, restart_app
-from mahavishnu.ai_env.sessions.restarting import END_TIMEOUT_S, How, Wish, choose, follow_switch
-from mahavishnu.ai_env.sessions.restarting import restart as restart_sessions
-from mahavishnu.ai_env.sessions.standing import Standing, find_standings
 from mahavishnu.ai_env.site import Site
 from mahavishnu.cli.ai.sessions_output import lines_of, restart_row, show_restarts, show_sessions
 from mahavishnu.cli.options import json_option, load

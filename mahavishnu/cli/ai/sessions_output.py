@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.sessions.restarting import Restarted, plan
-from mahavishnu.ai_env.sessions.standing import Reach, Standing
+from mahavishnu.ai_env.following.restarting import Restarted, plan
+from mahavishnu.ai_env.following.standing import Reach, Standing
 from mahavishnu.cli.render import print_json, print_line, print_table
 
 _OUTCOMES = {"stopped": "ended", "left": "runs on", "stays": "runs on"}

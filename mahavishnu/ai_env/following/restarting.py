@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.sessions.codex_server import restart_server
+from mahavishnu.ai_env.following.codex_server import restart_server
+from mahavishnu.ai_env.following.resume import Resume, plan_resume
+from mahavishnu.ai_env.following.running import words_of
+from mahavishnu.ai_env.following.standing import Standing
+from mahavishnu.ai_env.following.stopping import stop
+from mahavishnu.ai_env.following.terminals import Pane, find_pane
 from mahavishnu.ai_env.sessions.port import Session
-from mahavishnu.ai_env.sessions.resume import Resume, plan_resume
-from mahavishnu.ai_env.sessions.running import words_of
-from mahavishnu.ai_env.sessions.standing import Standing
-from mahavishnu.ai_env.sessions.stopping import stop
 from mahavishnu.ai_env.sessions.table import FINDERS
-from mahavishnu.ai_env.sessions.terminals import Pane, find_pane
 from mahavishnu.ai_env.site import Site
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.processes import ProcessIdentity

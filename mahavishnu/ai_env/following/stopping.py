@@ -5,7 +5,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from mahavishnu.ai_env.sessions.running import family_of
+from mahavishnu.ai_env.following.running import family_of
 from mahavishnu.processes import ProcessIdentity
 
 PAUSE_S = 0.05

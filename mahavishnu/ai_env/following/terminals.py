@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.ai_env.following.running import terminal_of, variables_of
 from mahavishnu.ai_env.places import search_path
-from mahavishnu.ai_env.sessions.running import terminal_of, variables_of
 from mahavishnu.processes import ProcessIdentity, identify
 
 _SHELLS = frozenset(
@@ -113,7 +113,7 @@ def find_pane(process: ProcessIdentity, environ: Mapping[str, str]) -> Pane | No
 
 def _is_shell(pid: int) -> bool:
     """Tell whether what the pane was opened for is a shell that waits for commands."""
-    from mahavishnu.ai_env.sessions.running import words_of  # noqa: PLC0415 - one of few uses
+    from mahavishnu.ai_env.following.running import words_of  # noqa: PLC0415 - one of few uses
 
     process = identify(pid)
     words = words_of(process) if process else ()

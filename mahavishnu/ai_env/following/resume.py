@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.following.running import word_after
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions.port import Session
-from mahavishnu.ai_env.sessions.running import word_after
 
 # Options that are said again, with how many words follow each; -1: all up to the next option.
 _KEPT: Mapping[ClientName, Mapping[str, int]] = {

@@ -12,13 +12,13 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import find_protocol
 from mahavishnu.ai_env.documents import Absent, Document
 from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.following.claude_layers import read_layers
+from mahavishnu.ai_env.following.resume import alias_in
+from mahavishnu.ai_env.following.running import ancestors, variables_of, word_after, words_of
 from mahavishnu.ai_env.journal import History
 from mahavishnu.ai_env.launch import RUN_ID
 from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.sessions.claude_layers import read_layers
 from mahavishnu.ai_env.sessions.port import Session
-from mahavishnu.ai_env.sessions.resume import alias_in
-from mahavishnu.ai_env.sessions.running import ancestors, variables_of, word_after, words_of
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import match, plain
