@@ -467,6 +467,12 @@ def test_settings_that_were_written_since_a_thread_was_opened_tell_nothing(codex
     codex.switch("one", age_s=-60)
     assert codex.ask(*server, event="SessionStart", source="startup") is not None
     assert codex.ask(*server) is not None
+    codex.open()
+    codex.switch("one", age_s=-2)  # Codex itself does that while it starts
+    assert codex.ask(*server, event="SessionStart", source="startup") is None
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    (codex.home.file.parent / "journal.jsonl").write_text(f'{{"line":"intent","at":"{now}"}}\n')
+    assert codex.ask(*server, event="SessionStart", source="startup") is not None
     codex.switch("one")
     codex.open(provider="other")
     assert codex.ask(*server, event="SessionStart", source="startup") is not None

@@ -10,6 +10,7 @@ tell.
 
 import hashlib
 import os
+import re
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ NAME = "codex"
 _OWN = "openai"
 _FILE = "config.toml"
 _KEPT_S = 90 * 24 * 3600
+_STARTING_S = 3.0
+_JOURNAL_BYTES = 256 * 1024
 _NEW = "Open a new thread: /new"
 
 
@@ -63,7 +66,7 @@ def find_codex_faults(seen: Seen, expected: Expected, profile: str, *, judged: P
     if not begins:
         return faults or ([] if mark.exists() else [f"this thread was not seen to begin. {_NEW}"])
     mark.unlink(missing_ok=True)
-    faults += _find_doubts(seen, files)
+    faults += _find_doubts(seen, files, judged.parent / "journal.jsonl")
     if not faults:
         _remember(mark)
     return faults
@@ -75,13 +78,34 @@ def _name_thread(seen: Seen, expected: Expected) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def _find_doubts(seen: Seen, files: Sequence[Path]) -> Iterator[str]:
+def _find_doubts(seen: Seen, files: Sequence[Path], journal: Path) -> Iterator[str]:
     """Yield why the files may not be those that a thread was opened with."""
     opened = _moment(seen.header().get("timestamp"))
     if seen.text("source") == "resume":
         yield "it cannot be told with which settings this thread goes on"
-    elif opened is None or any(_changed(each) > opened for each in files):
+    elif opened is None or _may_have_changed(files, journal, opened):
         yield f"the settings were written after this thread was opened. {_NEW}"
+
+
+def _may_have_changed(files: Sequence[Path], journal: Path, opened: float) -> bool:
+    """Tell whether the provider may be another since a thread was opened; Codex writes there as it starts."""
+    changed = max(map(_changed, files))
+    if changed <= opened:
+        return False
+    return changed > opened + _STARTING_S or _switched_since(journal, opened)
+
+
+def _switched_since(journal: Path, opened: float) -> bool:
+    """Tell whether anything was switched since, by the end of the journal, which tells whole seconds."""
+    try:
+        with journal.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _JOURNAL_BYTES))
+            lines = stream.read().split(b"\n")
+    except FileNotFoundError:
+        return False
+    found = (re.search(rb'"at":"([^"]+)"', line) for line in lines)
+    moments = (_moment(each[1].decode("ascii", "replace")) for each in found if each)
+    return any(each is None or each >= opened - 1 for each in moments)
 
 
 def _remember(mark: Path) -> None:
