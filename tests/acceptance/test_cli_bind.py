@@ -70,6 +70,19 @@ def test_a_directory_is_bound_and_as_before_when_it_is_let_go(run: Command) -> N
     assert run("ai", "bindings").out == "No directory is bound to a profile.\n"
 
 
+def test_status_tells_of_the_binding_of_the_place(run: Command) -> None:
+    run("ai", "bind", "zai", work(run))
+    said = run("ai", "status", cwd=work(run)).out
+    assert f"{work(run)} is bound to zai" in said
+    assert run("ai", "status", "--json", cwd=work(run)).json["bound"]["profile"] == "zai"
+    assert run("ai", "status", "--json").json["bound"] is None
+    for path in (path_in(run.root / "state"), copy_of(path_in(run.root / "state"))):
+        path.write_text("{")
+    told = run("ai", "status", "--json", cwd=work(run)).json["bound"]
+    assert told["problem"]["code"] == "ai.directories_damaged"
+    assert "cannot be read" in run("ai", "status", cwd=work(run)).out
+
+
 def test_hooks_of_the_users_own_stay(run: Command) -> None:
     path = run.home / ".claude/settings.json"
     own = {"UserPromptSubmit": [{"hooks": [{"type": "command", "command": "mine"}]}]}

@@ -7,6 +7,7 @@ import click
 
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.cli.options import json_option, load, load_quietly
+from mahavishnu.errors import Corrupt, Forbidden
 
 
 @click.command()
@@ -114,13 +115,18 @@ def status(as_json: bool) -> None:
     """Tell which provider each client uses, and where its settings were changed since."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_status  # noqa: PLC0415
+    from mahavishnu.environments.bound import find_bound  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
 
     loaded = load()
     site = open_site(loaded)
     history = site.journal.read()
-    show_status(look(site, known_profiles(loaded), history), history, as_json=as_json)
+    statuses = look(site, known_profiles(loaded), history)
+    try:
+        show_status(statuses, history, find_bound(site), as_json=as_json)
+    except (Corrupt, Forbidden) as error:  # what is bound cannot be told
+        show_status(statuses, history, error, as_json=as_json)
 
 
 @click.command()

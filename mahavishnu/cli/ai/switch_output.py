@@ -6,6 +6,7 @@ from typing import Any
 
 from mahavishnu.ai_env.apply import Switched
 from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.directories.store import Binding
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry, History
 from mahavishnu.ai_env.lacks import Lack
@@ -25,7 +26,7 @@ from mahavishnu.cli.ai.drift_output import (
     tell_given_up,
 )
 from mahavishnu.cli.render import local_time, print_json, print_line, print_table
-from mahavishnu.errors import tell
+from mahavishnu.errors import MahavishnuError, tell
 from mahavishnu.identifiers import shown
 
 _USES = {"sign-in": "its own sign-in", "other": "something else", "nothing": "nothing"}
@@ -108,11 +109,23 @@ def _profile_row(site: Site, profile: Profile, statuses: Sequence[ClientStatus])
     }
 
 
-def show_status(statuses: Sequence[ClientStatus], history: History, *, as_json: bool) -> None:
-    """Print what each client uses."""
+def show_status(
+    statuses: Sequence[ClientStatus],
+    history: History,
+    bound: Binding | MahavishnuError | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what each client uses, and what the directory is bound to, or why that cannot be told."""
     if as_json:
+        row: dict[str, Any] | None = None
+        if isinstance(bound, MahavishnuError):
+            row = {"profile": None, "folder": None, "problem": tell(bound)}
+        elif bound is not None:
+            row = {"profile": bound.profile, "folder": bound.folder.path, "problem": None}
         print_json(
             {
+                "bound": row,
                 "clients": [_status_row(each) for each in statuses],
                 "interrupted": [str(entry.id) for entry in history.open],
             }
@@ -132,6 +145,10 @@ def show_status(statuses: Sequence[ClientStatus], history: History, *, as_json: 
             for each in statuses
         ),
     )
+    if isinstance(bound, MahavishnuError):
+        print_line(bound.message)
+    elif bound is not None:
+        print_line(f"{bound.folder.path} is bound to {bound.profile}: sessions there use that one.")
     for each in statuses:
         if each.problem is not None:
             print_line(each.problem.message)
