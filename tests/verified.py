@@ -55,6 +55,7 @@ INTEGRATIONS = {
     "Claude Code, sessions and restart": REAL,
     "Codex, sessions and restart": REAL,
     "Qwen Code, sessions and restart": REAL,
+    "Claude's desktop app on macOS, restart": REAL,
     "GPG, files of keys": REAL,
     "age, files of keys": REAL,
     "keyring, with a backend that encrypts": REAL,
