@@ -26,7 +26,7 @@ def project() -> str:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Command:
-    """The command in an empty home, without an embedder; its coverage is not measured."""
+    """The command in an empty home, without an embedder."""
     home = tmp_path / "home"
     home.mkdir()
     return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **SELDOM_MEASURED})
