@@ -9,7 +9,6 @@ from mahavishnu.ai_env.authors import Authorship, find_author
 from mahavishnu.ai_env.clients.port import Client, Seen
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import find_protocol, variable_of
-from mahavishnu.ai_env.documents import ABSENT, Absent, Value
 from mahavishnu.ai_env.drift import Drift, find_drift, find_warning
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import History, Memory
@@ -197,8 +196,3 @@ def _cloud_state(site: Site, key: Reference) -> str:
     except MahavishnuError:
         return "no store"
     return "not asked" if is_installed() else "not installed"
-
-
-def plain(value: Value | Absent) -> Value:
-    """Return the value for JSON, where what is absent is null."""
-    return None if value is ABSENT else value

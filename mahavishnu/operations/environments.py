@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mahavishnu.ai_env.apply import Ask, plan_switch, switch
+from mahavishnu.ai_env.documents.port import plain
 from mahavishnu.ai_env.journal import Entry, History
 from mahavishnu.ai_env.member_changes import member_changes
 from mahavishnu.ai_env.plan import FilePlan, Plan, check_plan
 from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.status import ClientStatus, key_state, look, plain
+from mahavishnu.ai_env.status import ClientStatus, key_state, look
 from mahavishnu.ai_env.undo import choose, find_entry, undo
 from mahavishnu.environments.here import Environments
 from mahavishnu.errors import NotFound

@@ -68,6 +68,11 @@ class Document(Protocol):
         ...
 
 
+def plain(value: Value | Absent) -> Value:
+    """Return the value for JSON, where what is absent is null."""
+    return None if value is ABSENT else value
+
+
 def same_value(one: object, other: object, *, exact: bool = False) -> bool:
     """
     Compare as a reader of the file would: true is not 1, the order of keys is free.

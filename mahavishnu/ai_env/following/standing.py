@@ -11,6 +11,7 @@ from mahavishnu.ai_env.clients.port import Seen, text_at
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import find_protocol
 from mahavishnu.ai_env.documents import Absent, Document
+from mahavishnu.ai_env.documents.port import plain
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.following.claude_layers import read_layers
 from mahavishnu.ai_env.following.resume import alias_in
@@ -21,7 +22,7 @@ from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.sessions.port import Session
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.status import match, plain
+from mahavishnu.ai_env.status import match
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.masking import mask_url
 

@@ -68,7 +68,7 @@ def restore(
     """
     from mahavishnu.ai_env.restore import Restored, Wish, plan_restore  # noqa: PLC0415
     from mahavishnu.ai_env.restore import restore as write_again  # noqa: PLC0415
-    from mahavishnu.cli.ai.switch_output import show_restored  # noqa: PLC0415
+    from mahavishnu.cli.ai.restore_output import show_restored  # noqa: PLC0415
     from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
     from mahavishnu.environments.known import require_trusted  # noqa: PLC0415
 

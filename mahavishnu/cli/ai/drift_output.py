@@ -7,19 +7,17 @@ from mahavishnu.ai_env.adopt import Adopted
 from mahavishnu.ai_env.authors import Authorship
 from mahavishnu.ai_env.changed import Changed
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.documents import Absent, Value
-from mahavishnu.ai_env.documents.port import show_path
+from mahavishnu.ai_env.documents.port import plain, show_path
 from mahavishnu.ai_env.drift import Drift
-from mahavishnu.ai_env.journal import Entry, value_of
+from mahavishnu.ai_env.journal import Entry
 from mahavishnu.ai_env.plan import Scope
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.ai_env.redaction import shown_record
-from mahavishnu.ai_env.status import ClientStatus, plain
+from mahavishnu.ai_env.status import ClientStatus
+from mahavishnu.cli.ai.telling import UNCHANGED, said
 from mahavishnu.cli.render import local_time, print_json, print_line
 from mahavishnu.errors import tell
 from mahavishnu.identifiers import shown
 
-UNCHANGED = "Nothing was changed since."
 _OTHERS = "by hand or by another program"
 
 
@@ -168,28 +166,3 @@ def _adopted_row(entry: Entry, changed: Changed) -> dict[str, Any]:
             for each in changed.drift
         ],
     }
-
-
-def tell_given_up(entry: Entry) -> None:
-    """Print what an undo took away that had been adopted, as nothing else keeps it."""
-    for file in entry.files:
-        for record in file.records:
-            path = show_path(record.path)
-            before, after = (
-                shown_record(value_of(record.before)),
-                shown_record(value_of(record.after)),
-            )
-            if record.kind in ("include", "exclude"):
-                sign = "+" if record.kind == "include" else "-"
-                print_line(f"  {path}: {sign} {said(shown_record(record.element))}")
-            else:
-                print_line(f"  {path}: {said(before)} -> {said(after)}")
-
-
-def said(value: Value | Absent) -> str:
-    """Return a value for people."""
-    import json  # noqa: PLC0415 - for people only
-
-    if value is None or isinstance(value, Absent):
-        return "nothing"
-    return json.dumps(value, ensure_ascii=False)

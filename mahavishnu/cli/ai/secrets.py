@@ -122,7 +122,7 @@ def _read(read: "ReadKey") -> dict[str, Any]:
 
 
 def _report(report: "KeyReport") -> dict[str, Any]:
-    from mahavishnu.cli.ai.switch_output import lack_rows  # noqa: PLC0415 - slow
+    from mahavishnu.cli.ai.status_output import lack_rows  # noqa: PLC0415 - slow
 
     problem = report.declared_problem
     return {
@@ -146,7 +146,7 @@ def _trial(trial: "KeyTrial") -> dict[str, Any]:
 
 
 def _print_report(report: "KeyReport") -> None:
-    from mahavishnu.cli.ai.switch_output import tell_lacks  # noqa: PLC0415 - slow
+    from mahavishnu.cli.ai.status_output import tell_lacks  # noqa: PLC0415 - slow
 
     for each in report.keys:
         if each.read is not None:

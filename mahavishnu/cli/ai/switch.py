@@ -15,7 +15,7 @@ from mahavishnu.errors import Corrupt, Forbidden
 def list_llms(as_json: bool) -> None:
     """List the profiles, and which of them each client uses."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415 - after option errors
-    from mahavishnu.cli.ai.switch_output import show_profiles  # noqa: PLC0415
+    from mahavishnu.cli.ai.status_output import show_profiles  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
     from mahavishnu.environments.lacking import shared_lacks  # noqa: PLC0415
@@ -114,7 +114,7 @@ def switch_llm(
 def status(as_json: bool) -> None:
     """Tell which provider each client uses, and where its settings were changed since."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
-    from mahavishnu.cli.ai.switch_output import show_status  # noqa: PLC0415
+    from mahavishnu.cli.ai.status_output import show_status  # noqa: PLC0415
     from mahavishnu.environments.bound import find_bound  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
