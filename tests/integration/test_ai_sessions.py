@@ -18,9 +18,11 @@ from mahavishnu.ai_env.following.restarting import Wish, choose, follow_switch, 
 from mahavishnu.ai_env.following.resume import plan_resume
 from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.following.stopping import stop
+from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions.port import Session
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.undo import undo
+from mahavishnu.cli.ai.sessions_output import session_row
 from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.processes import ProcessIdentity, identify
 from tests.ai_sessions import STAYS, Running, held, running, thread
@@ -127,6 +129,42 @@ def test_one_that_may_be_another_process_is_not_ended(site: Site, tmp_path: Path
         (done,) = restart(site, look(site), Wish(anywhere=True, busy=True), lambda: look(site))
         assert done.outcome == "left" and "cannot be told" in done.reason
         assert session.process.poll() is None
+
+
+@pytest.mark.parametrize("client", ["claude-code", "qwen"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"sessionId": "\xff"}',
+        b'{"a":' * 5_000,
+        b'{"sessionId": "a\\u0000", "cwd": "/a\\u0000"}',
+        b'{"sessionId": "*", "cwd": "/", "startedAt": 1e300, "statusUpdatedAt": -1e300}',
+    ],
+)
+def test_what_a_client_never_wrote_before_stops_nothing(
+    site: Site, tmp_path: Path, client: ClientName, said: bytes
+) -> None:
+    with running(tmp_path, client, model="x") as session:
+        session.file.write_bytes(said)
+        found = only(site)
+        assert session_row(found)["id"] is None and not found.session.certain
+        (done,) = restart(site, [found], Wish(anywhere=True, busy=True), lambda: look(site))
+        assert done.outcome == "left"
+
+
+@pytest.mark.parametrize("factor", [1_000, 0.001])
+@pytest.mark.parametrize("client", ["claude-code", "qwen"])
+def test_a_time_in_another_unit_is_none(
+    site: Site, tmp_path: Path, client: ClientName, factor: float
+) -> None:
+    with running(tmp_path, client, model="x") as session:
+        about = {"startedAt": time.time() * 1_000 * factor}
+        session.register(**about)
+        # It is the process then that says when it began, to a second.
+        assert abs(only(site).session.since - time.time()) < 5
+        session.register(**about, procStart="what it was")
+        found = only(site)
+        assert not found.session.certain and session_row(found)["since"]
 
 
 def test_settings_that_cannot_be_read_are_told_with_the_sessions(

@@ -1,16 +1,16 @@
 """By which settings a session of Claude Code goes: all files that it reads, and the words it was started with."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from mahavishnu.ai_env.clients.claude_code import HELPER, SIGN_IN, URL
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.places import find_project
+from mahavishnu.ai_env.sessions.transcripts import decode_object
 from mahavishnu.errors import MahavishnuError
 
 _MANAGED = Path("/etc/claude-code/managed-settings.json")
@@ -60,7 +60,9 @@ def _given(words: Sequence[str]) -> Settings:
             value = word.partition("=")[2]
         else:
             continue
-        return _decoded(value.encode()) if value.lstrip().startswith("{") else _read(Path(value))
+        return (
+            _decoded(os.fsencode(value)) if value.lstrip().startswith("{") else _read(Path(value))
+        )
     return {}
 
 
@@ -69,7 +71,7 @@ def _project_files(folder: str, user: Path) -> list[Path]:
         return []
     try:
         project = find_project(Path(folder), {"HOME": str(user.parent.parent)})
-    except MahavishnuError:
+    except (MahavishnuError, OSError, ValueError):
         return []
     return [project / ".claude" / name for name in ("settings.json", "settings.local.json")]
 
@@ -83,11 +85,7 @@ def _read(path: Path) -> Settings:
 
 
 def _decoded(content: bytes) -> Settings:
-    try:
-        said = msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        return {}
-    return said if isinstance(said, dict) else {}
+    return decode_object(content) or {}
 
 
 def _variables(settings: Settings) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ def restart_server(program: Path | None, environ: Mapping[str, str]) -> None:
         )  # fmt: skip
         said = msgspec.json.decode(done.stdout)
         restarted = done.returncode == 0 and said.get("status") == "restarted"
-    except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError, AttributeError):
+    except (OSError, subprocess.TimeoutExpired, ValueError, AttributeError):
         restarted = False
     if not restarted:
         raise Unavailable(

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from mahavishnu.ai_env.sessions.transcripts import decode_object
 from mahavishnu.processes import ProcessIdentity, identify
 
 MAX_BYTES = 65_536
 _SLACK_S = 2.0  # clocks that say it to a second
+_FROM_MS, _TO_MS = 1_262_304_000_000, 4_102_444_800_000  # 2010 to 2100; else it is another unit
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,12 @@ class Registered:
 
     @property
     def since(self) -> float:
-        """When it began, in seconds since the epoch; 0 where that is not said."""
-        return self.time("startedAt")
+        """When it began, in seconds since the epoch: its process did where the client does not say."""
+        return self.time("startedAt") or _begun(self.process)
 
     def time(self, name: str) -> float:
-        """Return a member that is in milliseconds in seconds; 0 where it is not there."""
-        said = self.about.get(name)
-        return said / 1000 if isinstance(said, int | float) else 0.0
+        """Return a member that is in milliseconds in seconds; 0 where it is not there, or in another unit."""
+        return _time(self.about, name)
 
 
 def find_registered(folder: Path) -> tuple[Registered, ...]:
@@ -73,10 +72,9 @@ def read_object(path: Path) -> Mapping[str, Any]:
     """Return a small JSON file's members; none where it is half written, gone or something else."""
     try:
         with path.open("rb") as stream:
-            about = msgspec.json.decode(stream.read(MAX_BYTES))
-    except (OSError, msgspec.DecodeError):
+            return decode_object(stream.read(MAX_BYTES)) or {}
+    except OSError:
         return {}
-    return about if isinstance(about, dict) else {}
 
 
 def _is_same(process: ProcessIdentity, about: Mapping[str, Any]) -> bool | None:
@@ -90,12 +88,21 @@ def _is_same(process: ProcessIdentity, about: Mapping[str, Any]) -> bool | None:
     said_boot, _, said_ticks = str(about.get("procStart") or "").rpartition(":")
     if mark and said_ticks.isdecimal():
         return said_ticks == ticks and said_boot in ("", boot)
-    session = about.get("startedAt")
-    if not isinstance(session, int | float):
-        return None
-    import psutil  # noqa: PLC0415 - where there are no ticks to compare
+    session, began = _time(about, "startedAt"), _begun(process)
+    return began <= session + _SLACK_S if session and began else None
+
+
+def _time(about: Mapping[str, Any], name: str) -> float:
+    said = about.get(name)
+    milliseconds = said if isinstance(said, int | float) else 0
+    return milliseconds / 1000 if _FROM_MS < milliseconds < _TO_MS else 0.0
+
+
+def _begun(process: ProcessIdentity) -> float:
+    """Return when a process began, in seconds since the epoch; 0 where that cannot be had."""
+    import psutil  # noqa: PLC0415 - where the client does not say it
 
     try:
-        return bool(psutil.Process(process.pid).create_time() <= session / 1000 + _SLACK_S)
+        return float(psutil.Process(process.pid).create_time())
     except psutil.Error:
-        return None
+        return 0.0

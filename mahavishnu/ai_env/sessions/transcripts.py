@@ -12,6 +12,7 @@ import msgspec
 HEAD_BYTES = 1_048_576  # Codex's first line has all its instructions
 TAIL_BYTES = 262_144
 _FOLDER = re.compile(r"[^A-Za-z0-9]")
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 type Line = dict[str, Any]
 
@@ -22,7 +23,7 @@ def find_transcript(root: Path, folder: str, identifier: str, form: str) -> Path
 
     `form` is the file's name there, with {} for the session's id.
     """
-    if not identifier or "/" in identifier:
+    if not _ID.fullmatch(identifier):
         return None
     inside = form.format(identifier)
     direct = root / _FOLDER.sub("-", folder) / inside
@@ -35,7 +36,7 @@ def read_first(path: Path) -> Line:
     """Return the first line; empty where it is not one."""
     try:
         with path.open("rb") as stream:
-            return _decoded(stream.readline(HEAD_BYTES)) or {}
+            return decode_object(stream.readline(HEAD_BYTES)) or {}
     except OSError:
         return {}
 
@@ -50,17 +51,18 @@ def read_backwards(path: Path) -> Iterator[Line]:
     except OSError:
         return
     for text in reversed(content.split(b"\n")):
-        line = _decoded(text)
+        line = decode_object(text)
         if line is not None:
             yield line
 
 
-def _decoded(text: bytes) -> Line | None:
+def decode_object(text: bytes) -> Line | None:
+    """Return the members of an object; None where it is torn, no text, too deep, or something else."""
     try:
-        line = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        said = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
         return None
-    return line if isinstance(line, dict) else None
+    return said if isinstance(said, dict) else None
 
 
 def time_of(line: Line) -> float:
