@@ -15,14 +15,14 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following import running as machine
 from mahavishnu.ai_env.following import standing as standings
 from mahavishnu.ai_env.following.restarting import Wish, choose, follow_switch, restart
-from mahavishnu.ai_env.following.resume import plan_resume
+from mahavishnu.ai_env.following.resume import plan_resume, shown_words
 from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.following.stopping import stop
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions.port import Session
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.undo import undo
-from mahavishnu.cli.ai.sessions_output import session_row
+from mahavishnu.cli.ai.sessions_output import lines_of, restart_row, session_row
 from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.processes import ProcessIdentity, identify
 from tests.ai_sessions import STAYS, Running, held, running, thread
@@ -510,6 +510,32 @@ def test_the_words_that_resume_a_session(
 ) -> None:
     found = plan_resume(a_session(client), words, model=model)
     assert (" ".join(found.words), found.left_out) == (resumed, left_out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--settings", '{"env": {"ANTHROPIC_AUTH_TOKEN": "canary"}}'),
+        ('--settings={"env": {"ANTHROPIC_CUSTOM_HEADERS": "x: canary"}}',),
+        ("--mcp-config", '{"mcpServers": {"a": {"headers": {"x-api-key": "canary"}}}}'),
+        ("--append-system-prompt", "The key is sk-ant-canary-0123456789."),
+    ],
+)
+def test_a_key_that_a_session_was_started_with_is_not_printed(
+    site: Site, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    with running(tmp_path, "claude-code", *words, model="x"):
+        found = only(site)
+        (done,) = restart(site, [replace(found, here=True)], Wish(), lambda: look(site))
+        printed = f"{session_row(found)} {restart_row(done)} {lines_of([done])}"
+        assert "canary" not in printed and "which is not shown" in printed
+
+
+def test_what_a_profile_says_among_the_words_is_printed_as_it_is(tmp_path: Path) -> None:
+    options = (
+        '{"env": {"ANTHROPIC_API_KEY": ""}, "apiKeyHelper": "/bin/mahavishnu-key env:ONE_KEY"}'
+    )
+    assert shown_words(("claude", "--settings", options)) == ("claude", "--settings", options)
 
 
 def test_one_without_a_turn_is_started_anew() -> None:

@@ -1,5 +1,7 @@
 """The words by which a session is started again where it was."""
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,8 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following.running import word_after
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions.port import Session
+from mahavishnu.ai_env.sessions.transcripts import decode_object
+from mahavishnu.ai_env.showing import shown, shown_text
 
 # Options that are said again, with how many words follow each; -1: all up to the next option.
 _KEPT: Mapping[ClientName, Mapping[str, int]] = {
@@ -63,6 +67,20 @@ def plan_resume(session: Session, words: Sequence[str], *, model: str | None) ->
         chosen = ("--model", alias or "default") if alias or model == "" else ()
     again = ("--resume", session.id) if session.id else ()
     return Resume((program, *kept, *chosen, *again), left_out)
+
+
+def shown_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Return words as they may be printed: with *** for every key in them, also in JSON."""
+    return tuple(map(_shown_word, words))
+
+
+def _shown_word(word: str) -> str:
+    start = word.find("{") if word.startswith(("{", "--")) else -1
+    said = decode_object(os.fsencode(word[start:])) if start >= 0 else None
+    if said is None:
+        return shown_text(word)
+    harmless = shown("", said)
+    return word if harmless == said else word[:start] + json.dumps(harmless)
 
 
 def alias_in(words: Sequence[str]) -> str:

@@ -7,8 +7,10 @@ from typing import Any
 
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following.restarting import Restarted, plan
+from mahavishnu.ai_env.following.resume import shown_words
 from mahavishnu.ai_env.following.standing import Reach, Standing
 from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.masking import MASK
 
 _OUTCOMES = {"stopped": "ended", "left": "runs on", "stays": "runs on"}
 _NEEDS = {"nothing": "", "thread": "a new thread", "restart": "a restart"}
@@ -138,9 +140,11 @@ def _lines_of(done: Restarted) -> Iterator[str]:
         yield f"  Processes that it had started still run: {pids}"
     if done.outcome != "resumed" or (done.after is not None and done.after.needs != "nothing"):
         yield f"  To go on with it: {_line(done.command, session.folder)}"
+        if shown_words(done.command) != done.command:
+            yield f"  Where {MASK} stands, it was started with a key, which is not shown."
 
 
 def _line(words: Sequence[str], folder: str) -> str:
-    """Return the line that resumes a session in any terminal."""
-    line = shlex.join(words)
+    """Return the line that resumes a session in any terminal; a key that it was started with is hidden."""
+    line = shlex.join(shown_words(words))
     return f"cd {shlex.quote(folder)} && {line}" if folder else line
