@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.following import restarting
 from mahavishnu.ai_env.following import running as machine
 from mahavishnu.ai_env.following import standing as standings
 from mahavishnu.ai_env.following.restarting import Wish, choose, follow_switch, restart
 from mahavishnu.ai_env.following.resume import plan_resume, shown_words
 from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.following.stopping import stop
+from mahavishnu.ai_env.following.terminals import Pane, is_opened_for
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions.port import Session
 from mahavishnu.ai_env.sessions.table import FINDERS
@@ -474,6 +477,92 @@ def test_a_server_of_codex_with_a_busy_thread_is_not_restarted(site: Site, tmp_p
         program.write_text("#!/bin/sh\necho no\n")
         (done,) = restart(site, look(site), Wish(busy=True), lambda: look(site))
         assert done.outcome == "left" and "own command" in done.reason
+
+
+def test_a_thread_in_a_process_of_its_own_leaves_the_server_alone(
+    site: Site, tmp_path: Path
+) -> None:
+    switch_to(site, ONE, "codex")
+    program = tmp_path / "codex"
+    program.write_text(f'#!/bin/sh\n: > {tmp_path}/called\necho \'{{"status": "restarted"}}\'\n')
+    program.chmod(0o755)
+    site = replace(site, environ={**site.environ, "PATH": str(tmp_path)})
+    with thread(tmp_path), thread(tmp_path, server=False) as session:
+        named = [each for each in look(site) if each.session.id == session.id]
+        (done,) = restart(site, named, Wish(busy=True, anywhere=True), lambda: look(site))
+        assert done.outcome == "left" and "of its own" in done.reason
+        assert not (tmp_path / "called").exists()
+
+
+def test_another_session_in_the_folder_is_not_taken_for_the_one_that_was_resumed(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(Pane):
+        def start(self, words: Sequence[str], folder: str, *, timeout_s: float) -> bool:
+            return True
+
+    monkeypatch.setattr(restarting, "find_pane", lambda *_: Closed("false", "", "", False))
+    monkeypatch.setattr(restarting, "_BEGIN_TIMEOUT_S", 0.5)
+    switch_to(site, ONE, "qwen")
+    with running(tmp_path, "qwen") as session:
+        time.sleep(SOON)
+        switch_to(site, TWO, "qwen")
+        with running(tmp_path, "qwen"):
+            (done,) = restart(site, choose(look(site)), Wish(), lambda: look(site))
+            assert done.standing.session.process.pid == session.pid
+            assert done.outcome == "stopped"
+
+
+def test_a_suspended_session_is_not_ended(after_a_switch: tuple[Site, Running]) -> None:
+    site, session = after_a_switch
+    session.process.send_signal(signal.SIGSTOP)
+    (done,) = restart(site, choose(look(site)), Wish(anywhere=True), lambda: look(site))
+    session.process.send_signal(signal.SIGCONT)
+    assert done.outcome == "left" and "suspended" in done.reason
+    with pytest.raises(subprocess.TimeoutExpired):
+        session.process.wait(0.5)
+
+
+SLEEP = "sleep 30"
+
+
+@pytest.mark.parametrize(
+    ("words", "opened_for"),
+    [
+        (["sleep", "30"], True),
+        (["sh", "-c", f"{SLEEP}; exec sh"], None),
+        (["bash", "-lc", f"{SLEEP}; true"], None),
+        (["sh", "SCRIPT"], None),
+        (["sh"], False),
+        (["bash", "--norc"], False),
+        (["bash", "--rcfile", "/dev/null", "-i"], False),
+    ],
+)
+def test_a_pane_is_used_where_nothing_else_goes_on_in_it(
+    tmp_path: Path, words: list[str], opened_for: bool | None
+) -> None:
+    (tmp_path / "script").write_text(f"{SLEEP}\ntrue\n")
+    words = [str(tmp_path / "script") if each == "SCRIPT" else each for each in words]
+    shell = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    assert shell.stdin is not None
+    try:
+        shell.stdin.write(f"{SLEEP}\n")
+        shell.stdin.flush()
+        end = time.monotonic() + 5
+        while not (found := [e for e in family(shell.pid) if machine.words_of(e) == SLEEP.split()]):
+            assert time.monotonic() < end
+        assert is_opened_for(found[0], shell.pid) is opened_for
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.stdin.close()
+        shell.wait()
+
+
+def family(pid: int) -> list[ProcessIdentity]:
+    found = identify(pid)
+    return [found, *machine.family_of(found)] if found else []
 
 
 # How one is resumed

@@ -8,7 +8,7 @@ from typing import Literal
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following.codex_server import restart_server
 from mahavishnu.ai_env.following.resume import Resume, plan_resume
-from mahavishnu.ai_env.following.running import words_of
+from mahavishnu.ai_env.following.running import is_suspended, words_of
 from mahavishnu.ai_env.following.standing import Standing
 from mahavishnu.ai_env.following.stopping import stop
 from mahavishnu.ai_env.following.terminals import Pane, find_pane
@@ -91,6 +91,7 @@ def _restart_one(site: Site, standing: Standing, wish: Wish, look: Look) -> Rest
     pane = find_pane(session.process, site.environ)
     if pane is None and not wish.anywhere:
         return replace(told, reason="its terminal cannot be told to resume it")
+    others = frozenset(each.session.process for each in look())
     if not wish.busy and _activity_now(site, session) != "idle":
         return replace(told, reason="it is busy, or does not tell whether it is")
     if pane is not None:
@@ -103,10 +104,13 @@ def _restart_one(site: Site, standing: Standing, wish: Wish, look: Look) -> Rest
         return replace(told, outcome="stays", reason="it was asked to end, and did not")
     if pane is None:
         return replace(told, outcome="stopped", reason="its terminal cannot be told to resume it")
-    return _resume(told, resume, pane, look)
+    return _resume(
+        told, resume, pane, lambda: [e for e in look() if e.session.process not in others]
+    )
 
 
 def _resume(told: Restarted, resume: Resume, pane: Pane, look: Look) -> Restarted:
+    """Start it again in its pane; `look` tells where sessions stand that were not there before."""
     session = told.standing.session
     started = pane.start(resume.words, session.folder, timeout_s=_BEGIN_TIMEOUT_S)
     after = _await(session, look) if started else None
@@ -137,6 +141,8 @@ def _why_not(standing: Standing) -> str:
     session = standing.session
     if standing.here:
         return "this command was called from it"
+    if is_suspended(session.process):
+        return "it is suspended in its shell, and would end once it goes on"
     if not session.certain:
         return "its process cannot be told from another that was given its number"
     if not session.interactive:
@@ -169,7 +175,10 @@ def _restart_threads(
     served = [each for each in look() if each.session.client == "codex" and each.session.shared]
     busy = [each for each in served if each.session.activity != "idle"]
     reason = ""
-    if any(each.here for each in served):
+    own = "it runs in a process of its own, which its user ends"
+    if not any(each.session.shared for each in threads):
+        reason = own
+    elif any(each.here for each in served):
         reason = "this command was called from a thread of the same server"
     elif busy and not wish.busy:
         reason = "a thread of the same server is busy, or does not tell whether it is"
@@ -178,7 +187,6 @@ def _restart_threads(
             restart_server(site.find("codex").program, site.environ)
         except MahavishnuError as error:
             reason = error.message
-    own = "it runs in a process of its own, which its user ends"
     if reason:
         return [
             replace(each, reason=reason if each.standing.session.shared else own) for each in told

@@ -43,6 +43,23 @@ def terminal_of(process: ProcessIdentity) -> str | None:
     return None
 
 
+def is_suspended(process: ProcessIdentity) -> bool:
+    """Tell whether it was told to wait, as by Ctrl-Z: a signal then counts when it goes on."""
+    with contextlib.suppress(psutil.Error, OSError):
+        return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+    return False
+
+
+def parents_of(process: ProcessIdentity) -> Sequence[ProcessIdentity]:
+    """Return the processes that it was started by, the nearest first."""
+    with contextlib.suppress(psutil.Error, OSError):
+        parents = psutil.Process(process.pid).parents()
+        if not process.alive:
+            return ()
+        return [each for parent in parents if (each := identify(parent.pid)) is not None]
+    return ()
+
+
 def family_of(process: ProcessIdentity) -> Sequence[ProcessIdentity]:
     """Return the processes that it started, with theirs."""
     with contextlib.suppress(psutil.Error, OSError):

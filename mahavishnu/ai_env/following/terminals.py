@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mahavishnu.ai_env.following.running import terminal_of, variables_of
+from mahavishnu.ai_env.following.running import parents_of, terminal_of, variables_of, words_of
 from mahavishnu.ai_env.places import search_path
-from mahavishnu.processes import ProcessIdentity, identify
+from mahavishnu.processes import ProcessIdentity
 
 _SHELLS = frozenset(
     {"ash", "bash", "dash", "fish", "ksh", "mksh", "nu", "pwsh", "sh", "tcsh", "xonsh", "zsh"}
@@ -106,25 +106,50 @@ def find_pane(process: ProcessIdentity, environ: Mapping[str, str]) -> Pane | No
     seen = pane._look()
     if seen is None or seen.dead or seen.terminal != terminal:
         return None
-    opened = identify(seen.pid)
-    owned = opened is not None and not _is_shell(seen.pid)
-    return Pane(pane.program, pane.socket, pane.number, owned)
+    owned = is_opened_for(process, seen.pid)
+    return None if owned is None else Pane(pane.program, pane.socket, pane.number, owned)
 
 
-def _is_shell(pid: int) -> bool:
-    """Tell whether what the pane was opened for is a shell that waits for commands."""
-    from mahavishnu.ai_env.following.running import words_of  # noqa: PLC0415 - one of few uses
+def is_opened_for(process: ProcessIdentity, opened: int) -> bool | None:
+    """
+    Tell whether a pane was opened for the session, or for a shell that it was called from.
 
-    process = identify(pid)
-    words = words_of(process) if process else ()
-    return bool(words) and Path(words[0].lstrip("-")).name in _SHELLS and "-c" not in words[1:]
+    None where something else stands above it that goes on when it ends, and would be typed into or
+    replaced: a script, an editor, `sh -c 'claude; ...'`.
+    """
+    own = _program_of(process)
+    for each in (process, *parents_of(process)):
+        words = words_of(each)
+        if each.pid != process.pid and _program_of(each) != own:
+            return False if _waits_for_commands(words) and _leads_to(each, opened) else None
+        if each.pid == opened:
+            return True
+    return None
+
+
+def _program_of(process: ProcessIdentity) -> str:
+    words = words_of(process)
+    return Path(words[0]).name if words else ""
+
+
+def _leads_to(process: ProcessIdentity, opened: int) -> bool:
+    return opened in (process.pid, *(each.pid for each in parents_of(process)))
+
+
+def _waits_for_commands(words: Sequence[str]) -> bool:
+    """Tell whether these are a shell's that somebody types into, not one that runs a script or a line."""
+    if not words or Path(words[0].lstrip("-")).name not in _SHELLS:
+        return False
+    options = [word for word in words[1:] if word.startswith("-")]
+    runs_line = any(not each.startswith("--") and "c" in each for each in options)
+    return not runs_line and (words[1:] == options or "-i" in options)
 
 
 def _ask(program: str, socket: str, *words: str) -> str | None:
     """Return what tmux answers; None where it does not, or refuses."""
     try:
         done = subprocess.run(
-            [program, "-S", socket, *words], stdin=subprocess.DEVNULL, capture_output=True,
+            [program, "-u", "-S", socket, *words], stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=_ANSWER_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
