@@ -16,7 +16,7 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following import restarting
 from mahavishnu.ai_env.following import running as machine
 from mahavishnu.ai_env.following import standing as standings
-from mahavishnu.ai_env.following.restarting import Wish, choose, follow_switch, restart
+from mahavishnu.ai_env.following.restarting import Wish, choose, follow_switch, plan, restart
 from mahavishnu.ai_env.following.resume import plan_resume, shown_words
 from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.following.stopping import stop
@@ -271,6 +271,37 @@ def test_a_session_of_claude_code_goes_by_all_its_layers(site: Site, tmp_path: P
         assert (found.url, found.reach, found.needs) == ("https://given.example", "own", "nothing")
 
 
+def test_settings_of_a_session_are_read_from_its_folder(site: Site, tmp_path: Path) -> None:
+    switch_to(site, ONE, "claude-code")
+    said = {"env": {"ANTHROPIC_BASE_URL": "https://other.example", "ANTHROPIC_AUTH_TOKEN": "x"}}
+    (tmp_path / "project" / "own.json").write_text(json.dumps(said))
+    with running(tmp_path, "claude-code", "--settings", "own.json", model="x"):
+        found = only(site)
+        assert (found.profile, found.url) == (None, "https://other.example")
+        assert (found.reach, found.needs) == ("own", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("sources", "profile", "reach"),
+    [("user", "one", "live"), ("user,project", "one", "live"), ("local", "two", "own")],
+)
+def test_settings_that_a_session_passes_over_do_not_count(
+    site: Site, tmp_path: Path, sources: str, profile: str, reach: str
+) -> None:
+    switch_to(site, ONE, "claude-code")
+    switch_to(site, TWO, "claude-code", scope="project")
+    with running(tmp_path, "claude-code", "--setting-sources", sources, model="x"):
+        assert (only(site).profile, only(site).reach) == (profile, reach)
+
+
+def test_one_in_another_home_is_resumed_there(site: Site, tmp_path: Path) -> None:
+    home = {"QWEN_HOME": str(tmp_path / ".qwen")}
+    with running(tmp_path, "qwen", "-y", model="x", environ=home) as session:
+        assert plan(only(site)).words == (
+            *("env", f"QWEN_HOME={tmp_path}/.qwen", "qwen", "-y", "--resume", session.id),
+        )
+
+
 def test_an_exported_address_counts_where_no_file_says_one(site: Site, tmp_path: Path) -> None:
     exported = {"ANTHROPIC_BASE_URL": ONE.endpoints["anthropic"], "ANTHROPIC_AUTH_TOKEN": "canary"}
     with running(tmp_path, "claude-code", environ=exported):
@@ -311,6 +342,29 @@ def test_a_thread_that_was_started_on_a_profile_is_on_its_own(site: Site, tmp_pa
         assert (found.profile, found.reach, found.needs) == ("two", "own", "nothing")
 
 
+def test_of_two_profiles_at_one_address_the_key_tells(site: Site, tmp_path: Path) -> None:
+    twin = replace(ONE, name="a-twin", key=TWO.key)
+    both = {"a-twin": twin, "one": ONE}
+    url = ONE.endpoints["openai-responses"]
+    provider = f'{{base_url = "{url}", auth = {{command = "k", args = ["env:ONE_KEY"]}}}}'
+    words = ("-c", f"model_providers.mahavishnu-run={provider}")
+    with thread(tmp_path, *words, provider="mahavishnu-run", server=False):
+        (found,) = find_standings(site, both, site.journal.read())
+        assert found.profile == "one"
+
+
+def test_a_thread_on_a_provider_of_its_own_is_on_no_profile(site: Site, tmp_path: Path) -> None:
+    switch_to(site, ONE, "codex")
+    with thread(tmp_path, provider="azure", environ={"ONE_KEY": "another"}) as session:
+        found = only(site)
+        assert (found.profile, found.reach, found.needs) == (None, "own", "nothing")
+        assert "azure" in found.why
+        # One that was resumed is on what the settings said then, whatever it began on.
+        lock = tmp_path / ".codex" / "thread-writer-locks" / f"{session.id}.lock"
+        os.utime(lock, (time.time() + 60,) * 2)
+        assert only(site).profile == "one"
+
+
 def test_qwen_code_stays_as_it_began(site: Site, tmp_path: Path) -> None:
     switch_to(site, ONE, "qwen")
     time.sleep(SOON)
@@ -329,6 +383,34 @@ def test_a_session_of_qwen_code_on_a_profile_of_its_own(site: Site, tmp_path: Pa
     url = TWO.endpoints["openai-chat"]
     with running(tmp_path, "qwen", "--openai-base-url", url, model="two-large"):
         assert (only(site).profile, only(site).reach) == ("two", "own")
+
+
+def test_a_session_of_qwen_code_that_was_started_on_a_profile_stays_on_it(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://other.example/anthropic"
+    other = replace(ONE, name="other", endpoints={"anthropic": url}, model="other-large")
+    twin = replace(other, name="twin", key=TWO.key)
+    monkeypatch.setitem(PROFILES, "other", other)
+    monkeypatch.setitem(PROFILES, "twin", twin)
+    switch_to(site, ONE, "qwen")
+    words = ("--auth-type", "anthropic", "--model", "other-large")
+    environ = {"ANTHROPIC_BASE_URL": url, "MAHAVISHNU_AI_PROFILE": "twin"}
+    with running(tmp_path, "qwen", *words, model="other-large", environ=environ) as session:
+        time.sleep(SOON)
+        switch_to(site, TWO, "qwen")
+        found = only(site)
+        assert told(found) == ("twin", "other-large", "nothing") and found.reach == "own"
+        assert plan(found).words == (
+            *("mahavishnu", "ai", "run", "twin", "--", "qwen", "--resume", session.id),
+        )
+        assert not plan(found).left_out
+
+
+def test_a_model_of_another_is_on_no_profile_of_qwen_code(site: Site, tmp_path: Path) -> None:
+    switch_to(site, ONE, "qwen")
+    with running(tmp_path, "qwen", model="of-the-project"):
+        assert told(only(site)) == (None, "of-the-project", "nothing")
 
 
 def test_what_was_there_before_the_first_switch_is_no_profile_of_ours(

@@ -9,20 +9,22 @@ from typing import Any
 
 from mahavishnu.ai_env.clients.claude_code import HELPER, SIGN_IN, URL
 from mahavishnu.ai_env.documents.json_document import JsonDocument
+from mahavishnu.ai_env.following.running import word_after
 from mahavishnu.ai_env.places import find_project
 from mahavishnu.ai_env.sessions.transcripts import decode_object
 from mahavishnu.errors import MahavishnuError
 
 _MANAGED = Path("/etc/claude-code/managed-settings.json")
 _MAX_BYTES = 4_194_304
+_SOURCES = ("user", "project", "local")
 type Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Layers:
     """
-    What the session goes by now, as one document; `own` says that its address or key is given by the
-    words it was started with, which go before every file.
+    What the session goes by now, as one document; `own` says that the words it was started with give its
+    address or key, which go before every file, or pass over the user's settings.
     """
 
     document: JsonDocument
@@ -36,34 +38,31 @@ def read_layers(
     Return the layers of a session that works in `folder`.
 
     From the weakest: `exported` variables, the user's file, the project's, the project's local one,
-    `--settings`, the administrator's. A file that cannot be read counts as empty.
+    `--settings`, the administrator's; `--setting-sources` may leave some out. A file that cannot be read
+    counts as empty.
     """
-    given = _given(words)
-    layers: list[Settings] = [{"env": dict(exported)}, _read(user)]
-    layers += [_read(path) for path in _project_files(folder, user)]
+    given = _given(words, folder)
+    sources = word_after("--setting-sources", words) or ",".join(_SOURCES)
+    chosen = {each.strip() for each in sources.split(",")}
+    paths = dict(zip(_SOURCES, (user, *_project_files(folder, user)), strict=False))
+    layers: list[Settings] = [{"env": dict(exported)}]
+    layers += [_read(path) for source, path in paths.items() if source in chosen]
     layers += [given, _read(_MANAGED)]
     merged: dict[str, Any] = {}
     for each in layers:
         variables = {**_variables(merged), **_variables(each)}
         merged |= {**each, "env": variables}
     said = _variables(given)
-    own = any(name in said for name in SIGN_IN) or HELPER[0] in given
+    own = any(name in said for name in SIGN_IN) or HELPER[0] in given or "user" not in chosen
     return Layers(JsonDocument.parse(json.dumps(merged).encode()), own)
 
 
-def _given(words: Sequence[str]) -> Settings:
-    """Return what `--settings` says, a file's path or JSON itself."""
-    for place, word in enumerate(words):
-        if word == "--settings" and place + 1 < len(words):
-            value = words[place + 1]
-        elif word.startswith("--settings="):
-            value = word.partition("=")[2]
-        else:
-            continue
-        return (
-            _decoded(os.fsencode(value)) if value.lstrip().startswith("{") else _read(Path(value))
-        )
-    return {}
+def _given(words: Sequence[str], folder: str) -> Settings:
+    """Return what `--settings` says, a file's path, from the session's folder, or JSON itself."""
+    value = word_after("--settings", words)
+    if value.lstrip().startswith("{"):
+        return _decoded(os.fsencode(value))
+    return _read(Path(folder) / value) if value else {}
 
 
 def _project_files(folder: str, user: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following.codex_server import restart_server
-from mahavishnu.ai_env.following.resume import Resume, plan_resume
+from mahavishnu.ai_env.following.resume import Resume, at_home, on_profile, plan_resume
 from mahavishnu.ai_env.following.running import is_suspended, words_of
 from mahavishnu.ai_env.following.standing import Standing
 from mahavishnu.ai_env.following.stopping import stop
@@ -155,7 +155,10 @@ def plan(standing: Standing) -> Resume:
     words = words_of(standing.session.process)
     strange = standing.needs == "restart" and not standing.wanted
     model = "" if strange else standing.wanted or None
-    return plan_resume(standing.session, words, model=model)
+    resume = plan_resume(standing.session, words, model=model)
+    if standing.reach == "own" and standing.profile and standing.session.client != "claude-code":
+        resume = on_profile(resume, standing.profile)
+    return at_home(resume, standing.session)
 
 
 def _activity_now(site: Site, session: Session) -> str:

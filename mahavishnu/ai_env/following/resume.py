@@ -3,11 +3,11 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.following.running import word_after
+from mahavishnu.ai_env.following.running import variables_of, word_after
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions.port import Session
 from mahavishnu.ai_env.sessions.transcripts import decode_object
@@ -37,6 +37,10 @@ _REPLACED: Mapping[ClientName, Mapping[str, int]] = {
 }  # fmt: skip
 
 
+_SAID_BY_RUN = frozenset({"--auth-type", "--openai-base-url"})
+_HOMES: Mapping[ClientName, str] = {
+    "claude-code": "CLAUDE_CONFIG_DIR", "codex": "CODEX_HOME", "qwen": "QWEN_HOME",
+}  # fmt: skip
 # Names of Claude Code's own that a provider's models are put behind.
 _ALIASES = frozenset({"default", "opus", "opusplan", "sonnet", "haiku", "fable", "best"})
 
@@ -67,6 +71,19 @@ def plan_resume(session: Session, words: Sequence[str], *, model: str | None) ->
         chosen = ("--model", alias or "default") if alias or model == "" else ()
     again = ("--resume", session.id) if session.id else ()
     return Resume((program, *kept, *chosen, *again), left_out)
+
+
+def on_profile(resume: Resume, profile: str) -> Resume:
+    """Return how one is resumed that `ai run` started: on the same profile, whose options that says again."""
+    words = ("mahavishnu", "ai", "run", profile, "--", *resume.words)
+    return Resume(words, tuple(each for each in resume.left_out if each not in _SAID_BY_RUN))
+
+
+def at_home(resume: Resume, session: Session) -> Resume:
+    """Return how one is resumed in any terminal: where its client was given another home, in that."""
+    name = _HOMES[session.client]
+    given = variables_of(session.process, [name]).get(name)
+    return replace(resume, words=("env", f"{name}={given}", *resume.words)) if given else resume
 
 
 def shown_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai_env.clients.claude_code import LARGE_MODELS, OWNED_ENV, env
+from mahavishnu.ai_env.clients.codex import OWN_PROVIDER, PROVIDER
 from mahavishnu.ai_env.clients.port import Seen, text_at
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import find_protocol
+from mahavishnu.ai_env.directories.qwen_in_force import STARTED_ON
 from mahavishnu.ai_env.documents import Absent, Document
 from mahavishnu.ai_env.documents.port import plain
 from mahavishnu.ai_env.files import told
@@ -32,6 +34,8 @@ type Reach = Literal["live", "thread", "restart", "own"]
 type Need = Literal["nothing", "thread", "restart"]
 
 MODEL = LARGE_MODELS[0]
+_QWEN_URL = "ANTHROPIC_BASE_URL"
+_QUOTES = re.compile("[\"',\\]]")
 _CODEX_URL = re.compile(r'base_url\s*=\s*"([^"]*)"')
 
 
@@ -107,6 +111,18 @@ class _Now:
         profile = self.profiles.get(name or "")
         return (profile.model or "") if profile else ""
 
+    def has_model(self, name: str | None, model: str) -> bool:
+        """Tell whether a model is the profile's; of one that says none, every one may be."""
+        profile = self.profiles.get(name or "")
+        return profile is None or not profile.model or model in (profile.model, profile.small_model)
+
+    def is_other_provider(self, said: str, name: str | None) -> bool:
+        """Tell whether what Codex calls a provider cannot be the profile's."""
+        profile = self.profiles.get(name or "")
+        if profile is None or not said:
+            return False
+        return said != (OWN_PROVIDER if profile.auth == "native" else PROVIDER[-1])
+
 
 def find_standings(
     site: Site,
@@ -172,7 +188,7 @@ def _claude(session: Session, now: _Now) -> Standing:
         model=model,
         wanted=wanted,
         # What it asks is not compared: a session that keeps its model is on the profile all the same.
-        profile=now.match(seen) or _by_url(now, seen.url, model),
+        profile=now.match(seen) or _by_url(now, seen.url, model, seen.key),
         url=seen.url,
         reach="own" if layers.own else "live",
         model_reach="own" if layers.own else "live",
@@ -205,9 +221,15 @@ def _model_then(session: Session, now: _Now, document: Document) -> str:
 def _codex(session: Session, now: _Now) -> Standing:
     """Judge by the time at which the thread was loaded: it stays with the provider of then."""
     if session.provider == RUN_ID:
-        url = _words_url(words_of(session.process))
-        return _on_its_own(session, now, url)
+        given = _given_provider(words_of(session.process))
+        found = _CODEX_URL.search(given)
+        return _on_its_own(session, now, found[1] if found else "", key=given)
     profile = now.at(session.since)
+    if not session.resumed and now.is_other_provider(session.provider, profile):
+        return Standing(
+            session=session, model=session.model, reach="own", model_reach="own",
+            why=f"it was started on the provider {session.provider}",
+        )  # fmt: skip
     current = now.match(now.seen)
     standing = Standing(
         session=session, model=session.model, profile=profile, url=now.url_of(profile),
@@ -235,25 +257,28 @@ def _lacking(session: Session, now: _Now, current: str | None) -> str:
     return f"Codex's background server was started with another {name}, or without it"
 
 
-def _words_url(words: Sequence[str]) -> str:
-    for word in words:
-        if word.startswith(f"model_providers.{RUN_ID}="):
-            found = _CODEX_URL.search(word)
-            return found[1] if found else ""
-    return ""
+def _given_provider(words: Sequence[str]) -> str:
+    """Return the provider that `ai run` gave, as it stands among the words."""
+    return next((each for each in words if each.startswith(f"model_providers.{RUN_ID}=")), "")
 
 
 def _qwen(session: Session, now: _Now) -> Standing:
     """Judge by what it began with: a session keeps model, address and key until it ends."""
     words = words_of(session.process)
+    given = variables_of(session.process, [STARTED_ON, _QWEN_URL])
     url = word_after("--openai-base-url", words)
+    if word_after("--auth-type", words) == "anthropic":  # an option for that address there is not
+        url = given.get(_QWEN_URL, "")
     if url:
-        return _on_its_own(session, now, url)
+        return _on_its_own(session, now, url, name=given.get(STARTED_ON, ""))
     profile = now.at(session.since)
-    model = session.model if session.answered >= session.since else now.model_of(profile)
+    answered = session.answered >= session.since
+    model = session.model if answered else now.model_of(profile)
+    # Settings of a project, or its user, may have chosen a model that is not of the profile.
+    known = not answered or now.has_model(profile, model)
     standing = Standing(
-        session=session, model=model, profile=profile, url=now.url_of(profile), reach="restart",
-        model_reach="restart",
+        session=session, model=model, profile=profile if known else None,
+        url=now.url_of(profile) if known else "", reach="restart", model_reach="restart",
     )  # fmt: skip
     current = now.match(now.seen)
     if profile != current and (profile or current):
@@ -261,18 +286,24 @@ def _qwen(session: Session, now: _Now) -> Standing:
     return standing
 
 
-def _on_its_own(session: Session, now: _Now, url: str) -> Standing:
+def _on_its_own(
+    session: Session, now: _Now, url: str, *, name: str = "", key: str = ""
+) -> Standing:
+    found = name if url and now.url_of(name) == url else _by_url(now, url, session.model, key)
     return Standing(
-        session=session, model=session.model, profile=_by_url(now, url, session.model), url=url,
-        reach="own", model_reach="own",
+        session=session, model=session.model, profile=found, url=url, reach="own",
+        model_reach="own",
     )  # fmt: skip
 
 
-def _by_url(now: _Now, url: str, model: str) -> str | None:
-    """Return the profile of an address; of several, the one that has the model."""
+def _by_url(now: _Now, url: str, model: str, key: str) -> str | None:
+    """Return the profile of an address; of several, one whose key is named, then the one that has the model."""
     found = [name for name in now.profiles if url and now.url_of(name) == url]
-    with_model = [name for name in found if now.model_of(name) == model]
-    return next(iter(with_model or found), None)
+    with_key = [
+        name for name in found if f"{now.profiles[name].key} " in f"{_QUOTES.sub(' ', key)} "
+    ]
+    with_model = [name for name in with_key or found if now.model_of(name) == model]
+    return next(iter(with_model or with_key or found), None)
 
 
 _REACHES: Mapping[ClientName, Reach] = {"claude-code": "live", "codex": "thread", "qwen": "restart"}

@@ -21,6 +21,7 @@ _ENDS: Mapping[str, Activity] = {
     "task_started": "busy", "task_complete": "idle", "turn_aborted": "idle",
 }  # fmt: skip
 _DAY = timedelta(days=1)
+_RESUMED_S = 30.0  # from a thread's beginning to its loading
 
 
 def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: ARG001 - the port's
@@ -112,13 +113,14 @@ def _session(
         provider=str(member(meta, "payload", "model_provider") or ""),
         version=str(member(meta, "payload", "cli_version") or ""),
         shared=process == server,
+        resumed=since - _made_at(identifier) > _RESUMED_S,
     )
 
 
 def _rollout(folder: Path, identifier: str) -> Path | None:
     """Return the thread's file, which lies in a folder by the day; the thread's id holds its time."""
     try:
-        made = datetime.fromtimestamp((UUID(identifier).int >> 80) / 1000)
+        made = datetime.fromtimestamp(_made_at(identifier))
     except (ValueError, OverflowError, OSError):
         return None
     for day in (made, made - _DAY, made + _DAY):
@@ -127,6 +129,11 @@ def _rollout(folder: Path, identifier: str) -> Path | None:
         if found is not None:
             return found
     return None
+
+
+def _made_at(identifier: str) -> float:
+    """Return when a thread was begun, in seconds since the epoch; raises ValueError for what is no id."""
+    return (UUID(identifier).int >> 80) / 1000
 
 
 def _last_turn(rollout: Path) -> tuple[Activity, str]:

@@ -19,9 +19,10 @@ class Session:
 
     `id` is the client's own, by which it is resumed; empty where there is nothing to resume. `since` is
     the time, in seconds since the epoch, at which it read its settings. `model` is the one of the last
-    answer, at the time `answered`: that may have been before it was resumed; empty without any. A busy
-    one is so since `busy_since`, 0 where that is not known. With `shared` the process serves other
-    sessions too; unless `certain`, the pid may have come to mean another process.
+    answer, at the time `answered`: that may have been before it was resumed; empty without any. A busy one
+    is so since `busy_since`, 0 where that is not known. With `shared` the process serves other sessions
+    too; one that is `resumed` was begun in an earlier process, on what `provider` names. Unless `certain`,
+    the pid may have come to mean another process.
     """
 
     client: ClientName
@@ -37,6 +38,7 @@ class Session:
     version: str = ""
     interactive: bool = True
     shared: bool = False
+    resumed: bool = False
     certain: bool = True
 
 
