@@ -73,8 +73,8 @@ def test_a_session_by_name(tmp_path: Path, run: Command) -> None:
         assert stays.status == 4 and "did not" in stays.out
         gone = run("ai", "restart", str(two.pid), "--all", "--timeout", "0.2", "--kill")
         assert gone.status == 0 and "ended" in gone.out and two.process.poll() is not None
-        ended = run("ai", "restart", one.id[-8:])
-        assert ended.status == 0 and f"claude --resume {one.id}" in ended.out
+        ended = run("ai", "restart", one.id[-8:], str(one.pid))  # one session, named twice
+        assert ended.status == 0 and ended.out.count(f"claude --resume {one.id}") == 1
         assert one.process.poll() is not None
 
 

@@ -82,7 +82,8 @@ def restart(
     loaded = load()
     site = open_site(loaded)
     found = look(loaded, site, clients)
-    chosen = [_pick(word, found) for word in session] if session else choose(found)
+    named = dict.fromkeys(_pick(word, found) for word in session)
+    chosen = list(named) if session else choose(found)
     wish = Wish(
         busy=everywhere, anywhere=everywhere or bool(session), kill=kill, timeout_s=timeout_s
     )
@@ -118,7 +119,8 @@ def _pick(word: str, found: Sequence[Standing]) -> Standing:
         UsageError: `ai.session_ambiguous`.
     """
     text = word.strip().lower()
-    fits = [each for each in found if _means(text, each)]
+    fits = [each for each in found if _has_pid(text, each)]
+    fits = fits or [each for each in found if _has_id(text, each)]
     if not fits:
         raise NotFound(
             f"There is no session {word!r} that runs.",
@@ -134,9 +136,11 @@ def _pick(word: str, found: Sequence[Standing]) -> Standing:
     return fits[0]
 
 
-def _means(text: str, standing: Standing) -> bool:
+def _has_pid(text: str, standing: Standing) -> bool:
     found = standing.session
-    if not found.shared and text == str(found.process.pid):
-        return True
-    long = len(text) >= _LEAST_DIGITS
-    return long and (found.id.endswith(text) or found.id.startswith(text))
+    return not found.shared and text == str(found.process.pid)
+
+
+def _has_id(text: str, standing: Standing) -> bool:
+    known = standing.session.id
+    return len(text) >= _LEAST_DIGITS and (known.endswith(text) or known.startswith(text))
