@@ -6,7 +6,7 @@ line says that it is done. What a killed process leaves open is settled by `sett
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -173,6 +173,25 @@ class History:
             for each in self.done
         )
 
+    def is_of_another(self, seconds: float, path: Path, apart: Collection[KeyPath]) -> bool:
+        """
+        Tell whether at a time the file may have said what another wrote; members `apart` do not count.
+
+        That was adopted by then, or the next of our entries found it: when it came is not known.
+        """
+        past = self.as_of(seconds)
+        memory = past.remember(path)
+        files = [f for e in past.standing[-1:] if e.kind == "adopt" for f in e.files]
+        if any(each.adopted for name, each in memory.written.items() if name not in apart) or any(
+            record.element is not None for f in files if f.path == str(path) for record in f.records
+        ):
+            return True
+        later = (e for e in self.done if made_at(e) > seconds)
+        found = next((f for e in later for f in e.files if f.path == str(path)), None)
+        return found is not None and any(
+            _is_found(record, memory) for record in found.records if record.path not in apart
+        )
+
     def remember(self, path: Path) -> Memory:
         """Return what is known about the file, from the switches that stand."""
         learned = _Learned()
@@ -218,6 +237,21 @@ class _Learned:
         self.originals.setdefault(path, ABSENT if is_marked(before) else before)
         if record.made is not None:
             self.made.setdefault(path, record.made)
+
+
+def _is_found(record: Record, memory: Memory) -> bool:
+    """Tell whether an entry found something else where we had written; keys are not compared."""
+    written, before = memory.written.get(record.path), value_of(record.before)
+    if (
+        record.kind not in ("set", "remove")
+        or written is None
+        or is_marked(before)
+        or is_marked(written.value)
+    ):
+        return False
+    nothing = (ABSENT, "")  # what is removed may be emptied first
+    same = same_value(before, written.value) or (before in nothing and written.value in nothing)
+    return not same
 
 
 def made_at(entry: Entry) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.ai_env.adopt import adopt
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following import restarting
 from mahavishnu.ai_env.following import running as machine
@@ -363,6 +364,25 @@ def test_a_thread_on_a_provider_of_its_own_is_on_no_profile(site: Site, tmp_path
         lock = tmp_path / ".codex" / "thread-writer-locks" / f"{session.id}.lock"
         os.utime(lock, (time.time() + 60,) * 2)
         assert only(site).profile == "one"
+
+
+@pytest.mark.parametrize(("client", "adopted"), [("codex", False), ("codex", True), ("qwen", True)])
+def test_one_that_began_on_what_another_wrote_is_on_no_profile(
+    site: Site, tmp_path: Path, client: ClientName, adopted: bool
+) -> None:
+    path = install(tmp_path)[client]
+    switch_to(site, ONE, client)
+    time.sleep(SOON)
+    path.write_text(path.read_text().replace("https://one.example/v1", "https://foreign.example"))
+    if adopted:
+        adopt(site, [client])
+    time.sleep(SOON)
+    with thread(tmp_path) if client == "codex" else running(tmp_path, client, model="one-large"):
+        assert only(site).profile is None
+        time.sleep(SOON)
+        switch_to(site, TWO, client, overwrite=True)
+        assert (only(site).profile, only(site).url) == (None, "")
+        assert only(site).needs == "restart"
 
 
 def test_qwen_code_stays_as_it_began(site: Site, tmp_path: Path) -> None:

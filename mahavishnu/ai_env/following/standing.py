@@ -87,7 +87,8 @@ class _Now:
         if self.changed > seconds:
             name = self.history.as_of(seconds).remember(self.path).profile
             if name is not None:
-                return name
+                apart = CLIENTS[self.client].writes
+                return None if self.history.is_of_another(seconds, self.path, apart) else name
         return self.match(CLIENTS[self.client].see(self.before(seconds)))
 
     def before(self, seconds: float) -> Document:
