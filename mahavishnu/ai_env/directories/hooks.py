@@ -70,7 +70,14 @@ def open_file(site: Site, path: Path) -> SettingsFile:
 
 def is_ours(command: object) -> bool:
     """Tell whether a hook's command is the guard."""
-    return isinstance(command, str) and f"{PROGRAM} " in command.partition("--directories")[0]
+    head, mark, _ = str(command).partition(" --directories ")
+    if not mark:
+        return False
+    try:
+        words = shlex.split(head)
+    except ValueError:
+        return False
+    return len(words) > 1 and Path(words[-2]).name == PROGRAM and words[-1] in CLIENTS
 
 
 def clients_there(site: Site) -> list[ClientName]:
