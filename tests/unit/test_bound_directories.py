@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mahavishnu.ai_env.directories.ancestry import read_words as read_words_of
 from mahavishnu.ai_env.directories.expected import expected_of
 from mahavishnu.ai_env.directories.guard import judge
+from mahavishnu.ai_env.directories.hooks import hooks_of, is_ours
 from mahavishnu.ai_env.directories.keys import require_bound_profile
 from mahavishnu.ai_env.directories.location import copy_of, path_in, state_folder
 from mahavishnu.ai_env.directories.match import Unresolved, find_binding, identify
@@ -99,6 +100,38 @@ def test_a_worktree_is_bound_as_its_repository(tmp_path: Path) -> None:
     tree = row(tmp_path / "tree", "three")
     assert name_at(tmp_path / "tree/x", whole, part, tree) == "three"
     assert name_at(tmp_path / "tree/part", whole, part, tree) == "two"
+
+
+def test_of_two_bound_checkouts_the_main_one_speaks_for_a_third(tmp_path: Path) -> None:
+    worktree(tmp_path / "main", tmp_path / "tree")
+    worktree(tmp_path / "main", tmp_path / "third")
+    repository = identify(tmp_path / "main/.git")
+    whole = row(tmp_path / "main", repository=repository)
+    tree = row(tmp_path / "tree", "two", repository=repository)
+    for rows in ((whole, tree), (tree, whole)):
+        found = [name_at(tmp_path / each, *rows) for each in ("main", "tree", "third/x")]
+        assert found == ["one", "two", "one"]
+
+
+def test_a_submodule_in_a_bound_part_of_a_bound_repository_is_of_that_part(tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    (main / ".git/modules/x").mkdir(parents=True)
+    for place in ("libs/x", "x"):
+        (main / place).mkdir(parents=True)
+        (main / place / ".git").write_text(f"gitdir: {main}/.git/modules/x\n")
+    repository = identify(main / ".git")
+    whole = row(main, repository=repository)
+    part = row(main / "libs", "two", repository=repository, inside="libs")
+    found = [name_at(main / each, whole, part) for each in ("x/y", "libs", "libs/x", "libs/x/y")]
+    assert found == ["one", "two", "two", "two"]
+
+
+def test_the_guard_is_known_among_hooks_wherever_it_is_installed() -> None:
+    for folder in ("/opt/bin", "/home/u/Application Support/bin", "/it's/bin"):
+        program = Path(folder, "mahavishnu-guard")
+        found = hooks_of("codex", program, Path("/a state/ai/directories.json"))
+        assert all(is_ours(each.command) for each in found)
+    assert not any(map(is_ours, (None, "logger mahavishnu-guard ran", "x --directories y", "'")))
 
 
 def test_a_worktree_of_a_repository_that_was_moved_is_bound_still(tmp_path: Path) -> None:

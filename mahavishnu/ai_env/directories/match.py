@@ -28,7 +28,9 @@ def find_binding(folder: str | Path, rows: Sequence[Binding]) -> Binding | None:
     for each in (real, *real.parents):
         here = next(_at(each, rows), None)
         deeper = _of_repository(each, real, repositories) if repositories else None
-        if deeper is not None and (here is None or deeper.inside):
+        if deeper is not None and here is None:
+            return _within(deeper, each, rows) or deeper
+        if deeper is not None and deeper.inside:
             return deeper
         if here is not None:
             return here
@@ -56,6 +58,15 @@ def _at(folder: Path, rows: Sequence[Binding]) -> Iterator[Binding]:
     yield from (each for each in rows if is_same(folder, each.folder))
 
 
+def _within(whole: Binding, folder: Path, rows: Sequence[Binding]) -> Binding | None:
+    """Return the binding of a part of a bound checkout that holds `folder`: a submodule, or a worktree in it."""
+    found = (each for above in folder.parents for each in _at(above, rows))
+    inner = next(found, None)
+    if inner is None or inner.folder.path == whole.folder.path:
+        return None
+    return inner if Path(inner.folder.path).is_relative_to(whole.folder.path) else None
+
+
 def _of_repository(root: Path, real: Path, rows: Sequence[Binding]) -> Binding | None:
     """Return the innermost binding of another checkout of the repository that `root` is one of."""
     shared = find_repository(root)
@@ -69,7 +80,16 @@ def _of_repository(root: Path, real: Path, rows: Sequence[Binding]) -> Binding |
         and _is_repository(shared, each.repository)
         and way.is_relative_to(each.inside)
     ]
-    return max(found, key=lambda each: len(Path(each.inside).parts), default=None)
+    # Of two checkouts that are bound to different profiles, the main one speaks for a third.
+    return max(
+        found, key=lambda each: (len(Path(each.inside).parts), _is_in_main(each)), default=None
+    )
+
+
+def _is_in_main(row: Binding) -> bool:
+    """Tell whether it is of the main checkout of its repository, not of a linked worktree."""
+    assert row.repository is not None
+    return Path(row.repository.path).parent / row.inside == Path(row.folder.path)
 
 
 def _is_repository(shared: Path, known: Identity) -> bool:
