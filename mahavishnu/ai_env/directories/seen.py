@@ -1,8 +1,10 @@
 """What the hook of a client tells, as one value for all clients."""
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,8 @@ from mahavishnu.ai_env.directories.ancestry import read_words
 
 _MENTION = re.compile(r"@(?:\"([^\"]+)\"|(\S+))")
 _PATHS = ("file_path", "path", "notebook_path")
+_NAME = r"[\w.+@%-]"  # what goes on with the name of a file
+_APART = re.compile(r"[\s'\"=;|&()<>`:,]+")
 # A client that is run by another one has that one's variables too.
 _FOLDERS = {"claude-code": "CLAUDE_PROJECT_DIR", "qwen": "QWEN_PROJECT_DIR"}
 _HEAD_BYTES = 256 * 1024
@@ -66,11 +70,29 @@ class Seen(NamedTuple):
 
     def _follow(self, here: str, said: str) -> str:
         home = self.environ.get("HOME", "")
-        return str(Path(here) / (f"{home}{said[1:]}" if said.startswith("~/") else said))
+        return str(Path(here) / (f"{home}{said[1:]}" if said == "~" or said[:2] == "~/" else said))
 
     def commands(self) -> list[str]:
         """Return the lines that tools were given to run."""
         return [each["command"] for each in self._tool_inputs() if _is_text(each, "command")]
+
+    def maybe_folders(self, names: Collection[str]) -> set[str]:
+        """
+        Return the folders that other texts which tools were given lead to, if they are paths.
+
+        In lines to run any word with a slash may be one, and a word alone that is among `names`.
+        """
+        return set(map(_folder_of, self._maybe_paths(names)))
+
+    def _maybe_paths(self, names: Collection[str]) -> Iterator[str]:
+        here, home = self.text("cwd") or self.folder, self.environ.get("HOME", "")
+        for each in self._tool_inputs():
+            yield from (self._follow(here, text) for text in _whole_paths(each))
+        for line in self.commands():
+            said = line.replace("${HOME}", home).replace("$HOME", home)
+            for word in dict.fromkeys(_APART.split(said)):
+                if "/" in word or word in names or word in ("..", "~"):
+                    yield self._follow(here, word)
 
     def header(self) -> dict[str, Any]:
         """Return what a transcript of Codex says of its thread; empty where there is none."""
@@ -114,6 +136,29 @@ class Seen(NamedTuple):
                 continue
             if isinstance(value, dict):
                 yield value
+
+
+def _folder_of(path: str) -> str:
+    """Return the folder of a file, so that many of one are looked at once; what may lead on stays."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        mode = 0
+    return path if stat.S_ISDIR(mode) or stat.S_ISLNK(mode) else str(Path(path).parent)
+
+
+def is_named(path: str, line: str) -> bool:
+    """Tell whether a line has this path, or one below it; a longer name is another's."""
+    return re.search(re.escape(path) + f"(?!{_NAME})", line) is not None
+
+
+def _whole_paths(given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what begins as a whole path does, among what a tool was given, under whatever name."""
+    for name, value in given.items():
+        texts = value if isinstance(value, list) else [value]
+        for text in texts if name != "command" else ():
+            if isinstance(text, str) and text.startswith(("/", "~/")) and "\n" not in text:
+                yield text
 
 
 def _is_text(values: Mapping[str, Any], name: str) -> bool:
