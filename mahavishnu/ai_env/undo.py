@@ -1,9 +1,10 @@
 """Take a switch back: only what it wrote, and only where that stands as it was written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from secrets import token_hex
 from uuid import UUID
 
@@ -170,12 +171,16 @@ def _check_foreign(
             code="ai.plain_key",
         )
     if foreign and not overwrite:
-        raise Conflict(
-            f"What Mahavishnu wrote to {place.path} was changed by hand or by a program:"
-            f" {', '.join(map(show_path, foreign))}.",
-            hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
-            code="ai.changed_meanwhile",
-        )
+        raise changed_meanwhile(place.path, map(show_path, foreign))
+
+
+def changed_meanwhile(path: Path, members: Iterable[str]) -> Conflict:
+    """Return the error of a file that another wrote to since."""
+    return Conflict(
+        f"What Mahavishnu wrote to {path} was changed by hand or by a program: {', '.join(members)}.",
+        hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
+        code="ai.changed_meanwhile",
+    )
 
 
 def _loses_key(

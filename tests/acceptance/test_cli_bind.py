@@ -118,6 +118,46 @@ def test_a_directory_is_bound_to_another_profile_and_let_go_wherever_it_is(run: 
     assert run("ai", "bindings", "--json").json["bindings"] == []
 
 
+def edit(local: Path, url: str) -> None:
+    values = json.loads(local.read_text())
+    values["env"]["ANTHROPIC_BASE_URL"] = url
+    local.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("settled", ["adopt", "restore", "both"])
+def test_what_was_changed_there_and_settled_is_let_go(run: Command, settled: str) -> None:
+    local = work(run) / ".claude/settings.local.json"
+    local.parent.mkdir()
+    local.write_text('{"x": 1}\n')
+    run("ai", "bind", "zai", work(run))
+    for words in ("adopt", "restore") if settled == "both" else (settled,):
+        edit(local, f"http://127.0.0.1:9/{words}")
+        done = run("ai", words, "--client", "claude-code", "--scope", "project", cwd=work(run))
+        assert done.status == 0, done
+    assert run("ai", "unbind", work(run)).status == 0
+    assert json.loads(local.read_text()) == {"x": 1}
+
+
+def test_what_was_changed_there_is_told_before_anything_is_touched(run: Command) -> None:
+    run("ai", "bind", "zai", work(run))
+    local = work(run) / ".claude/settings.local.json"
+    edit(local, "http://127.0.0.1:9")
+    before = local.read_bytes()
+    answer = run("ai", "unbind", work(run), "--json")
+    assert answer.error["code"] == "ai.changed_meanwhile" and local.read_bytes() == before
+    assert run("ai", "unbind", work(run), "--overwrite").status == 0
+    assert not local.exists()
+
+
+def test_binding_that_was_undone_leaves_no_file_behind(run: Command) -> None:
+    run("ai", "bind", "zai", work(run))
+    local = work(run) / ".claude/settings.local.json"
+    assert run("ai", "undo").status == 0 and "mahavishnu-guard" in local.read_text()
+    assert run("ai", "bindings", "--json").json["bindings"][0]["state"] == "settings-changed"
+    assert guard(run, work(run)).status == 2
+    assert run("ai", "unbind", work(run)).status == 0 and not local.exists()
+
+
 def test_a_renamed_directory_is_bound_anew_and_let_go_as_it_was(run: Command) -> None:
     local = Path(".claude/settings.local.json")
     (work(run) / local).parent.mkdir()

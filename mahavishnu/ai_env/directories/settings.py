@@ -9,13 +9,14 @@ import msgspec
 from mahavishnu.ai_env.claude_settings.hooks import Hook
 from mahavishnu.ai_env.directories.hooks import install, open_file, uninstall
 from mahavishnu.ai_env.directories.store import Binding
-from mahavishnu.ai_env.documents import Absent
+from mahavishnu.ai_env.documents import Absent, KeyPath
+from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry
 from mahavishnu.ai_env.merge import Remove, Set
 from mahavishnu.ai_env.settle import find_place, keys_of, state_of
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.taking_back import reverse, write_back
-from mahavishnu.ai_env.undo import undo
+from mahavishnu.ai_env.undo import changed_meanwhile, undo
 from mahavishnu.errors import MahavishnuError
 
 _HOOKS_OFF = ("disableAllHooks",)
@@ -47,28 +48,68 @@ def take_back(site: Site, row: Binding, folder: Path, *, overwrite: bool) -> Non
     if not row.settings:
         return
     path = folder / Path(row.settings).relative_to(row.folder.path)
-    if path.exists():
-        _unprotect(site, path, row.hooks_off)
     entries = _entries(site, row)
     if str(path) != row.settings:
         for entry in entries:
             _take_back_moved(site, row, entry, path)
-        return
+    else:
+        _undo_all(site, entries, folder, path, overwrite=overwrite)
+    if path.exists():
+        _unprotect(site, path, row.hooks_off, drop_empty=_was_made(site, row))
+
+
+def _undo_all(
+    site: Site, entries: Sequence[Entry], folder: Path, path: Path, *, overwrite: bool
+) -> None:
+    """Undo them, the last one first; what was given up for a later one is not asked for once more."""
+    if path.exists() and not overwrite:
+        _require_unchanged(site, entries, path)
     for entry in entries:
         try:
-            undo(site, str(entry.id), overwrite=overwrite or not path.exists())
+            undo(site, str(entry.id), overwrite=True)
         except MahavishnuError:
             if folder.exists():
                 raise
             return  # there is nothing to restore it in
 
 
-def _unprotect(site: Site, path: Path, hooks_off: str) -> None:
+def _require_unchanged(site: Site, entries: Sequence[Entry], path: Path) -> None:
+    """Refuse what was changed since the last that wrote it, before anything is touched."""
+    looked_at: set[KeyPath] = set()
+    changed = []
+    for entry in entries:
+        for file in entry.files:
+            if file.path != str(path):
+                continue
+            place = find_place(site, entry, file)
+            document = site.open(place.client, path).read()
+            for record in file.records:
+                if record.path in looked_at or record.before == record.after:
+                    continue
+                looked_at.add(record.path)
+                if record.path in place.client.shared:
+                    continue
+                if state_of(record, document, place.client, entry.salt) == "other":
+                    changed.append(show_path(record.path))
+    if changed:
+        raise changed_meanwhile(path, changed)
+
+
+def _was_made(site: Site, row: Binding) -> bool:
+    """Tell whether there was no such file before the directory was bound, also if that was undone since."""
+    files = [
+        file
+        for entry in site.journal.read().done
+        if str(entry.id) == row.entry
+        for file in entry.files
+    ]
+    return any(file.new for file in files if file.path == row.settings)
+
+
+def _unprotect(site: Site, path: Path, hooks_off: str, *, drop_empty: bool) -> None:
     uninstall(site, path, drop_empty=False)
-    if hooks_off:
-        open_file(site, path).edit([Set(_HOOKS_OFF, json.loads(hooks_off))])
-    else:
-        open_file(site, path).edit([Remove(_HOOKS_OFF, _HOOKS_OFF)])
+    off = Set(_HOOKS_OFF, json.loads(hooks_off)) if hooks_off else Remove(_HOOKS_OFF, _HOOKS_OFF)
+    open_file(site, path).edit([off], drop_empty=drop_empty)
 
 
 def _entries(site: Site, row: Binding) -> list[Entry]:
