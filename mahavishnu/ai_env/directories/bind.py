@@ -246,15 +246,17 @@ def _unguard(site: Site, made: Sequence[str]) -> None:
 
 
 def _write(site: Site, known: Bindings) -> Bindings:
-    """Write the bindings, the copy first; where there are none left, both go."""
+    """
+    Write the bindings, the copy first; also where there are none left.
+
+    A session that runs with the hooks of before, or with those of another client home, then still reads that
+    nothing is bound, instead of no list.
+    """
     path = path_in(site.state)
     with told(path):
         private_folder(path.parent)
         for each in (copy_of(path), path):
-            if known.rows:
-                write_atomically(each, render(known))
-            else:
-                each.unlink(missing_ok=True)
+            write_atomically(each, render(known))
     return known
 
 
