@@ -300,6 +300,21 @@ def test_a_name_rotated_in_infisical_is_the_new_one() -> None:
         assert store.read(parse_reference("oneiric:infisical/K")).reveal() == "sk-fake-new"
 
 
+def test_a_store_of_this_machine_is_not_asked_by_way_of_a_proxy(
+    aws: Aws, aws_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked by http: token and key would stand open there."""
+    aws.put("id", SecretString=KEY)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, clouds.nobody())
+    with clouds.opened(clouds.aws_store(aws_url)) as store:
+        assert store.read(parse_reference("oneiric:aws/id")).reveal() == KEY
+    with clouds.infisical({"K": KEY}) as url, clouds.opened(clouds.infisical_store(url)) as store:
+        assert store.read(parse_reference("oneiric:infisical/K")).reveal() == KEY
+
+
 def test_infisical_with_another_token_and_a_redirect() -> None:
     with clouds.infisical({"K": KEY}) as url:
         make = clouds.Makers(lambda _: clouds.Secret("another-canary"))

@@ -38,11 +38,17 @@ class Reply:
 
 
 class InfisicalWire:
-    """Asks for one secret by its name; follows no redirect, with which the token would travel."""
+    """
+    Asks for one secret by its name; follows no redirect, with which the token would travel.
 
-    def __init__(self, dates: Noting) -> None:
+    With `proxies` it goes by those that the environment names.
+    """
+
+    def __init__(self, dates: Noting, *, proxies: bool = True) -> None:
         self._dates = dates
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            timeout=_TIMEOUT_S, follow_redirects=False, trust_env=proxies
+        )
 
     async def post(self, url: str, *, json: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
         """Answer the adapter's one request."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from mahavishnu.ai_env.secrets.health import ComponentHealth, health_of
 from mahavishnu.ai_env.secrets.oneiric.answers import Answer
@@ -23,6 +24,7 @@ from mahavishnu.ai_env.secrets.oneiric.stores import (
 )
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.errors import MahavishnuError, Unavailable
+from mahavishnu.hosts import is_this_machine
 from mahavishnu.logs import configure_structlog
 from mahavishnu.masking import Secret
 
@@ -229,6 +231,7 @@ async def _open_aws(store: AwsStore, dates: Dates) -> AwsClient:
             read_timeout=_CONNECT_TIMEOUT_S,
             retries={"mode": "standard", "total_max_attempts": _TRIES},
             ignore_configured_endpoint_urls=True,
+            proxies={} if _is_here(store.endpoint_url) else None,
         ),
     )
     return AwsClient(opened, await opened.__aenter__(), dates)
@@ -254,8 +257,13 @@ def _infisical(store: InfisicalStore, token: Secret, dates: Dates) -> Adapter:
         secret_path=store.secret_path,
         project_id=store.project_id,
     )
-    wire = InfisicalWire(dates)
+    wire = InfisicalWire(dates, proxies=not _is_here(store.base_url))
     return Wired(infisical.InfisicalSecretAdapter(settings, http_client=wire), wire)
+
+
+def _is_here(url: str | None) -> bool:
+    """Tell whether an address is of this machine: it may be http, and is never asked by way of a proxy."""
+    return is_this_machine(urlsplit(url or "").hostname or "")
 
 
 class Wired:
