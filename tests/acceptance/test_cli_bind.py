@@ -159,6 +159,20 @@ def test_binding_that_was_undone_leaves_no_file_behind(run: Command) -> None:
     assert run("ai", "unbind", work(run)).status == 0 and not local.exists()
 
 
+def test_a_directory_that_was_bound_anew_after_an_undo_is_let_go_whole(run: Command) -> None:
+    local = work(run) / ".claude/settings.local.json"
+    for words in (("bind", "zai", work(run)), ("undo",), ("bind", "zai", work(run))):
+        assert run("ai", *words).status == 0
+    assert URL in local.read_text() and guard(run, work(run), **values_of(local)).status == 0
+    assert run("ai", "unbind", work(run)).status == 0 and not local.exists()
+
+
+def values_of(local: Path) -> dict[str, str]:
+    """Return the environment that settings say, as Claude Code hands it on to hooks."""
+    said: dict[str, str] = json.loads(local.read_text())["env"]
+    return said
+
+
 def test_a_renamed_directory_is_bound_anew_and_let_go_as_it_was(run: Command) -> None:
     local = Path(".claude/settings.local.json")
     (work(run) / local).parent.mkdir()

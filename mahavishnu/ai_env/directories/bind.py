@@ -20,7 +20,7 @@ from mahavishnu.ai_env.directories.codex_trust import distrust_guard, trust_guar
 from mahavishnu.ai_env.directories.known import load_bindings
 from mahavishnu.ai_env.directories.location import copy_of, path_in
 from mahavishnu.ai_env.directories.match import identify, is_same
-from mahavishnu.ai_env.directories.settings import protect, read_hooks_off, take_back
+from mahavishnu.ai_env.directories.settings import protect, read_hooks_off, stands, take_back
 from mahavishnu.ai_env.directories.store import (
     Binding,
     Bindings,
@@ -99,7 +99,9 @@ def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
         known, guarded, notes = _guard(site, known, wanted)
         if settled:
             done = switch(here, wanted.profile, ask)
-            entry = row.entry or (str(done.entry.id) if done.entry else "")
+            entry = row.entry
+            if done.entry and not stands(site, entry):
+                entry = str(done.entry.id)
             path = here.path_of(_CLAUDE, "project")
             if row.settings != str(path):
                 row = row._replace(hooks_off=read_hooks_off(here, path))

@@ -95,14 +95,14 @@ def _require_unchanged(site: Site, entries: Sequence[Entry], path: Path) -> None
         raise changed_meanwhile(path, changed)
 
 
+def stands(site: Site, entry: str) -> bool:
+    """Tell whether a switch, by its whole id, was made and not taken back."""
+    return any(str(each.id) == entry for each in site.journal.read().standing)
+
+
 def _was_made(site: Site, row: Binding) -> bool:
-    """Tell whether there was no such file before the directory was bound, also if that was undone since."""
-    files = [
-        file
-        for entry in site.journal.read().done
-        if str(entry.id) == row.entry
-        for file in entry.files
-    ]
+    """Tell whether the file is of our making, also if the switch that made it was undone since."""
+    files = [file for entry in site.journal.read().done for file in entry.files]
     return any(file.new for file in files if file.path == row.settings)
 
 
