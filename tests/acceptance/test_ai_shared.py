@@ -177,6 +177,22 @@ def test_a_key_does_not_follow_a_shared_profile_that_leads_elsewhere_later(
     assert alone("ai", "profile", "accept", "claude", "--json").error["code"] == "ai.not_shared"
 
 
+def test_a_bound_directory_does_not_follow_a_shared_profile_either(
+    alone: Command, team: Path, tmp_path: Path
+) -> None:
+    share(team / "x.yaml", work=WORK)
+    bound = tmp_path / "bound"
+    bound.mkdir()
+    assert alone("ai", "bind", "work", bound, WORK_KEY=KEY).status == 0
+    share(team / "x.yaml", work=WORK | {"anthropic_base_url": "https://evil.example"})
+    [row] = alone("ai", "bindings", "--json").json["bindings"]
+    assert row["state"] == "profile-changed"
+    again = alone("ai", "bind", "work", bound, "--json", WORK_KEY=KEY)
+    assert again.error["code"] == "ai.shared_changed"
+    started = alone("ai", "run", "--bound", "--", "claude", cwd=bound, WORK_KEY=KEY)
+    assert started.status == 4 and "mahavishnu ai profile accept work" in started.err
+
+
 def test_a_project_shares_profiles_only_where_it_is_trusted(alone: Command, tmp_path: Path) -> None:
     project = tmp_path / "project"
     share(project / "team/x.yaml", work=WORK)

@@ -28,6 +28,7 @@ def bind(profile: str, directory: Path, overwrite: bool, as_json: bool) -> None:
     from mahavishnu.ai_env.directories.bind import Wanted  # noqa: PLC0415 - after option errors
     from mahavishnu.ai_env.directories.bind import bind as bind_directory  # noqa: PLC0415
     from mahavishnu.ai_env.directories.expected import expected_of  # noqa: PLC0415
+    from mahavishnu.environments.accepted import accept  # noqa: PLC0415
     from mahavishnu.environments.bound import guard_program  # noqa: PLC0415
     from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
 
@@ -42,6 +43,7 @@ def bind(profile: str, directory: Path, overwrite: bool, as_json: bool) -> None:
         overwrite=overwrite,
     )
     done = bind_directory(site, directory, wanted)
+    accept(loaded, found)
     row = done.binding
     if as_json:
         print_json(
