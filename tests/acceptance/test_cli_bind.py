@@ -173,6 +173,20 @@ def values_of(local: Path) -> dict[str, str]:
     return said
 
 
+def test_another_installation_leaves_the_guard_of_this_one(run: Command) -> None:
+    before = texts(run)
+    other, place = {"MAHAVISHNU_HOME": str(run.home / "other")}, run.home / "elsewhere"
+    place.mkdir()
+    assert run("ai", "bind", "zai", work(run)).status == 0
+    once = texts(run)
+    assert run("ai", "bind", "zai", place, **other).status == 0
+    [row] = run("ai", "bindings", "--json").json["bindings"]
+    assert row["guarded"] == ["claude-code", "qwen"]  # Codex is not installed, and trusts none
+    assert run("ai", "unbind", place, **other).status == 0 and texts(run) == once
+    assert run("ai", "unbind", work(run)).status == 0 and texts(run) == before
+    assert not (run.home / ".codex/hooks.json").exists()
+
+
 def test_a_renamed_directory_is_bound_anew_and_let_go_as_it_was(run: Command) -> None:
     local = Path(".claude/settings.local.json")
     (work(run) / local).parent.mkdir()

@@ -17,7 +17,7 @@ from typing import Any
 
 from mahavishnu.ai_env.claude_settings.hooks import read_hooks
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.directories.hooks import file_of, is_ours, open_file
+from mahavishnu.ai_env.directories.hooks import file_of, is_of, is_ours, open_file
 from mahavishnu.ai_env.documents import ABSENT
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.merge import Change, Remove, Set
@@ -57,7 +57,7 @@ def _keys(site: Site) -> Iterator[str]:
     """Yield what Codex calls each hook of ours: by the place where it stands."""
     path = file_of(site, "codex")
     for each in read_hooks(open_file(site, path).read()):
-        if is_ours(each.hook.get("command")):
+        if is_of(site, each.hook.get("command")):
             event = _HUMP.sub("_", each.event).lower()
             yield f"{path}:{event}:{each.path[2]}:{each.path[4]}"
 

@@ -10,6 +10,8 @@ from typing import Any
 from mahavishnu.ai_env.claude_settings.hooks import Found, Hook, add_hook, read_hooks, remove_hook
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.directories.guard import PROGRAM, stops_by_exit
+from mahavishnu.ai_env.directories.location import path_in
+from mahavishnu.ai_env.directories.store import Unreadable, read_bindings
 from mahavishnu.ai_env.documents import Document
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import Edit, SettingsFile
@@ -48,18 +50,20 @@ def file_of(site: Site, client: ClientName) -> Path:
 def install(site: Site, path: Path, hooks: Sequence[Hook]) -> Edit:
     """Put the hooks into a file, in the place of older ones of ours; raises as `SettingsFile.edit`."""
     file = open_file(site, path)
-    return file.edit(_plan(file.read(), hooks), make_folder=True)
+    return file.edit(_plan(site, file.read(), hooks), make_folder=True)
 
 
 def uninstall(site: Site, path: Path, *, drop_empty: bool) -> Edit:
     """Take every hook of ours out of a file; raises as `SettingsFile.edit`."""
     file = open_file(site, path)
-    return file.edit(_plan(file.read(), ()), drop_empty=drop_empty)
+    return file.edit(_plan(site, file.read(), ()), drop_empty=drop_empty)
 
 
 def are_installed(site: Site, path: Path, hooks: Sequence[Hook]) -> bool:
     """Tell whether the file has all of them."""
-    found = [(each.event, each.hook.get("command")) for each in _ours(open_file(site, path).read())]
+    found = [
+        (each.event, each.hook.get("command")) for each in _ours(site, open_file(site, path).read())
+    ]
     return all((each.event, each.command) in found for each in hooks)
 
 
@@ -78,6 +82,19 @@ def is_ours(command: object) -> bool:
     except ValueError:
         return False
     return len(words) > 1 and Path(words[-2]).name == PROGRAM and words[-1] in CLIENTS
+
+
+def is_of(site: Site, command: object) -> bool:
+    """Tell whether it is the guard of this installation, or of none any more; not of another's bindings."""
+    if not is_ours(command):
+        return False
+    try:
+        file = Path(shlex.split(str(command).rpartition(" --directories ")[2])[0])
+        return file == path_in(site.state) or not read_bindings(file).rows
+    except (ValueError, IndexError):
+        return True
+    except Unreadable:
+        return False
 
 
 def clients_there(site: Site) -> list[ClientName]:
@@ -108,11 +125,11 @@ def _says(path: Path, parse: Callable[[str], Any], *names: str, value: bool) -> 
     return found is value
 
 
-def _plan(document: Document, hooks: Sequence[Hook]) -> list[Change]:
+def _plan(site: Site, document: Document, hooks: Sequence[Hook]) -> list[Change]:
     wanted = [(each.event, each.command) for each in hooks]
     stale = dict.fromkeys(
         (each.event, str(each.hook["command"]))
-        for each in _ours(document)
+        for each in _ours(site, document)
         if (each.event, each.hook["command"]) not in wanted
     )
     changes: list[Change] = []
@@ -127,5 +144,5 @@ def _plan(document: Document, hooks: Sequence[Hook]) -> list[Change]:
     return changes
 
 
-def _ours(document: Document) -> Iterator[Found]:
-    return (each for each in read_hooks(document) if is_ours(each.hook.get("command")))
+def _ours(site: Site, document: Document) -> Iterator[Found]:
+    return (each for each in read_hooks(document) if is_of(site, each.hook.get("command")))
