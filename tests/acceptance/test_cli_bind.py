@@ -173,6 +173,20 @@ def values_of(local: Path) -> dict[str, str]:
     return said
 
 
+@pytest.mark.parametrize("words", [(), ("--all",)])
+@pytest.mark.parametrize("name", [".qwen/settings.json", ".codex/config.toml"])
+def test_a_directory_stays_bound_where_the_guard_cannot_be_taken_out(
+    run: Command, name: str, words: tuple[str, ...]
+) -> None:
+    run("ai", "bind", "zai", work(run))
+    local, path = work(run) / ".claude/settings.local.json", run.home / name
+    path.write_text("{ broken")
+    before = texts(run), local.read_bytes()
+    assert run("ai", "unbind", *words, cwd=work(run)).status == 7
+    assert (texts(run), local.read_bytes()) == before
+    assert guard(run, work(run)).status == 2
+
+
 def test_another_installation_leaves_the_guard_of_this_one(run: Command) -> None:
     before = texts(run)
     other, place = {"MAHAVISHNU_HOME": str(run.home / "other")}, run.home / "elsewhere"

@@ -16,7 +16,7 @@ from mahavishnu.ai_env.apply import Ask, plan_switch, switch
 from mahavishnu.ai_env.clients.port import home
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.directories import hooks
-from mahavishnu.ai_env.directories.codex_trust import distrust_guard, trust_guard
+from mahavishnu.ai_env.directories.codex_trust import distrust_guard, is_guard_trusted, trust_guard
 from mahavishnu.ai_env.directories.known import load_bindings
 from mahavishnu.ai_env.directories.location import copy_of, path_in
 from mahavishnu.ai_env.directories.match import identify, is_same
@@ -134,8 +134,10 @@ def unbind(site: Site, directory: Path, *, overwrite: bool = False) -> Binding:
                 hint="See what is: mahavishnu ai bindings",
                 code="ai.not_bound",
             )
-        take_back(site, row, folder, overwrite=overwrite)
         rows = tuple(each for each in known.rows if each is not row)
+        if not rows:
+            _require_readable(site)
+        take_back(site, row, folder, overwrite=overwrite)
         if not rows:
             _unguard(site, known.made)
         _write(site, known._replace(rows=rows))
@@ -149,6 +151,7 @@ def unbind_all(site: Site, *, overwrite: bool = False) -> tuple[Binding, ...]:
             known = read_bindings(path_in(site.state))
         except Unreadable:
             known = Bindings(())
+        _require_readable(site)
         for row in known.rows:
             take_back(site, row, Path(row.folder.path), overwrite=overwrite)
         _unguard(site, known.made)
@@ -235,6 +238,17 @@ def _guard(
         if name not in wanted.expected:
             notes.append(f"The profile is not for {CLIENTS[name].title}, which is refused there.")
     return known, guarded, notes
+
+
+def _require_readable(site: Site) -> None:
+    """Refuse, before anything is taken out, where the guard of one client could not be; raises as `unbind`."""
+    for name in CLIENTS:
+        path = hooks.file_of(site, name)
+        if path.exists():
+            with told(path):
+                hooks.open_file(site, path).read()
+            if name == "codex":
+                is_guard_trusted(site)
 
 
 def _unguard(site: Site, made: Sequence[str]) -> None:
