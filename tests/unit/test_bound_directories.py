@@ -316,6 +316,7 @@ def test_a_session_is_judged_by_every_folder_that_it_has_to_do_with(home: Home) 
         {"prompt": "see @link/file"},
         {"prompt": 'see @"link/a b"'},
         {"prompt": "see @~/bound/x"},
+        {"prompt": "see @link, and (@../bound)."},
         {"tool_input": {"file_path": str(home.bound / "x")}},
         {"tool_calls": [{"tool_input": {"path": "link"}}]},
         {"tool_calls": [{"tool_input": {"command": f"cat {home.bound}/x"}}]},

@@ -63,7 +63,8 @@ class Seen(NamedTuple):
         here = self.text("cwd") or self.folder
         found = [here, str(self.project), *self._began_in()]
         for quoted, plain in _MENTION.findall(self.text("prompt")):
-            found.append(self._follow(here, quoted or plain))
+            ends = (quoted,) if quoted else (plain, plain.rstrip(",.;:!?)]}'\""))
+            found += [self._follow(here, each) for each in ends if each]
         for each in self._tool_inputs():
             found += [self._follow(here, each[name]) for name in _PATHS if _is_text(each, name)]
         return list(dict.fromkeys(each for each in found if each))
