@@ -16,6 +16,11 @@ from mahavishnu.masking import MASK
 
 type IsSecret = Callable[[KeyPath], bool]
 
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
+_KEY_WORDS = frozenset(
+    "key apikey token secret password passphrase authorization bearer cookie".split()
+)
+_NO_KEY_WORDS = frozenset("env helper var variable file path ttl ms max count limit".split())
 _MARK = re.compile(r"\*\*\* [0-9a-f]{32}")
 
 
@@ -41,7 +46,15 @@ def holds_key(text: str, path: KeyPath, is_secret: IsSecret) -> bool:
         return False
     if any(is_secret(path[:length]) for length in range(1, len(path) + 1)):
         return True
-    return not _is_name(path) and (prints_key(text) or bool(find_keys(text)))
+    if _is_name(path):
+        return False
+    return _names_key(path) or prints_key(text) or bool(find_keys(text))
+
+
+def _names_key(path: KeyPath) -> bool:
+    """Tell whether a member is one for a key by its name, as `apiKey` is; `envKey` names a variable."""
+    words = {word.lower() for word in _WORD.findall(path[-1])} if path else set()
+    return bool(words & _KEY_WORDS) and not words & _NO_KEY_WORDS
 
 
 def _is_name(path: KeyPath) -> bool:
