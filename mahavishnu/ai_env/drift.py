@@ -92,8 +92,14 @@ def changed_elements(place: Place, document: Document) -> Iterator[Element]:
     for path, elements in place.memory.elements.items():
         value = document.get(path)
         there: list[Value] = value if isinstance(value, list) else []
+        # Keys of one that was adopted are marks in the journal: it is compared as it would be there.
+        salts = place.memory.element_salts.get(path, ())
+        forms = [
+            *there,
+            *(redact(e, path, place.client.is_secret, salt) for e in there for salt in salts),
+        ]
         for each in elements:
-            if not any(same_value(each, other) for other in there):
+            if not any(same_value(each, other) for other in forms):
                 yield Element(path, each, _find_successor(each, there, elements))
 
 

@@ -124,8 +124,8 @@ class Memory:
     """
     What the journal knows about one file; see `Known` for originals and made.
 
-    `freed` has what members were given back with, `elements` those of ours in lists; `profile`, `mode`
-    and `key` (the reference of a raw one) are those of the last switch.
+    `freed` has what members were given back with, `elements` those of ours in lists, with the salts
+    of marks in them; `profile`, `mode` and `key` (the reference of a raw one) are those of the last switch.
     """
 
     written: Mapping[KeyPath, Written] = field(default_factory=dict)
@@ -133,6 +133,7 @@ class Memory:
     made: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
     freed: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
     elements: Mapping[KeyPath, Sequence[Value]] = field(default_factory=dict)
+    element_salts: Mapping[KeyPath, Sequence[str]] = field(default_factory=dict)
     profile: str | None = None
     mode: str | None = None
     key: str | None = None
@@ -216,12 +217,15 @@ class _Learned:
     made: dict[KeyPath, KeyPath] = field(default_factory=dict)
     freed: dict[KeyPath, Value | Absent] = field(default_factory=dict)
     elements: dict[KeyPath, list[Value]] = field(default_factory=dict)
+    element_salts: dict[KeyPath, tuple[str, ...]] = field(default_factory=dict)
 
     def learn(self, record: Record, salt: str, *, adopted: bool) -> None:
         path, after, before = record.path, value_of(record.after), value_of(record.before)
         if record.kind in ("include", "exclude"):
             others = [e for e in self.elements.get(path, []) if not same_value(e, record.element)]
             self.elements[path] = [*others, *([record.element] if record.kind == "include" else [])]
+            if is_marked(record.element):
+                self.element_salts[path] = (*self.element_salts.get(path, ()), record.salt or salt)
             return
         if record.free:
             for each in (self.written, self.originals, self.made):

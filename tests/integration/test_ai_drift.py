@@ -460,6 +460,20 @@ def test_an_element_that_was_edited_is_drift_and_comes_back(tmp_path: Path) -> N
     assert values(path) == written
 
 
+def test_an_element_with_a_key_that_was_adopted_is_no_drift_any_more(tmp_path: Path) -> None:
+    path = install(tmp_path)["qwen"]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "qwen")
+    key = "AbcdEfghIjklMnopQrstUvwx"
+    edit(path, ('"envKey":', f'"apiKey": "{key}",\n        "envKey":'))
+    assert status_of(site, "qwen").drift and key not in repr(status_of(site, "qwen").drift)
+    adopt(site)
+    assert not status_of(site, "qwen").drift
+    assert key not in site.journal.path.read_text()
+    edit(path, (key, "another"))
+    assert status_of(site, "qwen").drift
+
+
 def test_an_element_is_not_exchanged_under_a_running_session(tmp_path: Path) -> None:
     path = install(tmp_path)["qwen"]
     site = site_in(tmp_path)
