@@ -75,7 +75,6 @@ def switch_llm(
     from mahavishnu.ai_env.sessions.table import FINDERS  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
     from mahavishnu.environments.accepted import accept  # noqa: PLC0415
-    from mahavishnu.environments.bound import require_free  # noqa: PLC0415
     from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
     from mahavishnu.environments.hindered import naming_others  # noqa: PLC0415
 
@@ -83,6 +82,8 @@ def switch_llm(
     profile = find_wanted(loaded, name)
     site = open_site(loaded)
     if scope == "project":
+        from mahavishnu.environments.bound import require_free  # noqa: PLC0415
+
         require_free(site, name)
     ask = Ask(
         clients=[] if "all" in clients else cast(tuple[ClientName, ...], clients),
