@@ -353,7 +353,9 @@ async def test_a_statement_that_takes_too_long_is_cut(external: Command, owned: 
             status, code, hint = refused(
                 external, "memory", "store", "x", MAHAVISHNU_PG_STATEMENT_TIMEOUT="0.3"
             )
-            assert time.monotonic() - began < 30  # it would wait for the lock for ever; machines can be busy
+            assert (
+                time.monotonic() - began < 30
+            )  # it would wait for the lock for ever; machines can be busy
     finally:
         await blocking.close()
     assert (status, code) == (5, "database.timeout") and "raise the setting" in hint
