@@ -556,6 +556,14 @@ def test_the_session_that_a_command_is_called_from_is_never_ended(
     assert {os.getpid(), os.getppid()} <= machine.ancestors()
 
 
+def test_one_with_a_key_among_its_options_is_left_alone(site: Site, tmp_path: Path) -> None:
+    given = json.dumps({"env": {"ANTHROPIC_AUTH_TOKEN": KEYS["ONE_KEY"]}})
+    with running(tmp_path, "claude-code", "--settings", given, model="x") as session:
+        (done,) = restart(site, look(site), Wish(anywhere=True, busy=True), lambda: look(site))
+        assert done.outcome == "left" and "key" in done.reason
+        assert session.process.poll() is None
+
+
 def test_one_that_nobody_types_into_is_left_alone(after_a_switch: tuple[Site, Running]) -> None:
     site, session = after_a_switch
     session.register(kind="headless")

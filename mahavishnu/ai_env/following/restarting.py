@@ -7,7 +7,7 @@ from typing import Literal
 
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following.codex_server import restart_server
-from mahavishnu.ai_env.following.resume import Resume, at_home, on_profile, plan_resume
+from mahavishnu.ai_env.following.resume import Resume, at_home, on_profile, plan_resume, shown_words
 from mahavishnu.ai_env.following.running import is_suspended, words_of
 from mahavishnu.ai_env.following.standing import Standing
 from mahavishnu.ai_env.following.stopping import stop
@@ -88,6 +88,8 @@ def _restart_one(site: Site, standing: Standing, wish: Wish, look: Look) -> Rest
     reason = _why_not(standing)
     if reason:
         return replace(told, reason=reason)
+    if shown_words(resume.words) != resume.words:
+        return replace(told, reason="a key stands among its options, and is not typed anew")
     pane = find_pane(session.process, site.environ)
     if pane is None and not wish.anywhere:
         return replace(told, reason="its terminal cannot be told to resume it")

@@ -41,22 +41,24 @@ class Pane:
     """
     A pane of tmux that a session runs in, by the server's socket and the pane's number.
 
-    With `owned` the session itself is what the pane was opened for: tmux would close it with the session.
+    With `owned` the session itself is what the pane was opened for: tmux would close it with the session,
+    unless it `remains` by its user's own choice.
     """
 
     program: str
     socket: str
     number: str
     owned: bool
+    remains: bool = False
 
     def hold(self) -> None:
         """Keep the pane open when its program ends."""
-        if self.owned:
+        if self.owned and not self.remains:
             self._ask("set-option", "-p", "-t", self.number, "remain-on-exit", "on")
 
     def release(self) -> None:
         """Let the pane close again as it did."""
-        if self.owned:
+        if self.owned and not self.remains:
             self._ask("set-option", "-p", "-u", "-t", self.number, "remain-on-exit")
 
     def start(self, words: Sequence[str], folder: str, *, timeout_s: float) -> bool:
@@ -107,7 +109,9 @@ def find_pane(process: ProcessIdentity, environ: Mapping[str, str]) -> Pane | No
     if seen is None or seen.dead or seen.terminal != terminal:
         return None
     owned = is_opened_for(process, seen.pid)
-    return None if owned is None else Pane(pane.program, pane.socket, pane.number, owned)
+    if owned is None:
+        return None
+    return Pane(pane.program, pane.socket, pane.number, owned, remains=seen.remains == "on")
 
 
 def is_opened_for(process: ProcessIdentity, opened: int) -> bool | None:
