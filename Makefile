@@ -7,7 +7,7 @@ UV_VERSION := 0.13.8
 STAMP := $(VENV)/.complete
 PEERS_STAMP := $(VENV)/.peers
 
-.PHONY: setup demo check format test test-faults test-peers bench docs lock clean
+.PHONY: setup demo check format test test-faults test-peers test-deep bench docs lock clean
 
 setup: $(STAMP)
 
@@ -41,11 +41,17 @@ test: setup
 
 # Believes that the tests pass without a fault: run `make test` first.
 test-faults: setup
-	$(PYTHON) scripts/mutate.py --passed
+	$(PYTHON) scripts/mutate.py --passed --sample
 
 # What cannot be had fails here, where it was asked for; in a plain run of pytest it is skipped.
 test-peers: $(PEERS_STAMP)
-	MAHAVISHNU_TEST_ALL=1 $(PYTHON) -m pytest -p tests.verified --verified .cache/integrations/peers.json -m peer tests/peers
+	$(PYTHON) scripts/run_tests.py --peers
+
+# All of everything: branches instead of lines, and every fault.
+test-deep: $(PEERS_STAMP)
+	$(PYTHON) scripts/run_tests.py --peers
+	$(PYTHON) scripts/run_tests.py --branches
+	$(PYTHON) scripts/mutate.py --passed
 
 bench: setup
 	$(PYTHON) -m benchmarks --json .cache/benchmarks.json

@@ -167,6 +167,7 @@ def test_settings_that_cannot_be_written_keep_the_key_and_tell_where_it_is(run: 
     nothing_holds(run, CANARY)
 
 
+@pytest.mark.leak
 def test_a_wrong_address_moves_no_key(run: Command) -> None:
     settings(run).write_text(SETTINGS.replace("https://", "http://"))
     answer = run(*IMPORT, "--to", "keyring:llm", "--yes", "--json")

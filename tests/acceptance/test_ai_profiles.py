@@ -153,6 +153,7 @@ def test_a_profile_of_the_settings_is_changed_there(alone: Command) -> None:
 
 
 @pytest.mark.parametrize("said", [f"key: {CANARY}", f"anthropic_auth_token: {CANARY}"])
+@pytest.mark.leak
 def test_a_raw_key_in_the_settings_is_shown_nowhere(alone: Command, said: str) -> None:
     alone.settings.write_text(
         "ai_environments:\n  llm_profiles:\n    mine:\n"

@@ -47,6 +47,7 @@ def test_from_one_provider_to_the_next_and_back(tmp_path: Path, run: Command) ->
     assert {name: path.read_bytes() for name, path in paths.items()} == before
 
 
+@pytest.mark.leak
 def test_no_key_shows_anywhere(tmp_path: Path, run: Command) -> None:
     text = json.dumps(
         {"env": {"ANTHROPIC_AUTH_TOKEN": OWN, "ANTHROPIC_BASE_URL": "https://x.example"}}

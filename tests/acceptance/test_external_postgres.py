@@ -362,6 +362,7 @@ async def test_a_statement_that_takes_too_long_is_cut(external: Command, owned: 
     assert external.sql("SELECT count(*) FROM memories") == "0"
 
 
+@pytest.mark.leak
 async def test_the_password_is_seen_nowhere(external: Command, owned: Owned) -> None:
     external("db", "init")
     process = external.start("db", "shell", "-c", "SELECT 'here', pg_sleep(2)")

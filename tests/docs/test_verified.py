@@ -1,18 +1,18 @@
-"""What `make test` tells when it is done: the page of what was verified, and the closing line."""
+"""What `make test` writes when it is done: the page of what was verified."""
 
-import runpy
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.verified import NOT_RUN, PEERS, REAL, WIRE, write_page
+from tests.verified import NOT_RUN, REAL, WIRE, write_page
+from tests.verified import PEERS as BEGINNING
 
 REPOSITORY = Path(__file__).parents[2]
 OWN, PEER = "tests/acceptance/test_own.py::test_own", "tests/peers/test_peer.py::test_peer"
+PEERS = f"{BEGINNING}wire.json"
 SERVER, API = "embedded PostgreSQL", "Ollama's API"
 
 
@@ -112,19 +112,3 @@ def test_a_run_notes_what_became_of_marked_tests(tmp_path: Path) -> None:
         "good": "passed", "bad": "failed", "left": "skipped", "late": "failed", "known": "failed",
     }  # fmt: skip
     assert all(said["verifies"] == [SERVER] for said in noted.values())
-
-
-def test_the_closing_line_tells_the_seconds_of_the_whole_run() -> None:
-    script = runpy.run_path(str(REPOSITORY / "scripts/run_tests.py"))
-    outcomes = [
-        script["Outcome"](0, Counter({"passed": 3})),
-        script["Outcome"](1, Counter(failed=1)),
-    ]
-    told = script["describe"](outcomes, taken_s=61.2)
-    assert told == "=== 1 failed, 3 passed in 61 s ==="
-
-
-def test_the_peers_notes_are_where_the_page_looks_for_them() -> None:
-    script = runpy.run_path(str(REPOSITORY / "scripts/run_tests.py"))
-    place = (script["VERIFIED"] / PEERS).relative_to(REPOSITORY)
-    assert f"--verified {place} " in (REPOSITORY / "Makefile").read_text()

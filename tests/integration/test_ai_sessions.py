@@ -743,6 +743,7 @@ def test_one_without_a_turn_is_started_anew() -> None:
     )
 
 
+@pytest.mark.leak
 def test_every_client_has_a_finder_and_no_key_of_it_shows(site: Site, tmp_path: Path) -> None:
     assert set(FINDERS) == set(CLIENTS)
     with running(tmp_path, "qwen", model="x"):

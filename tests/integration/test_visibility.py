@@ -11,7 +11,7 @@ from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.leak]
 SECRET = "The walrus password is stored in the cellar."
 
 

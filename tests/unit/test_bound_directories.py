@@ -560,6 +560,7 @@ def test_the_words_of_a_client_are_found_behind_a_shell(
     assert read_words_of(shell.pid) is read_words_of(0) is None
 
 
+@pytest.mark.leak
 def test_no_key_leaves_but_that_of_the_profile(home: Home) -> None:
     asked = read_words(LINE.split()[1:])
     require_bound_profile(asked, home.file, home.bound / "sub", process=0)

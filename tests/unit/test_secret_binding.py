@@ -18,6 +18,8 @@ ZAI = "https://api.z.ai/api/anthropic"
 KEY = {"K": "sk-fake-canary"}
 NOWHERE = Path("/nowhere/at/all")
 
+pytestmark = pytest.mark.leak
+
 
 @pytest.mark.parametrize(
     ("url", "origin"),

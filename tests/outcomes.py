@@ -1,0 +1,118 @@
+"""
+What became of each test of a process: a pytest plugin that writes it down as it happens.
+
+`-p tests.outcomes --outcomes FILE` adds a line of JSON to FILE when a test begins, when it has ended, and when the
+session has. Nothing that the tests or the process print can be taken for it, and what has no last line broke off.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pytest
+
+type Word = Literal["passed", "failed", "error", "skipped", "xfailed"]
+
+LEAK = "leak"  # marks tests that are not repeated: what went astray once did go astray
+_GRAVITY: tuple[Word, ...] = ("passed", "xfailed", "skipped", "failed", "error")
+_KEPT = 20_000  # characters of what pytest says of a failure
+
+
+class Began(msgspec.Struct, frozen=True, tag="began"):
+    """A test has begun."""
+
+    test: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """A test has ended; `said` is what pytest shows of its first failure."""
+
+    test: str
+    outcome: Word
+    said: str = ""
+    is_leak: bool = False
+
+    @property
+    def is_red(self) -> bool:
+        """Whether it keeps the run from being green."""
+        return self.outcome in ("failed", "error")
+
+
+class Closed(msgspec.Struct, frozen=True, tag="closed"):
+    """The session has ended, with pytest's exit code."""
+
+    status: int
+
+
+type Line = Began | Ended | Closed
+
+
+def read_outcomes(file: Path) -> list[Line]:
+    """Return the lines of a file; a last one that broke off is left out."""
+    whole = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+    return [msgspec.json.decode(line, type=Line) for line in whole]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--outcomes FILE`."""
+    parser.addoption("--outcomes", metavar="FILE", help="write down what became of each test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to write where that was asked for."""
+    if file := config.getoption("--outcomes"):
+        config.pluginmanager.register(Writer(Path(file)), "outcomes-writer")
+
+
+class Writer:
+    """Follows one session; a test's outcome is the worst of its set-up, call and tear-down."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._leaks: set[str] = set()
+        self._worst: Word = "passed"
+        self._said = ""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Remember which tests are about leaks."""
+        self._leaks = {item.nodeid for item in items if item.get_closest_marker(LEAK)}
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Write a file that cannot be collected as a test that ended with an error."""
+        if report.failed:
+            self._write(Ended(report.nodeid, "error", report.longreprtext[-_KEPT:]))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Write that a test begins."""
+        self._worst, self._said = "passed", ""
+        self._write(Began(nodeid))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the worst outcome, and what was said first of a failure."""
+        word = _word(report)
+        self._worst = max(self._worst, word, key=_GRAVITY.index)
+        if report.failed:
+            self._said = self._said or report.longreprtext[-_KEPT:]
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Write what became of it."""
+        self._write(Ended(nodeid, self._worst, self._said, nodeid in self._leaks))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
+        """Write, when all others have finished too, that the session is over."""
+        yield
+        self._write(Closed(int(exitstatus)))
+
+    def _write(self, line: Line) -> None:
+        with self._file.open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+
+
+def _word(report: pytest.TestReport) -> Word:
+    if report.failed:
+        return "failed" if report.when == "call" else "error"
+    if report.skipped:
+        return "xfailed" if hasattr(report, "wasxfail") else "skipped"
+    return "passed"
