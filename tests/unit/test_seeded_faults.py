@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.mutate import ROOT, Fault, read_faults
+from scripts.faults import PARTS, ROOT, TABLE, Fault, History, draw_sample, read_faults
+from scripts.mutate import find_problem
 
-FAULTS = read_faults(ROOT / "tests/mutations/faults.toml")
+TEXT = (ROOT / TABLE).read_text(encoding="utf-8")
+FAULTS = read_faults(TEXT)
 
 
 def _failing(holds: Callable[[Fault], bool]) -> list[str]:
@@ -31,3 +33,51 @@ def test_the_tests_that_each_names_are_there() -> None:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def test_tests_that_do_not_end_have_noticed(tmp_path: Path) -> None:
+    """It waits for as long as the tests may take."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "product.py").write_text("WAITS = 0\n")
+    test = "import product, time\ndef test_{0}(): time.sleep({1}product.WAITS)\n"
+    (tmp_path / "tests/test_it.py").write_text(
+        test.format("ends", "0 *") + test.format("waits", "")
+    )
+
+    def problem(name: str, timeout_s: float) -> str:
+        (tmp_path / "product.py").write_text("WAITS = 0\n")
+        made = Fault(name, "", "product.py", "= 0", "= 600", [f"tests/test_it.py::test_{name}"])
+        return find_problem(made, tmp_path, {}, timeout_s)
+
+    assert problem("waits", 3) == ""
+    assert problem("ends", 120) == "not noticed by tests/test_it.py::test_ends"
+
+
+def _sample(changed: set[str], *, commit: str = "0" * 40, before: str = TEXT) -> set[str]:
+    faults, _ = draw_sample(FAULTS, History(commit, frozenset(changed), before))
+    return {fault.name for fault in faults}
+
+
+def test_each_has_its_turn_in_a_fifth_of_the_commits() -> None:
+    parts = [_sample(set(), commit=f"{n:08x}") for n in range(PARTS)]
+    assert set.union(*parts) == {fault.name for fault in FAULTS}
+    assert sum(map(len, parts)) == len(FAULTS)
+    assert max(map(len, parts)) < len(FAULTS) / 3
+
+
+def test_what_was_changed_is_tried_at_once() -> None:
+    fault = next(each for each in FAULTS if each.tests[0].startswith("tests/acceptance/"))
+    file = fault.tests[0].partition("::")[0]
+    turn = next(
+        c for c in map("{:08x}".format, range(PARTS)) if fault.name not in _sample(set(), commit=c)
+    )
+    for changed in (
+        fault.file,
+        file,
+        "tests/conftest.py",
+        "tests/acceptance/conftest.py",
+        "tests/command.py",
+    ):
+        assert fault.name in _sample({changed}, commit=turn), changed
+    assert fault.name not in _sample({"tests/peers/conftest.py", "README.md"}, commit=turn)
+    assert fault.name in _sample(set(), commit=turn, before=TEXT.replace(f'"{fault.name}"', '"x"'))

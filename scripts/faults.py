@@ -1,0 +1,109 @@
+"""The table of seeded faults, and which of them a landing tries."""
+
+import ast
+import subprocess
+import tomllib
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = "tests/mutations/faults.toml"
+COMMITS = 30  # whose changes are tried whole
+PARTS = 5  # of the others, of which one is tried
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A seeded fault: what is wrong with the product, how to make it, and which tests must notice."""
+
+    name: str
+    says: str
+    file: str
+    old: str
+    new: str
+    tests: list[str]
+    needs: str = ""  # a module without which the tests would be skipped
+
+
+@dataclass(frozen=True)
+class History:
+    """The present commit, what was changed in the last ones, and the table of faults before them."""
+
+    commit: str
+    changed: frozenset[str]
+    before: str
+
+
+def read_faults(text: str) -> list[Fault]:
+    """Read a table of faults; raises TypeError where one lacks something, or has too much."""
+    return [Fault(**fault) for fault in tomllib.loads(text)["fault"]]
+
+
+def read_history() -> History:
+    """Ask git for the last commits; what is not committed yet counts as changed."""
+    commits = _git("rev-list", f"--max-count={COMMITS + 1}", "HEAD").split()
+    changed = _git("diff", "--name-only", commits[-1]).splitlines()
+    return History(commits[0], frozenset(changed), _git("show", f"{commits[-1]}:{TABLE}"))
+
+
+def draw_sample(faults: Sequence[Fault], history: History) -> tuple[list[Fault], str]:
+    """
+    Return the faults to try, and a sentence about them.
+
+    They are those of which the text, the code, the tests or their fixtures changed in the last commits, and of the
+    others a fifth, by the commit: every fault has its turn, and a landing can be repeated.
+    """
+    before = {fault.name: fault for fault in read_faults(history.before)}
+    touched = [
+        fault
+        for fault in faults
+        if before.get(fault.name) != fault or history.changed & set(files_of(fault))
+    ]
+    part = int(history.commit[:8], 16) % PARTS
+    rest = [
+        fault
+        for fault in faults
+        if fault not in touched and zlib.crc32(fault.name.encode()) % PARTS == part
+    ]
+    told = (
+        f"Trying {len(touched) + len(rest)} of {len(faults)} faults: {len(touched)} touched in the last "
+        f"{COMMITS} commits, and part {part + 1} of {PARTS} of the others, by commit {history.commit[:10]}."
+    )
+    return [*touched, *rest], told
+
+
+def files_of(fault: Fault) -> Iterable[str]:
+    """Yield the file that a fault is made in, those of its tests, and what these take their fixtures from."""
+    yield fault.file
+    for test in fault.tests:
+        yield from _with_fixtures(test.partition("::")[0])
+
+
+@cache
+def _with_fixtures(file: str) -> frozenset[str]:
+    """Return a file of tests with the `conftest.py` above it, and the modules of `tests` that they import."""
+    folders = [folder for folder in Path(file).parents if folder.parts]
+    todo = {file, *(str(folder / "conftest.py") for folder in folders)}
+    found: set[str] = set()
+    while todo:
+        path = todo.pop()
+        if path not in found and (ROOT / path).is_file():
+            found.add(path)
+            todo |= set(_imported(path))
+    return frozenset(found)
+
+
+def _imported(file: str) -> Iterable[str]:
+    """Yield the files of `tests` that one imports from."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests"):
+            yield f"{(node.module or '').replace('.', '/')}.py"
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
