@@ -1,5 +1,6 @@
 """Another program's settings file is changed safely: links, modes, obstacles, conflicts, other writers."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -174,8 +175,9 @@ def test_a_write_into_the_old_file_counts(
 
 
 def make_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(os.path.relpath(path))
+    # A socket's path is 107 bytes at most, of which the folder of a test can take all.
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """What the peers have in common: the real weights they serve, and texts to compare vectors by."""
 
 import math
+from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lacking import lack
+from tests.peers.journal import HEADING
 from tests.peers.running import daemon as daemon
 from tests.weights import safetensors_folder
 
@@ -29,6 +32,19 @@ def require_peers(*modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         lack(f"peers are not installed: {', '.join(missing)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to what is red what clients asked and what was done, where a household says it."""
+    household: Any = (item.funcargs or {}).get("household")
+    if call.excinfo is not None and household is not None:
+        told = str(household.providers.journal)
+        if HEADING not in str(call.excinfo.value):
+            call.excinfo.value.add_note(told)
+    return (yield)
 
 
 @pytest.fixture(scope="session")

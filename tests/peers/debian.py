@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.peers.alone import alone
+
 CACHE = Path(__file__).parents[2] / ".cache/peers/debian"
 
 
@@ -17,27 +19,33 @@ def fetch(package: str, program: str) -> tuple[Path, dict[str, str]]:
     """
     Return the path of `program` inside `package`, and the environment it runs in.
 
-    The libraries that this machine lacks are fetched with it. Raises `NotFetched`.
+    The libraries that this machine lacks are fetched with it. Of several processes one fetches, and
+    the others wait for it. Raises `NotFetched`.
     """
     folder = CACHE / package
     if not folder.exists():
-        for tool in ("apt-get", "dpkg-deb", "ldd"):
-            if shutil.which(tool) is None:
-                raise NotFetched(f"{tool} is not here")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as unfinished:
-            root = Path(unfinished) / "root"
-            depends = _unpack(package, root)
-            for library in _missing_libraries(root / program, _environment(root)):
-                stem = library.partition(".so")[0].removeprefix("lib")
-                for name in depends:
-                    if _letters(stem) in _letters(name):
-                        _unpack(name, root)
-            root.rename(folder)
+        with alone(CACHE / "lock"):
+            if not folder.exists():
+                _fetch(package, program, folder)
     environment = _environment(folder)
     if missing := _missing_libraries(folder / program, environment):
         raise NotFetched(f"{package} lacks {', '.join(missing)}")
     return folder / program, environment
+
+
+def _fetch(package: str, program: str, folder: Path) -> None:
+    for tool in ("apt-get", "dpkg-deb", "ldd"):
+        if shutil.which(tool) is None:
+            raise NotFetched(f"{tool} is not here")
+    with tempfile.TemporaryDirectory(dir=CACHE) as unfinished:
+        root = Path(unfinished) / "root"
+        depends = _unpack(package, root)
+        for library in _missing_libraries(root / program, _environment(root)):
+            stem = library.partition(".so")[0].removeprefix("lib")
+            for name in depends:
+                if _letters(stem) in _letters(name):
+                    _unpack(name, root)
+        root.rename(folder)
 
 
 def _unpack(package: str, root: Path) -> list[str]:

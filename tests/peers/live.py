@@ -5,12 +5,13 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mahavishnu.ai_env.profiles import ClientName
-from tests.peers.pseudo_terminal import until
+from tests.peers.provider_stub import Asked
+from tests.peers.pseudo_terminal import submit, until
 from tests.peers.switched import KEYS, Household, move_in, programs, providers, write
 from tests.peers.tmux import Pane
 
@@ -66,15 +67,7 @@ def end_codex(household: Household) -> None:
 def nothing_runs(household: Household) -> bool:
     """Tell whether no process is left that has the household's home in its environment."""
 
-    def ours(folder: Path) -> bool:
-        try:
-            state = (folder / "stat").read_bytes().rpartition(b")")[2].split()[0]
-            environ = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return state != b"Z" and f"HOME={household.home}".encode() in environ
-
-    return until(lambda: not any(map(ours, Path("/proc").glob("[0-9]*"))), timeout_s=15)
+    return until(lambda: not household.processes(), timeout_s=60)
 
 
 def sessions(household: Household) -> list[dict[str, Any]]:
@@ -93,7 +86,7 @@ def only(household: Household, client: ClientName) -> dict[str, Any]:
 
 def idle(household: Household, client: ClientName) -> bool:
     """Wait until the session is idle, and tell whether it came to be."""
-    return until(lambda: only(household, client)["activity"] == "idle", timeout_s=30)
+    return until(lambda: only(household, client)["activity"] == "idle", timeout_s=60)
 
 
 def switch(household: Household, name: str, client: ClientName, restart: str = "never") -> Any:
@@ -105,23 +98,36 @@ def switch(household: Household, name: str, client: ClientName, restart: str = "
     return answer.json
 
 
-def asks(household: Household, pane: Pane, name: str, *, timeout_s: float = 30) -> str:
-    """Ask something; the first request for a whole answer goes to this provider; return the model it was for."""
+def asks(household: Household, pane: Pane, name: str) -> str:
+    """Ask something; the requests for a whole answer go to this provider; return the model they were for."""
     served = household.providers
     for stub in served.stubs.values():
         stub.asked.clear()
-    pane.ask("Say something.")
-    if not until(served.count, timeout_s=5):
-        pane.press("Enter")  # Codex takes none while it begins
-    assert until(served.count, timeout_s=timeout_s), pane.shown
-    time.sleep(1)
-    turns = served.turns(name)
-    assert turns, ({each: len(stub.turns) for each, stub in served.stubs.items()}, pane.shown)
-    key = KEYS[f"{name.upper()}_KEY"]
-    assert all(key in each.headers["authorization"] for each in turns)
-    model = str(max(turns, key=lambda each: len(json.dumps(each.body))).body["model"])
+
+    def answering() -> dict[str, list[Asked]]:
+        """Return who was asked by the client itself, which offers its tools, and not for a title."""
+        whole = {
+            each: [asked for asked in served.turns(each) if asked.body.get("tools")]
+            for each in served.stubs
+        }
+        return {each: asked for each, asked in whole.items() if asked}
+
+    say(household, pane, answering)
+    time.sleep(1)  # what else it asks
+    assert answering().keys() == {name}, f"{pane.shown}\n{served.journal}"
+    key, turns = KEYS[f"{name.upper()}_KEY"], served.turns(name)
+    assert all(key in each.headers["authorization"] for each in turns), str(served.journal)
     served.assert_nothing_leaked()
-    return model
+    return str(answering()[name][0].body["model"])
+
+
+def say(
+    household: Household, pane: Pane, happened: Callable[[], object], text: str = "Say something."
+) -> None:
+    """Say something, and wait until something happens."""
+    journal = household.providers.journal
+    journal.note(f"typed: {text}")
+    submit(pane, text, happened, lambda: f"{pane.shown}\n{journal}")
 
 
 def began(household: Household, client: ClientName) -> bool:
@@ -137,5 +143,5 @@ def end(household: Household, pane: Pane, client: ClientName) -> None:
     """End a session by the pid that it registered."""
     os.kill(only(household, client)["pid"], signal.SIGTERM)
     assert until(
-        lambda: not [e for e in sessions(household) if e["client"] == client], timeout_s=20
+        lambda: not [e for e in sessions(household) if e["client"] == client], timeout_s=60
     )

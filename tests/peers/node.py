@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lacking import lack
+from tests.peers.alone import alone
 from tests.peers.conftest import require_peers
 
 SOURCE = Path(__file__).with_name("npm")
@@ -43,20 +44,27 @@ def install(source: Path = SOURCE, cache: Path = CACHE) -> Path:
     """
     Install what the lock in `source` names, each package checked against its digest.
 
-    No package's own script runs. What another lock had installed is removed. Raises `NotInstalled`.
+    No package's own script runs. What another lock had installed is removed. Of several processes
+    one installs, and the others wait for it. Raises `NotInstalled`.
     """
     digest = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()
     folder = cache / digest[:16]
     if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as unfinished:
-            root = Path(unfinished) / "root"
-            shutil.copytree(source, root)
-            _npm("ci", folder=root, downloads=Path(unfinished) / "downloads")
-            for older in cache.glob("[0-9a-f]" * len(folder.name)):
-                shutil.rmtree(older)
-            root.rename(folder)
+        with alone(cache / "lock"):
+            if not folder.exists():
+                _install(source, folder)
     return folder / "node_modules"
+
+
+def _install(source: Path, folder: Path) -> None:
+    cache = folder.parent
+    with tempfile.TemporaryDirectory(dir=cache) as unfinished:
+        root = Path(unfinished) / "root"
+        shutil.copytree(source, root)
+        _npm("ci", folder=root, downloads=Path(unfinished) / "downloads")
+        for older in cache.glob("[0-9a-f]" * len(folder.name)):
+            shutil.rmtree(older)
+        root.rename(folder)
 
 
 def _npm(*words: str, folder: Path, downloads: Path) -> None:

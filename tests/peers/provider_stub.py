@@ -42,7 +42,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request that came in; `body` is empty where it brought none."""
+    """One request that came in at the time `when`; `body` is empty where it brought none."""
 
     method: str
     path: str
@@ -83,11 +83,12 @@ class ProviderStub:
     """
     Plays `script`, one step a turn, then says what the last tool answered; records `asked`.
 
-    `watch` is called at each turn before the answer, while the client waits.
+    `watch` is called at each turn before the answer, while the client waits; `note` at each request.
     """
 
     script: Sequence[Use]
     watch: Callable[[], object] = lambda: None
+    note: Callable[[Asked], object] = lambda asked: None
     asked: list[Asked] = field(default_factory=list)
 
     @property
@@ -97,10 +98,12 @@ class ProviderStub:
 
     async def __call__(self, request: Request) -> Response:
         """Record the request, and answer it where it is for the model."""
+        when = time.monotonic()
         raw = await request.body()
         headers = dict(request.headers)
         body = json.loads(raw) if raw else {}
-        asked = Asked(request.method, request.url.path, headers, body)
+        asked = Asked(request.method, request.url.path, headers, body, when)
+        self.note(asked)
         self.asked.append(asked)
         if not asked.is_turn:
             return Response(status_code=404)

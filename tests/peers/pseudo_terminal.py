@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 _ROWS, _COLUMNS = 40, 120
 _END_TIMEOUT_S = 10.0
+_SUBMIT_TIMEOUT_S = 90.0
 
 
 class Terminal:
@@ -65,6 +67,24 @@ def terminal(
         yield started
     finally:
         started.end()
+
+
+class Typed(Protocol):
+    """Where a client is typed into."""
+
+    def ask(self, text: str) -> None:
+        """Type a line, then, as its own stroke, the return key."""
+
+
+def submit(
+    where: Typed, text: str, happened: Callable[[], object], shown: Callable[[], object]
+) -> None:
+    """Ask, then press return until something happens: clients swallow it while they begin."""
+    where.ask(text)
+    end = time.monotonic() + _SUBMIT_TIMEOUT_S
+    while not until(happened, timeout_s=10):
+        assert time.monotonic() < end, shown()
+        where.ask("")
 
 
 def until(happened: Callable[[], object], *, timeout_s: float) -> bool:

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from mahavishnu.environments.here import open_site
 from mahavishnu.environments.known import find_profile
 from mahavishnu.settings.sources import load_settings
 from tests.command import Answer, Command
+from tests.outcomes import Leaked
+from tests.peers.journal import Journal
 from tests.peers.node import node, node_modules
 from tests.peers.provider_stub import Asked, ProviderStub, provider_stub
 from tests.peers.refusing_proxy import refusing_proxy
@@ -33,6 +36,8 @@ STRAYS = {
     )
 }  # fmt: skip
 STRAY = "stray-canary"
+# The commands that change what clients go by.
+_CHANGES = {("ai", word) for word in ("bind", "restart", "restore", "switch-llm", "unbind", "undo")}
 _RUN_TIMEOUT_S = 90
 
 
@@ -48,6 +53,7 @@ class Providers:
     urls: Mapping[str, str]
     outside: list[str]
     proxy: Mapping[str, str]
+    journal: Journal
 
     def turns(self, name: str) -> list[Asked]:
         """Return the requests that one got for its model."""
@@ -60,27 +66,73 @@ class Providers:
     def forget(self) -> None:
         """Forget what was asked, having looked at it."""
         self.assert_nothing_leaked()
+        self.journal.note("forget")
         for stub in self.stubs.values():
             stub.asked.clear()
 
     def assert_reached(self, name: str, credentials: Mapping[str, str], model: str) -> None:
         """Assert that one was asked, always so, and the others not at all; forgets what was asked."""
-        asked = [each for each in self.turns(name) if not _is_side_request(each, model)]
-        assert asked, {each: len(stub.asked) for each, stub in self.stubs.items()}
+        turns = self.turns_since().get(name, [])
+        asked = [each for each in turns if not _is_side_request(each, model)]
+        assert asked, self._tell(f"{name} was not asked")
         for each in asked:
-            assert (each.credentials, each.body["model"]) == (credentials, model)
+            said = (each.credentials, each.body["model"])
+            self.require(said == (credentials, model), f"{name} was asked otherwise")
         for other in self.stubs.keys() - {name}:
-            assert not self.stubs[other].asked, other
+            self.require(not self.asked_since(other), f"{other} was asked, and not only {name}")
+        self.journal.reached = name
         self.forget()
+
+    def assert_no_turns(self, said: str = "") -> None:
+        """Assert that no model of anybody was asked; forgets what else was."""
+        turns = self.turns_since()
+        self.require(not turns, f"asked: {', '.join(turns)}\n{said}")
+        self.forget()
+
+    def assert_untouched(self, *names: str) -> None:
+        """Assert that these were asked nothing at all."""
+        for name in names:
+            self.require(not self.stubs[name].asked, f"{name} was asked")
 
     def assert_nothing_leaked(self) -> None:
         """Assert of every request to every one that it brought no key but that one's own."""
         for name, stub in self.stubs.items():
-            foreign = {key for variable, key in KEYS.items() if variable != f"{name.upper()}_KEY"}
             for each in stub.asked:
-                told = json.dumps([each.path, each.headers, each.body])
-                assert STRAY not in told, (name, each.method, each.path, each.headers)
-                assert not [key for key in foreign if key in told], (name, each.path, each.headers)
+                foreign = set(self.journal.keys_in(each)) - {_key_of(name)}
+                self.require(not foreign, f"{name} was told {', '.join(sorted(foreign))}")
+
+    def require(self, holds: bool, problem: str) -> None:
+        """Raise `Leaked` unless this holds."""
+        if not holds:
+            raise Leaked(self._tell(problem))
+
+    def asked_since(self, name: str) -> list[Asked]:
+        """Return what one was asked, without what it was rightly asked before settings last changed."""
+        return [each for each in self.stubs[name].asked if not self._is_of_before(name, each)]
+
+    def turns_since(self) -> dict[str, list[Asked]]:
+        """Return the requests for models of these, by provider; only those that got any."""
+        turns = {
+            name: [each for each in self.asked_since(name) if each.is_turn] for name in self.stubs
+        }
+        return {name: asked for name, asked in turns.items() if asked}
+
+    def _is_of_before(self, name: str, asked: Asked) -> bool:
+        """
+        Tell whether a client that still went by the settings of before asked its own provider.
+
+        It had the provider's own key; and a model only the provider that was found asked last.
+        """
+        own = self.journal.keys_in(asked) == [_key_of(name)]
+        known = not asked.is_turn or name == self.journal.reached
+        return own and known and asked.when <= self.journal.changed
+
+    def _tell(self, problem: str) -> str:
+        return f"{problem}\n{self.journal}"
+
+
+def _key_of(name: str) -> str:
+    return f"{name.upper()}_KEY"
 
 
 def _is_side_request(asked: Asked, model: str) -> bool:
@@ -119,9 +171,23 @@ class Household:
             **KEYS,
         }
 
+    def processes(self) -> list[Path]:
+        """Return the folders below /proc of what runs with this home; others may run tests beside."""
+
+        def ours(folder: Path) -> bool:
+            try:
+                state = (folder / "stat").read_bytes().rpartition(b")")[2].split()[0]
+                environ = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:  # it ended
+                return False
+            return state != b"Z" and f"HOME={self.home}".encode() in environ
+
+        return [folder for folder in Path("/proc").glob("[0-9]*") if ours(folder)]
+
     def command(self, *words: str, cwd: Path | None = None, **environ: str) -> Answer:
         """Run `mahavishnu`."""
-        return Command(self.home, self.environ)(*words, cwd=cwd or self.project, **environ)
+        with self.providers.journal.during(" ".join(words), changes=words[:2] in _CHANGES):
+            return Command(self.home, self.environ)(*words, cwd=cwd or self.project, **environ)
 
     def switch(self, name: str, client: ClientName) -> None:
         """Switch one client to a profile, by the command."""
@@ -132,8 +198,9 @@ class Household:
         """Switch one client to the profiles in turn, ending with the first; as the command does."""
         loaded = load_settings(environ=self.environ, folder=self.project)
         site = replace(open_site(loaded), folder=self.project)
-        for number in range(1, times):
-            switch(site, find_profile(loaded, NAMES[number % 3]), Ask(clients=[client]))
+        with self.providers.journal.during(f"{times - 1} switches", changes=True):
+            for number in range(1, times):
+                switch(site, find_profile(loaded, NAMES[number % 3]), Ask(clients=[client]))
         self.switch(NAMES[0], client)
 
     def run(
@@ -143,11 +210,13 @@ class Household:
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a client to its end."""
-        return subprocess.run(
-            words, env={**self.environ, **(environ or {})}, cwd=cwd or self.project,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_RUN_TIMEOUT_S,
-            check=False,
-        )  # fmt: skip
+        line = " ".join([Path(words[0]).name, *map(str, words[1:])])
+        with self.providers.journal.during(line):
+            return subprocess.run(
+                words, env={**self.environ, **(environ or {})}, cwd=cwd or self.project,
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_RUN_TIMEOUT_S,
+                check=False,
+            )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -156,11 +225,15 @@ def providers() -> Iterator[Providers]:
     with contextlib.ExitStack() as stack:
         served = {name: stack.enter_context(provider_stub()) for name in (*NAMES, "elsewhere")}
         outside, proxy = stack.enter_context(refusing_proxy())
+        journal = Journal({**KEYS, "stray": STRAY})
+        for name, (stub, _) in served.items():
+            stub.note = partial(journal.note_request, name)
         yield Providers(
             {name: stub for name, (stub, _) in served.items()},
             {name: url for name, (_, url) in served.items()},
             outside,
             proxy,
+            journal,
         )
 
 

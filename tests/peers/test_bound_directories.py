@@ -16,7 +16,7 @@ from tests.command import Answer, Command
 from tests.peers.provider_stub import Use
 from tests.peers.switched import KEYS, NAMES, Household, move_in, providers, strays, write
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.leak, pytest.mark.timeout(300)]
 
 PROMPT = ("-p", "Say something.")
 SECRET = "the-code-of-customer-one"
@@ -65,9 +65,8 @@ def assert_stopped(
 ) -> None:
     """Assert that a run is refused by name, and that no model of anybody is asked."""
     said = claude(household, *words, cwd=cwd, **environ)
-    assert household.providers.count() == 0, said
+    household.providers.assert_no_turns(said)
     assert "mahavishnu" in said, said
-    household.providers.forget()
 
 
 def other_settings(household: Household, **more: Any) -> dict[str, Any]:

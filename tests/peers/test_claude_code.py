@@ -166,6 +166,7 @@ def test_the_model_is_shown_each_tool_with_a_schema_that_fits(
         assert shown[name]["description"]
 
 
+@pytest.mark.leak
 def test_it_wrote_to_its_own_home_and_asked_nobody_but_the_stub(
     claude: Path, tmp_path: Path, daemon: Daemon
 ) -> None:

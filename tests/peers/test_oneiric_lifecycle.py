@@ -176,7 +176,7 @@ async def test_one_that_is_not_healthy_does_not_come_in_force() -> None:
 async def test_health_raises_nothing_and_asks_each_once(
     fault: Callable[[], Awaitable[None]],
 ) -> None:
-    world = World(one(), two(), gcp_store("three"), timeout_s=0.2)
+    world = World(one(), two(), gcp_store("three"), timeout_s=1)
     world.behind["two"] = lambda: Fake(on_get=fault)
     world.behind["three"] = lambda: Fake(on_init=fault)
     healths = {each.name: each for each in await world.providers().health()}
@@ -247,7 +247,7 @@ async def test_where_all_fail_the_error_is_of_the_first_and_none_stays_open() ->
     with pytest.raises(Unavailable) as caught:
         await read(world.providers())
     assert caught.value.code == "secret.timeout" and "aws/one" in caught.value.message
-    assert time.monotonic() - began < 2 and world.open == []
+    assert time.monotonic() - began < 30 and world.open == []
 
 
 async def test_a_refusal_is_not_carried_to_another_store() -> None:
@@ -311,8 +311,12 @@ async def test_a_store_that_the_settings_no_longer_name_is_not_gone_back_to() ->
 
 
 def test_a_library_that_blocks_does_not_hold_up_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, done = threading.Event(), threading.Event()
+
     async def block() -> None:
-        time.sleep(1.5)  # noqa: ASYNC251 - what a client does that reads credentials from a slow disk
+        """Do what a client does that reads credentials from a slow disk."""
+        released.wait(60)
+        done.set()
 
     monkeypatch.setattr(store_module, "_SLACK_S", 0.1)
     made = Fake(on_init=block)
@@ -320,12 +324,13 @@ def test_a_library_that_blocks_does_not_hold_up_who_asks(monkeypatch: pytest.Mon
     async def make(_store: CloudStore, _dates: Dates) -> Adapter:
         return made
 
-    began = time.monotonic()
     with opened(one(), timeout_s=0.2, make=make) as store:
         with pytest.raises(Unavailable) as caught:
             store.read(REFERENCE)
-        assert caught.value.code == "secret.timeout" and time.monotonic() - began < 1.4
+        assert caught.value.code == "secret.timeout"
         assert [each.status for each in store.health()] == ["unhealthy"]
+        assert not done.is_set()
+        released.set()
     assert made.closed == 1
     assert not [each for each in threading.enumerate() if each.name == "oneiric"]
 

@@ -174,7 +174,7 @@ def test_a_daemon_keeps_the_store_open_follows_the_settings_and_ends_whole(
     asked = len(cloud.asked)
     began = time.monotonic()
     assert helper(*words, **own).out == f"{KEY}\n" and len(cloud.asked) == asked
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     cloud.values["team/llm"] = json.dumps({"ZAI": "sk-fake-rotated"})
     product.settings.write_text(
         product.settings.read_text().replace("priority: -1", "priority: -2")

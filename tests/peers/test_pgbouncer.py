@@ -92,7 +92,7 @@ max_client_conn = 200
                 preexec_fn=demoted(),
             )
         try:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while "process up" not in (folder / "log").read_text():
                 assert process.poll() is None and time.monotonic() < until, (
                     folder / "log"
@@ -186,7 +186,7 @@ async def test_more_clients_than_server_connections(behind: Command) -> None:
 
 
 async def test_a_statement_that_takes_too_long_is_cut(behind: Command) -> None:
-    quick = {"MAHAVISHNU_PG_STATEMENT_TIMEOUT": "0.3", "MAHAVISHNU_EMBEDDING_PROVIDER": "none"}
+    quick = {"MAHAVISHNU_PG_STATEMENT_TIMEOUT": "3", "MAHAVISHNU_EMBEDDING_PROVIDER": "none"}
     blocking = await asyncpg.connect(behind.environment["MAHAVISHNU_PG_DIRECT_DSN"])
     try:
         async with blocking.transaction():

@@ -1,6 +1,7 @@
 """What a switch does to sessions of the real clients that run in a terminal, and how they are brought along."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.peers.live import (
     idle,
     living,
     only,
+    say,
     sessions,
     switch,
 )
@@ -70,15 +72,15 @@ def test_claude_code(household: Household, panes: Tmux) -> None:
     # An answer on its way is finished where it was asked.
     stub = household.providers.stubs["two"]
     household.providers.forget()
-    stub.watch = lambda: time.sleep(4)
-    pane.ask("Say something.")
-    assert until(lambda: stub.turns, timeout_s=20), pane.shown
+    answered = threading.Event()
+    stub.watch = lambda: answered.wait(120)
+    say(household, pane, lambda: stub.turns)
     assert only(household, "claude-code")["activity"] == "busy"
     [busy] = switch(household, "three", "claude-code", "idle")["sessions"]
     assert busy["outcome"] == "left" and "busy" in busy["reason"]
     assert only(household, "claude-code")["profile"] == "two"
+    answered.set()
     assert pane.shows("The tool answered") and not household.providers.turns("three")
-    stub.watch = lambda: None
     saw(
         CLAUDE,
         "an answer that is on its way",
@@ -126,7 +128,7 @@ def test_a_session_that_switches_itself_is_told_and_goes_on(
     words = ("ai", "switch-llm", "two", "--client", "claude-code", "--restart", "all", "--json")
     line = f"{PROGRAM} {' '.join(words)} > {said}.new && mv {said}.new {said}"
     household.providers.stubs["one"].script = [Use("Bash", {"command": line, "description": "x"})]
-    pane.ask("Switch to two.")
+    say(household, pane, lambda: household.providers.turns("one"), "Switch to two.")
     assert until(said.exists, timeout_s=60), pane.shown
     [told] = json.loads(said.read_text())["sessions"]
     assert told["here"] and told["outcome"] == "left" and "called from it" in told["reason"]
@@ -174,6 +176,7 @@ def test_codex(household: Household, panes: Tmux) -> None:
     saw(CODEX, "an open thread", "stays with the provider that it was opened on, key and model too")
     assert only(household, "codex")["profile"] == "one"
 
+    assert idle(household, "codex")
     pane.ask("/new")
     time.sleep(2)
     assert asks(household, pane, "two") == "two-large"
@@ -191,8 +194,7 @@ def test_codex(household: Household, panes: Tmux) -> None:
         "`ai restart`: its background server is restarted",
         "its open threads go on in their windows on the new provider, and keep their model",
     )
-    pane.press("C-c")
-    pane.press("C-c")
+    pane.leave()
 
     pane = panes.open(household.home / "bin/codex", "resume", new["id"])
     assert pane.shows(READY["codex"])
@@ -203,8 +205,7 @@ def test_codex(household: Household, panes: Tmux) -> None:
         "`codex resume` after a switch",
         "takes the new provider, and keeps the thread's model",
     )
-    pane.press("C-c")
-    pane.press("C-c")
+    pane.leave()
     pane = panes.open(household.home / "bin/codex", "resume", found["id"], "-m", "three-large")
     assert pane.shows(READY["codex"])
     time.sleep(1)
@@ -216,8 +217,7 @@ def test_codex_whose_server_was_started_without_the_key(household: Household, pa
     switch(household, "one", "codex")
     pane = panes.open("env", "ONE_KEY=", household.home / "bin/codex")
     assert pane.shows(READY["codex"])
-    time.sleep(3)
-    pane.ask("Say something.")
+    say(household, pane, lambda: household.providers.turns("one"))
     assert began(household, "codex")
     assert until(lambda: only(household, "codex")["activity"] == "idle", timeout_s=60), pane.shown
     found = only(household, "codex")

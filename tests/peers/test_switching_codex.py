@@ -21,7 +21,7 @@ from tests.peers.switched import (
     write,
 )
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.leak, pytest.mark.timeout(300)]
 
 PROMPT = ("exec", "--skip-git-repo-check", "Say something.")
 FOREIGN = """\
@@ -84,7 +84,7 @@ def test_strays_and_the_clients_own_sign_in_reach_nobody(household: Household) -
     # And not in the place of a key that is not there.
     household.run(household.home / "bin/codex", *PROMPT, environ={**exported, "TWO_KEY": ""})
     household.providers.assert_nothing_leaked()
-    assert not household.providers.stubs["elsewhere"].asked
+    household.providers.assert_untouched("elsewhere")
 
 
 def test_an_address_that_was_changed_beside_the_command_does_not_get_the_key(
@@ -129,6 +129,7 @@ def choose_model(household: Household, model: str) -> None:
         answer = next(each for each in answers if each.get("id") == 2)
         server.stdin.close()
     assert answer["result"]["status"] == "ok", answer
+    household.providers.assert_no_turns()  # it may have asked its own provider for a list of them
 
 
 def test_a_model_that_codex_itself_writes_is_its_own_doing(household: Household) -> None:
@@ -201,7 +202,7 @@ def test_the_clients_own_sign_in_goes_to_its_own_host_again(household: Household
     assert_asks_its_own(household, PROGRAM, "ai", "run", "codex", "--", "codex")
     household.switch("codex", "codex")
     assert_asks_its_own(household, household.home / "bin/codex")
-    assert not any(stub.asked for stub in household.providers.stubs.values())
+    household.providers.assert_untouched(*household.providers.stubs)
 
 
 def assert_asks_its_own(household: Household, *words: str | Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.command import Command
-from tests.peers.pseudo_terminal import terminal, until
+from tests.peers.pseudo_terminal import submit, terminal, until
 from tests.peers.switched import (
     KEYS,
     NAMES,
@@ -22,7 +22,7 @@ from tests.peers.switched import (
     write,
 )
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.leak, pytest.mark.timeout(300)]
 
 PROMPT = ("-p", "Say something.")
 NOTICED_S = 3.0
@@ -103,7 +103,7 @@ def test_strays_reach_nobody(household: Household, protocol: str) -> None:
     # And not in the place of a key that is not there: Qwen Code by itself would send one.
     household.run(household.home / "bin/qwen", *PROMPT, environ={**exported, "ONE_KEY": ""})
     household.providers.assert_nothing_leaked()
-    assert not household.providers.stubs["elsewhere"].asked
+    household.providers.assert_untouched("elsewhere")
 
 
 def test_the_rest_of_the_file_survives_a_hundred_switches(household: Household) -> None:
@@ -154,7 +154,7 @@ def test_a_run_in_a_project_that_redirects_is_refused(household: Household) -> N
     write(household.project / ".qwen/settings.json", {"modelProviders": {"openai": [element]}})
     refused = household.command("ai", "run", "one", "--", "qwen", *PROMPT)
     assert refused.status == 6 and "send requests elsewhere" in refused.err, refused
-    assert not household.providers.stubs["elsewhere"].asked
+    household.providers.assert_untouched("elsewhere")
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
@@ -190,7 +190,7 @@ def test_a_run_with_models_elsewhere_that_would_get_the_key_is_refused(
     write(household.home / where / "settings.json", settings)
     refused = household.command("ai", "run", "one", "--", "qwen", *PROMPT)
     assert refused.status == (4 if where == ".qwen" else 6), refused
-    assert not household.providers.stubs["elsewhere"].asked
+    household.providers.assert_untouched("elsewhere")
 
 
 def test_a_running_session_keeps_its_provider_and_its_key(household: Household) -> None:
@@ -201,15 +201,14 @@ def test_a_running_session_keeps_its_provider_and_its_key(household: Household) 
     with terminal(words, environ=environ, folder=household.project) as session:
         assert until(lambda: b"Type your message" in session.shown, timeout_s=60), session.shown
         for change in (("switch-llm", "two", "--client", "qwen"), ("undo",), ("undo",)):
-            session.ask("Say something.")
-            assert until(served.count, timeout_s=20), session.shown[-2000:]
+            submit(session, "Say something.", served.count, lambda: session.shown[-2000:])
             time.sleep(3)  # the rest of its answer, and the memories that it asks for afterwards
             served.assert_reached("one", keys_of("one"), "one-large")
             assert household.command("ai", *change).status == 0
             time.sleep(NOTICED_S)
         session.ask("Say something.")
         time.sleep(NOTICED_S)
-        assert not [each for name in ("two", "three") for each in served.stubs[name].asked]
+        served.assert_untouched("two", "three")
 
 
 def test_another_address_for_a_model_that_a_session_uses_is_refused(household: Household) -> None:

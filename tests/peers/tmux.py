@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import pytest
 
 from tests.peers.debian import NotFetched, fetch
 from tests.peers.pseudo_terminal import until
+
+_LEAVE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,16 @@ class Tmux:
 
     def __call__(self, *words: str | Path) -> str:
         """Run one command of tmux."""
-        done = subprocess.run(
-            [self.program, "-S", self.socket, *words], env=self.environ, cwd=self.folder,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
+        done = self.run(*words)
         assert done.returncode == 0, (words, done.stderr)
         return done.stdout
+
+    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run one command of tmux that may fail."""
+        return subprocess.run(
+            [self.program, "-S", self.socket, *words], env=self.environ, cwd=self.folder,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
 
     def open(self, *words: str | Path) -> "Pane":
         """Open a window for a program; tmux closes it with the program."""
@@ -54,13 +61,23 @@ class Pane:
 
     def ask(self, text: str) -> None:
         """Type a line, then, as its own stroke, the return key."""
-        self.tmux("send-keys", "-t", self.number, "-l", text)
-        time.sleep(0.3)
+        if text:
+            self.tmux("send-keys", "-t", self.number, "-l", text)
+            time.sleep(0.3)
         self.tmux("send-keys", "-t", self.number, "Enter")
 
-    def press(self, key: str) -> None:
-        """Press one key by tmux's name."""
-        self.tmux("send-keys", "-t", self.number, key)
+    @property
+    def is_open(self) -> bool:
+        """Whether it is there; tmux closes it with its program."""
+        return self.number in self.tmux("list-panes", "-a", "-F", "#{pane_id}").split()
+
+    def leave(self) -> None:
+        """Interrupt its program until that has ended; how often it wants to be asked is its own affair."""
+        end = time.monotonic() + _LEAVE_TIMEOUT_S
+        while self.is_open:
+            assert time.monotonic() < end, self.shown
+            self.tmux.run("send-keys", "-t", self.number, "C-c")  # it may end at this moment
+            until(lambda: not self.is_open, timeout_s=1)
 
     def shows(self, text: str, *, timeout_s: float = 60) -> bool:
         """Wait until a text stands on it."""
@@ -87,10 +104,13 @@ def find_tmux(bin: Path) -> Path:
 @contextlib.contextmanager
 def tmux(bin: Path, folder: Path, environ: Mapping[str, str]) -> Iterator[Tmux]:
     """Run a server of tmux while the block runs."""
-    running = Tmux(find_tmux(bin), folder.parent / "tmux.sock", environ, folder)
-    shell: Sequence[str] = ("sh",)
-    running("-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "48", "-s", "all", *shell)
-    try:
-        yield running
-    finally:
-        running("kill-server")
+    # A socket's path is 107 bytes at most, of which the folder of a test can take all.
+    with tempfile.TemporaryDirectory(prefix="tmux-", dir="/tmp") as short:
+        running = Tmux(find_tmux(bin), Path(short) / "socket", environ, folder)
+        shell: Sequence[str] = ("sh",)
+        size = ("-x", "160", "-y", "48")
+        running("-f", "/dev/null", "new-session", "-d", *size, "-s", "all", *shell)
+        try:
+            yield running
+        finally:
+            running("kill-server")
