@@ -19,6 +19,10 @@ _GRAVITY: tuple[Word, ...] = ("passed", "xfailed", "skipped", "failed", "error")
 _KEPT = 20_000  # characters of what pytest says of a failure
 
 
+class Leaked(AssertionError):
+    """Something went where it may not go; a test that says so is not repeated, with or without the mark."""
+
+
 class Began(msgspec.Struct, frozen=True, tag="began"):
     """A test has begun."""
 
@@ -94,6 +98,11 @@ class Writer:
         self._worst = max(self._worst, word, key=_GRAVITY.index)
         if report.failed:
             self._said = self._said or report.longreprtext[-_KEPT:]
+
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Remember a test that says that something leaked."""
+        if call.excinfo is not None and call.excinfo.errisinstance(Leaked):
+            self._leaks.add(item.nodeid)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Write what became of it."""

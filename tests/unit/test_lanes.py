@@ -65,10 +65,13 @@ def test_many_red_tests_are_not_repeated(tmp_path: Path) -> None:
 
 
 def test_a_leak_is_not_repeated(tmp_path: Path) -> None:
-    leak = f"import pytest\npytestmark = pytest.mark.leak\n{ONCE.format(n=1)}"
-    verdict = run(tmp_path, a=leak)
+    marked = f"import pytest\npytestmark = pytest.mark.leak\n{ONCE.format(n=1)}"
+    said = "from tests.outcomes import Leaked\ndef test_says(): raise Leaked('a key')\n"
+    verdict = run(tmp_path, a=marked, b=said)
     assert not verdict.is_green and not verdict.flaky
-    assert "RED test_a.py::test_once1, a leak: not repeated" in describe(verdict, taken_s=2)
+    told = describe(verdict, taken_s=2)
+    assert "RED test_a.py::test_once1, a leak: not repeated" in told
+    assert "RED test_b.py::test_says, a leak: not repeated" in told
 
 
 def test_a_set_up_that_fails_is_red_and_a_skipped_test_is_not(tmp_path: Path) -> None:
