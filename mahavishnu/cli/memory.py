@@ -11,8 +11,8 @@ from mahavishnu.cli.options import (
     METADATA_HELP,
     asynchronous,
     build_filter,
+    confirm,
     filter_options,
-    interruptible,
     json_option,
     opened_app,
     parse_metadata,
@@ -230,7 +230,7 @@ async def forget(
             ids = [await app.memories.resolve(reference) for reference in references]
         else:
             ids = await app.memories.select_ids(wanted)
-            if not (dry_run or yes or _confirm(f"Forget {len(ids)} memories?")):
+            if not (dry_run or yes or confirm(f"Forget {len(ids)} memories?")):
                 print_line("Nothing was forgotten.")
                 return
         gone = await app.memories.forget(ids, dry_run=True)
@@ -306,8 +306,3 @@ async def embed(limit: int, as_json: bool) -> None:
         print_json({"embedded": done, "waiting": waiting})
     else:
         print_line(f"Embedded {done} memories; {waiting} wait")
-
-
-def _confirm(question: str) -> bool:
-    with interruptible():
-        return click.confirm(question, err=True)

@@ -1,12 +1,14 @@
 """`mahavishnu memory import`: documents and histories."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mahavishnu.cli.options import asynchronous, json_option, opened_app
+from mahavishnu.cli.options import asynchronous, confirm, json_option, opened_app
 from mahavishnu.cli.render import print_json, print_line, progress
+from mahavishnu.errors import UsageError
 
 if TYPE_CHECKING:
     from mahavishnu.knowledge.ingest import Ingested
@@ -22,13 +24,28 @@ def import_() -> None:
 @click.option(
     "--project", metavar="NAME", help="The repository's, or the folder's name by default."
 )
+@click.option("--yes", is_flag=True, help="Do not ask before forgetting most of a source.")
 @json_option
 @asynchronous
-async def import_markdown(folder: Path, project: str | None, as_json: bool) -> None:
+async def import_markdown(folder: Path, project: str | None, yes: bool, as_json: bool) -> None:
     """Remember the sections of all Markdown files below FOLDER."""
     async with opened_app() as app:
-        with progress("Importing sections", quiet=as_json) as advance:
-            outcome = await app.ingestion.import_markdown(folder, project=project, progress=advance)
+
+        async def bring_in(*, forget_most: bool) -> "Ingested":
+            with progress("Importing sections", quiet=as_json) as advance:
+                return await app.ingestion.import_markdown(
+                    folder, project=project, forget_most=forget_most, progress=advance
+                )
+
+        try:
+            outcome = await bring_in(forget_most=yes)
+        except UsageError as error:
+            may_ask = sys.stdin.isatty() and not as_json
+            if error.code != "import.forgets_most" or not may_ask:
+                raise
+            if not confirm(f"{error.message} Forget them?"):
+                raise
+            outcome = await bring_in(forget_most=True)
     _print_ingested(outcome, as_json=as_json)
 
 

@@ -175,6 +175,12 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def confirm(question: str) -> bool:
+    """Ask on stderr; only a yes is one."""
+    with interruptible():
+        return click.confirm(question, err=True)
+
+
 def load_quietly() -> Loaded:
     """Load the settings, those of `--set` above all."""
     return load_settings(flags=click.get_current_context().find_root().obj)

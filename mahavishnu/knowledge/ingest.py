@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import batched
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import MahavishnuError, NotFound
 from mahavishnu.identifiers import new_id
+from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_gone
 from mahavishnu.knowledge.git import (
     Commit,
     find_top_level,
@@ -21,8 +23,9 @@ from mahavishnu.knowledge.git import (
     read_history,
     run_git,
 )
-from mahavishnu.knowledge.identity import Projects
-from mahavishnu.knowledge.markdown import Section, Skipped, bounded_parts, read_documents
+from mahavishnu.knowledge.identity import Project, Projects, read_aliases
+from mahavishnu.knowledge.markdown import bounded_parts, read_documents
+from mahavishnu.knowledge.sources import Source, name_repository
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
@@ -62,60 +65,65 @@ class Ingestion:
         self._projects = projects
 
     async def import_markdown(
-        self, folder: Path, *, project: str | None = None, progress: Progress | None = None
+        self,
+        folder: Path,
+        *,
+        project: str | None = None,
+        forget_most: bool = False,
+        progress: Progress | None = None,
     ) -> Ingested:
         """
         Bring the sections of all Markdown files below `folder` in line with the memories.
 
         New sections are stored, changed ones supersede their older text, those that vanished from
-        this folder are forgotten. Without `project` it is the repository's, else the folder's name.
-        Paths are those within the repository, else within the folder.
+        this folder are forgotten; what another repository or folder brought stays. Without
+        `project` it is the repository's, else the folder's name. Paths are those within the
+        repository, else within the folder.
+
+        Raises:
+            UsageError: more than half of the source would be forgotten, without `forget_most`.
         """
         if not folder.is_dir():
             raise NotFound(f"{folder} is not a folder.", code="import.not_found")
-        name, within = await self._place(folder, project)
-        scope = await self._scope(name, "document")
-        outcome = Ingested(str(folder.resolve()), name)
-        async with self._run(scope, "markdown", outcome):
-            known = {
-                row["source_key"]: row
-                for row in await self._database.run(
-                    lambda c: c.fetch(_QUERIES["live_keys"], scope, "markdown")
-                )
-                if row["source_key"] and row["source_key"].startswith(within)
-            }
-            moved: list[tuple[UUID, dict[str, object], str]] = []
-            fresh: list[NewMemory] = []
-            for item in read_documents(folder):
-                if isinstance(item, Skipped):
-                    outcome.skipped[item.reason] += 1
-                    # It is there and could not be read: what is known of it stays.
-                    prefix = f"{within}{item.path}#"
-                    known = {key: row for key, row in known.items() if not key.startswith(prefix)}
-                    continue
-                outcome.seen += 1
-                new = memory_of_section(item, project=name, within=within)
-                before = known.pop(new.source_key, None)
-                if before is None:
-                    fresh.append(new)
-                elif before["content_hash"] == new.content_hash:
-                    outcome.unchanged += 1
-                    if before["metadata"] != new.metadata:
-                        moved.append((before["id"], dict(new.metadata), new.context))
-                    _advance(progress, 1)
-                else:
-                    await self._memories.supersede(
-                        before["id"], new.content, metadata=new.metadata, context=new.context
-                    )
-                    outcome.changed += 1
-                    _advance(progress, 1)
-            await self._store(fresh, outcome, progress)
-            if moved:
-                await self._database.run(lambda c: c.executemany(_QUERIES["move_section"], moved))
-            gone = [row["id"] for row in known.values()]
-            if gone:
-                outcome.removed = len(await self._memories.forget(gone))
+        top_level, found = await self._place(folder, project)
+        scope = await self._scope(found.name, "document")
+        source = await self._recognise(folder, top_level, scope)
+        outcome = Ingested(str(folder.resolve()), found.name)
+        async with self._run(scope, "markdown", outcome, record=source.record):
+            is_own = await self._own_former(scope, top_level, found, source)
+            plan = plan_changes(
+                read_documents(folder),
+                await self._fetch("live_keys", scope, "markdown"),
+                source,
+                project=found.name,
+                is_own=is_own,
+            )
+            outcome.seen = plan.seen
+            outcome.skipped.update(item.reason for item in plan.skipped)
+            if not forget_most:
+                require_few_gone(plan)
+            await self._apply(plan, source, outcome, progress)
         return outcome
+
+    async def _apply(
+        self, plan: Changes, source: Source, outcome: Ingested, progress: Progress | None
+    ) -> None:
+        adopted = [(identifier, key, source.repository) for identifier, key in plan.adopted]
+        if adopted:
+            await self._database.run(lambda c: c.executemany(_QUERIES["adopt_section"], adopted))
+        outcome.unchanged = plan.unchanged
+        _advance(progress, plan.unchanged)
+        for before, new in plan.changed:
+            await self._memories.supersede(
+                before, new.content, metadata=new.metadata, context=new.context
+            )
+            outcome.changed += 1
+            _advance(progress, 1)
+        await self._store(plan.fresh, outcome, progress)
+        if plan.moved:
+            await self._database.run(lambda c: c.executemany(_QUERIES["move_section"], plan.moved))
+        if plan.gone:
+            outcome.removed = len(await self._memories.forget(plan.gone))
 
     async def import_history(
         self, repository: Path, *, project: str | None = None, progress: Progress | None = None
@@ -127,6 +135,7 @@ class Ingestion:
         """
         top_level = await find_top_level(repository)
         name = (await self._projects.identify(top_level, name=project)).name
+        source = await self._recognise(top_level, top_level, await self._scope(name, "document"))
         scope = await self._scope(name, "note")
         outcome = Ingested(str(top_level), name)
         async with self._run(scope, "git", outcome) as note_cursor:
@@ -141,7 +150,9 @@ class Ingestion:
             pending: list[NewMemory] = []
             async for commit in read_history(top_level, after=after):
                 outcome.seen += 1
-                pending += split_long(memory_of_commit(commit, project=name))
+                pending += split_long(
+                    memory_of_commit(commit, project=name, repository=source.repository)
+                )
                 if len(pending) == BATCH:
                     await self._store(pending, outcome, progress)
                     pending = []
@@ -159,16 +170,49 @@ class Ingestion:
                 outcome.waiting += not stored.embedded
             _advance(progress, len(batch))
 
-    async def _place(self, folder: Path, project: str | None) -> tuple[str, str]:
-        """Return the project of a folder and the prefix of its paths there."""
-        resolved = folder.resolve()
+    async def _place(self, folder: Path, project: str | None) -> tuple[Path | None, Project]:
+        """Return the repository that a folder is in, None outside of any, and its project."""
         try:
             top_level = await find_top_level(folder)
         except NotFound:
-            return project or resolved.name or "root", f"{resolved}/"
-        found = await self._projects.identify(top_level, name=project)
+            name = project or folder.resolve().name or "root"
+            return None, Project(await self._scopes.own_project(name), name)
+        return top_level, await self._projects.identify(top_level, name=project)
+
+    async def _recognise(self, folder: Path, top_level: Path | None, scope: int) -> Source:
+        """Return the source that a folder is, called as in earlier imports into the scope."""
+        resolved = folder.resolve()
+        if top_level is None:
+            return Source(None, f"{resolved}/")
         inner = resolved.relative_to(top_level.resolve()).as_posix()
-        return found.name, "" if inner == "." else f"{inner}/"
+        aliases = await read_aliases(top_level)
+        records = [row["cursor"] for row in await self._fetch("source_records", scope)]
+        name = name_repository(aliases, records)
+        return Source(name, "" if inner == "." else f"{inner}/", aliases)
+
+    async def _own_former(
+        self, scope: int, top_level: Path | None, project: Project, source: Source
+    ) -> Callable[[str], bool]:
+        """
+        Return what tells by its key whether this repository brought a memory of an older release.
+
+        Those kept no repository. All are of the only one that the project knows; else those that the
+        last import by such a release can have brought, if it was of this working tree.
+        """
+        if top_level is None or source.aliases is None:
+            return lambda _: False
+        if not await self._projects.has_others(project, source.aliases):
+            return lambda _: True
+        last = await self._database.run(lambda c: c.fetchval(_QUERIES["last_former"], scope))
+        top = top_level.resolve()
+        if last is None or not Path(last).is_relative_to(top):
+            return lambda _: False
+        inner = Path(last).relative_to(top).as_posix()
+        within = "" if inner == "." else f"{inner}/"
+        return lambda key: f"{source.within}{key}".startswith(within)
+
+    async def _fetch(self, query: str, *values: object) -> list[Any]:
+        return await self._database.run(lambda c: c.fetch(_QUERIES[query], *values))
 
     async def _scope(self, project: str, collection: str) -> int:
         return await self._scopes.place(
@@ -177,7 +221,7 @@ class Ingestion:
 
     @asynccontextmanager
     async def _run(
-        self, scope: int, kind: str, outcome: Ingested
+        self, scope: int, kind: str, outcome: Ingested, *, record: str | None = None
     ) -> AsyncIterator[Callable[[str], None]]:
         """
         Keep the row of `rag_ingestions`: in progress meanwhile, completed or failed after.
@@ -185,10 +229,10 @@ class Ingestion:
         A run that was killed keeps its row in progress until the next one of its source begins.
         """
         identifier: UUID = new_id()
-        cursor: list[str] = []
+        cursor = [record]
         await self._database.run(
             lambda c: c.execute(
-                _QUERIES["start_ingestion"], identifier, scope, outcome.source, kind
+                _QUERIES["start_ingestion"], identifier, scope, outcome.source, kind, record
             )
         )
 
@@ -196,7 +240,7 @@ class Ingestion:
             await self._database.run(
                 lambda c: c.execute(
                     _QUERIES["finish_ingestion"], identifier, status,
-                    cursor[-1] if cursor else None, outcome.seen, outcome.stored,
+                    cursor[-1], outcome.seen, outcome.stored,
                     dict(outcome.skipped), error,
                 )
             )  # fmt: skip
@@ -214,25 +258,6 @@ class Ingestion:
             )
 
 
-def memory_of_section(section: Section, *, project: str, within: str = "") -> NewMemory:
-    """
-    Return the memory of a Markdown section; the headings above it are indexed with it.
-
-    `within` goes before its path: the folder's place in the repository, or its full path.
-    """
-    return NewMemory(
-        content=section.content,
-        context=" > ".join((section.path, *section.trail)),
-        collection="document",
-        source_system="markdown",
-        source_key=within + section.key,
-        project=project,
-        path=section.path if within.startswith("/") else within + section.path,
-        metadata={"heading": section.heading, "start_line": section.start_line,
-                  "end_line": section.end_line},
-    )  # fmt: skip
-
-
 def split_long(new: NewMemory) -> list[NewMemory]:
     """Return the memory, in parts where its text is longer than one may be."""
     return [
@@ -241,7 +266,7 @@ def split_long(new: NewMemory) -> list[NewMemory]:
     ]
 
 
-def memory_of_commit(commit: Commit, *, project: str) -> NewMemory:
+def memory_of_commit(commit: Commit, *, project: str, repository: str | None = None) -> NewMemory:
     """Return the memory of a commit: subject, body and the files it touched."""
     parts = [commit.subject]
     if commit.body:
@@ -260,6 +285,7 @@ def memory_of_commit(commit: Commit, *, project: str) -> NewMemory:
         source_system="git",
         source_key=commit.sha,
         project=project,
+        repo_id=repository,
         commit_id=commit.sha,
         occurred_at=commit.authored_at,
         metadata={"subject": commit.subject[:1000], "author": commit.author},

@@ -61,7 +61,11 @@ def test_markdown_is_brought_in_line(mahavishnu: Command, project: str, tmp_path
     assert imported(mahavishnu, "markdown", tmp_path, *there) == (3, 0, 0, 0, 3)
     (tmp_path / "a.md").write_text("# One\n\nFirst, but different.\n\n## New\n\nAdded.\n")
     (tmp_path / "b.md").unlink()
-    seen, stored, changed, _, unchanged = imported(mahavishnu, "markdown", tmp_path, *there)
+    refused = mahavishnu("memory", "import", "markdown", tmp_path, *there, "--json")
+    assert refused.status == 2 and refused.error["code"] == "import.forgets_most"
+    seen, stored, changed, _, unchanged = imported(
+        mahavishnu, "markdown", tmp_path, *there, "--yes"
+    )
     assert (seen, stored, changed, unchanged) == (2, 1, 1, 0)
     assert rows(mahavishnu, project) == {
         "a.md#One": "# One\n\nFirst, but different.",

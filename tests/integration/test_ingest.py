@@ -215,7 +215,76 @@ async def test_folders_of_a_repository_share_their_paths(world: World, repositor
     whole = await world.ingestion.import_markdown(repository)
     part = await world.ingestion.import_markdown(repository / "docs")
     assert (whole.stored, part.unchanged, part.removed, part.project) == (2, 1, 0, "walrus")
-    assert set(await live(world, "markdown")) == {"README.md#walrus", "docs/a.md#title"}
+    root = git(repository, "rev-list", "--max-parents=0", "HEAD")
+    keys = {f"{root}:README.md#walrus", f"{root}:docs/a.md#title"}
+    assert set(await live(world, "markdown")) == keys
+
+
+async def test_a_second_repository_of_a_project_removes_nothing_of_the_first(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "seal"
+    other.mkdir()
+    git(other, "init", "-q")
+    for folder in (repository, other):
+        (folder / "LICENSE.md").write_text("# Licence\n\nThe same in both.\n")
+        (folder / "README.md").write_text(f"# Title\n\nOf {folder.name}.\n")
+        commit(folder, "c.py", f"Begin {folder.name}")
+    for folder in (repository, other, repository):
+        outcome = await world.ingestion.import_markdown(folder, project="ocean")
+        assert (outcome.changed, outcome.removed) == (0, 0)
+    assert len(await live(world, "markdown")) == 4
+    # A remote that is added later makes it no other repository, nor does another folder.
+    git(other, "remote", "add", "origin", "https://host.example/team/seal")
+    again = await world.ingestion.import_markdown(other, project="ocean")
+    moved = other.rename(tmp_path / "renamed")
+    follows = await world.ingestion.import_markdown(moved, project="ocean")
+    assert (again.unchanged, again.stored, follows.unchanged, follows.stored) == (2, 0, 2, 0)
+
+
+async def as_former_release_left_it(world: World) -> None:
+    """Take from memories and imports what releases before kept nothing of: the repository."""
+    async with world.database.connection() as connection:
+        await connection.execute(
+            "UPDATE memories SET source_key = split_part(source_key, ':', 2), repo_id = NULL"
+        )
+        await connection.execute("UPDATE rag_ingestions SET cursor = NULL")
+
+
+async def test_what_a_former_release_imported_is_neither_lost_nor_doubled(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "seal"
+    other.mkdir()
+    git(other, "init", "-q")
+    commit(other, "a.py", "Begin")
+    for folder in (repository, other):
+        (folder / "README.md").write_text(f"# Title\n\nOf {folder.name}.\n")
+    (repository / "LICENSE.md").write_text("# Licence\n\nFree.\n")
+    await world.ingestion.import_markdown(repository, project="ocean")
+    await as_former_release_left_it(world)
+    second = await world.ingestion.import_markdown(other, project="ocean")
+    assert (second.stored, second.changed, second.removed) == (1, 0, 0)
+    (repository / "README.md").write_text("# Title\n\nChanged.\n")
+    first = await world.ingestion.import_markdown(repository, project="ocean")
+    assert (first.stored, first.changed, first.unchanged, first.removed) == (0, 1, 1, 0)
+    texts = sorted((await live(world, "markdown")).values())
+    assert texts == ["# Licence\n\nFree.", "# Title\n\nChanged.", "# Title\n\nOf seal."]
+
+
+async def test_more_than_half_is_forgotten_only_on_purpose(world: World, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name in "abc":
+        (docs / f"{name}.md").write_text(f"# {name}\n\nText.\n")
+    await world.ingestion.import_markdown(docs)
+    (docs / "a.md").unlink()
+    (docs / "b.md").unlink()
+    with pytest.raises(UsageError, match="2 of the 3") as refused:
+        await world.ingestion.import_markdown(docs)
+    assert refused.value.code == "import.forgets_most"
+    assert len(await live(world, "markdown")) == 3
+    assert (await world.ingestion.import_markdown(docs, forget_most=True)).removed == 2
 
 
 async def test_a_named_project_is_tied_to_the_repository(world: World, repository: Path) -> None:

@@ -1,12 +1,12 @@
 -- start_ingestion --
 -- Note that an import begins, and that one of the same source was killed. One that still runs notes its own end
--- later. $1 id, $2 scope, $3 source, $4 kind; no rows.
+-- later. $1 id, $2 scope, $3 source, $4 kind, $5 record of the source or null; no rows.
 WITH killed AS (
     UPDATE rag_ingestions SET status = 'failed', finished_at = now(),
         error = 'interrupted: it had not ended when the next import of this source began'
     WHERE scope_no = $2 AND source = $3 AND kind = $4 AND status = 'in_progress' AND id <> $1
 )
-INSERT INTO rag_ingestions (id, scope_no, source, kind, status) VALUES ($1, $2, $3, $4, 'in_progress')
+INSERT INTO rag_ingestions (id, scope_no, source, kind, cursor, status) VALUES ($1, $2, $3, $4, $5, 'in_progress')
 ON CONFLICT (id) DO NOTHING;
 
 -- finish_ingestion --
@@ -20,11 +20,25 @@ SELECT cursor FROM rag_ingestions
 WHERE scope_no = $1 AND source = $2 AND kind = $3 AND status = 'completed' AND cursor IS NOT NULL
 ORDER BY started_at DESC LIMIT 1;
 
+-- source_records --
+-- What the imports of documents into a scope kept of their sources, the latest first. $1 scope; (cursor).
+SELECT cursor FROM rag_ingestions
+WHERE scope_no = $1 AND kind = 'markdown' AND cursor IS NOT NULL GROUP BY cursor ORDER BY max(started_at) DESC;
+
+-- last_former --
+-- The folder of the last import of documents by a release that kept no record of it. $1 scope; source or no row.
+SELECT source FROM rag_ingestions
+WHERE scope_no = $1 AND kind = 'markdown' AND cursor IS NULL ORDER BY started_at DESC LIMIT 1;
+
 -- live_keys --
--- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, content_hash, metadata).
-SELECT id, source_key, content_hash, metadata FROM memories
+-- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).
+SELECT id, source_key, repo_id, content_hash, metadata FROM memories
 WHERE scope_no = $1 AND source_system = $2 AND superseded_by IS NULL;
 
 -- move_section --
 -- Note where an unchanged section stands now. $1 id, $2 metadata, $3 context; no rows.
 UPDATE memories SET metadata = $2, context = $3 WHERE id = $1;
+
+-- adopt_section --
+-- Give a memory of an older release to the repository it is of. $1 id, $2 source key, $3 repository; no rows.
+UPDATE memories SET source_key = $2, repo_id = $3 WHERE id = $1;

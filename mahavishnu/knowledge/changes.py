@@ -1,0 +1,123 @@
+"""What an import of documents would change. Pure: rows and sections in, a plan out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from mahavishnu.errors import UsageError
+from mahavishnu.knowledge.markdown import Section, Skipped
+from mahavishnu.knowledge.sources import Source
+from mahavishnu.memory.models import NewMemory
+
+
+@dataclass
+class Changes:
+    """
+    What brings the memories of one source in line with its documents.
+
+    `adopted` are memories of older releases, which kept no repository: ids with their new keys.
+    `known` counts the memories of the source, `gone` are those that no document holds any more.
+    """
+
+    known: int
+    seen: int = 0
+    unchanged: int = 0
+    fresh: list[NewMemory] = field(default_factory=list)
+    adopted: list[tuple[UUID, str]] = field(default_factory=list)
+    changed: list[tuple[UUID, NewMemory]] = field(default_factory=list)
+    moved: list[tuple[UUID, dict[str, object], str]] = field(default_factory=list)
+    gone: list[UUID] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def plan_changes(
+    items: Iterable[Section | Skipped],
+    rows: Iterable[Mapping[str, Any]],
+    source: Source,
+    *,
+    project: str,
+    is_own: Callable[[str], bool],
+) -> Changes:
+    """
+    Compare a source's documents with the live memories of its project.
+
+    Memories of other sources are left alone. Of those without a repository, `is_own` tells by the
+    key which ones this repository brought; of the others only one that says the same is adopted.
+    """
+    known, former = _split_rows(rows, source)
+    own = {key for key in former if is_own(key)}
+    plan = Changes(known=len(known) + len(own))
+    unread: list[str] = []
+    for item in items:
+        if isinstance(item, Skipped):
+            plan.skipped.append(item)
+            unread.append(f"{item.path}#")  # it is there: what is known of it stays
+            continue
+        plan.seen += 1
+        new = memory_of_section(item, project=project, source=source)
+        row = known.pop(item.key, None)
+        if row is None and item.key in former:
+            before = former[item.key]
+            if item.key in own or before["content_hash"] == new.content_hash:
+                row = former.pop(item.key)
+                plan.adopted.append((row["id"], new.source_key))
+        _compare(plan, row, new)
+    left = known | {key: row for key, row in former.items() if key in own}
+    plan.gone = [row["id"] for key, row in left.items() if not key.startswith(tuple(unread))]
+    return plan
+
+
+def _split_rows(
+    rows: Iterable[Mapping[str, Any]], source: Source
+) -> tuple[dict[str, Mapping[str, Any]], dict[str, Mapping[str, Any]]]:
+    """Return the source's own memories, and those without a repository, by the keys of their sections."""
+    known, former = {}, {}
+    for row in rows:
+        key = row["source_key"]
+        if row["repo_id"] == source.repository and key.startswith(source.prefix):
+            known[key.removeprefix(source.prefix)] = row
+        elif (
+            source.repository and row["repo_id"] is None and key
+            and not key.startswith("/") and key.startswith(source.within)
+        ):  # fmt: skip
+            former[key.removeprefix(source.within)] = row
+    return known, former
+
+
+def _compare(plan: Changes, row: Mapping[str, Any] | None, new: NewMemory) -> None:
+    if row is None:
+        plan.fresh.append(new)
+    elif row["content_hash"] != new.content_hash:
+        plan.changed.append((row["id"], new))
+    else:
+        plan.unchanged += 1
+        if row["metadata"] != new.metadata:
+            plan.moved.append((row["id"], dict(new.metadata), new.context))
+
+
+def require_few_gone(plan: Changes) -> None:
+    """Refuse to forget more than half of a source: likely it is the wrong folder, or half a checkout."""
+    if 2 * len(plan.gone) > plan.known:
+        raise UsageError(
+            f"The import would forget {len(plan.gone)} of the {plan.known} memories of this source; "
+            "nothing was changed.",
+            hint="Look whether the folder is complete. To forget them, add --yes.",
+            code="import.forgets_most",
+        )
+
+
+def memory_of_section(section: Section, *, project: str, source: Source) -> NewMemory:
+    """Return the memory of a Markdown section; the headings above it are indexed with it."""
+    return NewMemory(
+        content=section.content,
+        context=" > ".join((section.path, *section.trail)),
+        collection="document",
+        source_system="markdown",
+        source_key=source.prefix + section.key,
+        project=project,
+        repo_id=source.repository,
+        path=source.within + section.path if source.repository else section.path,
+        metadata={"heading": section.heading, "start_line": section.start_line,
+                  "end_line": section.end_line},
+    )  # fmt: skip

@@ -1,0 +1,78 @@
+"""Where imported memories come from: a repository, by whatever checkout, or a folder outside of one."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import msgspec
+
+from mahavishnu.knowledge.identity import Aliases
+
+MAX_IDENTITY = 120  # characters; it begins every key of the source
+
+
+@dataclass(frozen=True)
+class Source:
+    """
+    What an import reads. `within` goes before each path: the folder's place in the repository.
+
+    `repository` is None for a folder outside of one, whose full path is `within`.
+    """
+
+    repository: str | None
+    within: str
+    aliases: Aliases | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of this source begin with; no other source has keys that do."""
+        return f"{self.repository}:{self.within}" if self.repository else self.within
+
+    @property
+    def record(self) -> str:
+        """What the import's row keeps of the source, for `name_repository` of later ones."""
+        return msgspec.json.encode(
+            {"repository": self.repository, "aliases": self.aliases and asdict(self.aliases)}
+        ).decode()
+
+
+def name_repository(aliases: Aliases, records: Iterable[str]) -> str:
+    """
+    Return what a repository is called in the keys of its memories, the same as in earlier imports.
+
+    `records` are those of the project's imports, the latest first. A new one is called by its remote,
+    else its first commit, else its path.
+    """
+    taken = set()
+    for record in map(msgspec.json.decode, records):
+        if record["repository"] is None:
+            continue
+        if _are_same(aliases, Aliases(**record["aliases"])):
+            return str(record["repository"])
+        taken.add(record["repository"])
+    name = base = _bounded(aliases.remote or aliases.root or aliases.path)
+    repeat = 1
+    while name in taken:
+        repeat += 1
+        name = f"{base}~{repeat}"
+    return name
+
+
+def _are_same(one: Aliases, other: Aliases) -> bool:
+    """
+    Tell whether two checkouts are of one repository.
+
+    A remote decides, unless it was changed or added in a folder whose first commit stayed. Without
+    remotes the first commit decides; forks and templates share theirs, but have remotes.
+    """
+    if one.remote and one.remote == other.remote:
+        return True
+    if one.path == other.path:
+        return one.root == other.root or not (one.root and other.root)
+    return not one.remote and not other.remote and bool(one.root) and one.root == other.root
+
+
+def _bounded(name: str) -> str:
+    if len(name) <= MAX_IDENTITY:
+        return name
+    return f"{name[: MAX_IDENTITY - 64]}{hashlib.sha256(name.encode()).hexdigest()}"
