@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import asyncpg
 
 from mahavishnu.database.errors import translated
 from mahavishnu.database.pool import DriverConnection
+from mahavishnu.database.pooler import require_session
 from mahavishnu.database.target import Target
 from mahavishnu.errors import Conflict, Forbidden, Unavailable
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 HEAD = "0001"  # the newest revision; a test compares it with the scripts
 LOCK_KEY = 5_131_903_144_907_361_072
 UPGRADE_LOCK_KEY = LOCK_KEY + 2
+LOCK_WAIT = timedelta(seconds=60)
 MINIMUM_SERVER = 16
 MINIMUM_VECTOR = (0, 8, 0)
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -123,31 +126,71 @@ async def check_server(connection: DriverConnection) -> None:
         )
 
 
-async def upgrade(target: Target) -> SchemaState:
+async def upgrade(target: Target, *, lock_wait: timedelta = LOCK_WAIT) -> SchemaState:
     """
     Check the server and run what is missing; safe to call from many processes at once.
 
     Returns:
         The state reached.
+
+    Raises:
+        Unavailable: another process still migrates after `lock_wait`.
+        UsageError: the address leads to a transaction-mode pooler.
     """
     with translated():
-        connection = await asyncpg.connect(**target.direct, timeout=10)
+        connection = await _connect(target)
         try:
             await check_server(connection)
             # Alembic keeps its context in module globals, so that two upgrades in one process
             # must not overlap; those of other processes would wait for the migration's own lock.
-            await connection.execute("SELECT pg_advisory_lock($1)", UPGRADE_LOCK_KEY)
-            if not (await _check_state(connection)).current:
-                await _run_scripts(target)
+            async with connection.transaction():
+                await _lock(connection, lock_wait)
+                if not (await _check_state(connection)).current:
+                    await _run_scripts(target)
         finally:
             await connection.close()
     return SchemaState(HEAD)
 
 
+async def _connect(target: Target) -> DriverConnection:
+    """Connect to the server itself; raises `UsageError` behind a transaction-mode pooler."""
+
+    async def connect() -> DriverConnection:
+        made: DriverConnection = await asyncpg.connect(
+            **target.direct, statement_cache_size=0, timeout=10
+        )
+        return made
+
+    connection = await connect()
+    try:
+        await require_session(connection, connect)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _lock(connection: DriverConnection, wait: timedelta) -> None:
+    """Hold the lock of upgrades until the transaction ends, however long it is idle meanwhile."""
+    wait_ms = max(1, round(wait.total_seconds() * 1000))  # 0 would mean no limit
+    await connection.execute(
+        f"SET LOCAL lock_timeout = {wait_ms}; SET LOCAL idle_in_transaction_session_timeout = 0"
+    )
+    try:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", UPGRADE_LOCK_KEY)
+    except asyncpg.LockNotAvailableError as error:
+        raise Unavailable(
+            f"Another process has been migrating this database for {wait.total_seconds():g} seconds.",
+            hint="Wait until it has ended. If none is running, a pooler still holds the lock of an "
+            "earlier attempt: restart the pooler, and set MAHAVISHNU_PG_DIRECT_DSN.",
+            code="database.migrating",
+        ) from error
+
+
 async def check_target(target: Target) -> None:
     """Refuse what `upgrade` refuses before it runs anything, for the bare `alembic` command."""
     with translated():
-        connection = await asyncpg.connect(**target.direct, timeout=10)
+        connection = await _connect(target)
         try:
             await check_server(connection)
             await _check_state(connection)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from mahavishnu.database.errors import (
     translated,
     translated_statements,
 )
+from mahavishnu.database.pooler import behind_pooler
 from mahavishnu.database.target import Target
 from mahavishnu.errors import Unavailable, UsageError
 
@@ -81,7 +82,7 @@ class Database:
         settings = {"application_name": "mahavishnu"}
         if not self.target.pooled:
             settings |= self._settings()
-        with translated():
+        with translated(), self._refused_settings():
             self._pool = await asyncpg.create_pool(
                 **self.target.parameters,
                 min_size=0,
@@ -97,6 +98,18 @@ class Database:
                 async with self._acquire():
                     pass
         return self
+
+    @contextlib.contextmanager
+    def _refused_settings(self) -> Iterator[None]:
+        """Say what a refusal of our settings means: PgBouncer does, a server knows them all."""
+        try:
+            yield
+        except asyncpg.ProtocolViolationError as error:
+            if self.target.pooled:
+                raise
+            raise behind_pooler(
+                "The address leads to a pooler, which refuses the settings of a session."
+            ) from error
 
     async def __aexit__(self, *_: object) -> None:
         """Close every connection; one that is still busy after five seconds is cut."""

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -11,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 from mahavishnu.database.migrate import (
     HEAD,
+    UPGRADE_LOCK_KEY,
     SchemaState,
     alembic_config,
     read_state,
@@ -21,7 +23,7 @@ from mahavishnu.database.pool import DatabaseHealth
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.errors import Conflict
+from mahavishnu.errors import Conflict, Unavailable
 from mahavishnu.memory.models import Memory
 from tests.conftest import Cluster, OpenWorld, World
 
@@ -117,6 +119,23 @@ async def test_many_processes_on_an_empty_database_all_succeed(empty: Target) ->
     assert (await read_state(connection)).current
     assert await connection.fetchval("SELECT count(*) FROM alembic_version") == 1
     await connection.close()
+
+
+@pytest.mark.postgres
+async def test_a_second_upgrade_waits_for_a_bounded_time(empty: Target) -> None:
+    holder = await asyncpg.connect(**empty.direct)
+    async with asyncio.timeout(30):
+        async with holder.transaction():
+            await holder.execute("SELECT pg_advisory_xact_lock($1)", UPGRADE_LOCK_KEY)
+            with pytest.raises(Unavailable) as caught:
+                await upgrade(empty, lock_wait=timedelta(milliseconds=50))
+        assert caught.value.code == "database.migrating"
+        assert "MAHAVISHNU_PG_DIRECT_DSN" in (caught.value.hint or "")
+        assert (await upgrade(empty)).current
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+        held += "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        assert await holder.fetchval(held) == 0
+    await holder.close()
 
 
 @pytest.mark.postgres

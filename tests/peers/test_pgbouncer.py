@@ -166,6 +166,21 @@ async def test_everything_works_through_the_pooler(behind: Command, tmp_path: Pa
     assert await seen_by_others(dsn) == {("0", "auto", "40", "0", "0")}
 
 
+async def test_a_pooler_without_the_direct_address_is_named(pooler: Pooler, tmp_path: Path) -> None:
+    name = f"d_{os.urandom(5).hex()}"
+    await pooler.server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    command = Command(tmp_path, {"MAHAVISHNU_PG_DSN": pooler.dsn(name)})
+    for words in (("db", "init"), ("db", "upgrade"), ("memory", "store", "x")):
+        refused = command(*words, "--json")
+        assert (refused.status, refused.error["code"]) == (2, "database.pooler"), words
+        assert "MAHAVISHNU_PG_DIRECT_DSN" in refused.error["hint"]
+    # No lock was left in the pooler, on which the right way would wait.
+    direct = {"MAHAVISHNU_PG_DIRECT_DSN": pooler.server.dsn(name)}
+    assert command("db", "init", "--json", **direct).json["current"]
+    wrong = command("db", "upgrade", "--json", MAHAVISHNU_PG_DIRECT_DSN=pooler.dsn(name))
+    assert wrong.error["code"] == "database.pooler"
+
+
 async def test_more_clients_than_server_connections(behind: Command) -> None:
     async def work(name: str) -> None:
         worker = await asyncio.create_subprocess_exec(
