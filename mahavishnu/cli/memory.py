@@ -235,6 +235,8 @@ async def forget(
                 return
         gone = await app.memories.forget(ids, dry_run=True)
         missed = sorted(set(ids) - set(gone))
+        for identifier in missed if references else []:
+            await app.memories.get(identifier)  # what is not there is nobody's: NotFound
         if missed and references:
             raise Forbidden(
                 f"{', '.join(shown(m) for m in missed)}: not yours to forget.",

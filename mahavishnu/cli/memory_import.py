@@ -13,6 +13,8 @@ from mahavishnu.errors import UsageError
 if TYPE_CHECKING:
     from mahavishnu.knowledge.ingest import Ingested
 
+MAX_NAMED = 5  # skipped files of one reason; --json names all
+
 
 @click.group("import")
 def import_() -> None:
@@ -70,7 +72,8 @@ def _print_ingested(outcome: "Ingested", *, as_json: bool) -> None:
             {"source": outcome.source, "project": outcome.project, "seen": outcome.seen,
              "stored": outcome.stored, "changed": outcome.changed, "removed": outcome.removed,
              "unchanged": outcome.unchanged, "waiting": outcome.waiting,
-             "skipped": dict(outcome.skipped)}
+             "skipped": dict(outcome.skipped),
+             "skipped_files": [{"path": f.path, "reason": f.reason} for f in outcome.skipped_files]}
         )  # fmt: skip
         return
     print_line(
@@ -78,6 +81,8 @@ def _print_ingested(outcome: "Ingested", *, as_json: bool) -> None:
         f"{outcome.removed} removed, {outcome.unchanged} unchanged"
     )
     for reason, count in outcome.skipped.items():
-        print_line(f"  skipped {count}: {reason}")
+        paths = [file.path for file in outcome.skipped_files if file.reason == reason]
+        more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+        print_line(f"  skipped {count}: {reason} ({', '.join(paths[:MAX_NAMED])}{more})")
     if outcome.waiting:
         print_line(f"  {outcome.waiting} wait for vectors: mahavishnu memory embed")

@@ -24,7 +24,7 @@ from mahavishnu.knowledge.git import (
     run_git,
 )
 from mahavishnu.knowledge.identity import Project, Projects, read_aliases
-from mahavishnu.knowledge.markdown import bounded_parts, read_documents
+from mahavishnu.knowledge.markdown import Skipped, bounded_parts, read_documents
 from mahavishnu.knowledge.sources import Source, name_repository
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.scoping import Scopes
@@ -48,6 +48,7 @@ class Ingested:
     unchanged: int = 0
     waiting: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    skipped_files: list[Skipped] = field(default_factory=list)
 
 
 type Progress = Callable[[int], None]
@@ -100,6 +101,7 @@ class Ingestion:
             )
             outcome.seen = plan.seen
             outcome.skipped.update(item.reason for item in plan.skipped)
+            outcome.skipped_files = plan.skipped
             if not forget_most:
                 require_few_gone(plan)
             await self._apply(plan, source, outcome, progress)

@@ -74,7 +74,10 @@ def read_documents(folder: Path) -> Iterator[Section | Skipped]:
         except OSError as error:
             yield Skipped(shown, error.strerror or "unreadable")
             continue
-        yield from split_sections(text.replace("\x00", "\ufffd"), path=shown)
+        if "\x00" in text:  # PostgreSQL cannot store it, and another text would not be the file's
+            yield Skipped(shown, "holds a NUL byte")
+            continue
+        yield from split_sections(text, path=shown)
 
 
 def split_sections(text: str, *, path: str) -> Iterator[Section]:

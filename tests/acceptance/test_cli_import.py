@@ -26,7 +26,7 @@ END $$
 
 def imported(command: Command, kind: str, source: Path, *words: str) -> tuple[int, ...]:
     body = command("memory", "import", kind, source, "--json", *words).json
-    assert set(body) == {"source", "project", "waiting", "skipped", *COUNTS}
+    assert set(body) == {"source", "project", "waiting", "skipped", "skipped_files", *COUNTS}
     return tuple(body[name] for name in COUNTS)
 
 
@@ -71,8 +71,12 @@ def test_markdown_is_brought_in_line(mahavishnu: Command, project: str, tmp_path
         "a.md#One": "# One\n\nFirst, but different.",
         "a.md#New": "## New\n\nAdded.",
     }
+    (tmp_path / "nul.md").write_text("# Nul\n\na\0b\n")
     told = mahavishnu("memory", "import", "markdown", tmp_path, *there).out
-    assert told.splitlines()[0] == f"{project}: 0 new, 0 changed, 0 removed, 2 unchanged"
+    assert told.splitlines()[:2] == [
+        f"{project}: 0 new, 0 changed, 0 removed, 2 unchanged",
+        "  skipped 1: holds a NUL byte (nul.md)",
+    ]
     # A second folder in the same project leaves the first one's sections alone.
     second = tmp_path / "second"
     second.mkdir()

@@ -128,6 +128,8 @@ REFUSED = [
         "memory.not_found", 3),
     Bad("superseding nothing", ("memory", "supersede", "00000000", "x"), "memory.not_found", 3),
     Bad("forgetting nothing", ("memory", "forget", "00000000"), "memory.not_found", 3),
+    Bad("forgetting a whole id", ("memory", "forget", "00000000-0000-7000-8000-000000000000"),
+        "memory.not_found", 3),
     Bad("forgetting what", ("memory", "forget"), "memory.forget_what", hint="--dry-run"),
     Bad("forgetting everything", ("memory", "forget", "--yes"), "memory.forget_what"),
     Bad("forgetting unasked", ("memory", "forget", "--project", "kept"), "memory.unconfirmed"),

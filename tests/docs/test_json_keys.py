@@ -42,6 +42,7 @@ def test_documented_keys_are_the_real_ones(tmp_path: Path) -> None:
     run = Command(tmp_path, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents/a.md").write_text("# One\n\nText.\n")
+    (tmp_path / "documents/b.md").write_text("a\0b")
     pages = sections()
 
     def keys(*words: str) -> set[str]:
