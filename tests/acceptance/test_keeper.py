@@ -22,8 +22,8 @@ import pytest
 from mahavishnu.app import open_app
 from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.cluster import VECTOR_RECORD
-from mahavishnu.database.embedded.keeper import bound_log
 from mahavishnu.database.embedded.server import KEEPER, EmbeddedServer, Lease, Patience
+from mahavishnu.database.embedded.server_log import bound_log
 from mahavishnu.database.embedded.state import SOCKET, KeeperRecord, Layout, PostmasterFile
 from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory
@@ -738,13 +738,19 @@ async def test_a_server_that_never_starts_says_why(watched: Watched) -> None:
     async with await server.acquire():
         assert watched.postmaster.alive
     assert wait_until(lambda: not watched.survivors, 5)
-    with (watched.layout.cluster / "postgresql.conf").open("a") as stream:
-        stream.write("no_such_setting = on\n")
+    settings = watched.layout.cluster / "postgresql.conf"
+    sound = settings.read_text()
+    settings.write_text(f"{sound}no_such_setting = on\n")
     with pytest.raises(Unavailable) as caught:
         await watched.server().acquire()
     assert caught.value.code == "database.start_failed"
     assert "contains errors" in caught.value.message
     assert "postgres.log" in (caught.value.hint or "")
+    settings.write_text(sound)
+    (watched.layout.cluster / "global/pg_control").unlink()
+    with pytest.raises(Unavailable) as caught:  # another cause now; the log still holds that one
+        await watched.server().acquire()
+    assert "pg_control" in caught.value.message and "errors" not in caught.value.message
 
 
 async def test_the_log_holds_no_text_of_users(watched: Watched, lease: Lease) -> None:

@@ -10,8 +10,6 @@ import collections
 import contextlib
 import fcntl
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +32,7 @@ from mahavishnu.database.embedded.children import (
     prepare_child,
 )
 from mahavishnu.database.embedded.cluster import Cluster
+from mahavishnu.database.embedded.server_log import LOG_BYTES, bound_log, last_words, log_size
 from mahavishnu.database.embedded.sockets import SocketFolder, prepare_socket_folder
 from mahavishnu.database.embedded.state import (
     KEPT_BY_ANOTHER,
@@ -50,7 +49,6 @@ from mahavishnu.processes import ProcessIdentity, identify
 POLL_S = 0.25
 CRASH_WINDOW_S = 60.0
 CRASH_LIMIT = 5
-LOG_BYTES = 10 * 1024 * 1024
 STOP_STEPS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
 
 
@@ -107,6 +105,7 @@ class Keeper:
         self.lease = os.open(self.layout.lease, os.O_RDWR | os.O_CREAT, 0o600)
         self.unused_since: float | None = None
         self.crashes: collections.deque[float] = collections.deque()
+        self.log_start = log_size(self.layout.server_log)  # of what the last start says
         self.stop_asked = False
         self.record = KeeperRecord(identity, "beginning")
 
@@ -173,6 +172,7 @@ class Keeper:
 
     def _start(self, cluster: Cluster, sockets: SocketFolder) -> Postmaster:
         bound_log(self.layout.server_log)
+        self.log_start = log_size(self.layout.server_log)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         log = os.open(self.layout.server_log, flags, 0o600)
         try:
@@ -226,7 +226,7 @@ class Keeper:
         if count == CRASH_LIMIT:
             raise Unavailable(
                 f"The embedded PostgreSQL ended {count} times within a minute:"
-                f" {last_words(self.layout.server_log)}",
+                f" {last_words(self.layout.server_log, since=self.log_start)}",
                 hint=f"The log is {self.layout.server_log}",
                 code="database.start_failed",
             )
@@ -246,24 +246,6 @@ class Keeper:
             return True
         fcntl.flock(self.lease, fcntl.LOCK_UN)
         return False
-
-
-def bound_log(path: Path, limit_bytes: int = LOG_BYTES) -> None:
-    """Move a log that has grown past the limit to `NAME.1`; its writers must append."""
-    if path.exists() and path.stat().st_size > limit_bytes:
-        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-        os.truncate(path, 0)
-
-
-def last_words(log: Path) -> str:
-    """Return why PostgreSQL ended, from the end of its log."""
-    if not log.exists():
-        return "it left no log."
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 8192))
-        tail = stream.read().decode(errors="replace")
-    found: list[str] = re.findall(r"(?:FATAL|PANIC): +(.*)", tail)
-    return found[-1] if found else "it did not say why."
 
 
 def parse_options(arguments: list[str]) -> Options:
