@@ -8,6 +8,12 @@ import msgspec
 
 from mahavishnu.settings.tree import Settings
 
+# Why a setting is bounded where a user may well want more.
+BOUNDS: dict[str, str] = {
+    "postgresql.pool_size": "A server takes 100 connections by default, for all processes together, and "
+    "callers beyond the pool wait their turn: 10 do for most, and 50 are the most.",
+}
+
 
 @cache
 def setting_keys() -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from mahavishnu.masking import MASK, mask_url
 from mahavishnu.paths import Locations, locate, private_folder
 from mahavishnu.settings.files import read_regular, read_settings
 from mahavishnu.settings.keys import (
+    BOUNDS,
     describe_settings,
     find_setting,
     fits,
@@ -383,7 +384,7 @@ def _build(merged: Mapping[str, Setting]) -> Settings:
         wanted = {name: kind for name, kind, *_ in describe_settings()}
         raise UsageError(
             f"{key} in {origin} must be: {wanted.get(find_setting(key) or key, 'something else')}.",
-            hint="Correct it, or take it out to have the default.",
+            hint=BOUNDS.get(key, "Correct it, or take it out to have the default."),
             code="settings.invalid_value",
         ) from error
 

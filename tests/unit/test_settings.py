@@ -294,6 +294,12 @@ def test_a_wrong_value_is_refused_with_key_and_file(load: Load, text: str, key: 
     assert "mahavishnu.yaml" in caught.value.message and "hunter2" not in caught.value.message
 
 
+def test_a_pool_that_is_too_large_is_refused_with_the_reason(load: Load) -> None:
+    with pytest.raises(UsageError, match="at most 50") as caught:
+        load("postgresql: {pool_size: 51}")
+    assert "100 connections" in (caught.value.hint or "")
+
+
 def test_a_wrong_variable_names_the_environment(load: Load) -> None:
     with pytest.raises(UsageError) as caught:
         load(MAHAVISHNU_PG_PORT="x")
