@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from alembic.script import ScriptDirectory
 
+from mahavishnu.database import migrate
 from mahavishnu.database.migrate import (
     HEAD,
     UPGRADE_LOCK_KEY,
@@ -135,6 +136,20 @@ async def test_a_second_upgrade_waits_for_a_bounded_time(empty: Target) -> None:
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
         held += "(SELECT oid FROM pg_database WHERE datname = current_database())"
         assert await holder.fetchval(held) == 0
+    await holder.close()
+
+
+@pytest.mark.postgres
+async def test_an_upgrade_waits_for_a_bare_alembic_for_a_bounded_time(
+    empty: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCK_WAIT", timedelta(milliseconds=50))
+    holder = await asyncpg.connect(**empty.direct)
+    async with asyncio.timeout(30), holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock($1)", migrate.LOCK_KEY)
+        with pytest.raises(Unavailable) as caught:
+            await upgrade(empty)
+    assert caught.value.code == "database.contention"
     await holder.close()
 
 

@@ -7,15 +7,25 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from mahavishnu.app import open_target
-from mahavishnu.database.migrate import LOCK_KEY, check_target, open_engine, translated_wrapped
+from mahavishnu.database.migrate import (
+    LOCK_KEY,
+    LOCK_WAIT,
+    check_target,
+    open_engine,
+    translated_wrapped,
+)
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.settings.sources import load_settings
 
 
 def run(connection: Connection) -> None:
-    """Run the wanted revisions in one transaction; a second process waits for the first."""
+    """Run the wanted revisions in one transaction; a second process waits a while for the first."""
+    set_wait = text("SELECT set_config('lock_timeout', :wait, true)")
     with connection.begin():
+        before = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar_one()
+        connection.execute(set_wait, {"wait": f"{round(LOCK_WAIT.total_seconds() * 1000)}ms"})
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        connection.execute(set_wait, {"wait": before})
         context.configure(connection=connection, target_metadata=None)
         with context.begin_transaction():
             context.run_migrations()
