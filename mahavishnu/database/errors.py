@@ -41,6 +41,30 @@ CONSTRAINTS: dict[str, tuple[type[MahavishnuError], str, str, str | None]] = {
         "This position of the session already holds another turn.",
         None,
     ),
+    "agent_conversations_role": (
+        UsageError,
+        "input.role",
+        "The role of a turn is user, assistant, system or tool.",
+        None,
+    ),
+    "workflow_executions_status": (
+        UsageError,
+        "input.status",
+        "An execution is pending, running, completed, failed, cancelled or crashed.",
+        None,
+    ),
+    "performance_metrics_content": (
+        UsageError,
+        "metric.empty",
+        "A metric needs a value, figures or a text.",
+        None,
+    ),
+    "performance_metrics_unit": (
+        UsageError,
+        "metric.unit",
+        "The value and the unit of a metric go together.",
+        None,
+    ),
     "workflow_executions_order": (
         UsageError,
         "execution.order",

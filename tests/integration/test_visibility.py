@@ -58,7 +58,7 @@ async def test_no_table_shows_a_private_row(open_world: OpenWorld, bob: Target) 
                 row["name"]
                 for row in await connection.fetch(
                     "SELECT c.oid::regclass::text AS name FROM pg_class c "
-                    "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+                    "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')"
                 )
             ]
             shown_rows = {

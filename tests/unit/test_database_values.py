@@ -398,7 +398,8 @@ def test_a_constraint_is_known_by_its_name_whatever_the_state(constraint: str) -
 
 
 def test_constraints_are_those_of_the_schema() -> None:
-    schema = (SQL.parent / "migrations/versions/0001_foundation.sql").read_text()
+    scripts = sorted((SQL.parent / "migrations/versions").glob("*.sql"))
+    schema = "".join(script.read_text() for script in scripts)
     for constraint in CONSTRAINTS:
         table = constraint.removesuffix("_pkey")
         assert constraint in schema or f"CREATE TABLE {table} (" in schema, constraint
