@@ -20,7 +20,7 @@ from mahavishnu.database.target import target_of_socket
 from mahavishnu.embedding import Choice
 from mahavishnu.memory.conversations import Conversations, NewTurn
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.memory.records import NewExecution, Records
+from mahavishnu.memory.records import Metric, NewExecution, Records
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
@@ -46,12 +46,25 @@ async def fill(database: Database) -> None:
         NewMemory(content="# Keeper\nIt stops the server.", collection="document", path="README.md")
     )
     await Conversations(database, memories, scopes).record(
-        [NewTurn(session_id="s", position=0, role="user", content="Hello?", occurred_at=MOMENT)]
+        [
+            NewTurn(
+                session_id="s", position=0, role="user", content="Hello?", occurred_at=MOMENT,
+                metadata={"tokens": 2}, branch="main", model="m", profile="p",
+            )
+        ]
+    )  # fmt: skip
+    records = Records(database, memories, scopes)
+    await records.record_metric(
+        Metric(source="tests", name="health", text="healthy", figures={"latency_ms": 1.5},
+               recorded_at=MOMENT)
+    )  # fmt: skip
+    await records.record_metric(
+        Metric(source="tests", name="latency", value=1.5, unit="ms", recorded_at=MOMENT)
     )
-    await Records(database, memories, scopes).record_execution(
+    await records.record_execution(
         NewExecution(
             execution_id="e", workflow_id="w", adapter="tests", status="completed",
-            started_at=MOMENT, finished_at=MOMENT + timedelta(seconds=3),
+            started_at=MOMENT, finished_at=MOMENT + timedelta(seconds=3), metadata={"host": "here"},
         )
     )  # fmt: skip
 

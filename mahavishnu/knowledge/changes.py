@@ -22,6 +22,7 @@ class Changes:
 
     known: int
     seen: int = 0
+    documents: int = 0
     unchanged: int = 0
     fresh: list[NewMemory] = field(default_factory=list)
     adopted: list[tuple[UUID, str]] = field(default_factory=list)
@@ -49,12 +50,15 @@ def plan_changes(
     own = {key for key in former if is_own(key)}
     plan = Changes(known=len(known) + len(own))
     unread: list[str] = []
+    last_read = ""
     for item in items:
         if isinstance(item, Skipped):
             plan.skipped.append(item)
             unread.append(f"{item.path}#")  # it is there: what is known of it stays
             continue
         plan.seen += 1
+        plan.documents += item.path != last_read
+        last_read = item.path
         new = memory_of_section(item, project=project, source=source)
         row = known.pop(item.key, None)
         if row is None and item.key in former:

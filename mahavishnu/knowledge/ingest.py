@@ -37,10 +37,21 @@ _QUERIES = load_queries("ingestions")
 
 @dataclass
 class Ingested:
-    """What an import did. `unchanged` were there before; `removed` are no longer in the source."""
+    """
+    What an import did. `unchanged` were there before; `removed` are no longer in the source.
+
+    `documents` are the files or commits that were read, `chunks` the memories that they make.
+    `repo_path` and `commit` say which working tree was read and what it was at; `repository` is what
+    its memories have as `repo_id`.
+    """
 
     source: str
     project: str
+    repo_path: str
+    repository: str | None = None
+    commit: str | None = None
+    documents: int = 0
+    chunks: int = 0
     seen: int = 0
     stored: int = 0
     changed: int = 0
@@ -86,11 +97,12 @@ class Ingestion:
         """
         if not folder.is_dir():
             raise NotFound(f"{folder} is not a folder.", code="import.not_found")
-        top_level, found = await self._place(folder, project)
+        top_level = await _find_repository(folder)
+        found = await self._identify(folder, top_level, project)
         scope = await self._scope(found.name, "document")
         source = await self._recognise(folder, top_level, scope)
-        outcome = Ingested(str(folder.resolve()), found.name)
-        async with self._run(scope, "markdown", outcome, record=source.record):
+        outcome = await _begin(folder, top_level, found, source)
+        async with self._run(scope, "markdown", outcome, source):
             is_own = await self._own_former(scope, top_level, found, source)
             plan = plan_changes(
                 read_documents(folder),
@@ -99,7 +111,8 @@ class Ingestion:
                 project=found.name,
                 is_own=is_own,
             )
-            outcome.seen = plan.seen
+            outcome.seen = outcome.chunks = plan.seen
+            outcome.documents = plan.documents
             outcome.skipped.update(item.reason for item in plan.skipped)
             outcome.skipped_files = plan.skipped
             if not forget_most:
@@ -136,14 +149,16 @@ class Ingestion:
         A rewritten history is read whole again; commits that are there already are left alone.
         """
         top_level = await find_top_level(repository)
-        name = (await self._projects.identify(top_level, name=project)).name
-        source = await self._recognise(top_level, top_level, await self._scope(name, "document"))
+        found = await self._projects.identify(top_level, name=project)
+        source = await self._recognise(
+            top_level, top_level, await self._scope(found.name, "document")
+        )
+        outcome = await _begin(top_level, top_level, found, source)
+        name, head = outcome.project, outcome.commit
         scope = await self._scope(name, "note")
-        outcome = Ingested(str(top_level), name)
-        async with self._run(scope, "git", outcome) as note_cursor:
-            if not await has_commits(top_level):
+        async with self._run(scope, "git", outcome, source) as note_cursor:
+            if head is None:
                 return outcome
-            head = await run_git(top_level, "rev-parse", "HEAD")
             after = await self._database.run(
                 lambda c: c.fetchval(_QUERIES["last_cursor"], scope, outcome.source, "git")
             )
@@ -151,10 +166,13 @@ class Ingestion:
                 after = None
             pending: list[NewMemory] = []
             async for commit in read_history(top_level, after=after):
-                outcome.seen += 1
-                pending += split_long(
+                parts = split_long(
                     memory_of_commit(commit, project=name, repository=source.repository)
                 )
+                outcome.seen += 1
+                outcome.documents += 1
+                outcome.chunks += len(parts)
+                pending += parts
                 if len(pending) == BATCH:
                     await self._store(pending, outcome, progress)
                     pending = []
@@ -172,14 +190,12 @@ class Ingestion:
                 outcome.waiting += not stored.embedded
             _advance(progress, len(batch))
 
-    async def _place(self, folder: Path, project: str | None) -> tuple[Path | None, Project]:
-        """Return the repository that a folder is in, None outside of any, and its project."""
-        try:
-            top_level = await find_top_level(folder)
-        except NotFound:
-            name = project or folder.resolve().name or "root"
-            return None, Project(await self._scopes.own_project(name), name)
-        return top_level, await self._projects.identify(top_level, name=project)
+    async def _identify(self, folder: Path, top_level: Path | None, name: str | None) -> Project:
+        """Return the project of a repository, or of a folder outside of any."""
+        if top_level is not None:
+            return await self._projects.identify(top_level, name=name)
+        name = name or folder.resolve().name or "root"
+        return Project(await self._scopes.own_project(name), name)
 
     async def _recognise(self, folder: Path, top_level: Path | None, scope: int) -> Source:
         """Return the source that a folder is, called as in earlier imports into the scope."""
@@ -188,7 +204,7 @@ class Ingestion:
             return Source(None, f"{resolved}/")
         inner = resolved.relative_to(top_level.resolve()).as_posix()
         aliases = await read_aliases(top_level)
-        records = [row["cursor"] for row in await self._fetch("source_records", scope)]
+        records = [row["metadata"] for row in await self._fetch("source_records", scope)]
         name = name_repository(aliases, records)
         return Source(name, "" if inner == "." else f"{inner}/", aliases)
 
@@ -223,7 +239,7 @@ class Ingestion:
 
     @asynccontextmanager
     async def _run(
-        self, scope: int, kind: str, outcome: Ingested, *, record: str | None = None
+        self, scope: int, kind: str, outcome: Ingested, source: Source
     ) -> AsyncIterator[Callable[[str], None]]:
         """
         Keep the row of `rag_ingestions`: in progress meanwhile, completed or failed after.
@@ -231,19 +247,20 @@ class Ingestion:
         A run that was killed keeps its row in progress until the next one of its source begins.
         """
         identifier: UUID = new_id()
-        cursor = [record]
+        cursor: list[str] = []
         await self._database.run(
             lambda c: c.execute(
-                _QUERIES["start_ingestion"], identifier, scope, outcome.source, kind, record
+                _QUERIES["start_ingestion"], identifier, scope, outcome.source, kind,
+                outcome.repository, outcome.repo_path, outcome.commit, source.record,
             )
-        )
+        )  # fmt: skip
 
         async def finish(status: str, error: str | None) -> None:
             await self._database.run(
                 lambda c: c.execute(
                     _QUERIES["finish_ingestion"], identifier, status,
-                    cursor[-1], outcome.seen, outcome.stored,
-                    dict(outcome.skipped), error,
+                    cursor[-1] if cursor else None, outcome.seen, outcome.stored,
+                    dict(outcome.skipped), error, outcome.documents, outcome.chunks,
                 )
             )  # fmt: skip
 
@@ -258,6 +275,26 @@ class Ingestion:
                 "completed" if completed else "failed",
                 None if completed else code or type(error).__name__,
             )
+
+
+async def _find_repository(folder: Path) -> Path | None:
+    """Return the working tree that a folder is in, None outside of any."""
+    try:
+        return await find_top_level(folder)
+    except NotFound:
+        return None
+
+
+async def _begin(folder: Path, top_level: Path | None, project: Project, source: Source) -> Ingested:
+    """Return what an import is about to do: from where, into which project, and at which commit."""
+    commit = None
+    if top_level is not None and await has_commits(top_level):
+        commit = await run_git(top_level, "rev-parse", "HEAD")
+    resolved = str(folder.resolve())
+    return Ingested(
+        resolved, project.name, str(top_level or resolved),
+        repository=source.repository, commit=commit,
+    )  # fmt: skip
 
 
 def split_long(new: NewMemory) -> list[NewMemory]:

@@ -3,8 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-
-import msgspec
+from typing import Any
 
 from mahavishnu.knowledge.identity import Aliases
 
@@ -29,14 +28,12 @@ class Source:
         return f"{self.repository}:{self.within}" if self.repository else self.within
 
     @property
-    def record(self) -> str:
+    def record(self) -> dict[str, Any]:
         """What the import's row keeps of the source, for `name_repository` of later ones."""
-        return msgspec.json.encode(
-            {"repository": self.repository, "aliases": self.aliases and asdict(self.aliases)}
-        ).decode()
+        return {"repository": self.repository, "aliases": self.aliases and asdict(self.aliases)}
 
 
-def name_repository(aliases: Aliases, records: Iterable[str]) -> str:
+def name_repository(aliases: Aliases, records: Iterable[dict[str, Any]]) -> str:
     """
     Return what a repository is called in the keys of its memories, the same as in earlier imports.
 
@@ -44,7 +41,7 @@ def name_repository(aliases: Aliases, records: Iterable[str]) -> str:
     else its first commit, else its path.
     """
     taken = set()
-    for record in map(msgspec.json.decode, records):
+    for record in records:
         if record["repository"] is None:
             continue
         if _are_same(aliases, Aliases(**record["aliases"])):

@@ -1,18 +1,28 @@
 """Turns of a conversation: a row that knows its session and place, and a memory that is found."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Literal, get_args
+from uuid import UUID
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
-from mahavishnu.memory.checks import check_moment, check_name, check_text
+from mahavishnu.memory.checks import (
+    check_metadata,
+    check_moment,
+    check_name,
+    check_text,
+    unknown_value,
+)
 from mahavishnu.memory.models import NewMemory, Stored, check_new_memory, utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 
+type Role = Literal["user", "assistant", "system", "tool"]
+ROLES: tuple[str, ...] = get_args(Role.__value__)
 MAX_POSITION = 2**31 - 1
 _QUERIES = load_queries("conversations")
 
@@ -20,19 +30,46 @@ _QUERIES = load_queries("conversations")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTurn:
     """
-    One turn. `position` counts from 0 within `session_id`; `role` is "user", "assistant" or what the
-    agent calls it; `speaker` is a name, where there is one.
+    One turn. `position` counts from 0 within `session_id`; `speaker` is a name, where there is one.
+
+    `branch` is git's, `model` the one that answered, `profile` the one that the client was on.
     """
 
     session_id: str
     position: int
-    role: str
+    role: Role
     content: str
     speaker: str | None = None
     agent_id: str | None = None
     project: str | None = None
     source_system: str = "cli"
     occurred_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    branch: str | None = None
+    model: str | None = None
+    profile: str | None = None
+
+    @property
+    def details(self) -> tuple[Mapping[str, Any], str | None, str | None, str | None]:
+        """What a turn has beside what was said: metadata, branch, model, profile."""
+        return self.metadata, self.branch, self.model, self.profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A recorded turn as it reads now; `memory_id` is the memory that it was recorded with."""
+
+    position: int
+    role: str
+    speaker: str | None
+    content: str
+    agent_id: str | None
+    metadata: dict[str, Any]
+    branch: str | None
+    model: str | None
+    profile: str | None
+    occurred_at: datetime
+    memory_id: UUID
 
 
 class Conversations:
@@ -48,27 +85,19 @@ class Conversations:
         Store turns, each with its memory.
 
         A turn is its session and position, within a project. Recorded again with the text it was
-        recorded with last, it is left as it is; with another text (a reply that has been streamed
-        to its end) the new memory supersedes the former one. Of several in one call the last counts.
+        recorded with last, its text is left as it is; with another text (a reply that has been
+        streamed to its end) the new memory supersedes the former one. Of several in one call the
+        last counts. Metadata, branch, model and profile are added to those that are known.
 
         What is searched is "[date] speaker: text": who said it and when are asked for as often as
         what was said.
         """
         for turn in turns:
-            check_name(turn.session_id, what="session_id")
-            check_name(turn.role, what="role")
-            if turn.speaker is not None:
-                check_name(turn.speaker, what="speaker")
-            check_moment(turn.occurred_at, what="occurred_at")
-            if not isinstance(turn.position, int) or not 0 <= turn.position <= MAX_POSITION:
-                raise UsageError(
-                    f"A turn's position is 0 to {MAX_POSITION}.",
-                    hint="Count the turns of a session from 0.",
-                    code="conversation.position",
-                )
+            _check_turn(turn)
         memories = [check_new_memory(_memory_of(turn)) for turn in turns]
         scopes = [await self._scopes.place(new) for new in memories]
-        outcomes = await self._unchanged(turns, memories, scopes)
+        unchanged = await self._unchanged(turns, memories, scopes)
+        outcomes = dict(unchanged)
         places = [place for place in range(len(turns)) if place not in outcomes]
         stored = await self._memories.store_batch([memories[i] for i in places], superseding=True)
         outcomes |= dict(zip(places, stored, strict=True))
@@ -79,12 +108,19 @@ class Conversations:
                 [
                     (new_id(), scopes[i], turns[i].session_id, turns[i].position, turns[i].agent_id,
                      turns[i].role, turns[i].speaker, outcomes[i].id,
-                     turns[i].occurred_at or utc_now())
+                     turns[i].occurred_at or utc_now(), *turns[i].details)
                     for i in places
                 ],
             )  # fmt: skip
+            if described:
+                await connection.executemany(_QUERIES["describe_turn"], described)
 
-        if places:
+        described = [
+            (scopes[i], turn.session_id, turn.position, *turn.details)
+            for i, turn in enumerate(turns)
+            if i in unchanged and any(turn.details)
+        ]
+        if places or described:
             await self._database.run(link)
         return [outcomes[place] for place in range(len(turns))]
 
@@ -105,11 +141,9 @@ class Conversations:
             if row["content_hash"] == latest[named[row["ord"] - 1]]
         }
 
-    async def read(
-        self, session_id: str, *, project: str | None = None
-    ) -> list[tuple[int, str, str | None, str]]:
+    async def read(self, session_id: str, *, project: str | None = None) -> list[Turn]:
         """
-        Return a session's turns in order, as (position, role, speaker, content), corrections included.
+        Return a session's turns in order, each with the text of its last correction.
 
         Of a session that was recorded in several projects, all of one project's turns come before
         the next one's, those without a project first; `project` gives its own alone.
@@ -120,7 +154,26 @@ class Conversations:
         rows = await self._database.run(
             lambda c: c.fetch(_QUERIES["read_session"], session_id, project)
         )
-        return [(row["position"], row["role"], row["speaker"], row["content"]) for row in rows]
+        return [Turn(**row) for row in rows]
+
+
+def _check_turn(turn: NewTurn) -> None:
+    """Refuse what cannot be recorded as it is."""
+    check_name(turn.session_id, what="session_id")
+    check_text(turn.role, what="role")
+    if turn.role not in ROLES:
+        raise unknown_value("role", turn.role, ROLES)
+    for name in ("speaker", "branch", "model", "profile"):
+        if getattr(turn, name) is not None:
+            check_name(getattr(turn, name), what=name)
+    check_moment(turn.occurred_at, what="occurred_at")
+    check_metadata(turn.metadata)
+    if not isinstance(turn.position, int) or not 0 <= turn.position <= MAX_POSITION:
+        raise UsageError(
+            f"A turn's position is 0 to {MAX_POSITION}.",
+            hint="Count the turns of a session from 0.",
+            code="conversation.position",
+        )
 
 
 def _memory_of(turn: NewTurn) -> NewMemory:
@@ -136,5 +189,10 @@ def _memory_of(turn: NewTurn) -> NewMemory:
         agent_id=turn.agent_id,
         project=turn.project,
         occurred_at=turn.occurred_at,
-        metadata={"role": turn.role} | ({"speaker": turn.speaker} if turn.speaker else {}),
+        metadata={**turn.metadata, "role": turn.role}
+        | {
+            name: value
+            for name in ("speaker", "branch", "model", "profile")
+            if (value := getattr(turn, name))
+        },
     )

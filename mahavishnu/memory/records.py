@@ -24,10 +24,11 @@ from mahavishnu.memory.models import MAX_CONTENT_BYTES, NewMemory, check_new_mem
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
 
-type ExecutionStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+type ExecutionStatus = Literal["pending", "running", "completed", "failed", "cancelled", "crashed"]
 STATUSES: tuple[str, ...] = get_args(ExecutionStatus.__value__)
-FINAL = frozenset({"completed", "failed", "cancelled"})
+FINAL = frozenset({"completed", "failed", "cancelled", "crashed"})
 MAX_ERROR_CHARACTERS = 100_000  # of an error in the memory; the execution's row keeps all of it
+MAX_METRIC_TEXT = 1_000
 _QUERIES = load_queries("records")
 
 
@@ -36,7 +37,8 @@ class NewExecution:
     """
     One run of a workflow; `execution_id` names it within its adapter and project.
 
-    `started_at` tells the attempts of one run apart: a retry starts later.
+    `started_at` tells the attempts of one run apart: a retry starts later. "crashed" is the end of
+    one whose process was gone before it could say how it ended.
     """
 
     execution_id: str
@@ -49,6 +51,7 @@ class NewExecution:
     result: Mapping[str, Any] | None = None
     error: str | None = None
     project: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +70,25 @@ class Execution:
     finished_at: datetime | None
     duration: timedelta | None
     memory_id: UUID | None
+    metadata: dict[str, Any]
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measurement; `unit` says what `value` counts ("ms", "bytes", "1")."""
+    """
+    What was measured at one moment: one `value`, several `figures`, a `text` such as "healthy".
+
+    `source` is the component it is about, `name` the type of measurement. `unit` says what `value`
+    counts ("ms", "bytes", "1") and goes with it.
+    """
 
     source: str
     name: str
-    value: float
-    unit: str
+    value: float | None = None
+    unit: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    text: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
     recorded_at: datetime = field(default_factory=utc_now)
 
@@ -111,7 +123,7 @@ class Records:
                 lambda c: c.fetchrow(
                     _QUERIES["put_execution"], new_id(), scope, new.execution_id, new.workflow_id,
                     new.adapter, list(new.repositories), new.status, new.result, new.error,
-                    new.started_at, sorted(FINAL), new.finished_at,
+                    new.started_at, sorted(FINAL), new.finished_at, new.metadata,
                 )
             )  # fmt: skip
         identifier: UUID = row["id"]
@@ -133,34 +145,61 @@ class Records:
         return [Execution(**row) for row in rows]
 
     async def record_metric(self, metric: Metric, *, project: str | None = None) -> None:
-        """Store one measurement."""
-        for name in ("source", "name", "unit"):
-            check_name(getattr(metric, name), what=name)
-        check_number(metric.value, what="value")
+        """Store a measurement or a sample."""
+        _check_metric(metric)
         if project is not None:
             check_name(project, what="project")
-        check_moment(metric.recorded_at, what="recorded_at")
-        check_metadata(metric.labels, what="labels")
         scope = await self._scopes.place(
             NewMemory(content="-", collection="execution", project=project)
         )
         await self._database.run(
             lambda c: c.execute(
                 _QUERIES["add_metric"], new_id(), scope, metric.source, metric.name, metric.value,
-                metric.unit, metric.labels, metric.recorded_at,
+                metric.unit, metric.labels, metric.recorded_at, metric.figures, metric.text,
             )
         )  # fmt: skip
 
     async def list_metrics(
-        self, name: str, *, since: datetime | None = None, limit: int = 100
+        self,
+        name: str | None = None,
+        *,
+        source: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
     ) -> list[Metric]:
-        """Return measurements of one name, newest first."""
+        """Return what was measured, newest first; `name` and `source` narrow."""
         check_moment(since, what="since")
         check_limit(limit)
         rows = await self._database.run(
-            lambda c: c.fetch(_QUERIES["list_metrics"], name, since, limit)
+            lambda c: c.fetch(_QUERIES["list_metrics"], name, since, limit, source)
         )
         return [Metric(**row) for row in rows]
+
+
+def _check_metric(metric: Metric) -> None:
+    """Refuse what cannot be recorded as it is."""
+    for name in ("source", "name"):
+        check_name(getattr(metric, name), what=name)
+    if metric.value is None and metric.text is None and not metric.figures:
+        raise UsageError(
+            "A metric needs a value, figures or a text.",
+            hint="Pass at least one of them.",
+            code="metric.empty",
+        )
+    if (metric.value is None) != (metric.unit is None):
+        raise UsageError(
+            "The value and the unit of a metric go together.",
+            hint='Pass both; the unit of a plain count is "1".',
+            code="metric.unit",
+        )
+    if metric.value is not None:
+        check_number(metric.value, what="value")
+        check_name(metric.unit or "", what="unit")
+    if metric.text is not None:
+        check_name(metric.text, what="text", at_most=MAX_METRIC_TEXT)
+    check_moment(metric.recorded_at, what="recorded_at")
+    check_metadata(metric.labels, what="labels")
+    check_metadata(metric.figures, what="figures")
 
 
 def _check_execution(new: NewExecution) -> None:
@@ -185,6 +224,7 @@ def _check_execution(new: NewExecution) -> None:
         check_text(repository, what="repository")
     if new.error is not None:
         check_text(new.error, what="error")
+    check_metadata(new.metadata)
     if new.result is not None:
         check_metadata(new.result, what="result", at_most=MAX_CONTENT_BYTES)
 
@@ -210,5 +250,5 @@ def _memory_of(new: NewExecution) -> NewMemory:
         workflow_id=new.workflow_id,
         project=new.project,
         occurred_at=new.finished_at or new.started_at,
-        metadata={"status": new.status, "execution_id": new.execution_id},
+        metadata={**new.metadata, "status": new.status, "execution_id": new.execution_id},
     )

@@ -169,6 +169,24 @@ async def test_each_run_tells_how_it_ended(world: World, tmp_path: Path) -> None
     assert all(row["finished_at"] for row in rows)
 
 
+async def test_a_run_says_what_was_read_of_which_repository(world: World, tmp_path: Path) -> None:
+    repository = tmp_path / "reef"
+    repository.mkdir()
+    git(repository, "init", "-q")
+    (repository / "a.md").write_text("# One\n\nText.\n\n# Two\n\nText.\n")
+    (repository / "b.md").write_text("# Three\n\nText.\n")
+    head = commit(repository, "c.py", "Begin")
+    await world.ingestion.import_markdown(repository)
+    await world.ingestion.import_history(repository)
+    async with world.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT repo_id, repo_path, commit_id, documents_count, chunks_count "
+            "FROM rag_ingestions ORDER BY started_at"
+        )
+    where = (head, str(repository), head)  # without a remote it is the first commit
+    assert [tuple(row) for row in rows] == [(*where, 2, 3), (*where, 1, 1)]
+
+
 async def test_only_what_was_killed_of_the_same_source_is_marked(
     world: World, tmp_path: Path
 ) -> None:

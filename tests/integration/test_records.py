@@ -53,6 +53,7 @@ async def test_impossible_executions_are_refused(world: World) -> None:
         {"result": {1: 2}},
         {"result": [1]},
         {"error": b"bytes", "status": "failed"},
+        {"metadata": [1]},
     ):
         with pytest.raises(UsageError):
             await world.records.record_execution(execution(**changes))
@@ -66,6 +67,10 @@ async def test_impossible_measurements_and_questions_are_refused(world: World) -
         {"labels": {"a": {1}}},
         {"value": "much"},
         {"name": None},
+        {"value": None, "unit": None},
+        {"unit": None},
+        {"figures": {"a": {1}}},
+        {"text": ""},
     ):
         with pytest.raises(UsageError):
             await world.records.record_metric(replace(metric, **changes))  # type: ignore[arg-type]
@@ -87,6 +92,28 @@ async def test_metrics_are_read_back_newest_first(world: World) -> None:
     found = await world.records.list_metrics("latency", since=STARTED + timedelta(seconds=30))
     assert [metric.value for metric in found] == [3.0, 1.5]
     assert found[0].labels == {"arm": "text"} and found[0].unit == "ms"
+
+
+async def test_a_sample_of_figures_and_a_text_is_read_back(world: World) -> None:
+    sample = Metric(
+        source="ollama", name="health", text="healthy", figures={"latency_ms": 12.5, "errors": 0},
+        recorded_at=STARTED,
+    )  # fmt: skip
+    await world.records.record_metric(sample)
+    await world.records.record_metric(Metric(source="tests", name="health", value=1, unit="1"))
+    assert await world.records.list_metrics(source="ollama") == [sample]
+    assert len(await world.records.list_metrics("health")) == 2
+
+
+async def test_an_execution_that_crashed_is_an_end_with_its_metadata(world: World) -> None:
+    await world.records.record_execution(execution())
+    crashed = execution(status="crashed", finished_at=STARTED, metadata={"host": "reef"})
+    await world.records.record_execution(crashed)
+    await world.records.record_execution(execution())  # late
+    [row] = await world.records.list_executions()
+    assert (row.status, row.metadata) == ("crashed", {"host": "reef"}) and row.created_at
+    [memory] = await world.memories.list_memories(MemoryFilter(metadata={"host": "reef"}))
+    assert memory.id == row.memory_id and "crashed" in memory.content
 
 
 async def test_memories_join_with_executions_in_sql(world: World) -> None:

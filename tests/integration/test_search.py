@@ -289,7 +289,9 @@ async def test_conversation_turns_are_found_by_speaker_and_date(world: World) ->
         "I adopted a cat.",
     ]
     assert (await contents(world, "Caroline", mode="text")) == ["ok", "I adopted a cat."]
-    assert [line[3] for line in await world.conversations.read("s1")] == [t.content for t in turns]
+    assert [turn.content for turn in await world.conversations.read("s1")] == [
+        t.content for t in turns
+    ]
     result = await world.retriever.search(
         SearchRequest(query="lake", wanted=MemoryFilter(session_id="s1"))
     )

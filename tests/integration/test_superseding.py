@@ -42,7 +42,9 @@ async def test_a_turn_that_was_completed_has_one_memory(world: World) -> None:
     [whole] = await world.conversations.record([replace(TURN, content="The port is 8680.")])
     assert whole.created and (await world.memories.get(part.id)).superseded_by == whole.id
     assert await live(world) == ["The port is 8680."]
-    assert await world.conversations.read("s") == [(1, "assistant", None, "The port is 8680.")]
+    [turn] = await world.conversations.read("s")
+    assert (turn.position, turn.role, turn.speaker) == (1, "assistant", None)
+    assert turn.content == "The port is 8680."
     for mode in ("text", "vector"):
         found = await world.retriever.search(SearchRequest(query="port", mode=mode))
         assert [hit.memory.id for hit in found.hits] == [whole.id]
@@ -71,13 +73,27 @@ async def test_a_turn_delivered_again_does_not_undo_a_correction(world: World) -
     [again] = await world.conversations.record([TURN])
     assert again.id == stored.id and not again.created
     assert await live(world) == ["Corrected by hand."]
-    assert await world.conversations.read("s") == [(1, "assistant", None, "Corrected by hand.")]
+    assert [turn.content for turn in await world.conversations.read("s")] == ["Corrected by hand."]
+
+
+async def test_what_belongs_to_a_turn_is_read_back_and_added_to(world: World) -> None:
+    given = {"branch": "main", "model": "opus", "profile": "work", "metadata": {"tokens": 7}}
+    await world.conversations.record([replace(TURN, **given)])  # type: ignore[arg-type]
+    [memory] = await world.memories.list_memories(MemoryFilter(metadata={"branch": "main"}))
+    assert memory.metadata["tokens"] == 7
+    later = replace(TURN, profile="spare", metadata={"cost": 2})
+    for turn in (later, replace(later, content="The port is 8680.", metadata={})):
+        await world.conversations.record([turn])
+        [read] = await world.conversations.read("s")
+        assert read.content == turn.content and read.metadata == {"tokens": 7, "cost": 2}
+        assert (read.branch, read.model, read.profile) == ("main", "opus", "spare")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"session_id": None}, {"session_id": ""}, {"role": None}, {"speaker": 7},
+        {"session_id": None}, {"session_id": ""}, {"role": None}, {"role": "nonsense"},
+        {"speaker": 7}, {"metadata": ["a"]}, {"branch": ""}, {"model": 7}, {"profile": "p" * 201},
         {"position": -1}, {"position": "1"}, {"position": 2**31}, {"content": b"bytes"},
         {"occurred_at": datetime(2025, 1, 1)},
     ],
@@ -107,7 +123,7 @@ async def test_writers_of_one_turn_leave_one_memory(open_world: OpenWorld, targe
             await waiting(2)
         [left] = await live(one)
         assert left in texts
-        [(_, _, _, read)] = await one.conversations.read("s")
+        [read] = [turn.content for turn in await one.conversations.read("s")]
         assert read == left
 
 
@@ -192,7 +208,7 @@ async def test_a_session_of_several_projects_is_read_one_after_the_other(world: 
         await world.conversations.record(
             [replace(TURN, project=project, position=n, content=f"{project} {n}") for n in (0, 1)]
         )
-    read = [line[3] for line in await world.conversations.read("s")]
+    read = [turn.content for turn in await world.conversations.read("s")]
     assert read == ["None 0", "None 1", "p 0", "p 1", "q 0", "q 1"]
-    assert [line[3] for line in await world.conversations.read("s", project="p")] == read[2:4]
+    assert [turn.content for turn in await world.conversations.read("s", project="p")] == read[2:4]
     assert await world.conversations.read("s", project="elsewhere") == []

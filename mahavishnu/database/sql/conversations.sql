@@ -1,10 +1,23 @@
 -- put_turn --
--- Note a turn, or the memory that it has become. $1 id, $2 scope, $3 session, $4 position, $5 agent, $6 role,
--- $7 speaker, $8 memory id, $9 time; no rows.
-INSERT INTO agent_conversations (id, scope_no, session_id, position, agent_id, role, speaker, memory_id, occurred_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- Note a turn, or the memory that it has become. What is known beside the text is added to. $1 id, $2 scope, $3 session,
+-- $4 position, $5 agent, $6 role, $7 speaker, $8 memory id, $9 time, $10 metadata, $11 branch, $12 model, $13 profile;
+-- no rows.
+INSERT INTO agent_conversations AS known (id, scope_no, session_id, position, agent_id, role, speaker, memory_id,
+                                          occurred_at, metadata, branch, model, profile)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT ON CONSTRAINT agent_conversations_position DO UPDATE
-SET memory_id = excluded.memory_id, agent_id = excluded.agent_id, role = excluded.role, speaker = excluded.speaker;
+SET memory_id = excluded.memory_id, agent_id = excluded.agent_id, role = excluded.role, speaker = excluded.speaker,
+    metadata = known.metadata || excluded.metadata, branch = coalesce(excluded.branch, known.branch),
+    model = coalesce(excluded.model, known.model), profile = coalesce(excluded.profile, known.profile);
+
+-- describe_turn --
+-- Add to what is known of a turn beside its text. $1 scope, $2 session, $3 position, $4 metadata, $5 branch, $6 model,
+-- $7 profile; no rows.
+UPDATE agent_conversations
+SET metadata = metadata || $4, branch = coalesce($5, branch), model = coalesce($6, model), profile = coalesce($7, profile)
+WHERE scope_no = $1 AND session_id = $2 AND position = $3
+    AND (metadata, branch, model, profile) IS DISTINCT FROM
+        (metadata || $4, coalesce($5, branch), coalesce($6, model), coalesce($7, profile));
 
 -- find_turns --
 -- What turns said when they were recorded last. $1 scopes, $2 sessions, $3 positions; (ord, id, content_hash, embedded).
@@ -15,15 +28,17 @@ JOIN agent_conversations t USING (scope_no, session_id, position) JOIN memories 
 
 -- read_session --
 -- A session's turns in order, each as it reads now; those of several projects one project after the other, those of none
--- first. $1 session, $2 project or null for all; (position, role, speaker, content).
+-- first. $1 session, $2 project or null for all; rows of `Turn`.
 WITH RECURSIVE said AS (
-    SELECT p.name AS project, t.scope_no, t.position, t.role, t.speaker, m.content, m.superseded_by
+    SELECT t.id, m.content, m.superseded_by
     FROM agent_conversations t JOIN memories m ON m.id = t.memory_id
-    JOIN scopes s ON s.scope_no = t.scope_no LEFT JOIN projects p ON p.id = s.project_id
-    WHERE t.session_id = $1 AND ($2::text IS NULL OR p.name = $2)
+    WHERE t.session_id = $1
     UNION ALL
-    SELECT said.project, said.scope_no, said.position, said.role, said.speaker, m.content, m.superseded_by
-    FROM said JOIN memories m ON m.id = said.superseded_by
+    SELECT said.id, m.content, m.superseded_by FROM said JOIN memories m ON m.id = said.superseded_by
 )
-SELECT position, role, speaker, content FROM said WHERE superseded_by IS NULL
-ORDER BY project NULLS FIRST, scope_no, position;
+SELECT t.position, t.role, t.speaker, said.content, t.agent_id, t.metadata, t.branch, t.model, t.profile, t.occurred_at,
+       t.memory_id
+FROM agent_conversations t JOIN said USING (id)
+JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE said.superseded_by IS NULL AND ($2::text IS NULL OR p.name = $2)
+ORDER BY p.name NULLS FIRST, t.scope_no, t.position;

@@ -1,17 +1,21 @@
 -- start_ingestion --
 -- Note that an import begins, and that one of the same source was killed. One that still runs notes its own end
--- later. $1 id, $2 scope, $3 source, $4 kind, $5 record of the source or null; no rows.
+-- later. $1 id, $2 scope, $3 source, $4 kind, $5 the repository's name in memories, $6 its working tree, $7 commit that
+-- is read, $8 how the source is recognised; no rows.
 WITH killed AS (
     UPDATE rag_ingestions SET status = 'failed', finished_at = now(),
         error = 'interrupted: it had not ended when the next import of this source began'
     WHERE scope_no = $2 AND source = $3 AND kind = $4 AND status = 'in_progress' AND id <> $1
 )
-INSERT INTO rag_ingestions (id, scope_no, source, kind, cursor, status) VALUES ($1, $2, $3, $4, $5, 'in_progress')
+INSERT INTO rag_ingestions (id, scope_no, source, kind, repo_id, repo_path, commit_id, metadata, status)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'in_progress')
 ON CONFLICT (id) DO NOTHING;
 
 -- finish_ingestion --
--- Note how an import ended. $1 id, $2 status, $3 cursor, $4 seen, $5 stored, $6 skipped, $7 error; no rows.
-UPDATE rag_ingestions SET status = $2, cursor = $3, seen = $4, stored = $5, skipped = $6, error = $7, finished_at = now()
+-- Note how an import ended. $1 id, $2 status, $3 cursor, $4 seen, $5 stored, $6 skipped, $7 error, $8 documents,
+-- $9 chunks; no rows.
+UPDATE rag_ingestions SET status = $2, cursor = $3, seen = $4, stored = $5, skipped = $6, error = $7,
+    documents_count = $8, chunks_count = $9, finished_at = now()
 WHERE id = $1;
 
 -- last_cursor --
@@ -21,14 +25,14 @@ WHERE scope_no = $1 AND source = $2 AND kind = $3 AND status = 'completed' AND c
 ORDER BY started_at DESC LIMIT 1;
 
 -- source_records --
--- What the imports of documents into a scope kept of their sources, the latest first. $1 scope; (cursor).
-SELECT cursor FROM rag_ingestions
-WHERE scope_no = $1 AND kind = 'markdown' AND cursor IS NOT NULL GROUP BY cursor ORDER BY max(started_at) DESC;
+-- How the sources of documents in a scope are recognised, the latest first. $1 scope; (metadata).
+SELECT metadata FROM rag_ingestions
+WHERE scope_no = $1 AND kind = 'markdown' AND metadata ? 'repository' GROUP BY metadata ORDER BY max(started_at) DESC;
 
 -- last_former --
 -- The folder of the last import of documents by a release that kept no record of it. $1 scope; source or no row.
 SELECT source FROM rag_ingestions
-WHERE scope_no = $1 AND kind = 'markdown' AND cursor IS NULL ORDER BY started_at DESC LIMIT 1;
+WHERE scope_no = $1 AND kind = 'markdown' AND NOT metadata ? 'repository' ORDER BY started_at DESC LIMIT 1;
 
 -- live_keys --
 -- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).

@@ -29,12 +29,11 @@ WHERE role NOT IN ('user', 'assistant', 'system', 'tool');
 ALTER TABLE agent_conversations
     ADD CONSTRAINT agent_conversations_role CHECK (role IN ('user', 'assistant', 'system', 'tool'));
 
--- `source` goes on to say what was read, `repo_path` where a repository's files are; `repository` is its normalised
--- remote or root commit, `commit_id` the commit that was read.
+-- `source` goes on to say what was read, `repo_path` where a repository's files are. `repo_id` is what its memories have
+-- as such, `commit_id` the commit that was read; `metadata` tells how the source is recognised again.
 ALTER TABLE rag_ingestions
     ADD COLUMN repo_id          text,
     ADD COLUMN repo_path        text,
-    ADD COLUMN repository       text,
     ADD COLUMN commit_id        text,
     ADD COLUMN documents_count  integer NOT NULL DEFAULT 0
         CONSTRAINT rag_ingestions_documents_count CHECK (documents_count >= 0),
