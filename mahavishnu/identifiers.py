@@ -1,8 +1,10 @@
 """Ids: UUIDv7 made by the writer, and the short form that people see."""
 
+import hashlib
 import os
 import re
 import time
+from datetime import UTC, datetime
 from uuid import UUID
 
 from mahavishnu.errors import UsageError
@@ -13,12 +15,20 @@ _SUFFIX = re.compile(r"[0-9a-f]{4,32}")
 
 def new_id() -> UUID:
     """Return a UUID version 7: 48 bits of milliseconds, 74 random bits. Source: RFC 9562, 5.7."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
-    value = (milliseconds & (2**48 - 1)) << 80 | random
+    return _uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def _uuid7(milliseconds: int, tail: bytes) -> UUID:
+    value = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(tail)
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(0x3 << 62) | 2 << 62
     return UUID(int=value)
+
+
+def derive_id(moment: datetime, *parts: str) -> UUID:
+    """Return the UUID version 7 of a moment whose random bits follow from `parts`: equal ones for equal parts."""
+    digest = hashlib.sha256("\0".join((moment.astimezone(UTC).isoformat(), *parts)).encode())
+    return _uuid7(max(0, int(moment.timestamp() * 1000)), digest.digest()[:10])
 
 
 def shown(identifier: UUID) -> str:

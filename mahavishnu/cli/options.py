@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COMMAND_POOL_SIZE = 2
 
+_METADATA_HINT = 'Write k=v, or a JSON object: {"k": "v"}'
 METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
@@ -87,22 +88,7 @@ def parse_metadata(items: tuple[str, ...]) -> dict[str, Any]:
     pairs: list[tuple[str, Any]] = []
     for item in items:
         if item.lstrip().startswith(("{", "[")):
-            try:
-                value = msgspec.json.decode(item.encode("utf-8", "surrogatepass"))
-                # The faster one, which is also stricter, lets the last of two equal keys win.
-                json.loads(item, object_pairs_hook=_merge)
-            except (msgspec.DecodeError, ValueError, RecursionError) as error:
-                raise UsageError(
-                    f"--metadata is not valid JSON: {error}.",
-                    hint='Write k=v, or a JSON object: {"k": "v"}',
-                    code="input.metadata",
-                ) from error
-            if not isinstance(value, dict):
-                raise UsageError(
-                    "--metadata is not a JSON object.",
-                    hint='Write k=v, or a JSON object: {"k": "v"}',
-                    code="input.metadata",
-                )
+            value = parse_object(item, option="--metadata", hint=_METADATA_HINT)
             pairs += value.items()
             continue
         key, separator, text = item.partition("=")
@@ -114,6 +100,23 @@ def parse_metadata(items: tuple[str, ...]) -> dict[str, Any]:
             )
         pairs.append((key.strip(), text))
     return _merge(pairs)
+
+
+def parse_object(
+    text: str, *, option: str, hint: str = 'Write a JSON object: {"k": "v"}'
+) -> dict[str, Any]:
+    """Return the JSON object of an option; what stands twice is refused."""
+    try:
+        value = msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
+        # The faster one, which is also stricter, lets the last of two equal keys win.
+        json.loads(text, object_pairs_hook=_merge)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{option} is not valid JSON: {error}.", hint=hint, code="input.metadata"
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{option} is not a JSON object.", hint=hint, code="input.metadata")
+    return value
 
 
 def _merge(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ _log = get_logger(__name__)
     modules={
         "ai": ("mahavishnu.cli.ai", "Switch and protect Claude Code, Codex and Qwen Code."),
         "memory": ("mahavishnu.cli.memory", "Store, search, correct and forget memories."),
+        "session": ("mahavishnu.cli.session", "Record conversations, turn by turn."),
+        "workflow": ("mahavishnu.cli.workflow", "Record runs of workflows."),
+        "metrics": ("mahavishnu.cli.metrics", "Record what was measured of components."),
         "up": ("mahavishnu.cli.daemon", "Start the daemon that all terminals share."),
         "down": ("mahavishnu.cli.daemon", "End the daemon."),
         "status": ("mahavishnu.cli.daemon", "Tell whether the daemon runs and how it is."),

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 from uuid import UUID
 
+import msgspec
+
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
-from mahavishnu.identifiers import new_id
+from mahavishnu.identifiers import derive_id, new_id
 from mahavishnu.memory.checks import (
     check_limit,
     check_metadata,
@@ -144,20 +146,27 @@ class Records:
         )
         return [Execution(**row) for row in rows]
 
-    async def record_metric(self, metric: Metric, *, project: str | None = None) -> None:
-        """Store a measurement or a sample."""
+    async def record_metric(self, metric: Metric, *, project: str | None = None) -> UUID:
+        """Store a measurement or a sample; the same one again is the same row. Return its id."""
         _check_metric(metric)
         if project is not None:
             check_name(project, what="project")
         scope = await self._scopes.place(
             NewMemory(content="-", collection="execution", project=project)
         )
+        said = msgspec.json.encode(
+            [metric.value, metric.unit, metric.figures, metric.text, metric.labels], order="sorted"
+        )
+        identifier = derive_id(
+            metric.recorded_at, str(scope), metric.source, metric.name, said.decode()
+        )
         await self._database.run(
             lambda c: c.execute(
-                _QUERIES["add_metric"], new_id(), scope, metric.source, metric.name, metric.value,
+                _QUERIES["add_metric"], identifier, scope, metric.source, metric.name, metric.value,
                 metric.unit, metric.labels, metric.recorded_at, metric.figures, metric.text,
             )
         )  # fmt: skip
+        return identifier
 
     async def list_metrics(
         self,

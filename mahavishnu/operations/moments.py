@@ -16,14 +16,17 @@ def is_relative(text: str | None) -> bool:
 
 
 def parse_moment(text: str | None, *, what: str) -> datetime | None:
+    """Read a time as `read_moment` does; None stays None."""
+    return None if text is None else read_moment(text, what=what)
+
+
+def read_moment(text: str, *, what: str) -> datetime:
     """
     Read "7d", "12h", "30m", "2w" as that long ago, or an ISO date or time; local without a zone.
 
     Raises:
         UsageError: it is neither, or out of range.
     """
-    if text is None:
-        return None
     span = _SPAN.fullmatch(text.strip())
     try:
         if span is not None:

@@ -7,6 +7,8 @@ from mahavishnu.operations import (
     environment_results,
     environments,
     memory,
+    record_requests,
+    records,
     requests,
     results,
 )
@@ -120,6 +122,43 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         method="GET",
         path="/stats",
         read_only=True,
+    ),
+    Operation(
+        name="record_turn",
+        title="Record a turn of a conversation",
+        description="Keep what was said in a session, turn by turn, so that later sessions find it. "
+        "A turn is known by its session and position: recorded again with another text, as when a "
+        "reply has come to its end, the later text takes its place. For a decision or a fact use "
+        "store_memory.",
+        request=record_requests.RecordTurn,
+        result=records.RecordedTurn,
+        run=records.record_turn,
+        method="POST",
+        path="/turns",
+    ),
+    Operation(
+        name="record_execution",
+        title="Record a run of a workflow",
+        description="Keep that a workflow runs, or how a run ended: its status, result, error and "
+        "the repositories it worked on. A run is known by its adapter, execution_id and project; "
+        "report it again whenever its status changes. One that has ended is found by search.",
+        request=record_requests.RecordExecution,
+        result=records.Recorded,
+        run=records.record_execution,
+        method="POST",
+        path="/executions",
+    ),
+    Operation(
+        name="record_metrics",
+        title="Record what was measured",
+        description="Keep figures of a component at one moment, such as latency and errors, and its "
+        "state in words, such as healthy. Searches do not find metrics; they are there for "
+        "reports.",
+        request=record_requests.RecordMetrics,
+        result=records.Recorded,
+        run=records.record_metrics,
+        method="POST",
+        path="/metrics",
     ),
     Operation(
         name="list_llms",

@@ -59,6 +59,8 @@ def test_documented_keys_are_the_real_ones(tmp_path: Path) -> None:
     imports = ("memory", "import", "markdown", "documents", "--project", "p")
     assert keys(*imports) == documented(pages["memory import markdown, memory import git"])
     assert keys("memory", "stats") == documented(pages["memory stats"])
+    turn = ("session", "record", "Hello", "--session", "s", "--position", "0", "--role", "user")
+    assert keys(*turn) == documented(pages["session record, workflow record, metrics record"])
     assert keys("memory", "forget", "--project", "p", "--dry-run") == documented(
         pages["memory forget"]
     )

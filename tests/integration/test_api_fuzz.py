@@ -31,7 +31,7 @@ TOKEN = PREFIX + "0" * 43  # cases are made before the application is
 BEYOND_SCHEMAS = {
     "embedding.blank_text", "embedding.not_unicode", "input.collection", "input.cursor", "input.id",
     "input.metadata", "input.nul", "input.start", "input.time", "input.vector", "memory.empty",
-    "search.empty", "secret.own_environment", "secret.reference",
+    "execution.order", "metric.empty", "search.empty", "secret.own_environment", "secret.reference",
 }  # fmt: skip
 
 

@@ -108,6 +108,13 @@ async def test_every_route_answers_as_documented(
     await ask("POST", "/memories/forget", 200, json={"ids": [new["id"]]})
     stats = await ask("GET", "/stats", 200)
     assert stats["totals"]["live"] == 2
+    turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}
+    await ask("POST", "/turns", 201, json=turn)
+    await ask("POST", "/turns", 200, json=turn)
+    run = {"execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running"}
+    await ask("POST", "/executions", 200, json={**run, "started_at": "2026-01-02"})
+    sample = {"component": "c", "metric_type": "m", "text": "healthy"}
+    await ask("POST", "/metrics", 200, json={**sample, "recorded_at": "2026-01-02"})
     state = await ask("GET", "/status", 200)
     assert state["database"]["reachable"] and state["model"] == "fake" and state["waiting"] == 0
     embedded = await ask("POST", "/embeddings", 200, json={"texts": ["one", "two"]})

@@ -125,6 +125,12 @@ async def test_tools_do_what_the_operations_do(app: App, era: str) -> None:
         assert (await call(client, "memory_stats"))["totals"]["live"] == 2
         told = await call(client, "forget_memory", ids=[new["id"]], confirm=True)
         assert told["count"] == 2 and (await call(client, "memory_stats"))["totals"]["live"] == 1
+        turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}
+        assert (await call(client, "record_turn", **turn))["created"]
+        run = {"execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running"}
+        assert (await call(client, "record_execution", **run, started_at="2026-01-02"))["id"]
+        sample = {"component": "c", "metric_type": "m", "metrics": {"latency_ms": 1.5}}
+        assert (await call(client, "record_metrics", **sample, recorded_at="2026-01-02"))["id"]
 
 
 async def test_answers_are_small_unless_asked_otherwise(app: App, era: str) -> None:

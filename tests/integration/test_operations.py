@@ -422,6 +422,12 @@ def test_what_a_schema_forbids_is_refused_as_invalid(operation: Operation[Any, A
         "search": {"query": "q"}, "get_memory": {"id": "0123abcd"}, "list_memories": {},
         "store_memory": {"content": "c"}, "store_unified_memory": {"content": "c"}, "memory_stats": {},
         "supersede_memory": {"id": "0123abcd", "content": "c"}, "forget_memory": {"ids": ["0123abcd"]},
+        "record_turn": {"session_id": "s", "position": 0, "role": "user", "content": "c"},
+        "record_execution": {
+            "execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running",
+            "started_at": "2026-01-02",
+        },
+        "record_metrics": {"component": "c", "metric_type": "m", "recorded_at": "2026-01-02"},
         "list_llms": {}, "llm_status": {}, "switch_llm": {"name": "zai"}, "undo_switch": {"id": "0123abcd"},
     }[operation.name]  # fmt: skip
     operation.parse(good)

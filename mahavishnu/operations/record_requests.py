@@ -1,0 +1,71 @@
+"""What the operations take that record turns, executions and metrics."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, field
+
+from mahavishnu.memory.conversations import MAX_POSITION, Role
+from mahavishnu.memory.records import MAX_METRIC_TEXT, ExecutionStatus
+from mahavishnu.operations.requests import Moment, Name, Request
+
+type Metadata = Annotated[dict[str, Any], Meta(description="Your own keys.")]
+type Project = Annotated[Name | None, Meta(description="Project it belongs to; made if new.")]
+
+
+class RecordTurn(Request, frozen=True, kw_only=True):
+    """One turn of a conversation."""
+
+    session_id: Annotated[Name, Meta(description="Session that the turn is part of.")]
+    position: Annotated[
+        int, Meta(ge=0, le=MAX_POSITION, description="Place in the session, counted from 0.")
+    ]
+    role: Annotated[Role, Meta(description="Who said it.")]
+    content: Annotated[str, Meta(min_length=1, description="What was said, up to 1 MiB.")]
+    speaker: Annotated[Name | None, Meta(description="Name of who said it.")] = None
+    agent_id: Annotated[Name | None, Meta(description="Agent that the session is with.")] = None
+    project: Project = None
+    occurred_at: Annotated[Moment | None, Meta(description="ISO time; now if absent.")] = None
+    branch: Annotated[Name | None, Meta(description="Branch of git it was said on.")] = None
+    model: Annotated[Name | None, Meta(description="Model that answered.")] = None
+    profile: Annotated[Name | None, Meta(description="Profile that the client was on.")] = None
+    metadata: Metadata = field(default_factory=dict)
+    source_system: Annotated[
+        Name | None, Meta(description="What records it; mcp or http if absent.")
+    ] = None
+
+
+class RecordExecution(Request, frozen=True, kw_only=True):
+    """One run of a workflow."""
+
+    execution_id: Annotated[Name, Meta(description="Names the run within its adapter and project.")]
+    workflow_id: Annotated[Name, Meta(description="Workflow that runs.")]
+    adapter: Annotated[Name, Meta(description="What runs it, such as prefect.")]
+    status: Annotated[
+        ExecutionStatus, Meta(description="crashed: its process was gone before it could end.")
+    ]
+    started_at: Annotated[Moment, Meta(description="ISO time; a retry starts later.")]
+    finished_at: Annotated[Moment | None, Meta(description="ISO time, once it has ended.")] = None
+    repositories: Annotated[
+        list[Name], Meta(max_length=1000, description="Repositories it worked on.")
+    ] = field(default_factory=list)
+    result: Annotated[dict[str, Any] | None, Meta(description="What it gave.")] = None
+    error: Annotated[str | None, Meta(description="What went wrong.")] = None
+    project: Project = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+class RecordMetrics(Request, frozen=True, kw_only=True):
+    """What was measured of a component at one moment."""
+
+    component: Annotated[Name, Meta(description="What was measured, such as ollama.")]
+    metric_type: Annotated[Name, Meta(description="Kind of measurement, such as health.")]
+    recorded_at: Annotated[Moment, Meta(description="ISO time of the measurement.")]
+    metrics: Annotated[
+        dict[str, Any], Meta(description='Figures by name, such as {"latency_ms": 12.5}.')
+    ] = field(default_factory=dict)
+    text: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=MAX_METRIC_TEXT)] | None,
+        Meta(description='A state in words, such as "healthy".'),
+    ] = None
+    project: Project = None
+    metadata: Metadata = field(default_factory=dict)
