@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, get_args
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
@@ -47,7 +47,8 @@ WAITING_CAP = 1000  # how far waiting memories are counted
 ATTEMPTS = 4  # at an answer that is not out of date when it is given
 
 EVERYTHING = MemoryFilter()
-TIERS = ("hot", "cold", "development")
+type Tier = Literal["hot", "cold", "development"]
+TIERS: tuple[str, ...] = get_args(Tier.__value__)
 _SEARCH = load_queries("search")
 _MEMORIES = load_queries("memories")
 

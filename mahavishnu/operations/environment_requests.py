@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.errors import UsageError
 from mahavishnu.operations.requests import Request
 
 type ProfileName = Annotated[
@@ -21,9 +22,13 @@ class LlmStatus(Request, frozen=True, kw_only=True):
 
 
 class SwitchLlm(Request, frozen=True, kw_only=True):
-    """Which profile, for which clients."""
+    """Which profile, for which clients. `name` or `llm_name` says it, one of the two."""
 
-    name: ProfileName
+    name: ProfileName | None = None
+    llm_name: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Meta(description="The same as name; give one of the two."),
+    ] = None
     clients: Annotated[
         list[ClientName],
         Meta(
@@ -41,6 +46,18 @@ class SwitchLlm(Request, frozen=True, kw_only=True):
     confirm: Annotated[
         bool, Meta(description="false only says what would change; true switches.")
     ] = False
+
+    @property
+    def profile(self) -> str:
+        """The profile's name; raises `UsageError` where none is given, or two are."""
+        named = {self.name, self.llm_name} - {None}
+        if len(named) != 1:
+            raise UsageError(
+                "Exactly one profile must be named.",
+                hint="name: a name that list_llms tells. llm_name is the same.",
+                code="input.profile",
+            )
+        return str(named.pop())
 
 
 class UndoSwitch(Request, frozen=True, kw_only=True):

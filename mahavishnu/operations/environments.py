@@ -135,7 +135,7 @@ def _entry(entry: Entry, history: History) -> SwitchBody:
 
 
 def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
-    site, profile = environments.site, environments.find_wanted(request.name)
+    site, profile = environments.site, environments.find_wanted(request.profile)
     ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
     with _telling_where_keys_are_sought(profile):
         if request.confirm:

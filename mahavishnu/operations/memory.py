@@ -81,7 +81,8 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
     metadata = dict(request.metadata)
     fields = {name: metadata.pop(name) for name in FIELDS_IN_METADATA if name in metadata}
     plain = _parse_fields({**fields, "content": request.content, "metadata": metadata})
-    new = new_memory(plain, source=call.source, vector=_brought(request))
+    vector = await _brought_or_active(call.app, request)
+    new = new_memory(plain, source=call.source, vector=vector)
     return _stored(await call.app.memories.store(new))
 
 
@@ -95,6 +96,7 @@ async def search(call: Call, request: Search) -> SearchAnswer:
             wanted=request.filter(),
             limit=request.limit,
             threshold=request.threshold,
+            tiers=tuple(request.tiers) or ("cold",),
             vector=_brought(request),
         )
     )
@@ -250,6 +252,15 @@ def _brought(request: StoreUnifiedMemory | Search) -> BroughtVector | None:
         )
     values = read_vector(request.embedding)
     return BroughtVector(model=request.embedding_model, values=values, dimensions=len(values))
+
+
+async def _brought_or_active(app: App, request: StoreUnifiedMemory) -> BroughtVector | None:
+    """Return the caller's vector; of the active model where it names none, whose length it must have."""
+    active = await app.space.active()
+    if request.embedding is None or request.embedding_model is not None or active is None:
+        return _brought(request)
+    values = read_vector(request.embedding)
+    return BroughtVector(model=active[1].key, values=values, dimensions=len(values))
 
 
 async def _successor_that_says(app: App, old: UUID, content: str) -> Memory | None:

@@ -6,8 +6,9 @@ from msgspec import Meta, Struct, field
 
 from mahavishnu.memory.checks import MAX_NAME_LENGTH
 from mahavishnu.memory.models import Collection, MemoryFilter, MemoryType, Mode, Visibility
+from mahavishnu.memory.search import Tier
 from mahavishnu.operations.moments import parse_moment
-from mahavishnu.operations.vectors import Vector
+from mahavishnu.operations.vectors import UnnamedVector, Vector
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
 LEAST_BUDGET = 800  # holds one memory cut short, be its names as long as they may
@@ -124,9 +125,9 @@ class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
     """A memory to store, with a vector where the caller has one."""
 
     content: Text
-    embedding: Vector = None
+    embedding: UnnamedVector = None
     embedding_model: Annotated[
-        Name | None, Meta(description="Model that made the embedding; it must be the one in use.")
+        Name | None, Meta(description="Model that made the embedding; the one in use if absent.")
     ] = None
     metadata: Annotated[
         dict[str, Any],
@@ -146,6 +147,12 @@ class Search(Where, frozen=True, kw_only=True):
     mode: Annotated[
         Mode, Meta(description="hybrid finds by meaning and by words; vector, text: one of them.")
     ] = "hybrid"
+    tiers: Annotated[
+        list[Tier],
+        Meta(
+            description="Where to look; cold (PostgreSQL) if empty. `degraded` names what is missing."
+        ),
+    ] = field(default_factory=list)
     limit: Limit = 10
     threshold: Annotated[
         Cosine | None, Meta(description="Least cosine similarity of the vector arm.")

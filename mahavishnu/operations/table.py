@@ -51,7 +51,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         title="Store a memory with a vector",
         description="As store_memory, for programs that bring an embedding of their own or keep "
         "everything but the text in metadata. The embedding must be of the model in use (see "
-        "memory_stats) and its name be given; without one the text is embedded here. If you are "
+        "memory_stats) and have its length; without one the text is embedded here. If you are "
         "not such a program, use store_memory.",
         request=requests.StoreUnifiedMemory,
         result=results.StoreResult,

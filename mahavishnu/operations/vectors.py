@@ -26,6 +26,13 @@ type Vector = Annotated[
         "needs embedding_model."
     ),
 ]
+type UnnamedVector = Annotated[
+    Numbers | Base64 | None,
+    Meta(
+        description="A vector of your own, as numbers or as base64 of little-endian 32-bit floats; "
+        "of the model in use, unless embedding_model says otherwise."
+    ),
+]
 
 
 def read_vector(written: list[float] | str) -> list[float]:

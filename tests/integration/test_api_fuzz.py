@@ -30,7 +30,7 @@ TOKEN = PREFIX + "0" * 43  # cases are made before the application is
 # two fields contradict each other, and that blanks are no text.
 BEYOND_SCHEMAS = {
     "embedding.blank_text", "embedding.not_unicode", "input.collection", "input.cursor", "input.id",
-    "input.metadata", "input.nul", "input.start", "input.time", "input.vector", "memory.empty",
+    "input.metadata", "input.nul", "input.profile", "input.start", "input.time", "input.vector", "memory.empty",
     "execution.order", "metric.empty", "search.empty", "secret.own_environment", "secret.reference",
 }  # fmt: skip
 

@@ -63,6 +63,14 @@ async def refusal(error: type[MahavishnuError], work: Any) -> str:
     return caught.value.code
 
 
+async def test_a_switch_is_asked_for_by_llm_name_as_well(home: Home) -> None:
+    assert await home("switch_llm", llm_name="deepseek") == await home(
+        "switch_llm", name="deepseek"
+    )
+    for names in ({}, {"name": "deepseek", "llm_name": "zai"}):
+        assert await refusal(UsageError, home("switch_llm", **names)) == "input.profile"
+
+
 async def test_a_switch_is_asked_for_confirmed_told_and_taken_back(home: Home) -> None:
     asked = await home("switch_llm", name="deepseek")
     assert home.claude.read_text() == home.text
