@@ -205,6 +205,14 @@ class History:
                 key = key if entry.kind == "adopt" else entry.key
                 for record in each.records:
                     learned.learn(record, entry.salt, adopted=entry.kind == "adopt")
+        last = {
+            record.path: (record, entry)
+            for entry in self.done for file in entry.files if file.path == str(path)
+            for record in file.records if record.kind in ("set", "remove")
+        }  # fmt: skip
+        for record, entry in last.values():
+            if entry.kind == "undo":
+                learned.lose(record, entry.salt)
         return Memory(**vars(learned), profile=profile, mode=mode, key=key)
 
 
@@ -241,6 +249,12 @@ class _Learned:
         self.originals.setdefault(path, ABSENT if is_marked(before) else before)
         if record.made is not None:
             self.made.setdefault(path, record.made)
+
+    def lose(self, record: Record, salt: str) -> None:
+        """Note what an undo put in the place of a key that it could not bring back: that is ours too."""
+        after, written = value_of(record.after), self.written.get(record.path)
+        if written is not None and len(marks_in(after)) < len(marks_in(written.value)):
+            self.written[record.path] = Written(after, record.salt or salt)
 
 
 def _is_found(record: Record, memory: Memory) -> bool:

@@ -51,11 +51,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Settled:
-    """The history then, what is to be told, and the files for which an entry stays open, with the reason."""
+    """
+    The history then, what is to be told, and the files for which an entry stays open, with the reason.
+
+    `latest` is the entry that was open, where none came after it.
+    """
 
     history: History
     told: tuple[str, ...]
     stuck: Mapping[str, MahavishnuError]
+    latest: Entry | None = None
 
     def require(self, paths: Collection[str]) -> None:
         """Refuse to go on with files that an entry is open for; raises the reason."""
@@ -76,7 +81,13 @@ def settle(site: Site, journal: Journal) -> Settled:
             told.append(f"{_name(entry)} stays open: {error.message}")
             left = next(each for each in journal.read().open if each.id == entry.id)
             stuck |= {file.path: error for file in left.files}
-    return Settled(journal.read() if told else history, tuple(told), stuck)
+    latest = max((*history.done, *history.open), key=lambda each: each.id, default=None)
+    return Settled(
+        journal.read() if told else history,
+        tuple(told),
+        stuck,
+        latest if latest in history.open else None,
+    )
 
 
 def settle_entry(
@@ -147,9 +158,9 @@ def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
     return keys
 
 
-def find_place(site: Site, entry: Entry, file: FileRecord) -> Place:
+def find_place(site: Site, entry: Entry, file: FileRecord, memory: Memory | None = None) -> Place:
     """
-    Return the place of a file that an entry of the journal names.
+    Return the place of a file that an entry of the journal names; `memory` is what is known of the file.
 
     Raises:
         Forbidden: `ai.outside_project`; a link was put in the way of a project's meanwhile.
@@ -160,7 +171,7 @@ def find_place(site: Site, entry: Entry, file: FileRecord) -> Place:
         client=CLIENTS[file.client],
         path=Path(file.path),
         make_folder=False,
-        memory=Memory(),
+        memory=memory or Memory(),
         running=site.is_running(file.client),
         new=not Path(file.path).exists(),
     )

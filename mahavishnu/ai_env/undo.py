@@ -12,14 +12,22 @@ from msgspec.structs import replace
 
 from mahavishnu.ai_env.clients.port import Client
 from mahavishnu.ai_env.clients.qwen import session_running
-from mahavishnu.ai_env.documents import Document
+from mahavishnu.ai_env.documents import Document, KeyPath, same_value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record, value_of
 from mahavishnu.ai_env.merge import Effect, Remove, merge
 from mahavishnu.ai_env.plan import Place, expect, find_keys, mark, records_of
-from mahavishnu.ai_env.redaction import keys_in, mark_of, marks_in
-from mahavishnu.ai_env.settle import find_place, keys_of, settle, settle_entry, state_of
+from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.ai_env.redaction import keys_in, mark_of, marks_in, redact
+from mahavishnu.ai_env.settle import (
+    Settled,
+    find_place,
+    keys_of,
+    settle,
+    settle_entry,
+    state_of,
+)
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.taking_back import Reversal, reverse, write_back
 from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
@@ -28,11 +36,25 @@ from mahavishnu.identifiers import new_id, parse_reference, shown
 
 @dataclass(frozen=True)
 class Undone:
-    """What was taken back, and the entry of that, which names what could not come back."""
+    """
+    What was taken back, and the entry of that, which names what could not come back.
+
+    There is none where the switch was interrupted, and ended by being taken back.
+    """
 
     switch: Entry
-    entry: Entry
+    entry: Entry | None
     settled: tuple[str, ...] = ()
+
+    @property
+    def clients(self) -> tuple[ClientName, ...]:
+        """The clients whose settings were given back."""
+        return tuple(file.client for file in (self.entry or self.switch).files)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The members whose keys could not come back."""
+        return () if self.entry is None else self.entry.lost
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,8 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
     """
     Take a switch back: that of `reference` (an id, or how it ends), else the last that stands.
 
+    Where the last was interrupted, to end it by taking it back is all that is done.
+
     Raises:
         NotFound: `ai.no_switch`.
         Conflict: `ai.undo_order`, `ai.already_undone`; `ai.changed_meanwhile` without `overwrite`;
@@ -57,14 +81,39 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
     journal = site.journal
     with journal.held():
         settled = settle(site, journal)
-        switched = choose(settled.history, reference)
+        history = settled.history
+        if reference is None and (ended := _end_interrupted(settled)) is not None:
+            return ended
+        switched = choose(history, reference)
         settled.require([file.path for file in switched.files])
-        keys = keys_of(site, settled.history, switched)
-        parts = [_plan(site, switched, file, keys, overwrite) for file in switched.files]
+        keys = keys_of(site, history, switched)
+        parts = [_plan(site, history, switched, file, keys, overwrite) for file in switched.files]
         entry = _entry(switched, parts)
         journal.intend(entry)
         _write(site, journal, entry, parts)
         return Undone(switched, entry, settled.told)
+
+
+def _end_interrupted(settled: Settled) -> Undone | None:
+    """
+    Return what settling the last entry took back; None where it took nothing back.
+
+    Raises:
+        MahavishnuError: why that entry is still open.
+    """
+    latest, history = settled.latest, settled.history
+    if latest is None:
+        return None
+    for each in history.open:
+        if each.id == latest.id:
+            settled.require([file.path for file in each.files])
+    done = next((each for each in history.done if each.id == latest.id), None)
+    if latest.kind == "undo" and done is not None:
+        switched = next(each for each in history.done if each.id == done.undoes)
+        return Undone(switched, done, settled.told)
+    if latest.kind != "undo" and done is None:
+        return Undone(latest, None, settled.told)
+    return None
 
 
 def choose(history: History, reference: str | None) -> Entry:
@@ -115,9 +164,14 @@ def find_entry(history: History, reference: str) -> Entry:
 
 
 def _plan(
-    site: Site, switched: Entry, file: FileRecord, keys: Sequence[str], overwrite: bool
+    site: Site,
+    history: History,
+    switched: Entry,
+    file: FileRecord,
+    keys: Sequence[str],
+    overwrite: bool,
 ) -> _Part:
-    place = find_place(site, switched, file)
+    place = find_place(site, switched, file, history.remember(Path(file.path)))
     with told(place.path):
         document = site.open(place.client, place.path).read()
         _check_sessions(place, file.records)
@@ -156,6 +210,7 @@ def _check_foreign(
         if record.path not in client.shared
         and record.before != record.after
         and state_of(record, document, client, switched.salt) == "other"
+        and not _stands_in(record.path, document, place)
     ]
     foreign = [record.path for record in changed]
     # What was adopted is the user's, although it stands as the journal says.
@@ -172,6 +227,15 @@ def _check_foreign(
         )
     if foreign and not overwrite:
         raise changed_meanwhile(place.path, map(show_path, foreign))
+
+
+def _stands_in(path: KeyPath, document: Document, place: Place) -> bool:
+    """Tell whether what is there was put there by a later undo, in the place of a key that was lost."""
+    written = place.memory.written.get(path)
+    if written is None:
+        return False
+    now = redact(document.get(path), path, place.client.is_secret, written.salt)
+    return same_value(now, written.value)
 
 
 def changed_meanwhile(path: Path, members: Iterable[str]) -> Conflict:

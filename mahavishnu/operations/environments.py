@@ -210,6 +210,6 @@ def _undo(environments: Environments, request: UndoSwitch) -> UndoResult:
     return UndoResult(
         confirmed=True,
         profile=found.profile,
-        clients=[str(file.client) for file in done.entry.files],
-        lost=list(done.entry.lost),
+        clients=list(map(str, done.clients)),
+        lost=list(done.lost),
     )

@@ -16,7 +16,7 @@ from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.restore import Restored, Wish, plan_restore, restore
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.status import ClientStatus, look_at
+from mahavishnu.ai_env.status import ClientStatus, look, look_at
 from mahavishnu.ai_env.undo import undo
 from mahavishnu.errors import MahavishnuError, NotFound
 from tests.switching import (
@@ -37,6 +37,7 @@ EVERY: tuple[ClientName, ...] = ("claude-code", "codex", "qwen")
 PROFILES = {each.name: each for each in (ONE, TWO, CLAUDE, CODEX)}
 ELSEWHERE = "https://elsewhere.example/v1"
 FOREIGN = "sk-canary-of-the-user-42"
+TOKEN = "ANTHROPIC_AUTH_TOKEN"
 
 
 def find_in(profiles: dict[str, Profile]) -> Callable[[str], Profile]:
@@ -237,7 +238,7 @@ def test_a_plain_key_stands_in_the_way_of_a_restoring(tmp_path: Path) -> None:
     [(_, entry)] = restore_in(site, forget_keys=True).plans
     assert entry is not None and entry.lost == ("env.ANTHROPIC_AUTH_TOKEN",)
     assert not status_of(site).drift
-    assert undo(site).entry.lost == entry.lost
+    assert undo(site).lost == entry.lost
 
 
 def test_a_raw_key_is_sought_anew(tmp_path: Path) -> None:
@@ -261,7 +262,7 @@ def test_a_raw_key_that_cannot_be_had_is_told_to_be_lost(tmp_path: Path) -> None
     edit(path, (KEYS["ONE_KEY"], ""))
     adopt(site)
     without = replace(site, environ={**site.environ, "ONE_KEY": ""})
-    assert undo(without).entry.lost == ("env.ANTHROPIC_AUTH_TOKEN",)
+    assert undo(without).lost == ("env.ANTHROPIC_AUTH_TOKEN",)
     assert values(path)["env"]["ANTHROPIC_AUTH_TOKEN"] == "none"
 
 
@@ -679,3 +680,22 @@ def test_a_project_is_adopted_and_restored_apart(tmp_path: Path) -> None:
     assert entry.scope == "project" and not status_of(site, scope="project").drift
     error = refused_restore(site, "codex", scope="project")
     assert error.code == "ai.no_project_scope"
+
+
+def test_what_an_undo_put_in_the_place_of_a_lost_key_is_ours(tmp_path: Path) -> None:
+    """Adopted, given up by a switch, taken back: the switch before and the next one are not held up."""
+    path = install(tmp_path, claude_code='{"a": 1}')["claude-code"]
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code")
+    text = json.dumps({**values(path), "env": {**values(path)["env"], TOKEN: FOREIGN}})
+    path.write_text(text)
+    adopt(site)
+    for _ in range(2):
+        switch_to(site, TWO, "claude-code", forget_keys=True)
+        undo(site)
+        claude, *_ = look(site, PROFILES, site.journal.read())
+        assert values(path)["env"][TOKEN] == "none" and not claude.drift
+    undo(site)
+    assert values(path)["env"][TOKEN] == ""
+    undo(site)
+    assert path.read_text() == '{"a": 1}'

@@ -268,7 +268,7 @@ def test_a_key_of_the_user_is_neither_copied_nor_lost(
     done = switch_to(site, ONE, client, forget_keys=True)
     assert done.entry and done.entry.lost
     back = undo(site)
-    assert back.entry.lost == done.entry.lost
+    assert back.lost == done.entry.lost
     says = path.read_text()
     assert "canary" not in site.journal.path.read_text() and "canary" not in says
     assert "***" not in says
@@ -290,7 +290,7 @@ def test_names_of_models_and_addresses_with_ids_are_no_keys(tmp_path: Path) -> N
     switch_to(site, odd)
     before = {path: path.read_text() for path in paths.values()}
     switch_to(site, TWO)
-    assert not undo(site).entry.lost
+    assert not undo(site).lost
     assert {path: path.read_text() for path in paths.values()} == before
 
 

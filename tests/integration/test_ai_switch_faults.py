@@ -208,6 +208,29 @@ def test_what_an_interrupted_undo_left_can_still_be_taken_back(tmp_path: Path, l
     assert not site.journal.read().standing and site.journal.read().undone == {left.id}
 
 
+@pytest.mark.parametrize("of_an_undo", [False, True])
+def test_undo_after_an_interruption_takes_back_one_switch(tmp_path: Path, of_an_undo: bool) -> None:
+    """Killed between its files, the last command is ended by being taken back: that is the one."""
+    paths = install(tmp_path, claude_code='{"a": 1}', codex='model = "mine"\n')
+    site = site_in(tmp_path)
+    switch_to(site, ONE, "claude-code", "codex")
+    before = {name: path.read_bytes() for name, path in paths.items() if path.exists()}
+    switched = switch_to(site, TWO, "claude-code", "codex").entry
+    if of_an_undo:
+        undo(site)
+    lines = site.journal.path.read_bytes().splitlines(keepends=True)
+    site.journal.path.write_bytes(b"".join(lines[:-1]))
+    if not of_an_undo:
+        paths["codex"].write_bytes(before["codex"])
+    done = undo(site)
+    assert switched is not None and done.switch.id == switched.id
+    assert done.clients == ("claude-code", "codex")
+    assert (done.entry is not None) == of_an_undo
+    assert {name: path.read_bytes() for name, path in paths.items() if path.exists()} == before
+    [left] = site.journal.read().standing
+    assert left.profile == "one"
+
+
 def test_a_damaged_line_is_told_with_its_number(tmp_path: Path) -> None:
     paths = install(tmp_path)
     site = site_in(tmp_path)

@@ -159,13 +159,20 @@ def _member_rows(file: FilePlan) -> list[dict[str, Any]]:
 def show_undo(done: Undone, *, as_json: bool) -> None:
     """Print what was taken back."""
     if as_json:
-        print_json({**entry_row(done.entry), "settled": list(done.settled)})
+        print_json({**_undo_row(done), "settled": list(done.settled)})
         return
     for text in done.settled:
         print_line(text)
-    names = ", ".join(CLIENTS[file.client].title for file in done.entry.files)
+    names = ", ".join(CLIENTS[name].title for name in done.clients)
     print_line(f"The {done.switch.title} was taken back: {names}.")
-    if done.switch.kind == "adopt":
+    if done.switch.kind == "adopt" and done.entry is not None:
         tell_given_up(done.entry)
-    for path in done.entry.lost:
+    for path in done.lost:
         print_line(f"The key at {path} could not come back: it was never kept.")
+
+
+def _undo_row(done: Undone) -> dict[str, Any]:
+    if done.entry is not None:
+        return entry_row(done.entry)
+    switch = str(done.switch.id)  # it was interrupted, and what ended it has no entry of its own
+    return {**entry_row(done.switch), "id": None, "kind": "undo", "undoes": switch}
