@@ -32,7 +32,7 @@ from mahavishnu.ai_env.plan import (
 )
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.secrets.binding import origin_of
-from mahavishnu.ai_env.secrets.resolve import require_there, resolve
+from mahavishnu.ai_env.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai_env.settle import settle, settle_entry
 from mahavishnu.ai_env.site import Site, require_client
 from mahavishnu.errors import MahavishnuError, UsageError
@@ -83,9 +83,8 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
         )
     history = site.journal.read() if history is None else history
     names, unchanged = _choose(site, profile, ask)
-    key = require_key(site, profile, ask)
+    key, notes = require_key(site, profile, ask)
     files = []
-    notes: list[str] = []
     for name in names:
         client = CLIENTS[name]
         protocol = find_protocol(profile, name)
@@ -173,21 +172,28 @@ def _choose(
     return chosen, tuple(unchanged)
 
 
-def require_key(site: Site, profile: Profile, ask: Ask) -> Secret | None:
+def require_key(site: Site, profile: Profile, ask: Ask) -> tuple[Secret | None, list[str]]:
     """
-    Return the key where it is to be written; refuse where it is known to be missing.
+    Return the key where it is to be written, and notes; refuse where it is known to be missing.
 
-    A file is not decrypted, which may ask for a passphrase: that it is there, private and sealed is enough.
+    Nobody is asked for a passphrase: of a file that does not open without one, a note says so.
     """
     if profile.auth == "native" or profile.key is None:
-        return None
+        return None, []
     if ask.write_key:
-        return resolve(
-            profile.key, environ=site.environ, identity=site.identity, stores=site.stores
-        )
-    if not ask.allow_missing_key:
-        require_there(profile.key, environ=site.environ, identity=site.identity, stores=site.stores)
-    return None
+        key = resolve(profile.key, environ=site.environ, identity=site.identity, stores=site.stores)
+        return key, []
+    if ask.allow_missing_key:
+        return None, []
+    doubt = find_doubt(
+        profile.key, environ=site.environ, identity=site.identity, stores=site.stores
+    )
+    if doubt is None:
+        return None, []
+    return None, [
+        f"Whether there is a key at {profile.key} is not known: {doubt.message}"
+        f" To see: mahavishnu ai verify {profile.name}"
+    ]
 
 
 def _entry(kind: Literal["switch", "restore"], plan: Plan, files: Sequence[FilePlan]) -> Entry:

@@ -117,9 +117,8 @@ def _plan(site: Site, find: FindProfile, wish: Wish, files: Sequence[Changed]) -
             reason = "its key is another"
         if reason is not None:
             raise _changed(profile, each.place, wish.scope, reason)
-    key = require_key(site, profile, ask)
+    key, notes = require_key(site, profile, ask)
     plans = []
-    notes: list[str] = []
     for each in files:
         delivery = _deliver(site, profile, each.place, key)
         with told(each.place.path):

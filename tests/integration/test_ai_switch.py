@@ -21,6 +21,7 @@ from mahavishnu.ai_env.undo import undo
 from mahavishnu.environments.hindered import naming_others
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.processes import process_start_time
+from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
 from tests.switching import (
     CLAUDE,
     KEYS,
@@ -207,6 +208,32 @@ def test_a_key_in_a_store_that_is_not_there_is_an_error_too(
     assert not any(path.exists() for path in paths.values())
 
 
+def test_an_entry_that_an_encrypted_file_lacks_stops_the_switch(tmp_path: Path) -> None:
+    paths = install(tmp_path)
+    private(tmp_path / "age", "AGE-SECRET-KEY-CANARY\n")
+    sealed = seal(tmp_path / "keys.age", "HERE=sk-canary\n")
+    site = site_in(tmp_path, environ=stand_ins(tmp_path / "bin") | {"HOME": str(tmp_path)})
+    lacking = replace(ONE, key=parse_reference(f"file:{sealed}#ABSENT"))
+    error = refused(site, lacking)
+    assert error.code == "secret.missing" and "#ABSENT" in error.message
+    assert not any(path.exists() for path in paths.values())
+    switch_to(site, lacking, "codex", allow_missing_key=True)
+    there = replace(ONE, key=parse_reference(f"file:{sealed}#HERE"))
+    assert not any("not known" in note for note in switch_to(site, there).plan.notes)
+
+
+def test_a_file_that_asks_for_a_passphrase_stops_no_switch_and_asks_nobody(tmp_path: Path) -> None:
+    install(tmp_path)
+    sealed = seal(tmp_path / "keys.gpg", "HERE=sk-canary\n", head=PGP_HEAD)
+    script = 'echo "$@" > "$HOME/words"; exit 2'
+    environ = stand_ins(tmp_path / "bin", gpg=script) | {"HOME": str(tmp_path)}
+    locked = replace(ONE, key=parse_reference(f"file:{sealed}#HERE"))
+    done = switch_to(site_in(tmp_path, environ=environ), locked, "codex")
+    [note] = [each for each in done.plan.notes if "is not known" in each]
+    assert str(locked.key) in note and "mahavishnu ai verify one" in note
+    assert "--pinentry-mode error" in (tmp_path / "words").read_text()
+
+
 def test_a_store_is_asked_once_where_one_client_stands_in_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +241,7 @@ def test_a_store_is_asked_once_where_one_client_stands_in_the_way(
     install(tmp_path, claude_code='{"env": 1}')
     site = site_in(tmp_path)
     asked: list[object] = []
-    monkeypatch.setattr(apply, "require_there", lambda key, **_: asked.append(key))
+    monkeypatch.setattr(apply, "find_doubt", lambda key, **_: asked.append(key))
     with pytest.raises(MahavishnuError) as caught, naming_others(site, ONE, Ask()):
         switch_to(site, ONE)
     assert "--client codex --client qwen" in str(caught.value.hint) and len(asked) == 1

@@ -27,10 +27,16 @@ _HANDED_ON = (
 
 
 def decrypt(
-    kind: Kind, sealed: bytes, *, environ: Mapping[str, str], identity: Path, timeout_s: float
+    kind: Kind,
+    sealed: bytes,
+    *,
+    environ: Mapping[str, str],
+    identity: Path,
+    timeout_s: float,
+    asking: bool = True,
 ) -> str:
     """
-    Return the text inside `sealed`.
+    Return the text inside `sealed`; without `asking`, gpg's agent asks nobody for a passphrase.
 
     Raises:
         Unavailable: `secret.no_program`, `secret.timeout`.
@@ -38,7 +44,11 @@ def decrypt(
         Corrupt: `secret.malformed`, what is inside is no text.
     """
     program = find_program(PROGRAMS[kind], environ)
-    words = _gpg(program) if kind == "gpg" else [program, "--decrypt", "--identity", str(identity)]
+    words = (
+        _gpg(program, asking=asking)
+        if kind == "gpg"
+        else [program, "--decrypt", "--identity", str(identity)]
+    )
     status, text, said = _run(words, sealed, environ, timeout_s)
     # A message that was only signed or packed opens too, and was readable to everyone all along.
     opened = status == 0 and (kind == "age" or b"[GNUPG:] DECRYPTION_OKAY" in said)
@@ -74,9 +84,10 @@ def find_program(names: Sequence[str], environ: Mapping[str, str]) -> str:
     )
 
 
-def _gpg(program: str) -> list[str]:
+def _gpg(program: str, *, asking: bool = True) -> list[str]:
+    unasked = [] if asking else ["--pinentry-mode", "error"]
     return [
-        program, "--batch", "--quiet", "--no-tty", "--status-fd", "2", "--disable-dirmngr",
+        program, *unasked, "--batch", "--quiet", "--no-tty", "--status-fd", "2", "--disable-dirmngr",
         "--no-auto-key-retrieve", "--max-output", str(MAX_TEXT_BYTES), "--decrypt",
     ]  # fmt: skip
 

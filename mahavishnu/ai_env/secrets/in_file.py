@@ -22,7 +22,8 @@ class FileStore:
     """
     Reads `file:PATH` and `file:PATH#NAME`.
 
-    `identity` is age's own key file. `expected` refuses a file of the other kind.
+    `identity` is age's own key file. `expected` refuses a file of the other kind. Without `asking`, one
+    that a passphrase would have to be typed for is not decrypted.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class FileStore:
         identity: Path,
         expected: Kind | None = None,
         timeout_s: float = TIMEOUT_S,
+        asking: bool = True,
     ) -> None:
         self._environ = environ
         self._identity = identity
         self._expected = expected
         self._timeout_s = timeout_s
+        self._asking = asking
 
     def read(self, reference: Reference) -> Secret:
         """Return the entry, or the whole content where the reference names none."""
@@ -60,7 +63,12 @@ class FileStore:
     def _open(self, reference: Reference) -> str:
         kind, sealed = self._seal(reference)
         return decrypt(
-            kind, sealed, environ=self._environ, identity=self._identity, timeout_s=self._timeout_s
+            kind,
+            sealed,
+            environ=self._environ,
+            identity=self._identity,
+            timeout_s=self._timeout_s,
+            asking=self._asking,
         )
 
     def _seal(self, reference: Reference) -> tuple[Kind, bytes]:

@@ -8,12 +8,15 @@ from mahavishnu.ai_env.secrets.environment import EnvironmentStore
 from mahavishnu.ai_env.secrets.oneiric.stores import FindStores, Stores
 from mahavishnu.ai_env.secrets.port import SecretStore
 from mahavishnu.ai_env.secrets.reference import Reference
+from mahavishnu.errors import MahavishnuError
 from mahavishnu.masking import Secret
 from mahavishnu.paths import Locations
 
 if TYPE_CHECKING:
     from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore
 
+# A file that does not open unattended may open to its user.
+_LOCKED = frozenset({"secret.not_decrypted", "secret.no_program", "secret.timeout"})
 IDENTITY_VARIABLE = "MAHAVISHNU_AGE_IDENTITY"
 
 
@@ -41,6 +44,28 @@ def require_there(
         FileStore(environ, identity=identity).check(reference)
     else:
         resolve(reference, environ=environ, identity=identity, stores=stores)
+
+
+def find_doubt(
+    reference: Reference, *, environ: Mapping[str, str], identity: Path, stores: FindStores
+) -> MahavishnuError | None:
+    """
+    Make sure of a key without asking anybody for a passphrase; raises as `SecretStore.read`.
+
+    Returns why that could not be told: the file does not open by itself.
+    """
+    if reference.scheme != "file":
+        resolve(reference, environ=environ, identity=identity, stores=stores)
+        return None
+    from mahavishnu.ai_env.secrets.in_file import FileStore  # noqa: PLC0415 - slow
+
+    try:
+        FileStore(environ, identity=identity, asking=False).read(reference)
+    except MahavishnuError as error:
+        if error.code not in _LOCKED:
+            raise
+        return error
+    return None
 
 
 def open_clouds(stores: Stores, *, environ: Mapping[str, str], identity: Path) -> "OneiricStore":
