@@ -6,7 +6,7 @@ What a file says of one becomes a `Profile` here, or is refused; no message repe
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
 from mahavishnu.ai_env.secrets.binding import origin_of
@@ -147,6 +147,25 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     )
     check_profile(profile)
     return profile
+
+
+def is_of_early_sample(entry: Entry, base: Profile) -> bool:
+    """
+    Tell whether an entry has no address but of hosts that never were, and no other key than the shipped one.
+
+    Such an entry changes no more than the title and the timeout of the shipped profile.
+    """
+    urls = _endpoints(base.name, entry).values()
+    other_key = entry.key is not None and _reference(base.name, entry.key) != base.key
+    other_auth = entry.auth not in (None, base.auth)
+    nowhere = bool(urls) and {origin_of(url).host for url in urls} <= NO_SUCH_HOSTS
+    return nowhere and not other_key and not other_auth
+
+
+def of_early_sample(entry: Entry, base: Profile) -> Profile:
+    """Return the shipped profile with what such an entry changes."""
+    title, timeout_ms = entry.title or base.title, entry.api_timeout_ms or base.timeout_ms
+    return replace(base, title=title, timeout_ms=timeout_ms)
 
 
 def _at_home(endpoints: Mapping[Protocol, str], base: Profile) -> bool:

@@ -8,9 +8,8 @@ import msgspec
 from mahavishnu.ai_env.profiles import Entry
 from mahavishnu.errors import UsageError
 from mahavishnu.settings.files import read_settings
+from mahavishnu.settings.legacy import PROFILE_NAMES
 from mahavishnu.settings.tree import ProfileSettings
-
-OLD_KEY = "anthropic_auth_token"
 
 
 def read_entry(path: Path) -> Entry:
@@ -26,7 +25,11 @@ def read_entry(path: Path) -> Entry:
 
 def entry_of_values(values: Mapping[str, object], *, origin: str) -> Entry:
     """Return the entry that plain values by key are; raises as `read_entry`."""
-    present = {("key" if name == OLD_KEY else name): value for name, value in values.items()}
+    names = [name.removeprefix("env.") for name in values]
+    present = {
+        PROFILE_NAMES.get(name, name): value
+        for name, value in zip(names, values.values(), strict=True)
+    }
     try:
         checked = msgspec.convert(present, ProfileSettings, strict=False)
     except msgspec.ValidationError as error:

@@ -3,14 +3,23 @@
 import difflib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of
-from mahavishnu.ai_env.profiles import ClientName, Entry, Profile, doubtful_hosts, read_profile
+from mahavishnu.ai_env.profiles import (
+    ClientName,
+    Entry,
+    Profile,
+    doubtful_hosts,
+    is_of_early_sample,
+    of_early_sample,
+    read_profile,
+)
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.site import ClientSettings, locks_of
 from mahavishnu.environments.cloud_stores import cloud_stores
@@ -29,15 +38,17 @@ def known_profiles(loaded: Loaded) -> Mapping[str, Profile]:
     Return all profiles by name: the user's own first, then those of the team, then those that are shipped.
 
     What the settings say of a name goes before a file of ours, that before what a team shares, and that
-    before what is shipped. What is shared and cannot be used is not among them: `read_shared` tells.
-
-    Raises:
-        UsageError, Corrupt: an own profile is wrong, as `read_profile`; the file is named.
+    before what is shipped. What cannot be used is not among them, under its name no other one either:
+    `read_own` and `read_shared` tell.
     """
-    own = own_profiles(loaded)
-    known = dict(own)
+    own = read_own(loaded)
+    known = dict(own.profiles)
     for others in (read_shared(loaded).profiles, SHIPPED):
-        known |= {name: each for name, each in others.items() if name not in known}
+        known |= {
+            name: each
+            for name, each in others.items()
+            if name not in known and name not in own.broken
+        }
     return known
 
 
@@ -46,12 +57,14 @@ def find_profile(loaded: Loaded, name: str) -> Profile:
     Return the profile of this name.
 
     Raises:
-        NotFound: `ai.unknown_profile`, with the nearest names; else as `known_profiles`.
-        MahavishnuError: what is wrong with a shared profile of this name.
+        NotFound: `ai.unknown_profile`, with the nearest names.
+        MahavishnuError: what is wrong with the profile of this name, the user's own or a shared one.
     """
     known = known_profiles(loaded)
     if name in known:
         return known[name]
+    if (problem := read_own(loaded).broken.get(name)) is not None:
+        raise problem
     if (problem := read_shared(loaded).broken.get(name)) is not None:
         raise problem
     near = difflib.get_close_matches(name.lower(), known, n=3)
@@ -64,19 +77,53 @@ def find_profile(loaded: Loaded, name: str) -> Profile:
     )
 
 
-def own_profiles(loaded: Loaded) -> dict[str, Profile]:
-    """Return the user's own profiles by name, sorted: of the settings, and of our files."""
-    entries = {name: (entry, origin) for name, entry, origin in _entries(loaded)}
-    found = {}
+@dataclass(frozen=True)
+class Own:
+    """
+    The user's own profiles by name, sorted: of the settings, and of our files.
+
+    `broken` has those that cannot be used, with what is wrong; `notes` what is to be known of others.
+    """
+
+    profiles: Mapping[str, Profile]
+    broken: Mapping[str, MahavishnuError]
+    notes: tuple[str, ...]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What the user should know, also of those that cannot be used."""
+        return (
+            *self.notes,
+            *(f"{each.message} {each.hint or ''}".strip() for each in self.broken.values()),
+        )
+
+
+def read_own(loaded: Loaded) -> Own:
+    """Return the user's own profiles; what is wrong with one stops no other."""
+    entries, broken = _entries(loaded)
+    profiles, notes = {}, []
     for name in sorted(entries):
         entry, origin = entries[name]
+        base = SHIPPED.get(name)
         try:
-            found[name] = read_profile(name, entry, origin=origin, base=SHIPPED.get(name))
+            if base is not None and is_of_early_sample(entry, base):
+                profiles[name] = of_early_sample(entry, base)
+                notes.append(
+                    f"{origin}: there is no service at the address of the profile {name}, which early samples"
+                    " named; the shipped profile of that name counts."
+                )
+                continue
+            profiles[name] = read_profile(name, entry, origin=origin, base=base)
         except UsageError as error:
-            raise UsageError(
+            broken[name] = UsageError(
                 f"{origin}: {error.message}", hint=error.hint, code=error.code
-            ) from error
-    return found
+            )
+    return Own(profiles, broken, tuple(notes))
+
+
+def own_profiles(loaded: Loaded) -> Mapping[str, Profile]:
+    """Return the user's own profiles that can be used."""
+    return read_own(loaded).profiles
 
 
 def check_environments(loaded: Loaded) -> list[str]:
@@ -86,7 +133,10 @@ def check_environments(loaded: Loaded) -> list[str]:
     shared = read_shared(loaded)
     problems = (*shared.unread.values(), *shared.broken.values())
     told = [f"Shared profiles: {each.message}" for each in problems]
-    return told + [note for each in own_profiles(loaded).values() for note in notes_on(each)]
+    own = read_own(loaded)
+    for problem in own.broken.values():
+        raise problem
+    return [*told, *own.notes, *(note for each in own.profiles.values() for note in notes_on(each))]
 
 
 def notes_on(profile: Profile) -> list[str]:
@@ -168,13 +218,22 @@ def _speaks_of_environments(path: Path) -> bool:
     return any(key.partition(".")[0] in _GUARDED for key in keys)
 
 
-def _entries(loaded: Loaded) -> Iterator[tuple[str, Entry, str]]:
-    """Yield name, entry and origin; the later of two with one name counts."""
+def _entries(
+    loaded: Loaded,
+) -> tuple[dict[str, tuple[Entry, str]], dict[str, MahavishnuError]]:
+    """Return entry and origin by name, the settings before files; and files that cannot be read."""
+    found: dict[str, tuple[Entry, str]] = {}
+    broken: dict[str, MahavishnuError] = {}
     for name, path in find_files(folder_of(loaded.locations)).items():
-        yield name, read_entry(path), str(path)
+        try:
+            found[name] = read_entry(path), str(path)
+        except MahavishnuError as error:
+            broken[name] = error
     for name, each in loaded.settings.ai_environments.llm_profiles.items():
         origin = settings_origin(loaded, name) or "the settings"
-        yield name, Entry(**msgspec.structs.asdict(each)), origin
+        found[name] = Entry(**msgspec.structs.asdict(each)), origin
+        broken.pop(name, None)
+    return found, broken
 
 
 def _place(loaded: Loaded, path: str | None) -> Path | None:

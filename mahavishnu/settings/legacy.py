@@ -17,6 +17,17 @@ class Legacy:
     answer: str = ""
 
 
+# What Claude Code calls the members of a profile, alone or below env, in samples and settings of its own.
+PROFILE_NAMES = {
+    "anthropic_auth_token": "key",
+    "ANTHROPIC_AUTH_TOKEN": "key",
+    "ANTHROPIC_API_KEY": "key",
+    "ANTHROPIC_BASE_URL": "anthropic_base_url",
+    "API_TIMEOUT_MS": "api_timeout_ms",
+    "ANTHROPIC_MODEL": "model",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL": "small_model",
+}
+_PROFILE = "ai_environments.llm_profiles.*"
 # A `*` stands for one name, in `now` for the same one.
 LEGACY_KEYS: dict[str, Legacy] = {
     "server_name": Legacy(answer="The name is fixed: mahavishnu."),
@@ -51,9 +62,11 @@ LEGACY_KEYS: dict[str, Legacy] = {
     "memory_service.enable_performance_monitoring": Legacy(
         answer="Metrics are stored when something records them; there is nothing to turn on."
     ),
-    "ai_environments.llm_profiles.*.anthropic_auth_token": Legacy(
-        now="ai_environments.llm_profiles.*.key"
-    ),
+    **{
+        f"{_PROFILE}.{below}{name}": Legacy(now=f"{_PROFILE}.{present}")
+        for name, present in PROFILE_NAMES.items()
+        for below in ("", "env.")
+    },
     **{
         f"memory.tier{number}.{key}": Legacy(
             answer="The tiers are fixed: hot is an index in memory, cold is PostgreSQL, "

@@ -165,9 +165,11 @@ def test_a_raw_key_in_the_settings_is_shown_nowhere(alone: Command, said: str) -
         ("ai", "profile", "export"),
     ):
         answer = alone(*words, "--json")
-        error = json.loads(answer.err.splitlines()[-1])["error"]  # after a note of the former name
-        assert error["code"] == "ai.profile_raw_key" and CANARY not in answer.err
-        assert str(alone.settings) in error["message"]
+        assert answer.status == 0 and CANARY not in answer.out + answer.err
+        assert f"{alone.settings}: The key of the profile mine is no reference" in answer.err
+    answer = alone("ai", "profile", "show", "mine", "--json")
+    error = json.loads(answer.err.splitlines()[-1])["error"]  # after a note of the former name
+    assert error["code"] == "ai.profile_raw_key" and CANARY not in answer.err
     for words in (("config", "show"), ("config", "show", "--json"), ("config", "validate")):
         answer = alone(*words)
         assert CANARY not in answer.out + answer.err
@@ -202,7 +204,7 @@ def test_wrong_values_of_a_profile_are_named_without_them(alone: Command) -> Non
     folder.mkdir()
     for text in (f"key: [{CANARY}]", f"kee: {CANARY}"):
         (folder / "mine.yaml").write_text(text)
-        answer = alone("ai", "profile", "list", "--json")
+        answer = alone("ai", "profile", "show", "mine", "--json")
         assert answer.error["code"] == "ai.profile_file" and CANARY not in answer.err
         assert str(folder / "mine.yaml") in answer.error["message"]
     assert alone("ai", "profile", "remove", "mine").status == 0
@@ -218,17 +220,38 @@ def test_hosts_of_early_samples_are_told(alone: Command) -> None:
     assert "no service at api.qwen.com" in notice
 
 
-def test_an_early_sample_without_a_key_is_answered(alone: Command) -> None:
+def test_the_block_of_the_sources_loads_and_the_shipped_profiles_count(alone: Command) -> None:
     alone.settings.write_text(
-        "ai_environments: {llm_profiles: {qwen: {anthropic_base_url: 'https://api.qwen.com'}}}"
+        "ai_environments:\n  llm_profiles:\n"
+        "    qwen:\n      ANTHROPIC_BASE_URL: https://api.qwen.com/v1\n"
+        "      ANTHROPIC_AUTH_TOKEN: ${QWEN_API_KEY}\n      API_TIMEOUT_MS: '3000000'\n"
+        "    codex: {anthropic_base_url: 'https://api.codex.com/v1'}\n"
     )
-    for words in (("ai", "list-llms"), ("config", "validate")):
-        error = alone(*words, "--json").error
-        assert error["code"] == "ai.profile_other_host" and str(alone.settings) in error["message"]
+    (alone.home / ".claude").mkdir()
+    notices = alone("config", "validate", "--json").json["notices"]
+    assert sum("no service at the address of the profile" in each for each in notices) == 2
+    for words in (("switch-llm", "claude"), ("status",), ("sessions",), ("list-llms",)):
+        answer = alone("ai", *words)
         assert (
-            "no service at api.qwen.com" in error["hint"]
-            and "take the address out" in error["hint"]
+            answer.status == 0 and answer.err.count("the shipped profile of that name counts") == 2
         )
+    found = {each["name"]: each for each in alone("ai", "list-llms", "--json").json["profiles"]}
+    assert (found["qwen"]["key"], found["codex"]["auth"]) == ("env:QWEN_API_KEY", "native")
+    alone("ai", "switch-llm", "qwen", QWEN_API_KEY=CANARY)
+    assert "dashscope-intl" in (alone.home / ".claude/settings.json").read_text()
+
+
+def test_a_wrong_profile_stops_no_other(alone: Command) -> None:
+    alone.settings.write_text(
+        "ai_environments: {llm_profiles: {mine: {anthropic_base_url: 'https://one.example'},"
+        f" qwen: {{key: {CANARY}}}, good: {{anthropic_base_url: 'https://two.example', key: 'env:K'}}}}}}"
+    )
+    answer = alone("ai", "list-llms", "--json")
+    names = {each["name"] for each in answer.json["profiles"]}
+    assert {"good", "claude"} <= names and not names & {"mine", "qwen"}
+    assert "The profile mine has no key." in answer.err and CANARY not in answer.err
+    assert alone("ai", "switch-llm", "mine", "--json").error["code"] == "ai.profile_no_key"
+    assert alone("config", "validate").status == 2
 
 
 def test_exports_hold_references_and_come_back(alone: Command, another: Command) -> None:

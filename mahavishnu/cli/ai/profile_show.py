@@ -3,6 +3,7 @@
 import click
 
 from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile
+from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.environments.known import find_profile, known_profiles, notes_on
@@ -12,7 +13,9 @@ from mahavishnu.environments.known import find_profile, known_profiles, notes_on
 @json_option
 def list_(as_json: bool) -> None:
     """List all profiles: your own, the built-in ones and the presets."""
-    known = known_profiles(load())
+    loaded = load()
+    tell_profiles(loaded)
+    known = known_profiles(loaded)
     if as_json:
         print_json({"profiles": [as_values(each) for each in known.values()]})
         return
@@ -28,7 +31,9 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Print what a profile says, and where it stands."""
-    found = find_profile(load(), name)
+    loaded = load()
+    found = find_profile(loaded, name)
+    tell_profiles(loaded)
     if as_json:
         print_json(as_values(found))
         return

@@ -10,6 +10,7 @@ from mahavishnu.ai_env.profile_files import folder_of, render, values_of, write_
 from mahavishnu.ai_env.profiles import Entry, entry_of
 from mahavishnu.cli.ai.profile_foreign import SOURCES, Report, Wishes, addresses_of, take_over
 from mahavishnu.cli.ai.profile_store import check_import, turn
+from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.environments.accepted import accept
@@ -30,6 +31,7 @@ def export(names: tuple[str, ...], as_json: bool) -> None:
     The text can stand in a mahavishnu.yaml, and `mahavishnu ai profile import FILE` reads it.
     """
     loaded = load_quietly()
+    tell_profiles(loaded)
     found = [find_profile(loaded, name) for name in names] or own_profiles(loaded).values()
     said = {each.name: values_of(entry_of(each)) for each in found}
     if as_json:

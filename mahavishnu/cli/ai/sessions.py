@@ -13,6 +13,7 @@ from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.ai_env.site import Site
 from mahavishnu.cli.ai.sessions_output import lines_of, restart_row, show_restarts, show_sessions
+from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.environments.here import open_site
 from mahavishnu.environments.known import known_profiles
@@ -42,6 +43,7 @@ def sessions(clients: tuple[ClientName, ...], as_json: bool) -> None:
     again; own: it was started on a profile of its own.
     """
     loaded = load()
+    tell_profiles(loaded)
     show_sessions(look(loaded, open_site(loaded), clients), as_json=as_json)
 
 

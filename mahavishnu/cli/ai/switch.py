@@ -16,11 +16,13 @@ def list_llms(as_json: bool) -> None:
     """List the profiles, and which of them each client uses."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415 - after option errors
     from mahavishnu.cli.ai.status_output import show_profiles  # noqa: PLC0415
+    from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
     from mahavishnu.environments.lacking import shared_lacks  # noqa: PLC0415
 
     loaded = load()
+    tell_profiles(loaded)
     site, profiles = open_site(loaded), known_profiles(loaded)
     statuses = look(site, profiles, site.journal.read())
     show_profiles(site, profiles, statuses, shared_lacks(loaded, site), as_json=as_json)
@@ -74,12 +76,14 @@ def switch_llm(
     from mahavishnu.ai_env.clients.table import CLIENTS  # noqa: PLC0415
     from mahavishnu.ai_env.sessions.table import FINDERS  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
+    from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
     from mahavishnu.environments.accepted import accept  # noqa: PLC0415
     from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
     from mahavishnu.environments.hindered import naming_others  # noqa: PLC0415
 
     loaded = load_quietly()
     profile = find_wanted(loaded, name)
+    tell_profiles(loaded)
     site = open_site(loaded)
     if scope == "project":
         from mahavishnu.environments.bound import require_free  # noqa: PLC0415
@@ -116,11 +120,13 @@ def status(as_json: bool) -> None:
     """Tell which provider each client uses, and where its settings were changed since."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
     from mahavishnu.cli.ai.status_output import show_status  # noqa: PLC0415
+    from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
     from mahavishnu.environments.bound import find_bound  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
     from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
 
     loaded = load()
+    tell_profiles(loaded)
     site = open_site(loaded)
     history = site.journal.read()
     statuses = look(site, known_profiles(loaded), history)

@@ -1,12 +1,22 @@
 """What several commands about switches say in the same words."""
 
+import sys
+
 from mahavishnu.ai_env.documents import Absent, Value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry, value_of
 from mahavishnu.ai_env.redaction import shown_record
-from mahavishnu.cli.render import print_line
+from mahavishnu.cli.render import print_line, printable
+from mahavishnu.environments.known import read_own
+from mahavishnu.settings.sources import Loaded
 
 UNCHANGED = "Nothing was changed since."
+
+
+def tell_profiles(loaded: Loaded) -> None:
+    """Tell on stderr which profiles of the user's own cannot be used, or are not what they say."""
+    for note in read_own(loaded).told:
+        sys.stderr.write(f"Note: {printable(note)}\n")
 
 
 def said(value: Value | Absent) -> str:
