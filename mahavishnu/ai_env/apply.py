@@ -31,6 +31,7 @@ from mahavishnu.ai_env.plan import (
     why_not,
 )
 from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.rights import Modes, close_modes, note_of, open_modes
 from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai_env.settle import settle, settle_entry
@@ -96,6 +97,8 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
         with told(place.path):
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
         notes += client.notes(delivery, running=place.running)
+        if files[-1].changed:
+            notes += note_of(place, open_modes(place, site.environ))
         if delivery.mode == "written":
             notes.append(f"The key stands in {place.path}, which you alone can read (mode 0600).")
     return Plan(profile, ask.scope, tuple(files), unchanged, tuple(notes))
@@ -129,7 +132,7 @@ def carry_out(
     files = [file for file in plan.files if file.changed]
     if not files:
         return None
-    entry = _entry(kind, plan, files)
+    entry = _entry(site, kind, plan, files)
     journal.intend(entry)
     return _write_all(site, journal, entry, files)
 
@@ -196,7 +199,9 @@ def require_key(site: Site, profile: Profile, ask: Ask) -> tuple[Secret | None, 
     ]
 
 
-def _entry(kind: Literal["switch", "restore"], plan: Plan, files: Sequence[FilePlan]) -> Entry:
+def _entry(
+    site: Site, kind: Literal["switch", "restore"], plan: Plan, files: Sequence[FilePlan]
+) -> Entry:
     salt = token_hex(16)
     profile = plan.profile
     raw = any(file.delivery.mode == "written" for file in files)
@@ -207,7 +212,16 @@ def _entry(kind: Literal["switch", "restore"], plan: Plan, files: Sequence[FileP
         profile=profile.name,
         scope=plan.scope,
         salt=salt,
-        files=tuple(_file_record(file, file.effects, salt, new=file.place.new) for file in files),
+        files=tuple(
+            _file_record(
+                file,
+                file.effects,
+                salt,
+                new=file.place.new,
+                modes=open_modes(file.place, site.environ),
+            )
+            for file in files
+        ),
         key=str(profile.key) if raw else None,
         lost=tuple(show_path(path) for file in files for path in file.plain_keys),
     )
@@ -217,7 +231,7 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
     """Write the files one by one; where one fails, take back what is written."""
     done = []
     try:
-        for file in files:
+        for file, intended in zip(files, entry.files, strict=True):
             place = file.place
             edit = site.open(place.client, place.path).edit(
                 file.changes,
@@ -225,7 +239,12 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
                 make_folder=place.make_folder,
                 private=file.delivery.mode == "written",
             )
-            done.append(_file_record(file, edit.effects, entry.salt, new=edit.made))
+            with told(place.path):
+                close_modes(place.path, intended.modes)
+            record = _file_record(
+                file, edit.effects, entry.salt, new=edit.made, modes=intended.modes
+            )
+            done.append(record)
         journal.finish(entry, None if tuple(done) == entry.files else done)
     except (MahavishnuError, KeyboardInterrupt):
         keys = [
@@ -237,7 +256,9 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
     return msgspec.structs.replace(entry, files=tuple(done))
 
 
-def _file_record(file: FilePlan, effects: Sequence[Effect], salt: str, *, new: bool) -> FileRecord:
+def _file_record(
+    file: FilePlan, effects: Sequence[Effect], salt: str, *, new: bool, modes: Modes
+) -> FileRecord:
     client = file.place.client
     records = records_of(effects, lambda path: client.gives_back(path, file.delivery))
     return FileRecord(
@@ -246,4 +267,5 @@ def _file_record(file: FilePlan, effects: Sequence[Effect], salt: str, *, new: b
         mode=file.delivery.mode,
         records=tuple(mark(record, client.is_secret, salt) for record in records),
         new=new,
+        modes=modes,
     )

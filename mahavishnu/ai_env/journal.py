@@ -47,13 +47,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was done to one file, in order; `new` where the switch made it, and its undoing takes it away."""
+    """What was done to one file, in order; `new`: the switch made it, `modes`: of it and its folder, were open."""
 
     client: ClientName
     path: str
     mode: str
     records: tuple[Record, ...]
     new: bool = False
+    modes: tuple[int | None, int | None] = (None, None)
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="intent"):

@@ -15,11 +15,13 @@ import msgspec
 from mahavishnu.ai_env.clients.port import Client
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, Value, same_value
+from mahavishnu.ai_env.files import told as naming
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Memory, Record, value_of
 from mahavishnu.ai_env.merge import Change, Remove
 from mahavishnu.ai_env.places import require_inside
 from mahavishnu.ai_env.plan import Place
 from mahavishnu.ai_env.redaction import is_marked, redact
+from mahavishnu.ai_env.rights import close_modes, reopen_modes
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.secrets.resolve import resolve
 from mahavishnu.ai_env.site import Site
@@ -112,6 +114,8 @@ def settle_entry(
     if len(new) == len(found) and not back and not unread:
         for each in found:
             write_back(site, each.place, each.leftovers, {}, drop_empty=each.file.new)
+            with naming(each.place.path):
+                close_modes(each.place.path, each.file.modes)
         journal.finish(entry)
         return f"{what} was complete, and stands."
     stuck = []
@@ -124,6 +128,8 @@ def settle_entry(
                 site, each.place, reversal.changes, {},
                 drop_empty=each.file.new, private=reversal.private,
             )  # fmt: skip
+            with naming(each.place.path):
+                reopen_modes(each.place.path, each.file.modes, private=reversal.private)
     if unread:
         left = [file for file in entry.files if file.path in unread or file in stuck]
         journal.intend(msgspec.structs.replace(entry, files=tuple(left)))

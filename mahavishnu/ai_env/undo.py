@@ -20,6 +20,7 @@ from mahavishnu.ai_env.merge import Effect, Remove, merge
 from mahavishnu.ai_env.plan import Place, expect, find_keys, mark, records_of
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.redaction import keys_in, mark_of, marks_in, redact
+from mahavishnu.ai_env.rights import reopen_modes
 from mahavishnu.ai_env.settle import (
     Settled,
     find_place,
@@ -300,6 +301,8 @@ def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -
                 site, part.place, changes, expected,
                 drop_empty=part.file.new, private=part.reversal.private,
             )  # fmt: skip
+            with told(part.place.path):
+                reopen_modes(part.place.path, part.file.modes, private=part.reversal.private)
         journal.finish(entry)
     except (MahavishnuError, KeyboardInterrupt):
         keys = [

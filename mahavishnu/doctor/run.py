@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from mahavishnu.doctor.clients import close_clients, look_at_clients
 from mahavishnu.doctor.daemon import empty_record, look_at_daemon, look_at_port
 from mahavishnu.doctor.database import (
     look_at_database,
@@ -62,6 +63,7 @@ CHECKS = (
     Check("token", look_at_token, HOME, replace_token),
     Check("daemon", look_at_daemon, HOME, empty_record),
     Check("settings", look_at_settings, HOME),
+    Check("clients", look_at_clients, ("settings",), close_clients),
     Check("port", look_at_port, needs=("settings",)),
     Check("postgres", look_at_programs, needs=("settings",)),
     Check("database", look_at_database, needs=("settings",), limit_s=START_LIMIT_S),

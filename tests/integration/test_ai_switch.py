@@ -247,15 +247,36 @@ def test_a_store_is_asked_once_where_one_client_stands_in_the_way(
     assert "--client codex --client qwen" in str(caught.value.hint) and len(asked) == 1
 
 
-def test_a_file_with_a_raw_key_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_file_with_a_raw_key_is_never_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = install(tmp_path, claude_code="{}", codex="", qwen="{}")
     for path in paths.values():
         path.chmod(0o664)
-    site = site_in(tmp_path)
-    switch_to(site, ONE)
-    assert {path.stat().st_mode & 0o777 for path in paths.values()} == {0o664}
-    switch_to(site, ONE, write_key=True)
+    monkeypatch.setattr(apply, "close_modes", lambda *_: None)
+    switch_to(site_in(tmp_path), ONE, write_key=True)
     assert {path.stat().st_mode & 0o777 for path in paths.values()} == {0o600}
+
+
+def test_what_a_switch_writes_is_its_owners_alone_until_its_undo(tmp_path: Path) -> None:
+    paths = install(tmp_path, claude_code="{}", codex="", qwen="{}")
+    for path in paths.values():
+        path.parent.chmod(0o755)
+        path.chmod(0o664)
+    site = site_in(tmp_path)
+
+    def modes() -> set[tuple[int, int]]:
+        found = [(each.parent.stat(), each.stat()) for each in paths.values()]
+        return {(a.st_mode & 0o777, b.st_mode & 0o777) for a, b in found}
+
+    done = switch_to(site, ONE)
+    assert modes() == {(0o700, 0o600)}
+    assert sum(f"{each} (0664)" in n for each in paths.values() for n in done.plan.notes) == 3
+    switch_to(site, TWO, write_key=True)
+    undo(site)
+    assert modes() == {(0o700, 0o600)}
+    undo(site)
+    assert modes() == {(0o755, 0o664)}
 
 
 @pytest.mark.parametrize(

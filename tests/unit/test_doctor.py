@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import distributions
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from mahavishnu import __version__
 from mahavishnu.daemon.record import DaemonRecord, claim
 from mahavishnu.database.migrate import HEAD, SchemaState
+from mahavishnu.doctor.clients import close_clients, look_at_clients
 from mahavishnu.doctor.daemon import (
     empty_record,
     judge_daemon,
@@ -470,3 +471,21 @@ async def test_what_cannot_be_mended_is_told(examination: Examination) -> None:
     assert first.done and examination.places.config.stat().st_mode & 0o777 == 0o700
     assert second == Mended("token", False, second.summary) and "left alone" in second.summary
     assert elsewhere.read_bytes() == b""
+
+
+def test_settings_of_clients_that_are_open_are_told_and_closed(
+    examination: Examination, tmp_path: Path
+) -> None:
+    environ = {**examination.environ, "HOME": str(tmp_path)}
+    loaded = load_settings(environ=environ, folder=tmp_path)
+    examination = replace(examination, environ=environ, loaded=loaded)
+    assert look_at_clients(examination).status == "ok"
+    path = tmp_path / ".claude" / "settings.json"
+    path.parent.mkdir(mode=0o755)
+    path.write_text("{}")
+    path.chmod(0o644)
+    found = look_at_clients(examination)
+    assert found.status == "warning" and found.fixable and f"{path} (0644)" in found.summary
+    close_clients(examination)
+    assert look_at_clients(examination).status == "ok"
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)

@@ -1,0 +1,69 @@
+"""Who else can read a client's settings: they hold keys, hooks and permissions, and are their owner's alone."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from mahavishnu.ai_env.clients.port import Client, home
+from mahavishnu.ai_env.plan import Place
+
+type Modes = tuple[int | None, int | None]  # of the file and of its folder; None: nothing to close
+
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
+_OTHERS = 0o077
+
+
+def open_modes(place: Place, environ: Mapping[str, str]) -> Modes:
+    """Return the modes of settings that others can use; a project's are shared by its nature."""
+    return (None, None) if place.project else open_modes_of(place.path, place.client, environ)
+
+
+def open_modes_of(path: Path, client: Client, environ: Mapping[str, str]) -> Modes:
+    """Return the modes that others can use; a folder that is not the client's own is left alone."""
+    folder = path.parent
+    own = folder == client.folder(environ) and folder != home(environ)
+    return _open_mode(path), _open_mode(folder) if own else None
+
+
+def note_of(place: Place, modes: Modes) -> list[str]:
+    """Return what to say of what a switch closes."""
+    paths = (place.path, place.path.parent)
+    found = [
+        f"{path} ({mode:04o})" for path, mode in zip(paths, modes, strict=True) if mode is not None
+    ]
+    if not found:
+        return []
+    return [
+        f"Others could use {' and '.join(found)}: for you alone with the switch, until its undo."
+    ]
+
+
+def close_modes(path: Path, modes: Modes) -> None:
+    """Take others' rights from a settings file and its folder, where `modes` has what they were."""
+    for each, mode, closed in _pairs(path, modes):
+        if mode is not None and _open_mode(each) is not None:
+            each.chmod(closed)
+
+
+def reopen_modes(path: Path, modes: Modes, *, private: bool = False) -> None:
+    """Give back the modes of before, where nobody changed them since; with `private` not that of the file."""
+    for each, mode, closed in _pairs(path, (None, modes[1]) if private else modes):
+        with contextlib.suppress(FileNotFoundError):
+            if mode is not None and stat.S_IMODE(each.stat().st_mode) == closed:
+                each.chmod(mode)
+
+
+def _pairs(path: Path, modes: Modes) -> tuple[tuple[Path, int | None, int], ...]:
+    return (path, modes[0], FILE_MODE), (path.parent, modes[1], FOLDER_MODE)
+
+
+def _open_mode(path: Path) -> int | None:
+    """Return the mode of what is this user's and others can use; None for anything else."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    mode = stat.S_IMODE(about.st_mode)
+    return mode if mode & _OTHERS and about.st_uid == os.geteuid() else None
