@@ -4,7 +4,7 @@ Switch clients to a profile: all is planned before the first file is written, an
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Literal
@@ -17,6 +17,7 @@ from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal
 from mahavishnu.ai_env.merge import Effect
+from mahavishnu.ai_env.moving import move_key
 from mahavishnu.ai_env.plan import (
     FilePlan,
     Plan,
@@ -33,6 +34,7 @@ from mahavishnu.ai_env.plan import (
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.rights import Modes, close_modes, note_of, open_modes
 from mahavishnu.ai_env.secrets.binding import origin_of
+from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai_env.settle import settle, settle_entry
 from mahavishnu.ai_env.site import Site, require_client
@@ -47,8 +49,9 @@ class Ask:
     What is wanted of a switch.
 
     `clients` names those to switch; none: all that the user has and that the profile fits. `write_key`
-    puts the raw key into their settings, `forget_keys` gives up keys of others that stand there,
-    `overwrite` what was changed by hand, and a missing key is no error with `allow_missing_key`.
+    puts the raw key into their settings. Of keys of others that stand there, `move_key` says where they
+    go, and `forget_keys` gives them up. `overwrite` gives up what was changed by hand, and a missing key
+    is no error with `allow_missing_key`.
     """
 
     clients: Sequence[ClientName] = ()
@@ -57,6 +60,7 @@ class Ask:
     overwrite: bool = False
     forget_keys: bool = False
     allow_missing_key: bool = False
+    move_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,12 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
         MahavishnuError: whatever would stop the switch before its first write, but for conflicts and
             keys in plain text, which the plan tells.
     """
+    if ask.write_key and ask.move_key is not None:
+        raise UsageError(
+            "A switch moves a key out of the settings, or writes one into them.",
+            hint="Leave out --write-key, or --move-key.",
+            code="ai.key_both_ways",
+        )
     if ask.write_key and ask.scope == "project":
         raise UsageError(
             "A raw key does not go into a project's folder, from where it is soon in a repository.",
@@ -117,15 +127,33 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
         settled = settle(site, journal)
         plan = plan_switch(site, profile, ask, settled.history)
         settled.require([str(file.place.path) for file in plan.files])
-        check_plan(plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys)
-        return Switched(plan, carry_out(site, journal, plan), settled.told)
+        keeps = ask.forget_keys or ask.move_key is not None
+        check_plan(plan, overwrite=ask.overwrite, forget_keys=keeps)
+        moved = None if ask.move_key is None else move_key(site, plan, ask.move_key)
+        if moved is not None:
+            plan = replace(plan, notes=(*plan.notes, _moved_note(moved)))
+        return Switched(plan, carry_out(site, journal, plan, moved=moved), settled.told)
+
+
+def _moved_note(moved: Reference) -> str:
+    return (
+        f"The key that stood in plain text is at {moved} and nowhere else in these settings; undo brings it back"
+        " from there."
+    )
 
 
 def carry_out(
-    site: Site, journal: Journal, plan: Plan, kind: Literal["switch", "restore"] = "switch"
+    site: Site,
+    journal: Journal,
+    plan: Plan,
+    kind: Literal["switch", "restore"] = "switch",
+    *,
+    moved: Reference | None = None,
 ) -> Entry | None:
     """
     Write a plan that was checked, all of it or nothing; the journal must be held.
+
+    `moved` is where the key is that stood in plain text, and that undo puts there again.
 
     Returns the entry of it, None where nothing had to change; raises as `SettingsFile.edit`.
     """
@@ -133,6 +161,8 @@ def carry_out(
     if not files:
         return None
     entry = _entry(site, kind, plan, files)
+    if moved is not None:
+        entry = msgspec.structs.replace(entry, key=str(moved), lost=())
     journal.intend(entry)
     return _write_all(site, journal, entry, files)
 

@@ -19,7 +19,7 @@ from mahavishnu.errors import Conflict, Forbidden
 
 type Scope = Literal["user", "project"]
 
-_MOVE = "Move it into a secret store: mahavishnu ai profile import --from claude-code. "
+_MOVE = "--move-key keyring:mahavishnu moves it into the keyring in the same command. "
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _advise(file: FilePlan) -> str:
     """Return how the keys can be kept: those that stand alone can be moved, others are in a longer text."""
     if not all(map(file.place.client.is_secret, file.plain_keys)):
         return "Let the command, address or header do without the key in its text. "
-    return _MOVE if file.name == "claude-code" else ""
+    return _MOVE
 
 
 def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:

@@ -21,6 +21,7 @@ _BUILT_IN = (
         endpoints={"anthropic": _CLAUDE},
         key=Reference("env", "CLAUDE_API_KEY"),
         key_header="x-api-key",
+        timeout_ms=LONG_TIMEOUT_MS,
         clients=frozenset({"claude-code"}),
     ),
     Profile(
@@ -29,6 +30,7 @@ _BUILT_IN = (
         auth="native",
         endpoints={"openai-responses": _CODEX},
         key=Reference("env", "CODEX_API_KEY"),
+        timeout_ms=LONG_TIMEOUT_MS,
         clients=frozenset({"codex"}),
     ),
     # Source: alibabacloud.com/help, Model Studio: Anthropic and OpenAI compatible APIs (international).

@@ -37,7 +37,9 @@ def _can(site: Site, profile: Profile, ask: Ask) -> bool:
     try:
         # The key was there, and is not asked for again: a keyring or GPG may ask the user each time.
         plan = plan_switch(site, profile, replace(ask, write_key=False, allow_missing_key=True))
-        check_plan(plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys)
+        check_plan(
+            plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys or ask.move_key is not None
+        )
     except MahavishnuError:
         return False
     return True

@@ -11,15 +11,18 @@ import pytest
 from mahavishnu.ai_env import apply
 from mahavishnu.ai_env.apply import Ask, plan_switch
 from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.moving import move_key
 from mahavishnu.ai_env.presets import SHIPPED
-from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.ai_env.secrets.reference import parse_reference
+from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.secrets.port import as_key
+from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
 from mahavishnu.ai_env.sessions.registered import find_registered
 from mahavishnu.ai_env.site import ClientSettings
 from mahavishnu.ai_env.status import look
 from mahavishnu.ai_env.undo import undo
 from mahavishnu.environments.hindered import naming_others
 from mahavishnu.errors import MahavishnuError
+from mahavishnu.masking import Secret
 from mahavishnu.processes import process_start_time
 from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
 from tests.switching import (
@@ -322,6 +325,60 @@ def test_a_key_of_the_user_is_neither_copied_nor_lost(
     assert "***" not in says
     # Without its key the user's address must not get the client's own sign-in; a header may be missing.
     assert ("none" in says) != ("HEADERS" in text)
+
+
+SAMPLE = json.dumps(
+    {
+        "env": {
+            "ANTHROPIC_BASE_URL": "https://api.z.ai/api/anthropic",
+            "ANTHROPIC_AUTH_TOKEN": FOREIGN,
+            "API_TIMEOUT_MS": "3000000",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": 1,
+        }
+    }
+)
+
+
+@pytest.mark.parametrize("profile", [ONE, CLAUDE])
+def test_a_key_in_plain_text_is_moved_with_the_switch(tmp_path: Path, profile: Profile) -> None:
+    path = install(tmp_path, claude_code=SAMPLE)["claude-code"]
+    site = site_in(tmp_path, environ={"MINE": FOREIGN, "OTHER": "sk-canary-another-0003"})
+    error = refused(site, profile, "claude-code")
+    assert error.code == "ai.plain_key" and "--move-key" in str(error.hint)
+    for place, code in (("env:NOT", "secret.missing"), ("env:OTHER", "ai.move_other")):
+        assert refused(site, profile, "claude-code", move_key=place).code == code
+        assert path.read_text() == SAMPLE
+    done = switch_to(site, profile, "claude-code", move_key="env:MINE")
+    assert FOREIGN not in path.read_text() + site.journal.path.read_text()
+    assert done.entry is not None and not done.entry.lost
+    assert any("env:MINE" in note for note in done.plan.notes)
+    assert not undo(site).lost
+    assert path.read_text() == SAMPLE and path.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_in_plain_text_goes_into_the_keyring_before_it_goes_away(tmp_path: Path) -> None:
+    install(tmp_path, claude_code=SAMPLE)
+    site = site_in(tmp_path)
+    kept = KeptInMemory()
+    plan = plan_switch(site, ONE, Ask(clients=["claude-code"]))
+    reference = move_key(site, plan, "keyring:mahavishnu", keyring=lambda: kept)
+    assert str(reference) == "keyring:mahavishnu/claude-code"
+    assert kept.keys == {reference: FOREIGN}
+
+
+class KeptInMemory:
+    """A keyring of the test's own."""
+
+    def __init__(self) -> None:
+        self.keys: dict[Reference, str] = {}
+
+    def read(self, reference: Reference) -> Secret:
+        """Return the key."""
+        return as_key(self.keys.get(reference), reference, hint="")
+
+    def write(self, reference: Reference, secret: Secret) -> None:
+        """Keep the key."""
+        self.keys[reference] = secret.reveal()
 
 
 def test_names_of_models_and_addresses_with_ids_are_no_keys(tmp_path: Path) -> None:

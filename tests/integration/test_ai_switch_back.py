@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
+from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.status import look
 from mahavishnu.ai_env.undo import undo
@@ -99,10 +100,22 @@ def test_native_takes_nothing_of_another_provider_along(
     site = site_in(tmp_path)
     for profile in (*between, CLAUDE):
         switch_to(site, profile, "claude-code")
-    assert not any(values(path)["env"].values())
+    left = {name: value for name, value in values(path)["env"].items() if value}
+    assert left == {"API_TIMEOUT_MS": "5"}  # how long to wait is the user's own, whoever is asked
     for _ in (*between, CLAUDE):
         undo(site)
     assert path.read_text() == before
+
+
+def test_the_shipped_sign_in_waits_as_long_as_the_other_shipped_ones(tmp_path: Path) -> None:
+    path = install(tmp_path, claude_code="{}")["claude-code"]
+    site = site_in(tmp_path)
+    for profile in (SHIPPED["claude"], SHIPPED["qwen"], SHIPPED["claude"]):
+        switch_to(site, profile, "claude-code", allow_missing_key=True)
+        assert values(path)["env"]["API_TIMEOUT_MS"] == "3000000"
+    for _ in range(3):
+        undo(site)
+    assert path.read_text() == "{}"
 
 
 def test_native_takes_our_models_along_where_the_journal_is_gone(tmp_path: Path) -> None:

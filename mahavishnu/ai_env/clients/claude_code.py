@@ -116,7 +116,7 @@ class ClaudeCode:
     def changes(self, document: Document, delivery: Delivery, known: Known) -> list[Change]:
         """Return a change for every variable that a profile owns."""
         if delivery.mode == "native":
-            return self._sign_in(document, known)
+            return self._sign_in(document, delivery, known)
         values = _variables(delivery)
         names = [
             name
@@ -130,11 +130,12 @@ class ClaudeCode:
             return [*changes, Set(HELPER, _helper(delivery, known))]
         return [*changes, Remove(HELPER, HELPER)]
 
-    def _sign_in(self, document: Document, known: Known) -> list[Change]:
+    def _sign_in(self, document: Document, delivery: Delivery, known: Known) -> list[Change]:
         """
         Return what clears address, keys and clouds, and gives all else back.
 
         What belonged to another provider of the user's is not: its models would be asked of this one.
+        A timeout of the user's own stays, whoever was asked; else that of the profile is written.
         In a project nothing of the user's own settings may show through, not even their helper.
         """
         if known.project:
@@ -143,7 +144,9 @@ class ClaudeCode:
         changes: list[Change] = [Set(env(name), "") for name in SIGN_IN]
         for name in OWNED_ENV:
             path = env(name)
-            if name not in SIGN_IN and is_there(document, path):
+            if name == TIMEOUT and (timeout := _own_timeout(document, delivery, known)):
+                changes.append(Set(path, timeout))
+            elif name not in SIGN_IN and is_there(document, path):
                 theirs = ABSENT if elsewhere else known.before(path, document)
                 changes.append(Set(path, "" if isinstance(theirs, Absent) else theirs))
             elif name == SUBAGENT_MODEL:
@@ -182,11 +185,24 @@ class ClaudeCode:
         return notes
 
 
+def _own_timeout(document: Document, delivery: Delivery, known: Known) -> Value:
+    """Return the timeout that the user had before we wrote one, else the profile's; "" without either."""
+    theirs = "" if _is_forgotten(document, known) else known.before(env(TIMEOUT), document)
+    if theirs not in ("", ABSENT) and not isinstance(theirs, Absent):
+        return theirs
+    return "" if delivery.timeout_ms is None else str(delivery.timeout_ms)
+
+
+def _is_forgotten(document: Document, known: Known) -> bool:
+    """Tell whether settings are of ours, and the journal is gone that knew what was there before."""
+    helper = text_at(document, HELPER)
+    return env(URL) not in known.originals and bool(helper) and _reference_in(helper) != "other"
+
+
 def _led_elsewhere(document: Document, known: Known) -> bool:
     """Tell whether the user's own settings, before we wrote any, name another provider or a cloud."""
-    helper = text_at(document, HELPER)
-    if env(URL) not in known.originals and helper and _reference_in(helper) != "other":
-        return True  # of ours, and the journal is gone that knew what was there before
+    if _is_forgotten(document, known):
+        return True
     url = known.before(env(URL), document)
     url = url.rstrip("/") if isinstance(url, str) else url
     clouds = (known.before(env(name), document) for name in OTHER_CLOUDS)

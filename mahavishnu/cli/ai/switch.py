@@ -57,6 +57,12 @@ def list_llms(as_json: bool) -> None:
 @click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
 @click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
 @click.option("--forget-keys", is_flag=True, help="Give up keys that stand there in plain text.")
+@click.option(
+    "--move-key",
+    metavar="REFERENCE",
+    help="Move the key that stands there in plain text: into keyring:SERVICE; or it is at file:... or env:NAME"
+    " already, and only taken out.",
+)
 @click.option("--allow-missing-key", is_flag=True, help="Switch though the key is not there yet.")
 @json_option
 def switch_llm(
@@ -68,6 +74,7 @@ def switch_llm(
     write_key: bool,
     overwrite: bool,
     forget_keys: bool,
+    move_key: str | None,
     allow_missing_key: bool,
     as_json: bool,
 ) -> None:
@@ -96,6 +103,7 @@ def switch_llm(
         overwrite=overwrite,
         forget_keys=forget_keys,
         allow_missing_key=allow_missing_key,
+        move_key=move_key,
     )
     with naming_others(site, profile, ask):
         if dry_run:

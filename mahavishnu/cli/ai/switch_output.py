@@ -82,7 +82,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
             print_line("  nothing would change")
         for path in file.plain_keys:
             print_line(
-                f"  {show_path(path)} holds a key in plain text: refused without --forget-keys"
+                f"  {show_path(path)} holds a key in plain text: refused without --move-key or --forget-keys"
             )
         for path in file.conflicts:
             print_line(f"  {show_path(path)} was changed by hand: refused without --overwrite")

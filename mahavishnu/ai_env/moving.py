@@ -1,0 +1,89 @@
+"""
+Move the key that stands in plain text in a client's settings, before a switch takes it away.
+
+A keyring takes it. An encrypted file and the environment are not written to: there it must be already.
+"""
+
+from collections.abc import Callable
+
+from mahavishnu.ai_env.importing.keys import KeyKeeper, destination, keep_keys
+from mahavishnu.ai_env.plan import FilePlan, Plan
+from mahavishnu.ai_env.redaction import keys_in
+from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
+from mahavishnu.ai_env.secrets.resolve import resolve
+from mahavishnu.ai_env.site import Site
+from mahavishnu.errors import Conflict, Forbidden, NotFound
+from mahavishnu.masking import Secret
+
+
+def open_keyring() -> KeyKeeper:
+    """Return the user's keyring."""
+    from mahavishnu.ai_env.secrets.in_keyring import KeyringStore  # noqa: PLC0415 - slow
+
+    return KeyringStore()
+
+
+def move_key(
+    site: Site, plan: Plan, place: str, *, keyring: Callable[[], KeyKeeper] = open_keyring
+) -> Reference | None:
+    """
+    Make sure that the key which a switch takes away is at `place`; returns where, None without such a key.
+
+    Raises:
+        Conflict: `ai.move_several`, `ai.move_other`; `ai.import_key_exists`.
+        Forbidden: `ai.plain_key`, a key that stands in a longer text.
+        UsageError: `secret.reference`, `ai.import_destination`.
+        MahavishnuError: as `SecretStore.read` and `KeyKeeper.write`.
+    """
+    in_keyring = place.startswith("keyring:")
+    name = next((file.name for file in plan.files if file.plain_keys), "")
+    reference = destination(place, name) if in_keyring else parse_reference(place)
+    keys = {key for file in plan.files for key in _keys_of(file)}
+    if not keys:
+        return None
+    if len(keys) > 1:
+        raise Conflict(
+            f"{len(keys)} different keys stand in plain text there, and one place takes one.",
+            hint="Switch one client at a time with --client.",
+            code="ai.move_several",
+        )
+    secret = Secret(keys.pop())
+    if in_keyring:
+        keep_keys(keyring(), {reference: secret}, replace=False)
+    else:
+        _require_same(site, reference, secret)
+    return reference
+
+
+def _keys_of(file: FilePlan) -> list[str]:
+    """Return the keys that would be gone; each must be a member by itself."""
+    client = file.place.client
+    if not all(map(client.is_secret, file.plain_keys)):
+        raise Forbidden(
+            f"{file.place.path} holds a key inside a command, an address or a header, which cannot be moved.",
+            hint="Let that text do without the key; or --forget-keys gives it up.",
+            code="ai.plain_key",
+        )
+    return [
+        key
+        for each in file.effects
+        if each.change.path in file.plain_keys
+        for key in keys_in(each.before, each.change.path, client.is_secret)
+    ]
+
+
+def _require_same(site: Site, reference: Reference, secret: Secret) -> None:
+    hint = (
+        "Mahavishnu writes no encrypted file and no variable. Store the key there first; or move it into the"
+        " keyring: --move-key keyring:mahavishnu"
+    )
+    try:
+        there = resolve(reference, environ=site.environ, identity=site.identity, stores=site.stores)
+    except NotFound as error:
+        raise NotFound(error.message, hint=hint, code=error.code) from error
+    if there.reveal() != secret.reveal():
+        raise Conflict(
+            f"The key at {reference} is another than the one that stands in plain text.",
+            hint=hint,
+            code="ai.move_other",
+        )
