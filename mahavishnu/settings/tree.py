@@ -331,6 +331,9 @@ class AiEnvironmentsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     claude_code: ClientSettings = field(default_factory=ClientSettings)
     codex: ClientSettings = field(default_factory=ClientSettings)
     qwen: ClientSettings = field(default_factory=ClientSettings)
+    verify_switch: Annotated[
+        bool, Meta(description="Whether `ai switch-llm` asks the provider once afterwards.")
+    ] = False
     llm_profiles: dict[str, ProfileSettings] = field(default_factory=dict)
     shared_profiles: Annotated[
         tuple[str, ...],

@@ -144,3 +144,23 @@ def test_run_takes_no_client_from_the_working_folder(command: Command) -> None:
 def test_run_refuses(command: Command, words: tuple[str, ...], status: int) -> None:
     configure(command, "http://127.0.0.1:9")
     assert command("ai", "run", *words).status == status
+
+
+@pytest.mark.parametrize(("reply", "status"), [(OK, 0), (json_reply({}, 401), 6)])
+async def test_a_switch_asks_the_provider_where_that_is_wanted(
+    command: Command, reply: Reply, status: int
+) -> None:
+    async with FakeServer(lambda _: reply) as server:
+        configure(command, server.url)
+        switch = ("ai", "switch-llm", "p")
+        quiet = await asyncio.to_thread(command, *switch)
+        assert quiet.status == 0 and "mahavishnu ai verify p" in quiet.out and not server.requests
+        said = await asyncio.to_thread(command, *switch, "--verify")
+        assert said.status == status and len(server.requests) == 1
+        assert f"{'ok' if status == 0 else 'auth'}: p by anthropic" in said.out
+        by_setting = ("--set", "ai_environments.verify_switch=true", *switch, "--json")
+        told = await asyncio.to_thread(command, *by_setting)
+        assert told.status == status and json.loads(told.out)["trials"][0]["profile"] == "p"
+        assert KEY not in quiet.out + said.out + told.out
+        # It stands, though the provider refused: what becomes of it is the user's to say.
+        assert server.url in (command.home / ".claude/settings.json").read_text()

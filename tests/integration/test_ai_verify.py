@@ -2,7 +2,9 @@
 
 import asyncio
 import datetime
+import io
 import ssl
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,10 @@ from mahavishnu.ai_env.profiles import Profile, Protocol
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.verify import Trial, verify
+from mahavishnu.cli.ai.verified_switch import judge
 from tests.external import free_port
 from tests.fake_servers import DROP, FakeServer, Reply, Request, json_reply
+from tests.switching import ONE, install, site_in, switch_to
 
 KEY = "sk-canary-of-verify-0123"
 ANSWERS: dict[Protocol, object] = {
@@ -223,3 +227,24 @@ async def test_a_certificate_of_another_host(trusting: Path) -> None:
         assert (await ask(profile(f"https://localhost:{server.port}"))).verdict == "ok"
         trial = await ask(profile(f"https://127.0.0.1:{server.port}"))
     assert trial.verdict == "tls" and len(server.requests) == 1
+
+
+class Terminal(io.StringIO):
+    """Where somebody types."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+@pytest.mark.parametrize("answer", ["y\n", "n\n"])
+def test_undo_is_offered_where_the_provider_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    path = install(tmp_path, claude_code='{"a": 1}')["claude-code"]
+    site = site_in(tmp_path)
+    done = switch_to(site, ONE, "claude-code")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert judge(site, done, [Trial(profile="one", verdict="auth")], as_json=False) == 6
+    assert (path.read_text() == '{"a": 1}') == (answer == "y\n")
+    assert judge(site, done, [Trial(profile="one", verdict="ok")], as_json=False) == 0

@@ -53,6 +53,13 @@ def list_llms(as_json: bool) -> None:
     help="Which sessions to restart of those that the switch does not reach: the idle ones that tmux can"
     " resume, or all.",
 )
+@click.option(
+    "--verify/--no-verify",
+    "verified",
+    default=None,
+    help="Ask the provider once afterwards, and offer undo where it fails. By default what the setting"
+    " ai_environments.verify_switch says.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
 @click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
 @click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
@@ -70,6 +77,7 @@ def switch_llm(
     clients: tuple[str, ...],
     scope: str,
     how: Literal["never", "idle", "all"],
+    verified: bool | None,
     dry_run: bool,
     write_key: bool,
     overwrite: bool,
@@ -119,6 +127,12 @@ def switch_llm(
         from mahavishnu.cli.ai.sessions import follow  # noqa: PLC0415 - psutil and more
 
         rows, lines = follow(loaded, site, run, how=how)
+    if loaded.settings.ai_environments.verify_switch if verified is None else verified:
+        from mahavishnu.cli.ai.verified_switch import judge, try_switch  # noqa: PLC0415 - slow
+
+        trials = try_switch(loaded, done)
+        show_switch(done, rows, lines, trials, as_json=as_json)
+        sys.exit(judge(site, done, trials, as_json=as_json))
     show_switch(done, rows, lines, as_json=as_json)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mahavishnu.ai_env.apply import Switched
 from mahavishnu.ai_env.clients.table import CLIENTS
@@ -14,6 +14,9 @@ from mahavishnu.ai_env.undo import Undone
 from mahavishnu.cli.ai.telling import said, tell_given_up
 from mahavishnu.cli.render import local_time, print_json, print_line, print_table
 from mahavishnu.identifiers import shown
+
+if TYPE_CHECKING:
+    from mahavishnu.ai_env.verify import Trial  # it loads what speaks HTTP
 
 _MODES = {
     "native": "its own sign-in",
@@ -71,7 +74,7 @@ def entry_row(entry: Entry) -> dict[str, Any]:
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what a switch would do."""
     if as_json:
-        rest: dict[str, Any] = {"settled": [], "sessions": []}
+        rest: dict[str, Any] = {"settled": [], "sessions": [], "trials": None}
         print_json({"id": None, "dry_run": True, **plan_body(plan), **rest})
         return
     for file in plan.files:
@@ -93,13 +96,22 @@ def show_switch(
     done: Switched,
     sessions: Sequence[dict[str, Any]] = (),
     lines: Sequence[str] = (),
+    trials: "Sequence[Trial] | None" = None,
     *,
     as_json: bool,
 ) -> None:
-    """Print what a switch did; `sessions` that it did not reach, or `lines` about them for people."""
+    """
+    Print what a switch did; `sessions` that it did not reach, or `lines` about them for people.
+
+    `trials` are what came of asking the provider, None where it was not asked.
+    """
     if as_json:
         identifier = None if done.entry is None else str(done.entry.id)
-        rest = {"settled": list(done.settled), "sessions": list(sessions)}
+        rest = {
+            "settled": list(done.settled),
+            "sessions": list(sessions),
+            "trials": None if trials is None else _trial_rows(trials),
+        }
         print_json({"id": identifier, "dry_run": False, **plan_body(done.plan), **rest})
         return
     for text in done.settled:
@@ -116,6 +128,15 @@ def show_switch(
         for path in done.entry.lost:
             print_line(f"The key at {path} was given up; undo cannot bring it back.")
         print_line(f"To take it back: mahavishnu ai undo {shown(done.entry.id)}")
+    if trials is None and done.plan.profile.auth != "native":
+        name = done.plan.profile.name
+        print_line(f"To see whether its provider answers: mahavishnu ai verify {name}")
+
+
+def _trial_rows(trials: "Sequence[Trial]") -> list[dict[str, object]]:
+    from mahavishnu.cli.ai.verify import as_values  # noqa: PLC0415 - only where it was asked
+
+    return [as_values(each) for each in trials]
 
 
 def _tell_rest(plan: Plan) -> None:

@@ -1,10 +1,12 @@
 """`mahavishnu ai verify`."""
 
 import sys
+from collections.abc import Sequence
 
 import click
 
 from mahavishnu.ai_env.answers import Verdict
+from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.verify import TIMEOUT_S, Trial
 from mahavishnu.ai_env.verify import verify as verify_profile
@@ -62,14 +64,27 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
     Without NAME, of every profile with a key that a client uses now. The exit code is 0 where every address
     answers, and only then.
     """
-    from mahavishnu.ai_env.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
-
     loaded = load()
     profiles = [find_profile(loaded, each) for each in ([name] if name else _used(loaded))]
 
     for profile in profiles:
         require_accepted(loaded, profile)
         accept(loaded, profile)
+
+    trials = [
+        trial for profile in profiles for trial in try_profile(loaded, profile, timeout_s=timeout_s)
+    ]
+    if as_json:
+        print_json({"ok": worst(trials) == 0, "trials": [as_values(each) for each in trials]})
+    else:
+        for each in trials:
+            print_trial(each)
+    sys.exit(worst(trials))
+
+
+def try_profile(loaded: Loaded, profile: Profile, *, timeout_s: float = TIMEOUT_S) -> list[Trial]:
+    """Ask each endpoint of a profile once, with its key."""
+    from mahavishnu.ai_env.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
 
     def key_of(reference: Reference) -> Secret:
         identity = find_identity(loaded.environ, loaded.locations)
@@ -80,17 +95,7 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
             stores=lambda: cloud_stores(loaded),
         )
 
-    trials = [
-        trial
-        for profile in profiles
-        for trial in verify_profile(profile, resolve=key_of, timeout_s=timeout_s)
-    ]
-    if as_json:
-        print_json({"ok": _worst(trials) == 0, "trials": [_as_values(each) for each in trials]})
-    else:
-        for each in trials:
-            _print_trial(each)
-    sys.exit(_worst(trials))
+    return verify_profile(profile, resolve=key_of, timeout_s=timeout_s)
 
 
 def _used(loaded: Loaded) -> list[str]:
@@ -112,11 +117,13 @@ def _used(loaded: Loaded) -> list[str]:
     return found
 
 
-def _worst(trials: list[Trial]) -> int:
+def worst(trials: Sequence[Trial]) -> int:
+    """Return the exit code of the worst; 0 where all answer."""
     return max((EXIT_CODES[each.verdict] for each in trials), default=0)
 
 
-def _as_values(trial: Trial) -> dict[str, object]:
+def as_values(trial: Trial) -> dict[str, object]:
+    """Return a trial for JSON."""
     values = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
     return {**values, "meaning": _meaning(trial)}
 
@@ -126,7 +133,8 @@ def _meaning(trial: Trial) -> str:
     return _MEANINGS["untried" if trial.code else trial.verdict]
 
 
-def _print_trial(trial: Trial) -> None:
+def print_trial(trial: Trial) -> None:
+    """Print what came of it."""
     where = f" by {trial.protocol} at {trial.url}" if trial.protocol else ""
     model = f", model {trial.model}" if trial.model else ""
     took = f", {trial.duration_s:.2f} s" if trial.protocol else ""
