@@ -285,7 +285,9 @@ async def _find_repository(folder: Path) -> Path | None:
         return None
 
 
-async def _begin(folder: Path, top_level: Path | None, project: Project, source: Source) -> Ingested:
+async def _begin(
+    folder: Path, top_level: Path | None, project: Project, source: Source
+) -> Ingested:
     """Return what an import is about to do: from where, into which project, and at which commit."""
     commit = None
     if top_level is not None and await has_commits(top_level):

@@ -266,7 +266,7 @@ async def as_former_release_left_it(world: World) -> None:
         await connection.execute(
             "UPDATE memories SET source_key = split_part(source_key, ':', 2), repo_id = NULL"
         )
-        await connection.execute("UPDATE rag_ingestions SET cursor = NULL")
+        await connection.execute("UPDATE rag_ingestions SET metadata = '{}', repo_id = NULL")
 
 
 async def test_what_a_former_release_imported_is_neither_lost_nor_doubled(
