@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,15 @@ from tests.peers.pseudo_terminal import Terminal, submit, terminal, until
 from tests.peers.switched import KEYS, NAMES, Household, programs, write
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+
+
+def test_binding_asks_no_provider_of_codex(household: Household) -> None:
+    """Its server, which knows the digests of the guard, would ask for models as soon as it runs."""
+    program = shlex.join(map(str, programs()["codex"]))
+    write(household.home / "bin/codex", f'#!/bin/sh\n{program} "$@" | {{ sleep 3; cat; }}\n')
+    answer = household.command("ai", "bind", "three")
+    assert answer.status == 0 and not answer.err, answer
+    household.providers.assert_untouched(*household.providers.stubs)
 
 
 @pytest.mark.verifies("Codex, bound directory")

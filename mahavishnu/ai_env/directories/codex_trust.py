@@ -26,6 +26,11 @@ from mahavishnu.ai_env.site import Site
 _TIMEOUT_S = 20.0
 _STATE = ("hooks", "state")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# A server asks its provider for models as soon as it runs, with the user's key; without a provider it asks nobody.
+_NO_PROVIDER = (
+    "-c", 'model_provider="nobody"',
+    "-c", 'model_providers.nobody={name="nobody",base_url="http://127.0.0.1:9/v1"}',
+)  # fmt: skip
 
 
 def trust_guard(site: Site) -> bool:
@@ -76,7 +81,7 @@ def _ask(site: Site) -> dict[str, str]:
     said = "".join(f"{json.dumps({'jsonrpc': '2.0', **each})}\n" for each in calls)
     with suppress(OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         with subprocess.Popen(
-            [program, "app-server"], env=dict(site.environ), cwd=site.folder,
+            [program, *_NO_PROVIDER, "app-server"], env=dict(site.environ), cwd=site.folder,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         ) as process:  # fmt: skip
             try:

@@ -1,0 +1,18 @@
+"""How Codex is asked for the digests of the guard: by a stand-in that notes what it was started with."""
+
+from pathlib import Path
+
+from mahavishnu.ai_env.directories.codex_trust import trust_guard
+from tests.switching import install, site_in
+
+
+def test_codex_is_asked_with_no_provider(tmp_path: Path) -> None:
+    """It would ask the provider of its settings for models, with the user's key."""
+    install(tmp_path, claude_code="{}", codex="# mine\n", qwen="{}")
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/codex"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/said\n")
+    program.chmod(0o755)
+    trust_guard(site_in(tmp_path, environ={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}))
+    said = (tmp_path / "said").read_text().splitlines()
+    assert 'model_provider="nobody"' in said and said[-1] == "app-server"
