@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.outcomes import Began, Closed, Ended, read_outcomes
+from tests.outcomes import Began, Closed, Collected, Ended, read_outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
 STALLED_S = 900.0  # without a test that begins or ends; one has 400 s at most
@@ -103,7 +103,8 @@ class Lanes:
     def _passes(self, test: str, job: Job, number: int) -> bool:
         """Tell whether a test passes when it is repeated alone."""
         again = self.run_job(Job(f"{job.name}-again-{number}", (test,)))
-        return not again.problem and not any(each.is_red for each in again.tests)
+        passed = {each.test for each in again.tests if each.outcome == "passed"}
+        return not again.problem and passed == {test}
 
     def run_job(self, job: Job) -> Outcome:
         """Run the tests of one job and print what pytest said when it is done."""
@@ -121,7 +122,10 @@ class Lanes:
             is_over=lambda: self._stopped.is_set() or _age_s(file, began) > self.stalled_s,
         )  # fmt: skip
         print(f"--- {job.name}: {' '.join(job.paths)}\n{said}", flush=True)
-        return explain(job, status, file)
+        outcome = explain(job, status, file)
+        if outcome.problem:
+            end_left(self.scratch / job.name)
+        return outcome
 
 
 def explain(job: Job, status: int | None, file: Path) -> Outcome:
@@ -133,6 +137,9 @@ def explain(job: Job, status: int | None, file: Path) -> Outcome:
         return Outcome(job, ended, f"{job.name} hung{_where(lines)}")
     if not closed:
         return Outcome(job, ended, f"{job.name} broke off with {status}{_where(lines)}")
+    collected = sum(line.tests for line in lines if isinstance(line, Collected))
+    if collected > len(ended):
+        return Outcome(job, ended, f"{job.name} left out {collected - len(ended)} of its tests")
     expected = int(any(test.is_red for test in ended))
     if (status, closed) != (expected, [expected]) or not ended:
         return Outcome(job, ended, f"{job.name} left with {status}, which no test explains")

@@ -23,6 +23,12 @@ class Leaked(AssertionError):
     """Something went where it may not go; a test that says so is not repeated, with or without the mark."""
 
 
+class Collected(msgspec.Struct, frozen=True, tag="collected"):
+    """So many tests are going to run."""
+
+    tests: int
+
+
 class Began(msgspec.Struct, frozen=True, tag="began"):
     """A test has begun."""
 
@@ -49,7 +55,7 @@ class Closed(msgspec.Struct, frozen=True, tag="closed"):
     status: int
 
 
-type Line = Began | Ended | Closed
+type Line = Collected | Began | Ended | Closed
 
 
 def read_outcomes(file: Path) -> list[Line]:
@@ -87,6 +93,10 @@ class Writer:
         if report.failed:
             self._write(Ended(report.nodeid, "error", report.longreprtext[-_KEPT:]))
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write how many tests there are."""
+        self._write(Collected(len(session.items)))
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write that a test begins."""
         self._worst, self._said = "passed", ""
@@ -101,7 +111,7 @@ class Writer:
 
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         """Remember a test that says that something leaked."""
-        if call.excinfo is not None and call.excinfo.errisinstance(Leaked):
+        if call.excinfo is not None and _says_leaked(call.excinfo.value):
             self._leaks.add(item.nodeid)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -117,6 +127,14 @@ class Writer:
     def _write(self, line: Line) -> None:
         with self._file.open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")
+
+
+def _says_leaked(error: BaseException | None) -> bool:
+    """Tell whether an error is `Leaked`, or was raised from one, or holds one."""
+    if error is None or isinstance(error, Leaked):
+        return error is not None
+    held = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return any(map(_says_leaked, (error.__cause__, error.__context__, *held)))
 
 
 def _word(report: pytest.TestReport) -> Word:

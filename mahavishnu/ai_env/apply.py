@@ -162,7 +162,7 @@ def carry_out(
         return None
     entry = _entry(site, kind, plan, files)
     if moved is not None:
-        entry = msgspec.structs.replace(entry, key=str(moved), lost=())
+        entry = msgspec.structs.replace(entry, key=str(moved), lost=(), is_moved=True)
     journal.intend(entry)
     return _write_all(site, journal, entry, files)
 

@@ -62,8 +62,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", t
     One switch, the undoing of one, or what became of a file that was changed after one.
 
     An `adopt` takes what stands there for written, and changes no file; a `restore` writes again what was
-    written. `key` is the reference of a raw key that was written; `lost` are members of the user whose keys
-    cannot be brought back.
+    written. `key` is the reference of a raw key that was written, or with `is_moved` taken out; `lost` are
+    members of the user whose keys cannot be brought back.
     """
 
     id: UUID
@@ -76,6 +76,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", t
     key: str | None = None
     undoes: UUID | None = None
     lost: tuple[str, ...] = ()
+    is_moved: bool = False
 
     @property
     def title(self) -> str:

@@ -40,6 +40,7 @@ def move_key(
     reference = destination(place, name) if in_keyring else parse_reference(place)
     keys = {key for file in plan.files for key in _keys_of(file)}
     if not keys:
+        _refuse_others(plan)
         return None
     if len(keys) > 1:
         raise Conflict(
@@ -70,6 +71,17 @@ def _keys_of(file: FilePlan) -> list[str]:
         if each.change.path in file.plain_keys
         for key in keys_in(each.before, each.change.path, client.is_secret)
     ]
+
+
+def _refuse_others(plan: Plan) -> None:
+    """Refuse a key that is no text, which no store takes."""
+    for file in plan.files:
+        if file.plain_keys:
+            raise Forbidden(
+                f"{file.place.path} holds a key that is no text, which cannot be moved.",
+                hint="Write it as a text there; or --forget-keys gives it up.",
+                code="ai.plain_key",
+            )
 
 
 def _require_same(site: Site, reference: Reference, secret: Secret) -> None:

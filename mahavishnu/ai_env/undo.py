@@ -74,8 +74,8 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
 
     Raises:
         NotFound: `ai.no_switch`.
-        Conflict: `ai.undo_order`, `ai.already_undone`; `ai.changed_meanwhile` without `overwrite`;
-            `ai.session_running`.
+        Conflict: `ai.undo_order`, `ai.already_undone`; `ai.changed_meanwhile`, `ai.key_away` without
+            `overwrite`; `ai.session_running`.
         Forbidden: `ai.plain_key`.
         MahavishnuError: as `SettingsFile.edit`; what was taken back until then is as before.
     """
@@ -90,9 +90,22 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         keys = keys_of(site, history, switched)
         parts = [_plan(site, history, switched, file, keys, overwrite) for file in switched.files]
         entry = _entry(switched, parts)
+        if not overwrite:
+            _require_keys(switched, entry)
         journal.intend(entry)
         _write(site, journal, entry, parts)
         return Undone(switched, entry, settled.told)
+
+
+def _require_keys(switched: Entry, entry: Entry) -> None:
+    """Refuse to lose a key for good that is kept somewhere, and only cannot be read now."""
+    away = [path for path in entry.lost if path not in switched.lost]
+    if away and switched.is_moved:
+        raise Conflict(
+            f"The key at {', '.join(away)} was moved to {switched.key}, which has it not now.",
+            hint="Make it readable there, and undo again; --overwrite takes all else back without it.",
+            code="ai.key_away",
+        )
 
 
 def _end_interrupted(settled: Settled) -> Undone | None:

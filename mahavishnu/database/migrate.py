@@ -179,12 +179,17 @@ async def _lock(connection: DriverConnection, wait: timedelta) -> None:
     try:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", UPGRADE_LOCK_KEY)
     except asyncpg.LockNotAvailableError as error:
-        raise Unavailable(
-            f"Another process has been migrating this database for {wait.total_seconds():g} seconds.",
-            hint="Wait until it has ended. If none is running, a pooler still holds the lock of an "
-            "earlier attempt: restart the pooler, and set MAHAVISHNU_PG_DIRECT_DSN.",
-            code="database.migrating",
-        ) from error
+        raise _held(wait) from error
+
+
+def _held(wait: timedelta) -> Unavailable:
+    return Unavailable(
+        "Another process migrates this database, or keeps its tables locked, for more than "
+        f"{wait.total_seconds():g} seconds; nothing was changed.",
+        hint="Wait until it has ended. If none is running, a pooler still holds the lock of an "
+        "earlier attempt: restart the pooler, and set MAHAVISHNU_PG_DIRECT_DSN.",
+        code="database.migrating",
+    )
 
 
 async def check_target(target: Target) -> None:
@@ -271,4 +276,6 @@ def translated_wrapped() -> Iterator[None]:
             cause: BaseException | None = error
             while cause is not None and not isinstance(cause, asyncpg.PostgresError | OSError):
                 cause = cause.__cause__
+            if isinstance(cause, asyncpg.LockNotAvailableError):
+                raise _held(LOCK_WAIT) from error
             raise (cause or error) from error

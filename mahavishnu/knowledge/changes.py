@@ -1,6 +1,6 @@
 """What an import of documents would change. Pure: rows and sections in, a plan out."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -38,16 +38,17 @@ def plan_changes(
     source: Source,
     *,
     project: str,
-    is_own: Callable[[str], bool],
+    owns_former: bool,
 ) -> Changes:
     """
     Compare a source's documents with the live memories of its project.
 
-    Memories of other sources are left alone. Of those without a repository, `is_own` tells by the
-    key which ones this repository brought; of the others only one that says the same is adopted.
+    Memories of other sources are left alone. Those without a repository are this one's with
+    `owns_former`, and where their keys have its folder; of the others only one that says the same is adopted.
     """
-    known, former = _split_rows(rows, source)
-    own = {key for key in former if is_own(key)}
+    known, former, own = _split_rows(rows, source)
+    if owns_former:
+        own |= former.keys()
     plan = Changes(known=len(known) + len(own))
     unread: list[str] = []
     last_read = ""
@@ -74,19 +75,26 @@ def plan_changes(
 
 def _split_rows(
     rows: Iterable[Mapping[str, Any]], source: Source
-) -> tuple[dict[str, Mapping[str, Any]], dict[str, Mapping[str, Any]]]:
-    """Return the source's own memories, and those without a repository, by the keys of their sections."""
-    known, former = {}, {}
+) -> tuple[dict[str, Mapping[str, Any]], dict[str, Mapping[str, Any]], set[str]]:
+    """
+    Return the source's own memories, and those without a repository, by the keys of their sections.
+
+    The third are the keys of the latter that the same folder brought before it was a repository.
+    """
+    known, former, own = {}, {}, set()
+    folder = f"{source.folder}/"
     for row in rows:
         key = row["source_key"]
         if row["repo_id"] == source.repository and key.startswith(source.prefix):
             known[key.removeprefix(source.prefix)] = row
-        elif (
-            source.repository and row["repo_id"] is None and key
-            and not key.startswith("/") and key.startswith(source.within)
-        ):  # fmt: skip
-            former[key.removeprefix(source.within)] = row
-    return known, former
+        elif source.repository is None or row["repo_id"] is not None or not key:
+            continue
+        elif key.startswith(folder):
+            former[key.removeprefix(folder)] = row
+            own.add(key.removeprefix(folder))
+        elif not key.startswith("/") and key.startswith(source.within):
+            former.setdefault(key.removeprefix(source.within), row)
+    return known, former, own
 
 
 def _compare(plan: Changes, row: Mapping[str, Any] | None, new: NewMemory) -> None:

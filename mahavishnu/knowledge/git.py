@@ -120,11 +120,12 @@ async def find_root_commit(folder: Path) -> str | None:
 
 
 async def find_remote(folder: Path) -> str | None:
-    """Return the normalised address of the remote `origin`, or None without one."""
+    """Return the normalised address of the remote `origin`, or None without one, or with a relative one."""
     try:
-        return normalise_remote(await run_git(folder, "config", "--get", "remote.origin.url"))
+        address = normalise_remote(await run_git(folder, "config", "--get", "remote.origin.url"))
     except UsageError:
         return None
+    return None if address.startswith(".") else address
 
 
 async def has_commits(folder: Path) -> bool:

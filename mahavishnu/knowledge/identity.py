@@ -58,15 +58,6 @@ class Projects:
 
         return await self._database.run(find_or_add)
 
-    async def has_others(self, project: Project, aliases: Aliases) -> bool:
-        """Tell whether the project knows another remote or first commit: a second repository's."""
-        found: bool = await self._database.run(
-            lambda c: c.fetchval(
-                _QUERIES["has_other_aliases"], project.id, aliases.remote, aliases.root
-            )
-        )
-        return found
-
 
 async def read_aliases(top_level: Path) -> Aliases:
     """Ask git how the checkout at `top_level` can be recognised."""

@@ -103,13 +103,12 @@ class Ingestion:
         source = await self._recognise(folder, top_level, scope)
         outcome = await _begin(folder, top_level, found, source)
         async with self._run(scope, "markdown", outcome, source):
-            is_own = await self._own_former(scope, top_level, found, source)
             plan = plan_changes(
                 read_documents(folder),
                 await self._fetch("live_keys", scope, "markdown"),
                 source,
                 project=found.name,
-                is_own=is_own,
+                owns_former=await self._owns_former(scope, top_level),
             )
             outcome.seen = outcome.chunks = plan.seen
             outcome.documents = plan.documents
@@ -201,33 +200,24 @@ class Ingestion:
         """Return the source that a folder is, called as in earlier imports into the scope."""
         resolved = folder.resolve()
         if top_level is None:
-            return Source(None, f"{resolved}/")
+            return Source(None, f"{resolved}/", str(resolved))
         inner = resolved.relative_to(top_level.resolve()).as_posix()
         aliases = await read_aliases(top_level)
         records = [row["metadata"] for row in await self._fetch("source_records", scope)]
         name = name_repository(aliases, records)
-        return Source(name, "" if inner == "." else f"{inner}/", aliases)
+        return Source(name, "" if inner == "." else f"{inner}/", str(resolved), aliases)
 
-    async def _own_former(
-        self, scope: int, top_level: Path | None, project: Project, source: Source
-    ) -> Callable[[str], bool]:
+    async def _owns_former(self, scope: int, top_level: Path | None) -> bool:
         """
-        Return what tells by its key whether this repository brought a memory of an older release.
+        Tell whether memories of older releases, which kept no repository, can only be of this one.
 
-        Those kept no repository. All are of the only one that the project knows; else those that the
-        last import by such a release can have brought, if it was of this working tree.
+        They are where no such release read another folder into the scope, not even without success.
         """
-        if top_level is None or source.aliases is None:
-            return lambda _: False
-        if not await self._projects.has_others(project, source.aliases):
-            return lambda _: True
-        last = await self._database.run(lambda c: c.fetchval(_QUERIES["last_former"], scope))
+        if top_level is None:
+            return False
         top = top_level.resolve()
-        if last is None or not Path(last).is_relative_to(top):
-            return lambda _: False
-        inner = Path(last).relative_to(top).as_posix()
-        within = "" if inner == "." else f"{inner}/"
-        return lambda key: f"{source.within}{key}".startswith(within)
+        former = [Path(row["source"]) for row in await self._fetch("former_sources", scope)]
+        return all(source.is_relative_to(top) for source in former)
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         return await self._database.run(lambda c: c.fetch(_QUERIES[query], *values))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from mahavishnu.knowledge.identity import Aliases
@@ -15,11 +16,13 @@ class Source:
     """
     What an import reads. `within` goes before each path: the folder's place in the repository.
 
-    `repository` is None for a folder outside of one, whose full path is `within`.
+    `repository` is None for a folder outside of one, whose full path is `within`. `folder` is the full
+    path in any case: what it brought before it was a repository has keys that begin with it.
     """
 
     repository: str | None
     within: str
+    folder: str
     aliases: Aliases | None = None
 
     @property
@@ -57,16 +60,18 @@ def name_repository(aliases: Aliases, records: Iterable[dict[str, Any]]) -> str:
 
 def _are_same(one: Aliases, other: Aliases) -> bool:
     """
-    Tell whether two checkouts are of one repository.
+    Tell whether a checkout and the one of an earlier import are of one repository.
 
-    A remote decides, unless it was changed or added in a folder whose first commit stayed. Without
-    remotes the first commit decides; forks and templates share theirs, but have remotes.
+    A remote decides. In the same place it is the same one, unless remote and first commit are both
+    others. Without remotes a first commit is that of a repository which moved, or of a copy: it moved
+    where nothing is left of the earlier place.
     """
     if one.remote and one.remote == other.remote:
         return True
     if one.path == other.path:
-        return one.root == other.root or not (one.root and other.root)
-    return not one.remote and not other.remote and bool(one.root) and one.root == other.root
+        return one.root == other.root or not (one.remote and other.remote)
+    moved = bool(one.root) and one.root == other.root and not Path(other.path).exists()
+    return not one.remote and not other.remote and moved
 
 
 def _bounded(name: str) -> str:

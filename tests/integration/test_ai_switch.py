@@ -352,8 +352,22 @@ def test_a_key_in_plain_text_is_moved_with_the_switch(tmp_path: Path, profile: P
     assert FOREIGN not in path.read_text() + site.journal.path.read_text()
     assert done.entry is not None and not done.entry.lost
     assert any("env:MINE" in note for note in done.plan.notes)
+    # Undo does not lose it for good where it cannot be read just now.
+    written = path.read_text()
+    with pytest.raises(MahavishnuError) as away:
+        undo(site_in(tmp_path, environ={"MINE": ""}))
+    assert away.value.code == "ai.key_away" and "env:MINE" in away.value.message
+    assert path.read_text() == written
     assert not undo(site).lost
     assert path.read_text() == SAMPLE and path.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_that_is_no_text_is_not_moved(tmp_path: Path) -> None:
+    text = json.dumps({"env": {"ANTHROPIC_AUTH_TOKEN": 9876543210987654}})
+    path = install(tmp_path, claude_code=text)["claude-code"]
+    site = site_in(tmp_path, environ={"MINE": FOREIGN})
+    assert refused(site, ONE, "claude-code", move_key="env:MINE").code == "ai.plain_key"
+    assert path.read_text() == text
 
 
 def test_a_key_in_plain_text_goes_into_the_keyring_before_it_goes_away(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Importing documents and histories: whole, again, changed, broken off."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -288,6 +289,55 @@ async def test_what_a_former_release_imported_is_neither_lost_nor_doubled(
     assert (first.stored, first.changed, first.unchanged, first.removed) == (0, 1, 1, 0)
     texts = sorted((await live(world, "markdown")).values())
     assert texts == ["# Licence\n\nFree.", "# Title\n\nChanged.", "# Title\n\nOf seal."]
+
+
+async def test_a_run_of_a_former_release_that_failed_owns_nothing(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "seal"
+    other.mkdir()
+    git(other, "init", "-q")
+    for folder in (repository, other):
+        (folder / "README.md").write_text(f"# Title\n\nOf {folder.name}.\n")
+        commit(folder, "a.py", f"Begin {folder.name}")
+    await world.ingestion.import_markdown(repository, project="ocean")
+    await as_former_release_left_it(world)
+    async with world.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO rag_ingestions (id, scope_no, source, kind, status) "
+            "SELECT gen_random_uuid(), scope_no, $1, kind, 'failed' FROM rag_ingestions",
+            str(other),
+        )
+    outcome = await world.ingestion.import_markdown(other, project="ocean")
+    assert (outcome.stored, outcome.changed, outcome.removed) == (1, 0, 0)
+
+
+async def test_copies_with_the_same_first_commit_are_two(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(repository, copy)
+    for folder in (repository, copy, repository):
+        (folder / "README.md").write_text(f"# Title\n\nOf {folder.name}.\n")
+        outcome = await world.ingestion.import_markdown(folder, project="ocean")
+        assert (outcome.changed, outcome.removed) == (0, 0)
+    assert len(await live(world, "markdown")) == 2
+
+
+async def test_a_source_that_becomes_a_repository_or_begins_anew_stays_one(
+    world: World, tmp_path: Path
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "README.md").write_text("# Title\n\nText.\n")
+    await world.ingestion.import_markdown(docs, project="ocean")
+    git(docs, "init", "-q")
+    commit(docs, "a.py", "Begin")
+    became = await world.ingestion.import_markdown(docs, project="ocean")
+    git(docs, "commit", "-q", "--amend", "-m", "Begin otherwise")
+    anew = await world.ingestion.import_markdown(docs, project="ocean")
+    assert (became.stored, became.unchanged, anew.stored, anew.unchanged) == (0, 1, 0, 1)
+    assert len(await live(world, "markdown")) == 1
 
 
 async def test_more_than_half_is_forgotten_only_on_purpose(world: World, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ async def test_an_upgrade_waits_for_a_bare_alembic_for_a_bounded_time(
         await holder.execute("SELECT pg_advisory_xact_lock($1)", migrate.LOCK_KEY)
         with pytest.raises(Unavailable) as caught:
             await upgrade(empty)
-    assert caught.value.code == "database.contention"
+    assert caught.value.code == "database.migrating"
     await holder.close()
 
 

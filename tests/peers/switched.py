@@ -74,12 +74,12 @@ class Providers:
         """Assert that one was asked, always so, and the others not at all; forgets what was asked."""
         turns = self.turns_since().get(name, [])
         asked = [each for each in turns if not _is_side_request(each, model)]
-        assert asked, self._tell(f"{name} was not asked")
         for each in asked:
             said = (each.credentials, each.body["model"])
             self.require(said == (credentials, model), f"{name} was asked otherwise")
         for other in self.stubs.keys() - {name}:
             self.require(not self.asked_since(other), f"{other} was asked, and not only {name}")
+        assert asked, self._tell(f"{name} was not asked")
         self.journal.reached = name
         self.forget()
 

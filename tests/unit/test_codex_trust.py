@@ -10,6 +10,7 @@ def test_codex_is_asked_with_no_provider(tmp_path: Path) -> None:
     """It would ask the provider of its settings for models, with the user's key."""
     install(tmp_path, claude_code="{}", codex="# mine\n", qwen="{}")
     (tmp_path / "bin").mkdir()
+    (tmp_path / "project").mkdir()
     program = tmp_path / "bin/codex"
     program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/said\n")
     program.chmod(0o755)

@@ -19,13 +19,11 @@ from mahavishnu.settings.sources import load_settings
 
 
 def run(connection: Connection) -> None:
-    """Run the wanted revisions in one transaction; a second process waits a while for the first."""
+    """Run the wanted revisions in one transaction, which waits a while for another one, and for tables in use."""
     set_wait = text("SELECT set_config('lock_timeout', :wait, true)")
     with connection.begin():
-        before = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar_one()
         connection.execute(set_wait, {"wait": f"{round(LOCK_WAIT.total_seconds() * 1000)}ms"})
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
-        connection.execute(set_wait, {"wait": before})
         context.configure(connection=connection, target_metadata=None)
         with context.begin_transaction():
             context.run_migrations()

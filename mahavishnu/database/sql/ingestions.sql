@@ -29,10 +29,10 @@ ORDER BY started_at DESC LIMIT 1;
 SELECT metadata FROM rag_ingestions
 WHERE scope_no = $1 AND kind = 'markdown' AND metadata ? 'repository' GROUP BY metadata ORDER BY max(started_at) DESC;
 
--- last_former --
--- The folder of the last import of documents by a release that kept no record of it. $1 scope; source or no row.
-SELECT source FROM rag_ingestions
-WHERE scope_no = $1 AND kind = 'markdown' AND NOT metadata ? 'repository' ORDER BY started_at DESC LIMIT 1;
+-- former_sources --
+-- The folders of documents that releases read which kept no record of them. $1 scope; (source).
+SELECT DISTINCT source FROM rag_ingestions
+WHERE scope_no = $1 AND kind = 'markdown' AND NOT metadata ? 'repository';
 
 -- live_keys --
 -- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).

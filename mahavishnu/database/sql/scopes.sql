@@ -58,13 +58,6 @@ JOIN project_aliases a USING (kind, value)
 JOIN projects p ON p.id = a.project_id
 ORDER BY array_position(ARRAY['path', 'remote', 'root'], a.kind), p.created_at;
 
--- has_other_aliases --
--- Whether a project is recognised by another remote or root too. $1 project id, $2 remote or null, $3 root or null;
--- one boolean.
-SELECT EXISTS (
-    SELECT FROM project_aliases WHERE project_id = $1
-        AND (kind = 'remote' AND value IS DISTINCT FROM $2 OR kind = 'root' AND value IS DISTINCT FROM $3));
-
 -- add_project_alias --
 -- Note another way to recognise a project. $1 project id, $2 kind, $3 value; no rows.
 INSERT INTO project_aliases (project_id, kind, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
