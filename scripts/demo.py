@@ -24,9 +24,11 @@ from pathlib import Path
 
 from mahavishnu.app import App, open_app
 from mahavishnu.embedding.model_import import import_model
+from mahavishnu.knowledge.changes import memory_of_section
 from mahavishnu.knowledge.git import find_top_level, read_history
-from mahavishnu.knowledge.ingest import memory_of_commit, memory_of_section
+from mahavishnu.knowledge.ingest import memory_of_commit
 from mahavishnu.knowledge.markdown import Section, read_documents
+from mahavishnu.knowledge.sources import Source as Origin
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import Hit, Memory, MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest
@@ -55,7 +57,11 @@ def sections(project: str) -> Iterator[Source]:
     for item in read_documents(ROOT):
         if isinstance(item, Section):
             rest = "\n".join(item.content.splitlines()[1:]).strip()
-            yield Source(memory_of_section(item, project=project), item.heading, rest)
+            yield Source(
+                memory_of_section(item, project=project, source=Origin(None, "", str(ROOT))),
+                item.heading,
+                rest,
+            )
 
 
 async def commits(project: str) -> list[Source]:
