@@ -71,10 +71,15 @@ def prepare(home: Path, scenario: str) -> Site:
     return site
 
 
-def contents(home: Path) -> dict[str, str | None]:
-    """Return the clients' files as they are; None where there is none."""
+def contents(home: Path) -> dict[str, tuple[str, int, int] | None]:
+    """Return the clients' files as they are, with their modes and those of their folders; None where there is none."""
     paths = {name: home / relative for name, relative in FILES.items()}
-    return {name: path.read_text() if path.exists() else None for name, path in paths.items()}
+    return {
+        name: (path.read_text(), path.stat().st_mode, path.parent.stat().st_mode)
+        if path.exists()
+        else None
+        for name, path in paths.items()
+    }
 
 
 def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.port import Client, home
+from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.plan import Place
 
 type Modes = tuple[int | None, int | None]  # of the file and of its folder; None: nothing to close
@@ -16,8 +17,16 @@ _OTHERS = 0o077
 
 
 def open_modes(place: Place, environ: Mapping[str, str]) -> Modes:
-    """Return the modes of settings that others can use; a project's are shared by its nature."""
-    return (None, None) if place.project else open_modes_of(place.path, place.client, environ)
+    """
+    Return the modes of settings that others can use; a project's are shared by its nature.
+
+    Raises:
+        MahavishnuError: the modes cannot be read.
+    """
+    if place.project:
+        return None, None
+    with told(place.path):
+        return open_modes_of(place.path, place.client, environ)
 
 
 def open_modes_of(path: Path, client: Client, environ: Mapping[str, str]) -> Modes:
@@ -63,7 +72,7 @@ def _open_mode(path: Path) -> int | None:
     """Return the mode of what is this user's and others can use; None for anything else."""
     try:
         about = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     mode = stat.S_IMODE(about.st_mode)
     return mode if mode & _OTHERS and about.st_uid == os.geteuid() else None

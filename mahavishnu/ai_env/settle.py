@@ -114,8 +114,7 @@ def settle_entry(
     if len(new) == len(found) and not back and not unread:
         for each in found:
             write_back(site, each.place, each.leftovers, {}, drop_empty=each.file.new)
-            with naming(each.place.path):
-                close_modes(each.place.path, each.file.modes)
+            _set_modes(entry, each, stands=True)
         journal.finish(entry)
         return f"{what} was complete, and stands."
     stuck = []
@@ -128,8 +127,7 @@ def settle_entry(
                 site, each.place, reversal.changes, {},
                 drop_empty=each.file.new, private=reversal.private,
             )  # fmt: skip
-            with naming(each.place.path):
-                reopen_modes(each.place.path, each.file.modes, private=reversal.private)
+            _set_modes(entry, each, stands=False, private=reversal.private)
     if unread:
         left = [file for file in entry.files if file.path in unread or file in stuck]
         journal.intend(msgspec.structs.replace(entry, files=tuple(left)))
@@ -139,6 +137,16 @@ def settle_entry(
         return f"{what} stands for {', '.join(each.client for each in stuck)} alone."
     journal.cancel(entry)
     return f"{what} was taken back."
+
+
+def _set_modes(entry: Entry, found: Found, *, stands: bool, private: bool = False) -> None:
+    """Close a file and its folder to others where a switch stands, or the undoing of one does not."""
+    path, modes = found.place.path, found.file.modes
+    with naming(path):
+        if stands == (entry.kind == "undo"):
+            reopen_modes(path, modes, private=private)
+        else:
+            close_modes(path, modes)
 
 
 def _name(entry: Entry) -> str:

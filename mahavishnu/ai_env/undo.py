@@ -303,6 +303,7 @@ def _file_record(part: _Part, salt: str) -> FileRecord:
         mode=part.file.mode,
         records=tuple(mark(record, secret, salt) for record in records),
         new=part.file.new or part.place.new,
+        modes=(None, part.file.modes[1]) if part.reversal.private else part.file.modes,
     )
 
 
