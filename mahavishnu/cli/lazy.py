@@ -1,27 +1,49 @@
 """Groups whose commands are imported when they are called."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any
 
 import click
 
+from mahavishnu.errors import UsageError
+
+
+def not_yet(what: str) -> UsageError:
+    """Return the error for a command that a later release has."""
+    return UsageError(
+        f"`{what}` is not in this release.",
+        hint="What is there: mahavishnu --help",
+        code="cli.not_yet",
+    )
+
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are needed, so that help is instant."""
+    """
+    A group whose commands are imported when they are needed, so that help is instant.
+
+    Those named in `later` are answered by `not_yet`.
+    """
 
     def __init__(
-        self, *args: Any, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        modules: Mapping[str, tuple[str, str]] | None = None,
+        later: Collection[str] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._modules = dict(modules or {})
+        self._later = frozenset(later)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the table."""
         return [*self._modules, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command."""
+        """Import and return a command; raises UsageError for one of a later release."""
+        if cmd_name in self._later:
+            raise not_yet(f"{ctx.command_path} {cmd_name}")
         if cmd_name not in self._modules:
             return super().get_command(ctx, cmd_name)
         module, _ = self._modules[cmd_name]

@@ -43,21 +43,32 @@ async def serve(transport: str) -> None:  # noqa: ARG001 - there is one; clients
 @mcp.command()
 @json_option
 def health(as_json: bool) -> None:
-    """Ask the daemon over MCP whether it answers; exit code 0 where it does."""
-    from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415
+    """
+    Ask over MCP whether this memory answers; exit code 0 where it does.
 
-    locations = load_quietly().locations
-    client = DaemonClient.find(locations.daemon_lock, locations.token)
-    server, tools, ms = client.probe_mcp()
+    Asks the daemon; where none runs, a server over stdio, as clients start one.
+    """
+    from mahavishnu.daemon.record import find_listening  # noqa: PLC0415
+
+    loaded = load_quietly()
+    if find_listening(loaded.locations.daemon_lock) is None:
+        from mahavishnu.mcp.probe import probe_stdio  # noqa: PLC0415
+
+        url, (server, tools, ms) = None, probe_stdio(loaded.environ)
+    else:
+        from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415
+
+        client = DaemonClient.find(loaded.locations.daemon_lock, loaded.locations.token)
+        url, (server, tools, ms) = f"{client.record.url}/mcp", client.probe_mcp()
     if as_json:
         print_json(
-            {"url": f"{client.record.url}/mcp", "server": server, "tools": tools,
+            {"transport": "http" if url else "stdio", "url": url, "server": server, "tools": tools,
              "latency_ms": round(ms, 1)}
         )  # fmt: skip
     else:
+        where = f"at {url}" if url else "over stdio (no daemon runs)"
         print_line(
-            f"{server['name']} {server['version']} answers at {client.record.url}/mcp "
-            f"with {len(tools)} tools in {ms:.0f} ms"
+            f"{server['name']} {server['version']} answers {where} with {len(tools)} tools in {ms:.0f} ms"
         )
 
 

@@ -14,6 +14,10 @@ from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.logs import get_logger
 
 EXIT_INTERRUPTED = 130
+LATER = (
+    "repo", "project", "backup", "sync", "spool", "insight", "checkpoint", "quality", "gateway", "health",
+    "events", "pause", "alert",
+)  # fmt: skip
 _log = get_logger(__name__)
 
 
@@ -34,8 +38,10 @@ _log = get_logger(__name__)
         "db": ("mahavishnu.cli.database", "Set up, upgrade and inspect the database."),
         "model": ("mahavishnu.cli.model", "Manage the embedding model."),
         "config": ("mahavishnu.cli.config", "Show and check the settings."),
+        "service": ("mahavishnu.cli.service", "Restart what runs around the AI clients."),
         "doctor": ("mahavishnu.cli.doctor", "Check everything and say what mends it."),
     },
+    later=LATER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="mahavishnu")

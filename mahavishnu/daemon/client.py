@@ -23,7 +23,7 @@ TIMEOUT_S = 10.0
 KINDS = {
     kind.http_status: kind for kind in (UsageError, Forbidden, NotFound, Conflict, Unavailable)
 }
-_HELLO = {
+HELLO = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
     "clientInfo": {"name": "mahavishnu", "version": __version__},
@@ -92,7 +92,7 @@ class DaemonClient:
     def probe_mcp(self) -> tuple[dict[str, Any], list[str], float]:
         """Initialize over MCP and list the tools; returns who answered, the names, and how long it took (ms)."""
         started = time.perf_counter()
-        hello = self._call("initialize", _HELLO)
+        hello = self._call("initialize", HELLO)
         listed = self._call("tools/list", {})
         spent_ms = (time.perf_counter() - started) * 1000
         return hello["serverInfo"], [tool["name"] for tool in listed["tools"]], spent_ms

@@ -24,7 +24,8 @@ def run(tmp_path: Path) -> Command:
 def test_nothing_runs(run: Command) -> None:
     assert run("ai", "sessions").out == "No session runs.\n"
     assert run("ai", "sessions", "--json").json["sessions"] == []
-    assert run("ai", "restart").out == "No session needs a restart.\n"
+    for words in (("ai", "restart"), ("service", "restart", "claude")):
+        assert run(*words).out == "No session needs a restart.\n"
 
 
 def test_sessions_and_what_a_switch_does_to_them(tmp_path: Path, run: Command) -> None:

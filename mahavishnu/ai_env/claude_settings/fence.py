@@ -14,6 +14,7 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
     ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"), ("ai", "restart"),
+    ("service", "restart"),
     ("ai", "bind"), ("ai", "unbind"),
     ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
     ("ai", "profile", "import"), ("ai", "profile", "accept"),
