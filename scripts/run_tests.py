@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--peers", action="store_true", help="real third-party programs")
     parser.add_argument("--branches", action="store_true", help="measure branches, not lines")
     asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends as well
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mahavishnu-tests-", dir=find_room()) as scratch:
         if asked.peers:
