@@ -54,6 +54,9 @@ def main(arguments: Sequence[str]) -> int:
         for fault in read_faults((ROOT / TABLE).read_text(encoding="utf-8"))
         if not wanted or any(word in fault.name for word in wanted)
     ]
+    if not faults:
+        print(f"no fault has a name with {' or '.join(wanted)} in it", file=sys.stderr)
+        return 2
     if "--sample" in arguments:
         faults, told = draw_sample(faults, read_history())
         print(told, flush=True)
