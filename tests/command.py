@@ -12,10 +12,8 @@ from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("mahavishnu")
 ROOT = os.geteuid() == 0
-# Measuring coverage triples the time of a command; where much is run, it is left out.
+# Measuring coverage doubles the time of a command: it is measured the first time that it runs with its options.
 UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
-# In the place of that, a command is measured the first time that one with its options is run to its end.
-SELDOM_MEASURED = {"MEASURED": "seldom"}
 _run_before: set[tuple[str, ...]] = set()
 
 type Word = str | bytes | Path
@@ -68,7 +66,9 @@ class Command:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / "mahavishnu.yaml"
 
-    def environ(self, more: dict[str, str] | None = None) -> dict[str, str]:
+    def environ(
+        self, more: dict[str, str] | None = None, *, measured: bool = False
+    ) -> dict[str, str]:
         """Return all that a command sees of the environment; an empty value takes one away."""
         whole = {
             "PATH": os.environ["PATH"],
@@ -79,13 +79,11 @@ class Command:
             **{
                 name: value
                 for name, value in os.environ.items()
-                if name.startswith("COVERAGE_") or name == "PYTHONPATH"
+                if (measured and name.startswith("COVERAGE_")) or name == "PYTHONPATH"
             },
             **self.environment,
             **(more or {}),
         }
-        if whole.pop("MEASURED", ""):
-            whole |= UNMEASURED
         return {name: value for name, value in whole.items() if value}
 
     def __call__(
@@ -97,11 +95,9 @@ class Command:
         **environment: str,
     ) -> Answer:
         """Run it to its end."""
-        if self.environment == {**self.environment, **SELDOM_MEASURED} and _is_first(self, words):
-            environment = {"MEASURED": "", **environment}
         done = subprocess.run(
             [*self.program, *words],
-            env=self.environ(environment),
+            env=self.environ(environment, measured=_is_first(self, words)),
             input=input,
             capture_output=True,
             cwd=cwd or self.home,
@@ -119,7 +115,7 @@ class Command:
         piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(
             [*self.program, *words],
-            env=self.environ(environment),
+            env=self.environ(environment, measured=_is_first(self, words)),
             cwd=self.home,
             **(piped | options),
         )
@@ -132,11 +128,11 @@ class Command:
 
 
 def _is_first(command: Command, words: Sequence[Word]) -> bool:
-    """Tell whether a command with these options was not run yet, and remember that it was; a daemon never is."""
+    """Tell whether a command with these options was not run yet, and remember that it was."""
     texts = [word for word in words if isinstance(word, str)]
     options = sorted({text.partition("=")[0] for text in texts if text.startswith("--")})
     key = (str(command.program[0]), *texts[:3], *options)
-    new = key not in _run_before and texts[:1] != ["up"]
+    new = key not in _run_before
     _run_before.add(key)
     return new
 

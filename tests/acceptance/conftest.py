@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import SELDOM_MEASURED, Command
+from tests.command import Command
 from tests.daemon import layout
 
 
 @pytest.fixture(scope="session")
 def mahavishnu(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """The command in a home that all tests share; no embedder is there."""
-    environment = {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **SELDOM_MEASURED}
+    environment = {"MAHAVISHNU_EMBEDDING_PROVIDER": "none"}
     return Command(tmp_path_factory.mktemp("shared"), environment)
 
 
@@ -29,7 +29,7 @@ def alone(tmp_path: Path) -> Command:
     """The command in an empty home, without an embedder."""
     home = tmp_path / "home"
     home.mkdir()
-    return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **SELDOM_MEASURED})
+    return Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none"})
 
 
 @pytest.fixture

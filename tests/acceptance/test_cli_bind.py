@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mahavishnu.ai_env.directories.location import copy_of, path_in
-from tests.command import PROGRAM, SELDOM_MEASURED, Answer, Command
+from tests.command import PROGRAM, Answer, Command
 from tests.switching import FILES, install
 
 GUARD = PROGRAM.with_name("mahavishnu-guard")
@@ -22,7 +22,7 @@ URL = "https://api.z.ai/api/anthropic"
 def run(tmp_path: Path) -> Command:
     (tmp_path / "work").mkdir()
     install(tmp_path, claude_code='{\n  "model": "x"\n}\n', codex="# mine\n", qwen="{}\n")
-    return Command(tmp_path, {**SELDOM_MEASURED, **KEYS})
+    return Command(tmp_path, KEYS)
 
 
 def work(run: Command) -> Path:

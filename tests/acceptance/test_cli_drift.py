@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import SELDOM_MEASURED, Command
+from tests.command import Command
 from tests.switching import install, values
 
 KEYS = {"ZAI_API_KEY": "sk-canary-zai-32", "QWEN_API_KEY": "sk-canary-qwen-31"}
@@ -20,7 +20,7 @@ OWN = "own-canary-of-the-user"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Command:
-    return Command(tmp_path, {**SELDOM_MEASURED, **KEYS})
+    return Command(tmp_path, KEYS)
 
 
 def led_elsewhere(path: Path) -> None:

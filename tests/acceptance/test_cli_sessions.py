@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.ai_sessions import running, thread
-from tests.command import SELDOM_MEASURED, Command
+from tests.command import Command
 from tests.switching import install
 
 KEYS = {"QWEN_API_KEY": "sk-canary-qwen-31", "ZAI_API_KEY": "sk-canary-zai-32"}
@@ -18,7 +18,7 @@ SOON = 0.05
 def run(tmp_path: Path) -> Command:
     install(tmp_path)
     (tmp_path / "project").mkdir()
-    return Command(tmp_path, {**SELDOM_MEASURED, **KEYS})
+    return Command(tmp_path, KEYS)
 
 
 def test_nothing_runs(run: Command) -> None:

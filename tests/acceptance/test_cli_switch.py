@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import SELDOM_MEASURED, Command, run_in_terminal
+from tests.command import Command, run_in_terminal
 from tests.switching import install, values
 
 KEYS = {"QWEN_API_KEY": "sk-canary-qwen-31", "ZAI_API_KEY": "sk-canary-zai-32"}
@@ -16,7 +16,7 @@ OWN = "own-canary-of-the-user"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Command:
-    return Command(tmp_path, {**SELDOM_MEASURED, **KEYS})
+    return Command(tmp_path, KEYS)
 
 
 def test_from_one_provider_to_the_next_and_back(tmp_path: Path, run: Command) -> None:
