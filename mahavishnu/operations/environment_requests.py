@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.errors import UsageError
-from mahavishnu.operations.requests import Request
+from mahavishnu.operations.operation import Request
 
 type ProfileName = Annotated[
     str, Meta(min_length=1, max_length=64, description="Name of a profile; list_llms tells them.")

@@ -139,3 +139,69 @@ class UndoResult(Body, frozen=True, kw_only=True):
     lost: Annotated[
         list[str], Meta(description="Members whose key could not come back: it was never kept.")
     ] = field(default_factory=list)
+
+
+class SessionBody(Body, frozen=True, kw_only=True):
+    """
+    A session that runs.
+
+    `reach` and `model_reach` say how a switch reaches address and key, and the model: live, thread (a
+    new thread), restart, own (not at all). `needs` is what it takes to be on what the settings say:
+    nothing, thread or restart. `since` is in ISO 8601, and `resume` a line for a shell without any key.
+    """
+
+    id: str | None
+    client: str
+    pid: int
+    shared_process: bool
+    folder: str
+    profile: str | None
+    url: str
+    model: str
+    activity: str
+    since: str | None
+    version: str
+    interactive: bool
+    reach: str
+    model_reach: str
+    needs: str
+    why: str
+    here: bool
+    resume: str
+
+
+class Sessions(Body, frozen=True, kw_only=True):
+    """The sessions that run."""
+
+    sessions: list[SessionBody]
+
+
+class ResumedSession(Body, frozen=True, kw_only=True):
+    """Where a session that was started again is now."""
+
+    pid: int
+    profile: str | None
+    model: str
+
+
+class RestartedSession(SessionBody, frozen=True, kw_only=True):
+    """
+    A session as it was, and what became of it.
+
+    `outcome`: resumed (it was seen to run again, at `now`), stopped (it ended, and `resume` brings it
+    back), left (nothing was done, for the `reason` given), stays (it was asked to end, and runs still).
+    `left_out` are options that it had and that `resume` has not, `remaining` pids of processes that it
+    had started and that did not end with it.
+    """
+
+    outcome: str
+    reason: str
+    left_out: list[str]
+    remaining: list[int]
+    now: ResumedSession | None
+
+
+class RestartResult(Body, frozen=True, kw_only=True):
+    """What became of each session that was to be restarted."""
+
+    sessions: list[RestartedSession]

@@ -4,17 +4,25 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mahavishnu.app import App
 from mahavishnu.errors import UsageError
 from mahavishnu.operations.telling import brief
+
+if (
+    TYPE_CHECKING
+):  # who asks of AI clients alone needs no database, and does not wait for its driver
+    from mahavishnu.app import App
 
 type Report = Callable[[float, float, str], Awaitable[None]]
 type Schema = dict[str, Any]
 _FIELD = re.compile(r"`\$\.(\w+)")  # where msgspec says that something is wrong
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an operation takes."""
 
 
 async def report_nothing(_done: float, _total: float, _message: str) -> None:
@@ -29,7 +37,7 @@ class Call:
     `source` is the source system of what is stored without one. `report` takes (done, total, what).
     """
 
-    app: App
+    app: "App"
     source: str
     report: Report = report_nothing
 
@@ -78,10 +86,20 @@ class Operation[Q: msgspec.Struct, R: msgspec.Struct]:
             _check_confirmation(values.get("confirm", False))
         if isinstance(values, dict):  # JSON has one kind of number: 5.0 is 5
             values = {name: _whole(value) for name, value in values.items()}
-        try:
-            return msgspec.convert(values, self.request, strict=not lenient)
-        except msgspec.ValidationError as error:
-            raise invalid(error, self.input_schema) from error
+        return read_request(self.request, values, lenient=lenient)
+
+
+def read_request[Q: msgspec.Struct](kind: type[Q], values: object, *, lenient: bool = False) -> Q:
+    """
+    Return the request made of plain values; `lenient` takes words for numbers.
+
+    Raises:
+        UsageError: `input.invalid`, naming the field.
+    """
+    try:
+        return msgspec.convert(values, kind, strict=not lenient)
+    except msgspec.ValidationError as error:
+        raise invalid(error, object_schema(kind)) from error
 
 
 def _check_confirmation(given: object) -> None:

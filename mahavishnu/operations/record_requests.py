@@ -6,7 +6,8 @@ from msgspec import Meta, field
 
 from mahavishnu.memory.conversations import MAX_POSITION, Role
 from mahavishnu.memory.records import MAX_METRIC_TEXT, ExecutionStatus
-from mahavishnu.operations.requests import Moment, Name, Request
+from mahavishnu.operations.operation import Request
+from mahavishnu.operations.requests import Moment, Name
 
 type Metadata = Annotated[dict[str, Any], Meta(description="Your own keys.")]
 type Project = Annotated[Name | None, Meta(description="Project it belongs to; made if new.")]

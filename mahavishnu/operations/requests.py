@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from mahavishnu.memory.checks import MAX_NAME_LENGTH
 from mahavishnu.memory.models import Collection, MemoryFilter, MemoryType, Mode, Visibility
 from mahavishnu.memory.search import Tier
 from mahavishnu.operations.moments import parse_moment
+from mahavishnu.operations.operation import Request
 from mahavishnu.operations.vectors import UnnamedVector, Vector
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
@@ -37,10 +38,6 @@ type Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 type Sought = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]  # an empty one finds nothing
 type Moment = Annotated[str, Meta(max_length=64)]
 type Text = Annotated[str, Meta(min_length=1, description="The text to remember, up to 1 MiB.")]
-
-
-class Request(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an operation takes."""
 
 
 class Where(Request, frozen=True, kw_only=True):

@@ -14,8 +14,7 @@ from mahavishnu.embedding import ModelIdentity
 from mahavishnu.environments.cloud_stores import own_stores
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.operations.bodies import Body
-from mahavishnu.operations.operation import Call, Operation
-from mahavishnu.operations.requests import Request
+from mahavishnu.operations.operation import Call, Operation, Request
 
 MAX_TEXTS = 512
 type Texts = Annotated[list[str], Meta(max_length=MAX_TEXTS)]

@@ -26,8 +26,9 @@ from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.sessions.port import Session
 from mahavishnu.ai_env.sessions.table import FINDERS
 from mahavishnu.ai_env.undo import undo
-from mahavishnu.cli.ai.sessions_output import lines_of, restart_row, session_row
+from mahavishnu.cli.ai.sessions_output import lines_of
 from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.operations.sessions import restarted_body, session_body
 from mahavishnu.processes import ProcessIdentity, identify
 from tests.ai_sessions import STAYS, Running, held, running, thread
 from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, Site, install, site_in, switch_to
@@ -151,7 +152,7 @@ def test_what_a_client_never_wrote_before_stops_nothing(
     with running(tmp_path, client, model="x") as session:
         session.file.write_bytes(said)
         found = only(site)
-        assert session_row(found)["id"] is None and not found.session.certain
+        assert session_body(found).id is None and not found.session.certain
         (done,) = restart(site, [found], Wish(anywhere=True, busy=True), lambda: look(site))
         assert done.outcome == "left"
 
@@ -168,7 +169,7 @@ def test_a_time_in_another_unit_is_none(
         assert abs(only(site).session.since - time.time()) < 5
         session.register(**about, procStart="what it was")
         found = only(site)
-        assert not found.session.certain and session_row(found)["since"]
+        assert not found.session.certain and session_body(found).since
 
 
 def test_settings_that_cannot_be_read_are_told_with_the_sessions(
@@ -726,7 +727,7 @@ def test_a_key_that_a_session_was_started_with_is_not_printed(
     with running(tmp_path, "claude-code", *words, model="x"):
         found = only(site)
         (done,) = restart(site, [replace(found, here=True)], Wish(), lambda: look(site))
-        printed = f"{session_row(found)} {restart_row(done)} {lines_of([done])}"
+        printed = f"{session_body(found)} {restarted_body(done)} {lines_of([done])}"
         assert "canary" not in printed and "which is not shown" in printed
 
 

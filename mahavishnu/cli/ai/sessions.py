@@ -2,26 +2,29 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from mahavishnu.ai_env.following.desktop import require_macos, restart_app
-from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S, How, Wish, choose, follow_switch
-from mahavishnu.ai_env.following.restarting import restart as restart_sessions
-from mahavishnu.ai_env.following.standing import Standing, find_standings
+from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S, How, follow_switch
 from mahavishnu.ai_env.profiles import SPOKEN, ClientName
 from mahavishnu.ai_env.site import Site
-from mahavishnu.cli.ai.sessions_output import lines_of, restart_row, show_restarts, show_sessions
+from mahavishnu.cli.ai.sessions_output import lines_of, show_restarts, show_sessions
 from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load
+from mahavishnu.cli.render import every_key
 from mahavishnu.environments.here import open_site
 from mahavishnu.environments.known import known_profiles
-from mahavishnu.errors import Conflict, NotFound, UsageError
+from mahavishnu.errors import Conflict
+from mahavishnu.operations.sessions import (
+    MAX_TIMEOUT_S,
+    RestartSessions,
+    look,
+    restart_wanted,
+    restarted_body,
+)
 from mahavishnu.settings.sources import Loaded
-
-_LEAST_DIGITS = 4
-_MAX_TIMEOUT_S = 600.0
 
 client_option = click.option(
     "--client",
@@ -44,7 +47,7 @@ def sessions(clients: tuple[ClientName, ...], as_json: bool) -> None:
     """
     loaded = load()
     tell_profiles(loaded)
-    show_sessions(look(loaded, open_site(loaded), clients), as_json=as_json)
+    show_sessions(look(open_site(loaded), known_profiles(loaded), clients), as_json=as_json)
 
 
 @click.command()
@@ -56,7 +59,7 @@ def sessions(clients: tuple[ClientName, ...], as_json: bool) -> None:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0, _MAX_TIMEOUT_S, min_open=True),
+    type=click.FloatRange(0, MAX_TIMEOUT_S, min_open=True),
     default=END_TIMEOUT_S,
     show_default=True,
     metavar="SECONDS",
@@ -81,68 +84,27 @@ def restart(
     """
     if app:
         require_macos()
-    loaded = load()
-    site = open_site(loaded)
-    found = look(loaded, site, clients)
-    named = dict.fromkeys(_pick(word, found) for word in session)
-    chosen = list(named) if session else choose(found)
-    wish = Wish(
-        busy=everywhere, anywhere=everywhere or bool(session), kill=kill, timeout_s=timeout_s
+    request = RestartSessions(
+        sessions=list(session),
+        clients=list(clients),
+        everywhere=everywhere,
+        kill=kill,
+        timeout_s=timeout_s,
     )
-    done = restart_sessions(site, chosen, wish, lambda: look(loaded, site, clients))
+    loaded = load()
+    done = restart_wanted(open_site(loaded), known_profiles(loaded), request)
     restarted = restart_app() if app else None
     show_restarts(done, app=restarted, as_json=as_json)
     if any(each.outcome == "stays" or (session and each.outcome == "left") for each in done):
         sys.exit(Conflict.exit_code)
 
 
-def look(loaded: Loaded, site: Site, clients: Sequence[ClientName] = ()) -> tuple[Standing, ...]:
-    """Return where the sessions stand now."""
-    wanted = clients or cast(tuple[ClientName, ...], tuple(SPOKEN))
-    return find_standings(site, known_profiles(loaded), site.journal.read(), wanted)
-
-
 def follow(
     loaded: Loaded, site: Site, clients: Sequence[ClientName], *, how: How
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Restart what a switch has not reached; return that and what else does not follow it, for JSON and people."""
+    profiles = known_profiles(loaded)
     done = follow_switch(
-        site, look(loaded, site, clients), how, lambda: look(loaded, site, clients)
+        site, look(site, profiles, clients), how, lambda: look(site, profiles, clients)
     )
-    return [restart_row(each) for each in done], lines_of(done)
-
-
-def _pick(word: str, found: Sequence[Standing]) -> Standing:
-    """
-    Return the session that a word means.
-
-    Raises:
-        NotFound: `ai.no_session`.
-        UsageError: `ai.session_ambiguous`.
-    """
-    text = word.strip().lower()
-    fits = [each for each in found if _has_pid(text, each)]
-    fits = fits or [each for each in found if _has_id(text, each)]
-    if not fits:
-        raise NotFound(
-            f"There is no session {word!r} that runs.",
-            hint="List them with: mahavishnu ai sessions",
-            code="ai.no_session",
-        )
-    if len(fits) > 1:
-        raise UsageError(
-            f"{word!r} means more than one session.",
-            hint="Write more of its id, or its pid.",
-            code="ai.session_ambiguous",
-        )
-    return fits[0]
-
-
-def _has_pid(text: str, standing: Standing) -> bool:
-    found = standing.session
-    return not found.shared and text == str(found.process.pid)
-
-
-def _has_id(text: str, standing: Standing) -> bool:
-    known = standing.session.id
-    return len(text) >= _LEAST_DIGITS and (known.endswith(text) or known.startswith(text))
+    return [every_key(restarted_body(each)) for each in done], lines_of(done)

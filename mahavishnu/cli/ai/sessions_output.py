@@ -1,16 +1,14 @@
 """What the commands about running sessions print."""
 
-import shlex
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.following.restarting import Restarted, plan
+from mahavishnu.ai_env.following.restarting import Restarted
 from mahavishnu.ai_env.following.resume import shown_words
 from mahavishnu.ai_env.following.standing import Reach, Standing
-from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.cli.render import every_key, print_json, print_line, print_table
 from mahavishnu.masking import MASK
+from mahavishnu.operations.sessions import restarted_body, resume_line, session_body
 
 _OUTCOMES = {"stopped": "ended", "left": "runs on", "stays": "runs on"}
 _NEEDS = {"nothing": "", "thread": "a new thread", "restart": "a restart"}
@@ -22,7 +20,7 @@ _REACHES: dict[Reach, str] = {
 def show_sessions(standings: Sequence[Standing], *, as_json: bool) -> None:
     """Print sessions."""
     if as_json:
-        print_json({"sessions": [session_row(each) for each in standings]})
+        print_json({"sessions": [every_key(session_body(each)) for each in standings]})
         return
     if not standings:
         print_line("No session runs.")
@@ -60,56 +58,12 @@ def _reach(standing: Standing) -> str:
     return reach if model == reach else f"{reach}, model: {model}"
 
 
-def session_row(standing: Standing) -> dict[str, Any]:
-    """Return a session as JSON has it."""
-    session = standing.session
-    since = datetime.fromtimestamp(session.since, UTC).isoformat(timespec="seconds")
-    return {
-        "id": session.id or None,
-        "client": session.client,
-        "pid": session.process.pid,
-        "shared_process": session.shared,
-        "folder": session.folder,
-        "profile": standing.profile,
-        "url": standing.url,
-        "model": standing.model,
-        "activity": session.activity,
-        "since": since if session.since else None,
-        "version": session.version,
-        "interactive": session.interactive,
-        "reach": standing.reach,
-        "model_reach": standing.model_reach,
-        "needs": standing.needs,
-        "why": standing.why,
-        "here": standing.here,
-        "resume": _line(plan(standing).words, session.folder),
-    }
-
-
-def restart_row(done: Restarted) -> dict[str, Any]:
-    """Return what became of a session as JSON has it."""
-    after = done.after
-    return {
-        **session_row(done.standing),
-        "resume": _line(done.command, done.standing.session.folder),
-        "outcome": done.outcome,
-        "reason": done.reason,
-        "left_out": list(done.left_out),
-        "remaining": [each.pid for each in done.remaining],
-        "now": None
-        if after is None
-        else {
-            "pid": after.session.process.pid,
-            "profile": after.profile,
-            "model": after.model,
-        },
-    }
-
-
 def show_restarts(done: Sequence[Restarted], *, app: bool | None, as_json: bool) -> None:
     """Print what became of sessions."""
     if as_json:
-        print_json({"sessions": [restart_row(each) for each in done], "app_restarted": app})
+        print_json(
+            {"sessions": [every_key(restarted_body(each)) for each in done], "app_restarted": app}
+        )
         return
     if not done and app is None:
         print_line("No session needs a restart.")
@@ -139,12 +93,6 @@ def _lines_of(done: Restarted) -> Iterator[str]:
         pids = ", ".join(str(each.pid) for each in done.remaining)
         yield f"  Processes that it had started still run: {pids}"
     if done.outcome != "resumed" or (done.after is not None and done.after.needs != "nothing"):
-        yield f"  To go on with it: {_line(done.command, session.folder)}"
+        yield f"  To go on with it: {resume_line(done.command, session.folder)}"
         if shown_words(done.command) != done.command:
             yield f"  Where {MASK} stands, it was started with a key, which is not shown."
-
-
-def _line(words: Sequence[str], folder: str) -> str:
-    """Return the line that resumes a session in any terminal; a key that it was started with is hidden."""
-    line = shlex.join(shown_words(words))
-    return f"cd {shlex.quote(folder)} && {line}" if folder else line
