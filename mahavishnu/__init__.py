@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["App", "MahavishnuError", "__version__", "open_app"]
+__all__ = ["App", "MahavishnuError", "__version__", "ai", "open_app"]
 
 if TYPE_CHECKING:
+    from mahavishnu import ai
     from mahavishnu.app import App, open_app
     from mahavishnu.errors import MahavishnuError
 
@@ -18,8 +19,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load the public API on first use (PEP 562), so that `import mahavishnu` stays instant."""
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'mahavishnu' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - the point is to import late
 
+    if name == "ai":
+        return import_module("mahavishnu.ai")
     return getattr(import_module(_HOMES[name]), name)

@@ -14,8 +14,10 @@ from mahavishnu.environments.known import (
     find_profile,
     key_program,
     known_profiles,
+    read_own,
     require_trusted,
 )
+from mahavishnu.environments.shared import read_shared
 from mahavishnu.settings.sources import Loaded, load_settings
 
 
@@ -51,20 +53,35 @@ def find_wanted(loaded: Loaded, name: str) -> Profile:
 
 
 class Environments:
-    """
-    What the settings say now, for a process that lives long: its environment is that of its start, and
-    the folder in which that was is no project of anybody's.
-    """
+    """The profiles and AI clients of some settings, in a folder: by default the working one."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, *, folder: Path | None = None) -> None:
+        self._loaded = loaded
+        self.site = open_site(loaded, folder=folder)
+
+    @classmethod
+    def outside_projects(cls, loaded: Loaded) -> "Environments":
+        """
+        Return what the settings say now, for a process that lives long: its environment is that of its
+        start, and the folder in which that was is no project of anybody's.
+        """
         nowhere = loaded.locations.state
-        self._loaded = load_settings(environ=loaded.environ, folder=nowhere)
-        self.site = open_site(self._loaded, folder=nowhere)
+        return cls(load_settings(environ=loaded.environ, folder=nowhere), folder=nowhere)
 
     @property
     def profiles(self) -> Mapping[str, Profile]:
         """All profiles by name."""
         return known_profiles(self._loaded)
+
+    @property
+    def notes(self) -> list[str]:
+        """What keeps profiles from being listed, or makes them other than they say."""
+        shared = read_shared(self._loaded)
+        unusable = (*shared.unread.values(), *shared.broken.values())
+        notes = [*read_own(self._loaded).told, *(each.message for each in unusable)]
+        if self._loaded.untrusted is not None:
+            notes.append(f"The settings of {self._loaded.untrusted} are not trusted, and not read.")
+        return notes
 
     def find_wanted(self, name: str) -> Profile:
         """Return the profile of a switch; raises as the function of this name."""

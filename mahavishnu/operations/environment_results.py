@@ -26,6 +26,9 @@ class Profiles(Body, frozen=True, kw_only=True):
     """All profiles."""
 
     profiles: list[ProfileBody]
+    notes: Annotated[
+        list[str], Meta(description="Why profiles are missing, or other than their file says.")
+    ] = field(default_factory=list)
 
 
 class DriftBody(Body, frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class ClientBody(Body, frozen=True, kw_only=True):
     """One client's settings as they are."""
 
     client: str
+    scope: Annotated[str, Meta(description="user, or project: of the folder worked in.")] = "user"
     path: str
     installed: bool
     enabled: bool

@@ -7,7 +7,7 @@ a thread, so that nobody else waits with them.
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mahavishnu.ai_env.apply import Ask, plan_switch, switch
@@ -41,30 +41,41 @@ LAST = 10  # switches that a state tells
 _MISSING = "secret.missing"
 
 
-async def list_llms(call: Call, _request: ListLlms) -> Profiles:
+async def list_llms(call: Call, request: ListLlms) -> Profiles:
     """Name the profiles, and who uses them."""
-    return await asyncio.to_thread(_list, Environments(call.app.loaded))
+    return await _in_thread(find_profiles, call, request)
 
 
-async def llm_status(call: Call, _request: LlmStatus) -> LlmState:
+async def llm_status(call: Call, request: LlmStatus) -> LlmState:
     """Tell what each client uses, and what was switched lately."""
-    return await asyncio.to_thread(_look, Environments(call.app.loaded))
+    return await _in_thread(find_state, call, request)
 
 
 async def switch_llm(call: Call, request: SwitchLlm) -> SwitchResult:
     """Switch, or only say what would change."""
-    return await asyncio.to_thread(_switch, Environments(call.app.loaded), request)
+    return await _in_thread(make_switch, call, request)
 
 
 async def undo_switch(call: Call, request: UndoSwitch) -> UndoResult:
     """Take a switch back, or only say which."""
-    return await asyncio.to_thread(_undo, Environments(call.app.loaded), request)
+    return await _in_thread(take_back, call, request)
 
 
-def _list(environments: Environments) -> Profiles:
+async def _in_thread[Q, R](work: Callable[[Environments, Q], R], call: Call, request: Q) -> R:
+    def run() -> R:
+        return work(Environments.outside_projects(call.app.loaded), request)
+
+    return await asyncio.to_thread(run)
+
+
+def find_profiles(environments: Environments, _request: ListLlms) -> Profiles:
+    """Return the profiles, and who uses them."""
     site, profiles = environments.site, environments.profiles
     statuses = look(site, profiles, site.journal.read())
-    return Profiles(profiles=[_profile(site, each, statuses) for each in profiles.values()])
+    return Profiles(
+        profiles=[_profile(site, each, statuses) for each in profiles.values()],
+        notes=environments.notes,
+    )
 
 
 def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -> ProfileBody:
@@ -81,7 +92,8 @@ def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -
     )
 
 
-def _look(environments: Environments) -> LlmState:
+def find_state(environments: Environments, _request: LlmStatus) -> LlmState:
+    """Return what each client uses, and what was switched lately."""
     site = environments.site
     history = site.journal.read()
     latest = itertools.islice(reversed(history.done), LAST)
@@ -94,6 +106,7 @@ def _look(environments: Environments) -> LlmState:
 def _client(status: ClientStatus) -> ClientBody:
     return ClientBody(
         client=status.client,
+        scope=status.scope,
         path=status.path,
         installed=status.installed,
         enabled=status.enabled,
@@ -134,7 +147,8 @@ def _entry(entry: Entry, history: History) -> SwitchBody:
     )
 
 
-def _switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
+def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
+    """Switch, or only say what would change."""
     site, profile = environments.site, environments.find_wanted(request.profile)
     ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
     with _telling_where_keys_are_sought(profile):
@@ -193,7 +207,8 @@ def _file(file: FilePlan) -> SwitchedClient:
     )
 
 
-def _undo(environments: Environments, request: UndoSwitch) -> UndoResult:
+def take_back(environments: Environments, request: UndoSwitch) -> UndoResult:
+    """Take a switch back, or only say which."""
     site = environments.site
     history = site.journal.read()
     found = find_entry(history, request.id)

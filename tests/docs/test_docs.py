@@ -135,6 +135,7 @@ def test_what_the_two_rules_above_refuse() -> None:
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", range(len(blocks(EXAMPLES, "python"))))
 def test_the_python_examples_run_on_an_empty_database(number: int, tmp_path: Path) -> None:
+    (tmp_path / ".claude").mkdir(mode=0o700)
     result = subprocess.run(
         [sys.executable, "-c", RUNNER, f"{EXAMPLES.name} block {number + 1}"],
         input=blocks(EXAMPLES, "python")[number],
@@ -144,6 +145,7 @@ def test_the_python_examples_run_on_an_empty_database(number: int, tmp_path: Pat
             "MAHAVISHNU_HOME": str(tmp_path / "mahavishnu"),
             "MAHAVISHNU_PG_IDLE_TIMEOUT": "1",
             "MAHAVISHNU_EMBEDDING_PROVIDER": "none",
+            "ZAI_API_KEY": "sk-canary-of-the-docs",
         },
         cwd=tmp_path,
         capture_output=True,
