@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from mahavishnu.errors import UsageError
+from mahavishnu.errors import NotFound, UsageError
 
 APP = "mahavishnu"
 
@@ -96,3 +96,15 @@ def private_folder(path: Path) -> Path:
             code="settings.not_a_folder",
         )
     return path
+
+
+def working_folder() -> Path:
+    """Return the folder that the process is in; raises `NotFound` where that was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise NotFound(
+            "The working folder does not exist any more.",
+            hint="Change to one that does.",
+            code="settings.no_working_folder",
+        ) from error

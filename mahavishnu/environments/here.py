@@ -18,6 +18,7 @@ from mahavishnu.environments.known import (
     require_trusted,
 )
 from mahavishnu.environments.shared import read_shared
+from mahavishnu.paths import working_folder
 from mahavishnu.settings.sources import Loaded, load_settings
 
 
@@ -26,7 +27,7 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
     return Site(
         environ=loaded.environ,
         state=loaded.locations.state,
-        folder=folder or Path.cwd(),
+        folder=folder or working_folder(),
         helper=key_program(),
         identity=find_identity(loaded.environ, loaded.locations),
         clients=chosen_clients(loaded),

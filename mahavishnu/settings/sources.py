@@ -18,7 +18,7 @@ import msgspec
 from mahavishnu.errors import Corrupt, Forbidden, UsageError
 from mahavishnu.files import write_atomically
 from mahavishnu.masking import MASK, mask_url
-from mahavishnu.paths import Locations, locate, private_folder
+from mahavishnu.paths import Locations, locate, private_folder, working_folder
 from mahavishnu.settings.files import read_regular, read_settings
 from mahavishnu.settings.keys import (
     BOUNDS,
@@ -88,6 +88,7 @@ def load_settings(
     Raises:
         UsageError: an unknown key (with the nearest one) or a value of the wrong type.
         Corrupt: a file that is no YAML mapping.
+        NotFound: `settings.no_working_folder`.
     """
     environ = os.environ if environ is None else environ
     locations = locate(environ)
@@ -95,7 +96,7 @@ def load_settings(
     layers: list[tuple[str, dict[str, Any]]] = [
         (str(locations.user_settings), read_settings(locations.user_settings))
     ]
-    project = find_project_settings(Path(folder or Path.cwd()), environ)
+    project = find_project_settings(Path(folder or working_folder()), environ)
     trusted = project is not None and is_trusted(project, locations)
     if project is not None and trusted:
         for name in PROJECT_FILES:

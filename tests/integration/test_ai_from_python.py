@@ -112,6 +112,15 @@ async def test_settings_of_the_project_that_is_worked_in_count(
     ]  # fmt: skip
 
 
+async def test_a_working_folder_that_was_removed_is_named(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(NotFound) as caught:
+        await ai.status()
+    assert caught.value.code == "settings.no_working_folder"
+
+
 async def test_waiting_for_a_file_does_not_block_the_event_loop(loaded: Loaded) -> None:
     with open_site(loaded).journal.held():
         switch = asyncio.create_task(ai.switch_llm("zai", confirm=True, loaded=loaded))
