@@ -20,7 +20,7 @@ from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state, look
 from mahavishnu.ai_env.undo import choose, find_entry, undo
 from mahavishnu.environments.here import Environments
-from mahavishnu.errors import NotFound
+from mahavishnu.errors import MahavishnuError, NotFound
 from mahavishnu.operations.environment_requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
 from mahavishnu.operations.environment_results import (
     ClientBody,
@@ -39,6 +39,7 @@ from mahavishnu.operations.operation import Call
 
 LAST = 10  # switches that a state tells
 _MISSING = "secret.missing"
+_WITH_OPTIONS = {"ai.changed_meanwhile", "ai.key_away", "ai.plain_key"}
 
 
 async def list_llms(call: Call, request: ListLlms) -> Profiles:
@@ -151,14 +152,26 @@ def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
     """Switch, or only say what would change."""
     site, profile = environments.site, environments.find_wanted(request.profile)
     ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
-    with _telling_where_keys_are_sought(profile):
+    with _naming_command(f"switch-llm {profile.name}"), _telling_where_keys_are_sought(profile):
         if request.confirm:
             done = switch(site, profile, ask)
             environments.accept(profile)
             return _switched(site, done.plan, done.entry, confirmed=True)
         plan = plan_switch(site, profile, ask)
-    check_plan(plan, overwrite=False, forget_keys=False)
+        check_plan(plan, overwrite=False, forget_keys=False)
     return _switched(site, plan, None, confirmed=False)
+
+
+@contextmanager
+def _naming_command(command: str) -> Iterator[None]:
+    """Say which command has the options that a hint names: what is asked here has none of them."""
+    try:
+        yield
+    except MahavishnuError as error:
+        if error.code not in _WITH_OPTIONS:
+            raise
+        hint = f"{error.hint} These are options of: mahavishnu ai {command}"
+        raise type(error)(error.message, hint=hint, code=error.code) from error
 
 
 @contextmanager
@@ -171,9 +184,9 @@ def _telling_where_keys_are_sought(profile: Profile) -> Iterator[None]:
             raise
         raise NotFound(
             error.message,
-            hint="It was looked for in the environment of the process that answers this, as of the daemon, which"
-            " is not that of a shell. Export it and start that process again; or, where the clients are"
-            " started with it, set allow_missing_key to true.",
+            hint="It was looked for in the environment of the process that makes the switch, such as the daemon, not"
+            " in that of your shell. Export it and start that process again; or, where the clients are started"
+            " with it, set allow_missing_key to true.",
             code=error.code,
         ) from error
 
@@ -221,7 +234,8 @@ def take_back(environments: Environments, request: UndoSwitch) -> UndoResult:
         left = [str(file.client) for file in choose(history, request.id).files]
         return UndoResult(confirmed=False, profile=found.profile, clients=left)
     environments.require_trusted()
-    done = undo(site, request.id)
+    with _naming_command(f"undo {request.id}"):
+        done = undo(site, request.id)
     return UndoResult(
         confirmed=True,
         profile=found.profile,

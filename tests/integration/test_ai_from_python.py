@@ -10,7 +10,7 @@ import pytest
 from mahavishnu import ai
 from mahavishnu.app import App
 from mahavishnu.environments.here import open_site
-from mahavishnu.errors import Corrupt, MahavishnuError, NotFound, UsageError
+from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
 from mahavishnu.settings.sources import Loaded, load_settings
@@ -89,6 +89,12 @@ async def test_broken_settings_and_profiles_are_named_and_stop_no_other(
     assert "settings.json" in str(claude.problem) and codex.problem is None
     with pytest.raises(Corrupt):
         await ai.switch_llm("zai", confirm=True, loaded=loaded)
+    plain = '{"env": {"ANTHROPIC_AUTH_TOKEN": "sk-canary-of-mine-77"}}'
+    (tmp_path / ".claude/settings.json").write_text(plain)
+    with pytest.raises(Forbidden) as forbidden:
+        await ai.switch_llm("zai", loaded=loaded)
+    assert "--forget-keys" in str(forbidden.value.hint)
+    assert "mahavishnu ai switch-llm zai" in str(forbidden.value.hint)
     (tmp_path / ".codex").rename(tmp_path / "away")
     with pytest.raises(NotFound) as caught:
         await ai.switch_llm("zai", clients=["codex"], confirm=True, loaded=loaded)
