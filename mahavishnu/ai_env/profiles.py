@@ -120,7 +120,7 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
 
     An entry that gives addresses has no others. Those of another host know other models: then of the
     base its title is taken alone, and the entry has to name a key, since that of the base is not for
-    them. An entry without addresses changes just what it names.
+    them. An entry without addresses, or with those of the base, changes just what it names.
 
     Raises:
         UsageError: `ai.profile_*`, `secret.reference`, `secret.insecure_endpoint`: what is wrong,
@@ -132,10 +132,11 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     if entry.key is None and entry.auth != "native":
         _require_same_hosts(endpoints, known)
     kept = known if _at_home(endpoints, known) else Profile(name=name)
+    moved = any(url.rstrip("/") != known.endpoints.get(way) for way, url in endpoints.items())
     profile = Profile(
         name=name,
         title=entry.title or known.title,
-        auth=entry.auth or ("key" if endpoints or entry.key else kept.auth),
+        auth=entry.auth or ("key" if moved or entry.key else kept.auth),
         endpoints=endpoints or kept.endpoints,
         key=_reference(name, entry.key) if entry.key is not None else known.key,
         key_header=entry.key_header or kept.key_header,

@@ -281,7 +281,9 @@ class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
     title: Annotated[str | None, Meta(description="A line that tells what it is.")] = None
     auth: Annotated[
         Literal["key", "native"] | None,
-        Meta(description="`native` is a client's own sign-in; `key` where there is an address."),
+        Meta(
+            description="`native` is a client's own sign-in; `key` where there is an address of your own."
+        ),
     ] = None
     anthropic_base_url: Annotated[
         str | None, Meta(description="Where it speaks Anthropic Messages.")

@@ -226,6 +226,7 @@ def test_the_block_of_the_sources_loads_and_the_shipped_profiles_count(alone: Co
         "    qwen:\n      ANTHROPIC_BASE_URL: https://api.qwen.com/v1\n"
         "      ANTHROPIC_AUTH_TOKEN: ${QWEN_API_KEY}\n      API_TIMEOUT_MS: '3000000'\n"
         "    codex: {anthropic_base_url: 'https://api.codex.com/v1'}\n"
+        "    claude: {anthropic_base_url: 'https://api.anthropic.com'}\n"
     )
     (alone.home / ".claude").mkdir()
     notices = alone("config", "validate", "--json").json["notices"]

@@ -119,7 +119,7 @@ def test_an_address_of_the_same_host_keeps_what_belongs_to_it() -> None:
     url = "https://dashscope-intl.aliyuncs.com/other"
     moved = read(SHIPPED["qwen"], openai_chat_base_url=url)
     assert moved.endpoints == {"openai-chat": url} and moved.model == SHIPPED["qwen"].model
-    claude = read(SHIPPED["claude"], anthropic_base_url="https://api.anthropic.com/")
+    claude = read(SHIPPED["claude"], anthropic_base_url="https://api.anthropic.com/other")
     assert (claude.auth, claude.key_header, str(claude.key)) == (
         "key", "x-api-key", "env:CLAUDE_API_KEY",
     )  # fmt: skip
@@ -130,11 +130,12 @@ def test_an_own_sign_in_is_for_the_clients_that_have_one() -> None:
     assert [client for client in SPOKEN if native.protocol_for(client)] == ["claude-code"]
 
 
-def test_an_address_or_a_key_ends_the_use_of_the_own_sign_in() -> None:
+def test_another_address_or_a_key_ends_the_use_of_the_own_sign_in() -> None:
     claude = SHIPPED["claude"]
     assert read(claude, model="opus").auth == "native"
+    assert read(claude, anthropic_base_url="https://api.anthropic.com/").auth == "native"
     assert read(claude, key="env:OTHER").auth == "key"
-    assert read(claude, anthropic_base_url="https://api.anthropic.com").auth == "key"
+    assert read(claude, anthropic_base_url="https://api.anthropic.com/v2").auth == "key"
 
 
 @pytest.mark.parametrize("url", [
