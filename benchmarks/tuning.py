@@ -15,8 +15,8 @@ from mahavishnu.database.pool import SESSION_SETTINGS
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.arms import NARROWED_DEPTH
-from mahavishnu.memory.search import DEPTH
 from mahavishnu.memory.selection import EXACT_UP_TO
+from mahavishnu.memory.tiers.cold import DEPTH
 
 BREADTHS = (20, 40, 60, 80, 120, 200)
 DEPTHS = (DEPTH, NARROWED_DEPTH)

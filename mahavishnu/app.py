@@ -35,6 +35,7 @@ from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
+from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.settings.sources import Loaded, load_settings
 from mahavishnu.settings.tree import PostgresqlSettings, Settings
 
@@ -137,7 +138,7 @@ async def open_app(
                     space=space,
                     database=database,
                     loaded=loaded,
-                    _retriever=Retriever(database, space, scopes),
+                    _retriever=Retriever(open_tiers(database, space, scopes)),
                     secrets=secrets,
                 )
             finally:

@@ -40,6 +40,7 @@ from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
+from mahavishnu.memory.tiers import open_tiers
 from tests.fakes import FakeEmbedder
 from tests.lacking import lack
 from tests.prepared import digest_of, place_cluster
@@ -265,7 +266,7 @@ def open_world(target: Target) -> OpenWorld:
                 space=space,
                 scopes=scopes,
                 memories=memories,
-                retriever=Retriever(database, space, scopes),
+                retriever=Retriever(open_tiers(database, space, scopes)),
                 conversations=Conversations(database, memories, scopes),
                 records=Records(database, memories, scopes),
                 projects=projects,

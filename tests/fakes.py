@@ -2,10 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from mahavishnu.embedding.port import ModelIdentity, Vector
 from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
+from mahavishnu.memory.models import Hit, Memory, MemoryFilter, SearchResult
+from mahavishnu.memory.search import SearchRequest
 
 _TOKENS = re.compile(r"\w{1,8}|[^\w\s]")
 
@@ -79,4 +81,27 @@ class FakeEmbedder:
         self.seen.append(text)
         return normalize(
             fake_vector(text, dimensions=self.identity.dimensions), identity=self.identity
+        )
+
+
+class FakeTier:
+    """A Tier without an index: a memory's score is its share of the words of the question."""
+
+    def __init__(self, read: Callable[[MemoryFilter], Awaitable[Sequence[Memory]]]) -> None:
+        self._read = read
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """Compare the question with every memory that the filter lets through."""
+        words = set(fake_tokens(request.query))
+        hits = [
+            Hit(memory=each, score=len(words & {*fake_tokens(each.content)}) / len(words), arms={})
+            for each in await self._read(request.wanted)
+        ]
+        best = sorted((h for h in hits if h.score), key=lambda hit: hit.score, reverse=True)
+        return SearchResult(
+            query=request.query,
+            mode=request.mode,
+            hits=tuple(best[: request.limit]),
+            degraded=(),
+            explanation={"compared": len(hits)},
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--limit", default=10, show_default=True, help="Most hits.")
 @click.option("--threshold", type=float, help="Least cosine similarity of the vector arm.")
 @click.option("--max-tokens", type=int, help="Bound on all contents together.")
-@click.option("--tier", "tiers", multiple=True, help="cold (PostgreSQL), hot, development.")
+@click.option("--tier", "tiers", multiple=True, help="cold (the default), hot, development or all.")
 @click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
 @filter_options
 @json_option
@@ -65,7 +65,7 @@ async def search(
         limit=limit,
         threshold=threshold,
         max_tokens=max_tokens,
-        tiers=tiers or ("cold",),
+        tiers=tiers,
     )
     check_request(request)
     async with opened_app() as app:

@@ -1,25 +1,13 @@
-"""Answer a question from what is stored: two arms, fused, with everything that was missing named."""
+"""A question, the port of the tiers that it is put to, and one answer from those that were asked."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any, Literal, get_args
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
 
-from mahavishnu.database.pool import Connection, Database
-from mahavishnu.database.queries import load_queries
-from mahavishnu.database.vectors import VectorTable
-from mahavishnu.errors import MahavishnuError, UsageError
-from mahavishnu.memory.arms import (
-    TextHit,
-    VectorHit,
-    match_text,
-    match_vectors,
-    measure_similarities,
-)
+from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.budget import within_budget
-from mahavishnu.memory.checks import check_limit, check_text, unknown_value
-from mahavishnu.memory.lexicon import split_query
+from mahavishnu.memory.checks import check_limit, check_text, unknown_value, wrong_type
 from mahavishnu.memory.models import (
     MAX_QUERY_CHARACTERS,
     MEMORY_TYPES,
@@ -27,30 +15,16 @@ from mahavishnu.memory.models import (
     BroughtVector,
     Degraded,
     Hit,
-    Memory,
     MemoryFilter,
     Mode,
     SearchResult,
-    Vector,
 )
-from mahavishnu.memory.ranking import Ranked, fuse
-from mahavishnu.memory.scoping import Scopes
-from mahavishnu.memory.selection import EXACT_UP_TO, Selection, Selector
-from mahavishnu.memory.space import EmbeddingSpace
-from mahavishnu.memory.store import read_memory
-
-DEPTH = 100  # candidates of each arm, at least
-SPARE = 2  # candidates read beyond the limit, in case some died
-CHUNKS_TO_SPARE = 10  # chunks asked for beyond the limit where nothing has to be fused
-PURGE_EVERY_S = 60.0
-WAITING_CAP = 1000  # how far waiting memories are counted
-ATTEMPTS = 4  # at an answer that is not out of date when it is given
 
 EVERYTHING = MemoryFilter()
-type Tier = Literal["hot", "cold", "development"]
-TIERS: tuple[str, ...] = get_args(Tier.__value__)
-_SEARCH = load_queries("search")
-_MEMORIES = load_queries("memories")
+type TierName = Literal["hot", "cold", "development", "all"]
+TIERS: tuple[str, ...] = get_args(TierName.__value__)
+# Where a tier is not there, the one that holds all that it would hold.
+SUBSTITUTES = {"hot": "cold"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +33,9 @@ class SearchRequest:
     A question and its bounds.
 
     `threshold` is the least cosine similarity of a vector-arm hit. `max_tokens` bounds the contents
-    together. `tiers` names where to look; only "cold" (PostgreSQL) is there so far. `vector` is the
-    caller's own vector of the question, of the database's model; the embedder is not asked then.
+    together. `tiers` names where to look: "cold" (PostgreSQL), which is also meant where it is
+    empty, "hot", "development" or "all". `vector` is the caller's own vector of the question, of
+    the database's model; the embedder is not asked then.
     """
 
     query: str
@@ -73,254 +48,111 @@ class SearchRequest:
     vector: BroughtVector | None = None
 
 
-@dataclass(frozen=True)
-class _Question:
-    """A request made ready: its terms, and its vector with the table to compare it with."""
-
-    request: SearchRequest
-    terms: list[str]
-    vector: Vector | None
-    table: VectorTable | None
-    depth: int
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """
-    What the database gave: hits, how many candidates they were chosen from, how many wait.
-
-    `exact` tells whether all vectors were compared, `died` how many candidates were no longer live.
-    """
-
-    selection: Selection
-    exact: bool = True
-    hits: tuple[Hit, ...] = ()
-    candidates: int = 0
-    died: int = 0
-    waiting: int = 0
-    others_waiting: int = 0
-    fingerprint: int | None = None
-
-
-class Retriever:
-    """Searches the memories that the caller may see."""
-
-    def __init__(self, database: Database, space: EmbeddingSpace, scopes: Scopes) -> None:
-        self._database = database
-        self._space = space
-        self._selector = Selector(scopes)
-        self._purge_at = 0.0
-        self._expired_left = False  # others' shared ones, which are theirs to delete
+class Tier(Protocol):
+    """A place to search."""
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """
-        Return the best memories for a question.
+        Return at most `request.limit` hits, best first, and what did not take part.
+
+        The request was checked. Its `tiers` and `max_tokens` are for the `Retriever` to follow.
 
         Raises:
-            UsageError: empty question, limit out of range, unknown mode or tier.
-            NotFound: a project of the filter is not there.
-            Conflict: a brought vector is not of the database's model.
-            MahavishnuError: the vector arm alone was asked for, and the embedder raised it.
+            Unavailable: the tier cannot answer now.
+            MahavishnuError: the request cannot be answered as it is.
+        """
+        ...
+
+
+class Retriever:
+    """Asks the tiers that a request names, all at once, and makes one answer of theirs."""
+
+    def __init__(self, tiers: Mapping[str, Tier]) -> None:
+        self._tiers = tiers
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """
+        Return the best memories for a question; `degraded` names the tiers that did not answer.
+
+        Raises:
+            UsageError: empty question, limit out of range, unknown mode or tier, or none of the
+                tiers is in this release.
+            MahavishnuError: what a tier raises. `Unavailable` only where no other one answered.
         """
         check_request(request)
-        started = time.perf_counter()
-        degraded = [
-            Degraded(part=f"tier:{tier}", reason="This tier is not there in this release.")
-            for tier in request.tiers
-            if tier != "cold"
-        ]
-        if "cold" not in request.tiers:
-            return _nothing(request, degraded)
-        question, reasons = await self._prepare(request)
-        degraded += reasons
-        answer = await self._database.run(lambda c: self._answer(c, question))
-        selection = answer.selection
-        if not selection.scopes:
-            return _nothing(request, degraded)
-        if request.mode != "text" and not _says(degraded, "vector"):
-            degraded += _waiting(answer)
-        compared = question.table is not None
+        names, degraded = self._choose(request.tiers or ("cold",))
+        if not names:
+            raise UsageError(
+                f"The tier {request.tiers[0]} is not in this release.",
+                hint="Leave the tier out to search cold (PostgreSQL), or take all.",
+                code="search.tier_not_yet",
+            )
+        results, failed = await self._ask(names, request)
+        hits, explanation = _merge(results, request.limit)
         return SearchResult(
             query=request.query,
             mode=request.mode,
-            hits=within_budget(answer.hits, request.max_tokens),
-            degraded=tuple(degraded),
-            explanation={
-                "terms": question.terms,
-                "candidates": answer.candidates,
-                "searched": selection.size if selection.size <= EXACT_UP_TO else f">{EXACT_UP_TO}",
-                "vector_search": ("exact" if answer.exact else "hnsw") if compared else None,
-                "model": await self._model_name() if compared else None,
-                "elapsed_ms": round((time.perf_counter() - started) * 1000, 2),
-            },
+            hits=within_budget(hits, request.max_tokens),
+            degraded=(*degraded, *failed, *(d for r in results.values() for d in r.degraded)),
+            explanation=explanation,
         )
 
-    async def _prepare(self, request: SearchRequest) -> tuple[_Question, list[Degraded]]:
-        """Split and embed the question; what cannot be done is told."""
-        vector, reason = await self._embed(request)
-        degraded = [reason] if reason else []
-        active = await self._space.active() if vector is not None else None
-        terms: list[str] = []
-        depth = request.limit + CHUNKS_TO_SPARE
-        if request.mode != "vector":
-            terms = split_query(request.query)
-            depth = max(DEPTH, 2 * request.limit)
-            if not terms:
-                reason = Degraded(part="text", reason="The question has no word that is indexed.")
-                degraded.append(reason)
-        table = active[0] if active else None
-        return _Question(request, terms, vector, table, depth), degraded
+    def _choose(self, wanted: Sequence[str]) -> tuple[list[str], list[Degraded]]:
+        """Return the names of the tiers to ask, each once, and which ones are not in this release."""
+        names: list[str] = []
+        degraded: list[Degraded] = []
+        for name in [each for each in TIERS if each != "all" and {each, "all"} & {*wanted}]:
+            answering = name if name in self._tiers else SUBSTITUTES.get(name)
+            if answering is not None and answering not in names:
+                names.append(answering)
+            if answering != name:
+                instead = f"; {answering} answers for it" if answering else ""
+                reason = f"The tier {name} is not in this release{instead}."
+                degraded.append(Degraded(part=f"tier:{name}", reason=reason))
+        return names, degraded
 
-    async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
-        if request.mode == "text":
-            return None, None
-        if request.vector is not None:
-            return await self._space.check_question(request.vector), None
-        try:
-            return await self._space.embed_query(request.query), None
-        except MahavishnuError as error:
-            if request.mode == "vector":
-                raise
-            return None, Degraded(part="vector", reason=f"{error.message} Only words were matched.")
+    async def _ask(
+        self, names: Sequence[str], request: SearchRequest
+    ) -> tuple[dict[str, SearchResult], list[Degraded]]:
+        """Ask the tiers; one that is not available is named, where others answered."""
 
-    async def _answer(self, connection: Connection, question: _Question) -> _Answer:
-        """Search what the filter selects; again where the selection turns out to be old."""
-        await self._purge_expired(connection)
-        for _ in range(ATTEMPTS):
-            answer = await self._find(connection, question)
-            if answer.fingerprint != answer.selection.fingerprint:
-                self._selector.forget()
-            elif answer.died and len(answer.hits) < question.request.limit:
-                self._purge_at = 0.0  # what expired a moment ago was in the way
-                await self._purge_expired(connection)
-            else:
-                break
-        return answer
+        async def ask(name: str) -> SearchResult | MahavishnuError:
+            try:
+                return await self._tiers[name].search(request)
+            except MahavishnuError as error:
+                return error
 
-    async def _purge_expired(self, connection: Connection) -> None:
-        """Now and then take what has expired out of the indexes, where it would crowd out the rest."""
-        now = time.monotonic()
-        if now >= self._purge_at:
-            self._purge_at = now + PURGE_EVERY_S
-            self._expired_left = await connection.fetchval(_MEMORIES["purge_expired"])
-
-    async def _find(self, connection: Connection, question: _Question) -> _Answer:
-        request, table, vector = question.request, question.table, question.vector
-        selection = await self._selector.select(
-            connection, request.wanted, expired_left=self._expired_left
-        )
-        text: dict[int, TextHit] = {}
-        vectors: dict[int, VectorHit] = {}
-        exact = True
-        if selection.scopes:
-            text = await match_text(connection, question.terms, selection, question.depth)
-            if table is not None and vector is not None:
-                at_least = (
-                    request.limit + SPARE if request.mode == "vector" else question.depth // 2
-                )
-                vectors, exact = await match_vectors(
-                    connection, table, vector, selection, question.depth, at_least=at_least
-                )
-        if request.threshold is not None:
-            vectors = {n: h for n, h in vectors.items() if h.similarity >= request.threshold}
-        similarities = {number: hit.similarity for number, hit in vectors.items()}
-        if table is not None and vector is not None and request.mode == "hybrid":
-            unseen = [number for number in text if number not in similarities]
-            similarities |= await measure_similarities(connection, table, vector, unseen)
-        found: dict[int, TextHit | VectorHit] = {**text, **vectors}
-        ranked = fuse(
-            {number: hit.score for number, hit in text.items()},
-            similarities,
-            collections={n: selection.scopes[hit.scope_no] for n, hit in found.items()},
-            vector_candidates=vectors,
-        )
-        answer = _Answer(selection, exact, candidates=len(found))
-        return await self._read(connection, answer, ranked, vectors, request.limit)
-
-    async def _read(
-        self,
-        connection: Connection,
-        answer: _Answer,
-        ranked: Iterator[Ranked],
-        vectors: Mapping[int, VectorHit],
-        limit: int,
-    ) -> _Answer:
-        """Fetch the best candidates; those that died meanwhile are passed over."""
-        hits: list[Hit] = []
-        died = 0
-        while True:
-            size = limit - len(hits) + SPARE
-            page = list(islice(ranked, size))
-            numbers = [candidate.memory_no for candidate in page]
-            rows = await connection.fetch(
-                _SEARCH["fetch_hits"], numbers, list(answer.selection.scopes), WAITING_CAP
-            )
-            found = _memories(rows)
-            died += len(page) - len(found)
-            hits += [
-                _hit(candidate, found[candidate.memory_no], vectors.get(candidate.memory_no))
-                for candidate in page
-                if candidate.memory_no in found
-            ]
-            if len(hits) >= limit or len(page) < size:
-                break
-        state = rows[0]
-        return replace(
-            answer,
-            hits=tuple(hits[:limit]),
-            died=died,
-            fingerprint=state["fingerprint"],
-            waiting=state["waiting"],
-            others_waiting=state["others_waiting"],
-        )
-
-    async def _model_name(self) -> str | None:
-        active = await self._space.active()
-        return active[1].name if active else None
+        outcomes = dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
+        results = {n: each for n, each in outcomes.items() if isinstance(each, SearchResult)}
+        errors = {n: each for n, each in outcomes.items() if isinstance(each, MahavishnuError)}
+        for error in errors.values():
+            if not results or not isinstance(error, Unavailable):
+                raise error
+        return results, [Degraded(part=f"tier:{n}", reason=e.message) for n, e in errors.items()]
 
 
-def _memories(rows: Sequence[Any]) -> dict[int, Memory]:
-    """Return the memories of `fetch_hits` by number."""
-    memories = (read_memory(row[3:]) for row in rows if row["id"] is not None)
-    return {memory.memory_no: memory for memory in memories}
-
-
-def _says(degraded: Sequence[Degraded], part: str) -> bool:
-    return any(each.part == part for each in degraded)
-
-
-def _waiting(answer: _Answer) -> list[Degraded]:
-    counts = (
-        (answer.waiting, "", "; run: mahavishnu memory embed"),
-        (answer.others_waiting, " of others", ", which only their owners can have made"),
-    )
-    return [
-        Degraded(part="vector", reason=f"{_wait_for_vectors(count, whose)}{advice}")
-        for count, whose, advice in counts
-        if count
-    ]
-
-
-def _wait_for_vectors(count: int, whose: str) -> str:
-    if count == 1:
-        return f"1 memory{whose} waits for its vector"
-    shown = f"{count}" if count < WAITING_CAP else f"{WAITING_CAP} or more"
-    return f"{shown} memories{whose} wait for their vectors"
-
-
-def _hit(candidate: Ranked, memory: Memory, vector: VectorHit | None) -> Hit:
-    offset = len(memory.context) + 1 if memory.context else 0
-    start = max(0, vector.char_start - offset) if vector else None
-    end = max(0, vector.char_end - offset) if vector else None
-    return Hit(
-        memory=memory, score=candidate.score, arms=candidate.arms, char_start=start, char_end=end
-    )
+def _merge(
+    results: Mapping[str, SearchResult], limit: int
+) -> tuple[Sequence[Hit], Mapping[str, object]]:
+    """Return the best hits of all, each memory once, and how they were found."""
+    if len(results) == 1:
+        [only] = results.values()
+        return only.hits, only.explanation
+    best: dict[object, Hit] = {}
+    for hit in (hit for each in results.values() for hit in each.hits):
+        known = best.get(hit.memory.id)
+        if known is None or hit.score > known.score:
+            best[hit.memory.id] = hit
+    hits = sorted(best.values(), key=lambda hit: hit.score, reverse=True)
+    return hits[:limit], {name: dict(each.explanation) for name, each in results.items()}
 
 
 def check_request(request: SearchRequest) -> None:
     """Refuse a request that cannot be answered as it is; raises `UsageError`."""
     if request.mode not in MODES:
         raise unknown_value("mode", request.mode, MODES)
+    if not isinstance(request.tiers, tuple | list):
+        raise wrong_type("tiers", "a tuple of names", request.tiers)
     for tier in request.tiers:
         if tier not in TIERS:
             raise unknown_value("tier", tier, TIERS)
@@ -357,13 +189,3 @@ def check_request(request: SearchRequest) -> None:
             hint="Leave it out to see everything, best first.",
             code="input.threshold",
         )
-
-
-def _nothing(request: SearchRequest, degraded: Sequence[Degraded]) -> SearchResult:
-    return SearchResult(
-        query=request.query,
-        mode=request.mode,
-        hits=(),
-        degraded=tuple(degraded),
-        explanation={"candidates": 0, "searched": 0},
-    )

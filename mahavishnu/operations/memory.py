@@ -96,7 +96,7 @@ async def search(call: Call, request: Search) -> SearchAnswer:
             wanted=request.filter(),
             limit=request.limit,
             threshold=request.threshold,
-            tiers=tuple(request.tiers) or ("cold",),
+            tiers=tuple(request.tiers),
             vector=_brought(request),
         )
     )

@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from mahavishnu.memory.checks import MAX_NAME_LENGTH
 from mahavishnu.memory.models import Collection, MemoryFilter, MemoryType, Mode, Visibility
-from mahavishnu.memory.search import Tier
+from mahavishnu.memory.search import TierName
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Request
 from mahavishnu.operations.vectors import UnnamedVector, Vector
@@ -145,9 +145,10 @@ class Search(Where, frozen=True, kw_only=True):
         Mode, Meta(description="hybrid finds by meaning and by words; vector, text: one of them.")
     ] = "hybrid"
     tiers: Annotated[
-        list[Tier],
+        list[TierName],
         Meta(
-            description="Where to look; cold (PostgreSQL) if empty. `degraded` names what is missing."
+            description="Where to look: cold (PostgreSQL) if empty, or all. `degraded` names a tier "
+            "that did not answer."
         ),
     ] = field(default_factory=list)
     limit: Limit = 10

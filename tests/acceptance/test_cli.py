@@ -92,8 +92,13 @@ def test_a_memory_goes_all_the_way(mahavishnu: Command, project: str) -> None:
     assert set(hit["arms"]["text"]) == {"rank", "score", "contribution"}
 
     explained = mahavishnu(
-        "memory", "search", "connections", "--project", project, "--explain", "--json"
-    ).json
+        "memory", "search", "connections", "--project", project, "--explain", "--tier", "all",
+        "--json",
+    ).json  # fmt: skip
+    assert [part["part"] for part in explained["degraded"]] == [
+        "tier:hot", "tier:development", "vector",
+    ]  # fmt: skip
+    assert [hit["id"] for hit in explained["hits"]] == [identifier]
     assert explained["explanation"]["terms"] and explained["explanation"]["elapsed_ms"] > 0
 
 

@@ -371,8 +371,17 @@ async def test_an_unnamed_vector_is_of_the_model_in_use(ask: Caller, fresh: Call
 async def test_a_search_looks_in_the_tiers_that_are_named(ask: Caller) -> None:
     await ask("store_memory", content="The walrus sleeps.")
     assert len((await ask("search", query="walrus", tiers=["cold"]))["hits"]) == 1
-    answer = await ask("search", query="walrus", tiers=["cold", "hot"])
-    assert len(answer["hits"]) == 1 and answer["degraded"][0]["part"] == "tier:hot"
+    for tiers, named in (
+        ([], []),
+        (["hot"], ["tier:hot"]),
+        (["cold", "hot"], ["tier:hot"]),
+        (["all"], ["tier:hot", "tier:development"]),
+    ):
+        answer = await ask("search", query="walrus", tiers=tiers)
+        assert len(answer["hits"]) == 1
+        assert [part["part"] for part in answer["degraded"]] == named
+    development = ask("search", query="walrus", tiers=["development"])
+    assert await refusal(UsageError, development) == "search.tier_not_yet"
 
 
 async def test_a_vector_in_base64_is_the_vector_in_numbers(ask: Caller, world: World) -> None:

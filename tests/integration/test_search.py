@@ -13,6 +13,7 @@ from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.memory import arms, selection
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, utc_now
 from mahavishnu.memory.search import SearchRequest
+from mahavishnu.memory.tiers.cold import ColdTier
 from tests.conftest import OpenWorld, World
 
 pytestmark = pytest.mark.postgres
@@ -182,15 +183,6 @@ async def test_expired_memories_are_not_found(world: World) -> None:
     await world.expire([await world.memories.store(NewMemory(content="A walrus of yesterday."))])
     assert await contents(world, "walrus") == []
     assert await world.memories.list_memories(MemoryFilter()) == []
-
-
-async def test_tiers_that_are_not_there_are_named(world: World) -> None:
-    await fill(world)
-    result = await world.retriever.search(SearchRequest(query="server", tiers=("hot", "cold")))
-    assert [d.part for d in result.degraded] == ["tier:hot"]
-    assert result.hits
-    only = await world.retriever.search(SearchRequest(query="server", tiers=("development",)))
-    assert only.hits == () and only.degraded
 
 
 @pytest.mark.parametrize(
@@ -377,9 +369,8 @@ async def test_a_graph_that_loses_patience_is_not_believed(
         async with world.database._open_pool().acquire() as connection:
             await connection.execute("SET hnsw.max_scan_tuples = 1")
             await connection.execute("SET enable_sort = off")  # or so small a table is sorted
-            result = await world.retriever._answer(
-                connection, (await world.retriever._prepare(request))[0]
-            )
+            cold = ColdTier(world.database, world.space, world.scopes)
+            result = await cold._answer(connection, (await cold._prepare(request))[0])
         assert len(result.hits) == 20 and result.exact
 
 

@@ -181,7 +181,7 @@ async def test_what_expired_of_others_is_neither_shown_nor_purged_nor_in_the_way
     exact_up_to: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mahavishnu.memory.search.EXACT_UP_TO", exact_up_to)
+    monkeypatch.setattr("mahavishnu.memory.tiers.cold.EXACT_UP_TO", exact_up_to)
     async with open_world() as alice, open_world(at=bob) as other:
         await alice.expire(
             await alice.memories.store_batch(
