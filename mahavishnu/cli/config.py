@@ -14,8 +14,8 @@ from mahavishnu.settings.sources import (
     keys_in_force,
     lookup,
     shown_value,
-    trust,
 )
+from mahavishnu.settings.trust import trust
 
 
 @click.group()

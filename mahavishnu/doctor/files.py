@@ -11,7 +11,8 @@ from mahavishnu.doctor.findings import Check, Examination, Finding, failure
 from mahavishnu.errors import Corrupt, Forbidden, NotFound
 from mahavishnu.logs import set_log_level
 from mahavishnu.paths import locate
-from mahavishnu.settings.sources import is_trusted, load_settings
+from mahavishnu.settings.sources import load_settings
+from mahavishnu.settings.trust import is_trusted
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 _OTHERS, _OTHERS_WRITE = 0o077, 0o022

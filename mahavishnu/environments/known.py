@@ -27,8 +27,9 @@ from mahavishnu.environments.entries import read_entry
 from mahavishnu.environments.shared import read_shared
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.settings.files import read_settings
-from mahavishnu.settings.sources import PROJECT_FILES, Loaded
+from mahavishnu.settings.sources import Loaded
 from mahavishnu.settings.tree import ClientSettings as ClientSection
+from mahavishnu.settings.trust import PROJECT_FILES
 
 _GUARDED = ("ai_environments", "secrets")
 

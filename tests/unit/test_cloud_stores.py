@@ -23,7 +23,8 @@ from mahavishnu.ai_env.status import key_state
 from mahavishnu.environments.cloud_stores import cloud_stores, own_stores
 from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.masking import Secret
-from mahavishnu.settings.sources import load_settings, trust
+from mahavishnu.settings.sources import load_settings
+from mahavishnu.settings.trust import trust
 from tests.command import Command
 from tests.switching import site_in
 

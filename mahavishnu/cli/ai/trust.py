@@ -6,7 +6,7 @@ import click
 
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.settings.sources import trust as trust_settings
+from mahavishnu.settings.trust import trust as trust_settings
 
 
 @click.command()
