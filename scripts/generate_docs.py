@@ -202,7 +202,9 @@ def render_settings() -> str:
         "environment variable, which must be set where the value is in force. An unknown key is an "
         "error with the nearest "
         "known one, and so is a key that stands twice, or beside its former name with another value; "
-        "an unknown `MAHAVISHNU_` variable is a note. A file is a regular one of at most 1 MiB.",
+        "an unknown `MAHAVISHNU_` variable is a note. A file is a regular one of at most 1 MiB. What is "
+        "wrong in one profile of `ai_environments.llm_profiles` makes that profile unusable, and is no error "
+        "of the other settings.",
         "",
         "Where an address is given both whole (`postgresql.dsn`) and in parts (`postgresql.host` "
         "and so on), the one from the higher source counts; from the same source, the whole one. "

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.profiles import Entry, check_name
-from mahavishnu.errors import UsageError
 from mahavishnu.files import sync_folder, write_atomically
 from mahavishnu.paths import Locations, private_folder
 
@@ -22,23 +21,9 @@ def folder_of(locations: Locations) -> Path:
 
 
 def find_files(folder: Path) -> Mapping[str, Path]:
-    """
-    Return the files that are there by the name of their profile.
-
-    Raises:
-        UsageError: `ai.profile_name`, of a file whose name can be none's.
-    """
-    found = {}
+    """Return the files that are there by the name of their profile, which `read_profile` checks."""
     with told(folder):
-        paths = sorted(folder.glob(f"[!.]*{SUFFIX}"))
-    for path in paths:
-        try:
-            found[check_name(path.stem)] = path
-        except UsageError as error:
-            raise UsageError(
-                f"{path}: {error.message}", hint=f"Rename it. {error.hint}", code=error.code
-            ) from error
-    return found
+        return {path.stem: path for path in sorted(folder.glob(f"[!.]*{SUFFIX}"))}
 
 
 def path_of(folder: Path, name: str) -> Path:

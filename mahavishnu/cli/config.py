@@ -1,5 +1,6 @@
 """`mahavishnu config`: show, validate, path, trust."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
 from mahavishnu.environments.declared import require_declared
-from mahavishnu.environments.known import check_environments
+from mahavishnu.environments.known import check_environments, read_own
 from mahavishnu.settings.sources import (
     Loaded,
     keys_in_force,
@@ -54,17 +55,23 @@ def show(origin: bool, as_json: bool) -> None:
 @config.command()
 @json_option
 def validate(as_json: bool) -> None:
-    """Check all settings; replaced and unknown names are answered."""
+    """Check all settings and profiles; replaced and unknown names are answered."""
     loaded = load_quietly()
     _check_addresses(loaded)
     require_declared(loaded)
     notices = [*loaded.notices, *check_environments(loaded)]
+    own = read_own(loaded)
     if as_json:
-        print_json({"valid": True, "notices": notices})
-        return
-    for notice in notices:
-        print_line(notice)
-    print_line("The settings are valid.")
+        print_json({"valid": not own.broken, "notices": notices, "unusable": own.unusable})
+    else:
+        for line in (*notices, *own.reasons):
+            print_line(line)
+        print_line(
+            f"Profiles that cannot be used: {len(own.broken)}; the other settings are valid."
+            if own.broken
+            else "The settings are valid."
+        )
+    sys.exit(max((each.exit_code for each in own.broken.values()), default=0))
 
 
 def _check_addresses(loaded: Loaded) -> None:

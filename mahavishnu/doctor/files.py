@@ -8,6 +8,7 @@ from shlex import quote
 from mahavishnu.daemon.record import find_listening
 from mahavishnu.daemon.token import read_token, rotate_token
 from mahavishnu.doctor.findings import Check, Examination, Finding, failure
+from mahavishnu.environments.known import read_own
 from mahavishnu.errors import Corrupt, Forbidden, NotFound
 from mahavishnu.logs import set_log_level
 from mahavishnu.paths import locate
@@ -43,9 +44,10 @@ def look_at_settings(examination: Examination) -> Finding:
     loaded = load_settings(environ=examination.environ, flags=examination.flags)
     examination.loaded = loaded
     set_log_level(loaded.settings.log_level)
-    if loaded.notices:
+    notices = (*loaded.notices, *read_own(loaded).told)
+    if notices:
         return Finding(
-            "settings", "warning", " ".join(loaded.notices),
+            "settings", "warning", " ".join(notices),
             "See where each value comes from: mahavishnu config show --origin",
         )  # fmt: skip
     return Finding("settings", "ok", f"They can be read; set are {len(loaded.origins)}.")

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from mahavishnu.ai_env.profiles import Entry
+from mahavishnu.environments.exported import SECTIONS
 from mahavishnu.errors import UsageError
-from mahavishnu.settings.files import read_settings
+from mahavishnu.settings.files import place_of, read_settings
 from mahavishnu.settings.legacy import PROFILE_NAMES
 from mahavishnu.settings.tree import ProfileSettings
 
@@ -20,25 +21,30 @@ def read_entry(path: Path) -> Entry:
         UsageError: `ai.profile_file`, a key that there is not or a value of another kind.
         Corrupt, Forbidden: as `read_settings`.
     """
-    return entry_of_values(read_settings(path), origin=str(path))
+    return entry_of_values(path.stem, read_settings(path), origin=str(path))
 
 
-def entry_of_values(values: Mapping[str, object], *, origin: str) -> Entry:
-    """Return the entry that plain values by key are; raises as `read_entry`."""
-    names = [name.removeprefix("env.") for name in values]
-    present = {
-        PROFILE_NAMES.get(name, name): value
-        for name, value in zip(names, values.values(), strict=True)
-    }
+def place_in(origin: str, name: str, member: str = "") -> str:
+    """Return a file of profiles with the line of one of them, or of a member of it."""
+    keys = [f"{section}{name}.{member}".rstrip(".") for section in SECTIONS]
+    return place_of(origin, *keys, *filter(None, [member]))
+
+
+def entry_of_values(name: str, values: Mapping[str, object], *, origin: str) -> Entry:
+    """Return the entry that plain values by key are of the profile of a name; raises as `read_entry`."""
+    given = {PROFILE_NAMES.get(bare := key.removeprefix("env."), bare): key for key in values}
+    present = {member: values[key] for member, key in given.items()}
     try:
         checked = msgspec.convert(present, ProfileSettings, strict=False)
     except msgspec.ValidationError as error:
         unknown = sorted(present.keys() - set(ProfileSettings.__struct_fields__))
         what = str(error).partition(" - at `$.")[2].rstrip("`").partition("[")[0]
+        member = unknown[0] if unknown else what
+        place = place_in(origin, name, given.get(member, member))
         raise UsageError(
-            f"{origin} has a key that no profile has: {unknown[0]}."
+            f"{place} has a key that no profile has: {member or name}."
             if unknown
-            else f"{origin} has a value of the wrong kind: {what}.",
+            else f"{place} has a value of the wrong kind: {member}.",
             hint=f"The keys are: {', '.join(ProfileSettings.__struct_fields__)}.",
             code="ai.profile_file",
         ) from error

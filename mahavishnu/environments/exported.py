@@ -6,7 +6,7 @@ from pathlib import Path
 from mahavishnu.errors import NotFound
 from mahavishnu.settings.files import read_settings
 
-_SECTIONS = ("ai_environments.llm_profiles.", "profiles.")
+SECTIONS = ("ai_environments.llm_profiles.", "profiles.")
 
 
 def read_export(file: Path) -> dict[str, dict[str, object]]:
@@ -36,7 +36,7 @@ def exported_values(settings: Mapping[str, object]) -> dict[str, dict[str, objec
     """Return the profiles among the values of a file; other settings are passed over."""
     values: dict[str, dict[str, object]] = {}
     for key, value in settings.items():
-        section = next((each for each in _SECTIONS if key.startswith(each)), None)
+        section = next((each for each in SECTIONS if key.startswith(each)), None)
         if section:
             name, _, item = key.removeprefix(section).partition(".")
             values.setdefault(name, {})[item] = value

@@ -26,7 +26,8 @@ from mahavishnu.environments.cloud_stores import cloud_stores
 from mahavishnu.environments.entries import read_entry
 from mahavishnu.environments.shared import read_shared
 from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
-from mahavishnu.settings.files import read_settings
+from mahavishnu.settings.files import place_of, read_settings
+from mahavishnu.settings.profiles import SECTION
 from mahavishnu.settings.sources import Loaded
 from mahavishnu.settings.tree import ClientSettings as ClientSection
 from mahavishnu.settings.trust import PROJECT_FILES
@@ -83,7 +84,7 @@ class Own:
     """
     The user's own profiles by name, sorted: of the settings, and of our files.
 
-    `broken` has those that cannot be used, with what is wrong; `notes` what is to be known of others.
+    `broken` has those that cannot be used, sorted, with what is wrong; `notes` what is to be known of others.
     """
 
     profiles: Mapping[str, Profile]
@@ -93,10 +94,23 @@ class Own:
     @property
     def told(self) -> tuple[str, ...]:
         """What the user should know, also of those that cannot be used."""
-        return (
-            *self.notes,
-            *(f"{each.message} {each.hint or ''}".strip() for each in self.broken.values()),
+        return (*self.notes, *self.reasons)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why each of those that cannot be used cannot."""
+        return tuple(
+            f"The profile {name} cannot be used. {each.message} {each.hint or ''}".rstrip()
+            for name, each in self.broken.items()
         )
+
+    @property
+    def unusable(self) -> list[dict[str, str | None]]:
+        """Those that cannot be used, as plain values."""
+        return [
+            {"profile": name, "code": each.code, "message": each.message, "hint": each.hint}
+            for name, each in self.broken.items()
+        ]
 
 
 def read_own(loaded: Loaded) -> Own:
@@ -116,10 +130,9 @@ def read_own(loaded: Loaded) -> Own:
                 continue
             profiles[name] = read_profile(name, entry, origin=origin, base=base)
         except UsageError as error:
-            broken[name] = UsageError(
-                f"{origin}: {error.message}", hint=error.hint, code=error.code
-            )
-    return Own(profiles, broken, tuple(notes))
+            place = place_of(origin, f"{SECTION}.{name}")
+            broken[name] = UsageError(f"{place}: {error.message}", hint=error.hint, code=error.code)
+    return Own(profiles, dict(sorted(broken.items())), tuple(notes))
 
 
 def own_profiles(loaded: Loaded) -> Mapping[str, Profile]:
@@ -128,15 +141,13 @@ def own_profiles(loaded: Loaded) -> Mapping[str, Profile]:
 
 
 def check_environments(loaded: Loaded) -> list[str]:
-    """Raise what is wrong with the user's profiles, clients and stores; returns what is only to be known."""
+    """Raise what is wrong with clients and stores; returns what is to be known of profiles that can be used."""
     chosen_clients(loaded)
     cloud_stores(loaded)
     shared = read_shared(loaded)
     problems = (*shared.unread.values(), *shared.broken.values())
     told = [f"Shared profiles: {each.message}" for each in problems]
     own = read_own(loaded)
-    for problem in own.broken.values():
-        raise problem
     return [*told, *own.notes, *(note for each in own.profiles.values() for note in notes_on(each))]
 
 
@@ -150,7 +161,9 @@ def notes_on(profile: Profile) -> list[str]:
 
 def settings_origin(loaded: Loaded, name: str) -> str | None:
     """Return the settings file that speaks of a profile; None where none does."""
-    prefix = f"ai_environments.llm_profiles.{name}."
+    if name in loaded.wrong_profiles:
+        return loaded.wrong_profiles[name].origin
+    prefix = f"{SECTION}.{name}."
     origins = {key: each.origin for key, each in loaded.origins.items() if key.startswith(prefix)}
     return next((origin for _, origin in sorted(origins.items())), None)
 
@@ -222,7 +235,7 @@ def _speaks_of_environments(path: Path) -> bool:
 def _entries(
     loaded: Loaded,
 ) -> tuple[dict[str, tuple[Entry, str]], dict[str, MahavishnuError]]:
-    """Return entry and origin by name, the settings before files; and files that cannot be read."""
+    """Return entry and origin by name, the settings before files; and what is wrong with other profiles."""
     found: dict[str, tuple[Entry, str]] = {}
     broken: dict[str, MahavishnuError] = {}
     for name, path in find_files(folder_of(loaded.locations)).items():
@@ -234,6 +247,9 @@ def _entries(
         origin = settings_origin(loaded, name) or "the settings"
         found[name] = Entry(**msgspec.structs.asdict(each)), origin
         broken.pop(name, None)
+    for name, wrong in loaded.wrong_profiles.items():
+        found.pop(name, None)
+        broken[name] = wrong.problem
     return found, broken
 
 

@@ -14,7 +14,7 @@ from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import SUFFIX
 from mahavishnu.ai_env.profiles import Profile, check_name, read_profile
 from mahavishnu.ai_env.secrets.binding import origin_of
-from mahavishnu.environments.entries import entry_of_values
+from mahavishnu.environments.entries import entry_of_values, place_in
 from mahavishnu.environments.exported import exported_values
 from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.settings.files import read_settings
@@ -130,12 +130,13 @@ def _require_kept(path: Path) -> None:
 def _profile(name: str, values: Mapping[str, object], path: Path) -> Profile:
     """Return the profile, with the checks of an import."""
     check_name(name)
-    entry = entry_of_values(values, origin=str(path))
+    entry = entry_of_values(name, values, origin=str(path))
     shipped = SHIPPED.get(name)
     try:
         profile = read_profile(name, entry, origin=str(path), base=shipped)
     except UsageError as error:
-        raise UsageError(f"{path}: {error.message}", hint=error.hint, code=error.code) from error
+        place = place_in(str(path), name)
+        raise UsageError(f"{place}: {error.message}", hint=error.hint, code=error.code) from error
     if shipped is not None and not _hosts(profile) <= _hosts(shipped):
         raise Conflict(
             f"{path}: the profile {name} is shipped, and has another address here.",

@@ -6,10 +6,11 @@ What the keys mean is `sources`'s business.
 
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.errors import Corrupt, Forbidden
+from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_KEYS = 1_000  # aliases of aliases can stand for any number
@@ -45,6 +46,24 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise _unparsable(f"{path} is {error}.") from error
     except RecursionError as error:
         raise _unparsable(f"{path} is nested too deeply.") from error
+
+
+def find_names(origin: str, key: str) -> tuple[tuple[str, ...], int] | None:
+    """Return what `find_key` finds in a file; None also where `origin` is no file that can be read."""
+    path = Path(origin)
+    if not path.is_absolute():
+        return None
+    from mahavishnu.settings.yaml_text import find_key  # noqa: PLC0415 - as above
+
+    with suppress(MahavishnuError, OSError, UnicodeDecodeError):
+        return find_key(read_regular(path).decode("utf-8"), key)
+    return None
+
+
+def place_of(origin: str, *keys: str) -> str:
+    """Return a source of settings with the line of the first of these keys that it has, `PATH:LINE` for a file."""
+    lines = (found[1] for key in keys if (found := find_names(origin, key)))
+    return next((f"{origin}:{line}" for line in lines), origin)
 
 
 def read_regular(path: Path) -> bytes:

@@ -1,14 +1,19 @@
-"""Make one tree of the values of all sources: present names, references replaced, addresses settled, checked."""
+"""
+Make one tree of the values of all sources: present names, references replaced, addresses settled, checked.
+
+What is wrong with a profile keeps that profile out of the tree; all else that is wrong is an error.
+"""
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from mahavishnu.errors import UsageError
+from mahavishnu.settings.files import place_of
 from mahavishnu.settings.keys import (
     BOUNDS,
     describe_settings,
@@ -18,10 +23,11 @@ from mahavishnu.settings.keys import (
     setting_keys,
 )
 from mahavishnu.settings.legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
+from mahavishnu.settings.profiles import WrongProfile, outranked_keys, profile_of, setting_aside
 from mahavishnu.settings.tree import REFERENCE_KEYS, Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-ADDRESS_PARTS = ("host", "port", "database", "user", "password")
+_ADDRESS_PARTS = ("host", "port", "database", "user", "password")
 
 
 @dataclass(frozen=True)
@@ -34,24 +40,63 @@ class Setting:
     literal: bool
 
 
-def accept_values(
-    values: Mapping[str, Any], origin: str, rank: int, notices: list[str]
+def merge_layers(
+    layers: Iterable[tuple[str, Mapping[str, Any]]], environ: Mapping[str, str], notices: list[str]
+) -> tuple[dict[str, Setting], dict[str, WrongProfile]]:
+    """
+    Return the settings in force by key, of sources from the lowest rank up, and by name the profiles set aside.
+
+    Raises:
+        UsageError: as `load_settings`.
+    """
+    merged: dict[str, Setting] = {}
+    wrong: dict[str, WrongProfile] = {}
+    for rank, (origin, values) in enumerate(layers, start=1):
+        merged |= _accept(values, origin, rank, notices, wrong)
+    _settle_address(merged, notices, environ)
+    for key in tuple(outranked_keys(merged)):
+        del merged[key]
+    if not merged.keys() & {"postgresql.dsn", "postgresql.host"}:
+        notices += [
+            f"postgresql.{name} is set, but neither a host nor a DSN: the embedded database is used."
+            for name in _ADDRESS_PARTS
+            if f"postgresql.{name}" in merged
+        ]
+    # Only now: what is not in force may refer to what is not set.
+    for key, setting in merged.items():
+        with setting_aside(wrong, key, setting.origin):
+            merged[key] = _expand(key, setting, environ)
+            if profile_of(key) is not None and not fits(
+                find_setting(key) or key, merged[key].value
+            ):
+                raise _invalid(key, setting.origin)
+    return {key: each for key, each in merged.items() if profile_of(key) not in wrong}, wrong
+
+
+def _accept(
+    values: Mapping[str, Any],
+    origin: str,
+    rank: int,
+    notices: list[str],
+    wrong: dict[str, WrongProfile],
 ) -> dict[str, Setting]:
     """Return the settings of one source under their present keys."""
     accepted: dict[str, Setting] = {}
     names: dict[str, str] = {}
     for name, value in values.items():
-        key = _present_key(name, value, origin, notices)
-        if key is None:
-            continue
-        if key in accepted and accepted[key].value != value:
-            raise UsageError(
-                f"{names[key]} and {name} in {origin} are one setting, and their values differ.",
-                hint=f"Keep {key} with the value you want.",
-                code="settings.contradiction",
-            )
-        accepted[key] = Setting(value, origin, rank, literal=origin == "environment")
-        names[key] = name
+        with setting_aside(wrong, name, origin):
+            key = _present_key(name, value, origin, notices)
+            if key is None:
+                continue
+            if key in accepted and accepted[key].value != value:
+                raise UsageError(
+                    f"{names[key]} and {name} in {place_of(origin, name)} are one setting, and their"
+                    " values differ.",
+                    hint=f"Keep {key} with the value you want.",
+                    code="settings.contradiction",
+                )
+            accepted[key] = Setting(value, origin, rank, literal=origin == "environment")
+            names[key] = name
     return accepted
 
 
@@ -64,7 +109,7 @@ def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str |
         return None
     if is_section:
         raise UsageError(
-            f"{key} in {origin} is a group of settings, not a value.",
+            f"{key} in {place_of(origin, key)} is a group of settings, not a value.",
             hint=f"Write the names below it, indented: {key}:",
             code="settings.invalid_value",
         )
@@ -72,7 +117,7 @@ def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str |
     if legacy is None:
         near = difflib.get_close_matches(key, [*setting_keys(), *LEGACY_KEYS], n=1)
         raise UsageError(
-            f"Unknown setting {key!r} in {origin}.",
+            f"Unknown setting {key!r} in {place_of(origin, key)}.",
             hint=f"Did you mean {near[0]}?"
             if near
             else "Take it out; then mahavishnu config show lists what there is.",
@@ -86,7 +131,7 @@ def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str |
     return legacy.now
 
 
-def expand_reference(key: str, setting: Setting, environ: Mapping[str, str]) -> Setting:
+def _expand(key: str, setting: Setting, environ: Mapping[str, str]) -> Setting:
     """Replace `${NAME}` by the environment variable, which must be set; once."""
     kept = find_setting(key, REFERENCE_KEYS) is not None
     if setting.literal or kept or not isinstance(setting.value, str):
@@ -95,7 +140,7 @@ def expand_reference(key: str, setting: Setting, environ: Mapping[str, str]) -> 
     def resolve(match: re.Match[str]) -> str:
         if match[1] not in environ:
             raise UsageError(
-                f"{key} refers to {match[0]}, which is not set.",
+                f"{key} in {place_of(setting.origin, key)} refers to {match[0]}, which is not set.",
                 hint=f"Export {match[1]}, or remove the reference.",
                 code="settings.unset_reference",
             )
@@ -104,7 +149,7 @@ def expand_reference(key: str, setting: Setting, environ: Mapping[str, str]) -> 
     return replace(setting, value=_REFERENCE.sub(resolve, setting.value), literal=True)
 
 
-def settle_address(
+def _settle_address(
     merged: dict[str, Setting], notices: list[str], environ: Mapping[str, str]
 ) -> None:
     """
@@ -117,7 +162,9 @@ def settle_address(
     from mahavishnu.database.target import override_dsn  # noqa: PLC0415 - cold path
 
     whole = merged.get("postgresql.dsn")
-    parts = {name: merged[key] for name in ADDRESS_PARTS if (key := f"postgresql.{name}") in merged}
+    parts = {
+        name: merged[key] for name in _ADDRESS_PARTS if (key := f"postgresql.{name}") in merged
+    }
     higher = {n: part for n, part in parts.items() if whole is None or part.rank > whole.rank}
     chosen = higher.get("host", whole)
     direct = merged.get("postgresql.direct_dsn")
@@ -136,12 +183,12 @@ def settle_address(
         del merged["postgresql.dsn"]
         return
     words = {
-        name: str(expand_reference(f"postgresql.{name}", part, environ).value)
+        name: str(_expand(f"postgresql.{name}", part, environ).value)
         for name, part in higher.items()
     }
     for key in ("postgresql.dsn", "postgresql.direct_dsn"):
         if words and key in merged:
-            given = expand_reference(key, merged[key], environ)
+            given = _expand(key, merged[key], environ)
             merged[key] = replace(given, value=override_dsn(str(given.value), **words))
 
 
@@ -157,13 +204,17 @@ def build_settings(merged: Mapping[str, Setting]) -> Settings:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         key = _key_at_fault(str(error), merged)
-        origin = merged[key].origin if key in merged else "the settings"
-        wanted = {name: kind for name, kind, *_ in describe_settings()}
-        raise UsageError(
-            f"{key} in {origin} must be: {wanted.get(find_setting(key) or key, 'something else')}.",
-            hint=BOUNDS.get(key, "Correct it, or take it out to have the default."),
-            code="settings.invalid_value",
-        ) from error
+        raise _invalid(key, merged[key].origin if key in merged else "the settings") from error
+
+
+def _invalid(key: str, origin: str) -> UsageError:
+    wanted = {name: kind for name, kind, *_ in describe_settings()}
+    return UsageError(
+        f"{key} in {place_of(origin, key, key.rpartition('.')[0])} must be:"
+        f" {wanted.get(find_setting(key) or key, 'something else')}.",
+        hint=BOUNDS.get(key, "Correct it, or take it out to have the default."),
+        code="settings.invalid_value",
+    )
 
 
 def _key_at_fault(message: str, merged: Mapping[str, Setting]) -> str:

@@ -1,12 +1,20 @@
-"""Profiles that several sources speak of: an address does not meet a key that was meant for another one."""
+"""
+Profiles in the settings: a wrong one is set aside, and several sources may speak of the same one.
 
-from collections.abc import Iterable, Mapping
+Whether the others can be used is not decided here: `ai_env.profiles` does that.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
+from mahavishnu.errors import UsageError
+from mahavishnu.settings.files import find_names, place_of
 from mahavishnu.settings.keys import match_key
 from mahavishnu.settings.tree import PROFILE_ADDRESSES
 
-_PROFILE = "ai_environments.llm_profiles.*.*"
+SECTION = "ai_environments.llm_profiles"
 
 
 class Ranked(Protocol):
@@ -18,6 +26,38 @@ class Ranked(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class WrongProfile:
+    """A profile with an unknown member or a wrong value: the source that has it, and what was found first."""
+
+    origin: str
+    problem: UsageError
+
+
+@contextmanager
+def setting_aside(wrong: dict[str, WrongProfile], key: str, origin: str) -> Iterator[None]:
+    """Add the profile that a key belongs to where the block refuses that key; other errors pass."""
+    try:
+        yield
+    except UsageError as error:
+        name = _named_by(key, origin)
+        if name is None:
+            raise
+        problem = error
+        if "." in name:
+            problem = UsageError(
+                f"The name {name!r} in {place_of(origin, key)} has a dot, which no name of a profile has.",
+                hint="For example: work-qwen",
+                code="settings.unknown_key",
+            )
+        wrong.setdefault(name, WrongProfile(origin, problem))
+
+
+def profile_of(key: str) -> str | None:
+    """Return the name of the profile that a setting is a member of; None where it is of none."""
+    return match_key(f"{SECTION}.*.*", key)
+
+
 def outranked_keys(merged: Mapping[str, Ranked]) -> Iterable[str]:
     """
     Return the keys of profiles that do not count, since a source of a higher rank gives an address.
@@ -26,9 +66,20 @@ def outranked_keys(merged: Mapping[str, Ranked]) -> Iterable[str]:
     """
     names: dict[str, list[str]] = {}
     for key in merged:
-        if match_key(_PROFILE, key):
-            names.setdefault(key.rpartition(".")[0], []).append(key)
+        if (name := profile_of(key)) is not None:
+            names.setdefault(name, []).append(key)
     for keys in names.values():
         addresses = [key for key in keys if key.rpartition(".")[2] in PROFILE_ADDRESSES]
         rank = max((merged[key].rank for key in addresses), default=0)
         yield from (key for key in keys if merged[key].rank < rank)
+
+
+def _named_by(key: str, origin: str) -> str | None:
+    """Return the profile that a key, right or wrong, belongs to; the file tells a name with dots from a member."""
+    if not key.startswith(f"{SECTION}."):
+        return None
+    names, _ = find_names(origin, key) or ((), 0)
+    for place in range(1, len(names) - 1):
+        if ".".join(names[:place]) == SECTION:
+            return names[place]
+    return key.removeprefix(f"{SECTION}.").partition(".")[0]

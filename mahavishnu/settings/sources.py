@@ -15,15 +15,8 @@ from mahavishnu.masking import MASK, mask_url
 from mahavishnu.paths import Locations, locate, working_folder
 from mahavishnu.settings.files import read_settings
 from mahavishnu.settings.keys import find_setting, setting_keys
-from mahavishnu.settings.merge import (
-    ADDRESS_PARTS,
-    Setting,
-    accept_values,
-    build_settings,
-    expand_reference,
-    settle_address,
-)
-from mahavishnu.settings.profiles import outranked_keys
+from mahavishnu.settings.merge import Setting, build_settings, merge_layers
+from mahavishnu.settings.profiles import WrongProfile
 from mahavishnu.settings.tree import (
     ADDRESS_KEYS,
     ENVIRONMENT,
@@ -40,7 +33,8 @@ class Loaded:
     """
     The settings in force, where each value came from, and what the reader should know.
 
-    `untrusted` is the project whose `settings/` were not read.
+    `untrusted` is the project whose `settings/` were not read; `wrong_profiles` are not in `settings`,
+    and nothing else takes their names.
     """
 
     settings: Settings
@@ -49,6 +43,7 @@ class Loaded:
     locations: Locations
     environ: Mapping[str, str] = field(repr=False)
     untrusted: Path | None = None
+    wrong_profiles: Mapping[str, WrongProfile] = field(default_factory=dict)
 
 
 def load_settings(
@@ -66,7 +61,8 @@ def load_settings(
         flags: values by dotted key, of the highest rank.
 
     Raises:
-        UsageError: an unknown key (with the nearest one) or a value of the wrong type.
+        UsageError: an unknown key (with the nearest one) or a value of the wrong type, but not in a profile:
+            such a one is in `wrong_profiles`.
         Corrupt: a file that is no YAML mapping.
         NotFound: `settings.no_working_folder`.
     """
@@ -89,25 +85,11 @@ def load_settings(
         )
     layers.append(("environment", _read_environment(environ)))
     layers.append(("flag", dict(flags or {})))
-    merged: dict[str, Setting] = {}
-    for rank, (origin, values) in enumerate(layers, start=1):
-        merged |= accept_values(values, origin, rank, notices)
-    settle_address(merged, notices, environ)
-    for key in tuple(outranked_keys(merged)):
-        del merged[key]
-    addressed = merged.keys() & {"postgresql.dsn", "postgresql.host"}
-    if not addressed:
-        notices += [
-            f"postgresql.{name} is set, but neither a host nor a DSN: the embedded database is used."
-            for name in ADDRESS_PARTS
-            if f"postgresql.{name}" in merged
-        ]
-    # Only now: what is not in force may refer to what is not set.
-    merged = {key: expand_reference(key, setting, environ) for key, setting in merged.items()}
+    merged, wrong = merge_layers(layers, environ, notices)
     settings = build_settings(merged)
     notices += _mention_unknown(environ, settings)
     untrusted = None if trusted else project
-    return Loaded(settings, merged, tuple(notices), locations, environ, untrusted)
+    return Loaded(settings, merged, tuple(notices), locations, environ, untrusted, wrong)
 
 
 def shown_value(key: str, value: Any) -> Any:

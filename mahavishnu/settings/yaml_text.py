@@ -1,8 +1,12 @@
-"""Parse YAML strictly: values alone, and no key twice."""
+"""Parse YAML strictly: values alone, and no key twice; and find the line of a key."""
 
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import yaml
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def parse_yaml(text: str) -> Any:
@@ -15,6 +19,33 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(f"not valid YAML{where}: {error.problem}") from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise ValueError("not valid YAML: it holds control characters") from error
+
+
+def find_key(text: str, key: str) -> tuple[tuple[str, ...], int] | None:
+    """Return the names that lead to a dotted key, its own included, and its line; None where it is not there."""
+    try:
+        return next(_walk(_compose(text), key), None)
+    except yaml.YAMLError:
+        return None
+
+
+@lru_cache(maxsize=1)  # where one key of a file is wrong, others are
+def _compose(text: str) -> yaml.Node | None:
+    return yaml.compose(text, _Loader)
+
+
+def _walk(
+    node: yaml.Node | None, key: str, names: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    for name, value in sorted(pairs, key=lambda pair: bool(pair[0].tag == _MERGE)):
+        if name.tag == _MERGE:
+            for each in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+                yield from _walk(each, key, names)
+        elif name.value == key:
+            yield (*names, key), name.start_mark.line + 1
+        elif isinstance(name.value, str) and key.startswith(f"{name.value}."):
+            yield from _walk(value, key[len(name.value) + 1 :], (*names, name.value))
 
 
 class _Loader(yaml.SafeLoader):

@@ -166,7 +166,7 @@ def test_a_raw_key_in_the_settings_is_shown_nowhere(alone: Command, said: str) -
     ):
         answer = alone(*words, "--json")
         assert answer.status == 0 and CANARY not in answer.out + answer.err
-        assert f"{alone.settings}: The key of the profile mine is no reference" in answer.err
+        assert f"{alone.settings}:3: The key of the profile mine is no reference" in answer.err
     answer = alone("ai", "profile", "show", "mine", "--json")
     error = json.loads(answer.err.splitlines()[-1])["error"]  # after a note of the former name
     assert error["code"] == "ai.profile_raw_key" and CANARY not in answer.err
@@ -192,13 +192,13 @@ def test_wrong_values_of_a_profile_are_named_without_them(alone: Command) -> Non
     alone.settings.write_text(
         f"ai_environments: {{llm_profiles: {{mine: {{api_timeout_ms: {CANARY}}}}}}}"
     )
-    answer = alone("ai", "profile", "list", "--json")
+    answer = alone("ai", "profile", "show", "mine", "--json")
     assert answer.error["message"].startswith(
-        "ai_environments.llm_profiles.mine.api_timeout_ms in "
+        f"ai_environments.llm_profiles.mine.api_timeout_ms in {alone.settings}:1 must be"
     )
     assert CANARY not in answer.err
     alone.settings.write_text("ai_environments: {llm_profiles: {mine: {modle: x}}}")
-    assert "model" in alone("ai", "profile", "list", "--json").error["hint"]
+    assert "model" in alone("ai", "profile", "show", "mine", "--json").error["hint"]
     alone.settings.write_text("")
     folder = alone.root / "config/profiles"
     folder.mkdir()
@@ -206,7 +206,7 @@ def test_wrong_values_of_a_profile_are_named_without_them(alone: Command) -> Non
         (folder / "mine.yaml").write_text(text)
         answer = alone("ai", "profile", "show", "mine", "--json")
         assert answer.error["code"] == "ai.profile_file" and CANARY not in answer.err
-        assert str(folder / "mine.yaml") in answer.error["message"]
+        assert f"{folder / 'mine.yaml'}:1 has" in answer.error["message"]
     assert alone("ai", "profile", "remove", "mine").status == 0
 
 
@@ -244,15 +244,53 @@ def test_the_block_of_the_sources_loads_and_the_shipped_profiles_count(alone: Co
 
 def test_a_wrong_profile_stops_no_other(alone: Command) -> None:
     alone.settings.write_text(
-        "ai_environments: {llm_profiles: {mine: {anthropic_base_url: 'https://one.example'},"
-        f" qwen: {{key: {CANARY}}}, good: {{anthropic_base_url: 'https://two.example', key: 'env:K'}}}}}}"
+        "ai_environments:\n  llm_profiles:\n"
+        "    mine: {anthropic_base_url: 'https://one.example'}\n"
+        f"    qwen: {{key: {CANARY}}}\n"
+        f"    zai: {{modle: {CANARY}}}\n"
+        "    late: {api_timeout_ms: soon}\n"
+        "    good: {anthropic_base_url: 'https://two.example', key: 'env:K'}\n"
     )
+    (alone.root / "config/profiles").mkdir()
+    (alone.root / "config/profiles/filed.yaml").write_text("model: m\nkye: env:K\n")
+    (alone.root / "config/profiles/A Name.yaml").write_text("key: env:K\n")
+    wanted = {
+        "A Name": ("ai.profile_name", alone.root / "config/profiles/A Name.yaml"),
+        "filed": ("ai.profile_file", f"{alone.root / 'config/profiles/filed.yaml'}:2"),
+        "late": ("settings.invalid_value", f"{alone.settings}:6"),
+        "mine": ("ai.profile_no_key", f"{alone.settings}:3"),
+        "qwen": ("ai.profile_raw_key", f"{alone.settings}:4"),
+        "zai": ("settings.unknown_key", f"{alone.settings}:5"),
+    }
     answer = alone("ai", "list-llms", "--json")
     names = {each["name"] for each in answer.json["profiles"]}
-    assert {"good", "claude"} <= names and not names & {"mine", "qwen"}
-    assert "The profile mine has no key." in answer.err and CANARY not in answer.err
-    assert alone("ai", "switch-llm", "mine", "--json").error["code"] == "ai.profile_no_key"
-    assert alone("config", "validate").status == 2
+    assert {"good", "claude"} <= names and not names & wanted.keys()
+    for listed in (answer.json, json.loads(alone("config", "validate", "--json").out)):
+        assert {each["profile"]: each["code"] for each in listed["unusable"]} == {
+            name: code for name, (code, _) in wanted.items()
+        }
+        for each in listed["unusable"]:
+            assert str(wanted[each["profile"]][1]) in each["message"]
+    for words in (("ai", "list-llms"), ("config", "validate")):
+        told = alone(*words)
+        assert all(f"The profile {name} cannot be used. " in told.out for name in wanted)
+        assert CANARY not in told.out + told.err
+        assert told.status == (2 if "validate" in words else 0)
+    for name, (code, _) in wanted.items():
+        refused = alone("ai", "switch-llm", name, "--json")
+        assert (refused.error["code"], refused.status) == (code, 2)
+    (alone.home / ".claude").mkdir()
+    assert alone("ai", "switch-llm", "good", K=CANARY).status == 0
+    assert "two.example" in (alone.home / ".claude/settings.json").read_text()
+    assert alone("config", "path").status == alone("ai", "status").status == 0
+    edit = alone("ai", "profile", "edit", "zai", "--model", "m", "--json")
+    assert edit.error["code"] == "ai.profile_in_settings"
+    finding = next(
+        each for each in alone("doctor", "--json").json["findings"] if each["name"] == "settings"
+    )
+    assert (
+        finding["status"] == "warning" and "The profile late cannot be used" in finding["summary"]
+    )
 
 
 def test_exports_hold_references_and_come_back(alone: Command, another: Command) -> None:

@@ -245,6 +245,10 @@ def test_the_states_of_a_binding(run: Command) -> None:
     local.write_text(text)
     settings.write_text(before.replace("model: m", "model: n").replace(URL, f"{URL}/x"))
     assert state() == "profile-changed"
+    settings.write_text(f"{before}    other: {{modle: x}}\n")  # another one
+    assert state() == "in-force"
+    settings.write_text(before.replace("model: m", "modle: m"))
+    assert state() == "profile-gone"
     settings.write_text("{}")
     assert state() == "profile-gone"
     settings.write_text(before)

@@ -601,21 +601,73 @@ def test_what_gives_no_address_changes_what_it_names(load: Load) -> None:
     assert (work.key, work.model, work.title) == ("env:MINE", "theirs", "T")
 
 
-def test_a_wrong_value_of_a_profile_is_named_with_its_file(load: Load, home: Path) -> None:
-    good = profile(api_timeout_ms="5")
-    with pytest.raises(UsageError) as caught:
-        load(
-            good.replace("work", "good") + profile(api_timeout_ms="no").partition("profiles:\n")[2]
-        )
-    assert caught.value.message.startswith(
-        f"ai_environments.llm_profiles.work.api_timeout_ms in {home}/config/mahavishnu.yaml must be"
+WRONG_MEMBERS = [
+    ("work: {model: m, modle: x}", "settings.unknown_key", "model"),
+    ("work: {key: {nested: x}}", "settings.unknown_key", ""),
+    ("work: {env: {NOTHING: x}}", "settings.unknown_key", ""),
+    ("work: {api_timeout_ms: canary}", "settings.invalid_value", ""),
+    ("work: {api_timeout_ms: '${WORD}'}", "settings.invalid_value", ""),
+    ("work: {clients: [claude-code, emacs]}", "settings.invalid_value", ""),
+    ("work: {key: [canary]}", "settings.invalid_value", ""),
+    ("work: {auth: both}", "settings.invalid_value", ""),
+    ("work: canary", "settings.invalid_value", "indented"),
+    ("work: {model: '${UNSET}'}", "settings.unset_reference", "UNSET"),
+    ("work: {key: 'env:A', ANTHROPIC_AUTH_TOKEN: 'env:B'}", "settings.contradiction", "key"),
+    ("work.5: {model: x}", "settings.unknown_key", "work-qwen"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "hint"), WRONG_MEMBERS, ids=[w[0] for w in WRONG_MEMBERS])
+@pytest.mark.parametrize("source", ["user", "project", "local"])
+def test_a_wrong_profile_is_set_aside_with_its_line(
+    load: Load, home: Path, source: str, text: str, code: str, hint: str
+) -> None:
+    block = (
+        "log_level: info\nai_environments:\n  llm_profiles:\n    good: {model: m, key: 'env:G'}\n"
     )
-    with pytest.raises(UsageError) as caught:
-        load(profile(clients="[claude-code, emacs]"))
-    assert "llm_profiles.work.clients in " in caught.value.message
-    with pytest.raises(UsageError) as caught:
-        load(profile(key="{nested: 1}"))
-    assert caught.value.code == "settings.unknown_key"
+    given = {"user": "", source: f"{block}    {text}\n"}
+    loaded = load(given.pop("user"), WORD="canary", **given)
+    [(name, wrong)] = loaded.wrong_profiles.items()
+    place = {
+        "user": "home/config/mahavishnu",
+        "project": "settings/mahavishnu",
+        "local": "settings/local",
+    }
+    assert name == text.partition(":")[0] and wrong.origin.endswith(f"{place[source]}.yaml")
+    assert wrong.problem.code == code and hint in (wrong.problem.hint or "")
+    assert f"{wrong.origin}:5" in wrong.problem.message
+    assert "canary" not in f"{wrong.problem.message} {wrong.problem.hint}"
+    assert set(loaded.settings.ai_environments.llm_profiles) == {"good"}
+    assert loaded.settings.log_level == "info"
+    assert not any(key.startswith("ai_environments.llm_profiles.work") for key in loaded.origins)
+
+
+def test_no_member_of_a_wrong_profile_counts_whoever_gives_it(load: Load) -> None:
+    right = profile(anthropic_base_url="https://mine.example", key="env:MINE")
+    for wrong in (
+        load(right, local=profile(api_timeout_ms="no")),
+        load(right, local=profile(anthropic_base_url="'${UNSET}'")),
+        load(profile(modle="x"), local=right),
+        load(right, flags={"ai_environments.llm_profiles.work.modle": "x"}),
+    ):
+        assert wrong.settings.ai_environments.llm_profiles == {}
+        assert set(wrong.wrong_profiles) == {"work"}
+
+
+def test_what_is_wrong_above_the_profiles_stops_all(load: Load) -> None:
+    for text in ("llm_profiles: 5", "llm_profile: {work: {model: m}}"):
+        with pytest.raises(UsageError):
+            load(f"ai_environments: {{{text}}}")
+
+
+def test_the_line_of_a_key_is_found_where_it_comes_from(load: Load) -> None:
+    text = (
+        "ai_environments:\n  llm_profiles:\n    base: &base\n      modle: x\n"
+        "    one: {<<: *base}\n    two:\n      <<: [*base]\n      modle: y\n"
+    )
+    wrong = load(text).wrong_profiles
+    lines = {name: each.problem.message.rpartition(":")[2] for name, each in wrong.items()}
+    assert lines == {"base": "4.", "one": "4.", "two": "8."}
 
 
 def test_a_star_stands_for_one_name() -> None:

@@ -123,7 +123,8 @@ def _import_file(loaded: Loaded, file: Path | None, wishes: Wishes) -> Report:
 def _read_export(file: Path) -> dict[str, Entry]:
     """Return the entries of an export by name."""
     return {
-        name: entry_of_values(said, origin=f"{file}") for name, said in read_export(file).items()
+        name: entry_of_values(name, said, origin=f"{file}")
+        for name, said in read_export(file).items()
     }
 
 

@@ -12,6 +12,7 @@ from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state
 from mahavishnu.cli.ai.drift_output import drift_body, offer, tell_drift
 from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.environments.known import Own
 from mahavishnu.errors import MahavishnuError, tell
 from mahavishnu.identifiers import shown
 
@@ -23,14 +24,18 @@ def show_profiles(
     profiles: Mapping[str, Profile],
     statuses: Sequence[ClientStatus],
     lacks: Sequence[Lack],
+    own: Own,
     *,
     as_json: bool,
 ) -> None:
-    """Print the profiles, the clients that use something else, and what shared ones lack here."""
+    """Print the profiles, those of the user's that cannot be used, other uses, and what shared ones lack here."""
     rows = [_profile_row(site, each, statuses) for each in profiles.values()]
     if as_json:
         clients = [_status_row(each) for each in statuses]
-        print_json({"profiles": rows, "clients": clients, "missing": lack_rows(lacks)})
+        missing = lack_rows(lacks)
+        print_json(
+            {"profiles": rows, "unusable": own.unusable, "clients": clients, "missing": missing}
+        )
         return
     print_table(
         ("name", "key", "model", "used by"),
@@ -44,6 +49,8 @@ def show_profiles(
             for row in rows
         ),
     )
+    for reason in own.reasons:
+        print_line(reason)
     for each in statuses:
         if each.installed and each.use != "profile":
             print_line(f"{CLIENTS[each.client].title} uses {_use(each)}.")

@@ -18,14 +18,15 @@ def list_llms(as_json: bool) -> None:
     from mahavishnu.cli.ai.status_output import show_profiles  # noqa: PLC0415
     from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
     from mahavishnu.environments.here import open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
+    from mahavishnu.environments.known import known_profiles, read_own  # noqa: PLC0415
     from mahavishnu.environments.lacking import shared_lacks  # noqa: PLC0415
 
     loaded = load()
-    tell_profiles(loaded)
+    tell_profiles(loaded, listed=True)
     site, profiles = open_site(loaded), known_profiles(loaded)
     statuses = look(site, profiles, site.journal.read())
-    show_profiles(site, profiles, statuses, shared_lacks(loaded, site), as_json=as_json)
+    lacks, own = shared_lacks(loaded, site), read_own(loaded)
+    show_profiles(site, profiles, statuses, lacks, own, as_json=as_json)
 
 
 @click.command()

@@ -13,9 +13,10 @@ from mahavishnu.settings.sources import Loaded
 UNCHANGED = "Nothing was changed since."
 
 
-def tell_profiles(loaded: Loaded) -> None:
-    """Tell on stderr which profiles of the user's own cannot be used, or are not what they say."""
-    for note in read_own(loaded).told:
+def tell_profiles(loaded: Loaded, *, listed: bool = False) -> None:
+    """Tell on stderr which profiles of the user's own are not what they say or, unless listed, cannot be used."""
+    own = read_own(loaded)
+    for note in own.notes if listed else own.told:
         sys.stderr.write(f"Note: {printable(note)}\n")
 
 
