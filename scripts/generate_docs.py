@@ -21,7 +21,7 @@ from mahavishnu.cli.root import cli
 from mahavishnu.database.errors import CONSTRAINTS, STATES
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.settings.keys import describe_settings, setting_keys
-from mahavishnu.settings.legacy import LEGACY_KEYS
+from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED
 from mahavishnu.settings.tree import ENVIRONMENT, OTHER_ENVIRONMENT, SECRET_KEYS
 from scripts.interfaces import render_http, render_mcp
 
@@ -182,7 +182,7 @@ def _options(command: click.Command, context: click.Context) -> str:
 
 
 def render_settings() -> str:
-    """Return the page of settings, environment variables and former keys."""
+    """Return the page of settings, environment variables, former and reserved keys."""
     variables: dict[str, list[str]] = {}
     for name, key in ENVIRONMENT.items():
         variables.setdefault(key, []).append(f"`{name}`")
@@ -241,6 +241,17 @@ def render_settings() -> str:
         _row(f"`{key}`", f"Now `{legacy.now}`." if legacy.now else legacy.answer)
         for key, legacy in LEGACY_KEYS.items()
     ]
+    lines += [
+        "",
+        "## Reserved keys",
+        "",
+        "A later release reads what is in these groups. Until then any key in them is accepted, with a note that "
+        "nothing reads it.",
+        "",
+        "| keys | for |",
+        "|---|---|",
+    ]
+    lines += [_row(f"`{group}.*`", purpose) for group, purpose in RESERVED.items()]
     assert {key for key, *_ in describe_settings()} == set(setting_keys())
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,8 @@
 """
 Keys of earlier sample files: each is carried over to a present key, or answered with what replaced it.
 
-A table, not code; a test holds the list of all keys the samples had.
+And keys of later releases, which are accepted. Tables, not code; a test holds the list of all keys the samples had,
+another that an answer about what is not here yet goes when that arrives.
 """
 
 from dataclasses import dataclass, replace
@@ -33,13 +34,22 @@ LEGACY_KEYS: dict[str, Legacy] = {
     "server_name": Legacy(answer="The name is fixed: mahavishnu."),
     "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
     "adapters.prefect": Legacy(
-        answer="It will be an extra, not a setting; this release does not have it yet."
+        answer="Record runs with: mahavishnu workflow record. What records those of Prefect is not in this release yet."
     ),
     "adapters.llamaindex": Legacy(
-        answer="It will be an extra, not a setting; this release does not have it yet."
+        answer="Import a repository with: mahavishnu memory import git. LlamaIndex is not in this release yet."
     ),
     "adapters.agno": Legacy(
-        answer="It will be an extra, not a setting; this release does not have it yet."
+        answer="Record conversations with: mahavishnu session record. What records those of Agno is not in this"
+        " release yet."
+    ),
+    "agentdb.postgres_url": Legacy(answer="All memories are in PostgreSQL: set postgresql.dsn."),
+    "agentdb.connection_pool_size": Legacy(
+        answer="All memories are in PostgreSQL: set postgresql.pool_size."
+    ),
+    "agentdb.*": Legacy(
+        answer="All memories are in PostgreSQL. AgentDB may become an optional index beside it; it is not in this"
+        " release yet."
     ),
     "postgresql.max_overflow": Legacy(
         answer="The pool has one bound: postgresql.pool_size. Callers beyond it wait."
@@ -57,23 +67,15 @@ LEGACY_KEYS: dict[str, Legacy] = {
         answer="Choose where to look with --tier; development is not in this release yet."
     ),
     "memory_service.enable_cross_system_sharing": Legacy(
-        answer="Memories are private; insights are shared explicitly."
+        answer="Memories are private; share one with: mahavishnu memory store --shared."
     ),
     "memory_service.enable_performance_monitoring": Legacy(
-        answer="Metrics are stored when something records them; there is nothing to turn on."
+        answer="Record metrics with: mahavishnu metrics record. There is nothing to turn on."
     ),
     **{
         f"{_PROFILE}.{below}{name}": Legacy(now=f"{_PROFILE}.{present}")
         for name, present in PROFILE_NAMES.items()
         for below in ("", "env.")
-    },
-    **{
-        f"memory.tier{number}.{key}": Legacy(
-            answer="The tiers are fixed: hot is an index in memory, cold is PostgreSQL, "
-            "development is Session-Buddy; choose with --tier."
-        )
-        for number in (1, 2, 3)
-        for key in ("adapter", "provider", "use_case")
     },
     **{
         f"secrets.{section}.{key}": Legacy(
@@ -87,18 +89,35 @@ LEGACY_KEYS: dict[str, Legacy] = {
         for key in keys
     },
 }
-
-
+# Groups that a later release reads, and what for: names alone, whose values are neither read nor checked.
+RESERVED = {
+    "session_buddy": "whether Session-Buddy is used, its address and its data folder",
+    "services": "programs that the daemon is to keep running",
+    "backup": "where backups go, when they are made and how long they are kept",
+    "gateway": "the local gateway to providers",
+    **dict.fromkeys(
+        ("memory.tier1", "memory.tier2", "memory.tier3"),
+        "what serves a tier of memory; where to search is chosen with --tier",
+    ),
+}
 LEGACY_SECTIONS = frozenset(
-    key[:place] for key in LEGACY_KEYS for place, sign in enumerate(key) if sign == "."
+    key[:place]
+    for key in (*LEGACY_KEYS, *(f"{group}." for group in RESERVED))
+    for place, sign in enumerate(key)
+    if sign == "."
 )
 
 
 def find_legacy(key: str) -> Legacy | None:
-    """Return what became of a dotted key, or None where it never was one."""
+    """Return what became, or is to become, of a dotted key; None where it never was one."""
     if key in LEGACY_KEYS:
         return LEGACY_KEYS[key]
     for known, legacy in LEGACY_KEYS.items():
         if (name := match_key(known, key)) is not None:
             return replace(legacy, now=legacy.now and legacy.now.replace("*", name))
+    for group, purpose in RESERVED.items():
+        if key == group or key.startswith(f"{group}."):
+            return Legacy(
+                answer=f"Reserved for a later release; nothing reads it yet. Its group is for {purpose}."
+            )
     return None

@@ -2,17 +2,21 @@
 
 import contextlib
 import os
+import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+import mahavishnu
+from mahavishnu.cli.root import cli
 from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.settings.files import MAX_FILE_BYTES
 from mahavishnu.settings.keys import describe_settings, find_setting, setting_keys
-from mahavishnu.settings.legacy import LEGACY_KEYS, find_legacy
+from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED, find_legacy
 from mahavishnu.settings.sources import Loaded, load_settings, lookup, shown_value
 from mahavishnu.settings.tree import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, URL_KEYS, Settings
 from mahavishnu.settings.trust import find_project_settings, trust
@@ -573,6 +577,96 @@ def test_the_list_holds_every_key_of_the_sample() -> None:
         return [key for name, value in node.items() for key in keys(value, f"{prefix}{name}.")]
 
     assert sorted(keys(yaml.safe_load(SAMPLE))) == sorted(SAMPLE_KEYS)
+
+
+@pytest.mark.parametrize("key", [
+    "session_buddy.url", "session_buddy.data_dir", "services.mine.command", "backup.targets.gcs.bucket",
+    "gateway.port", "memory.tier1.provider", "memory.tier2.adapter", "memory.tier3.use_case",
+])  # fmt: skip
+def test_a_reserved_key_is_accepted_with_a_note(load: Load, key: str) -> None:
+    loaded = load(f"{key}: canary\nlog_level: info")
+    [notice] = loaded.notices
+    assert notice.startswith(f"{key} in ") and "nothing reads it yet" in notice
+    assert "canary" not in notice
+    assert loaded.settings == Settings(log_level="info") and key not in loaded.origins
+    assert load(f"{key.partition('.')[0]}:\n").notices == ()
+
+
+def test_what_is_beside_a_reserved_group_is_unknown(load: Load) -> None:
+    for key in ("backups.target", "session_buddies.url", "memory.tier4.adapter", "memory.tiers"):
+        with pytest.raises(UsageError, match="Unknown setting"):
+            load(f"{key}: 1")
+
+
+@pytest.mark.parametrize("name", ["postgres_url", "connection_pool_size", "enabled"])
+def test_agentdb_is_answered_with_postgresql(load: Load, name: str) -> None:
+    [notice] = load(f"agentdb: {{{name}: 5}}").notices
+    assert f"agentdb.{name} in " in notice and "PostgreSQL" in notice
+
+
+# What ends an answer about the future: a module, or the words of a command.
+AWAITED = {
+    "adapters.prefect": "mahavishnu.engines.prefect",
+    "adapters.llamaindex": "mahavishnu.engines.llamaindex",
+    "adapters.agno": "mahavishnu.engines.agno",
+    "agentdb.*": "mahavishnu.memory.tiers.agentdb",
+    "memory_service.enable_reflection_search": "mahavishnu.memory.tiers.development",
+    "session_buddy": "checkpoint",
+    "services": "service start",
+    "backup": "backup",
+    "gateway": "gateway",
+    "memory.tier1": "mahavishnu.memory.tiers.hot",
+    "memory.tier2": "mahavishnu.memory.tiers.hot",
+    "memory.tier3": "mahavishnu.memory.tiers.development",
+}
+_FUTURE = re.compile(r"\b(will|may become|to come|later|yet|soon|not in this release)\b")
+
+
+def answers() -> Iterator[tuple[str, str]]:
+    for key in (*LEGACY_KEYS, *RESERVED):
+        legacy = find_legacy(key)
+        assert legacy is not None
+        yield key, legacy.answer
+
+
+def command_of(words: str) -> click.Command | None:
+    """Return the command or group that words begin with; None where there is none."""
+    found: click.Command | None = cli
+    for word in re.findall(r"[\w-]+", words):
+        if not isinstance(found, click.Group):
+            break
+        try:
+            found = found.get_command(click.Context(found), word)
+        except UsageError:  # of a later release
+            return None
+    return found
+
+
+def is_here(awaited: str) -> bool:
+    if awaited.startswith("mahavishnu."):
+        path = Path(mahavishnu.__file__).parent.joinpath(*awaited.split(".")[1:])
+        return any(each.exists() for each in (path / "__init__.py", path.with_suffix(".py")))
+    return command_of(awaited) is not None
+
+
+def test_an_answer_about_the_future_goes_when_that_is_here() -> None:
+    future = {key: text for key, text in answers() if _FUTURE.search(text)}
+    assert future.keys() == AWAITED.keys()
+    assert [key for key, awaited in AWAITED.items() if is_here(awaited)] == []
+    assert not any(find_legacy(key) for key in setting_keys())
+
+
+def test_what_an_answer_names_is_here() -> None:
+    search = command_of("memory search")
+    for key, text in answers():
+        named = [command_of(words) for words in re.findall(r"\bmahavishnu ([a-z][\w -]+)", text)]
+        assert None not in named, key
+        options = {
+            option for each in (search, *named) if each for p in each.params for option in p.opts
+        }
+        assert set(re.findall(r"--[\w-]+", text)) <= options, key
+        for setting in re.findall(r"\b[a-z_]+(?:\.[A-Za-z_]+)+\b", text):
+            assert find_setting(setting), (key, setting)
 
 
 def test_an_answer_never_points_to_a_key_that_is_not_there() -> None:
