@@ -20,7 +20,7 @@ from mahavishnu import errors
 from mahavishnu.cli.root import cli
 from mahavishnu.database.errors import CONSTRAINTS, STATES
 from mahavishnu.errors import MahavishnuError
-from mahavishnu.settings.keys import describe_settings, setting_keys
+from mahavishnu.settings.keys import BOUNDS, describe_settings, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED
 from mahavishnu.settings.tree import ENVIRONMENT, OTHER_ENVIRONMENT, SECRET_KEYS
 from scripts.interfaces import render_http, render_mcp
@@ -216,6 +216,7 @@ def render_settings() -> str:
     ]
     for key, kind, default, meaning in describe_settings():
         secret = " Never shown." if key in SECRET_KEYS else ""
+        why = f" {BOUNDS[key]}" if key in BOUNDS else ""
         shown = (
             ""
             if default in (None, "", ())
@@ -223,7 +224,9 @@ def render_settings() -> str:
         )
         names = ", ".join(variables.get(key, []))
         lines.append(
-            _row(f"`{key}`", kind.replace(" or nothing", ""), shown, names, f"{meaning}{secret}")
+            _row(
+                f"`{key}`", kind.replace(" or nothing", ""), shown, names, f"{meaning}{secret}{why}"
+            )
         )
     lines += ["", "## Other environment variables", "", "| variable | meaning |", "|---|---|"]
     lines += [_row(f"`{name}`", meaning) for name, meaning in FURTHER_ENVIRONMENT.items()]

@@ -10,8 +10,8 @@ from mahavishnu.settings.tree import Settings
 
 # Why a setting is bounded where a user may well want more.
 BOUNDS: dict[str, str] = {
-    "postgresql.pool_size": "A server takes 100 connections by default, for all processes together, and "
-    "callers beyond the pool wait their turn: 10 do for most, and 50 are the most.",
+    "postgresql.pool_size": "A PostgreSQL server accepts 100 connections by default, from all processes together, so "
+    "one process may take at most half of them. 10 are enough for most: callers beyond the pool wait their turn.",
 }
 
 

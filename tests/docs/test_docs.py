@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.settings.keys import setting_keys
+from mahavishnu.settings.keys import BOUNDS, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED
 from mahavishnu.settings.tree import ENVIRONMENT
 
@@ -89,6 +89,7 @@ def test_the_reference_has_every_key_and_variable() -> None:
     reserved = [f"{group}.*" for group in RESERVED]
     names = (*setting_keys(), *ENVIRONMENT, *LEGACY_KEYS, *reserved)
     assert [name for name in names if f"`{name}`" not in reference] == []
+    assert [key for key, reason in BOUNDS.items() if reason not in reference] == []
 
 
 def test_the_reference_has_every_error_code() -> None:

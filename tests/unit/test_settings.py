@@ -293,9 +293,10 @@ def test_a_wrong_value_is_refused_with_key_and_file(load: Load, text: str, key: 
 
 
 def test_a_pool_that_is_too_large_is_refused_with_the_reason(load: Load) -> None:
-    with pytest.raises(UsageError, match="at most 50") as caught:
-        load("postgresql: {pool_size: 51}")
-    assert "100 connections" in (caught.value.hint or "")
+    for given in ({"user": "postgresql: {pool_size: 51}"}, {"MAHAVISHNU_PG_POOL_SIZE": "51"}):
+        with pytest.raises(UsageError, match="at most 50") as caught:
+            load(**given)
+        assert "100 connections" in (caught.value.hint or "")
 
 
 def test_a_wrong_variable_names_the_environment(load: Load) -> None:
