@@ -1,35 +1,35 @@
 """`mahavishnu memory`: store, list, show, supersede, forget, embed, stats; and its other commands."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mahavishnu.cli.asking import ask, opened_call, question
 from mahavishnu.cli.memory_import import import_
 from mahavishnu.cli.memory_search import search
 from mahavishnu.cli.options import (
-    METADATA_HELP,
     asynchronous,
-    build_filter,
     confirm,
     filter_options,
     json_option,
-    opened_app,
-    parse_metadata,
+    metadata_option,
     read_text,
 )
-from mahavishnu.cli.render import (
-    every_key,
-    excerpt,
-    local_time,
-    print_json,
-    print_line,
-    print_table,
-    progress,
-)
+from mahavishnu.cli.render import excerpt, local_time, print_json, print_line, print_table
 from mahavishnu.errors import Forbidden, UsageError
 from mahavishnu.identifiers import shown
-from mahavishnu.operations.moments import parse_moment
+
+if TYPE_CHECKING:
+    from mahavishnu.operations.results import (
+        Embedded,
+        ForgetResult,
+        MemoryPage,
+        MemoryPart,
+        Stats,
+        StoreResult,
+        SupersedeResult,
+    )
 
 
 @click.group()
@@ -54,66 +54,36 @@ memory.add_command(import_)
 @click.option(
     "--collection", metavar="NAME", help="Kind within the type; its usual one by default."
 )
-@click.option("--source", default="cli", show_default=True, metavar="NAME", help="Source system.")
-@click.option("--metadata", multiple=True, metavar="K=V|JSON", help=f"Repeatable. {METADATA_HELP}")
+@click.option(
+    "--source",
+    "source_system",
+    default="cli",
+    show_default=True,
+    metavar="NAME",
+    help="Source system.",
+)
+@metadata_option
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
-@click.option("--agent", metavar="ID", help="Agent it comes from.")
-@click.option("--workflow", metavar="ID", help="Workflow it belongs to.")
-@click.option("--repo", metavar="ID", help="Repository it is about.")
-@click.option("--session", metavar="ID", help="Session it comes from.")
+@click.option("--agent", "agent_id", metavar="ID", help="Agent it comes from.")
+@click.option("--workflow", "workflow_id", metavar="ID", help="Workflow it belongs to.")
+@click.option("--repo", "repo_id", metavar="ID", help="Repository it is about.")
+@click.option("--session", "session_id", metavar="ID", help="Session it comes from.")
 @click.option("--occurred-at", metavar="WHEN", help="When it happened; now by default.")
 @click.option("--shared", is_flag=True, help="Let everyone who uses this database see it.")
 @json_option
 @asynchronous
-async def store(
-    text: str | None,
-    memory_type: str,
-    collection: str | None,
-    source: str,
-    metadata: tuple[str, ...],
-    project: str | None,
-    agent: str | None,
-    workflow: str | None,
-    repo: str | None,
-    session: str | None,
-    occurred_at: str | None,
-    shared: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
+async def store(text: str | None, shared: bool, as_json: bool, **fields: Any) -> None:
     """
     Remember TEXT (or what is piped in).
 
     The same text again gives the id it already has; what else is given with it is not kept.
     """
-    from mahavishnu.memory.models import (  # noqa: PLC0415
-        NewMemory,
-        check_new_memory,
-        choose_collection,
+    visibility = "shared" if shared else "private"
+    stored: StoreResult = await ask(
+        "store_memory", content=read_text(text), visibility=visibility, **fields
     )
-
-    new = NewMemory(
-        content=read_text(text),
-        collection=choose_collection(memory_type, collection),
-        source_system=source,
-        metadata=parse_metadata(metadata),
-        project=project,
-        agent_id=agent,
-        workflow_id=workflow,
-        repo_id=repo,
-        session_id=session,
-        occurred_at=parse_moment(occurred_at, what="--occurred-at"),
-        visibility="shared" if shared else "private",
-    )
-    check_new_memory(new)
-    async with opened_app() as app:
-        stored = await app.memories.store(new)
     if as_json:
-        from mahavishnu.operations.bodies import LOCATIONS  # noqa: PLC0415
-
-        print_json(
-            {"id": stored.id, "created": stored.created, "locations": LOCATIONS,
-             "embedded": stored.embedded, "not_kept": list(stored.not_kept)}
-        )  # fmt: skip
+        print_json(stored)
         return
     print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
     if stored.not_kept:
@@ -125,22 +95,15 @@ async def store(
 @memory.command("list")
 @click.option("--limit", default=20, show_default=True)
 @click.option("--offset", default=0, show_default=True)
+@click.option("--cursor", metavar="TEXT", help="next_cursor of the page before (--json).")
 @filter_options
 @json_option
 @asynchronous
-async def list_memories(limit: int, offset: int, as_json: bool, **narrowing: Any) -> None:
+async def list_memories(as_json: bool, **fields: Any) -> None:
     """List memories, newest first."""
-    from mahavishnu.memory.checks import check_limit, check_offset  # noqa: PLC0415
-
-    check_limit(limit)
-    check_offset(offset)
-    wanted = build_filter(**narrowing)
-    async with opened_app() as app:
-        memories = await app.memories.list_memories(wanted, limit=limit, offset=offset)
+    page: MemoryPage = await ask("list_memories", max_tokens=None, **fields)
     if as_json:
-        from mahavishnu.operations.bodies import memory_body  # noqa: PLC0415
-
-        print_json({"memories": [every_key(memory_body(item)) for item in memories]})
+        print_json(page)
         return
     print_table(
         ("id", "when", "type", "project", "content"),
@@ -152,7 +115,7 @@ async def list_memories(limit: int, offset: int, as_json: bool, **narrowing: Any
                 m.project or "",
                 excerpt(m.content),
             )
-            for m in memories
+            for m in page.memories
         ),
     )
 
@@ -163,15 +126,14 @@ async def list_memories(limit: int, offset: int, as_json: bool, **narrowing: Any
 @asynchronous
 async def show(reference: str, as_json: bool) -> None:
     """Show one memory whole."""
-    async with opened_app() as app:
-        found = await app.memories.get(await app.memories.resolve(reference))
-    from mahavishnu.operations.bodies import memory_body  # noqa: PLC0415
-
-    body = every_key(memory_body(found))
+    found: MemoryPart = await ask("get_memory", id=reference, max_tokens=None)
     if as_json:
-        print_json({"memory": body})
+        print_json(found)
         return
-    for name, value in body.items():
+    from mahavishnu.operations.bodies import MemoryBody  # noqa: PLC0415 - loaded by now
+
+    for name in MemoryBody.__struct_fields__:
+        value = getattr(found, name)
         if value not in (None, "", {}) and name != "content":
             print_line(f"{name}: {local_time(value) if hasattr(value, 'astimezone') else value}")
     print_line(f"\n{found.content}")
@@ -184,18 +146,11 @@ async def show(reference: str, as_json: bool) -> None:
 @asynchronous
 async def supersede(reference: str, text: str | None, as_json: bool) -> None:
     """Replace the text of memory ID; the old version is kept but no longer found."""
-    content = read_text(text)
-    async with opened_app() as app:
-        old = await app.memories.resolve(reference)
-        stored = await app.memories.supersede(old, content)
+    done: SupersedeResult = await ask("supersede_memory", id=reference, content=read_text(text))
     if as_json:
-        from mahavishnu.operations.bodies import LOCATIONS  # noqa: PLC0415
-
-        print_json(
-            {"id": stored.id, "created": stored.created, "supersedes": old, "locations": LOCATIONS}
-        )
+        print_json(done)
     else:
-        print_line(f"{shown(old)} is superseded by {shown(stored.id)}")
+        print_line(f"{shown(done.supersedes)} is superseded by {shown(done.id)}")
 
 
 @memory.command()
@@ -209,10 +164,7 @@ async def forget(
     references: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **narrowing: Any
 ) -> None:
     """Delete memories by ID, or all that pass a filter; older versions go with them."""
-    from mahavishnu.memory.models import MemoryFilter  # noqa: PLC0415 - after option errors
-
-    wanted = build_filter(**narrowing)
-    by_filter = wanted != MemoryFilter()
+    by_filter = any(value not in (None, ()) for value in narrowing.values())
     if bool(references) == by_filter:
         raise UsageError(
             "Name ids, or a filter, but not both.",
@@ -225,32 +177,38 @@ async def forget(
             hint="See first what it would be: --dry-run",
             code="memory.unconfirmed",
         )
-    async with opened_app() as app:
+    selected = question("select_memories", **narrowing)
+    async with opened_call() as call:
+        ids = [str(each) for each in (await selected(call)).ids] if by_filter else references
+        told: ForgetResult = await question("forget_memory", ids=ids, max_tokens=None)(call)
         if references:
-            ids = [await app.memories.resolve(reference) for reference in references]
-        else:
-            ids = await app.memories.select_ids(wanted)
-            if not (dry_run or yes or confirm(f"Forget {len(ids)} memories?")):
-                print_line("Nothing was forgotten.")
-                return
-        gone = await app.memories.forget(ids, dry_run=True)
-        missed = sorted(set(ids) - set(gone))
-        for identifier in missed if references else []:
-            await app.memories.get(identifier)  # what is not there is nobody's: NotFound
-        if missed and references:
-            raise Forbidden(
-                f"{', '.join(shown(m) for m in missed)}: not yours to forget.",
-                hint="Only who stored a memory can forget it.",
-                code="memory.not_own",
-            )
+            _require_all(told)
+        elif not (dry_run or yes or confirm(f"Forget {told.count} memories?")):
+            print_line("Nothing was forgotten.")
+            return
         if not dry_run:
-            gone = await app.memories.forget(ids)
+            sure = question("forget_memory", ids=ids, max_tokens=None, confirm=True)
+            told = await sure(call)
     if as_json:
-        print_json({"dry_run": dry_run, "count": len(gone), "ids": gone})
-    else:
-        print_line(f"{'Would forget' if dry_run else 'Forgot'} {len(gone)} memories")
-        for identifier in gone[:20] if dry_run else []:
-            print_line(f"  {shown(identifier)}")
+        print_json(told)
+        return
+    print_line(f"{'Would forget' if dry_run else 'Forgot'} {told.count} memories")
+    for identifier in told.ids[:20] if dry_run else []:
+        print_line(f"  {shown(identifier)}")
+
+
+def _require_all(told: "ForgetResult") -> None:
+    """Refuse to forget some of what was named, where others are not there or not the caller's."""
+    if told.not_found:
+        from mahavishnu.memory.references import no_memory  # noqa: PLC0415 - loaded by now
+
+        raise no_memory(told.not_found[0])
+    if told.not_own:
+        raise Forbidden(
+            f"{', '.join(map(shown, told.not_own))}: not yours to forget.",
+            hint="Only who stored a memory can forget it.",
+            code="memory.not_own",
+        )
 
 
 @memory.command()
@@ -258,25 +216,23 @@ async def forget(
 @asynchronous
 async def stats(as_json: bool) -> None:
     """Count memories by type, collection and project."""
-    async with opened_app() as app:
-        groups, totals = await app.memories.stats()
-        active = await app.space.active()
-    model = active[1].name if active else None
+    counted: Stats = await ask("memory_stats", max_tokens=None)
     if as_json:
-        print_json({"totals": totals, "model": model, "groups": groups})
+        print_json(counted)
         return
     print_table(
         ("type", "collection", "project", "memories", "newest"),
         (
-            (g["memory_type"], g["collection"], g["project"] or "", f"{g['memories']:,}",
-             local_time(g["newest"]))
-            for g in groups
+            (g.memory_type, g.collection, g.project or "", f"{g.memories:,}",
+             local_time(g.newest) if g.newest else "")
+            for g in counted.groups
         ),
     )  # fmt: skip
+    totals = counted.totals
     print_line(
-        f"{totals['live']:,} memories, {totals['superseded']:,} superseded, "
-        f"{totals['waiting']:,} waiting for vectors, {totals['size_bytes'] / 1e6:,.0f} MB, "
-        f"model: {model or 'none yet'}"
+        f"{totals.live:,} memories, {totals.superseded:,} superseded, "
+        f"{totals.waiting:,} waiting for vectors, {totals.size_bytes / 1e6:,.0f} MB, "
+        f"model: {counted.model or 'none yet'}"
     )
 
 
@@ -286,25 +242,9 @@ async def stats(as_json: bool) -> None:
 @asynchronous
 async def embed(limit: int, as_json: bool) -> None:
     """Give vectors to the memories that wait for them."""
-    if limit < 0:
-        raise UsageError(
-            "limit must be at least 0, which means all.",
-            hint="Leave it out to embed all that wait.",
-            code="input.limit",
-        )
-    done = 0
-    async with opened_app() as app:
-        with progress("Embedding", quiet=as_json) as advance:
-            while not limit or done < limit:
-                count = await app.memories.embed_waiting(
-                    limit=min(64, limit - done) if limit else 64
-                )
-                if not count:
-                    break
-                done += count
-                advance(count)
-        waiting = await app.memories.count_waiting()
+    bar = None if as_json else "Embedding"
+    done: Embedded = await ask("embed_waiting", bar=bar, limit=limit)
     if as_json:
-        print_json({"embedded": done, "waiting": waiting})
+        print_json(done)
     else:
-        print_line(f"Embedded {done} memories; {waiting} wait")
+        print_line(f"Embedded {done.embedded} memories; {done.waiting} wait")

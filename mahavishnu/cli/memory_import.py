@@ -1,17 +1,19 @@
 """`mahavishnu memory import`: documents and histories."""
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mahavishnu.cli.options import asynchronous, confirm, json_option, opened_app
-from mahavishnu.cli.render import print_json, print_line, progress
+from mahavishnu.cli.asking import ask
+from mahavishnu.cli.options import asynchronous, confirm, json_option
+from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.errors import UsageError
 
 if TYPE_CHECKING:
-    from mahavishnu.knowledge.ingest import Ingested
+    from mahavishnu.operations.imports import Imported
 
 MAX_NAMED = 5  # skipped files of one reason; --json names all
 
@@ -29,26 +31,21 @@ def import_() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before forgetting most of a source.")
 @json_option
 @asynchronous
-async def import_markdown(folder: Path, project: str | None, yes: bool, as_json: bool) -> None:
+async def import_markdown(yes: bool, as_json: bool, **fields: Any) -> None:
     """Remember the sections of all Markdown files below FOLDER."""
-    async with opened_app() as app:
-
-        async def bring_in(*, forget_most: bool) -> "Ingested":
-            with progress("Importing sections", quiet=as_json) as advance:
-                return await app.ingestion.import_markdown(
-                    folder, project=project, forget_most=forget_most, progress=advance
-                )
-
-        try:
-            outcome = await bring_in(forget_most=yes)
-        except UsageError as error:
-            may_ask = sys.stdin.isatty() and not as_json
-            if error.code != "import.forgets_most" or not may_ask:
-                raise
-            if not confirm(f"{error.message} Forget them?"):
-                raise
-            outcome = await bring_in(forget_most=True)
-    _print_ingested(outcome, as_json=as_json)
+    bring_in = partial(
+        ask, "import_markdown", bar=None if as_json else "Importing sections", **fields
+    )
+    try:
+        outcome = await bring_in(forget_most=yes)
+    except UsageError as error:
+        may_ask = sys.stdin.isatty() and not as_json
+        if error.code != "import.forgets_most" or not may_ask:
+            raise
+        if not confirm(f"{error.message} Forget them?"):
+            raise
+        outcome = await bring_in(forget_most=True)
+    _print_imported(outcome, as_json=as_json)
 
 
 @import_.command("git")
@@ -56,25 +53,15 @@ async def import_markdown(folder: Path, project: str | None, yes: bool, as_json:
 @click.option("--project", metavar="NAME", help="The repository's own by default.")
 @json_option
 @asynchronous
-async def import_git(repository: Path, project: str | None, as_json: bool) -> None:
+async def import_git(as_json: bool, **fields: Any) -> None:
     """Remember the commits of REPOSITORY that are not remembered yet."""
-    async with opened_app() as app:
-        with progress("Importing commits", quiet=as_json) as advance:
-            outcome = await app.ingestion.import_history(
-                repository, project=project, progress=advance
-            )
-    _print_ingested(outcome, as_json=as_json)
+    bar = None if as_json else "Importing commits"
+    _print_imported(await ask("import_git", bar=bar, **fields), as_json=as_json)
 
 
-def _print_ingested(outcome: "Ingested", *, as_json: bool) -> None:
+def _print_imported(outcome: "Imported", *, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {"source": outcome.source, "project": outcome.project, "seen": outcome.seen,
-             "stored": outcome.stored, "changed": outcome.changed, "removed": outcome.removed,
-             "unchanged": outcome.unchanged, "waiting": outcome.waiting,
-             "skipped": dict(outcome.skipped),
-             "skipped_files": [{"path": f.path, "reason": f.reason} for f in outcome.skipped_files]}
-        )  # fmt: skip
+        print_json(outcome)
         return
     print_line(
         f"{outcome.project}: {outcome.stored} new, {outcome.changed} changed, "

@@ -6,13 +6,11 @@ import click
 
 from mahavishnu.cli.options import (
     asynchronous,
-    build_filter,
     filter_options,
     json_option,
     opened_app,
 )
 from mahavishnu.cli.render import (
-    every_key,
     excerpt,
     local_time,
     print_json,
@@ -52,6 +50,7 @@ async def search(
     from mahavishnu.memory.checks import unknown_value  # noqa: PLC0415
     from mahavishnu.memory.models import MODES  # noqa: PLC0415
     from mahavishnu.memory.search import TIERS, SearchRequest, check_request  # noqa: PLC0415
+    from mahavishnu.operations.requests import Where  # noqa: PLC0415
 
     if mode not in MODES:
         raise unknown_value("mode", mode, MODES)
@@ -61,7 +60,7 @@ async def search(
     request = SearchRequest(
         query=query,
         mode=mode,  # type: ignore[arg-type]
-        wanted=build_filter(**narrowing),
+        wanted=Where(**narrowing).filter(),
         limit=limit,
         threshold=threshold,
         max_tokens=max_tokens,
@@ -83,7 +82,7 @@ def _result_body(result: "SearchResult", *, explain: bool) -> dict[str, Any]:
         "query": result.query,
         "mode": result.mode,
         "degraded": [{"part": d.part, "reason": d.reason} for d in result.degraded],
-        "hits": [every_key(hit_body(hit)) for hit in result.hits],
+        "hits": [hit_body(hit) for hit in result.hits],
     }
     if explain:
         body["explanation"] = dict(result.explanation)

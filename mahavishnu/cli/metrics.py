@@ -1,18 +1,22 @@
 """`mahavishnu metrics`: what was measured of components."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from mahavishnu.cli.asking import ask
 from mahavishnu.cli.options import (
-    METADATA_HELP,
     asynchronous,
     json_option,
-    opened_app,
-    parse_metadata,
-    parse_object,
+    metadata_option,
+    read_object,
+    read_time,
 )
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.identifiers import shown
-from mahavishnu.operations.moments import parse_moment
+
+if TYPE_CHECKING:
+    from mahavishnu.operations.records import Recorded
 
 
 @click.group()
@@ -23,38 +27,19 @@ def metrics() -> None:
 @metrics.command()
 @click.argument("component")
 @click.argument("metric_type", metavar="TYPE")
-@click.option("--figures", metavar="JSON", help='Figures by name: {"latency_ms": 12.5}.')
+@click.option("--figures", "metrics", metavar="JSON", callback=read_object,
+              help='Figures by name: {"latency_ms": 12.5}.')  # fmt: skip
 @click.option("--text", metavar="TEXT", help="A state in words, such as healthy.")
-@click.option("--recorded-at", metavar="WHEN", help="When it was measured; now by default.")
+@click.option("--recorded-at", metavar="WHEN", default="0m", callback=read_time,
+              help="When it was measured; now by default.")  # fmt: skip
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
-@click.option("--metadata", multiple=True, metavar="K=V|JSON", help=f"Repeatable. {METADATA_HELP}")
+@metadata_option
 @json_option
 @asynchronous
-async def record(
-    component: str,
-    metric_type: str,
-    figures: str | None,
-    text: str | None,
-    recorded_at: str | None,
-    project: str | None,
-    metadata: tuple[str, ...],
-    as_json: bool,
-) -> None:  # fmt: skip
+async def record(metrics: dict[str, Any] | None, as_json: bool, **fields: Any) -> None:
     """Record figures of a COMPONENT at one moment, its state in words, or both."""
-    from mahavishnu.memory.models import utc_now  # noqa: PLC0415 - after option errors
-    from mahavishnu.memory.records import Metric  # noqa: PLC0415
-
-    metric = Metric(
-        source=component,
-        name=metric_type,
-        figures={} if figures is None else parse_object(figures, option="--figures"),
-        text=text,
-        labels=parse_metadata(metadata),
-        recorded_at=parse_moment(recorded_at, what="--recorded-at") or utc_now(),
-    )
-    async with opened_app() as app:
-        identifier = await app.records.record_metric(metric, project=project)
+    recorded: Recorded = await ask("record_metrics", metrics=metrics or {}, **fields)
     if as_json:
-        print_json({"id": identifier})
-        return
-    print_line(f"Recorded {shown(identifier)}")
+        print_json(recorded)
+    else:
+        print_line(f"Recorded {shown(recorded.id)}")

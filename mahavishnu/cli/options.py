@@ -14,7 +14,7 @@ import msgspec
 from mahavishnu.cli.render import printable
 from mahavishnu.errors import UsageError
 from mahavishnu.logs import set_log_level
-from mahavishnu.operations.moments import parse_moment
+from mahavishnu.operations.moments import read_moment
 from mahavishnu.settings.sources import Loaded, load_settings
 
 if TYPE_CHECKING:
@@ -28,20 +28,29 @@ METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
 
 
+def metadata_option[F: Callable[..., Any]](function: F) -> F:
+    """Add the option for keys of the caller's own."""
+    return click.option(
+        "--metadata", multiple=True, metavar="K=V|JSON", callback=_read_metadata,
+        help=f"Repeatable. {METADATA_HELP}",
+    )(function)  # fmt: skip
+
+
 def filter_options[F: Callable[..., Any]](function: F) -> F:
-    """Add the options that narrow which memories are meant."""
+    """Add the options that narrow which memories are meant; they are called as `Where` calls them."""
     options = [
-        click.option("--type", "types", multiple=True, metavar="TYPE",
+        click.option("--type", "memory_types", multiple=True, metavar="TYPE",
                      help="agent, rag, workflow or insight; repeatable."),
         click.option("--collection", "collections", multiple=True, metavar="NAME",
                      help="note, conversation, document, code, execution or insight; repeatable."),
         click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable."),
-        click.option("--repo", metavar="ID", help="Only this repository."),
-        click.option("--agent", metavar="ID", help="Only this agent."),
-        click.option("--workflow", metavar="ID", help="Only this workflow."),
-        click.option("--session", metavar="ID", help="Only this session."),
-        click.option("--source", metavar="NAME", help="Only this source system."),
-        click.option("--metadata", "metadata", multiple=True, metavar="K=V|JSON",
+        click.option("--repo", "repo_id", metavar="ID", help="Only this repository."),
+        click.option("--agent", "agent_id", metavar="ID", help="Only this agent."),
+        click.option("--workflow", "workflow_id", metavar="ID", help="Only this workflow."),
+        click.option("--session", "session_id", metavar="ID", help="Only this session."),
+        click.option("--source", "source_system", metavar="NAME", help="Only this source system."),
+        click.option("--metadata", multiple=True, metavar="K=V|JSON",
+                     callback=lambda *given: _read_metadata(*given) or None,
                      help=f"Only with this metadata; repeatable. {METADATA_HELP}"),
         click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date."),
         click.option("--until", metavar="WHEN", help="Before this; as --since."),
@@ -51,36 +60,20 @@ def filter_options[F: Callable[..., Any]](function: F) -> F:
     return function
 
 
-def build_filter(
-    *,
-    types: tuple[str, ...],
-    collections: tuple[str, ...],
-    projects: tuple[str, ...],
-    repo: str | None,
-    agent: str | None,
-    workflow: str | None,
-    session: str | None,
-    source: str | None,
-    metadata: tuple[str, ...],
-    since: str | None,
-    until: str | None,
-) -> Any:
-    """Return the `MemoryFilter` of the shared options, which checks them."""
-    from mahavishnu.memory.models import MemoryFilter  # noqa: PLC0415 - after option errors
+def read_object(_context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    """Read the JSON object of an option, where it is given."""
+    return None if text is None else parse_object(text, option=option.opts[0])
 
-    return MemoryFilter(
-        memory_types=types,
-        collections=collections,
-        projects=projects,
-        repo_id=repo,
-        agent_id=agent,
-        workflow_id=workflow,
-        session_id=session,
-        source_system=source,
-        metadata=parse_metadata(metadata) or None,
-        since=parse_moment(since, what="--since"),
-        until=parse_moment(until, what="--until"),
-    )
+
+def read_time(_context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Read the time of an option, where it is given, as one that says the same later."""
+    return None if text is None else read_moment(text, what=option.opts[0]).isoformat()
+
+
+def _read_metadata(
+    _context: click.Context, _option: click.Parameter, items: tuple[str, ...]
+) -> dict[str, Any]:
+    return parse_metadata(items)
 
 
 def parse_metadata(items: tuple[str, ...]) -> dict[str, Any]:

@@ -16,9 +16,10 @@ SCHEMA = 1
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def print_json(body: dict[str, Any]) -> None:
+def print_json(body: dict[str, Any] | msgspec.Struct) -> None:
     """Print one JSON object with `"schema": 1` first."""
-    whole = {"schema": SCHEMA, **body}
+    fields = msgspec.to_builtins(body) if isinstance(body, msgspec.Struct) else body
+    whole = {"schema": SCHEMA, **fields}
     try:
         encoded = msgspec.json.format(msgspec.json.encode(whole, enc_hook=_encode), indent=2)
     except UnicodeEncodeError:  # a path that is not UTF-8: such bytes are written as escapes
@@ -27,11 +28,6 @@ def print_json(body: dict[str, Any]) -> None:
         encoded = json.dumps(msgspec.to_builtins(whole, enc_hook=_encode), indent=2).encode()
     sys.stdout.buffer.write(encoded + b"\n")
     sys.stdout.buffer.flush()
-
-
-def every_key(body: msgspec.Struct) -> dict[str, Any]:
-    """Return a body with the keys too that are empty, which other interfaces leave out."""
-    return msgspec.structs.asdict(body)
 
 
 def print_line(text: str) -> None:

@@ -1,18 +1,22 @@
 """`mahavishnu workflow`: runs of workflows."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from mahavishnu.cli.asking import ask
 from mahavishnu.cli.options import (
-    METADATA_HELP,
     asynchronous,
     json_option,
-    opened_app,
-    parse_metadata,
-    parse_object,
+    metadata_option,
+    read_object,
+    read_time,
 )
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.identifiers import shown
-from mahavishnu.operations.moments import parse_moment, read_moment
+
+if TYPE_CHECKING:
+    from mahavishnu.operations.records import Recorded
 
 
 @click.group()
@@ -30,8 +34,9 @@ def workflow() -> None:
     metavar="STATUS",
     help="pending, running, completed, failed, cancelled or crashed.",
 )
-@click.option("--started-at", required=True, metavar="WHEN", help="When; a retry starts later.")
-@click.option("--finished-at", metavar="WHEN", help="When it ended.")
+@click.option("--started-at", required=True, metavar="WHEN", callback=read_time,
+              help="When; a retry starts later.")  # fmt: skip
+@click.option("--finished-at", metavar="WHEN", callback=read_time, help="When it ended.")
 @click.option(
     "--repo",
     "repositories",
@@ -39,49 +44,21 @@ def workflow() -> None:
     metavar="ID",
     help="Repository it worked on; repeatable.",
 )
-@click.option("--result", metavar="JSON", help="What it gave, as a JSON object.")
+@click.option("--result", metavar="JSON", callback=read_object,
+              help="What it gave, as a JSON object.")  # fmt: skip
 @click.option("--error", metavar="TEXT", help="What went wrong.")
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
-@click.option("--metadata", multiple=True, metavar="K=V|JSON", help=f"Repeatable. {METADATA_HELP}")
+@metadata_option
 @json_option
 @asynchronous
-async def record(
-    execution_id: str,
-    workflow_id: str,
-    adapter: str,
-    status: str,
-    started_at: str,
-    finished_at: str | None,
-    repositories: tuple[str, ...],
-    result: str | None,
-    error: str | None,
-    project: str | None,
-    metadata: tuple[str, ...],
-    as_json: bool,
-) -> None:  # fmt: skip
+async def record(as_json: bool, **fields: Any) -> None:
     """
     Record the run EXECUTION of a workflow, or what became of it.
 
     Record it again whenever its status changes. One that has ended is found by `memory search`.
     """
-    from mahavishnu.memory.records import NewExecution  # noqa: PLC0415 - after option errors
-
-    new = NewExecution(
-        execution_id=execution_id,
-        workflow_id=workflow_id,
-        adapter=adapter,
-        status=status,  # type: ignore[arg-type]  # checked where it is recorded
-        started_at=read_moment(started_at, what="--started-at"),
-        finished_at=parse_moment(finished_at, what="--finished-at"),
-        repositories=repositories,
-        result=None if result is None else parse_object(result, option="--result"),
-        error=error,
-        project=project,
-        metadata=parse_metadata(metadata),
-    )
-    async with opened_app() as app:
-        identifier = await app.records.record_execution(new)
+    recorded: Recorded = await ask("record_execution", **fields)
     if as_json:
-        print_json({"id": identifier})
-        return
-    print_line(f"Recorded {shown(identifier)}")
+        print_json(recorded)
+    else:
+        print_line(f"Recorded {shown(recorded.id)}")

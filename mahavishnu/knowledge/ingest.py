@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import batched
@@ -62,7 +62,7 @@ class Ingested:
     skipped_files: list[Skipped] = field(default_factory=list)
 
 
-type Progress = Callable[[int], None]
+type Progress = Callable[[int], Awaitable[None]]
 
 
 class Ingestion:
@@ -126,13 +126,13 @@ class Ingestion:
         if adopted:
             await self._database.run(lambda c: c.executemany(_QUERIES["adopt_section"], adopted))
         outcome.unchanged = plan.unchanged
-        _advance(progress, plan.unchanged)
+        await _advance(progress, plan.unchanged)
         for before, new in plan.changed:
             await self._memories.supersede(
                 before, new.content, metadata=new.metadata, context=new.context
             )
             outcome.changed += 1
-            _advance(progress, 1)
+            await _advance(progress, 1)
         await self._store(plan.fresh, outcome, progress)
         if plan.moved:
             await self._database.run(lambda c: c.executemany(_QUERIES["move_section"], plan.moved))
@@ -187,7 +187,7 @@ class Ingestion:
                 outcome.stored += stored.created
                 outcome.unchanged += not stored.created
                 outcome.waiting += not stored.embedded
-            _advance(progress, len(batch))
+            await _advance(progress, len(batch))
 
     async def _identify(self, folder: Path, top_level: Path | None, name: str | None) -> Project:
         """Return the project of a repository, or of a folder outside of any."""
@@ -323,6 +323,6 @@ def memory_of_commit(commit: Commit, *, project: str, repository: str | None = N
     )
 
 
-def _advance(progress: Progress | None, count: int) -> None:
+async def _advance(progress: Progress | None, count: int) -> None:
     if progress is not None:
-        progress(count)
+        await progress(count)

@@ -174,7 +174,7 @@ class _Progress:
         self._done = -1.0
         self._total: float | None = None
 
-    async def report(self, done: float, total: float, message: str) -> None:
+    async def report(self, done: float, total: float | None, message: str) -> None:
         """Tell a step."""
         self._total = total
         if done > self._done:

@@ -1,7 +1,7 @@
 """
 What is shown of memories and hits, as JSON has it; the command line, HTTP and MCP show the same.
 
-MCP and HTTP leave out what is empty; the command line prints every key.
+What is empty is left out.
 """
 
 from collections.abc import Mapping
@@ -74,29 +74,15 @@ class DegradedBody(Body, frozen=True, kw_only=True):
     reason: str
 
 
+_COLUMNS = {name: name for name in MemoryBody.__struct_fields__} | {
+    "commit": "commit_id",
+    "created_at": "stored_at",
+}
+
+
 def memory_fields(item: Memory) -> dict[str, Any]:
     """Return the fields of `MemoryBody`."""
-    return {
-        "id": item.id,
-        "content": item.content,
-        "memory_type": item.memory_type,
-        "collection": item.collection,
-        "source_system": item.source_system,
-        "project": item.project,
-        "owner": item.owner,
-        "visibility": item.visibility,
-        "metadata": item.metadata,
-        "agent_id": item.agent_id,
-        "workflow_id": item.workflow_id,
-        "repo_id": item.repo_id,
-        "session_id": item.session_id,
-        "path": item.path,
-        "commit": item.commit_id,
-        "occurred_at": item.occurred_at,
-        "created_at": item.stored_at,
-        "expires_at": item.expires_at,
-        "superseded_by": item.superseded_by,
-    }
+    return {name: getattr(item, column) for name, column in _COLUMNS.items()}
 
 
 def memory_body(item: Memory) -> MemoryBody:

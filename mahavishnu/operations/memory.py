@@ -1,5 +1,6 @@
 """The memory operations, each a translation from request to the application and back."""
 
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
@@ -11,9 +12,7 @@ from mahavishnu.memory.checks import MAX_LIMIT
 from mahavishnu.memory.models import (
     BroughtVector,
     Memory,
-    NewMemory,
     Stored,
-    choose_collection,
 )
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.bodies import LOCATIONS, DegradedBody, hit_fields, memory_fields
@@ -25,9 +24,10 @@ from mahavishnu.operations.fitting import (
     fit_part,
     fit_stats,
 )
-from mahavishnu.operations.moments import is_relative, parse_moment
+from mahavishnu.operations.moments import is_relative
 from mahavishnu.operations.operation import Call, invalid, object_schema
 from mahavishnu.operations.requests import (
+    EmbedWaiting,
     ForgetMemory,
     GetMemory,
     ListMemories,
@@ -36,14 +36,17 @@ from mahavishnu.operations.requests import (
     StoreMemory,
     StoreUnifiedMemory,
     SupersedeMemory,
+    Where,
 )
 from mahavishnu.operations.results import (
+    Embedded,
     ForgetResult,
     FoundMemory,
     ListedMemory,
     MemoryPage,
     MemoryPart,
     SearchAnswer,
+    Selected,
     Stats,
     StatsGroup,
     StatsTotals,
@@ -53,6 +56,7 @@ from mahavishnu.operations.results import (
 from mahavishnu.operations.telling import in_operations
 from mahavishnu.operations.vectors import read_vector
 
+EMBEDDED_TOGETHER = 64  # memories between two reports of the progress
 # Metadata of a unified memory that becomes fields of it.
 FIELDS_IN_METADATA = (
     "memory_type",
@@ -68,8 +72,7 @@ FIELDS_IN_METADATA = (
 
 async def store_memory(call: Call, request: StoreMemory) -> StoreResult:
     """Store one memory; the same text in the same place gives the id it already has."""
-    new = new_memory(request, source=call.source)
-    stored = _stored(await call.app.memories.store(new))
+    stored = _stored(await call.app.memories.store(request.memory(source=call.source)))
     if not is_relative(request.occurred_at):
         return stored
     # "2h" is another moment with each repetition: that it differs says nothing.
@@ -82,7 +85,7 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
     fields = {name: metadata.pop(name) for name in FIELDS_IN_METADATA if name in metadata}
     plain = _parse_fields({**fields, "content": request.content, "metadata": metadata})
     vector = await _brought_or_active(call.app, request)
-    new = new_memory(plain, source=call.source, vector=vector)
+    new = plain.memory(source=call.source, vector=vector)
     return _stored(await call.app.memories.store(new))
 
 
@@ -143,7 +146,9 @@ async def list_memories(call: Call, request: ListMemories) -> MemoryPage:
     after = read_cursor(request.cursor)
     # One more than asked for tells whether there is a next page; at the most, a full page has to.
     limit = min(request.limit + 1, MAX_LIMIT)
-    found = await call.app.memories.list_memories(request.filter(), limit=limit, after=after)
+    found = await call.app.memories.list_memories(
+        request.filter(), limit=limit, offset=request.offset, after=after
+    )
     shown = [ListedMemory(**memory_fields(item)) for item in found[: request.limit]]
     kept = fit_page(shown, request.max_tokens)
     more = len(kept) < len(found) or len(found) == MAX_LIMIT
@@ -171,22 +176,41 @@ async def supersede_memory(call: Call, request: SupersedeMemory) -> SupersedeRes
 async def forget_memory(call: Call, request: ForgetMemory) -> ForgetResult:
     """Delete memories for good, or only say which; what is not there is named, not an error."""
     memories = call.app.memories
-    ids, missing = [], []
+    found: dict[str, UUID] = {}
     for reference in request.ids:
-        try:
-            found = await memories.resolve(reference)
-            await memories.get(found)
-            ids.append(found)
-        except NotFound:
-            missing.append(reference)
-    gone = await memories.forget(ids, dry_run=True)
-    foreign = sorted(set(ids) - set(gone))
+        with suppress(NotFound):
+            found[reference] = await memories.resolve(reference)
+    gone = await memories.forget(list(found.values()), dry_run=True)
+    foreign = []
+    for identifier in sorted(set(found.values()) - set(gone)):
+        with suppress(NotFound):
+            foreign.append((await memories.get(identifier)).id)
+    known = {*gone, *foreign}
+    missing = [reference for reference in request.ids if found.get(reference) not in known]
     if request.confirm:
         gone = await memories.forget(gone)
     told = ForgetResult(
         confirmed=request.confirm, count=len(gone), ids=gone, not_found=missing, not_own=foreign
     )
     return fit_forgotten(told, request.max_tokens)
+
+
+async def select_memories(call: Call, request: Where) -> Selected:
+    """Return which live memories pass a filter."""
+    return Selected(ids=await call.app.memories.select_ids(request.filter()))
+
+
+async def embed_waiting(call: Call, request: EmbedWaiting) -> Embedded:
+    """Give vectors to the memories that wait for them."""
+    memories, done = call.app.memories, 0
+    while not request.limit or done < request.limit:
+        most = min(EMBEDDED_TOGETHER, request.limit - done) if request.limit else EMBEDDED_TOGETHER
+        count = await memories.embed_waiting(limit=most)
+        if not count:
+            break
+        done += count
+        await call.report(done, None, "Embedding")
+    return Embedded(embedded=done, waiting=await memories.count_waiting())
 
 
 async def memory_stats(call: Call, request: MemoryStats) -> Stats:
@@ -199,28 +223,6 @@ async def memory_stats(call: Call, request: MemoryStats) -> Stats:
         groups=[StatsGroup(**group) for group in groups],
     )
     return fit_stats(stats, request.max_tokens)
-
-
-def new_memory(
-    request: StoreMemory, *, source: str, vector: BroughtVector | None = None
-) -> NewMemory:
-    """Return what is to be stored; `source` is its source system where it names none."""
-    expires_at = parse_moment(request.expires_at, what="expires_at")
-    return NewMemory(
-        content=request.content,
-        collection=choose_collection(request.memory_type, request.collection),
-        source_system=request.source_system or source,
-        project=request.project,
-        visibility=request.visibility,
-        metadata=request.metadata,
-        agent_id=request.agent_id,
-        workflow_id=request.workflow_id,
-        repo_id=request.repo_id,
-        session_id=request.session_id,
-        occurred_at=parse_moment(request.occurred_at, what="occurred_at"),
-        expires_at=expires_at,
-        vector=vector,
-    )
 
 
 def _parse_fields(values: dict[str, object]) -> StoreMemory:

@@ -16,7 +16,7 @@ if (
 ):  # who asks of AI clients alone needs no database, and does not wait for its driver
     from mahavishnu.app import App
 
-type Report = Callable[[float, float, str], Awaitable[None]]
+type Report = Callable[[float, float | None, str], Awaitable[None]]
 type Schema = dict[str, Any]
 _FIELD = re.compile(r"`\$\.(\w+)")  # where msgspec says that something is wrong
 
@@ -24,8 +24,11 @@ _FIELD = re.compile(r"`\$\.(\w+)")  # where msgspec says that something is wrong
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an operation takes."""
 
+    def check(self) -> None:
+        """Refuse what no open application could answer; raises `UsageError`."""
 
-async def report_nothing(_done: float, _total: float, _message: str) -> None:
+
+async def report_nothing(_done: float, _total: float | None, _message: str) -> None:
     """Tell nobody how far the work is."""
 
 
@@ -34,12 +37,23 @@ class Call:
     """
     The surroundings of one call: the application, and who asks.
 
-    `source` is the source system of what is stored without one. `report` takes (done, total, what).
+    `source` is the source system of what is stored without one. `report` takes (done, total, what); the
+    total is None where nobody knows it.
     """
 
     app: "App"
     source: str
     report: Report = report_nothing
+
+
+@dataclass(frozen=True)
+class LocalOperation[Q: msgspec.Struct, R: msgspec.Struct]:
+    """One thing that only the command line can ask for."""
+
+    name: str
+    request: type[Q]
+    result: type[R]
+    run: Callable[[Call, Q], Awaitable[R]]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta
+from msgspec.structs import asdict
 
 from mahavishnu.errors import UsageError
 from mahavishnu.memory.conversations import NewTurn
@@ -32,19 +33,11 @@ class Recorded(Body, frozen=True, kw_only=True):
 async def record_turn(call: Call, request: RecordTurn) -> RecordedTurn:
     """Record one turn; with another text at the same place, the later text takes its place."""
     turn = NewTurn(
-        session_id=request.session_id,
-        position=request.position,
-        role=request.role,
-        content=request.content,
-        speaker=request.speaker,
-        agent_id=request.agent_id,
-        project=request.project,
-        source_system=request.source_system or call.source,
-        occurred_at=_optional(request.occurred_at, "occurred_at"),
-        metadata=request.metadata,
-        branch=request.branch,
-        model=request.model,
-        profile=request.profile,
+        **asdict(request)
+        | {
+            "source_system": request.source_system or call.source,
+            "occurred_at": _optional(request.occurred_at, "occurred_at"),
+        }
     )
     [stored] = await call.app.conversations.record([turn])
     return RecordedTurn(id=stored.id, created=stored.created, embedded=stored.embedded)
@@ -53,17 +46,11 @@ async def record_turn(call: Call, request: RecordTurn) -> RecordedTurn:
 async def record_execution(call: Call, request: RecordExecution) -> Recorded:
     """Record a run of a workflow, or what became of it."""
     new = NewExecution(
-        execution_id=request.execution_id,
-        workflow_id=request.workflow_id,
-        adapter=request.adapter,
-        status=request.status,
-        started_at=_absolute(request.started_at, "started_at"),
-        finished_at=_optional(request.finished_at, "finished_at"),
-        repositories=tuple(request.repositories),
-        result=request.result,
-        error=request.error,
-        project=request.project,
-        metadata=request.metadata,
+        **asdict(request)
+        | {
+            "started_at": _absolute(request.started_at, "started_at"),
+            "finished_at": _optional(request.finished_at, "finished_at"),
+        }
     )
     return Recorded(id=await call.app.records.record_execution(new))
 

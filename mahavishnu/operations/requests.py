@@ -3,9 +3,21 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, field
+from msgspec.structs import asdict
 
-from mahavishnu.memory.checks import MAX_NAME_LENGTH
-from mahavishnu.memory.models import Collection, MemoryFilter, MemoryType, Mode, Visibility
+from mahavishnu.errors import UsageError
+from mahavishnu.memory.checks import MAX_NAME_LENGTH, MAX_OFFSET, check_limit, check_offset
+from mahavishnu.memory.models import (
+    BroughtVector,
+    Collection,
+    MemoryFilter,
+    MemoryType,
+    Mode,
+    NewMemory,
+    Visibility,
+    check_new_memory,
+    choose_collection,
+)
 from mahavishnu.memory.search import TierName
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Request
@@ -70,19 +82,13 @@ class Where(Request, frozen=True, kw_only=True):
 
     def filter(self) -> MemoryFilter:
         """Return the filter, which checks itself."""
-        return MemoryFilter(
-            memory_types=tuple(self.memory_types),
-            collections=tuple(self.collections),
-            projects=tuple(self.projects),
-            repo_id=self.repo_id,
-            agent_id=self.agent_id,
-            workflow_id=self.workflow_id,
-            session_id=self.session_id,
-            source_system=self.source_system,
-            metadata=self.metadata,
-            since=parse_moment(self.since, what="since"),
-            until=parse_moment(self.until, what="until"),
-        )
+        fields = {name: getattr(self, name) for name in Where.__struct_fields__}
+        moments = {name: parse_moment(fields[name], what=name) for name in ("since", "until")}
+        return MemoryFilter(**fields | moments)
+
+    def check(self) -> None:
+        """Refuse a filter that nothing can pass."""
+        self.filter()
 
 
 class StoreMemory(Request, frozen=True, kw_only=True):
@@ -116,6 +122,19 @@ class StoreMemory(Request, frozen=True, kw_only=True):
     expires_at: Annotated[
         Moment | None, Meta(description="ISO time from which it is no longer found.")
     ] = None
+
+    def memory(self, *, source: str, vector: BroughtVector | None = None) -> NewMemory:
+        """Return what is to be stored; `source` is its source system where it names none."""
+        fields = asdict(self)
+        fields["collection"] = choose_collection(fields.pop("memory_type"), self.collection)
+        fields["source_system"] = self.source_system or source
+        for name in ("expires_at", "occurred_at"):
+            fields[name] = parse_moment(fields[name], what=name)
+        return NewMemory(**fields, vector=vector)
+
+    def check(self) -> None:
+        """Refuse what cannot be stored."""
+        check_new_memory(self.memory(source="check"))
 
 
 class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
@@ -175,8 +194,17 @@ class ListMemories(Where, frozen=True, kw_only=True):
     """Which memories, and which page of them."""
 
     limit: Limit = 20
+    offset: Annotated[
+        int, Meta(ge=0, le=MAX_OFFSET, description="Memories to pass over; pages go by cursor.")
+    ] = 0
     cursor: Cursor = None
     max_tokens: Budget = DEFAULT_BUDGET
+
+    def check(self) -> None:
+        """Refuse a page that is none."""
+        super().check()
+        check_limit(self.limit)
+        check_offset(self.offset)
 
 
 class SupersedeMemory(Request, frozen=True, kw_only=True):
@@ -199,6 +227,21 @@ class ForgetMemory(Request, frozen=True, kw_only=True):
         bool, Meta(description="false only says what would go; true deletes it for good.")
     ] = False
     max_tokens: Budget = DEFAULT_BUDGET
+
+
+class EmbedWaiting(Request, frozen=True, kw_only=True):
+    """How many memories get their vectors at most; 0 is all that wait."""
+
+    limit: int = 0
+
+    def check(self) -> None:
+        """Refuse less than nothing."""
+        if self.limit < 0:
+            raise UsageError(
+                "limit must be at least 0, which means all.",
+                hint="Leave it out to embed all that wait.",
+                code="input.limit",
+            )
 
 
 class MemoryStats(Request, frozen=True, kw_only=True):

@@ -93,6 +93,19 @@ class ForgetResult(Body, frozen=True, kw_only=True):
     omitted: Annotated[int, Meta(description="Ids of these lists that did not fit max_tokens.")] = 0
 
 
+class Selected(Body, frozen=True, kw_only=True):
+    """The memories that pass a filter, newest first."""
+
+    ids: list[UUID]
+
+
+class Embedded(Body, frozen=True, kw_only=True):
+    """How many memories got their vectors, and how many still wait."""
+
+    embedded: int
+    waiting: int
+
+
 class StatsGroup(Body, frozen=True, kw_only=True):
     """Live memories of one kind."""
 

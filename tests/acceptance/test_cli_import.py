@@ -34,7 +34,7 @@ def rows(command: Command, project: str) -> dict[str, Any]:
     """Return the live memories of a project: content by path and heading, or by commit."""
     found = command("memory", "list", "--project", project, "--limit", "1000", "--json").json
     return {
-        item["commit"] or f"{item['path']}#{item['metadata']['heading']}": item["content"]
+        item.get("commit") or f"{item['path']}#{item['metadata']['heading']}": item["content"]
         for item in found["memories"]
     }
 

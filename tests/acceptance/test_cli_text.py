@@ -51,7 +51,7 @@ def test_text_of_any_kind_comes_back_as_it_was(
 ) -> None:
     options = ("--project", project, "--json")
     stored = mahavishnu("memory", "store", "-", *options, input=text.encode()).json
-    shown = mahavishnu("memory", "show", stored["id"], "--json").json["memory"]
+    shown = mahavishnu("memory", "show", stored["id"], "--json").json
     assert shown["content"] == text
     if len(text.encode()) <= len(LONG):
         assert mahavishnu("memory", "store", *options, "--", text).json["id"] == stored["id"]
@@ -69,7 +69,7 @@ def test_an_ambiguous_id_asks_for_more_digits(mahavishnu: Command, project: str)
     refused = mahavishnu("memory", "show", stored[-8:], "--json")
     assert refused.status == 4 and refused.error["code"] == "memory.ambiguous"
     assert stored in refused.error["hint"] and twin in refused.error["hint"]
-    assert mahavishnu("memory", "show", twin, "--json").json["memory"]["content"] == "Twin."
+    assert mahavishnu("memory", "show", twin, "--json").json["content"] == "Twin."
     assert mahavishnu("memory", "forget", stored, twin, "--json").json["count"] == 2
 
 

@@ -201,7 +201,7 @@ async def test_an_address_as_consoles_hand_it_out(external: Command, owned: Owne
     external.environment["MAHAVISHNU_PG_DSN"] = f"{owned.dsn}?{everything}"
     assert external("db", "init").status == 0
     stored = external("memory", "store", "Grüße.", "--json").json
-    assert external("memory", "show", stored["id"], "--json").json["memory"]["content"] == "Grüße."
+    assert external("memory", "show", stored["id"], "--json").json["content"] == "Grüße."
     async with (
         open_app(load_settings(environ=external.environ())) as app,
         app.connection() as connection,

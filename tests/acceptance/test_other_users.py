@@ -129,7 +129,7 @@ def test_root_leaves_the_data_of_a_user_alone(outside: Command) -> None:
         if ended:
             assert owners(outside.home) == before
     shown = run_as(NAMELESS, outside, "memory", "show", stored["id"], "--json").json
-    assert shown["memory"]["content"] == "A fact."
+    assert shown["content"] == "A fact."
 
 
 def test_a_user_is_told_that_the_data_is_root_s(outside: Command) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from mahavishnu.ai_env.following.desktop import require_macos, restart_app
 from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S, How, follow_switch
@@ -13,7 +14,6 @@ from mahavishnu.ai_env.site import Site
 from mahavishnu.cli.ai.sessions_output import lines_of, show_restarts, show_sessions
 from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load
-from mahavishnu.cli.render import every_key
 from mahavishnu.environments.here import open_site
 from mahavishnu.environments.known import known_profiles
 from mahavishnu.errors import Conflict
@@ -107,4 +107,4 @@ def follow(
     done = follow_switch(
         site, look(site, profiles, clients), how, lambda: look(site, profiles, clients)
     )
-    return [every_key(restarted_body(each)) for each in done], lines_of(done)
+    return [asdict(restarted_body(each)) for each in done], lines_of(done)

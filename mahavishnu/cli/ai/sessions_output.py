@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import asdict
+
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following.restarting import Restarted
 from mahavishnu.ai_env.following.resume import shown_words
 from mahavishnu.ai_env.following.standing import Reach, Standing
-from mahavishnu.cli.render import every_key, print_json, print_line, print_table
+from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.masking import MASK
 from mahavishnu.operations.sessions import restarted_body, resume_line, session_body
 
@@ -20,7 +22,7 @@ _REACHES: dict[Reach, str] = {
 def show_sessions(standings: Sequence[Standing], *, as_json: bool) -> None:
     """Print sessions."""
     if as_json:
-        print_json({"sessions": [every_key(session_body(each)) for each in standings]})
+        print_json({"sessions": [asdict(session_body(each)) for each in standings]})
         return
     if not standings:
         print_line("No session runs.")
@@ -62,7 +64,7 @@ def show_restarts(done: Sequence[Restarted], *, app: bool | None, as_json: bool)
     """Print what became of sessions."""
     if as_json:
         print_json(
-            {"sessions": [every_key(restarted_body(each)) for each in done], "app_restarted": app}
+            {"sessions": [asdict(restarted_body(each)) for each in done], "app_restarted": app}
         )
         return
     if not done and app is None:

@@ -1,0 +1,217 @@
+"""Commands, HTTP and MCP give one answer to one request, for each operation on memories and records."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from mcp import Client
+
+from mahavishnu.app import App, open_app
+from mahavishnu.cli.root import cli
+from mahavishnu.database.target import Target
+from mahavishnu.mcp.edge import build_server
+from mahavishnu.memory.models import NewMemory
+from mahavishnu.operations import environments
+from mahavishnu.operations.memory_table import LOCAL_OPERATIONS
+from mahavishnu.operations.operation import Operation
+from mahavishnu.operations.table import OPERATIONS
+from tests.served import Served, serve
+
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
+EDGES = ("cli", "http", "mcp")
+MOMENT = "2026-01-02T03:04:05+00:00"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request as words and as JSON; `{p}` becomes the name of a project, `{id}` a memory in it."""
+
+    words: Sequence[str]
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+WHOLE = {"max_tokens": None}  # commands give whole answers
+TURN = {"session_id": "{p}", "position": 0, "role": "user", "content": "Hello."}
+RUN = {"execution_id": "{p}", "workflow_id": "w", "adapter": "a", "status": "failed", "error": "no",
+       "started_at": MOMENT, "result": {"n": 1}, "repositories": ["r"], "project": "{p}"}  # fmt: skip
+SAMPLE = {"component": "{p}", "metric_type": "m", "recorded_at": MOMENT, "text": "healthy",
+          "metrics": {"ms": 1.5}}  # fmt: skip
+CASES: dict[str, Case] = {
+    "search": Case(
+        ("memory", "search", "kettle", "--project", "{p}", "--explain", "--limit", "3"),
+        {"query": "kettle", "projects": ["{p}"], "explain": True, "limit": 3, **WHOLE},
+    ),
+    "store_memory": Case(
+        ("memory", "store", "New.", "--project", "{p}", "--metadata", "k=v", "--type", "rag"),
+        {"content": "New.", "project": "{p}", "metadata": {"k": "v"}, "memory_type": "rag"},
+    ),
+    # For programs; `memory store` gives the same.
+    "store_unified_memory": Case(
+        ("memory", "store", "New.", "--project", "{p}"),
+        {"content": "New.", "metadata": {"project": "{p}"}},
+    ),
+    "get_memory": Case(("memory", "show", "{id}"), {"id": "{id}", **WHOLE}),
+    "list_memories": Case(
+        ("memory", "list", "--limit", "1", "--offset", "1", "--project", "{p}", "--since", "1d"),
+        {"limit": 1, "offset": 1, "projects": ["{p}"], "since": "1d", **WHOLE},
+    ),
+    "supersede_memory": Case(
+        ("memory", "supersede", "{id}", "Corrected."), {"id": "{id}", "content": "Corrected."}
+    ),
+    "forget_memory": Case(("memory", "forget", "{id}"), {"ids": ["{id}"], "confirm": True}),
+    "memory_stats": Case(("memory", "stats"), {**WHOLE}),
+    "record_turn": Case(
+        ("session", "record", "Hello.", "--session", "{p}", "--position", "0", "--role", "user"), TURN
+    ),
+    "record_execution": Case(
+        ("workflow", "record", "{p}", "--workflow", "w", "--adapter", "a", "--status", "failed",
+         "--error", "no", "--started-at", MOMENT, "--result", '{"n": 1}', "--repo", "r",
+         "--project", "{p}"),
+        RUN,
+    ),
+    "record_metrics": Case(
+        ("metrics", "record", "{p}", "m", "--recorded-at", MOMENT, "--text", "healthy", "--figures",
+         '{"ms": 1.5}'),
+        SAMPLE,
+    ),
+}  # fmt: skip
+# What only commands offer, and by which.
+LOCAL_COMMANDS = {
+    "import_markdown": "memory import markdown",
+    "import_git": "memory import git",
+    "select_memories": "memory forget",
+    "embed_waiting": "memory embed",
+}
+EVERYWHERE = {
+    each.name: each for each in OPERATIONS if each.run.__module__ != environments.__name__
+}
+CONTEXT = click.Context(cli)
+CLOCKS = ("elapsed_ms", "size_bytes")  # differ between any two calls
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The three over one database; `ids` are those of a memory in the project of each."""
+
+    served: Served
+    ids: dict[str, str]
+
+    async def ask(self, edge: str, operation: Operation[Any, Any], project: str) -> Any:
+        """Return what one of them answers to the operation's case, asked about a project."""
+        case = CASES[operation.name]
+        own = {"{p}": project, "{id}": self.ids[project]}
+        if edge == "cli":
+            return await asyncio.to_thread(run, [fill(word, own) for word in case.words])
+        values = fill(case.values, own)
+        if edge == "mcp":
+            async with Client(build_server(self.served.app)) as client:
+                return (await client.call_tool(operation.name, values)).structured_content
+        path = operation.path.format(**values)
+        rest = {name: each for name, each in values.items() if f"{{{name}}}" not in operation.path}
+        query = [(name, word) for name, each in rest.items() for word in spell(each)]
+        async with self.served.client() as http:
+            sent = {"params": query} if operation.method == "GET" else {"json": rest}
+            answer = await http.request(operation.method, f"/api/v1{path}", **sent)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+
+def fill(value: Any, own: dict[str, str]) -> Any:
+    """Return a case with the names and ids that are its own."""
+    if isinstance(value, dict):
+        return {name: fill(inner, own) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [fill(each, own) for each in value]
+    return own.get(value, value) if isinstance(value, str) else value
+
+
+def spell(value: Any) -> list[str]:
+    """Return a value as words of a query."""
+    values = value if isinstance(value, list) else [value]
+    return [each if isinstance(each, str) else json.dumps(each) for each in values]
+
+
+def run(words: Sequence[str]) -> Any:
+    """Run a command in this process and return its JSON without the schema."""
+    done = CliRunner().invoke(cli, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    body = json.loads(done.stdout_bytes)
+    assert next(iter(body)) == "schema" and body.pop("schema") == 1
+    return body
+
+
+def comparable(body: Any, *, made: bool) -> Any:
+    """Return a body without what clocks say; where each has `made` something, without the ids too."""
+    if isinstance(body, dict):
+        return {
+            name: None if name in CLOCKS else comparable(inner, made=made)
+            for name, inner in body.items()
+        }
+    if isinstance(body, list):
+        return [comparable(each, made=made) for each in body]
+    return None if made and isinstance(body, str) and UUID.fullmatch(body) else body
+
+
+@pytest.fixture
+async def edges(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Edges]:
+    monkeypatch.setenv("MAHAVISHNU_HOME", str(tmp_path))
+    monkeypatch.setenv("MAHAVISHNU_PG_DSN", target.url)
+    monkeypatch.setenv("MAHAVISHNU_EMBEDDING_PROVIDER", "none")
+    async with open_app() as app, serve(app, tmp_path) as served:
+        yield Edges(served, {edge: await prepare(app, edge) for edge in EDGES})
+
+
+async def prepare(app: App, project: str) -> str:
+    stored = await app.memories.store_batch(
+        [NewMemory(content=text, project=project, source_system="tests", metadata={"n": [1, None]})
+         for text in ("The kettle boils at dawn.", "A kettle is red.")]
+    )  # fmt: skip
+    return str(stored[0].id)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", EVERYWHERE)
+async def test_commands_http_and_mcp_give_the_same(edges: Edges, name: str) -> None:
+    operation = EVERYWHERE[name]
+    assert name in CASES, "an operation needs a command that asks it, and a case"
+    made = not operation.read_only  # then each has a project of its own
+    bodies = [await edges.ask(edge, operation, edge if made else "cli") for edge in EDGES]
+    by_command, by_http, by_mcp = (comparable(body, made=made) for body in bodies)
+    assert by_command == by_http == by_mcp
+
+
+def test_every_command_asks_an_operation() -> None:
+    groups = ("memory", "session", "workflow", "metrics")
+    commands = {words for name in groups for words in leaves(name, cli.get_command(CONTEXT, name))}
+    assert LOCAL_COMMANDS.keys() == {each.name for each in LOCAL_OPERATIONS}
+    asking = [" ".join(case.words) for case in CASES.values()] + list(LOCAL_COMMANDS.values())
+    assert [each for each in commands if not any(a.startswith(each) for a in asking)] == []
+
+
+def test_the_page_names_the_operation_of_each_command() -> None:
+    row = re.compile(r"^\| `(.+)` \| `(\w+)` \| \[(.+)\]\(", re.MULTILINE)
+    rows = row.findall((DOCS / "json-output.md").read_text("utf-8"))
+    assert {operation: title for _, operation, title in rows} == {
+        name: each.title for name, each in EVERYWHERE.items() if name != "store_unified_memory"
+    }
+    for command, operation, _ in rows:
+        assert " ".join(CASES[operation].words).startswith(command)
+
+
+def leaves(name: str, command: click.Command | None) -> Iterator[str]:
+    """Yield the commands of a group by their words."""
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(CONTEXT):
+            yield from (leaves(f"{name} {inner}", command.get_command(CONTEXT, inner)))
+    else:
+        yield name
