@@ -15,7 +15,7 @@ SOURCE = "cli"  # source system of what is stored by commands
 type Question = Callable[["Call"], Awaitable[Any]]
 
 
-def question(operation: str, **fields: Any) -> Question:
+def prepare(operation: str, **fields: Any) -> Question:
     """Return what asks an operation; raises `UsageError` where the request cannot be answered."""
     from mahavishnu.operations.memory_table import BY_NAME  # noqa: PLC0415 - after option errors
 
@@ -27,7 +27,7 @@ def question(operation: str, **fields: Any) -> Question:
 
 async def ask(operation: str, *, bar: str | None = None, **fields: Any) -> Any:
     """Ask one operation in an application of its own and return the result; `bar` as `opened_call`."""
-    asked = question(operation, **fields)
+    asked = prepare(operation, **fields)
     async with opened_call(bar) as call:
         return await asked(call)
 

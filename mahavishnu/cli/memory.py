@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mahavishnu.cli.asking import ask, opened_call, question
+from mahavishnu.cli.asking import ask, opened_call, prepare
 from mahavishnu.cli.memory_import import import_
 from mahavishnu.cli.memory_search import search
 from mahavishnu.cli.options import (
@@ -177,17 +177,17 @@ async def forget(
             hint="See first what it would be: --dry-run",
             code="memory.unconfirmed",
         )
-    selected = question("select_memories", **narrowing)
+    selected = prepare("select_memories", **narrowing)
     async with opened_call() as call:
         ids = [str(each) for each in (await selected(call)).ids] if by_filter else references
-        told: ForgetResult = await question("forget_memory", ids=ids, max_tokens=None)(call)
+        told: ForgetResult = await prepare("forget_memory", ids=ids, max_tokens=None)(call)
         if references:
             _require_all(told)
         elif not (dry_run or yes or confirm(f"Forget {told.count} memories?")):
             print_line("Nothing was forgotten.")
             return
         if not dry_run:
-            sure = question("forget_memory", ids=ids, max_tokens=None, confirm=True)
+            sure = prepare("forget_memory", ids=ids, max_tokens=None, confirm=True)
             told = await sure(call)
     if as_json:
         print_json(told)

@@ -4,12 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mahavishnu.cli.options import (
-    asynchronous,
-    filter_options,
-    json_option,
-    opened_app,
-)
+from mahavishnu.cli.asking import ask
+from mahavishnu.cli.options import asynchronous, filter_options, json_option
 from mahavishnu.cli.render import (
     excerpt,
     local_time,
@@ -21,7 +17,7 @@ from mahavishnu.cli.render import (
 from mahavishnu.identifiers import shown
 
 if TYPE_CHECKING:
-    from mahavishnu.memory.models import SearchResult
+    from mahavishnu.operations.results import SearchAnswer
 
 
 @click.command()
@@ -29,83 +25,41 @@ if TYPE_CHECKING:
 @click.option("--mode", default="hybrid", show_default=True, help="hybrid, vector or text.")
 @click.option("--limit", default=10, show_default=True, help="Most hits.")
 @click.option("--threshold", type=float, help="Least cosine similarity of the vector arm.")
-@click.option("--max-tokens", type=int, help="Bound on all contents together.")
+@click.option("--max-tokens", type=int, help="Bound on the whole answer, 800 or more.")
 @click.option("--tier", "tiers", multiple=True, help="cold (the default), hot, development or all.")
 @click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
 @filter_options
 @json_option
 @asynchronous
-async def search(
-    query: str,
-    mode: str,
-    limit: int,
-    threshold: float | None,
-    max_tokens: int | None,
-    tiers: tuple[str, ...],
-    explain: bool,
-    as_json: bool,
-    **narrowing: Any,
-) -> None:
+async def search(as_json: bool, **fields: Any) -> None:
     """Find the memories that answer QUERY, best first."""
-    from mahavishnu.memory.checks import unknown_value  # noqa: PLC0415
-    from mahavishnu.memory.models import MODES  # noqa: PLC0415
-    from mahavishnu.memory.search import TIERS, SearchRequest, check_request  # noqa: PLC0415
-    from mahavishnu.operations.requests import Where  # noqa: PLC0415
-
-    if mode not in MODES:
-        raise unknown_value("mode", mode, MODES)
-    for tier in tiers:
-        if tier not in TIERS:
-            raise unknown_value("tier", tier, TIERS)
-    request = SearchRequest(
-        query=query,
-        mode=mode,  # type: ignore[arg-type]
-        wanted=Where(**narrowing).filter(),
-        limit=limit,
-        threshold=threshold,
-        max_tokens=max_tokens,
-        tiers=tiers,
-    )
-    check_request(request)
-    async with opened_app() as app:
-        result = await app.search(request)
+    answer: SearchAnswer = await ask("search", **fields)
     if as_json:
-        print_json(_result_body(result, explain=explain))
+        print_json(answer)
     else:
-        _print_result(result, explain=explain)
+        _print_answer(answer)
 
 
-def _result_body(result: "SearchResult", *, explain: bool) -> dict[str, Any]:
-    from mahavishnu.operations.bodies import hit_body  # noqa: PLC0415
-
-    body: dict[str, Any] = {
-        "query": result.query,
-        "mode": result.mode,
-        "degraded": [{"part": d.part, "reason": d.reason} for d in result.degraded],
-        "hits": [hit_body(hit) for hit in result.hits],
-    }
-    if explain:
-        body["explanation"] = dict(result.explanation)
-    return body
-
-
-def _print_result(result: "SearchResult", *, explain: bool) -> None:
-    for part in result.degraded:
-        click.echo(printable(f"Degraded ({part.part}): {part.reason}"), err=True)
-    if not result.hits:
+def _print_answer(answer: "SearchAnswer") -> None:
+    for part in answer.degraded:
+        advice = "; run: mahavishnu memory embed" if part.waiting else ""
+        click.echo(printable(f"Degraded ({part.part}): {part.reason}{advice}"), err=True)
+    if answer.omitted:
+        click.echo(f"{answer.omitted} more did not fit --max-tokens.", err=True)
+    if not answer.hits:
         print_line("Nothing found.")
         return
+    explanation = answer.explanation
     columns = ["id", "score", "type", "project", "when", "content"]
-    if explain:
+    if explanation is not None:
         columns.insert(2, "arms")
     rows = []
-    for hit in result.hits:
-        found = hit.memory
+    for hit in answer.hits:
         row = [
-            shown(found.id), f"{hit.score:.3f}", found.memory_type, found.project or "",
-            local_time(found.occurred_at), excerpt(found.content, start=hit.char_start or 0),
+            shown(hit.id), f"{hit.score:.3f}", hit.memory_type, hit.project or "",
+            local_time(hit.occurred_at), excerpt(hit.content, start=hit.char_start or 0),
         ]  # fmt: skip
-        if explain:
+        if explanation is not None:
             row.insert(
                 2,
                 "\n".join(
@@ -115,6 +69,5 @@ def _print_result(result: "SearchResult", *, explain: bool) -> None:
             )
         rows.append(row)
     print_table(columns, rows)
-    if explain:
-        for name, value in result.explanation.items():
-            print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
+    for name, value in (explanation or {}).items():
+        print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")

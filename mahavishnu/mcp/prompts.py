@@ -10,7 +10,7 @@ from mahavishnu.errors import UsageError
 from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.models import Hit, MemoryFilter
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.operations.telling import brief, in_operations
+from mahavishnu.operations.telling import brief
 
 RECALLED_TOKENS = 3_000
 _RECALL = (
@@ -65,7 +65,7 @@ async def _remembered(app: App, subject: str, project: str | None) -> str:
         max_tokens=RECALLED_TOKENS,
     )
     result = await app.search(request)
-    notes = [f"({part.part}: {in_operations(part.reason)})" for part in result.degraded]
+    notes = [f"({part.part}: {part.reason})" for part in result.degraded]
     return "\n\n".join([*map(_line, result.hits), *notes]) or "(nothing)"
 
 

@@ -254,10 +254,11 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """A part of the search that did not take part, and why."""
+    """A part of the search that did not take part, and why; `waiting` for vectors that the caller can make."""
 
     part: str
     reason: str
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

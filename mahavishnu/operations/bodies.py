@@ -72,6 +72,9 @@ class DegradedBody(Body, frozen=True, kw_only=True):
 
     part: str
     reason: str
+    waiting: Annotated[
+        bool, Meta(description="Memories of yours wait for their vectors, which will be made.")
+    ] = False
 
 
 _COLUMNS = {name: name for name in MemoryBody.__struct_fields__} | {
@@ -101,11 +104,6 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
         "truncated": hit.truncated,
         "arms": _arms(hit.arms),
     }
-
-
-def hit_body(hit: Hit) -> HitBody:
-    """Return what is shown of a hit."""
-    return HitBody(**hit_fields(hit))
 
 
 def _arms(arms: Mapping[str, ArmScore]) -> dict[str, ArmBody]:

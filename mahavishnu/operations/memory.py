@@ -1,6 +1,7 @@
 """The memory operations, each a translation from request to the application and back."""
 
 from contextlib import suppress
+from dataclasses import asdict
 from uuid import UUID
 
 import msgspec
@@ -14,7 +15,6 @@ from mahavishnu.memory.models import (
     Memory,
     Stored,
 )
-from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.bodies import LOCATIONS, DegradedBody, hit_fields, memory_fields
 from mahavishnu.operations.cursors import read_cursor, write_cursor
 from mahavishnu.operations.fitting import (
@@ -53,7 +53,6 @@ from mahavishnu.operations.results import (
     StoreResult,
     SupersedeResult,
 )
-from mahavishnu.operations.telling import in_operations
 from mahavishnu.operations.vectors import read_vector
 
 EMBEDDED_TOGETHER = 64  # memories between two reports of the progress
@@ -92,26 +91,13 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
 async def search(call: Call, request: Search) -> SearchAnswer:
     """Answer a question."""
     await call.report(0, 2, "Searching")
-    result = await call.app.search(
-        SearchRequest(
-            query=request.query,
-            mode=request.mode,
-            wanted=request.filter(),
-            limit=request.limit,
-            threshold=request.threshold,
-            tiers=tuple(request.tiers),
-            vector=_brought(request),
-        )
-    )
+    result = await call.app.search(request.question(_brought(request)))
     await call.report(1, 2, f"Found {len(result.hits)}")
     answer = SearchAnswer(
         query=result.query,
         mode=result.mode,
         hits=[],
-        degraded=[
-            DegradedBody(part=part.part, reason=in_operations(part.reason) or "")
-            for part in result.degraded
-        ],
+        degraded=[DegradedBody(**asdict(part)) for part in result.degraded],
         explanation=dict(result.explanation) if request.explain else None,
     )
     found = [FoundMemory(**hit_fields(hit)) for hit in result.hits]

@@ -153,8 +153,8 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
 )
 
-# Of the command line alone: the first two read any path of this machine, with the next a model could
-# gather everything for forget_memory at once, and the last takes as long as there is work.
+# Only commands offer these: imports read any path of this machine, select_memories would let a model
+# forget by a filter, and embed_waiting takes as long as there is work.
 LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
     LocalOperation(
         name="import_markdown",

@@ -18,7 +18,7 @@ from mahavishnu.memory.models import (
     check_new_memory,
     choose_collection,
 )
-from mahavishnu.memory.search import TierName
+from mahavishnu.memory.search import SearchRequest, TierName, check_request
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Request
 from mahavishnu.operations.vectors import UnnamedVector, Vector
@@ -179,7 +179,32 @@ class Search(Where, frozen=True, kw_only=True):
     embedding_model: Annotated[
         Name | None, Meta(description="Model that made the embedding; it must be the one in use.")
     ] = None
-    explain: Annotated[bool, Meta(description="Add how the answer was found.")] = False
+    explain: Annotated[
+        bool,
+        Meta(description="Add how the answer was found, as `explanation`; its keys may change."),
+    ] = False
+
+    def question(self, vector: BroughtVector | None = None) -> SearchRequest:
+        """Return what is asked, with the caller's own vector of it; the budget is for the answer."""
+        return SearchRequest(
+            query=self.query,
+            mode=self.mode,
+            wanted=self.filter(),
+            limit=self.limit,
+            threshold=self.threshold,
+            tiers=tuple(self.tiers),
+            vector=vector,
+        )
+
+    def check(self) -> None:
+        """Refuse a question that is none, and a budget that no hit fits into."""
+        check_request(self.question())
+        if self.max_tokens is not None and self.max_tokens < LEAST_BUDGET:
+            raise UsageError(
+                f"max_tokens must be at least {LEAST_BUDGET}.",
+                hint="Leave it out for whole contents.",
+                code="input.max_tokens",
+            )
 
 
 class GetMemory(Request, frozen=True, kw_only=True):

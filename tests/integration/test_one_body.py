@@ -46,8 +46,10 @@ SAMPLE = {"component": "{p}", "metric_type": "m", "recorded_at": MOMENT, "text":
           "metrics": {"ms": 1.5}}  # fmt: skip
 CASES: dict[str, Case] = {
     "search": Case(
-        ("memory", "search", "kettle", "--project", "{p}", "--explain", "--limit", "3"),
-        {"query": "kettle", "projects": ["{p}"], "explain": True, "limit": 3, **WHOLE},
+        ("memory", "search", "kettle", "--project", "{p}", "--explain", "--limit", "3", "--max-tokens",
+         "800", "--tier", "all"),
+        {"query": "kettle", "projects": ["{p}"], "explain": True, "limit": 3, "max_tokens": 800,
+         "tiers": ["all"]},
     ),
     "store_memory": Case(
         ("memory", "store", "New.", "--project", "{p}", "--metadata", "k=v", "--type", "rag"),
@@ -174,7 +176,7 @@ async def edges(
 async def prepare(app: App, project: str) -> str:
     stored = await app.memories.store_batch(
         [NewMemory(content=text, project=project, source_system="tests", metadata={"n": [1, None]})
-         for text in ("The kettle boils at dawn.", "A kettle is red.")]
+         for text in ("A kettle is red.", "The kettle boils. " + "water " * 2000)]
     )  # fmt: skip
     return str(stored[0].id)
 

@@ -25,7 +25,7 @@ from mahavishnu.memory.models import (
     MemoryFilter,
     choose_collection,
 )
-from mahavishnu.operations.bodies import MemoryBody, hit_body, memory_body
+from mahavishnu.operations.bodies import HitBody, MemoryBody, hit_fields, memory_body
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.requests import Where
 from tests.strategies import any_text
@@ -354,7 +354,9 @@ def test_json_begins_with_its_schema_and_keeps_values(capfdbinary: Any) -> None:
 def test_json_of_a_hit_rounds_and_keeps_a_rank_that_is_not_there(capfdbinary: Any) -> None:
     arms = {"text": ArmScore(rank=1, score=1.23456789, contribution=0.5),
             "vector": ArmScore(rank=None, score=0.1, contribution=0.25)}  # fmt: skip
-    hit = printed(capfdbinary, hit_body(Hit(memory=MEMORY, score=0.75, arms=arms, char_end=4)))
+    hit = printed(
+        capfdbinary, HitBody(**hit_fields(Hit(memory=MEMORY, score=0.75, arms=arms, char_end=4)))
+    )
     assert {"char_end": 4, "found_in": ["postgresql"]}.items() <= hit.items()
     assert hit["arms"]["text"] == {"rank": 1, "score": 1.234568, "contribution": 0.5}
     assert hit["arms"]["vector"]["rank"] is None

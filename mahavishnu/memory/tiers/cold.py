@@ -250,15 +250,16 @@ def _says(degraded: Sequence[Degraded], part: str) -> bool:
 
 
 def _waiting(answer: _Answer) -> list[Degraded]:
-    counts = (
-        (answer.waiting, "", "; run: mahavishnu memory embed"),
-        (answer.others_waiting, " of others", ", which only their owners can have made"),
+    own = _wait_for_vectors(answer.waiting, "")
+    others = _wait_for_vectors(answer.others_waiting, " of others")
+    degraded = (
+        (answer.waiting, Degraded(part="vector", reason=own, waiting=True)),
+        (
+            answer.others_waiting,
+            Degraded(part="vector", reason=f"{others}, which only their owners can have made"),
+        ),
     )
-    return [
-        Degraded(part="vector", reason=f"{_wait_for_vectors(count, whose)}{advice}")
-        for count, whose, advice in counts
-        if count
-    ]
+    return [part for count, part in degraded if count]
 
 
 def _wait_for_vectors(count: int, whose: str) -> str:
