@@ -83,7 +83,7 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
     metadata = dict(request.metadata)
     fields = {name: metadata.pop(name) for name in FIELDS_IN_METADATA if name in metadata}
     plain = _parse_fields({**fields, "content": request.content, "metadata": metadata})
-    vector = await _brought_or_active(call.app, request)
+    vector = await _brought(call.app, request)
     new = plain.memory(source=call.source, vector=vector)
     return _stored(await call.app.memories.store(new))
 
@@ -91,7 +91,7 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
 async def search(call: Call, request: Search) -> SearchAnswer:
     """Answer a question."""
     await call.report(0, 2, "Searching")
-    result = await call.app.search(request.question(_brought(request)))
+    result = await call.app.search(request.question(await _brought(call.app, request)))
     await call.report(1, 2, f"Found {len(result.hits)}")
     answer = SearchAnswer(
         query=result.query,
@@ -228,27 +228,33 @@ def _stored(stored: Stored) -> StoreResult:
     )
 
 
-def _brought(request: StoreUnifiedMemory | Search) -> BroughtVector | None:
-    """Return the caller's vector; raises `UsageError` where its model is not named, or nothing else is."""
-    if request.embedding is None and request.embedding_model is None:
-        return None
-    if request.embedding is None or request.embedding_model is None:
+async def _brought(app: App, request: StoreUnifiedMemory | Search) -> BroughtVector | None:
+    """
+    Return the caller's vector; of the active model where it names none, whose length it must have.
+
+    Raises:
+        UsageError: a model without a vector, or no model to take a vector for.
+    """
+    model = request.embedding_model
+    if request.embedding is None:
+        if model is None:
+            return None
         raise UsageError(
-            "embedding and embedding_model go together: vectors of two models cannot be compared.",
-            hint="Leave both out, and the text is embedded here; memory_stats names the model.",
+            "embedding_model names the model of an embedding, and there is none.",
+            hint="Leave it out, and the text is embedded here; memory_stats names the model.",
             code="input.vector",
         )
+    if model is None:
+        active = await app.space.active()
+        if active is None:
+            raise UsageError(
+                "No embedding model is in use yet, so the embedding must say of which it is.",
+                hint="Send embedding_model with it: the model that made the vector.",
+                code="input.vector",
+            )
+        model = active[1].key
     values = read_vector(request.embedding)
-    return BroughtVector(model=request.embedding_model, values=values, dimensions=len(values))
-
-
-async def _brought_or_active(app: App, request: StoreUnifiedMemory) -> BroughtVector | None:
-    """Return the caller's vector; of the active model where it names none, whose length it must have."""
-    active = await app.space.active()
-    if request.embedding is None or request.embedding_model is not None or active is None:
-        return _brought(request)
-    values = read_vector(request.embedding)
-    return BroughtVector(model=active[1].key, values=values, dimensions=len(values))
+    return BroughtVector(model=model, values=values, dimensions=len(values))
 
 
 async def _successor_that_says(app: App, old: UUID, content: str) -> Memory | None:

@@ -21,7 +21,7 @@ from mahavishnu.memory.models import (
 from mahavishnu.memory.search import SearchRequest, TierName, check_request
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Request
-from mahavishnu.operations.vectors import UnnamedVector, Vector
+from mahavishnu.operations.vectors import Vector
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
 LEAST_BUDGET = 800  # holds one memory cut short, be its names as long as they may
@@ -141,7 +141,7 @@ class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
     """A memory to store, with a vector where the caller has one."""
 
     content: Text
-    embedding: UnnamedVector = None
+    embedding: Vector = None
     embedding_model: Annotated[
         Name | None, Meta(description="Model that made the embedding; the one in use if absent.")
     ] = None
@@ -177,7 +177,7 @@ class Search(Where, frozen=True, kw_only=True):
     max_tokens: Budget = DEFAULT_BUDGET
     embedding: Vector = None
     embedding_model: Annotated[
-        Name | None, Meta(description="Model that made the embedding; it must be the one in use.")
+        Name | None, Meta(description="Model that made the embedding; the one in use if absent.")
     ] = None
     explain: Annotated[
         bool,

@@ -23,13 +23,6 @@ type Vector = Annotated[
     Numbers | Base64 | None,
     Meta(
         description="A vector of your own, as numbers or as base64 of little-endian 32-bit floats; "
-        "needs embedding_model."
-    ),
-]
-type UnnamedVector = Annotated[
-    Numbers | Base64 | None,
-    Meta(
-        description="A vector of your own, as numbers or as base64 of little-endian 32-bit floats; "
         "of the model in use, unless embedding_model says otherwise."
     ),
 ]

@@ -339,7 +339,6 @@ async def test_vectors_of_ones_own_must_be_of_the_model_in_use(ask: Caller, worl
     )
     assert [hit["id"] for hit in found["hits"]] == [stored["id"]]
     for values, error, code in (
-        ({"embedding": vector}, UsageError, "input.vector"),
         ({"embedding_model": "fake"}, UsageError, "input.vector"),
         ({"embedding": vector, "embedding_model": "other"}, Conflict, "embedding.other_model"),
         ({"embedding": vector[:-1], "embedding_model": "fake"}, Conflict, "embedding.dimension_mismatch"),
@@ -349,8 +348,6 @@ async def test_vectors_of_ones_own_must_be_of_the_model_in_use(ask: Caller, worl
             ("store_unified_memory", {"content": "No."}),
             ("search", {"query": "no"}),
         ):
-            if name != "search" and values.keys() == {"embedding"}:
-                continue  # of the model in use, then
             assert await refusal(error, ask(name, **text, **values)) == code, (name, values)
     assert await count(world) == 1
 
@@ -366,6 +363,8 @@ async def test_an_unnamed_vector_is_of_the_model_in_use(ask: Caller, fresh: Call
     assert stored["embedded"]
     work = ask("store_unified_memory", content="No.", embedding=vector[:-1], metadata={})
     assert await refusal(Conflict, work) == "embedding.dimension_mismatch"
+    found = await ask("search", query="whatever", mode="vector", embedding=vector)
+    assert found["hits"][0]["id"] == stored["id"]
 
 
 async def test_a_search_looks_in_the_tiers_that_are_named(ask: Caller) -> None:
