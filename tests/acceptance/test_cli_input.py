@@ -121,6 +121,7 @@ REFUSED = [
     Bad("unknown project", (*LIST, "--project", "ketp"), "project.not_found", 3, hint="kept"),
     Bad("unknown command", ("memroy",), "usage", says="memroy", hint="mahavishnu --help"),
     Bad("a command of a later release", ("backup", "create"), "cli.not_yet", says="backup"),
+    Bad("a subcommand of a later release", ("ai", "auto", "on"), "cli.not_yet", says="ai auto"),
     Bad("a service of a later release", ("service", "restart", "all"), "cli.not_yet"),
     Bad("unknown subcommand", ("memory", "stoer"), "usage", says="stoer", hint="memory --help"),
     Bad("unknown option", (*LIST, "--nope"), "usage", says="--nope", hint="memory list --help"),

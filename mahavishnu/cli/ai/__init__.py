@@ -40,6 +40,7 @@ from mahavishnu.cli.lazy import LazyGroup
         "plugins": ("mahavishnu.cli.ai.plugins", "Turn plugins of Claude Code on and off."),
         "mcp": ("mahavishnu.cli.ai.mcp", "Register this memory with the clients."),
     },
+    later=("auto",),
 )
 def ai() -> None:
     """Switch and protect the configuration of Claude Code, Codex and Qwen Code."""
