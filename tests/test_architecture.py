@@ -31,7 +31,7 @@ AI_ROOMS = (
     ("adopt", "directories", "restore"),
     ("apply", "changed", "undo"),
     ("settle", "status"),
-    ("authors", "lacks", "moving", "taking_back"),
+    ("authors", "lacks", "moving", "proxied", "taking_back"),
     ("drift", "member_changes", "registrations", "rights", "site"),
     ("claude_program", "claude_settings", "plan"),
     ("journal", "places", "qwen_models"),

@@ -32,6 +32,7 @@ from mahavishnu.ai_env.plan import (
     why_not,
 )
 from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.proxied import proxy_note
 from mahavishnu.ai_env.rights import Modes, close_modes, note_of, open_modes
 from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.reference import Reference
@@ -109,6 +110,8 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
         notes += client.notes(delivery, running=place.running)
         if files[-1].changed:
             notes += note_of(place, open_modes(place, site.environ))
+        asks = delivery.mode == "helper"
+        notes += proxy_note(site, name, delivery.url, asks=asks, scope=ask.scope)
         if delivery.mode == "written":
             notes.append(f"The key stands in {place.path}, which you alone can read (mode 0600).")
     return Plan(profile, ask.scope, tuple(files), unchanged, tuple(notes))

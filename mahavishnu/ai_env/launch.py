@@ -34,7 +34,7 @@ from mahavishnu.masking import Secret
 
 RUN_ID = "mahavishnu-run"  # not that of a switch: Codex merges what is said of one id
 _FOREIGN = ("ANTHROPIC_", "OPENAI_", "CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_")
-_SIGN_INS = ("CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
+SIGN_INS = ("CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
 _QWEN_KEYS = {"openai-chat": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 _NO_PROXY = {"NO_PROXY": "no_proxy", "no_proxy": "NO_PROXY"}
 _OWN_SETTINGS = ("--settings", "--managed-settings")
@@ -97,16 +97,16 @@ def plan_launch(
     if delivery.mode != "native" and profile.key is not None:
         key = resolve(profile.key)
     kept, taken_out = _without_strays(profile, delivery, environ)
-    more: dict[str, str] = {}
+    more = {} if delivery.mode == "native" else _past_proxies(delivery.url, environ)
     if client == "claude-code":
         if delivery.words:
-            require_not_redirected(delivery.url, client, folder=folder, environ=environ)
+            require_not_redirected(delivery.url, client, folder=folder, environ={**kept, **more})
         options = _claude_options(delivery, words)
     elif client == "codex":
         options = _codex_options(delivery)
     else:
-        more, options = _qwen_options(delivery, key, environ=environ, folder=folder)
-        more[STARTED_ON] = profile.name
+        keys, options = _qwen_options(delivery, key, environ=environ, folder=folder)
+        more |= {**keys, STARTED_ON: profile.name}
     said = (words[0], *options, *words[1:])
     return Launch(program, said, {**kept, **more}, taken_out)
 
@@ -141,7 +141,7 @@ def _without_strays(
     """Return the environment without what leads elsewhere, and what was taken out of it."""
     own = profile.key.place if profile.key and profile.key.scheme == "env" else ""
     # With a client's own sign-in, what carries that stays.
-    gone = () if delivery.mode == "native" else _SIGN_INS
+    gone = () if delivery.mode == "native" else SIGN_INS
     out = {
         name
         for name in environ
@@ -199,7 +199,6 @@ def _qwen_options(
     names |= {known} if known else set()
     more = dict.fromkeys(names, key.reveal())
     more["NODE_TLS_REJECT_UNAUTHORIZED"] = "1"  # else a .env of the project could switch it off
-    more |= _past_proxies(delivery.url, environ)
     flags = ("--auth-type", kind, "--model", delivery.model)
     if kind == "anthropic":
         return {**more, "ANTHROPIC_BASE_URL": delivery.url}, flags
@@ -210,14 +209,15 @@ def _past_proxies(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """
     Return variables that keep what goes to this machine in the open from proxies.
 
-    A `.env` or the settings of a project could name one, which would read the key; Qwen Code takes
-    from there what is not set. Through https a proxy reads nothing, and the user may need one.
+    One could read the key, and Qwen Code takes from a `.env` or the settings of a project what is not set.
+    Through https a proxy reads nothing, and the user may need one.
     """
     scheme, host, _ = origin_of(url)
     if scheme == "https":
         return {}
     # An IPv6 address has many forms, and only one of them is compared.
     own = "*" if host.startswith("[") and host != "[::1]" else f"{host},{host}."
+    own += ",::1" if host == "[::1]" else ""
     said = {name: environ.get(name) or environ.get(other, "") for name, other in _NO_PROXY.items()}
     return {
         name: "*" if "*" in (value, own) else f"{value},{own}".lstrip(",")

@@ -14,6 +14,7 @@ from mahavishnu.ai_env.secrets.binding import require_bound
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
 from mahavishnu.ai_env.secrets.helper import Asked, read_words
 from mahavishnu.ai_env.secrets.project import require_not_redirected
+from mahavishnu.ai_env.secrets.proxies import require_no_proxy
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.masking import Secret
@@ -38,11 +39,12 @@ def release(
 
     Raises:
         Forbidden: `secret.other_profile`, the folder is bound to a profile that has another key.
-        MahavishnuError: as `require_bound`, `require_not_redirected`, `require_same_address` and
-            `SecretStore.read`.
+        MahavishnuError: as `require_bound`, `require_no_proxy`, `require_not_redirected`,
+            `require_same_address` and `SecretStore.read`.
     """
     _require_bound_profile(asked, environ, folder)
     require_bound(asked.bound, asked.client, environ)
+    require_no_proxy(asked.bound, asked.client, environ)
     require_not_redirected(asked.bound, asked.client, folder=folder, environ=environ)
     if asked.client == "codex":
         from mahavishnu.ai_env.secrets.codex_settings import (  # noqa: PLC0415 - slow

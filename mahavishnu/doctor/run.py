@@ -32,6 +32,7 @@ from mahavishnu.doctor.files import (
 )
 from mahavishnu.doctor.findings import Check, Examination, Finding, Status, failure, worst
 from mahavishnu.doctor.installation import look_at_command, look_at_package
+from mahavishnu.doctor.keys import look_at_exported_keys, look_at_proxies
 from mahavishnu.doctor.machine import look_at_clock, look_at_disk, look_at_platform, look_at_python
 from mahavishnu.doctor.model import (
     embed_waiting,
@@ -64,6 +65,8 @@ CHECKS = (
     Check("daemon", look_at_daemon, HOME, empty_record),
     Check("settings", look_at_settings, HOME),
     Check("clients", look_at_clients, ("settings",), close_clients),
+    Check("exported_keys", look_at_exported_keys, needs=("settings",)),
+    Check("proxies", look_at_proxies, needs=("settings",)),
     Check("port", look_at_port, needs=("settings",)),
     Check("postgres", look_at_programs, needs=("settings",)),
     Check("database", look_at_database, needs=("settings",), limit_s=START_LIMIT_S),

@@ -83,6 +83,13 @@ def test_verify_says_of_a_missing_key_only_that_it_is_missing(command: Command) 
     assert (told["verdict"], told["meaning"]) == ("auth", "Nothing was asked.")
 
 
+def test_verify_says_where_a_proxy_is_in_the_way_of_a_client(command: Command) -> None:
+    configure(command, "http://127.0.0.1:9")
+    words = ("ai", "verify", "p", "--json")
+    [note] = json.loads(command(*words, HTTP_PROXY="http://127.0.0.1:8").out)["notes"]
+    assert note.startswith("Claude Code: ") and "NO_PROXY" in note
+
+
 def test_verify_does_not_try_a_sign_in_and_knows_no_stranger(command: Command) -> None:
     native = command("ai", "verify", "claude", "--json")
     assert native.status == 2 and json.loads(native.out)["trials"][0]["verdict"] == "untried"

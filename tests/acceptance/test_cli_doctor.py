@@ -224,7 +224,16 @@ def test_unreadable_settings_stop_only_what_needs_them(patient: Command) -> None
     found = findings(patient("doctor", "--json"))
     assert found["settings"]["code"] == "settings.unparsable"
     assert of_status(found, "ok") >= {"python", "platform", "disk", "package", "clock", "home"}
-    skipped = {"clients", "port", "postgres", "database", "model", "model_probe"} | DATABASE
+    skipped = {
+        "clients",
+        "exported_keys",
+        "proxies",
+        "port",
+        "postgres",
+        "database",
+        "model",
+        "model_probe",
+    } | DATABASE
     assert of_status(found, "skipped") == skipped
     assert {found[name]["summary"] for name in skipped - {"model_probe"}} == {
         "Not looked at, because of settings."

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.launch import Launch, plan_launch, recognise
-from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.profiles import ClientName, Profile, Protocol
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.errors import MahavishnuError
@@ -120,19 +120,23 @@ LOCAL = "127.0.0.1,127.0.0.1."
         ("http://127.0.0.1:9", {"no_proxy": "a", "NO_PROXY": "b"}, f"b,{LOCAL}", f"a,{LOCAL}"),
         ("http://127.0.0.1:9", {"no_proxy": "*", "NO_PROXY": ""}, "*", "*"),
         ("http://LocalHost.:9", {}, "localhost,localhost.", "localhost,localhost."),
-        ("http://[::1]:9", {}, "[::1],[::1].", "[::1],[::1]."),
+        ("http://[::1]:9", {}, "[::1],[::1].,::1", "[::1],[::1].,::1"),
         ("http://[0:0:0:0:0:0:0:1]:9", {"no_proxy": "a"}, "*", "*"),
         ("https://one.example", {"NO_PROXY": "a"}, "a", None),
         ("https://127.0.0.1:9", {}, None, None),
     ],
 )
-def test_a_key_in_the_open_passes_no_proxy_that_a_project_names(
+def test_a_key_in_the_open_passes_no_proxy(
     home: Path, url: str, environ: dict[str, str], upper: str | None, lower: str | None
 ) -> None:
     """Qwen Code takes what is not set, or empty, from a `.env`, and looks at the lower one first."""
-    for protocol in ("openai-chat", "anthropic"):
+    ways: list[tuple[ClientName, Protocol]] = [
+        ("qwen", "openai-chat"), ("qwen", "anthropic"), ("codex", "openai-responses"),
+        ("claude-code", "anthropic"),
+    ]  # fmt: skip
+    for client, protocol in ways:
         profile = replace(ONE, endpoints={protocol: url})
-        planned = launch(home, profile, "qwen", **environ).environ
+        planned = launch(home, profile, client, **environ).environ
         assert (planned.get("NO_PROXY"), planned.get("no_proxy")) == (upper, lower)
 
 

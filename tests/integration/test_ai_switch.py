@@ -14,7 +14,9 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.moving import move_key
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.proxied import proxy_notes
 from mahavishnu.ai_env.secrets.port import as_key
+from mahavishnu.ai_env.secrets.proxies import LOCAL_HOSTS
 from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
 from mahavishnu.ai_env.sessions.registered import find_registered
 from mahavishnu.ai_env.site import ClientSettings
@@ -360,6 +362,48 @@ def test_a_key_in_plain_text_is_moved_with_the_switch(tmp_path: Path, profile: P
     assert path.read_text() == written
     assert not undo(site).lost
     assert path.read_text() == SAMPLE and path.stat().st_mode & 0o077 == 0
+
+
+PROXY = {"HTTP_PROXY": "http://proxy.example:3128"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "settings", "told"),
+    [
+        ({}, {}, []),
+        (PROXY, {}, ["Claude Code", "Codex", "Qwen Code"]),
+        ({**PROXY, "NO_PROXY": ",".join(LOCAL_HOSTS)}, {}, []),
+        # Claude Code puts its settings before what is exported, Qwen Code after it.
+        ({**PROXY, "NO_PROXY": "127.0.0.1"}, {"NO_PROXY": "x"}, ["Claude Code"]),
+        ({}, PROXY, ["Claude Code", "Qwen Code"]),
+    ],
+)
+def test_a_switch_says_where_a_proxy_keeps_the_key_away(
+    tmp_path: Path, environ: dict[str, str], settings: dict[str, str], told: list[str]
+) -> None:
+    text = json.dumps({"env": settings})
+    install(tmp_path, claude_code=text, qwen=text)
+    local = replace(ONE, endpoints=dict.fromkeys(ONE.endpoints, "http://127.0.0.1:9"))
+    site = site_in(tmp_path, environ=environ)
+    notes = switch_to(site, local).plan.notes
+    found = [each for each in notes if "would go through the proxy" in each]
+    assert [each.partition(":")[0] for each in found] == told
+    assert ["mahavishnu-key gives no key" in each for each in found] == [
+        name != "Qwen Code" for name in told
+    ]
+    assert list(proxy_notes(site, local)) == found
+    assert not list(proxy_notes(site, ONE))
+
+
+def test_a_switch_says_where_a_project_leads_the_key_to_a_proxy(tmp_path: Path) -> None:
+    install(tmp_path)
+    path = tmp_path / "project/.claude/settings.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"env": {"no_proxy": ""}}))
+    local = replace(ONE, endpoints={"anthropic": "http://127.0.0.1:9"})
+    site = site_in(tmp_path, environ={**PROXY, "NO_PROXY": "127.0.0.1"})
+    [note] = proxy_notes(site, replace(local, clients=frozenset({"claude-code"})))
+    assert str(path) in note and "mahavishnu-key gives no key" in note
 
 
 def test_a_key_that_is_no_text_is_not_moved(tmp_path: Path) -> None:

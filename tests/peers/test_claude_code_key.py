@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.secrets.helper import helper_line, helper_words
+from mahavishnu.ai_env.secrets.proxies import LOCAL_HOSTS
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from tests.command import PROGRAM
 from tests.kept_secrets import lines, private, seal, stand_ins
@@ -188,12 +189,40 @@ def test_a_project_that_takes_the_address_away_does_not_lead_the_key_to_anthropi
     client: Client,
 ) -> None:
     """Where the address is "", Claude Code asks its own host; the port 9 has nobody, as the proxy."""
-    client.environ["HTTPS_PROXY"] = "http://127.0.0.1:9"
+    client.environ.update(HTTPS_PROXY="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
     with provider_stub() as (stub, url):
         client.configure(bound=url, asked=url)
         write(client.project / ".claude/settings.json", {"env": {"ANTHROPIC_BASE_URL": ""}})
         done = client.run()
     assert not stub.turns and "[secret.project_redirects]" in done.stderr, done
+
+
+HOSTS = ",".join(LOCAL_HOSTS)
+
+
+@pytest.mark.parametrize(
+    ("exported", "in_project", "code"),
+    [
+        ({}, None, "secret.proxy"),
+        ({"NO_PROXY": "127.0.0.1", "no_proxy": "x"}, None, "secret.proxy"),
+        ({"NO_PROXY": "127.0.0.1"}, {"NO_PROXY": ""}, "secret.project_redirects"),
+        ({"NO_PROXY": HOSTS, "no_proxy": HOSTS}, None, None),
+    ],
+)
+def test_a_proxy_does_not_get_the_key_of_an_endpoint_on_this_machine(
+    client: Client, exported: dict[str, str], in_project: dict[str, str] | None, code: str | None
+) -> None:
+    with provider_stub() as (stub, url), provider_stub() as (proxy, through):
+        client.configure(bound=url, asked=url)
+        client.environ.update(HTTP_PROXY=through, **exported)
+        if in_project is not None:
+            write(client.project / ".claude/settings.json", {"env": in_project})
+        done = client.run()
+    assert KEY not in shown(proxy), done
+    if code is None:
+        assert credentials(stub) == {f"Bearer {KEY}"} and not proxy.asked, done
+    else:
+        assert f"[{code}]" in done.stderr and proxy.asked, done  # it went there
 
 
 def test_a_cloud_does_not_get_the_key(client: Client) -> None:

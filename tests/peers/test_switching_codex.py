@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.ai_env.secrets.proxies import LOCAL_HOSTS
 from tests.command import PROGRAM
 from tests.peers.pseudo_terminal import until
 from tests.peers.switched import (
@@ -152,6 +153,21 @@ def assert_nobody_has_the_key(household: Household, done: subprocess.CompletedPr
     """Assert that the helper refused, and that the provider elsewhere was told no key."""
     assert "[secret.other_host]" in done.stderr, done
     household.providers.assert_nothing_leaked()
+
+
+def test_a_proxy_does_not_get_the_key_of_an_endpoint_on_this_machine(household: Household) -> None:
+    household.switch("one", "codex")
+    proxy = household.providers.urls["elsewhere"]
+    for hosts in ("localhost", "*"):
+        exported = {"HTTP_PROXY": proxy, "NO_PROXY": hosts}
+        done = household.run(household.home / "bin/codex", *PROMPT, environ=exported)
+        assert "[secret.proxy]" in done.stderr, done
+        household.providers.forget()  # no key was among it
+    assert_asks(household, "one", HTTP_PROXY=proxy, NO_PROXY=",".join(LOCAL_HOSTS))
+    # `ai run` sees to it itself.
+    words = ("ai", "run", "one", "--", "codex", *PROMPT)
+    assert household.command(*words, HTTP_PROXY=proxy, NO_PROXY="").status == 0
+    household.providers.assert_reached("one", keys_of("one"), "one-large")
 
 
 def test_a_project_names_no_provider_for_codex(household: Household) -> None:

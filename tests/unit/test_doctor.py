@@ -34,6 +34,7 @@ from mahavishnu.doctor.database import (
 from mahavishnu.doctor.files import close, judge_file, judge_folder, look_at_token, replace_token
 from mahavishnu.doctor.findings import Check, Examination, Finding, Status, worst
 from mahavishnu.doctor.installation import judge_command, judge_owners
+from mahavishnu.doctor.keys import look_at_exported_keys, look_at_proxies
 from mahavishnu.doctor.machine import judge_clock, judge_platform, judge_python, judge_room
 from mahavishnu.doctor.model import judge_cosines
 from mahavishnu.doctor.run import CHECKS, Mended, look, mend
@@ -489,3 +490,24 @@ def test_settings_of_clients_that_are_open_are_told_and_closed(
     close_clients(examination)
     assert look_at_clients(examination).status == "ok"
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_exported_keys_and_proxies_before_this_machine_are_named(
+    examination: Examination, tmp_path: Path
+) -> None:
+    environ = {**examination.environ, "HOME": str(tmp_path), "PATH": "", "ZAI_API_KEY": ""}
+    loaded = load_settings(environ=environ, folder=tmp_path)
+    examination = replace(examination, environ=environ, loaded=loaded)
+    settings = tmp_path / ".claude/settings.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}))
+    assert look_at_exported_keys(examination).status == "ok"
+    assert look_at_proxies(examination).status == "ok"
+    exported = {"HTTP_PROXY": "http://proxy.example", "MISTRAL_API_KEY": "sk-fake-canary"}
+    environ |= exported | {"CLAUDE_CODE_OAUTH_TOKEN": "sk-fake-canary"}
+    loaded = load_settings(environ=environ, folder=tmp_path)
+    examination = replace(examination, environ=environ, loaded=loaded)
+    keys, proxies = look_at_exported_keys(examination), look_at_proxies(examination)
+    assert keys.status == "info" and "canary" not in keys.summary
+    assert "CLAUDE_CODE_OAUTH_TOKEN, MISTRAL_API_KEY." in keys.summary
+    assert proxies.status == "warning" and "NO_PROXY" in proxies.summary

@@ -1,5 +1,6 @@
 """A key goes to the endpoint it is bound to and nowhere else; the words that clients are given."""
 
+import json
 import shlex
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from mahavishnu.ai_env.release import release
 from mahavishnu.ai_env.secrets.binding import origin_of, require_bound
 from mahavishnu.ai_env.secrets.helper import Asked, helper_line, helper_words, read_words
+from mahavishnu.ai_env.secrets.proxies import LOCAL_HOSTS
 from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
 from mahavishnu.errors import Forbidden, MahavishnuError, UsageError
 
@@ -102,6 +104,89 @@ def test_a_client_that_does_not_check_who_answers_gets_no_key() -> None:
     assert caught.value.code == "secret.unchecked_tls"
     local = "http://127.0.0.1:9101"
     require_bound(local, "claude-code", environ | {"ANTHROPIC_BASE_URL": local})
+
+
+PROXY = "http://proxy.example:3128"
+
+
+def asked_through(client: str, environ: dict[str, str], url: str = "http://127.0.0.1:9101") -> bool:
+    """Tell whether a client with these variables is given the key of an endpoint on this machine."""
+    whole = KEY | {"ANTHROPIC_BASE_URL": url, **environ}
+    try:
+        release(Asked(parse_reference("env:K"), url, client), whole, folder=NOWHERE)
+    except Forbidden as error:
+        assert error.code == "secret.proxy" and "NO_PROXY" in str(error.hint)
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("environ", "claude", "codex"),
+    [
+        ({"HTTP_PROXY": PROXY}, False, False),
+        ({"http_proxy": PROXY}, False, False),
+        ({"ALL_PROXY": PROXY}, False, False),
+        ({"all_proxy": PROXY}, False, False),
+        ({"HTTPS_PROXY": PROXY}, False, True),
+        ({"https_proxy": PROXY}, False, True),
+        ({"HTTP_PROXY": ""}, True, True),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "a, 127.0.0.1"}, True, True),
+        ({"HTTP_PROXY": PROXY, "no_proxy": "127.0.0.1"}, True, True),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "*"}, True, False),
+        # Claude Code goes by the second, Codex by the first.
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "127.0.0.1", "no_proxy": "x"}, False, False),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "", "no_proxy": "127.0.0.1"}, False, False),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "127.0.0.1:9101"}, False, False),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "x 127.0.0.1"}, False, False),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "localhost"}, False, False),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "127.0.0.11"}, False, False),
+    ],
+)
+def test_a_key_for_this_machine_passes_no_proxy(
+    environ: dict[str, str], claude: bool, codex: bool
+) -> None:
+    """The proxy would read it; what counts as an exception is what the strictest client takes."""
+    assert asked_through("claude-code", environ) == claude
+    assert asked_through("codex", environ) == codex
+
+
+@pytest.mark.parametrize("url", ["http://LocalHost:1", "http://[::1]:1", "http://127.0.0.1:1"])
+def test_the_exceptions_that_are_advised_are_enough(url: str) -> None:
+    hosts = ",".join(LOCAL_HOSTS)
+    exported = {"HTTP_PROXY": PROXY, "NO_PROXY": hosts, "no_proxy": hosts}
+    assert asked_through("claude-code", exported, url) and asked_through("codex", exported, url)
+
+
+def test_through_https_a_proxy_reads_no_key() -> None:
+    assert asked_through("claude-code", {"HTTPS_PROXY": PROXY}, "https://127.0.0.1:9101")
+
+
+@pytest.mark.parametrize(
+    ("env", "given"),
+    [
+        ({"NO_PROXY": ""}, False),
+        ({"no_proxy": "x"}, False),
+        ({"NO_PROXY": None}, False),
+        ({"NO_PROXY": "127.0.0.1,x"}, True),
+    ],
+)
+@pytest.mark.parametrize("name", [".claude/settings.json", ".claude/settings.local.json"])
+def test_a_project_that_takes_an_exception_away_gets_no_key(
+    tmp_path: Path, name: str, env: dict[str, str | None], given: bool
+) -> None:
+    url = "http://127.0.0.1:9101"
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / name).write_text(json.dumps({"env": env}))
+    asked = Asked(parse_reference("env:K"), url, "claude-code")
+    environ = KEY | {"ANTHROPIC_BASE_URL": url}
+    assert release(asked, environ, folder=tmp_path).reveal()
+    proxied = environ | {"HTTP_PROXY": PROXY, "NO_PROXY": "127.0.0.1"}
+    if given:
+        assert release(asked, proxied, folder=tmp_path).reveal()
+        return
+    with pytest.raises(Forbidden) as caught:
+        release(asked, proxied, folder=tmp_path)
+    assert caught.value.code == "secret.project_redirects"
 
 
 @pytest.mark.parametrize("name", [".claude/settings.json", ".claude/settings.local.json"])

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai_env.secrets.binding import CLIENTS, Client, Origin, origin_of
+from mahavishnu.ai_env.secrets.binding import CLIENTS, Origin, origin_of
+from mahavishnu.ai_env.secrets.proxies import EXCEPTIONS, PROXIES, require_no_proxy
 from mahavishnu.ai_env.secrets.worktrees import Unresolved, find_checkouts
 from mahavishnu.errors import Forbidden, UsageError
 
@@ -18,8 +19,7 @@ FILES = (".claude/settings.json", ".claude/settings.local.json")
 MAX_BYTES = 1024 * 1024
 # Beside the endpoint itself: what lets another in between.
 REDIRECTING = (
-    "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_EXTRA_CA_CERTS", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY",
-    "http_proxy", "ALL_PROXY", "all_proxy", "ANTHROPIC_UNIX_SOCKET",
+    "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_EXTRA_CA_CERTS", *PROXIES["claude-code"], "ANTHROPIC_UNIX_SOCKET",
 )  # fmt: skip
 
 
@@ -34,17 +34,16 @@ def require_not_redirected(
     Raises:
         Forbidden: `secret.project_redirects`, naming the file; also one that cannot be understood.
     """
-    known = CLIENTS[client]
-    if not known.variable:
+    if not CLIENTS[client].variable:
         return
     home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
     for each in _folders(folder, home):
         for name in FILES:
             path = each / name
-            if _redirects(path, known, origin_of(bound)):
+            if _redirects(path, client, origin_of(bound), environ):
                 raise Forbidden(
                     f"The settings of this project send requests elsewhere: {path}",
-                    hint="Look into it; take the address, cloud, proxy or certificate out of its env.",
+                    hint="Look into it; take the address, cloud, proxy, NO_PROXY or certificate out of its env.",
                     code="secret.project_redirects",
                 )
 
@@ -65,7 +64,7 @@ def _folders(folder: Path, home: Path | None) -> Iterator[Path]:
             ) from exc
 
 
-def _redirects(path: Path, client: Client, bound: Origin) -> bool:
+def _redirects(path: Path, client: str, bound: Origin, environ: Mapping[str, str]) -> bool:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -75,16 +74,19 @@ def _redirects(path: Path, client: Client, bound: Origin) -> bool:
         return True
     if len(content) > MAX_BYTES or not _is_utf8(content):
         return True
-    names = (client.variable, *client.clouds, *REDIRECTING)
+    known = CLIENTS[client]
+    names = (known.variable, *known.clouds, *REDIRECTING)
     # An escape may hide a name.
-    if b"\\" not in content and not _mentions(content, names):
+    if b"\\" not in content and not _mentions(content, (*names, *EXCEPTIONS)):
         return False
     env = _environment(content)
     if env is None:
         return True
     # "" takes the user's address away.
-    asked = env.get(client.variable, str(bound)) or client.default
+    asked = env.get(known.variable, str(bound)) or known.default
     if not _leads_to(str(asked), bound):
+        return True
+    if not _keeps_exceptions(bound, client, environ, env):
         return True
     return any(env.get(name) not in (None, "") for name in names[1:])
 
@@ -112,6 +114,18 @@ def _environment(content: bytes) -> dict[str, Any] | None:
         return None
     env = values.get("env", {}) if isinstance(values, dict) else None
     return env if isinstance(env, dict) else None
+
+
+def _keeps_exceptions(
+    bound: Origin, client: str, environ: Mapping[str, str], env: Mapping[str, Any]
+) -> bool:
+    """Tell whether no proxy of the user's gets what was kept from it before the project's NO_PROXY."""
+    said = {name: str(env[name]) for name in EXCEPTIONS if name in env}
+    try:
+        require_no_proxy(str(bound), client, {**environ, **said})
+    except Forbidden:
+        return not said
+    return True
 
 
 def _leads_to(url: str, bound: Origin) -> bool:

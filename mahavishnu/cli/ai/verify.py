@@ -74,12 +74,25 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
     trials = [
         trial for profile in profiles for trial in try_profile(loaded, profile, timeout_s=timeout_s)
     ]
+    notes = _find_proxies(loaded, profiles)
     if as_json:
-        print_json({"ok": worst(trials) == 0, "trials": [as_values(each) for each in trials]})
+        rows = [as_values(each) for each in trials]
+        print_json({"ok": worst(trials) == 0, "trials": rows, "notes": notes})
     else:
         for each in trials:
             print_trial(each)
+        for note in notes:
+            print_line(f"Note: {note}")
     sys.exit(worst(trials))
+
+
+def _find_proxies(loaded: Loaded, profiles: Sequence[Profile]) -> list[str]:
+    """Return where a proxy is in a client's way, since the provider was asked past all proxies."""
+    from mahavishnu.ai_env.proxied import proxy_notes  # noqa: PLC0415 - slow
+    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+
+    site = open_site(loaded)
+    return [note for each in profiles for note in proxy_notes(site, each)]
 
 
 def try_profile(loaded: Loaded, profile: Profile, *, timeout_s: float = TIMEOUT_S) -> list[Trial]:
