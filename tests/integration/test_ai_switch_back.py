@@ -69,6 +69,7 @@ def test_native_gives_back_what_the_user_had_and_lets_go_of_it(tmp_path: Path) -
     site = site_in(tmp_path)
     for profile in (ONE, TWO, CLAUDE):
         switch_to(site, profile, "claude-code")
+        assert values(path)["env"]["API_TIMEOUT_MS"] == "5"
     env = values(path)["env"]
     assert (env["ANTHROPIC_MODEL"], env["API_TIMEOUT_MS"]) == ("opus", "5")
     assert env["ANTHROPIC_CUSTOM_HEADERS"] == "X-Team: a"

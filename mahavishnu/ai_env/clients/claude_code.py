@@ -117,7 +117,7 @@ class ClaudeCode:
         """Return a change for every variable that a profile owns."""
         if delivery.mode == "native":
             return self._sign_in(document, delivery, known)
-        values = _variables(delivery)
+        values = _variables(delivery) | {TIMEOUT: _own_timeout(document, delivery, known)}
         names = [
             name
             for name in OWNED_ENV
@@ -209,13 +209,11 @@ def _led_elsewhere(document: Document, known: Known) -> bool:
     return url not in ("", ABSENT, DEFAULT_URL) or any(each not in ("", ABSENT) for each in clouds)
 
 
-def _variables(delivery: Delivery) -> dict[str, str]:
-    """Return the variables of a profile that are not empty."""
-    values = dict.fromkeys(LARGE_MODELS, delivery.model)
+def _variables(delivery: Delivery) -> dict[str, Value]:
+    """Return the variables of a profile that are not empty, without its timeout."""
+    values: dict[str, Value] = dict.fromkeys(LARGE_MODELS, delivery.model)
     values |= dict.fromkeys((SMALL_MODEL, OLD_SMALL_MODEL), delivery.small_model or delivery.model)
     values[URL] = delivery.url
-    if delivery.timeout_ms is not None:
-        values[TIMEOUT] = str(delivery.timeout_ms)
     if delivery.mode in ("written", "keyless"):
         raw = delivery.mode == "written" and delivery.key_header == "x-api-key"
         values[API_KEY if raw else TOKEN] = delivery.key.reveal()
