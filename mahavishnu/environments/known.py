@@ -129,6 +129,7 @@ def read_own(loaded: Loaded) -> Own:
                 )
                 continue
             profiles[name] = read_profile(name, entry, origin=origin, base=base)
+            notes += notes_on(profiles[name])
         except UsageError as error:
             place = place_of(origin, f"{SECTION}.{name}")
             broken[name] = UsageError(f"{place}: {error.message}", hint=error.hint, code=error.code)
@@ -147,8 +148,7 @@ def check_environments(loaded: Loaded) -> list[str]:
     shared = read_shared(loaded)
     problems = (*shared.unread.values(), *shared.broken.values())
     told = [f"Shared profiles: {each.message}" for each in problems]
-    own = read_own(loaded)
-    return [*told, *own.notes, *(note for each in own.profiles.values() for note in notes_on(each))]
+    return [*told, *read_own(loaded).notes]
 
 
 def notes_on(profile: Profile) -> list[str]:

@@ -215,7 +215,8 @@ def test_hosts_of_early_samples_are_told(alone: Command) -> None:
         "ai_environments: {llm_profiles: {qwen:"
         " {anthropic_base_url: 'https://api.qwen.com', key: 'env:K'}}}"
     )
-    assert "no service at api.qwen.com" in alone("ai", "profile", "show", "qwen").out
+    for words in (("profile", "show", "qwen"), ("list-llms",), ("switch-llm", "qwen", "--dry-run")):
+        assert alone("ai", *words, K=CANARY).err.count("no service at api.qwen.com") == 1
     [notice] = alone("config", "validate", "--json").json["notices"]
     assert "no service at api.qwen.com" in notice
 

@@ -6,7 +6,7 @@ from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile
 from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.environments.known import find_profile, known_profiles, notes_on
+from mahavishnu.environments.known import find_profile, known_profiles
 
 
 @click.command("list")
@@ -41,8 +41,6 @@ def show(name: str, as_json: bool) -> None:
         if value not in (None, "", []):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             print_line(f"{key}: {shown}")
-    for note in notes_on(found):
-        print_line(note)
 
 
 def as_values(found: Profile) -> dict[str, object]:
