@@ -109,7 +109,9 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
         notes += client.notes(delivery, running=place.running)
         if files[-1].changed:
-            notes += note_of(place, open_modes(place, site.environ))
+            modes = open_modes(place, site.environ)
+            moves = ask.move_key is not None and bool(files[-1].plain_keys)
+            notes += note_of(place, modes, private=moves)
         asks = delivery.mode == "helper"
         notes += proxy_note(site, name, delivery.url, asks=asks, scope=ask.scope)
         if delivery.mode == "written":

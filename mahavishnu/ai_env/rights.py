@@ -36,16 +36,18 @@ def open_modes_of(path: Path, client: Client, environ: Mapping[str, str]) -> Mod
     return _open_mode(path), _open_mode(folder) if own else None
 
 
-def note_of(place: Place, modes: Modes) -> list[str]:
-    """Return what to say of what a switch closes."""
+def note_of(place: Place, modes: Modes, *, private: bool = False) -> list[str]:
+    """Return what to say of what a switch closes; `private`: undo will bring a raw key back into the file."""
     paths = (place.path, place.path.parent)
     found = [
         f"{path} ({mode:04o})" for path, mode in zip(paths, modes, strict=True) if mode is not None
     ]
     if not found:
         return []
+    stays = private and modes[0] is not None
+    after = f"; {place.path} stays so, as undo brings a key back into it" if stays else ""
     return [
-        f"Others could use {' and '.join(found)}: for you alone with the switch, until its undo."
+        f"Others could use {' and '.join(found)}: for you alone with the switch, until its undo{after}."
     ]
 
 

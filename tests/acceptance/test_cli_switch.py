@@ -100,6 +100,22 @@ def test_a_dry_run_writes_nothing_at_all(tmp_path: Path, run: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ((), "refused without --move-key or --forget-keys"),
+        (("--forget-keys",), "given up by --forget-keys"),
+        (("--move-key", "env:MINE"), "taken out by --move-key env:MINE"),
+    ],
+)
+def test_a_dry_run_says_what_becomes_of_a_plain_key(
+    tmp_path: Path, run: Command, words: tuple[str, ...], answer: str
+) -> None:
+    install(tmp_path, claude_code=json.dumps({"env": {"ANTHROPIC_AUTH_TOKEN": OWN}}))
+    said = run("ai", "switch-llm", "zai", "--dry-run", *words, MINE=OWN)
+    assert f"holds a key in plain text: {answer}\n" in said.out and OWN not in said.out
+
+
+@pytest.mark.parametrize(
     ("words", "code", "status"),
     [
         (("switch-llm", "deepsek"), "ai.unknown_profile", 3),

@@ -344,6 +344,7 @@ SAMPLE = json.dumps(
 @pytest.mark.parametrize("profile", [ONE, CLAUDE])
 def test_a_key_in_plain_text_is_moved_with_the_switch(tmp_path: Path, profile: Profile) -> None:
     path = install(tmp_path, claude_code=SAMPLE)["claude-code"]
+    path.chmod(0o644)
     site = site_in(tmp_path, environ={"MINE": FOREIGN, "OTHER": "sk-canary-another-0003"})
     error = refused(site, profile, "claude-code")
     assert error.code == "ai.plain_key" and "--move-key" in str(error.hint)
@@ -354,6 +355,7 @@ def test_a_key_in_plain_text_is_moved_with_the_switch(tmp_path: Path, profile: P
     assert FOREIGN not in path.read_text() + site.journal.path.read_text()
     assert done.entry is not None and not done.entry.lost
     assert any("env:MINE" in note for note in done.plan.notes)
+    assert any("stays so, as undo brings a key back" in note for note in done.plan.notes)
     # Undo does not lose it for good where it cannot be read just now.
     written = path.read_text()
     with pytest.raises(MahavishnuError) as away:

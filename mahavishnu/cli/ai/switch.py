@@ -116,7 +116,7 @@ def switch_llm(
     )
     with naming_others(site, profile, ask):
         if dry_run:
-            show_plan(plan_switch(site, profile, ask), as_json=as_json)
+            show_plan(plan_switch(site, profile, ask), ask, as_json=as_json)
             return
         done = switch(site, profile, ask)
         accept(loaded, profile)

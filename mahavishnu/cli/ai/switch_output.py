@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mahavishnu.ai_env.apply import Switched
+from mahavishnu.ai_env.apply import Ask, Switched
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents.port import plain, show_path
 from mahavishnu.ai_env.journal import Entry, History
@@ -25,6 +25,7 @@ _MODES = {
     "written": "key written",
     "keyless": "no key",
 }
+_NOTHING_MORE = Ask()
 
 
 def show_history(history: History, limit: int, *, as_json: bool) -> None:
@@ -71,8 +72,8 @@ def entry_row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def show_plan(plan: Plan, *, as_json: bool) -> None:
-    """Print what a switch would do."""
+def show_plan(plan: Plan, ask: Ask = _NOTHING_MORE, *, as_json: bool) -> None:
+    """Print what a switch would do; of what it would refuse, `ask` says what it was told to do."""
     if as_json:
         rest: dict[str, Any] = {"settled": [], "sessions": [], "trials": None}
         print_json({"id": None, "dry_run": True, **plan_body(plan), **rest})
@@ -84,12 +85,23 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
         if not file.changed:
             print_line("  nothing would change")
         for path in file.plain_keys:
+            alone = file.place.client.is_secret(path)
             print_line(
-                f"  {show_path(path)} holds a key in plain text: refused without --move-key or --forget-keys"
+                f"  {show_path(path)} holds a key in plain text: {_key_answer(ask, alone=alone)}"
             )
+        answer = "given up by --overwrite" if ask.overwrite else "refused without --overwrite"
         for path in file.conflicts:
-            print_line(f"  {show_path(path)} was changed by hand: refused without --overwrite")
+            print_line(f"  {show_path(path)} was changed by hand: {answer}")
     _tell_rest(plan)
+
+
+def _key_answer(ask: Ask, *, alone: bool) -> str:
+    """Return what becomes of a key in plain text; one that does not stand `alone` cannot be moved."""
+    if ask.move_key is not None and alone:
+        return f"taken out by --move-key {ask.move_key}"
+    if ask.forget_keys and ask.move_key is None:
+        return "given up by --forget-keys"
+    return f"refused without {'--move-key or ' if alone else ''}--forget-keys"
 
 
 def show_switch(
