@@ -29,8 +29,8 @@ def look_at_exported_keys(examination: Examination) -> Finding:
         "exported_keys",
         "info",
         f"Exported keys: {', '.join(found)}.",
-        "A cloned project's settings can send them to a server of its own. A keyring or an encrypted file"
-        " keeps them from that: keyring:SERVICE/NAME or file:PATH#NAME as the profile's key",
+        "A cloned project can have them sent to a server of its own. A keyring or an encrypted file keeps them"
+        " from that: mahavishnu ai profile edit PROFILE --key keyring:SERVICE/NAME",
     )
 
 
