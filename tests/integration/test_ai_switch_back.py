@@ -67,9 +67,9 @@ def test_native_gives_back_what_the_user_had_and_lets_go_of_it(tmp_path: Path) -
     )
     path = install(tmp_path, claude_code=text)["claude-code"]
     site = site_in(tmp_path)
-    for profile in (ONE, TWO, CLAUDE):
-        switch_to(site, profile, "claude-code")
-        assert values(path)["env"]["API_TIMEOUT_MS"] == "5"
+    for profile, timeout in ((ONE, "30000"), (TWO, "5"), (SHIPPED["qwen"], "5"), (CLAUDE, "5")):
+        switch_to(site, profile, "claude-code", allow_missing_key=True)
+        assert values(path)["env"]["API_TIMEOUT_MS"] == timeout
     env = values(path)["env"]
     assert (env["ANTHROPIC_MODEL"], env["API_TIMEOUT_MS"]) == ("opus", "5")
     assert env["ANTHROPIC_CUSTOM_HEADERS"] == "X-Team: a"

@@ -13,6 +13,7 @@ from mahavishnu.ai_env.delivery import NO_KEY, Delivery, Way
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.merge import Change, Remove, Set
+from mahavishnu.ai_env.presets import LONG_TIMEOUT_MS
 from mahavishnu.ai_env.secrets.binding import CLIENTS, origin_of
 from mahavishnu.ai_env.secrets.helper import PROGRAM, helper_line, read_words
 from mahavishnu.errors import Corrupt, MahavishnuError
@@ -186,7 +187,9 @@ class ClaudeCode:
 
 
 def _own_timeout(document: Document, delivery: Delivery, known: Known) -> Value:
-    """Return the timeout that the user had before we wrote one, else the profile's; "" without either."""
+    """Return the user's own timeout, of the profile or from before we wrote one, else the shipped one, else ""."""
+    if delivery.timeout_ms not in (None, LONG_TIMEOUT_MS):
+        return str(delivery.timeout_ms)
     theirs = "" if _is_forgotten(document, known) else known.before(env(TIMEOUT), document)
     if theirs not in ("", ABSENT) and not isinstance(theirs, Absent):
         return theirs
