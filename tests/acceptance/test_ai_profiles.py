@@ -287,7 +287,9 @@ def test_a_wrong_profile_stops_no_other(alone: Command) -> None:
     edit = alone("ai", "profile", "edit", "zai", "--model", "m", "--json")
     assert edit.error["code"] == "ai.profile_in_settings"
     finding = next(
-        each for each in alone("doctor", "--json").json["findings"] if each["name"] == "settings"
+        each
+        for each in json.loads(alone("doctor", "--json").out)["findings"]
+        if each["name"] == "settings"
     )
     assert (
         finding["status"] == "warning" and "The profile late cannot be used" in finding["summary"]
