@@ -182,7 +182,12 @@ def test_nothing_is_written_of_a_home_in_use(patient: Command) -> None:
                 assert shell.poll() is None
             before = snapshot(patient.root)
             assert findings(patient("doctor", "--no-database", "--json"))["home"]["status"] == "ok"
-            assert snapshot(patient.root) == before
+            after = snapshot(patient.root)
+            # The server notes every 15 s in its log of changes what runs.
+            own = "data/postgres/cluster/pg_wal/"
+            assert {name for name in before if after.get(name) != before[name]} <= {
+                name for name in before if name.startswith(own)
+            } and after.keys() == before.keys()
             marks = "SELECT (SELECT count(*) FROM changes), (SELECT count(*) FROM embedding_models)"
             rows = patient.sql(marks)
             found = findings(patient("doctor", "--json"))
