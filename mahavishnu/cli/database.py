@@ -10,7 +10,7 @@ import asyncpg
 import click
 
 from mahavishnu.app import open_target
-from mahavishnu.cli.lazy import LazyGroup
+from mahavishnu.cli.lazy import LaterGroup
 from mahavishnu.cli.options import asynchronous, json_option, load
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.database.embedded.binaries import find_binaries
@@ -23,7 +23,7 @@ from mahavishnu.errors import UsageError
 _WHICH_DATABASE = "SELECT system_identifier || current_database() FROM pg_control_system()"
 
 
-@click.group(cls=LazyGroup, later=("check",))
+@click.group(cls=LaterGroup, later=("check",))
 def db() -> None:
     """Set up, upgrade and inspect the database."""
 

@@ -18,32 +18,35 @@ def not_yet(what: str) -> UsageError:
     )
 
 
-class LazyGroup(click.Group):
-    """
-    A group whose commands are imported when they are needed, so that help is instant.
+class LaterGroup(click.Group):
+    """A group that answers the commands of a later release, those in `later`, by `not_yet`."""
 
-    Those named in `later` are answered by `not_yet`.
-    """
+    def __init__(self, *args: Any, later: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._later = frozenset(later)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; raises UsageError for one of a later release."""
+        if cmd_name in self._later:
+            raise not_yet(f"{ctx.command_path} {cmd_name}")
+        return super().get_command(ctx, cmd_name)
+
+
+class LazyGroup(LaterGroup):
+    """A group whose commands are imported when they are needed, so that help is instant."""
 
     def __init__(
-        self,
-        *args: Any,
-        modules: Mapping[str, tuple[str, str]] | None = None,
-        later: Collection[str] = (),
-        **kwargs: Any,
+        self, *args: Any, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self._modules = dict(modules or {})
-        self._later = frozenset(later)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the table."""
         return [*self._modules, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; raises UsageError for one of a later release."""
-        if cmd_name in self._later:
-            raise not_yet(f"{ctx.command_path} {cmd_name}")
+        """Import and return a command."""
         if cmd_name not in self._modules:
             return super().get_command(ctx, cmd_name)
         module, _ = self._modules[cmd_name]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahavishnu.cli.asking import ask, opened_call, prepare
-from mahavishnu.cli.lazy import LazyGroup
+from mahavishnu.cli.lazy import LaterGroup
 from mahavishnu.cli.memory_import import import_
 from mahavishnu.cli.memory_search import search
 from mahavishnu.cli.options import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
 
 
-@click.group(cls=LazyGroup, later=("restore", "export"))
+@click.group(cls=LaterGroup, later=("restore", "export"))
 def memory() -> None:
     """Store, search, correct and forget memories."""
 

@@ -3,14 +3,14 @@
 import click
 
 from mahavishnu.cli.ai.sessions import restart as restart_sessions
-from mahavishnu.cli.lazy import LazyGroup, not_yet
+from mahavishnu.cli.lazy import LaterGroup, not_yet
 from mahavishnu.cli.options import json_option
 
 LATER = ("session-buddy", "agentdb", "all")
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=LaterGroup,
     later=(
         "list",
         "status",

@@ -20,14 +20,14 @@ from mahavishnu.cli.ai.claude_file import (
     open_file,
     scope_option,
 )
-from mahavishnu.cli.lazy import LazyGroup
+from mahavishnu.cli.lazy import LaterGroup
 from mahavishnu.cli.options import json_option
 from mahavishnu.cli.render import print_json, print_line, print_table
 
 _KINDS = ("command", "prompt", "url", "tool")
 
 
-@click.group(cls=LazyGroup, later=("install",))
+@click.group(cls=LaterGroup, later=("install",))
 def hooks() -> None:
     """Commands that Claude Code runs at events."""
 
