@@ -82,16 +82,16 @@ def _split_rows(
     The third are the keys of the latter that the same folder brought before it was a repository.
     """
     known, former, own = {}, {}, set()
-    folder = f"{source.folder}/"
     for row in rows:
         key = row["source_key"]
         if row["repo_id"] == source.repository and key.startswith(source.prefix):
             known[key.removeprefix(source.prefix)] = row
         elif source.repository is None or row["repo_id"] is not None or not key:
             continue
-        elif key.startswith(folder):
-            former[key.removeprefix(folder)] = row
-            own.add(key.removeprefix(folder))
+        elif source.folder and key.startswith(f"{source.folder}/"):
+            section = key.removeprefix(f"{source.folder}/")
+            former[section] = row
+            own.add(section)
         elif not key.startswith("/") and key.startswith(source.within):
             former.setdefault(key.removeprefix(source.within), row)
     return known, former, own

@@ -200,12 +200,18 @@ class Ingestion:
         """Return the source that a folder is, called as in earlier imports into the scope."""
         resolved = folder.resolve()
         if top_level is None:
-            return Source(None, f"{resolved}/", str(resolved))
-        inner = resolved.relative_to(top_level.resolve()).as_posix()
+            return Source(None, f"{resolved}/")
+        top = top_level.resolve()
+        inner = resolved.relative_to(top).as_posix()
         aliases = await read_aliases(top_level)
-        records = [row["metadata"] for row in await self._fetch("source_records", scope)]
-        name = name_repository(aliases, records)
-        return Source(name, "" if inner == "." else f"{inner}/", str(resolved), aliases)
+        rows = await self._fetch("imported_sources", scope)
+        name = name_repository(aliases, [row["metadata"] for row in rows])
+        around = {str(folder) for folder in top.parents}
+        shared = any(
+            row["source"] in around and row["metadata"].get("repository") is None for row in rows
+        )
+        within = "" if inner == "." else f"{inner}/"
+        return Source(name, within, None if shared else str(resolved), aliases)
 
     async def _owns_former(self, scope: int, top_level: Path | None) -> bool:
         """
@@ -216,7 +222,8 @@ class Ingestion:
         if top_level is None:
             return False
         top = top_level.resolve()
-        former = [Path(row["source"]) for row in await self._fetch("former_sources", scope)]
+        rows = await self._fetch("imported_sources", scope)
+        former = [Path(row["source"]) for row in rows if "repository" not in row["metadata"]]
         return all(source.is_relative_to(top) for source in former)
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:

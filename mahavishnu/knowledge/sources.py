@@ -17,12 +17,13 @@ class Source:
     What an import reads. `within` goes before each path: the folder's place in the repository.
 
     `repository` is None for a folder outside of one, whose full path is `within`. `folder` is the full
-    path in any case: what it brought before it was a repository has keys that begin with it.
+    path of a repository's: what it brought before it was one has keys that begin with it. It is None
+    where a folder around the repository was imported too, whose keys begin alike.
     """
 
     repository: str | None
     within: str
-    folder: str
+    folder: str | None = None
     aliases: Aliases | None = None
 
     @property
@@ -45,7 +46,7 @@ def name_repository(aliases: Aliases, records: Iterable[dict[str, Any]]) -> str:
     """
     taken = set()
     for record in records:
-        if record["repository"] is None:
+        if record.get("repository") is None:
             continue
         if _are_same(aliases, Aliases(**record["aliases"])):
             return str(record["repository"])

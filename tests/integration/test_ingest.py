@@ -340,6 +340,20 @@ async def test_a_source_that_becomes_a_repository_or_begins_anew_stays_one(
     assert len(await live(world, "markdown")) == 1
 
 
+async def test_a_repository_forgets_nothing_of_the_folder_around_it(
+    world: World, repository: Path, tmp_path: Path
+) -> None:
+    (repository / "README.md").write_text("# Title\n\nOf walrus.\n")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("# Note\n\nText.\n")
+    outcomes = [
+        await world.ingestion.import_markdown(folder, project="ocean")
+        for folder in (tmp_path, repository) * 2
+    ]
+    done = [(each.stored, each.unchanged, each.removed) for each in outcomes]
+    assert done == [(2, 0, 0), (1, 0, 0), (0, 2, 0), (0, 1, 0)]
+
+
 async def test_more_than_half_is_forgotten_only_on_purpose(world: World, tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()

@@ -24,15 +24,11 @@ SELECT cursor FROM rag_ingestions
 WHERE scope_no = $1 AND source = $2 AND kind = $3 AND status = 'completed' AND cursor IS NOT NULL
 ORDER BY started_at DESC LIMIT 1;
 
--- source_records --
--- How the sources of documents in a scope are recognised, the latest first. $1 scope; (metadata).
-SELECT metadata FROM rag_ingestions
-WHERE scope_no = $1 AND kind = 'markdown' AND metadata ? 'repository' GROUP BY metadata ORDER BY max(started_at) DESC;
-
--- former_sources --
--- The folders of documents that releases read which kept no record of them. $1 scope; (source).
-SELECT DISTINCT source FROM rag_ingestions
-WHERE scope_no = $1 AND kind = 'markdown' AND NOT metadata ? 'repository';
+-- imported_sources --
+-- The folders of documents that were read into a scope, the latest first, and how they are recognised: older releases
+-- kept nothing of it. $1 scope; (source, metadata).
+SELECT source, metadata FROM rag_ingestions
+WHERE scope_no = $1 AND kind = 'markdown' GROUP BY source, metadata ORDER BY max(started_at) DESC;
 
 -- live_keys --
 -- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).
