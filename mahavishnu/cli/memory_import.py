@@ -42,7 +42,7 @@ async def import_markdown(yes: bool, as_json: bool, **fields: Any) -> None:
         may_ask = sys.stdin.isatty() and not as_json
         if error.code != "import.forgets_most" or not may_ask:
             raise
-        if not confirm(f"{error.message} Forget them?"):
+        if not confirm(f"{error.message} Go on?"):
             raise
         outcome = await bring_in(forget_most=True)
     _print_imported(outcome, as_json=as_json)

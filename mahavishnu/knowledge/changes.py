@@ -108,13 +108,26 @@ def _compare(plan: Changes, row: Mapping[str, Any] | None, new: NewMemory) -> No
             plan.moved.append((row["id"], dict(new.metadata), new.context))
 
 
-def require_few_gone(plan: Changes) -> None:
-    """Refuse to forget more than half of a source: likely it is the wrong folder, or half a checkout."""
+def require_few_lost(plan: Changes, *, may_be_another: bool) -> None:
+    """
+    Refuse to forget more than half of a source: likely it is the wrong folder, or half a checkout.
+
+    Where the repository may be another one, changed memories count as well.
+    """
     if 2 * len(plan.gone) > plan.known:
         raise UsageError(
             f"The import would forget {len(plan.gone)} of the {plan.known} memories of this source; "
             "nothing was changed.",
             hint="Look whether the folder is complete. To forget them, add --yes.",
+            code="import.forgets_most",
+        )
+    lost = len(plan.gone) + len(plan.changed)
+    if may_be_another and 2 * lost > plan.known:
+        raise UsageError(
+            f"The first commit is not that of the last import, and {lost} of the {plan.known} "
+            "memories of this source would be forgotten or replaced; nothing was changed.",
+            hint="If this is the same repository, add --yes. If it is another one, import it into "
+            "another project: add --project NAME.",
             code="import.forgets_most",
         )
 

@@ -14,7 +14,7 @@ from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import MahavishnuError, NotFound
 from mahavishnu.identifiers import new_id
-from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_gone
+from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_lost
 from mahavishnu.knowledge.git import (
     Commit,
     find_top_level,
@@ -25,7 +25,7 @@ from mahavishnu.knowledge.git import (
 )
 from mahavishnu.knowledge.identity import Project, Projects, read_aliases
 from mahavishnu.knowledge.markdown import Skipped, bounded_parts, read_documents
-from mahavishnu.knowledge.sources import Source, name_repository
+from mahavishnu.knowledge.sources import Source, may_be_another, name_repository
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
@@ -93,14 +93,16 @@ class Ingestion:
         repository, else within the folder.
 
         Raises:
-            UsageError: more than half of the source would be forgotten, without `forget_most`.
+            UsageError: more than half of the source would be forgotten, or changed where the
+                repository may be another one, without `forget_most`.
         """
         if not folder.is_dir():
             raise NotFound(f"{folder} is not a folder.", code="import.not_found")
         top_level = await _find_repository(folder)
         found = await self._identify(folder, top_level, project)
         scope = await self._scope(found.name, "document")
-        source = await self._recognise(folder, top_level, scope)
+        imports = await self._fetch("imported_sources", scope)
+        source = await _recognise(folder, top_level, imports)
         outcome = await _begin(folder, top_level, found, source)
         async with self._run(scope, "markdown", outcome, source):
             plan = plan_changes(
@@ -108,14 +110,14 @@ class Ingestion:
                 await self._fetch("live_keys", scope, "markdown"),
                 source,
                 project=found.name,
-                owns_former=await self._owns_former(scope, top_level),
+                owns_former=_owns_former(top_level, imports),
             )
             outcome.seen = outcome.chunks = plan.seen
             outcome.documents = plan.documents
             outcome.skipped.update(item.reason for item in plan.skipped)
             outcome.skipped_files = plan.skipped
             if not forget_most:
-                require_few_gone(plan)
+                require_few_lost(plan, may_be_another=may_be_another(source, imports))
             await self._apply(plan, source, outcome, progress)
         return outcome
 
@@ -149,9 +151,9 @@ class Ingestion:
         """
         top_level = await find_top_level(repository)
         found = await self._projects.identify(top_level, name=project)
-        source = await self._recognise(
-            top_level, top_level, await self._scope(found.name, "document")
-        )
+        documents = await self._scope(found.name, "document")
+        imports = await self._fetch("imported_sources", documents)
+        source = await _recognise(top_level, top_level, imports)
         outcome = await _begin(top_level, top_level, found, source)
         name, head = outcome.project, outcome.commit
         scope = await self._scope(name, "note")
@@ -195,36 +197,6 @@ class Ingestion:
             return await self._projects.identify(top_level, name=name)
         name = name or folder.resolve().name or "root"
         return Project(await self._scopes.own_project(name), name)
-
-    async def _recognise(self, folder: Path, top_level: Path | None, scope: int) -> Source:
-        """Return the source that a folder is, called as in earlier imports into the scope."""
-        resolved = folder.resolve()
-        if top_level is None:
-            return Source(None, f"{resolved}/")
-        top = top_level.resolve()
-        inner = resolved.relative_to(top).as_posix()
-        aliases = await read_aliases(top_level)
-        rows = await self._fetch("imported_sources", scope)
-        name = name_repository(aliases, [row["metadata"] for row in rows])
-        around = {str(folder) for folder in top.parents}
-        shared = any(
-            row["source"] in around and row["metadata"].get("repository") is None for row in rows
-        )
-        within = "" if inner == "." else f"{inner}/"
-        return Source(name, within, None if shared else str(resolved), aliases)
-
-    async def _owns_former(self, scope: int, top_level: Path | None) -> bool:
-        """
-        Tell whether memories of older releases, which kept no repository, can only be of this one.
-
-        They are where no such release read another folder into the scope, not even without success.
-        """
-        if top_level is None:
-            return False
-        top = top_level.resolve()
-        rows = await self._fetch("imported_sources", scope)
-        former = [Path(row["source"]) for row in rows if "repository" not in row["metadata"]]
-        return all(source.is_relative_to(top) for source in former)
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         return await self._database.run(lambda c: c.fetch(_QUERIES[query], *values))
@@ -280,6 +252,37 @@ async def _find_repository(folder: Path) -> Path | None:
         return await find_top_level(folder)
     except NotFound:
         return None
+
+
+async def _recognise(folder: Path, top_level: Path | None, imports: list[Any]) -> Source:
+    """Return the source that a folder is, called as in earlier imports into its project."""
+    resolved = folder.resolve()
+    if top_level is None:
+        return Source(None, f"{resolved}/")
+    top = top_level.resolve()
+    inner = resolved.relative_to(top).as_posix()
+    aliases = await read_aliases(top_level)
+    around = {str(folder) for folder in top.parents}
+    shared = any(
+        row["source"] in around and row["metadata"].get("repository") is None for row in imports
+    )
+    return Source(
+        name_repository(aliases, imports), "" if inner == "." else f"{inner}/",
+        None if shared else str(resolved), aliases,
+    )  # fmt: skip
+
+
+def _owns_former(top_level: Path | None, imports: list[Any]) -> bool:
+    """
+    Tell whether memories of older releases, which kept no repository, can only be of this one.
+
+    They are where no such release read another folder into the project, not even without success.
+    """
+    if top_level is None:
+        return False
+    top = top_level.resolve()
+    former = [Path(row["source"]) for row in imports if "repository" not in row["metadata"]]
+    return all(source.is_relative_to(top) for source in former)
 
 
 async def _begin(

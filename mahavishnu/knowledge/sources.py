@@ -1,7 +1,7 @@
 """Where imported memories come from: a repository, by whatever checkout, or a folder outside of one."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,21 @@ class Source:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the import's row keeps of the source, for `name_repository` of later ones."""
-        return {"repository": self.repository, "aliases": self.aliases and asdict(self.aliases)}
+        """What the import's row keeps of the source, by which later ones recognise it."""
+        aliases = self.aliases and asdict(self.aliases)
+        return {"repository": self.repository, "within": self.within, "aliases": aliases}
 
 
-def name_repository(aliases: Aliases, records: Iterable[dict[str, Any]]) -> str:
+def name_repository(aliases: Aliases, imports: Iterable[Mapping[str, Any]]) -> str:
     """
     Return what a repository is called in the keys of its memories, the same as in earlier imports.
 
-    `records` are those of the project's imports, the latest first. A new one is called by its remote,
-    else its first commit, else its path.
+    `imports` are rows of the project's, the latest first. A new one is called by its remote, else its
+    first commit, else its path.
     """
     taken = set()
-    for record in records:
+    for row in imports:
+        record = row["metadata"]
         if record.get("repository") is None:
             continue
         if _are_same(aliases, Aliases(**record["aliases"])):
@@ -65,7 +67,7 @@ def _are_same(one: Aliases, other: Aliases) -> bool:
 
     A remote decides. In the same place it is the same one, unless remote and first commit are both
     others. Without remotes a first commit is that of a repository which moved, or of a copy: it moved
-    where nothing is left of the earlier place.
+    where nothing is left of the earlier place. `may_be_another` finds those in one place that are doubtful.
     """
     if one.remote and one.remote == other.remote:
         return True
@@ -73,6 +75,32 @@ def _are_same(one: Aliases, other: Aliases) -> bool:
         return one.root == other.root or not (one.remote and other.remote)
     moved = bool(one.root) and one.root == other.root and not Path(other.path).exists()
     return not one.remote and not other.remote and moved
+
+
+def may_be_another(source: Source, imports: Iterable[Mapping[str, Any]]) -> bool:
+    """
+    Tell whether a repository may be another than the one that its folder held at earlier imports.
+
+    It may where the first commit is another and the remote is not the same. The latest completed import
+    that read all of the folder is the last one that counts.
+    """
+    if source.aliases is None:
+        return False
+    for row in imports:
+        record = row["metadata"]
+        if record.get("repository") != source.repository:
+            continue
+        within = record.get("within", "")
+        read_all = source.within.startswith(within)
+        if not read_all and not within.startswith(source.within):
+            continue  # a folder beside this one
+        former = Aliases(**record["aliases"])
+        same_remote = former.remote is not None and former.remote == source.aliases.remote
+        if not same_remote and former.root not in (None, source.aliases.root):
+            return True
+        if read_all and row["completed"]:
+            return False
+    return False
 
 
 def _bounded(name: str) -> str:

@@ -340,6 +340,43 @@ async def test_a_source_that_becomes_a_repository_or_begins_anew_stays_one(
     assert len(await live(world, "markdown")) == 1
 
 
+async def test_another_repository_in_the_same_place_asks_before_it_takes_over(
+    world: World, tmp_path: Path
+) -> None:
+    folder = tmp_path / "walrus"
+
+    def begin(name: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "docs").mkdir(parents=True)
+        git(folder, "init", "-q")
+        for path in (folder / "README.md", folder / "docs" / "a.md"):
+            path.write_text(f"# Deploy\n\nOf {name}.\n")
+        commit(folder, "a.py", f"Begin {name}")
+
+    begin("alpha")
+    await world.ingestion.import_markdown(folder)
+    begin("beta")
+    for _ in range(2):  # a refused import settles nothing
+        with pytest.raises(UsageError, match="2 of the 2") as refused:
+            await world.ingestion.import_markdown(folder)
+        assert refused.value.code == "import.forgets_most"
+    assert set((await live(world, "markdown")).values()) == {"# Deploy\n\nOf alpha."}
+    # An import of a part settles that part alone, and one of the whole all of it.
+    done = []
+    for part, name, agreed in (
+        (folder / "docs", "beta", True), (folder / "docs", "beta 2", False),
+        (folder, "beta 3", True), (folder, "beta 4", False),
+    ):  # fmt: skip
+        for path in (folder / "README.md", folder / "docs" / "a.md"):
+            path.write_text(f"# Deploy\n\nOf {name}.\n")
+        if agreed:
+            with pytest.raises(UsageError, match="first commit"):
+                await world.ingestion.import_markdown(part)
+        outcome = await world.ingestion.import_markdown(part, forget_most=agreed)
+        done.append((outcome.changed, outcome.removed))
+    assert done == [(1, 0), (1, 0), (2, 0), (2, 0)]
+
+
 async def test_a_repository_forgets_nothing_of_the_folder_around_it(
     world: World, repository: Path, tmp_path: Path
 ) -> None:

@@ -26,9 +26,9 @@ ORDER BY started_at DESC LIMIT 1;
 
 -- imported_sources --
 -- The folders of documents that were read into a scope, the latest first, and how they are recognised: older releases
--- kept nothing of it. $1 scope; (source, metadata).
-SELECT source, metadata FROM rag_ingestions
-WHERE scope_no = $1 AND kind = 'markdown' GROUP BY source, metadata ORDER BY max(started_at) DESC;
+-- kept nothing of it. $1 scope; (source, metadata, whether those imports were completed).
+SELECT source, metadata, status = 'completed' AS completed FROM rag_ingestions
+WHERE scope_no = $1 AND kind = 'markdown' GROUP BY 1, 2, 3 ORDER BY max(started_at) DESC;
 
 -- live_keys --
 -- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).
