@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
 from mahavishnu.errors import UsageError
-from mahavishnu.knowledge.markdown import Section, Skipped
+from mahavishnu.knowledge.markdown import Section, Skipped, is_left_out
 from mahavishnu.knowledge.sources import Source
 from mahavishnu.memory.models import NewMemory
 
@@ -47,6 +48,10 @@ def plan_changes(
     `owns_former`, and where their keys have its folder; of the others only one that says the same is adopted.
     """
     known, former, own = _split_rows(rows, source)
+    for sections in (known, former):
+        for key in [key for key in sections if _is_left_out(key)]:
+            del sections[key]  # only an import of that folder itself can have brought it
+    own &= former.keys()
     if owns_former:
         own |= former.keys()
     plan = Changes(known=len(known) + len(own))
@@ -95,6 +100,11 @@ def _split_rows(
         elif not key.startswith("/") and key.startswith(source.within):
             former.setdefault(key.removeprefix(source.within), row)
     return known, former, own
+
+
+def _is_left_out(key: str) -> bool:
+    path, _, _ = key.rpartition("#")
+    return is_left_out(PurePosixPath(path or key))  # a key that was cut may have no heading
 
 
 def _compare(plan: Changes, row: Mapping[str, Any] | None, new: NewMemory) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
@@ -50,9 +50,7 @@ def read_documents(folder: Path) -> Iterator[Section | Skipped]:
     top = folder.resolve()
     for path in sorted(top.rglob("*")):
         relative = path.relative_to(top)
-        folders = relative.parts[:-1]
-        hidden = any(part.startswith(".") or part in SKIPPED_FOLDERS for part in folders)
-        if path.suffix.lower() not in SUFFIXES or hidden:
+        if path.suffix.lower() not in SUFFIXES or is_left_out(relative):
             continue
         shown = relative.as_posix()
         if not shown.isascii() and not _is_unicode(shown):
@@ -78,6 +76,11 @@ def read_documents(folder: Path) -> Iterator[Section | Skipped]:
             yield Skipped(shown, "holds a NUL byte")
             continue
         yield from split_sections(text, path=shown)
+
+
+def is_left_out(relative: PurePath) -> bool:
+    """Tell whether a path within an imported folder is in one of the folders that are not read."""
+    return any(part.startswith(".") or part in SKIPPED_FOLDERS for part in relative.parts[:-1])
 
 
 def split_sections(text: str, *, path: str) -> Iterator[Section]:

@@ -340,6 +340,18 @@ async def test_a_source_that_becomes_a_repository_or_begins_anew_stays_one(
     assert len(await live(world, "markdown")) == 1
 
 
+async def test_what_a_folder_leaves_out_is_not_forgotten_by_its_import(
+    world: World, repository: Path
+) -> None:
+    hidden = repository / ".agents"
+    for folder in (repository, hidden):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.md").write_text("# Title\n\nText.\n")
+    for folder, stored in ((hidden, 1), (repository, 1), (hidden, 0), (repository, 0)):
+        outcome = await world.ingestion.import_markdown(folder)
+        assert (outcome.stored, outcome.removed) == (stored, 0)
+
+
 async def test_another_repository_in_the_same_place_asks_before_it_takes_over(
     world: World, tmp_path: Path
 ) -> None:
