@@ -52,7 +52,7 @@ def parse_reference(text: str) -> UUID | str:
     if _SUFFIX.fullmatch(digits):
         return digits
     raise UsageError(
-        f"Not an id: {text!r}.",
+        f"Not an id: {text!r:.120}.",
         hint="Give the 8 hex digits shown in lists, or the whole id.",
         code="input.id",
     )

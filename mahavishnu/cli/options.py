@@ -67,7 +67,7 @@ def read_object(_context: click.Context, option: click.Parameter, text: str | No
 
 def read_time(_context: click.Context, option: click.Parameter, text: str | None) -> str | None:
     """Read the time of an option, where it is given, as one that says the same later."""
-    return None if text is None else read_moment(text, what=option.opts[0]).isoformat()
+    return None if text is None else read_moment(text, what=str(option.name)).isoformat()
 
 
 def _read_metadata(

@@ -159,7 +159,7 @@ def wrong_type(what: str, wanted: str, value: object) -> UsageError:
 def unknown_value(what: str, value: str, known: Sequence[str]) -> UsageError:
     """Return the error for a word that is not in a closed list."""
     return UsageError(
-        f"Unknown {what}: {value!r}.",
+        f"Unknown {what}: {value!r:.120}.",
         hint=f"Known are: {', '.join(known)}.",
         code=f"input.{what.replace(' ', '_')}",
     )

@@ -92,9 +92,7 @@ class Conversations:
         What is searched is "[date] speaker: text": who said it and when are asked for as often as
         what was said.
         """
-        for turn in turns:
-            _check_turn(turn)
-        memories = [check_new_memory(_memory_of(turn)) for turn in turns]
+        memories = [check_turn(turn) for turn in turns]
         scopes = [await self._scopes.place(new) for new in memories]
         unchanged = await self._unchanged(turns, memories, scopes)
         outcomes = dict(unchanged)
@@ -157,8 +155,8 @@ class Conversations:
         return [Turn(**row) for row in rows]
 
 
-def _check_turn(turn: NewTurn) -> None:
-    """Refuse what cannot be recorded as it is."""
+def check_turn(turn: NewTurn) -> NewMemory:
+    """Refuse what cannot be recorded as it is; returns the memory of it."""
     check_name(turn.session_id, what="session_id")
     check_text(turn.role, what="role")
     if turn.role not in ROLES:
@@ -174,6 +172,7 @@ def _check_turn(turn: NewTurn) -> None:
             hint="Count the turns of a session from 0.",
             code="conversation.position",
         )
+    return check_new_memory(_memory_of(turn))
 
 
 def _memory_of(turn: NewTurn) -> NewMemory:

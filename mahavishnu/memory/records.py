@@ -116,8 +116,7 @@ class Records:
         Returns:
             The id of the execution's row, also where the report came late and changed nothing.
         """
-        _check_execution(new)
-        memory = check_new_memory(_memory_of(new))
+        memory = check_execution(new)
         scope = await self._scopes.place(memory)
         row = None
         while row is None:  # no row: another writer made it after our snapshot; look again
@@ -148,9 +147,7 @@ class Records:
 
     async def record_metric(self, metric: Metric, *, project: str | None = None) -> UUID:
         """Store a measurement or a sample; the same one again is the same row. Return its id."""
-        _check_metric(metric)
-        if project is not None:
-            check_name(project, what="project")
+        check_metric(metric, project=project)
         scope = await self._scopes.place(
             NewMemory(content="-", collection="execution", project=project)
         )
@@ -185,7 +182,7 @@ class Records:
         return [Metric(**row) for row in rows]
 
 
-def _check_metric(metric: Metric) -> None:
+def check_metric(metric: Metric, *, project: str | None = None) -> None:
     """Refuse what cannot be recorded as it is."""
     for name in ("source", "name"):
         check_name(getattr(metric, name), what=name)
@@ -209,10 +206,12 @@ def _check_metric(metric: Metric) -> None:
     check_moment(metric.recorded_at, what="recorded_at")
     check_metadata(metric.labels, what="labels")
     check_metadata(metric.figures, what="figures")
+    if project is not None:
+        check_name(project, what="project")
 
 
-def _check_execution(new: NewExecution) -> None:
-    """Refuse what cannot be recorded as it is."""
+def check_execution(new: NewExecution) -> NewMemory:
+    """Refuse what cannot be recorded as it is; returns the memory of it."""
     if new.status not in STATUSES:
         raise unknown_value("status", new.status, STATUSES)
     for name in ("execution_id", "workflow_id", "adapter"):
@@ -236,6 +235,7 @@ def _check_execution(new: NewExecution) -> None:
     check_metadata(new.metadata)
     if new.result is not None:
         check_metadata(new.result, what="result", at_most=MAX_CONTENT_BYTES)
+    return check_new_memory(_memory_of(new))
 
 
 def _key_of(new: NewExecution) -> str:

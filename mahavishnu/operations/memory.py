@@ -4,7 +4,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
 from mahavishnu.app import App
@@ -25,7 +24,7 @@ from mahavishnu.operations.fitting import (
     fit_stats,
 )
 from mahavishnu.operations.moments import is_relative
-from mahavishnu.operations.operation import Call, invalid, object_schema
+from mahavishnu.operations.operation import Call, read_request
 from mahavishnu.operations.requests import (
     EmbedWaiting,
     ForgetMemory,
@@ -82,7 +81,7 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
     """Store one memory, with the caller's vector where there is one."""
     metadata = dict(request.metadata)
     fields = {name: metadata.pop(name) for name in FIELDS_IN_METADATA if name in metadata}
-    plain = _parse_fields({**fields, "content": request.content, "metadata": metadata})
+    plain = read_request(StoreMemory, {**fields, "content": request.content, "metadata": metadata})
     vector = await _brought(call.app, request)
     new = plain.memory(source=call.source, vector=vector)
     return _stored(await call.app.memories.store(new))
@@ -209,13 +208,6 @@ async def memory_stats(call: Call, request: MemoryStats) -> Stats:
         groups=[StatsGroup(**group) for group in groups],
     )
     return fit_stats(stats, request.max_tokens)
-
-
-def _parse_fields(values: dict[str, object]) -> StoreMemory:
-    try:
-        return msgspec.convert(values, StoreMemory)
-    except msgspec.ValidationError as error:
-        raise invalid(error, object_schema(StoreMemory)) from error
 
 
 def _stored(stored: Stored) -> StoreResult:

@@ -3,8 +3,19 @@
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache, cached_property, reduce
+from operator import or_
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeAliasType,
+    Union,
+    get_args,
+    get_origin,
+)
 
 import msgspec
 
@@ -94,7 +105,7 @@ class Operation[Q: msgspec.Struct, R: msgspec.Struct]:
         Never lenient is the confirmation of what cannot be undone: true alone is true.
 
         Raises:
-            UsageError: `input.invalid`, naming the field.
+            UsageError: as `read_request`.
         """
         if self.destructive and isinstance(values, dict):
             _check_confirmation(values.get("confirm", False))
@@ -108,12 +119,52 @@ def read_request[Q: msgspec.Struct](kind: type[Q], values: object, *, lenient: b
     Return the request made of plain values; `lenient` takes words for numbers.
 
     Raises:
-        UsageError: `input.invalid`, naming the field.
+        UsageError: what the request's own `check` says, as on the command line; where it finds nothing,
+            `input.invalid`, naming the field.
     """
     try:
         return msgspec.convert(values, kind, strict=not lenient)
     except msgspec.ValidationError as error:
+        if issubclass(kind, Request):
+            _check_unbounded(kind, values, lenient=lenient)
         raise invalid(error, object_schema(kind)) from error
+
+
+def _check_unbounded(kind: type[Request], values: object, *, lenient: bool) -> None:
+    """Let a request check values of the right types that are out of bounds; raises its `UsageError`."""
+    try:
+        request = msgspec.convert(values, _unbounded(kind), strict=not lenient)
+    except msgspec.ValidationError:
+        return
+    request.check()
+
+
+@cache
+def _unbounded(kind: type[Request]) -> type[Request]:
+    """Return the same request with fields that take any value of their types."""
+    fields = [
+        (each.name, _plain(each.type), msgspec.field(default=each.default))
+        if each.default_factory is msgspec.NODEFAULT
+        else (each.name, _plain(each.type), msgspec.field(default_factory=each.default_factory))
+        for each in msgspec.structs.fields(kind)
+    ]
+    return msgspec.defstruct(  # type: ignore[return-value]  # a subclass of `kind`
+        kind.__name__, fields, bases=(kind,), frozen=True, kw_only=True, forbid_unknown_fields=True
+    )
+
+
+def _plain(kind: Any) -> Any:
+    """Return a type without its bounds; a closed list of words becomes any text."""
+    if isinstance(kind, TypeAliasType):
+        return _plain(kind.__value__)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _plain(inner[0])
+    if origin is Literal:
+        return str
+    if origin in (Union, UnionType):
+        return reduce(or_, map(_plain, inner))
+    return origin[tuple(map(_plain, inner))] if origin in (list, dict) else kind
 
 
 def _check_confirmation(given: object) -> None:

@@ -1,11 +1,23 @@
 """What the operations take that record turns, executions and metrics."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, field
+from msgspec.structs import asdict
 
-from mahavishnu.memory.conversations import MAX_POSITION, Role
-from mahavishnu.memory.records import MAX_METRIC_TEXT, ExecutionStatus
+from mahavishnu.errors import UsageError
+from mahavishnu.memory.checks import check_name
+from mahavishnu.memory.conversations import MAX_POSITION, NewTurn, Role, check_turn
+from mahavishnu.memory.records import (
+    MAX_METRIC_TEXT,
+    ExecutionStatus,
+    Metric,
+    NewExecution,
+    check_execution,
+    check_metric,
+)
+from mahavishnu.operations.moments import is_relative, read_moment
 from mahavishnu.operations.operation import Request
 from mahavishnu.operations.requests import Moment, Name
 
@@ -34,6 +46,18 @@ class RecordTurn(Request, frozen=True, kw_only=True):
         Name | None, Meta(description="What records it; mcp or http if absent.")
     ] = None
 
+    def turn(self, *, source: str) -> NewTurn:
+        """Return what is to be recorded; `source` is its source system where it names none."""
+        own = {
+            "source_system": source if self.source_system is None else self.source_system,
+            "occurred_at": _optional(self.occurred_at, "occurred_at"),
+        }
+        return NewTurn(**asdict(self) | own)
+
+    def check(self) -> None:
+        """Refuse a turn that cannot be recorded."""
+        check_turn(self.turn(source="check"))
+
 
 class RecordExecution(Request, frozen=True, kw_only=True):
     """One run of a workflow."""
@@ -54,6 +78,20 @@ class RecordExecution(Request, frozen=True, kw_only=True):
     project: Project = None
     metadata: Metadata = field(default_factory=dict)
 
+    def execution(self) -> NewExecution:
+        """Return what is to be recorded."""
+        for repository in self.repositories:
+            check_name(repository, what="repository")
+        own = {
+            "started_at": _absolute(self.started_at, "started_at"),
+            "finished_at": _optional(self.finished_at, "finished_at"),
+        }
+        return NewExecution(**asdict(self) | own)
+
+    def check(self) -> None:
+        """Refuse a run that cannot be recorded."""
+        check_execution(self.execution())
+
 
 class RecordMetrics(Request, frozen=True, kw_only=True):
     """What was measured of a component at one moment."""
@@ -70,3 +108,35 @@ class RecordMetrics(Request, frozen=True, kw_only=True):
     ] = None
     project: Project = None
     metadata: Metadata = field(default_factory=dict)
+
+    def metric(self) -> Metric:
+        """Return what is to be recorded; its names are checked here, under their names."""
+        check_name(self.component, what="component")
+        check_name(self.metric_type, what="metric_type")
+        return Metric(
+            source=self.component,
+            name=self.metric_type,
+            figures=self.metrics,
+            text=self.text,
+            labels=self.metadata,
+            recorded_at=_absolute(self.recorded_at, "recorded_at"),
+        )
+
+    def check(self) -> None:
+        """Refuse a sample that cannot be recorded."""
+        check_metric(self.metric(), project=self.project)
+
+
+def _optional(text: str | None, what: str) -> datetime | None:
+    return None if text is None else _absolute(text, what)
+
+
+def _absolute(text: str, what: str) -> datetime:
+    """Read a time; one that is given from now would be another one when the call is repeated."""
+    if is_relative(text):
+        raise UsageError(
+            f"{what} must be a date and time here, not a span.",
+            hint="Write it like 2026-11-21T14:30+01:00, so that the call can be repeated.",
+            code="input.time",
+        )
+    return read_moment(text, what=what)

@@ -6,7 +6,14 @@ from msgspec import Meta, field
 from msgspec.structs import asdict
 
 from mahavishnu.errors import UsageError
-from mahavishnu.memory.checks import MAX_NAME_LENGTH, MAX_OFFSET, check_limit, check_offset
+from mahavishnu.identifiers import parse_reference
+from mahavishnu.memory.checks import (
+    MAX_NAME_LENGTH,
+    MAX_OFFSET,
+    check_limit,
+    check_name,
+    check_offset,
+)
 from mahavishnu.memory.models import (
     BroughtVector,
     Collection,
@@ -19,6 +26,7 @@ from mahavishnu.memory.models import (
     choose_collection,
 )
 from mahavishnu.memory.search import SearchRequest, TierName, check_request
+from mahavishnu.operations.cursors import read_cursor
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Request
 from mahavishnu.operations.vectors import Vector
@@ -48,6 +56,7 @@ type Cursor = Annotated[
 type Cosine = Annotated[float, Meta(ge=-1, le=1)]
 type Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 type Sought = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]  # an empty one finds nothing
+SOUGHT_NAMES = ("repo_id", "agent_id", "workflow_id", "session_id", "source_system")
 type Moment = Annotated[str, Meta(max_length=64)]
 type Text = Annotated[str, Meta(min_length=1, description="The text to remember, up to 1 MiB.")]
 
@@ -83,6 +92,10 @@ class Where(Request, frozen=True, kw_only=True):
     def filter(self) -> MemoryFilter:
         """Return the filter, which checks itself."""
         fields = {name: getattr(self, name) for name in Where.__struct_fields__}
+        sought = [(name, fields[name]) for name in SOUGHT_NAMES]
+        for name, value in [*sought, *(("project", each) for each in self.projects)]:
+            if value:
+                check_name(value, what=name)
         moments = {name: parse_moment(fields[name], what=name) for name in ("since", "until")}
         return MemoryFilter(**fields | moments)
 
@@ -127,7 +140,7 @@ class StoreMemory(Request, frozen=True, kw_only=True):
         """Return what is to be stored; `source` is its source system where it names none."""
         fields = asdict(self)
         fields["collection"] = choose_collection(fields.pop("memory_type"), self.collection)
-        fields["source_system"] = self.source_system or source
+        fields["source_system"] = source if self.source_system is None else self.source_system
         for name in ("expires_at", "occurred_at"):
             fields[name] = parse_moment(fields[name], what=name)
         return NewMemory(**fields, vector=vector)
@@ -152,6 +165,10 @@ class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
             "agent_id, workflow_id, repo_id and session_id become the memory's own fields."
         ),
     ] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what cannot be stored."""
+        StoreMemory(content=self.content, metadata=self.metadata).check()
 
 
 class Search(Where, frozen=True, kw_only=True):
@@ -214,6 +231,10 @@ class GetMemory(Request, frozen=True, kw_only=True):
     start: Annotated[int, Meta(ge=0, description="First character of the content to give.")] = 0
     max_tokens: Budget = DEFAULT_BUDGET
 
+    def check(self) -> None:
+        """Refuse what is no id."""
+        parse_reference(self.id)
+
 
 class ListMemories(Where, frozen=True, kw_only=True):
     """Which memories, and which page of them."""
@@ -230,6 +251,7 @@ class ListMemories(Where, frozen=True, kw_only=True):
         super().check()
         check_limit(self.limit)
         check_offset(self.offset)
+        read_cursor(self.cursor)
 
 
 class SupersedeMemory(Request, frozen=True, kw_only=True):
@@ -237,6 +259,11 @@ class SupersedeMemory(Request, frozen=True, kw_only=True):
 
     id: Id
     content: Text
+
+    def check(self) -> None:
+        """Refuse what is no id, and a text that cannot be stored."""
+        parse_reference(self.id)
+        StoreMemory(content=self.content).check()
 
 
 class ForgetMemory(Request, frozen=True, kw_only=True):
@@ -252,6 +279,11 @@ class ForgetMemory(Request, frozen=True, kw_only=True):
         bool, Meta(description="false only says what would go; true deletes it for good.")
     ] = False
     max_tokens: Budget = DEFAULT_BUDGET
+
+    def check(self) -> None:
+        """Refuse what is no id."""
+        for reference in self.ids:
+            parse_reference(reference)
 
 
 class EmbedWaiting(Request, frozen=True, kw_only=True):

@@ -69,10 +69,10 @@ def media_type(header: str) -> str:
     return header.partition(";")[0].strip().lower()
 
 
-def read_json(text: bytes, kind: Any = Any) -> Any:
-    """Decode what a client sent; raises `UsageError` where it is no JSON, or not of the kind."""
+def read_json(text: bytes) -> Any:
+    """Decode what a client sent; raises `UsageError` where it is no JSON."""
     try:
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(text)
     except msgspec.MsgspecError as error:
         raise invalid(error) from error
     except UnicodeDecodeError as error:

@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from mahavishnu.app import App
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.memory.models import NewMemory, Stored, check_new_memory
+from mahavishnu.operations.operation import read_request
 from mahavishnu.operations.requests import StoreMemory
 from mahavishnu.server.answers import (
     Failure,
@@ -125,7 +126,7 @@ class Batch:
         if not raw.strip():
             return
         try:
-            new = read_json(raw, StoreMemory).memory(source=self._source)
+            new = read_request(StoreMemory, read_json(raw)).memory(source=self._source)
             pending.append(_Line(number, check_new_memory(new)))
         except MahavishnuError as error:
             told.failed(number, error)

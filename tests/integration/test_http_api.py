@@ -146,11 +146,11 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
         ("GET", "/memories/deadbeef", None, 404, "memory.not_found"),
         ("GET", "/memories/01a1fdc4-4692-7f50-8242-ad5415561330", None, 404, "memory.not_found"),
         ("GET", "/memories/nonsense", None, 400, "input.id"),
-        ("GET", "/memories/abc", None, 400, "input.invalid"),
+        ("GET", "/memories/abc", None, 400, "input.id"),
         ("GET", "/memories/abcd%00", None, 400, "input.id"),
         ("POST", "/search", {"query": " "}, 400, "search.empty"),
         ("POST", "/search", {"query": "q", "projects": ["nowhere"]}, 404, "project.not_found"),
-        ("POST", "/search", {"query": "q", "max_tokens": 10}, 400, "input.invalid"),
+        ("POST", "/search", {"query": "q", "max_tokens": 10}, 400, "input.max_tokens"),
         ("POST", "/memories", {"content": "x", "expires_at": "2001-01-01"}, 400, "input.time"),
         ("POST", "/memories", {}, 400, "input.invalid"),
         ("POST", "/memories", [], 400, "input.invalid"),
@@ -161,15 +161,15 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
         ("POST", "/memories/deadbeef/supersede", {"content": "x", "id": "0123abcd"}, 400, "input.invalid"),
         ("POST", "/memories/forget", {"ids": []}, 400, "input.invalid"),
         ("POST", "/embeddings", {"texts": [" "]}, 400, "embedding.blank_text"),
-        ("GET", "/memories?limit=0", None, 400, "input.invalid"),
-        ("GET", "/memories?limit=1001", None, 400, "input.invalid"),
+        ("GET", "/memories?limit=0", None, 400, "input.limit"),
+        ("GET", "/memories?limit=1001", None, 400, "input.limit"),
         ("GET", "/memories?limit=1&limit=2", None, 400, "input.invalid"),
-        ("GET", "/memories?limit=" + "9" * 400, None, 400, "input.invalid"),
+        ("GET", "/memories?limit=" + "9" * 400, None, 400, "input.limit"),
         ("GET", "/memories?limit=1.5", None, 400, "input.invalid"),
         ("GET", "/memories?limit=", None, 400, "input.invalid"),
         ("GET", "/memories?limit=null", None, 400, "input.invalid"),
         ("GET", "/memories?unknown=1", None, 400, "input.invalid"),
-        ("GET", "/memories?memory_types=nothing", None, 400, "input.invalid"),
+        ("GET", "/memories?memory_types=nothing", None, 400, "input.type"),
         ("GET", "/memories?cursor=nothing", None, 400, "input.cursor"),
         ("GET", "/memories?since=lately", None, 400, "input.time"),
         ("GET", "/memories?metadata=nothing", None, 400, "input.invalid"),
@@ -181,7 +181,7 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
         ("GET", "/memories/", None, 404, "http.not_found"),
         ("GET", "/memories/..%2f", None, 404, "http.not_found"),
         ("GET", "/memories/..%2f..%2f..%2fhealth", None, 404, "http.not_found"),
-        ("GET", "/memories/%2e%2e", None, 400, "input.invalid"),
+        ("GET", "/memories/%2e%2e", None, 400, "input.id"),
         ("GET", "//memories", None, 404, "http.not_found"),
         ("GET", "/Memories", None, 404, "http.not_found"),
         ("DELETE", "/memories/deadbeef", None, 405, "http.method"),
@@ -311,20 +311,22 @@ async def test_a_batch_tells_each_line_in_order(http: httpx.AsyncClient, world: 
         {"content": "Line 3.", "project": "shop"},
         [],
     )
+    rows[9_998] = {"content": "x", "memory_type": "x"}
     body = b"\n".join(json.dumps(row).encode() for row in rows)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(world.space, "make_chunks", _no_chunks)  # a fake would need a minute
         *told, last = lines_of(
             await http.post(f"{API}/memories/batch", content=body, headers=JSONL)
         )
-    assert last == {"complete": True, "stored": 9_998, "failed": 2}
+    assert last == {"complete": True, "stored": 9_997, "failed": 3}
     by_line = {line["line"]: line for line in told}
     assert list(by_line) == sorted(by_line) or set(by_line) == set(range(1, 10_001))
     assert len(told) == 10_000 and by_line[1]["created"]
     assert by_line[18]["error"]["code"] == "memory.empty"
     assert by_line[10_000]["error"]["code"] == "input.invalid"
+    assert by_line[9_999]["error"]["code"] == "input.type"
     assert (by_line[4_001]["id"], by_line[4_001]["created"]) == (by_line[4]["id"], False)
-    assert (await world.memories.stats())[1]["live"] == 9_997
+    assert (await world.memories.stats())[1]["live"] == 9_996
 
 
 async def _no_chunks(news: Sequence[NewMemory], *, embed: bool) -> tuple[list[list[Any]], None]:

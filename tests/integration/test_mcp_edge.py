@@ -156,9 +156,9 @@ async def test_what_is_wrong_is_a_result_that_says_so(app: App, era: str) -> Non
             ("get_memory", {}, "input.invalid"),
             ("get_memory", {"id": 5}, "input.invalid"),
             ("search", {"query": "q", "unknown": 1}, "input.invalid"),
-            ("search", {"query": "q", "limit": 0}, "input.invalid"),
-            ("search", {"query": ""}, "input.invalid"),
-            ("search", {"query": "q", "threshold": "nan"}, "input.invalid"),
+            ("search", {"query": "q", "limit": 0}, "input.limit"),
+            ("search", {"query": ""}, "search.empty"),
+            ("search", {"query": "q", "threshold": "nan"}, "input.threshold"),
             ("search", {"query": "a\0"}, "input.nul"),
             ("search", {"query": "q", "projects": ["nowhere"]}, "project.not_found"),
             ("search", {"query": "q", "embedding": ["nan"], "embedding_model": "fake"}, "embedding.no_model"),
@@ -178,19 +178,19 @@ async def test_what_is_repeated_of_a_request_is_brief(app: App, era: str) -> Non
     async with connect(app, era) as client:
         for name, arguments, code in (
             ("search", {"query": "q", long: 1}, "input.invalid"),
-            ("search", {"query": "q", "mode": long}, "input.invalid"),
-            ("search", {"query": "q", "projects": [long]}, "input.invalid"),
+            ("search", {"query": "q", "mode": long}, "input.mode"),
+            ("search", {"query": "q", "projects": [long]}, "input.length"),
             ("search", {"query": "q", "projects": ["🙂" * 200]}, "project.not_found"),
             ("search", {"query": "q", "projects": ["a"] * 101}, "input.invalid"),
-            ("search", {"query": "q", "since": long}, "input.invalid"),
+            ("search", {"query": "q", "since": long}, "input.time"),
             ("search", {"query": "q", "since": "🙂" * 64}, "input.time"),
-            ("list_memories", {"until": long}, "input.invalid"),
-            ("list_memories", {"repo_id": long}, "input.invalid"),
-            ("list_memories", {"cursor": long}, "input.invalid"),
-            ("get_memory", {"id": long}, "input.invalid"),
+            ("list_memories", {"until": long}, "input.time"),
+            ("list_memories", {"repo_id": long}, "input.length"),
+            ("list_memories", {"cursor": long}, "input.cursor"),
+            ("get_memory", {"id": long}, "input.id"),
             ("forget_memory", {"ids": [str(new_id())], "confirm": long}, "input.invalid"),
-            ("store_memory", {"content": "c", "occurred_at": long}, "input.invalid"),
-            ("store_unified_memory", {"content": "c", "metadata": {"project": long}}, "input.invalid"),
+            ("store_memory", {"content": "c", "occurred_at": long}, "input.time"),
+            ("store_unified_memory", {"content": "c", "metadata": {"project": long}}, "input.length"),
         ):  # fmt: skip
             assert await refused(client, name, **arguments) == code, (name, list(arguments))
         for work in (
@@ -216,11 +216,12 @@ async def test_hints_speak_of_operations_and_name_what_is_taken(app: App, era: s
     async with connect(app, era) as client:
         for name, arguments, hint in (
             ("get_memory", {"id": "deadbeef"}, "List them with: list_memories, or search"),
-            ("search", {"query": "q", "mode": "best"}, "One of: hybrid, text, vector."),
-            ("search", {"query": "q", "limit": 0}, "limit: Most memories of one answer."),
+            ("search", {"query": "q", "mode": "best"}, "Known are: hybrid, vector, text."),
+            ("search", {"query": "q", "mode": 5}, "One of: hybrid, text, vector."),
+            ("search", {"query": "q", "limit": "x"}, "limit: Most memories of one answer."),
             ("get_memory", {}, "Fields: id (required), start, max_tokens."),
             ("get_memory", {"id": "deadbeef", "x": 1}, "Fields: id (required), start, max_tokens."),
-            ("store_unified_memory", {"content": "c", "metadata": {"memory_type": "x"}}, "One of: agent"),
+            ("store_unified_memory", {"content": "c", "metadata": {"memory_type": "x"}}, "Known are: agent"),
         ):  # fmt: skip
             result = await client.call_tool(name, arguments)
             assert result.meta is not None and hint in result.meta["mahavishnu/error"]["hint"], name

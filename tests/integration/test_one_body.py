@@ -16,6 +16,7 @@ from mcp import Client
 from mahavishnu.app import App, open_app
 from mahavishnu.cli.root import cli
 from mahavishnu.database.target import Target
+from mahavishnu.errors import UsageError, tell
 from mahavishnu.mcp.edge import build_server
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations import environments
@@ -85,6 +86,59 @@ CASES: dict[str, Case] = {
         SAMPLE,
     ),
 }  # fmt: skip
+LONG = "x" * 201
+SEARCH, STORE = ("memory", "search", "q"), ("memory", "store", "x")
+RECORD = ("session", "record", "x", "--session", "s")
+A_TURN = {"session_id": "s", "position": 0, "role": "user", "content": "x"}
+A_RUN = {"execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running",
+         "started_at": MOMENT}  # fmt: skip
+RECORD_RUN = (
+    "workflow",
+    "record",
+    "e",
+    "--workflow",
+    "w",
+    "--adapter",
+    "a",
+    "--started-at",
+    MOMENT,
+)
+# Requests that no interface can answer: operation, words of the command, values, code.
+MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
+    ("search", ("memory", "search", ""), {"query": ""}, "search.empty"),
+    ("search", ("memory", "search", "q" * 10_001), {"query": "q" * 10_001}, "search.too_long"),
+    ("search", (*SEARCH, "--mode", "x"), {"query": "q", "mode": "x"}, "input.mode"),
+    ("search", (*SEARCH, "--tier", "x"), {"query": "q", "tiers": ["x"]}, "input.tier"),
+    ("search", (*SEARCH, "--limit", "0"), {"query": "q", "limit": 0}, "input.limit"),
+    ("search", (*SEARCH, "--threshold", "2"), {"query": "q", "threshold": 2}, "input.threshold"),
+    ("search", (*SEARCH, "--type", "x"), {"query": "q", "memory_types": ["x"]}, "input.type"),
+    ("search", (*SEARCH, "--project", LONG), {"query": "q", "projects": [LONG]}, "input.length"),
+    ("search", (*SEARCH, "--max-tokens", "9"), {"query": "q", "max_tokens": 9}, "input.max_tokens"),
+    ("store_memory", ("memory", "store", ""), {"content": ""}, "memory.empty"),
+    ("store_memory", (*STORE, "--type", "x"), {"content": "x", "memory_type": "x"}, "input.type"),
+    ("store_memory", (*STORE, "--source", ""), {"content": "x", "source_system": ""}, "input.length"),
+    ("store_memory", (*STORE, "--occurred-at", LONG), {"content": "x", "occurred_at": LONG}, "input.time"),
+    ("get_memory", ("memory", "show", "abc"), {"id": "abc"}, "input.id"),
+    ("get_memory", ("memory", "show", LONG), {"id": LONG}, "input.id"),
+    ("supersede_memory", ("memory", "supersede", "x", "y"), {"id": "x", "content": "y"}, "input.id"),
+    ("forget_memory", ("memory", "forget", "x"), {"ids": ["x"]}, "input.id"),
+    ("list_memories", ("memory", "list", "--limit", "1001"), {"limit": 1001}, "input.limit"),
+    ("list_memories", ("memory", "list", "--offset", "-1"), {"offset": -1}, "input.offset"),
+    ("list_memories", ("memory", "list", "--cursor", LONG), {"cursor": LONG}, "input.cursor"),
+    ("list_memories", ("memory", "list", "--agent", LONG), {"agent_id": LONG}, "input.length"),
+    ("record_turn", (*RECORD, "--position", "0", "--role", "x"), A_TURN | {"role": "x"}, "input.role"),
+    ("record_turn", (*RECORD, "--position", "-1", "--role", "user"), A_TURN | {"position": -1},
+     "conversation.position"),
+    ("record_turn", (*RECORD, "--position", "0", "--role", "user", "--occurred-at", "x"),
+     A_TURN | {"occurred_at": "x"}, "input.time"),
+    ("record_execution", (*RECORD_RUN, "--status", "x"), A_RUN | {"status": "x"}, "input.status"),
+    ("record_execution", (*RECORD_RUN, "--status", "failed", "--repo", ""),
+     A_RUN | {"status": "failed", "repositories": [""]}, "input.length"),
+    ("record_metrics", ("metrics", "record", "", "m", "--text", "t", "--recorded-at", MOMENT),
+     {"component": "", "metric_type": "m", "text": "t", "recorded_at": MOMENT}, "input.length"),
+    ("record_metrics", ("metrics", "record", "c", "m", "--recorded-at", MOMENT),
+     {"component": "c", "metric_type": "m", "recorded_at": MOMENT}, "metric.empty"),
+]  # fmt: skip
 # What only commands offer, and by which.
 LOCAL_COMMANDS = {
     "import_markdown": "memory import markdown",
@@ -116,14 +170,18 @@ class Edges:
         if edge == "mcp":
             async with Client(build_server(self.served.app)) as client:
                 return (await client.call_tool(operation.name, values)).structured_content
+        answer = await self.request(operation, values)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+    async def request(self, operation: Operation[Any, Any], values: dict[str, Any]) -> Any:
+        """Return what HTTP answers to an operation."""
         path = operation.path.format(**values)
         rest = {name: each for name, each in values.items() if f"{{{name}}}" not in operation.path}
         query = [(name, word) for name, each in rest.items() for word in spell(each)]
+        sent = {"params": query} if operation.method == "GET" else {"json": rest}
         async with self.served.client() as http:
-            sent = {"params": query} if operation.method == "GET" else {"json": rest}
-            answer = await http.request(operation.method, f"/api/v1{path}", **sent)
-        assert answer.status_code in (200, 201), answer.text
-        return answer.json()
+            return await http.request(operation.method, f"/api/v1{path}", **sent)
 
 
 def fill(value: Any, own: dict[str, str]) -> Any:
@@ -190,6 +248,19 @@ async def test_commands_http_and_mcp_give_the_same(edges: Edges, name: str) -> N
     bodies = [await edges.ask(edge, operation, edge if made else "cli") for edge in EDGES]
     by_command, by_http, by_mcp = (comparable(body, made=made) for body in bodies)
     assert by_command == by_http == by_mcp
+
+
+@pytest.mark.postgres
+async def test_commands_http_and_mcp_refuse_the_same_mistake_alike(edges: Edges) -> None:
+    async with Client(build_server(edges.served.app)) as client:
+        for name, words, values, code in MISTAKES:
+            error = (await asyncio.to_thread(CliRunner().invoke, cli, words)).exception
+            assert isinstance(error, UsageError), (words, error)
+            by_http = (await edges.request(EVERYWHERE[name], values)).json()["error"]
+            answer = await client.call_tool(name, values)
+            by_mcp = (answer.meta or {})["mahavishnu/error"]
+            told = [(each["code"], each["message"]) for each in (tell(error), by_http, by_mcp)]
+            assert told == [(code, error.message)] * 3, (name, values)
 
 
 def test_every_command_asks_an_operation() -> None:
