@@ -36,7 +36,7 @@ def render_mcp() -> str:
         traits = [
             "reads only" if operation.read_only else "writes",
             *(["destructive"] if operation.destructive else []),
-            "idempotent",
+            *(["idempotent"] if operation.idempotent else []),
         ]
         parts += [
             f"### {operation.name}",

@@ -30,7 +30,7 @@ def metrics() -> None:
 @click.option("--figures", "metrics", metavar="JSON", callback=read_object,
               help='Figures by name: {"latency_ms": 12.5}.')  # fmt: skip
 @click.option("--text", metavar="TEXT", help="A state in words, such as healthy.")
-@click.option("--recorded-at", metavar="WHEN", default="0m", callback=read_time,
+@click.option("--recorded-at", metavar="WHEN", callback=read_time,
               help="When it was measured; now by default.")  # fmt: skip
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
 @metadata_option

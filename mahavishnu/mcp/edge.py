@@ -107,7 +107,7 @@ def describe_tool(operation: Operation[Any, Any]) -> types.Tool:
             title=operation.title,
             read_only_hint=operation.read_only,
             destructive_hint=operation.destructive,
-            idempotent_hint=True,
+            idempotent_hint=operation.idempotent,
             open_world_hint=False,
         ),
     )

@@ -150,6 +150,7 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         run=records.record_metrics,
         method="POST",
         path="/metrics",
+        idempotent=False,  # without recorded_at
     ),
 )
 

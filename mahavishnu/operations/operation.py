@@ -73,8 +73,9 @@ class Operation[Q: msgspec.Struct, R: msgspec.Struct]:
     One thing that can be asked for.
 
     `description` is written for a model that has to choose. `path` is below `/api/v1`; what it names
-    in braces is a field of the request. A `destructive` one takes `confirm`. All are idempotent: the
-    same call again leaves the same state, so a caller may repeat one whose answer was lost.
+    in braces is a field of the request. A `destructive` one takes `confirm`. An
+    `idempotent` one leaves the same state when it is called again, so a caller may repeat it where the
+    answer was lost.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Operation[Q: msgspec.Struct, R: msgspec.Struct]:
     path: str
     read_only: bool = False
     destructive: bool = False
+    idempotent: bool = True
 
     @cached_property
     def input_schema(self) -> Schema:

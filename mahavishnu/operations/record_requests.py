@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from mahavishnu.errors import UsageError
 from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.conversations import MAX_POSITION, NewTurn, Role, check_turn
+from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import (
     MAX_METRIC_TEXT,
     ExecutionStatus,
@@ -98,7 +99,13 @@ class RecordMetrics(Request, frozen=True, kw_only=True):
 
     component: Annotated[Name, Meta(description="What was measured, such as ollama.")]
     metric_type: Annotated[Name, Meta(description="Kind of measurement, such as health.")]
-    recorded_at: Annotated[Moment, Meta(description="ISO time of the measurement.")]
+    recorded_at: Annotated[
+        Moment | None,
+        Meta(
+            description="ISO time of the measurement; now if absent. Give it where a call may be "
+            "repeated: without it, each repetition is another sample."
+        ),
+    ] = None
     metrics: Annotated[
         dict[str, Any], Meta(description='Figures by name, such as {"latency_ms": 12.5}.')
     ] = field(default_factory=dict)
@@ -119,7 +126,7 @@ class RecordMetrics(Request, frozen=True, kw_only=True):
             figures=self.metrics,
             text=self.text,
             labels=self.metadata,
-            recorded_at=_absolute(self.recorded_at, "recorded_at"),
+            recorded_at=_optional(self.recorded_at, "recorded_at") or utc_now(),
         )
 
     def check(self) -> None:

@@ -97,7 +97,8 @@ async def test_a_client_learns_what_there_is(app: App, mode: str) -> None:
             assert tool.input_schema["type"] == "object"
             jsonschema.Draft202012Validator.check_schema(tool.input_schema)
             hints = tool.annotations
-            assert hints is not None and hints.idempotent_hint and hints.open_world_hint is False
+            assert hints is not None and hints.open_world_hint is False
+            assert hints.idempotent_hint == (operation.name != "record_metrics")
             assert hints.read_only_hint == operation.read_only
             assert hints.destructive_hint == (operation.name in DESTRUCTIVE)
 

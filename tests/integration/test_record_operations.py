@@ -69,6 +69,14 @@ async def test_metrics_are_recorded_once_each(ask: Caller, world: World) -> None
     assert kept[0].figures == {"latency_ms": 12.5, "errors": 0} and kept[0].labels == {"host": "h"}
 
 
+async def test_metrics_without_a_time_are_of_now_each_time(ask: Caller, world: World) -> None:
+    before = datetime.now(UTC)
+    sample = {"component": "ollama", "metric_type": "health", "text": "healthy"}
+    assert await ask("record_metrics", **sample) != await ask("record_metrics", **sample)
+    kept = await world.records.list_metrics("health")
+    assert len(kept) == 2 and all(before <= each.recorded_at for each in kept)
+
+
 async def test_times_that_a_repetition_would_move_are_refused(ask: Caller) -> None:
     sample = {"component": "c", "metric_type": "m", "recorded_at": "2h", "text": "healthy"}
     assert await refusal(UsageError, ask("record_metrics", **sample)) == "input.time"
