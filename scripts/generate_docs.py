@@ -248,13 +248,13 @@ def render_settings() -> str:
         "",
         "## Reserved keys",
         "",
-        "A later release reads what is in these groups. Until then any key in them is accepted, with a note that "
+        "A later release reads these. Until then any such key is accepted, with a note that "
         "nothing reads it.",
         "",
         "| keys | for |",
         "|---|---|",
     ]
-    lines += [_row(f"`{group}.*`", purpose) for group, purpose in RESERVED.items()]
+    lines += [_row(f"`{pattern}`", purpose) for pattern, purpose in RESERVED.items()]
     assert {key for key, *_ in describe_settings()} == set(setting_keys())
     return "\n".join(lines) + "\n"
 

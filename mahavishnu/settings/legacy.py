@@ -6,6 +6,7 @@ another that an answer about what is not here yet goes when that arrives.
 """
 
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from mahavishnu.settings.keys import match_key
 
@@ -89,20 +90,17 @@ LEGACY_KEYS: dict[str, Legacy] = {
         for key in keys
     },
 }
-# Groups that a later release reads, and what for: names alone, whose values are neither read nor checked.
+# Keys that a later release reads, and what for: `*` stands for anything, which is neither read nor checked.
 RESERVED = {
-    "session_buddy": "whether Session-Buddy is used, its address and its data folder",
-    "services": "programs that the daemon is to keep running",
-    "backup": "where backups go, when they are made and how long they are kept",
-    "gateway": "the local gateway to providers",
-    **dict.fromkeys(
-        ("memory.tier1", "memory.tier2", "memory.tier3"),
-        "what serves a tier of memory; where to search is chosen with --tier",
-    ),
+    "session_buddy.*": "whether Session-Buddy is used, its address and its data folder",
+    "services.*": "programs that the daemon is to keep running",
+    "backup.*": "where backups go, when they are made and how long they are kept",
+    "gateway.*": "the local gateway to providers",
+    "memory.tier*": "what serves a tier of memory; where to search is chosen with --tier",
 }
 LEGACY_SECTIONS = frozenset(
     key[:place]
-    for key in (*LEGACY_KEYS, *(f"{group}." for group in RESERVED))
+    for key in (*LEGACY_KEYS, *RESERVED)
     for place, sign in enumerate(key)
     if sign == "."
 )
@@ -115,9 +113,16 @@ def find_legacy(key: str) -> Legacy | None:
     for known, legacy in LEGACY_KEYS.items():
         if (name := match_key(known, key)) is not None:
             return replace(legacy, now=legacy.now and legacy.now.replace("*", name))
-    for group, purpose in RESERVED.items():
-        if key == group or key.startswith(f"{group}."):
+    if _is_below(key, "agentdb.*"):
+        return LEGACY_KEYS["agentdb.*"]
+    for pattern, purpose in RESERVED.items():
+        if _is_below(key, pattern):
             return Legacy(
                 answer=f"Reserved for a later release; nothing reads it yet. Its group is for {purpose}."
             )
     return None
+
+
+def _is_below(key: str, pattern: str) -> bool:
+    """Tell whether a key is the group of a pattern itself, or anything in it."""
+    return key == pattern.removesuffix(".*") or fnmatchcase(key, pattern)
