@@ -123,6 +123,15 @@ def find_legacy(key: str) -> Legacy | None:
     return None
 
 
+def find_legacy_variable(name: str) -> Legacy | None:
+    """Return the same for the environment variable that is named like such a key."""
+    written = name.removeprefix("MAHAVISHNU_").lower()
+    for key in (*LEGACY_KEYS, *RESERVED):
+        if _is_below(written, key.replace(".", "_").lower()):
+            return find_legacy(key)
+    return None
+
+
 def _is_below(key: str, pattern: str) -> bool:
     """Tell whether a key is the group of a pattern itself, or anything in it."""
-    return key == pattern.removesuffix(".*") or fnmatchcase(key, pattern)
+    return key == pattern.rstrip("*._") or fnmatchcase(key, pattern)

@@ -15,6 +15,7 @@ from mahavishnu.masking import MASK, mask_url
 from mahavishnu.paths import Locations, locate, working_folder
 from mahavishnu.settings.files import read_settings
 from mahavishnu.settings.keys import find_setting, setting_keys
+from mahavishnu.settings.legacy import find_legacy_variable
 from mahavishnu.settings.merge import Setting, build_settings, merge_layers
 from mahavishnu.settings.profiles import WrongProfile
 from mahavishnu.settings.tree import (
@@ -142,7 +143,12 @@ def _mention_unknown(environ: Mapping[str, str], settings: Settings) -> Iterator
             name.startswith("MAHAVISHNU_")
             and name not in ENVIRONMENT.keys() | OTHER_ENVIRONMENT | keys
         ):
-            near = difflib.get_close_matches(name, ENVIRONMENT, n=1)
-            yield f"The environment variable {name} means nothing here." + (
-                f" Did you mean {near[0]}?" if near else ""
-            )
+            yield f"The environment variable {name} means nothing here. {_advice(name)}".strip()
+
+
+def _advice(name: str) -> str:
+    """Return what became of the key that a variable is named like, else the nearest variable."""
+    if legacy := find_legacy_variable(name):
+        return legacy.answer or f"Its setting is now called {legacy.now}."
+    near = difflib.get_close_matches(name, ENVIRONMENT, n=1)
+    return f"Did you mean {near[0]}?" if near else ""

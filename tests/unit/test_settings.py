@@ -608,6 +608,20 @@ def test_agentdb_is_answered_with_postgresql(load: Load, key: str) -> None:
     assert f"{key} in " in notice and "PostgreSQL" in notice
 
 
+@pytest.mark.parametrize(("name", "key"), [
+    ("BACKUP_PATH", "backup.path"), ("GATEWAY_PORT", "gateway.port"),
+    ("MEMORY_TIER1_PROVIDER", "memory.tier1.provider"),
+    ("AGENTDB", "agentdb"), ("AGENTDB_POSTGRES_URL", "agentdb.postgres_url"), ("SERVER_NAME", "server_name"),
+    ("POSTGRESQL_MAX_OVERFLOW", "postgresql.max_overflow"), ("LLM_MODEL", "llm_model"),
+    ("SESSION_BUDDY_URL", "session_buddy.url"),
+])  # fmt: skip
+def test_a_variable_named_like_a_former_key_has_its_answer(load: Load, name: str, key: str) -> None:
+    [notice] = load(**{f"MAHAVISHNU_{name}": "canary"}).notices
+    legacy = find_legacy(key)
+    assert legacy is not None and (legacy.answer or f"called {legacy.now}.") in notice
+    assert "Did you mean" not in notice and "canary" not in notice
+
+
 # What ends an answer about the future: a module, or the words of a command.
 AWAITED = {
     "adapters.prefect": "mahavishnu.engines.prefect",
