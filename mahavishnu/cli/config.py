@@ -10,6 +10,7 @@ from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
 from mahavishnu.environments.declared import require_declared
 from mahavishnu.environments.known import check_environments, read_own
+from mahavishnu.environments.shared import read_shared
 from mahavishnu.settings.sources import (
     Loaded,
     keys_in_force,
@@ -60,17 +61,20 @@ def validate(as_json: bool) -> None:
     _check_addresses(loaded)
     require_declared(loaded)
     notices = [*loaded.notices, *check_environments(loaded)]
-    own = read_own(loaded)
+    own, shared = read_own(loaded), read_shared(loaded)
     if as_json:
         print_json({"valid": not own.broken, "notices": notices, "unusable": own.unusable})
     else:
         for line in (*notices, *own.reasons):
             print_line(line)
-        print_line(
-            f"Profiles that cannot be used: {len(own.broken)}; the other settings are valid."
-            if own.broken
-            else "The settings are valid."
-        )
+        if own.broken:
+            print_line(
+                f"Profiles that cannot be used: {len(own.broken)}; the other settings are valid."
+            )
+        elif shared.broken or shared.unread:
+            print_line("Your settings are valid, but not all that your team shares can be used.")
+        else:
+            print_line("The settings are valid.")
     sys.exit(max((each.exit_code for each in own.broken.values()), default=0))
 
 

@@ -43,13 +43,15 @@ def known_profiles(loaded: Loaded) -> Mapping[str, Profile]:
     before what is shipped. What cannot be used is not among them, under its name no other one either:
     `read_own` and `read_shared` tell.
     """
-    own = read_own(loaded)
+    own, shared = read_own(loaded), read_shared(loaded)
     known = dict(own.profiles)
-    for others in (read_shared(loaded).profiles, SHIPPED):
+    unusable = set(own.broken)
+    for others, broken in ((shared.profiles, shared.broken), (SHIPPED, {})):
+        unusable |= broken.keys()
         known |= {
             name: each
             for name, each in others.items()
-            if name not in known and name not in own.broken
+            if name not in known and name not in unusable
         }
     return known
 

@@ -13,6 +13,6 @@ def shared_lacks(loaded: Loaded, site: Site) -> list[Lack]:
     found = [lack_of("", "place", error) for error in shared.unread.values()]
     found += [lack_of(name, "profile", error) for name, error in shared.broken.items()]
     for name, profile in shared.profiles.items():
-        if known[name] == profile:
+        if known.get(name) == profile:
             found += find_lacks(site, profile)
     return found

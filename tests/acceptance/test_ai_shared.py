@@ -69,7 +69,7 @@ def test_ones_own_go_first_then_those_of_the_team_then_what_is_shipped(
     alone: Command, team: Path, tmp_path: Path
 ) -> None:
     first = share(tmp_path / "first.yaml", work=WORK | {"title": "first"})
-    share(team / "x.yaml", work=WORK, deepseek={"model": "theirs"})
+    share(team / "x.yaml", work=WORK, deepseek={"model": "theirs"}, zai=WORK | {"bogus": 1})
     alone.settings.write_text(f"ai_environments: {{shared_profiles: [{first}, {team}]}}\n")
     assert origins(alone)["work"] == str(first)
     assert alone("ai", "profile", "show", "deepseek", "--json").json["model"] == "theirs"
@@ -79,6 +79,13 @@ def test_ones_own_go_first_then_those_of_the_team_then_what_is_shipped(
     assert alone("ai", "profile", "edit", "work", "--model", "m").status == 0
     assert alone("ai", "profile", "remove", "work").status == 0
     assert origins(alone)["work"] == str(first)
+    own = {"llm_profiles": {"work": {"bogus": 1}, "zai": WORK}, "shared_profiles": [str(team)]}
+    alone.settings.write_text(yaml.safe_dump({"ai_environments": own}))
+    found = origins(alone)
+    assert found["zai"] == str(alone.settings) and "work" not in found
+    assert [each["profile"] for each in alone("ai", "list-llms", "--json").json["unusable"]] == [
+        "work"
+    ]
 
 
 def test_a_shared_one_is_not_edited_and_it_is_said_how_to_make_an_own_one(
@@ -119,6 +126,7 @@ def test_what_is_missing_here_is_named(alone: Command, team: Path) -> None:
     ]
     validated = alone("config", "validate")
     assert validated.status == 0 and "raw is no reference" in validated.out + validated.err
+    assert validated.out.endswith("but not all that your team shares can be used.\n")
     said = alone("ai", "list-llms").out
     assert "Missing here: codexed: Codex is not installed." in said and KEY not in said
     assert alone("ai", "switch-llm", "raw", "--json").error["code"] == "ai.profile_raw_key"
@@ -146,7 +154,9 @@ def test_it_can_do_no_more_than_an_import(alone: Command, team: Path) -> None:
         ("deepseek", "profile", "ai.shared_other_host"),
         ("open", "profile", "ai.profile_insecure"),
     ]
-    assert origins(alone)["deepseek"] == "preset" and origins(alone)["claude"] == "built-in"
+    assert origins(alone).keys().isdisjoint({"claude", "deepseek", "open"}), "nor what is shipped"
+    refused = alone("ai", "switch-llm", "deepseek", "--json", DEEPSEEK_API_KEY=KEY).error
+    assert refused["code"] == "ai.shared_other_host"
     (team / "x.yaml").chmod(0o666)
     assert missing(alone) == [(None, "place", "ai.shared_exposed")]
     (team / "x.yaml").chmod(0o644)
