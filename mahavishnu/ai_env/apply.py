@@ -33,7 +33,7 @@ from mahavishnu.ai_env.plan import (
 )
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.proxied import proxy_note
-from mahavishnu.ai_env.rights import Modes, close_modes, note_of, open_modes
+from mahavishnu.ai_env.rights import Modes, close_modes, note_of
 from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.secrets.resolve import find_doubt, resolve
@@ -109,9 +109,9 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
         notes += client.notes(delivery, running=place.running)
         if files[-1].changed:
-            modes = open_modes(place, site.environ)
+            modes = place.open_modes(site.environ)
             moves = ask.move_key is not None and bool(files[-1].plain_keys)
-            notes += note_of(place, modes, private=moves)
+            notes += note_of(place.path, modes, private=moves)
         asks = delivery.mode == "helper"
         notes += proxy_note(site, name, delivery.url, asks=asks, scope=ask.scope)
         if delivery.mode == "written":
@@ -253,7 +253,7 @@ def _entry(
                 file.effects,
                 salt,
                 new=file.place.new,
-                modes=open_modes(file.place, site.environ),
+                modes=file.place.open_modes(site.environ),
             )
             for file in files
         ),

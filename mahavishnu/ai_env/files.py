@@ -8,9 +8,9 @@ knows none, so its writes are looked for before, in and after the moment of repl
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from mahavishnu.errors import (
     UsageError,
 )
 from mahavishnu.paths import private_folder
+
+type Close = Callable[[Path], tuple[str, ...]]
 
 _PAUSE_S = 0.005
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -57,7 +59,7 @@ class Edit:
     What was done to a file, or would be: `target` is where links lead.
 
     `effects` has each change, in order, with values that may be secret; `changed` tells whether the
-    file's bytes are others by them, `made` whether there was no file before.
+    file's bytes are others by them, `made` whether there was no file before. `notes` say whose rights it took.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class Edit:
     effects: tuple[Effect, ...]
     changed: bool
     made: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def foreign(self) -> tuple[KeyPath, ...]:
@@ -84,12 +87,17 @@ class _Manner:
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """A file of another program, the format it has, and the folder of our locks."""
+    """
+    A file of another program, the format it has, and the folder of our locks.
+
+    `close` takes others' rights from a file that was written, and returns what to say of it.
+    """
 
     path: Path
     format: type[Document]
     locks: Path
     patience: Patience = Patience()
+    close: Close | None = None
 
     def read(self) -> Document:
         """Return what the file says now; a missing one is empty. Nothing is written, nor locked."""
@@ -143,7 +151,10 @@ class SettingsFile:
             with told(self.path):
                 sweep(target)
                 manner = _Manner(overwrite, make_folder, private, drop_empty)
-                return self._write(target, changes, expected or {}, manner)
+                done = self._write(target, changes, expected or {}, manner)
+                if self.close is None or not done.changed:
+                    return done
+                return replace(done, notes=self.close(self.path))
 
     def _write(
         self,

@@ -1,6 +1,6 @@
 """What a switch would do, as data: which clients, which members of which files. Nothing is read or written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,12 @@ from mahavishnu.ai_env.clients.port import Client, Known
 from mahavishnu.ai_env.delivery import Delivery, find_protocol
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value, same_value
 from mahavishnu.ai_env.documents.port import show_path
+from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Memory, Record, Written, recorded, value_of
 from mahavishnu.ai_env.merge import Change, Effect, Exclude, Expected, Include, Remove, Set, merge
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
 from mahavishnu.ai_env.redaction import IsSecret, has_key, keys_in, marks_in, redact
+from mahavishnu.ai_env.rights import Modes, open_modes_of
 from mahavishnu.errors import Conflict, Forbidden
 
 type Scope = Literal["user", "project"]
@@ -38,6 +40,18 @@ class Place:
     def known(self) -> Known:
         """What the client may go by."""
         return Known(self.memory.originals, self.memory.made, self.running, self.project)
+
+    def open_modes(self, environ: Mapping[str, str]) -> Modes:
+        """
+        Return the modes of settings that others can use; a project's are shared by its nature.
+
+        Raises:
+            MahavishnuError: the modes cannot be read.
+        """
+        if self.project:
+            return None, None
+        with told(self.path):
+            return open_modes_of(self.path, self.client, environ)
 
 
 @dataclass(frozen=True)

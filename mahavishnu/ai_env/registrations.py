@@ -6,12 +6,15 @@ is asked to do it itself (`claude_program.py`).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from mahavishnu.ai_env import claude_program
+from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents import ABSENT, Document, KeyPath, Value
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.merge import Change, Remove, Set
 from mahavishnu.ai_env.places import Place
+from mahavishnu.ai_env.rights import closing
 from mahavishnu.ai_env.servers import Registered, Server
 
 # The members that say how the server is reached, of both transports; others are the user's.
@@ -30,9 +33,17 @@ def find_registered(place: Place, server: Server) -> Registered | None:
     return Registered(place.settings, entry) if entry is not None else None
 
 
-def install(place: Place, server: Server, *, dry_run: bool) -> bool:
+@dataclass(frozen=True)
+class Done:
+    """Whether the client's settings had to be changed, and what its user should know."""
+
+    changed: bool
+    notes: tuple[str, ...] = ()
+
+
+def install(place: Place, server: Server, *, dry_run: bool) -> Done:
     """
-    Make the client know the server as it is given; False where it does already.
+    Make the client know the server as it is given.
 
     Raises:
         MahavishnuError: as `SettingsFile`, or `claude_program.run`.
@@ -41,46 +52,47 @@ def install(place: Place, server: Server, *, dry_run: bool) -> bool:
         return _change(place, server, dry_run, wanted=server.entry)
     found = claude_program.find_server(server)
     if found is not None and found.says(server.entry):
-        return False
+        return Done(changed=False)
     claude_program.require_program(place)
     if not dry_run:
         claude_program.register(place, server, found)
-    return True
+    return Done(changed=True)
 
 
-def uninstall(place: Place, server: Server, *, dry_run: bool) -> bool:
-    """Make the client not know the server; False where it does not already. Raises as `install`."""
+def uninstall(place: Place, server: Server, *, dry_run: bool) -> Done:
+    """Make the client not know the server. Raises as `install`."""
     if place.client != "claude-code":
         return _change(place, server, dry_run, wanted=None)
     if claude_program.find_server(server) is None:
-        return False
+        return Done(changed=False)
     claude_program.require_program(place)
     if not dry_run:
         claude_program.forget(place, server)
-    return True
+    return Done(changed=True)
 
 
 def _change(
     place: Place, server: Server, dry_run: bool, *, wanted: Mapping[str, Value] | None
-) -> bool:
+) -> Done:
     file = _file(place, server)
     document = file.read()
     if wanted is None:
         changes = remove_server(document, place.client, server.name)
     else:
         changes = add_server(document, place.client, server.name, wanted)
-    edit = file.plan if dry_run else file.edit
-    return edit(changes, make_folder=True).changed
+    edit = (file.plan if dry_run else file.edit)(changes, make_folder=True)
+    return Done(edit.changed, edit.notes)
 
 
 def _file(place: Place, server: Server) -> SettingsFile:
+    close = closing(CLIENTS[place.client], server.environ)
     if place.client == "codex":
         from mahavishnu.ai_env.documents.toml_document import TomlDocument  # noqa: PLC0415 - slow
 
-        return SettingsFile(place.settings, TomlDocument, server.locks)
+        return SettingsFile(place.settings, TomlDocument, server.locks, close=close)
     from mahavishnu.ai_env.documents.json_document import JsonDocument  # noqa: PLC0415 - slow
 
-    return SettingsFile(place.settings, JsonDocument, server.locks)
+    return SettingsFile(place.settings, JsonDocument, server.locks, close=close)
 
 
 def _entry(document: Document, client: str, name: str) -> dict[str, Value] | None:

@@ -33,7 +33,7 @@ from mahavishnu.ai_env.plan import (
 )
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.redaction import shown, shown_record
-from mahavishnu.ai_env.rights import note_of, open_modes
+from mahavishnu.ai_env.rights import note_of
 from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.settle import Settled, settle
@@ -124,7 +124,7 @@ def _plan(site: Site, find: FindProfile, wish: Wish, files: Sequence[Changed]) -
         delivery = _deliver(site, profile, each.place, key)
         with told(each.place.path):
             plans.append(_plan_file(each, delivery, profile, wish.scope))
-            notes += note_of(each.place, open_modes(each.place, site.environ))
+            notes += note_of(each.place.path, each.place.open_modes(site.environ))
         notes += each.place.client.notes(delivery, running=each.place.running)
     return Plan(profile, wish.scope, tuple(plans), notes=tuple(notes))
 

@@ -7,26 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.port import Client, home
-from mahavishnu.ai_env.files import told
-from mahavishnu.ai_env.plan import Place
+from mahavishnu.ai_env.files import Close
 
 type Modes = tuple[int | None, int | None]  # of the file and of its folder; None: nothing to close
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 _OTHERS = 0o077
-
-
-def open_modes(place: Place, environ: Mapping[str, str]) -> Modes:
-    """
-    Return the modes of settings that others can use; a project's are shared by its nature.
-
-    Raises:
-        MahavishnuError: the modes cannot be read.
-    """
-    if place.project:
-        return None, None
-    with told(place.path):
-        return open_modes_of(place.path, place.client, environ)
 
 
 def open_modes_of(path: Path, client: Client, environ: Mapping[str, str]) -> Modes:
@@ -36,19 +22,26 @@ def open_modes_of(path: Path, client: Client, environ: Mapping[str, str]) -> Mod
     return _open_mode(path), _open_mode(folder) if own else None
 
 
-def note_of(place: Place, modes: Modes, *, private: bool = False) -> list[str]:
+def note_of(path: Path, modes: Modes, *, private: bool = False) -> list[str]:
     """Return what to say of what a switch closes; `private`: undo will bring a raw key back into the file."""
-    paths = (place.path, place.path.parent)
-    found = [
-        f"{path} ({mode:04o})" for path, mode in zip(paths, modes, strict=True) if mode is not None
-    ]
+    found = _shown(path, modes)
     if not found:
         return []
     stays = private and modes[0] is not None
-    after = f"; {place.path} stays so, as undo brings a key back into it" if stays else ""
-    return [
-        f"Others could use {' and '.join(found)}: for you alone with the switch, until its undo{after}."
-    ]
+    after = f"; {path} stays so, as undo brings a key back into it" if stays else ""
+    return [f"Others could use {found}: for you alone with the switch, until its undo{after}."]
+
+
+def closing(client: Client, environ: Mapping[str, str]) -> Close:
+    """Return what closes settings of the user, not of a project, once they are written, where no undo follows."""
+
+    def close(path: Path) -> tuple[str, ...]:
+        modes = open_modes_of(path, client, environ)
+        close_modes(path, modes)
+        found = _shown(path, modes)
+        return (f"Others could use {found}: for you alone from now on.",) if found else ()
+
+    return close
 
 
 def close_modes(path: Path, modes: Modes) -> None:
@@ -64,6 +57,13 @@ def reopen_modes(path: Path, modes: Modes, *, private: bool = False) -> None:
         with contextlib.suppress(FileNotFoundError):
             if mode is not None and stat.S_IMODE(each.stat().st_mode) == closed:
                 each.chmod(mode)
+
+
+def _shown(path: Path, modes: Modes) -> str:
+    open_ones = [
+        f"{each} ({mode:04o})" for each, mode, _ in _pairs(path, modes) if mode is not None
+    ]
+    return " and ".join(open_ones)
 
 
 def _pairs(path: Path, modes: Modes) -> tuple[tuple[Path, int | None, int], ...]:

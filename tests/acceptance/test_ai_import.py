@@ -64,7 +64,9 @@ def key(run: Command, reference: str, url: str = URL) -> str:
 
 
 def test_a_key_moves_from_claude_codes_settings_into_the_keyring(run: Command) -> None:
+    settings(run).chmod(0o644)
     answer = run(*IMPORT, "--to", "keyring:llm/deepseek", "--yes", "--json")
+    assert f"{settings(run)} (0644)" in answer.out and settings(run).stat().st_mode & 0o77 == 0
     report = answer.json
     assert report["imported"] == ["deepseek-com"]
     assert report["keys"] == {"deepseek-com": "keyring:llm/deepseek"} and report["notes"]

@@ -96,7 +96,11 @@ def test_every_client_is_told_once_and_no_more_after_remove(clients: Command) ->
     assert [row["would_change"] for row in dry["clients"]] == [True] * 3
     assert not any(row["changed"] for row in dry["clients"])
     assert entries(clients) == {} and asked(clients) == []
-    done = clients("ai", "mcp", "install", "--json").json
+    qwen = clients.home / ".qwen/settings.json"
+    qwen.chmod(0o640)
+    answer = clients("ai", "mcp", "install", "--json")
+    done = answer.json
+    assert f"{qwen} (0640)" in answer.err and qwen.stat().st_mode & 0o777 == 0o600
     assert [(row["client"], row["changed"]) for row in done["clients"]] == [(c, True) for c in ALL]
     found = entries(clients)
     for client in ALL:

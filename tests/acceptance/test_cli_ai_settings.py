@@ -114,10 +114,14 @@ def test_what_is_added_and_removed_leaves_the_same_bytes(
     path = file_of(claude)
     path.write_text(HAND_WRITTEN)
     path.chmod(0o640)
-    assert claude("ai", *add).status == 0
+    path.parent.chmod(0o755)
+    added = claude("ai", *add)
+    assert added.status == 0
+    assert f"Note: Others could use {path} (0640) and {path.parent} (0755): for you" in added.err
+    assert (mode_of(path.parent), mode_of(path)) == (0o700, 0o600)
     assert path.read_text().startswith('{ "theirs" : [1,2 ,  3],\n  "env": {"A":  "1"')
     assert claude("ai", *remove).status == 0
-    assert path.read_text() == HAND_WRITTEN and mode_of(path) == 0o640
+    assert path.read_text() == HAND_WRITTEN
 
 
 def test_new_files_are_private_and_a_link_stays_one(claude: Command) -> None:
@@ -157,6 +161,10 @@ def test_a_project_has_a_file_of_its_own(claude: Command) -> None:
     path = project / ".claude" / "settings.local.json"
     assert says(path) == {"permissions": {"allow": ["Bash(make *)"]}} and mode_of(path) == 0o600
     assert mode_of(path.parent) == 0o700 and not file_of(claude).exists()
+    path.chmod(0o644)
+    path.parent.chmod(0o755)
+    assert claude("ai", "env", "set", "A=1", "--scope", "project", cwd=project).err == ""
+    assert (mode_of(path.parent), mode_of(path)) == (0o755, 0o644), "a project's is shared"
     shown = claude("ai", "permissions", "list", "--scope", "project", "--json", cwd=project).json
     assert shown["permissions"]["allow"] == ["Bash(make *)"] and shown["path"] == str(path)
     refused(claude(*words, "--json"), "ai.no_project", 2)

@@ -43,12 +43,17 @@ def texts(run: Command) -> dict[str, bytes]:
 
 def test_a_directory_is_bound_and_as_before_when_it_is_let_go(run: Command) -> None:
     before = texts(run)
+    user = run.home / ".claude/settings.json"
+    for path, mode in ((user.parent, 0o755), (user, 0o644)):
+        path.chmod(mode)
     done = run("ai", "bind", "zai", work(run), "--json").json
     assert done["directory"] == str(work(run)) and done["profile"] == "zai"
     local = work(run) / ".claude/settings.local.json"
     assert done["settings"] == str(local)
     assert done["guarded"] == ["claude-code", "codex", "qwen"]
-    assert done["notes"][0].startswith("Codex runs the guard only after")  # it is not installed
+    assert f"Others could use {user} (0644) and {user.parent} (0755)" in done["notes"][0]
+    assert [path.stat().st_mode & 0o777 for path in (user, user.parent)] == [0o600, 0o700]
+    assert any(n.startswith("Codex runs the guard only after") for n in done["notes"])  # not there
     values = json.loads(local.read_text())
     assert values["env"]["ANTHROPIC_BASE_URL"] == URL and values["disableAllHooks"] is False
     assert set(values["hooks"]) == {

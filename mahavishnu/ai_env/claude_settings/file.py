@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai_env.clients.claude_schema import Fault, find_faults
+from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.merge import Change, Exclude, Include, Remove, Set, merge
 from mahavishnu.ai_env.places import Place, find_project, require_inside, require_there
+from mahavishnu.ai_env.rights import closing
 from mahavishnu.errors import Unavailable, UsageError
 
 type Scope = Literal["user", "project"]
@@ -32,11 +34,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a file, or would: nothing where `steps` is empty; `faults` are in it after that."""
+    """
+    What became of a file, or would: nothing where `steps` is empty; `faults` are in it after that.
+
+    `notes` say whose rights it took.
+    """
 
     path: Path
     steps: tuple[Step, ...]
     faults: tuple[Fault, ...]
+    notes: tuple[str, ...] = ()
 
 
 def settings_file(
@@ -52,7 +59,8 @@ def settings_file(
     """
     require_there(place)
     if scope == "user":
-        return SettingsFile(place.settings, JsonDocument, locks)
+        close = closing(CLIENTS[CLIENT], environ)
+        return SettingsFile(place.settings, JsonDocument, locks, close=close)
     project = find_project(folder, environ)
     path = require_inside(project / ".claude" / "settings.local.json", project)
     return SettingsFile(path, JsonDocument, locks)
@@ -69,6 +77,7 @@ def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> Done:
         MahavishnuError: what `plan` raises, or `SettingsFile`.
     """
     steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
     for _ in range(_ROUNDS):
         document = file.read()
         changes = plan(document)
@@ -77,8 +86,8 @@ def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> Done:
             merged = merge(document, changes, {})[0]
             steps = steps or tuple(_step(each) for each in changes if _counts(document, each))
             if dry_run or merged.content == document.content:
-                return Done(file.path, steps, read_faults(merged))
-            file.edit(changes, make_folder=True)
+                return Done(file.path, steps, read_faults(merged), notes)
+            notes += file.edit(changes, make_folder=True).notes
         except UsageError:
             if file.read().content == document.content:
                 raise

@@ -35,6 +35,7 @@ from mahavishnu.ai_env.locks import locked
 from mahavishnu.ai_env.places import find_project
 from mahavishnu.ai_env.plan import check_plan
 from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.rights import closing
 from mahavishnu.ai_env.secrets.worktrees import Unresolved, find_repository
 from mahavishnu.ai_env.site import Site
 from mahavishnu.errors import Forbidden, NotFound, UsageError
@@ -43,6 +44,9 @@ from mahavishnu.paths import private_folder
 
 _PATIENCE = timedelta(seconds=15)
 _CLAUDE: ClientName = "claude-code"
+_UNTRUSTED = (
+    "Codex runs the guard only after you have trusted it: start codex there, and choose /hooks."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,17 +227,18 @@ def _guard(
 ) -> tuple[Bindings, list[ClientName], list[str]]:
     """Put the guard into the settings of every client that is there."""
     guarded: list[ClientName] = []
-    notes = []
+    notes: list[str] = []
     for name in hooks.clients_there(site):
         path = hooks.file_of(site, name)
-        edit = hooks.install(site, path, hooks.hooks_of(name, wanted.guard, path_in(site.state)))
+        guard = hooks.hooks_of(name, wanted.guard, path_in(site.state))
+        close = closing(CLIENTS[name], site.environ)
+        edit = hooks.install(site, path, guard, close=close)
+        notes += edit.notes
         if edit.made:
             known = _write(site, known._replace(made=(*known.made, str(path))))
-        if name == "codex" and not trust_guard(site):
-            notes.append(
-                "Codex runs the guard only after you have trusted it: start codex there, and choose"
-                " /hooks."
-            )
+        if name == "codex":
+            trusted = trust_guard(site)
+            notes += trusted.notes if trusted else (_UNTRUSTED,)
         guarded.append(name)
         if name not in wanted.expected:
             notes.append(f"The profile is not for {CLIENTS[name].title}, which is refused there.")

@@ -13,14 +13,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from mahavishnu.ai_env.claude_settings.hooks import read_hooks
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.directories.hooks import file_of, is_of, is_ours, open_file
 from mahavishnu.ai_env.documents import ABSENT
-from mahavishnu.ai_env.files import SettingsFile
+from mahavishnu.ai_env.files import Edit, SettingsFile
 from mahavishnu.ai_env.merge import Change, Remove, Set
+from mahavishnu.ai_env.rights import closing
 from mahavishnu.ai_env.site import Site
 
 _TIMEOUT_S = 20.0
@@ -33,14 +35,14 @@ _NO_PROVIDER = (
 )  # fmt: skip
 
 
-def trust_guard(site: Site) -> bool:
-    """Write that the guard is trusted, and tell whether Codex could be asked; raises as `SettingsFile.edit`."""
+def trust_guard(site: Site) -> Edit | None:
+    """Write that the guard is trusted; None where Codex could not be asked. Raises as `SettingsFile.edit`."""
     found = _ask(site)
     if not set(_keys(site)) <= found.keys():
-        return False
+        return None
     changes: list[Change] = [Set((*_STATE, key, "trusted_hash"), found[key]) for key in _keys(site)]
-    _settings(site).edit(changes)
-    return True
+    file = replace(_settings(site), close=closing(CLIENTS["codex"], site.environ))
+    return file.edit(changes)
 
 
 def is_guard_trusted(site: Site) -> bool:

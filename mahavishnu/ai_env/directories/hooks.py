@@ -4,6 +4,7 @@ import json
 import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mahavishnu.ai_env.directories.location import path_in
 from mahavishnu.ai_env.directories.store import Unreadable, read_bindings
 from mahavishnu.ai_env.documents import Document
 from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.ai_env.files import Edit, SettingsFile
+from mahavishnu.ai_env.files import Close, Edit, SettingsFile
 from mahavishnu.ai_env.merge import Change, merge
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.site import Site
@@ -47,9 +48,9 @@ def file_of(site: Site, client: ClientName) -> Path:
     return folder / "hooks.json" if client == "codex" else site.path_of(client, "user")
 
 
-def install(site: Site, path: Path, hooks: Sequence[Hook]) -> Edit:
+def install(site: Site, path: Path, hooks: Sequence[Hook], *, close: Close | None = None) -> Edit:
     """Put the hooks into a file, in the place of older ones of ours; raises as `SettingsFile.edit`."""
-    file = open_file(site, path)
+    file = replace(open_file(site, path), close=close)
     return file.edit(_plan(site, file.read(), hooks), make_folder=True)
 
 

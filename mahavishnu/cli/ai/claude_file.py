@@ -50,6 +50,8 @@ def change_file(scope: str, plan: Plan, *, dry_run: bool, as_json: bool) -> Done
     require_trusted(loaded)
     require_enabled(loaded, CLIENT)
     done = carry_out(_open(loaded, scope), plan, dry_run=dry_run)
+    for each in done.notes:
+        note(each)
     if as_json:
         print_json(
             {

@@ -9,9 +9,9 @@ import click
 
 from mahavishnu.ai_env.places import TITLES, Place, require_there
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.ai_env.registrations import find_registered, install, uninstall
+from mahavishnu.ai_env.registrations import Done, find_registered, install, uninstall
 from mahavishnu.ai_env.servers import Registered, Server
-from mahavishnu.cli.ai.claude_file import dry_run_option
+from mahavishnu.cli.ai.claude_file import dry_run_option, note
 from mahavishnu.cli.ai.places import is_enabled, place_of, require_enabled
 from mahavishnu.cli.mcp import find_address, find_places, tell_what_stays_behind
 from mahavishnu.cli.options import json_option, load_quietly
@@ -69,7 +69,7 @@ def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bo
 
     def act(place: Place, dry: bool) -> Outcome:
         setup, server = servers[place.client]
-        return Outcome(place.client, install(place, server, dry_run=dry), start=setup or None)
+        return _outcome(place, install(place, server, dry_run=dry), start=setup or None)
 
     outcomes = _each(loaded, client, scope, dry_run, act)
     tell_what_stays_behind(loaded.environ)
@@ -87,7 +87,7 @@ def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
     servers = {each: _server(loaded, each, "stdio", scope)[1] for each in TITLES}
 
     def act(place: Place, dry: bool) -> Outcome:
-        return Outcome(place.client, uninstall(place, servers[place.client], dry_run=dry))
+        return _outcome(place, uninstall(place, servers[place.client], dry_run=dry))
 
     _tell(_each(loaded, client, scope, dry_run, act), "removed", dry_run, as_json)
 
@@ -132,6 +132,12 @@ def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> t
         locks=lock_folder(loaded),
     )
     return setup.start, server
+
+
+def _outcome(place: Place, done: Done, *, start: str | None = None) -> Outcome:
+    for each in done.notes:
+        note(each)
+    return Outcome(place.client, done.changed, start=start)
 
 
 def _has_scope(client: str, scope: str) -> bool:

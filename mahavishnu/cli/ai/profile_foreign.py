@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents.json_document import JsonDocument
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.importing.claude_code import expected_keys, read_claude_code, replace_keys
@@ -15,6 +16,7 @@ from mahavishnu.ai_env.importing.keys import destination, keep_keys
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import folder_of, write_file
 from mahavishnu.ai_env.profiles import Entry, check_name
+from mahavishnu.ai_env.rights import closing
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.cli.ai.places import place_of
 from mahavishnu.cli.ai.profile_store import check_import, profile_of
@@ -81,15 +83,14 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
     for each in chosen:
         if each.name in new:
             write_file(folder_of(loaded.locations), each.name, each.entry)
-    if file and moves:
-        _clean(file, chosen[0], *moves.values())
+    closed = _clean(file, chosen[0], *moves.values()) if file and moves else ()
     return Report(
         imported=new,
         unchanged=tuple(each.name for each in chosen if each.name not in new),
         addresses=addresses_of(loaded, {each.name: each.entry for each in chosen}, new),
         keys={name: str(reference) for name, reference in moves.items()},
         passed_over=tuple(passed),
-        notes=(*_notes(file, chosen, moves), *([STAYS] if plain and wishes.key else [])),
+        notes=(*_notes(file, chosen, moves), *closed, *([STAYS] if plain and wishes.key else [])),
     )
 
 
@@ -104,7 +105,8 @@ def addresses_of(
 def claude_settings(loaded: Loaded, path: Path | None) -> SettingsFile:
     """Return Claude Code's own settings: what is named, else what the settings or the environment say."""
     place = path or place_of(loaded, "claude-code").settings
-    return SettingsFile(place.absolute(), JsonDocument, lock_folder(loaded))
+    close = None if path else closing(CLIENTS["claude-code"], loaded.environ)
+    return SettingsFile(place.absolute(), JsonDocument, lock_folder(loaded), close=close)
 
 
 def _from_claude_code(file: SettingsFile) -> list[Found | PassedOver]:
@@ -223,13 +225,17 @@ def _move_keys(chosen: Sequence[Found], moves: Mapping[str, Reference], wishes: 
     keep_keys(KeyringStore(), wanted, replace=wishes.replace)
 
 
-def _clean(file: SettingsFile, found: Found, reference: Reference) -> None:
-    """Let Claude Code ask for the key that it had; what changed meanwhile is not overwritten."""
+def _clean(file: SettingsFile, found: Found, reference: Reference) -> tuple[str, ...]:
+    """
+    Let Claude Code ask for the key that it had; what changed meanwhile is not overwritten.
+
+    Returns what to say of the rights of others.
+    """
     url = str(found.entry.anthropic_base_url)
     try:
         document = file.read()
         changes = replace_keys(document, reference, url=url, program=key_program())
-        file.edit(changes, expected=expected_keys(document, found.secret))
+        return file.edit(changes, expected=expected_keys(document, found.secret)).notes
     except MahavishnuError as error:
         raise type(error)(
             f"{error.message} The profile {found.name} is written, and its key is at {reference}; it is "
