@@ -17,7 +17,7 @@ from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal
 from mahavishnu.ai_env.merge import Effect
-from mahavishnu.ai_env.moving import move_key
+from mahavishnu.ai_env.moving import find_move, move_key
 from mahavishnu.ai_env.plan import (
     FilePlan,
     Plan,
@@ -73,14 +73,22 @@ class Switched:
     settled: tuple[str, ...] = ()
 
 
-def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None = None) -> Plan:
+def plan_switch(site: Site, profile: Profile, ask: Ask) -> Plan:
     """
     Return what a switch would do now; files are read, and nothing is written.
 
     Raises:
         MahavishnuError: whatever would stop the switch before its first write, but for conflicts and
-            keys in plain text, which the plan tells.
+            keys in plain text that are not to be moved, which the plan tells.
     """
+    plan = _plan(site, profile, ask, site.journal.read())
+    if ask.move_key is not None:
+        find_move(site, plan, ask.move_key)
+    return plan
+
+
+def _plan(site: Site, profile: Profile, ask: Ask, history: History) -> Plan:
+    """Return what a switch would do, but for the key that it moves; raises as `plan_switch`."""
     if ask.write_key and ask.move_key is not None:
         raise UsageError(
             "A switch moves a key out of the settings, or writes one into them.",
@@ -93,7 +101,6 @@ def plan_switch(site: Site, profile: Profile, ask: Ask, history: History | None 
             hint="Leave out --write-key, or --scope project.",
             code="ai.key_in_project",
         )
-    history = site.journal.read() if history is None else history
     names, unchanged = _choose(site, profile, ask)
     key, notes = require_key(site, profile, ask)
     files = []
@@ -130,7 +137,7 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
     journal = site.journal
     with journal.held():
         settled = settle(site, journal)
-        plan = plan_switch(site, profile, ask, settled.history)
+        plan = _plan(site, profile, ask, settled.history)
         settled.require([str(file.place.path) for file in plan.files])
         keeps = ask.forget_keys or ask.move_key is not None
         check_plan(plan, overwrite=ask.overwrite, forget_keys=keeps)

@@ -5,8 +5,9 @@ A keyring takes it. An encrypted file and the environment are not written to: th
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from mahavishnu.ai_env.importing.keys import KeyKeeper, destination, keep_keys
+from mahavishnu.ai_env.importing.keys import KeyKeeper, check_room, named
 from mahavishnu.ai_env.plan import FilePlan, Plan
 from mahavishnu.ai_env.redaction import keys_in
 from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
@@ -14,6 +15,15 @@ from mahavishnu.ai_env.secrets.resolve import resolve
 from mahavishnu.ai_env.site import Site
 from mahavishnu.errors import Conflict, Forbidden, NotFound
 from mahavishnu.masking import Secret
+
+
+@dataclass(frozen=True)
+class Move:
+    """The key that a switch takes away, where it goes, and what has to take it; None: it is there already."""
+
+    reference: Reference
+    secret: Secret
+    keeper: KeyKeeper | None = None
 
 
 def open_keyring() -> KeyKeeper:
@@ -29,15 +39,31 @@ def move_key(
     """
     Make sure that the key which a switch takes away is at `place`; returns where, None without such a key.
 
+    Raises as `find_move`, and as `KeyKeeper.write`.
+    """
+    move = find_move(site, plan, place, keyring=keyring)
+    if move is None:
+        return None
+    if move.keeper is not None:
+        move.keeper.write(move.reference, move.secret)
+    return move.reference
+
+
+def find_move(
+    site: Site, plan: Plan, place: str, *, keyring: Callable[[], KeyKeeper] = open_keyring
+) -> Move | None:
+    """
+    Return what `move_key` would do, or refuse as it does; nothing is written.
+
     Raises:
         Conflict: `ai.move_several`, `ai.move_other`; `ai.import_key_exists`.
         Forbidden: `ai.plain_key`, a key that stands in a longer text.
-        UsageError: `secret.reference`, `ai.import_destination`.
-        MahavishnuError: as `SecretStore.read` and `KeyKeeper.write`.
+        UsageError: `secret.reference`.
+        MahavishnuError: as `SecretStore.read`.
     """
     in_keyring = place.startswith("keyring:")
-    name = next((file.name for file in plan.files if file.plain_keys), "")
-    reference = destination(place, name) if in_keyring else parse_reference(place)
+    name = next((file.name for file in plan.files if file.plain_keys), "key")
+    reference = parse_reference(named(place, name) if in_keyring else place)
     keys = {key for file in plan.files for key in _keys_of(file)}
     if not keys:
         _refuse_others(plan)
@@ -49,11 +75,13 @@ def move_key(
             code="ai.move_several",
         )
     secret = Secret(keys.pop())
-    if in_keyring:
-        keep_keys(keyring(), {reference: secret}, replace=False)
-    else:
+    if not in_keyring:
         _require_same(site, reference, secret)
-    return reference
+        return Move(reference, secret)
+    keeper = keyring()
+    hint = f"Choose another place: --move-key keyring:{reference.place}/OTHER"
+    is_missing = check_room(keeper, reference, secret, replace=False, hint=hint)
+    return Move(reference, secret, keeper if is_missing else None)
 
 
 def _keys_of(file: FilePlan) -> list[str]:

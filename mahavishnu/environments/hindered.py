@@ -35,8 +35,9 @@ def naming_others(site: Site, profile: Profile, ask: Ask) -> Iterator[None]:
 
 def _can(site: Site, profile: Profile, ask: Ask) -> bool:
     try:
-        # The key was there, and is not asked for again: a keyring or GPG may ask the user each time.
-        plan = plan_switch(site, profile, replace(ask, write_key=False, allow_missing_key=True))
+        # Keys were there, and are not asked for again: a keyring or GPG may ask the user each time.
+        quiet = replace(ask, write_key=False, allow_missing_key=True, move_key=None)
+        plan = plan_switch(site, profile, quiet)
         check_plan(
             plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys or ask.move_key is not None
         )

@@ -11,7 +11,7 @@ import pytest
 from mahavishnu.ai_env import apply
 from mahavishnu.ai_env.apply import Ask, plan_switch
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.moving import move_key
+from mahavishnu.ai_env.moving import find_move, move_key
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.proxied import proxy_notes
@@ -23,7 +23,7 @@ from mahavishnu.ai_env.site import ClientSettings
 from mahavishnu.ai_env.status import look
 from mahavishnu.ai_env.undo import undo
 from mahavishnu.environments.hindered import naming_others
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.errors import Conflict, MahavishnuError
 from mahavishnu.masking import Secret
 from mahavishnu.processes import process_start_time
 from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
@@ -348,8 +348,18 @@ def test_a_key_in_plain_text_is_moved_with_the_switch(tmp_path: Path, profile: P
     site = site_in(tmp_path, environ={"MINE": FOREIGN, "OTHER": "sk-canary-another-0003"})
     error = refused(site, profile, "claude-code")
     assert error.code == "ai.plain_key" and "--move-key" in str(error.hint)
-    for place, code in (("env:NOT", "secret.missing"), ("env:OTHER", "ai.move_other")):
-        assert refused(site, profile, "claude-code", move_key=place).code == code
+    for place, code in (
+        ("env:NOT", "secret.missing"),
+        ("env:OTHER", "ai.move_other"),
+        ("file:~/none.gpg#X", "secret.missing"),
+        ("bogus", "secret.reference"),
+        ("keyring:", "secret.reference"),
+    ):
+        error = refused(site, profile, "claude-code", move_key=place)
+        assert error.code == code and "--to" not in str(error.hint)
+        with pytest.raises(MahavishnuError) as planned:
+            plan_switch(site, profile, Ask(clients=["claude-code"], move_key=place))
+        assert (planned.value.message, planned.value.hint) == (error.message, error.hint)
         assert path.read_text() == SAMPLE
     done = switch_to(site, profile, "claude-code", move_key="env:MINE")
     assert FOREIGN not in path.read_text() + site.journal.path.read_text()
@@ -421,9 +431,18 @@ def test_a_key_in_plain_text_goes_into_the_keyring_before_it_goes_away(tmp_path:
     site = site_in(tmp_path)
     kept = KeptInMemory()
     plan = plan_switch(site, ONE, Ask(clients=["claude-code"]))
+    place = Reference("keyring", "mahavishnu", "claude-code")
+    kept.keys = {place: "sk-canary-another-0003"}
+    with pytest.raises(Conflict) as full:
+        move_key(site, plan, "keyring:mahavishnu", keyring=lambda: kept)
+    assert full.value.hint == "Choose another place: --move-key keyring:mahavishnu/OTHER"
+    kept.keys = {}
+    assert find_move(site, plan, "keyring:mahavishnu", keyring=lambda: kept) and not kept.keys
     reference = move_key(site, plan, "keyring:mahavishnu", keyring=lambda: kept)
     assert str(reference) == "keyring:mahavishnu/claude-code"
     assert kept.keys == {reference: FOREIGN}
+    install(tmp_path, claude_code="{}")
+    assert switch_to(site, ONE, "claude-code", move_key="keyring:mahavishnu").entry, "none to move"
 
 
 class KeptInMemory:

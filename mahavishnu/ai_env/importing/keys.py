@@ -36,7 +36,12 @@ def destination(text: str, name: str) -> Reference:
             "--key REFERENCE.",
             code="ai.import_destination",
         )
-    return parse_reference(text if "/" in service else f"{text}/{name}")
+    return parse_reference(named(text, name))
+
+
+def named(text: str, name: str) -> str:
+    """Return a place in a keyring with a name in it: the given one where it says only the service."""
+    return text if "/" in text else f"{text}/{name}"
 
 
 def keep_keys(keeper: KeyKeeper, keys: Mapping[Reference, Secret], *, replace: bool) -> None:
@@ -46,9 +51,16 @@ def keep_keys(keeper: KeyKeeper, keys: Mapping[Reference, Secret], *, replace: b
         keeper.write(reference, keys[reference])
 
 
-def check_room(keeper: KeyKeeper, reference: Reference, secret: Secret, *, replace: bool) -> bool:
+def check_room(
+    keeper: KeyKeeper,
+    reference: Reference,
+    secret: Secret,
+    *,
+    replace: bool,
+    hint: str = "Choose another place with --to, or replace it with --replace.",
+) -> bool:
     """
-    Tell whether the key has to be written; nothing is.
+    Tell whether the key has to be written; nothing is. `hint` says what to do where another key is there.
 
     Raises:
         Conflict: `ai.import_key_exists`, another key is there, unless it may be replaced.
@@ -64,7 +76,7 @@ def check_room(keeper: KeyKeeper, reference: Reference, secret: Secret, *, repla
     if not replace:
         raise Conflict(
             f"There is another key at {reference} already.",
-            hint="Choose another place with --to, or replace it with --replace.",
+            hint=hint,
             code="ai.import_key_exists",
         )
     return True
