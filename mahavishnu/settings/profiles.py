@@ -11,7 +11,8 @@ from typing import Protocol
 
 from mahavishnu.errors import UsageError
 from mahavishnu.settings.files import find_names, place_of
-from mahavishnu.settings.keys import match_key
+from mahavishnu.settings.keys import find_setting, match_key
+from mahavishnu.settings.legacy import find_legacy
 from mahavishnu.settings.tree import PROFILE_ADDRESSES
 
 SECTION = "ai_environments.llm_profiles"
@@ -78,8 +79,14 @@ def _named_by(key: str, origin: str) -> str | None:
     """Return the profile that a key, right or wrong, belongs to; the file tells a name with dots from a member."""
     if not key.startswith(f"{SECTION}."):
         return None
+    bare = key.removeprefix(f"{SECTION}.").partition(".")[0]
     names, _ = find_names(origin, key) or ((), 0)
-    for place in range(1, len(names) - 1):
+    for place in range(1, len(names)):
         if ".".join(names[:place]) == SECTION:
+            is_member = find_setting(key) or find_legacy(key)
+            is_last = place == len(names) - 1
+            # Beside `work: {...}`, `work.x: 5` is another name, unless x is a member of profiles.
+            if is_last and (is_member or find_names(origin, f"{SECTION}.{bare}") is None):
+                break
             return names[place]
-    return key.removeprefix(f"{SECTION}.").partition(".")[0]
+    return bare

@@ -764,6 +764,15 @@ def test_no_member_of_a_wrong_profile_counts_whoever_gives_it(load: Load) -> Non
         assert set(wrong.wrong_profiles) == {"work"}
 
 
+def test_a_name_with_a_dot_leaves_the_profile_before_the_dot_alone(load: Load) -> None:
+    block = "ai_environments: {llm_profiles: {a: {model: m, key: 'env:A'}, %s}}"
+    for text, wrong in (("a.b: 7", "a.b"), ("a.b: {}", "a.b"), ("a.api_timeout_ms: no", "a")):
+        loaded = load(block % text)
+        assert set(loaded.wrong_profiles) == {wrong}, text
+        assert set(loaded.settings.ai_environments.llm_profiles) == {"a"} - {wrong}, text
+    assert set(load("ai_environments: {llm_profiles: {a.modle: m}}").wrong_profiles) == {"a"}
+
+
 def test_what_is_wrong_above_the_profiles_stops_all(load: Load) -> None:
     for text in ("llm_profiles: 5", "llm_profile: {work: {model: m}}"):
         with pytest.raises(UsageError):
