@@ -10,6 +10,7 @@ from mahavishnu.environments.exported import SECTIONS
 from mahavishnu.errors import UsageError
 from mahavishnu.settings.files import place_of, read_settings
 from mahavishnu.settings.legacy import PROFILE_NAMES
+from mahavishnu.settings.profiles import SECTION, shown_key
 from mahavishnu.settings.tree import ProfileSettings
 
 
@@ -41,8 +42,9 @@ def entry_of_values(name: str, values: Mapping[str, object], *, origin: str) -> 
         what = str(error).partition(" - at `$.")[2].rstrip("`").partition("[")[0]
         member = unknown[0] if unknown else what
         place = place_in(origin, name, given.get(member, member))
+        shown = shown_key(f"{SECTION}.*.{member}").removeprefix(f"{SECTION}.*.")
         raise UsageError(
-            f"{place} has a key that no profile has: {member or name}."
+            f"{place} has a key that no profile has: {shown or name}."
             if unknown
             else f"{place} has a value of the wrong kind: {member}.",
             hint=f"The keys are: {', '.join(ProfileSettings.__struct_fields__)}.",

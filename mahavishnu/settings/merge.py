@@ -23,7 +23,13 @@ from mahavishnu.settings.keys import (
     setting_keys,
 )
 from mahavishnu.settings.legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
-from mahavishnu.settings.profiles import WrongProfile, outranked_keys, profile_of, setting_aside
+from mahavishnu.settings.profiles import (
+    WrongProfile,
+    outranked_keys,
+    profile_of,
+    setting_aside,
+    shown_key,
+)
 from mahavishnu.settings.tree import REFERENCE_KEYS, Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -117,7 +123,7 @@ def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str |
     if legacy is None:
         near = difflib.get_close_matches(key, [*setting_keys(), *LEGACY_KEYS], n=1)
         raise UsageError(
-            f"Unknown setting {key!r} in {place_of(origin, key)}.",
+            f"Unknown setting {shown_key(key)!r} in {place_of(origin, key)}.",
             hint=f"Did you mean {near[0]}?"
             if near
             else "Take it out; then mahavishnu config show lists what there is.",

@@ -4,18 +4,21 @@ Profiles in the settings: a wrong one is set aside, and several sources may spea
 Whether the others can be used is not decided here: `ai_env.profiles` does that.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from mahavishnu.errors import UsageError
+from mahavishnu.masking import MASK
 from mahavishnu.settings.files import find_names, place_of
 from mahavishnu.settings.keys import find_setting, match_key
 from mahavishnu.settings.legacy import find_legacy
 from mahavishnu.settings.tree import PROFILE_ADDRESSES
 
 SECTION = "ai_environments.llm_profiles"
+_KEY_SHAPE = re.compile(r"sk-|(?=.*\d).{20}", re.DOTALL)
 
 
 class Ranked(Protocol):
@@ -57,6 +60,23 @@ def setting_aside(wrong: dict[str, WrongProfile], key: str, origin: str) -> Iter
 def profile_of(key: str) -> str | None:
     """Return the name of the profile that a setting is a member of; None where it is of none."""
     return match_key(f"{SECTION}.*.*", key)
+
+
+def shown_key(key: str) -> str:
+    """
+    Return a wrong key of the settings as it may be printed.
+
+    What is below a setting is a value with a slip, as in `key: {sk-...}`; hidden is also a name that looks like a key,
+    unless it is that of a profile.
+    """
+    names = key.split(".")
+    for place in range(1, len(names)):
+        setting = ".".join(names[:place])
+        if find_setting(setting) or find_legacy(setting):
+            return f"{setting}.{MASK}"
+    free = 3 if key.startswith(f"{SECTION}.") else 0
+    hidden = (MASK if _KEY_SHAPE.match(name) else name for name in names[free:])
+    return ".".join((*names[:free], *hidden))
 
 
 def outranked_keys(merged: Mapping[str, Ranked]) -> Iterable[str]:

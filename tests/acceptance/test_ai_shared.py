@@ -112,12 +112,14 @@ def test_what_is_missing_here_is_named(alone: Command, team: Path) -> None:
         filed=WORK | {"key": "file:~/none.age#K"},
         raw=WORK | {"key": f"{KEY}"},
         wrong={"anthropic_url": URL},
+        slipped={"ANTHROPIC_AUTH_TOKEN": {KEY: None}},
     )
     (team / "broken.yaml").write_text("{")
     assert missing(alone) == [
         (None, "place", "settings.unparsable"),
         ("raw", "profile", "ai.profile_raw_key"),
         ("wrong", "profile", "ai.profile_file"),
+        ("slipped", "profile", "ai.profile_file"),
         ("work", "key", "secret.missing"),
         ("codexed", "client", "ai.client_missing"),
         ("codexed", "key", "secret.missing"),

@@ -713,7 +713,11 @@ def test_what_gives_no_address_changes_what_it_names(load: Load) -> None:
 
 WRONG_MEMBERS = [
     ("work: {model: m, modle: x}", "settings.unknown_key", "model"),
-    ("work: {key: {nested: x}}", "settings.unknown_key", ""),
+    ("work: {key: {canary}}", "settings.unknown_key", ""),
+    ("work: {ANTHROPIC_AUTH_TOKEN: {sk-canary-0123456789}}", "settings.unknown_key", "TOKEN"),
+    ("work: {env: {ANTHROPIC_API_KEY: {sk-canary.0123: {x: 1}}}}", "settings.unknown_key", ""),
+    ("work: {sk-canary-0123456789: x}", "settings.unknown_key", ""),
+    ("work: {0123456789abcanary01: x}", "settings.unknown_key", ""),
     ("work: {env: {NOTHING: x}}", "settings.unknown_key", ""),
     ("work: {api_timeout_ms: canary}", "settings.invalid_value", ""),
     ("work: {api_timeout_ms: '${WORD}'}", "settings.invalid_value", ""),
