@@ -124,7 +124,7 @@ class Written:
 @dataclass(frozen=True)
 class Memory:
     """
-    What the journal knows about one file; see `Known` for originals and made.
+    What the journal knows about one file; see `Known` for originals, adopted and made.
 
     `freed` has what members were given back with, `elements` those of ours in lists, with the salts
     of marks in them; `profile`, `mode` and `key` (the reference of a raw one) are those of the last switch.
@@ -132,6 +132,7 @@ class Memory:
 
     written: Mapping[KeyPath, Written] = field(default_factory=dict)
     originals: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
+    adopted: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
     made: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
     freed: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
     elements: Mapping[KeyPath, Sequence[Value]] = field(default_factory=dict)
@@ -224,6 +225,7 @@ class _Learned:
 
     written: dict[KeyPath, Written] = field(default_factory=dict)
     originals: dict[KeyPath, Value | Absent] = field(default_factory=dict)
+    adopted: dict[KeyPath, Value | Absent] = field(default_factory=dict)
     made: dict[KeyPath, KeyPath] = field(default_factory=dict)
     freed: dict[KeyPath, Value | Absent] = field(default_factory=dict)
     elements: dict[KeyPath, list[Value]] = field(default_factory=dict)
@@ -238,13 +240,14 @@ class _Learned:
                 self.element_salts[path] = (*self.element_salts.get(path, ()), record.salt or salt)
             return
         if record.free:
-            for each in (self.written, self.originals, self.made):
+            for each in (self.written, self.originals, self.adopted, self.made):
                 each.pop(path, None)
             self.freed[path] = ABSENT if is_marked(after) else after
             return
         self.freed.pop(path, None)
         came: frozenset[str] = frozenset()
         if adopted:
+            self.adopted[path] = ABSENT if is_marked(after) else after
             earlier = self.written[path].foreign if path in self.written else frozenset()
             came = marks_in(after) - (marks_in(before) - earlier)
         self.written[path] = Written(after, record.salt or salt, adopted, came)
@@ -262,12 +265,9 @@ class _Learned:
 def _is_found(record: Record, memory: Memory) -> bool:
     """Tell whether an entry found something else where we had written; keys are not compared."""
     written, before = memory.written.get(record.path), value_of(record.before)
-    if (
-        record.kind not in ("set", "remove")
-        or written is None
-        or is_marked(before)
-        or is_marked(written.value)
-    ):
+    if record.kind not in ("set", "remove") or written is None:
+        return False
+    if is_marked(before) or is_marked(written.value):
         return False
     nothing = (ABSENT, "")  # what is removed may be emptied first
     same = same_value(before, written.value) or (before in nothing and written.value in nothing)

@@ -39,7 +39,8 @@ class Place:
     @property
     def known(self) -> Known:
         """What the client may go by."""
-        return Known(self.memory.originals, self.memory.made, self.running, self.project)
+        memory = self.memory
+        return Known(memory.originals, memory.adopted, memory.made, self.running, self.project)
 
     def open_modes(self, environ: Mapping[str, str]) -> Modes:
         """

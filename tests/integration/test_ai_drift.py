@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.adopt import Adopted, adopt
+from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.restore import Restored, Wish, plan_restore, restore
 from mahavishnu.ai_env.secrets.reference import parse_reference
@@ -106,6 +107,24 @@ def test_what_is_adopted_stands_and_the_next_switch_builds_on_it(tmp_path: Path)
     after = {str(path): path.read_bytes() for path in paths.values()}
     assert after == {path: written[path] for path in after}
     assert not any(status_of(site, name).drift for name in EVERY)
+
+
+def test_a_timeout_that_was_adopted_is_the_users_own(tmp_path: Path) -> None:
+    path = install(tmp_path, claude_code="{}")["claude-code"]
+    site = site_in(tmp_path)
+
+    def timeout_with(profile: Profile) -> str:
+        switch_to(site, profile, "claude-code", allow_missing_key=True)
+        return str(values(path)["env"]["API_TIMEOUT_MS"])
+
+    assert timeout_with(SHIPPED["qwen"]) == "3000000"
+    path.write_text(path.read_text().replace("3000000", "900000"))
+    adopt(site)
+    profiles = (SHIPPED["zai"], ONE, SHIPPED["qwen"], SHIPPED["claude"])
+    assert [timeout_with(each) for each in profiles] == ["900000", "30000", "900000", "900000"]
+    for _ in range(5):  # the adoption too
+        undo(site)
+    assert timeout_with(SHIPPED["zai"]) != "900000"
 
 
 def test_a_switch_before_an_adoption_is_taken_back_after_it(tmp_path: Path) -> None:

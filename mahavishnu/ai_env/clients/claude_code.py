@@ -187,10 +187,11 @@ class ClaudeCode:
 
 
 def _own_timeout(document: Document, delivery: Delivery, known: Known) -> Value:
-    """Return the user's own timeout, of the profile or from before we wrote one, else the shipped one, else ""."""
+    """Return the user's own timeout, of the profile, adopted or from before, else the shipped one, else ""."""
     if delivery.timeout_ms not in (None, LONG_TIMEOUT_MS):
         return str(delivery.timeout_ms)
-    theirs = "" if _is_forgotten(document, known) else known.before(env(TIMEOUT), document)
+    before = "" if _is_forgotten(document, known) else known.before(env(TIMEOUT), document)
+    theirs = known.adopted.get(env(TIMEOUT), before)
     if theirs not in ("", ABSENT) and not isinstance(theirs, Absent):
         return theirs
     return "" if delivery.timeout_ms is None else str(delivery.timeout_ms)

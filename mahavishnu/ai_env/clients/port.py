@@ -16,12 +16,13 @@ class Known:
     """
     What is known of a file beside its text.
 
-    `originals` has, by path, what the user had before our first write; `made` the outermost parent
-    that we made for a path of ours; `running` says whether a session of the client runs, `project`
-    whether the file is a project's.
+    `originals` has, by path, what the user had before our first write, `adopted` what was accepted there
+    since; `made` the outermost parent that we made for a path of ours; `running` says whether a session
+    of the client runs, `project` whether the file is a project's.
     """
 
     originals: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
+    adopted: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
     made: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
     running: bool = False
     project: bool = False
