@@ -16,6 +16,7 @@ from msgspec import Struct
 from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.environments.here import Environments
+from mahavishnu.errors import UsageError
 from mahavishnu.operations import environments
 from mahavishnu.operations import sessions as running
 from mahavishnu.operations.environment_requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
@@ -182,9 +183,15 @@ async def restart(
 async def _run[Q: Struct, R](
     work: Callable[[Environments, Q], R], kind: type[Q], loaded: Loaded | None, **values: object
 ) -> R:
+    if not isinstance(loaded, Loaded | None):
+        raise UsageError(
+            f"loaded must be what load_settings returns, not {type(loaded).__name__}.",
+            hint="Leave it out, and the settings are read anew.",
+            code="input.invalid",
+        )
     request = read_request(kind, values)
 
     def run() -> R:
-        return work(Environments(loaded or load_settings()), request)
+        return work(Environments(load_settings() if loaded is None else loaded), request)
 
     return await asyncio.to_thread(run)
