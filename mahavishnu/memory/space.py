@@ -69,6 +69,18 @@ class EmbeddingSpace:
             return None
         return self._table, self._identity
 
+    async def model(self) -> ModelIdentity | None:
+        """Return the active model, before the first vector that of the embedder; None without either."""
+        active = await self.active()
+        if active is not None:
+            return active[1]
+        try:
+            embedder = (await self.choice()).embedder
+        except MahavishnuError as error:
+            _log.info("no_model_yet", code=error.code, reason=error.message)
+            return None
+        return embedder.identity if embedder else None
+
     async def choice(self) -> Choice:
         """Return the embedder for this database, or the reasons why there is none; asked once."""
         async with self._lock:

@@ -222,7 +222,9 @@ def _stored(stored: Stored) -> StoreResult:
 
 async def _brought(app: App, request: StoreUnifiedMemory | Search) -> BroughtVector | None:
     """
-    Return the caller's vector; of the active model where it names none, whose length it must have.
+    Return the caller's vector; where it names no model, of the active one, whose length it must have.
+
+    Before the first vector it is of the embedder's model where it has its length.
 
     Raises:
         UsageError: a model without a vector, or no model to take a vector for.
@@ -236,16 +238,16 @@ async def _brought(app: App, request: StoreUnifiedMemory | Search) -> BroughtVec
             hint="Leave it out, and the text is embedded here; memory_stats names the model.",
             code="input.vector",
         )
+    values = read_vector(request.embedding)
     if model is None:
-        active = await app.space.active()
-        if active is None:
+        known, in_use = await app.space.model(), await app.space.active() is not None
+        if known is None or not (in_use or known.dimensions == len(values)):
             raise UsageError(
                 "No embedding model is in use yet, so the embedding must say of which it is.",
                 hint="Send embedding_model with it: the model that made the vector.",
                 code="input.vector",
             )
-        model = active[1].key
-    values = read_vector(request.embedding)
+        model = known.key
     return BroughtVector(model=model, values=values, dimensions=len(values))
 
 

@@ -33,6 +33,9 @@ from mahavishnu.operations.vectors import Vector
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
 LEAST_BUDGET = 800  # holds one memory cut short, be its names as long as they may
+EMBEDDING_MODEL = (
+    "Model that made the embedding; if absent the one in use, or the configured one before any is."
+)
 type Id = Annotated[
     str,
     Meta(
@@ -155,9 +158,7 @@ class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
 
     content: Text
     embedding: Vector = None
-    embedding_model: Annotated[
-        Name | None, Meta(description="Model that made the embedding; the one in use if absent.")
-    ] = None
+    embedding_model: Annotated[Name | None, Meta(description=EMBEDDING_MODEL)] = None
     metadata: Annotated[
         dict[str, Any],
         Meta(
@@ -193,9 +194,7 @@ class Search(Where, frozen=True, kw_only=True):
     ] = None
     max_tokens: Budget = DEFAULT_BUDGET
     embedding: Vector = None
-    embedding_model: Annotated[
-        Name | None, Meta(description="Model that made the embedding; the one in use if absent.")
-    ] = None
+    embedding_model: Annotated[Name | None, Meta(description=EMBEDDING_MODEL)] = None
     explain: Annotated[
         bool,
         Meta(description="Add how the answer was found, as `explanation`; its keys may change."),

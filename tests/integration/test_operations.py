@@ -11,8 +11,16 @@ import jsonschema
 import msgspec
 import pytest
 
+from mahavishnu.embedding import Choice
 from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.errors import (
+    Conflict,
+    Forbidden,
+    MahavishnuError,
+    NotFound,
+    Unavailable,
+    UsageError,
+)
 from mahavishnu.identifiers import new_id
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations.operation import Call, Operation
@@ -354,10 +362,8 @@ async def test_vectors_of_ones_own_must_be_of_the_model_in_use(ask: Caller, worl
 
 async def test_an_unnamed_vector_is_of_the_model_in_use(ask: Caller, fresh: Caller) -> None:
     vector = fake_vector("walrus", dimensions=64)
-    code = await refusal(
-        UsageError, fresh("store_unified_memory", content="No.", embedding=vector[:8])
-    )
-    assert code == "input.vector"  # none is in use yet
+    code = await refusal(UsageError, fresh("store_unified_memory", content="No.", embedding=vector))
+    assert code == "input.vector"  # none is in use yet, and the embedder's is shorter
     await ask("store_memory", content="The first one.")
     stored = await ask("store_unified_memory", content="T.", embedding=vector, metadata={"n": 1})
     assert stored["embedded"]
@@ -365,6 +371,30 @@ async def test_an_unnamed_vector_is_of_the_model_in_use(ask: Caller, fresh: Call
     assert await refusal(Conflict, work) == "embedding.dimension_mismatch"
     found = await ask("search", query="whatever", mode="vector", embedding=vector)
     assert found["hits"][0]["id"] == stored["id"]
+
+
+async def test_an_unnamed_first_vector_is_of_the_embedders_model(fresh: Caller) -> None:
+    vector = fake_vector("walrus", dimensions=8)
+    stored = await fresh("store_unified_memory", content="T.", embedding=vector, metadata={"n": 1})
+    assert stored["embedded"] and (await fresh("memory_stats"))["model"] == "mine"
+    found = await fresh("search", query="whatever", mode="vector", embedding=vector)
+    assert [hit["id"] for hit in found["hits"]] == [stored["id"]]
+
+
+async def test_an_unnamed_first_vector_without_an_embedder_is_refused(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    async def unreachable(_expected: object) -> Choice:
+        raise Unavailable("The server does not answer.", code="embedding.unreachable")
+
+    for with_error in (False, True):
+        async with open_world(without_embedder=True) as world:
+            if with_error:
+                world.space._choose = unreachable
+            ask = Caller(Call(app_of(world, tmp_path), "tests"))
+            work = ask("store_unified_memory", content="No.", embedding=[1.0] * 8)
+            assert await refusal(UsageError, work) == "input.vector"
+            assert await count(world) == 0
 
 
 async def test_a_search_looks_in_the_tiers_that_are_named(ask: Caller) -> None:
