@@ -6,6 +6,7 @@ from msgspec import Meta, field
 
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.errors import UsageError
+from mahavishnu.identifiers import parse_reference
 from mahavishnu.operations.operation import Request
 
 type ProfileName = Annotated[
@@ -75,3 +76,7 @@ class UndoSwitch(Request, frozen=True, kw_only=True):
     confirm: Annotated[
         bool, Meta(description="false only says what would be taken back; true does it.")
     ] = False
+
+    def check(self) -> None:
+        """Refuse what is no id."""
+        parse_reference(self.id)

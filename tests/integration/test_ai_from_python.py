@@ -68,6 +68,7 @@ async def test_python_gets_what_other_interfaces_get(loaded: Loaded, tmp_path: P
             "input.invalid",
         ),
         (lambda loaded: ai.undo("deadbeef", loaded=loaded), NotFound, "ai.no_switch"),
+        (lambda loaded: ai.undo("abc", loaded=loaded), UsageError, "input.id"),
         (lambda loaded: ai.undo(cast(Any, None), loaded=loaded), UsageError, "input.invalid"),
         (lambda loaded: ai.restart(["deadbeef"], loaded=loaded), NotFound, "ai.no_session"),
         (lambda _: ai.status(loaded=cast(Any, 3)), UsageError, "input.invalid"),
