@@ -13,6 +13,7 @@ from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import derive_id, new_id
 from mahavishnu.memory.checks import (
+    MAX_NAME_LENGTH,
     check_limit,
     check_metadata,
     check_moment,
@@ -30,6 +31,8 @@ type ExecutionStatus = Literal["pending", "running", "completed", "failed", "can
 STATUSES: tuple[str, ...] = get_args(ExecutionStatus.__value__)
 FINAL = frozenset({"completed", "failed", "cancelled", "crashed"})
 MAX_ERROR_CHARACTERS = 100_000  # of an error in the memory; the execution's row keeps all of it
+MAX_ERROR_LINE = 500  # characters of its last line in the sentence
+MAX_SOUGHT_REPOSITORIES = 100  # by which the memory is found; its text and the row name all
 MAX_METRIC_TEXT = 1_000
 _QUERIES = load_queries("records")
 
@@ -109,9 +112,11 @@ class Records:
 
         A report replaces all that was known of the execution, its workflow and start too, but for
         one that comes late: what has finished gives way to a report of a later start (a retry), and
-        to another end of the same start, and stands against everything else.
+        to another end of the same start that is not an earlier one. "crashed" is concluded from
+        outside: it replaces no other end of its start, and gives way to each.
 
-        An execution has one live memory: one that ends again supersedes it.
+        An execution has one live memory: one that ends again supersedes it. Its duration is a metric
+        of the component `workflow_<id>`.
 
         Returns:
             The id of the execution's row, also where the report came late and changed nothing.
@@ -133,6 +138,8 @@ class Records:
             await self._database.run(
                 lambda c: c.execute(_QUERIES["link_execution"], identifier, stored.id)
             )
+            if new.finished_at is not None:
+                await self.record_metric(_sample_of(new), project=new.project)
         return identifier
 
     async def list_executions(
@@ -244,20 +251,61 @@ def _key_of(new: NewExecution) -> str:
     return f"{adapter}:{new.execution_id}"
 
 
+def _sample_of(new: NewExecution) -> Metric:
+    """Return how long an execution took and how it ended, as a sample of its workflow."""
+    assert new.finished_at is not None
+    return Metric(
+        source=f"workflow_{new.workflow_id}"[:MAX_NAME_LENGTH],
+        name="run",
+        value=(new.finished_at - new.started_at).total_seconds(),
+        unit="s",
+        text=new.status,
+        labels={"adapter": new.adapter, "execution_id": new.execution_id},
+        recorded_at=new.finished_at,
+    )
+
+
 def _memory_of(new: NewExecution) -> NewMemory:
-    took = f" after {new.finished_at - new.started_at}" if new.finished_at else ""
-    lines = [f"Workflow {new.workflow_id} ({new.adapter}) {new.status}{took}."]
-    if new.repositories:
-        lines.append(f"Repositories: {', '.join(new.repositories)}.")
-    if new.error:
-        lines.append(f"Error: {new.error[:MAX_ERROR_CHARACTERS]}")
+    about = {
+        "status": new.status,
+        "execution_id": new.execution_id,
+        "repositories": list(new.repositories[:MAX_SOUGHT_REPOSITORIES]),
+    }
     return NewMemory(
-        content="\n".join(lines),
+        content=describe(new),
         collection="execution",
         source_system=new.adapter,
         source_key=_key_of(new),
         workflow_id=new.workflow_id,
+        repo_id=new.repositories[0] if len(new.repositories) == 1 else None,
         project=new.project,
         occurred_at=new.finished_at or new.started_at,
-        metadata={**new.metadata, "status": new.status, "execution_id": new.execution_id},
+        metadata={**new.metadata, **about},
     )
+
+
+def describe(new: NewExecution) -> str:
+    """Return a sentence: what ran, where, how it ended, after how long, the error's last line; then the error."""
+    ended = f"was {new.status}" if new.status == "cancelled" else new.status
+    said = f"Workflow {new.workflow_id} ({new.adapter}) {ended}"
+    if new.finished_at is not None:
+        said += f" after {spell_duration(new.finished_at - new.started_at)}"
+    if new.repositories:
+        said += f" on {', '.join(new.repositories)}"
+    lines = [line.strip() for line in (new.error or "").splitlines() if line.strip()]
+    if not lines:
+        return f"{said}."
+    said += f": {lines[-1][:MAX_ERROR_LINE].rstrip('.')}."
+    whole = len(lines) == 1 and len(lines[0]) <= MAX_ERROR_LINE
+    return said if whole or not new.error else f"{said}\n\n{new.error[:MAX_ERROR_CHARACTERS]}"
+
+
+def spell_duration(took: timedelta) -> str:
+    """Return a duration as people say it: "0.25 s", "12 s", "5 min 3 s", "2 h 5 min"."""
+    seconds = took.total_seconds()
+    if seconds < 10:
+        return f"{round(seconds, 2):g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

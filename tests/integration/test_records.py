@@ -8,7 +8,7 @@ import pytest
 
 from mahavishnu.errors import UsageError
 from mahavishnu.memory.models import MemoryFilter
-from mahavishnu.memory.records import Metric, NewExecution
+from mahavishnu.memory.records import Metric, NewExecution, spell_duration
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import World
 
@@ -168,6 +168,45 @@ async def test_a_retry_and_another_end_replace_what_was_known(world: World) -> N
         assert (row.status, row.duration) == (status, timedelta(hours=1))
     [memory] = await world.memories.list_memories(MemoryFilter())
     assert row.memory_id == memory.id and "weekly" in memory.content
+
+
+async def test_what_is_concluded_gives_way_to_what_the_run_said(world: World) -> None:
+    end = STARTED + timedelta(minutes=2)
+    crashed = execution(status="crashed", finished_at=end + timedelta(minutes=1))
+    cancelled = execution(status="cancelled", finished_at=end)
+    for report, status in (
+        (crashed, "crashed"), (cancelled, "cancelled"), (crashed, "cancelled"),
+        (execution(status="completed", finished_at=end + timedelta(seconds=1)), "completed"),
+        (execution(status="failed", finished_at=end), "completed"),  # late
+    ):  # fmt: skip
+        await world.records.record_execution(report)
+        [row] = await world.records.list_executions()
+        assert row.status == status
+
+
+async def test_a_run_is_one_sentence_and_one_sample(world: World) -> None:
+    done = execution(
+        status="failed", finished_at=STARTED + timedelta(minutes=2), repositories=("api", "shop"),
+        error="Traceback\n  here\nOSError: disk quota exceeded\n",
+    )  # fmt: skip
+    for _ in range(2):
+        await world.records.record_execution(done)
+    [memory] = await world.memories.list_memories(MemoryFilter(metadata={"repositories": ["shop"]}))
+    sentence, _, rest = memory.content.partition("\n\n")
+    assert sentence == (
+        "Workflow nightly (prefect) failed after 2 min 0 s on api, shop: OSError: disk quota exceeded."
+    )
+    assert rest == done.error
+    [sample] = await world.records.list_metrics(source="workflow_nightly")
+    assert (sample.value, sample.unit, sample.text) == (120, "s", "failed")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.254, "0.25 s"), (9.999, "10 s"), (12.4, "12 s"), (303, "5 min 3 s"), (7500, "2 h 5 min")],
+)
+def test_durations_are_spelled_out(seconds: float, said: str) -> None:
+    assert spell_duration(timedelta(seconds=seconds)) == said
 
 
 async def test_reports_at_once_agree(world: World) -> None:

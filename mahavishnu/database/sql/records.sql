@@ -1,6 +1,6 @@
 -- put_execution --
 -- Note an execution or what became of it. One that has finished ($11: the statuses that are final) gives way to a later
--- start, and to another end of the same start. $1 id, $2 scope, $3 execution id, $4 workflow, $5 adapter,
+-- start, and to another end of the same start that is not earlier; a crash to each, and it to no crash. $1 id, $2 scope, $3 execution id, $4 workflow, $5 adapter,
 -- $6 repositories, $7 status, $8 result, $9 error, $10 started, $11 final, $12 finished, $13 metadata; (id, whether it
 -- was noted), or no row where another writer made it after the snapshot.
 WITH put AS (
@@ -13,6 +13,8 @@ WITH put AS (
         finished_at = excluded.finished_at, metadata = excluded.metadata
     WHERE known.status <> ALL ($11::text[]) OR excluded.started_at > known.started_at
         OR excluded.started_at = known.started_at AND excluded.status = ANY ($11)
+            AND (known.status = 'crashed'
+                 OR excluded.status <> 'crashed' AND coalesce(excluded.finished_at >= known.finished_at, true))
     RETURNING id
 )
 SELECT id, true AS noted FROM put
