@@ -52,6 +52,11 @@ class Locations:
         return self.state / "daemon.log"
 
     @property
+    def recorder_log(self) -> Path:
+        """What the process says that writes down the runs of flows."""
+        return self.state / "recorder.log"
+
+    @property
     def token(self) -> Path:
         """The daemon's bearer token; beside no data, so that no backup takes it along."""
         return self.state / "token"

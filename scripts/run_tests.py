@@ -38,7 +38,7 @@ REPEATED = (
 # Those that take longest; begun last, one of them would be waited for.
 LONG_PEERS = (
     "test_running_sessions", "test_switching_qwen", "test_bound_directories", "test_bound_qwen",
-    "test_bound_codex", "test_claude_settings", "test_switching_claude", "test_switching_codex",
+    "test_prefect", "test_bound_codex", "test_claude_settings", "test_switching_claude", "test_switching_codex",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ LAYERS = (
     "operations",
     "environments",
     "app",
+    "engines",
     "knowledge",
     "memory",
     "embedding",
@@ -66,6 +67,7 @@ STARTED = {
     "mahavishnu.cli.guard",
     "mahavishnu.cli.key",
     "mahavishnu.database.embedded.keeper",
+    "mahavishnu.engines.prefect",  # imported by users, in their flows
 }
 MAX_LINES = 400
 
@@ -141,6 +143,15 @@ def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
             assert other in ("base", "database"), f"{relative}:{line} {name}"
         else:
             assert LAYERS.index(own) < LAYERS.index(other), f"{relative}:{line} imports {name}"
+
+
+def test_engines_are_leaves_imported_where_they_are_used() -> None:
+    for path in modules():
+        relative = path.relative_to(ROOT)
+        for name, line, inside in imports_of(path):
+            if layer_of(name) == "engines" and relative.parts[0] != "engines":
+                assert relative.parts[0] in ("app.py", "operations"), f"{relative}:{line} {name}"
+                assert inside, f"{relative}:{line} imports {name} where nobody may need it"
 
 
 def test_ai_environments_stand_on_the_base_and_the_daemon_alone() -> None:

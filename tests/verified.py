@@ -62,6 +62,7 @@ INTEGRATIONS = {
     "AWS Secrets Manager, by Oneiric": WIRE,
     "GCP Secret Manager, by Oneiric": REAL,
     "Infisical, by Oneiric": REAL,
+    "Prefect, hooks of flows and tasks": REAL,
 }
 HEADER = f"""# What the tests verified
 

@@ -13,6 +13,7 @@ from mahavishnu.cli.options import (
     read_time,
 )
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.cli.workflow_lines import lines_options, one_or_lines
 from mahavishnu.identifiers import shown
 
 if TYPE_CHECKING:
@@ -25,16 +26,16 @@ def workflow() -> None:
 
 
 @workflow.command()
-@click.argument("execution_id", metavar="EXECUTION")
-@click.option("--workflow", "workflow_id", required=True, metavar="ID", help="Workflow that runs.")
-@click.option("--adapter", required=True, metavar="NAME", help="What runs it, such as prefect.")
+@click.argument("execution_id", metavar="[EXECUTION]", required=False)
+@lines_options
+@click.option("--workflow", "workflow_id", metavar="ID", help="Workflow that runs.")
+@click.option("--adapter", metavar="NAME", help="What runs it, such as prefect.")
 @click.option(
     "--status",
-    required=True,
     metavar="STATUS",
     help="pending, running, completed, failed, cancelled or crashed.",
 )
-@click.option("--started-at", required=True, metavar="WHEN", callback=read_time,
+@click.option("--started-at", metavar="WHEN", callback=read_time,
               help="When; a retry starts later.")  # fmt: skip
 @click.option("--finished-at", metavar="WHEN", callback=read_time, help="When it ended.")
 @click.option(
@@ -50,12 +51,17 @@ def workflow() -> None:
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
 @metadata_option
 @json_option
+@one_or_lines
 @asynchronous
 async def record(as_json: bool, **fields: Any) -> None:
     """
     Record the run EXECUTION of a workflow, or what became of it.
 
-    Record it again whenever its status changes. One that has ended is found by `memory search`.
+    Record it again whenever its status changes. One that has ended is found by `memory search`. It needs
+    --workflow, --adapter, --status and --started-at.
+
+    With --lines, record what a program reports on stdin: on each line an object with the fields of
+    the operation `record_execution`.
     """
     recorded: Recorded = await ask("record_execution", **fields)
     if as_json:

@@ -35,7 +35,7 @@ LEGACY_KEYS: dict[str, Legacy] = {
     "server_name": Legacy(answer="The name is fixed: mahavishnu."),
     "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
     "adapters.prefect": Legacy(
-        answer="Record runs with: mahavishnu workflow record. What records those of Prefect is not in this release yet."
+        answer="The hook of the extra prefect records runs; nothing has to be switched on."
     ),
     "adapters.llamaindex": Legacy(
         answer="Import a repository with: mahavishnu memory import git. LlamaIndex is not in this release yet."

@@ -44,3 +44,36 @@ def test_what_is_recorded_is_there_with_all_that_was_given(mahavishnu: Command) 
     assert rows(mahavishnu, f"SELECT {metric} WHERE component = 'c-cli'") == [
         ["health", {"latency_ms": 12.5, "text": "healthy"}, {"host": "h"}]
     ]
+
+
+def test_lines_are_recorded_while_they_come_and_what_never_ended_crashed(
+    mahavishnu: Command,
+) -> None:
+    run = {"workflow_id": "w-lines", "adapter": "tests", "started_at": MOMENT}
+    reports = [
+        {**run, "execution_id": "ends", "status": "running"},
+        {**run, "execution_id": "ends", "status": "completed", "finished_at": MOMENT},
+        {**run, "execution_id": "goes on", "status": "running"},
+        {**run, "execution_id": "no status"},
+    ]
+    lines = b"".join(json.dumps(report).encode() + b"\n" for report in reports)
+    lines += b"\n\xff\n" + b"x" * (9 * 1024 * 1024)
+    command = ("workflow", "record", "--lines", "--crashed-at-end", "--json")
+    for _ in range(2):
+        answer = mahavishnu(*command, input=lines)
+        assert answer.json == {"recorded": 2, "failed": 3, "crashed": 1}
+        assert answer.err.count("report_refused") == 3
+    found = "execution_id, status FROM workflow_executions WHERE workflow_id = 'w-lines'"
+    assert rows(mahavishnu, f"SELECT {found} ORDER BY 1") == [
+        ["ends", "completed"], ["goes on", "crashed"],
+    ]  # fmt: skip
+    log = mahavishnu.root / "state/recorder.log"
+    quiet = mahavishnu(*command[:-1], "--log", input=b"nonsense")
+    assert (quiet.status, quiet.err) == (0, "") and "report_refused" in log.read_text()
+
+
+def test_one_run_or_lines_of_them(mahavishnu: Command) -> None:
+    refused = mahavishnu("workflow", "record", "e", "--status", "running", "--json").error
+    assert refused["message"] == "A run needs --workflow, --adapter, --started-at."
+    refused = mahavishnu("workflow", "record", "--lines", "--status", "running", "--json").error
+    assert "leave out status" in refused["message"]

@@ -203,7 +203,14 @@ async def test_a_run_is_one_sentence_and_one_sample(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.254, "0.25 s"), (9.999, "10 s"), (12.4, "12 s"), (303, "5 min 3 s"), (7500, "2 h 5 min")],
+    [
+        (0.254, "0.25 s"),
+        (9.999, "10 s"),
+        (12.4, "12 s"),
+        (303, "5 min 3 s"),
+        (7500, "2 h 5 min"),
+        (262_800, "3 d 1 h"),
+    ],
 )
 def test_durations_are_spelled_out(seconds: float, said: str) -> None:
     assert spell_duration(timedelta(seconds=seconds)) == said

@@ -624,7 +624,6 @@ def test_a_variable_named_like_a_former_key_has_its_answer(load: Load, name: str
 
 # What ends an answer about the future: a module, or the words of a command.
 AWAITED = {
-    "adapters.prefect": "mahavishnu.engines.prefect",
     "adapters.llamaindex": "mahavishnu.engines.llamaindex",
     "adapters.agno": "mahavishnu.engines.agno",
     "agentdb.*": "mahavishnu.memory.tiers.agentdb",

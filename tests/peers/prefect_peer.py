@@ -1,0 +1,117 @@
+"""Prefect's own server on the loopback, and programs with flows that speak to it."""
+
+import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.command import Command
+from tests.external import free_port
+from tests.peers.llama_peer import ended
+
+FLOWS = Path(__file__).with_name("prefect_flows.py")
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+    "PYTHONPATH": str(FLOWS.parents[2]),
+}
+WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """A running server; `home` is that of all that speaks to it."""
+
+    url: str
+    home: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a program needs to reach it, and to keep its files away from the user's."""
+        return {"PREFECT_API_URL": f"{self.url}/api", "PREFECT_HOME": str(self.home), **QUIET}
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return what the API answers."""
+        request = urllib.request.Request(
+            f"{self.url}/api{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with _opener().open(request, timeout=WAIT_S) as answer:
+            return json.loads(answer.read())
+
+    def wait_for_state(self, run: str, *states: str) -> None:
+        """Wait until a flow run is in one of the states."""
+        until = time.monotonic() + WAIT_S
+        while (state := self.ask(f"/flow_runs/{run}")["state_type"]) not in states:
+            assert time.monotonic() < until, state
+            time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Runs the flows of `prefect_flows.py`, the product's home being that of `product`."""
+
+    product: Command
+    server: PrefectServer
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one to its end."""
+        return subprocess.run(
+            [sys.executable, FLOWS, *words], env=self._environ, cwd=self.product.home,
+            capture_output=True, text=True, timeout=WAIT_S, check=False,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """Serve the deployment while the block runs."""
+        process = subprocess.Popen(
+            [sys.executable, FLOWS, "serve"], env=self._environ, cwd=self.product.home,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with ended(process):
+            yield
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        return self.product.environ(self.server.environ)
+
+
+@contextlib.contextmanager
+def prefect_server(home: Path) -> Iterator[PrefectServer]:
+    """Run the server as its own command does, without the second process that this starts."""
+    port = free_port()
+    server = PrefectServer(f"http://127.0.0.1:{port}", home)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+         "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "PREFECT_HOME": str(home), **QUIET},
+        cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    with ended(process):
+        until = time.monotonic() + 2 * WAIT_S
+        while True:
+            assert process.poll() is None and time.monotonic() < until, "the server does not start"
+            try:
+                server.ask("/health")
+                break
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.1)
+        yield server
+
+
+@functools.cache
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,0 +1,111 @@
+"""Prefect for real: its server, flows in processes of their own, and what is recorded of them."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import UNMEASURED, Command
+from tests.peers.conftest import require_peers
+from tests.peers.prefect_peer import WAIT_S, Flows, PrefectServer, prefect_server
+
+pytestmark = [pytest.mark.peer, pytest.mark.postgres]
+require_peers("prefect")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """One for all tests: it takes several seconds to start."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as running:
+        yield running
+
+
+@pytest.fixture
+def product(tmp_path: Path, place: Callable[[Path], None]) -> Command:
+    home = tmp_path / "home"
+    home.mkdir()
+    made = Command(home, {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED})
+    place(made.root / "data/postgres")
+    return made
+
+
+@pytest.fixture
+def flows(product: Command, server: PrefectServer) -> Flows:
+    return Flows(product, server)
+
+
+def executions(product: Command) -> dict[str, list[dict[str, Any]]]:
+    """Return what is recorded, by workflow."""
+    found = product.sql("SELECT json_agg(e ORDER BY started_at) FROM workflow_executions_view e")
+    by_workflow: dict[str, list[dict[str, Any]]] = {}
+    for row in json.loads(found or "null") or []:
+        by_workflow.setdefault(row["workflow_id"], []).append(row)
+    return by_workflow
+
+
+def wait_for_status(product: Command, workflow: str, status: str) -> dict[str, Any]:
+    """Wait until a workflow's one execution has the status; the writer outlives the flow."""
+    until = time.monotonic() + WAIT_S
+    while [each["status"] for each in executions(product).get(workflow, [])] != [status]:
+        assert time.monotonic() < until, executions(product)
+    return executions(product)[workflow][0]
+
+
+@pytest.mark.verifies("Prefect, hooks of flows and tasks")
+def test_flows_are_recorded_as_they_ended(flows: Flows, product: Command) -> None:
+    done = flows("several")
+    assert done.returncode == 0, done.stderr
+    recorded = executions(product)
+    about = {
+        name: [(row["status"], row["repos"], row["result"], row["error_message"]) for row in rows]
+        for name, rows in recorded.items()
+    }
+    assert about == {
+        "completes": [("completed", ["api", "shop"], {"rows": 3}, None)],
+        "count": [("completed", ["shop"], {"value": rows}, None) for rows in (1, 2)],
+        "gives-an-object": [("completed", ["shop"], {"omitted": "dict is not JSON"}, None)],
+        "fails": [("failed", ["shop"], None, "OSError: No space left on device")],
+        "succeeds-again": [("completed", ["shop"], None, None)],
+    }
+    assert recorded["succeeds-again"][0]["metadata"]["attempts"] == 2
+    [hit] = product("memory", "search", "No space left on device", "--limit", "1", "--json").json[
+        "hits"
+    ]
+    assert "Workflow fails (prefect) failed after" in hit["content"]
+    assert hit["content"].endswith(" on shop: OSError: No space left on device.")
+
+
+def test_a_killed_flow_crashed_and_a_cancelled_one_was_cancelled(
+    flows: Flows, product: Command, server: PrefectServer
+) -> None:
+    with flows.serving():
+        assert flows("is_killed").returncode == -signal.SIGKILL
+        deployment = _deployed(server)
+        run = server.ask(f"/deployments/{deployment}/create_flow_run", {})["id"]
+        server.wait_for_state(run, "RUNNING")
+        cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": True}
+        server.ask(f"/flow_runs/{run}/set_state", cancelling)
+        server.wait_for_state(run, "CANCELLED")
+    killed = wait_for_status(product, "is-killed", "crashed")
+    assert killed["error_message"].startswith("The process was gone")
+    assert wait_for_status(product, "goes-on", "cancelled")["execution_id"] == run
+
+
+def _deployed(server: PrefectServer) -> str:
+    until = time.monotonic() + WAIT_S
+    while not (found := server.ask("/deployments/filter", {})):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return str(found[0]["id"])
+
+
+def test_a_recorder_that_cannot_record_leaves_the_flow_alone(
+    flows: Flows, product: Command
+) -> None:
+    product.settings.write_text("postgresql: [")
+    done = flows("completes", "api")
+    assert done.returncode == 0, done.stderr
