@@ -63,6 +63,7 @@ INTEGRATIONS = {
     "GCP Secret Manager, by Oneiric": REAL,
     "Infisical, by Oneiric": REAL,
     "Prefect, hooks of flows and tasks": REAL,
+    "Prefect, flow runs and events of a server": REAL,
 }
 HEADER = f"""# What the tests verified
 

@@ -13,7 +13,7 @@ from mahavishnu.cli.options import (
     read_time,
 )
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.cli.workflow_lines import lines_options, one_or_lines
+from mahavishnu.cli.workflow_record import many_options, one_or_many
 from mahavishnu.identifiers import shown
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def workflow() -> None:
 
 @workflow.command()
 @click.argument("execution_id", metavar="[EXECUTION]", required=False)
-@lines_options
+@many_options
 @click.option("--workflow", "workflow_id", metavar="ID", help="Workflow that runs.")
 @click.option("--adapter", metavar="NAME", help="What runs it, such as prefect.")
 @click.option(
@@ -51,7 +51,7 @@ def workflow() -> None:
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
 @metadata_option
 @json_option
-@one_or_lines
+@one_or_many
 @asynchronous
 async def record(as_json: bool, **fields: Any) -> None:
     """
@@ -61,7 +61,8 @@ async def record(as_json: bool, **fields: Any) -> None:
     --workflow, --adapter, --status and --started-at.
 
     With --lines, record what a program reports on stdin: on each line an object with the fields of
-    the operation `record_execution`.
+    the operation `record_execution`. With --server, record the flow runs of a Prefect server; --repo and
+    --project count for all of them.
     """
     recorded: Recorded = await ask("record_execution", **fields)
     if as_json:

@@ -1,6 +1,6 @@
 """Workflow executions and performance metrics: rows for SQL; executions are found as memories too."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -80,6 +80,18 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownExecution:
+    """What is known of an execution by the adapter it ran in."""
+
+    execution_id: str
+    project: str | None
+    status: str
+    finished_at: datetime | None
+    repositories: list[str]
+    result: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """
     What was measured at one moment: one `value`, several `figures`, a `text` such as "healthy".
@@ -151,6 +163,15 @@ class Records:
             lambda c: c.fetch(_QUERIES["list_executions"], workflow_id, limit)
         )
         return [Execution(**row) for row in rows]
+
+    async def find_known(
+        self, adapter: str, execution_ids: Sequence[str]
+    ) -> dict[str, KnownExecution]:
+        """Return one's own executions of an adapter by their ids in it, in whichever project they are."""
+        rows = await self._database.run(
+            lambda c: c.fetch(_QUERIES["find_known_executions"], adapter, list(execution_ids))
+        )
+        return {row["execution_id"]: KnownExecution(**row) for row in rows}
 
     async def record_metric(self, metric: Metric, *, project: str | None = None) -> UUID:
         """Store a measurement or a sample; the same one again is the same row. Return its id."""

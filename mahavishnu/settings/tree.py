@@ -346,6 +346,12 @@ class AiEnvironmentsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class AdaptersSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Which engines the commands may use; each is an extra."""
+
+    prefect: Annotated[bool, Meta(description="Whether commands may use Prefect.")] = True
+
+
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -357,6 +363,7 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = field(default_factory=ServerSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
     ai_environments: AiEnvironmentsSettings = field(default_factory=AiEnvironmentsSettings)
+    adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
 
 
 ENVIRONMENT = {

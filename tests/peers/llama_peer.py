@@ -42,7 +42,7 @@ def ended(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator[
     try:
         yield
     finally:
-        for stream in (process.stdin, process.stdout):
+        for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
         process.terminate()

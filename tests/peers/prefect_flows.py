@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from prefect import flow, task
 
@@ -54,7 +55,9 @@ def goes_on() -> None:
 
 
 @flow
-def untouched(repo: str) -> None:
+def untouched(repo: str, until: str = ".") -> None:
+    while not Path(until).exists():
+        time.sleep(0.1)
     raise ValueError("nobody hooked this")
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.command import Command
-from tests.external import free_port
 from tests.peers.llama_peer import ended
 
 FLOWS = Path(__file__).with_name("prefect_flows.py")
@@ -59,6 +58,29 @@ class PrefectServer:
             assert time.monotonic() < until, state
             time.sleep(0.1)
 
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the server as its own command does, without the second process that this starts."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+             "--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--log-level", "warning"],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), **self.environ},
+            cwd=self.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with ended(process):
+            until = time.monotonic() + 2 * WAIT_S
+            while not self._answers():
+                assert process.poll() is None and time.monotonic() < until, "it does not start"
+                time.sleep(0.1)
+            yield
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("/health"))
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
 
 @dataclass(frozen=True)
 class Flows:
@@ -70,46 +92,24 @@ class Flows:
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one to its end."""
         return subprocess.run(
-            [sys.executable, FLOWS, *words], env=self._environ, cwd=self.product.home,
+            [sys.executable, FLOWS, *words], env=self.environ, cwd=self.product.home,
             capture_output=True, text=True, timeout=WAIT_S, check=False,
         )  # fmt: skip
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[None]:
-        """Serve the deployment while the block runs."""
+    def started(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Let one run while the block does."""
         process = subprocess.Popen(
-            [sys.executable, FLOWS, "serve"], env=self._environ, cwd=self.product.home,
+            [sys.executable, FLOWS, *words], env=self.environ, cwd=self.product.home,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with ended(process):
-            yield
+            yield process
 
     @property
-    def _environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
+        """What they see of the environment."""
         return self.product.environ(self.server.environ)
-
-
-@contextlib.contextmanager
-def prefect_server(home: Path) -> Iterator[PrefectServer]:
-    """Run the server as its own command does, without the second process that this starts."""
-    port = free_port()
-    server = PrefectServer(f"http://127.0.0.1:{port}", home)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
-         "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "PREFECT_HOME": str(home), **QUIET},
-        cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    with ended(process):
-        until = time.monotonic() + 2 * WAIT_S
-        while True:
-            assert process.poll() is None and time.monotonic() < until, "the server does not start"
-            try:
-                server.ask("/health")
-                break
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                time.sleep(0.1)
-        yield server
 
 
 @functools.cache

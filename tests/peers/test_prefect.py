@@ -5,13 +5,16 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from tests.command import UNMEASURED, Command
+from tests.external import free_port
 from tests.peers.conftest import require_peers
-from tests.peers.prefect_peer import WAIT_S, Flows, PrefectServer, prefect_server
+from tests.peers.llama_peer import ended
+from tests.peers.prefect_peer import WAIT_S, Flows, PrefectServer
+from tests.peers.relay import Relay
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 require_peers("prefect")
@@ -20,8 +23,9 @@ require_peers("prefect")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """One for all tests: it takes several seconds to start."""
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as running:
-        yield running
+    server = PrefectServer(f"http://127.0.0.1:{free_port()}", tmp_path_factory.mktemp("prefect"))
+    with server.running():
+        yield server
 
 
 @pytest.fixture
@@ -55,6 +59,38 @@ def wait_for_status(product: Command, workflow: str, status: str) -> dict[str, A
     return executions(product)[workflow][0]
 
 
+@pytest.mark.verifies("Prefect, flow runs and events of a server")
+def test_a_server_is_followed_also_after_it_was_away(
+    flows: Flows, product: Command, server: PrefectServer
+) -> None:
+    relay = Relay(int(server.url.rpartition(":")[2]))
+    words = ("workflow", "record", "--server", f"http://127.0.0.1:{relay.port}")
+    assert product(*words, "--json", **server.environ).error["code"] == "prefect.unreachable"
+    relay.restore()
+    assert flows("untouched", "api").returncode == 1
+    done = product(*words, "--project", "web", "--json", **server.environ).json
+    assert done["recorded"] == len([row for rows in executions(product).values() for row in rows])
+    follower = product.start(*words, "--follow", environment=server.environ)
+    go = product.home / "go"
+    with ended(follower), flows.started("untouched", "shop", str(go)) as flow:
+        wait_for_line(follower.stdout, "  untouched  running")
+        relay.cut()
+        wait_for_line(follower.stderr, "does not answer")
+        go.touch()
+        assert flow.wait(WAIT_S) == 1
+        relay.restore()
+        wait_for_line(follower.stdout, "  untouched  failed")
+    relay.cut()
+    assert [(row["status"], row["repos"]) for row in executions(product)["untouched"]] == [
+        ("failed", ["api"]), ("failed", ["shop"]),
+    ]  # fmt: skip
+
+
+def wait_for_line(stream: IO[bytes] | None, text: str) -> None:
+    assert stream is not None
+    assert any(text in line.decode() for line in stream), "the command ended"
+
+
 @pytest.mark.verifies("Prefect, hooks of flows and tasks")
 def test_flows_are_recorded_as_they_ended(flows: Flows, product: Command) -> None:
     done = flows("several")
@@ -82,7 +118,7 @@ def test_flows_are_recorded_as_they_ended(flows: Flows, product: Command) -> Non
 def test_a_killed_flow_crashed_and_a_cancelled_one_was_cancelled(
     flows: Flows, product: Command, server: PrefectServer
 ) -> None:
-    with flows.serving():
+    with flows.started("serve"):
         assert flows("is_killed").returncode == -signal.SIGKILL
         deployment = _deployed(server)
         run = server.ask(f"/deployments/{deployment}/create_flow_run", {})["id"]

@@ -548,7 +548,7 @@ def test_every_key_of_the_samples_is_in_force_or_answered(load: Load) -> None:
     loaded = load(SAMPLE, PG_SECRET="s")
     notices = "\n".join(loaded.notices)
     present = [key for key in SAMPLE_KEYS if find_setting(key)]
-    assert len(present) == 20
+    assert len(present) == 21
     for key in SAMPLE_KEYS:
         if key in present:
             assert key in loaded.origins, key

@@ -32,6 +32,12 @@ SELECT id, execution_id, workflow_id, adapter, repositories, status, result, err
        memory_id, metadata, created_at
 FROM workflow_executions WHERE ($1::text IS NULL OR workflow_id = $1) ORDER BY started_at DESC LIMIT $2;
 
+-- find_known_executions --
+-- One's own executions by their ids in an adapter. $1 adapter, $2 ids; rows of `KnownExecution`.
+SELECT e.execution_id, p.name AS project, e.status, e.finished_at, e.repositories, e.result
+FROM workflow_executions e JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE e.adapter = $1 AND e.execution_id = ANY ($2::text[]) AND s.owner = current_user;
+
 -- add_metric --
 -- Note a measurement or a sample. $1 id, $2 scope, $3 source, $4 name, $5 value, $6 unit, $7 labels, $8 time, $9 figures,
 -- $10 text; no rows.
