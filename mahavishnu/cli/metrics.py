@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahavishnu.cli.asking import ask
+from mahavishnu.cli.lazy import LazyGroup
 from mahavishnu.cli.options import (
     asynchronous,
     json_option,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mahavishnu.operations.records import Recorded
 
 
-@click.group()
+@click.group(cls=LazyGroup, later=("show",))
 def metrics() -> None:
     """Record what was measured of components."""
 

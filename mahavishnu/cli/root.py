@@ -27,7 +27,7 @@ _log = get_logger(__name__)
         "ai": ("mahavishnu.cli.ai", "Switch and protect Claude Code, Codex and Qwen Code."),
         "memory": ("mahavishnu.cli.memory", "Store, search, correct and forget memories."),
         "session": ("mahavishnu.cli.session", "Record conversations, turn by turn."),
-        "workflow": ("mahavishnu.cli.workflow", "Record runs of workflows."),
+        "workflow": ("mahavishnu.cli.workflow", "Record and find runs of workflows."),
         "metrics": ("mahavishnu.cli.metrics", "Record what was measured of components."),
         "up": ("mahavishnu.cli.daemon", "Start the daemon that all terminals share."),
         "down": ("mahavishnu.cli.daemon", "End the daemon."),

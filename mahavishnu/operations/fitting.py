@@ -82,7 +82,7 @@ def fit_stats(stats: Stats, max_tokens: int | None) -> Stats:
     if max_tokens is None:
         return stats
     frame = replace(stats, groups=[], omitted=len(stats.groups))
-    kept = _first(stats.groups, max_tokens - _measure(frame, max_tokens))
+    kept = first_that_fit(stats.groups, max_tokens - _measure(frame, max_tokens))
     return replace(frame, groups=kept, omitted=len(stats.groups) - len(kept))
 
 
@@ -93,13 +93,21 @@ def fit_forgotten(told: ForgetResult, max_tokens: int | None) -> ForgetResult:
     total = len(told.ids) + len(told.not_found) + len(told.not_own)
     frame = replace(told, ids=[], not_found=[], not_own=[], omitted=total)
     left = max_tokens - _measure(frame, max_tokens)
-    not_found, not_own = _first(told.not_found, left // 4), _first(told.not_own, left // 4)
-    ids = _first(told.ids, left - _measure(not_found, left) - _measure(not_own, left))
+    not_found, not_own = (
+        first_that_fit(told.not_found, left // 4),
+        first_that_fit(told.not_own, left // 4),
+    )
+    ids = first_that_fit(told.ids, left - _measure(not_found, left) - _measure(not_own, left))
     omitted = total - len(ids) - len(not_found) - len(not_own)
     return replace(frame, ids=ids, not_found=not_found, not_own=not_own, omitted=omitted)
 
 
-def _first[B](parts: Sequence[B], left: int) -> list[B]:
+def fits(body: object, max_tokens: int) -> bool:
+    """Tell whether a body fits."""
+    return _measure(body, max_tokens) <= max_tokens
+
+
+def first_that_fit[B](parts: Sequence[B], left: int) -> list[B]:
     """Return the first parts that fit together, without a gap."""
     kept: list[B] = []
     for part in parts:

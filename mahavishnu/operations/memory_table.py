@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from mahavishnu.operations import imports, memory, record_requests, records, requests, results
+from mahavishnu.operations import (
+    imports,
+    memory,
+    record_requests,
+    records,
+    requests,
+    results,
+    workflow_requests,
+    workflows,
+)
 from mahavishnu.operations.operation import LocalOperation, Operation
 
 MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -138,6 +147,43 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         run=records.record_execution,
         method="POST",
         path="/executions",
+    ),
+    Operation(
+        name="search_workflows",
+        title="Find runs of workflows",
+        description="Find runs of workflows: what ran, on which repositories, how long it took, how it "
+        "ended and why it failed; without a query the newest. with_context adds what was said and "
+        "committed about each run afterwards: for what failed lately, and what was done about it.",
+        request=workflow_requests.SearchWorkflows,
+        result=workflow_requests.WorkflowAnswer,
+        run=workflows.search_workflows,
+        method="POST",
+        path="/executions/search",
+        read_only=True,
+    ),
+    Operation(
+        name="get_execution",
+        title="Read one run of a workflow",
+        description="Read a run of a workflow by its id, with its result, its whole error and its "
+        "metadata.",
+        request=workflow_requests.GetExecution,
+        result=workflow_requests.ExecutionDetails,
+        run=workflows.get_execution,
+        method="GET",
+        path="/executions/{id}",
+        read_only=True,
+    ),
+    Operation(
+        name="workflow_stats",
+        title="Count runs by workflow",
+        description="How the runs of each workflow ended, how long they took and how the last one "
+        "went: for whether a workflow can be relied on.",
+        request=workflow_requests.WorkflowStats,
+        result=workflow_requests.WorkflowCountsAnswer,
+        run=workflows.workflow_stats,
+        method="GET",
+        path="/workflows",
+        read_only=True,
     ),
     Operation(
         name="record_metrics",

@@ -77,3 +77,29 @@ def test_one_run_or_lines_of_them(mahavishnu: Command) -> None:
     assert refused["message"] == "A run needs --workflow, --adapter, --started-at."
     refused = mahavishnu("workflow", "record", "--lines", "--status", "running", "--json").error
     assert "leave out status" in refused["message"]
+
+
+def test_runs_are_listed_found_shown_and_counted(mahavishnu: Command) -> None:
+    mahavishnu(
+        "workflow", "record", "e-found", "--workflow", "w-found", "--adapter", "prefect",
+        "--status", "failed", "--started-at", MOMENT, "--finished-at", "2026-01-02T03:04:07Z",
+        "--repo", "reef", "--error", "Traceback\nOSError: quota exceeded",
+    )  # fmt: skip
+    listed = mahavishnu("workflow", "list", "--workflow", "w-found", "--json").json
+    [found] = listed["executions"]
+    assert set(listed) == {"executions", "degraded"}
+    assert (found["error"], found["duration_s"]) == ("OSError: quota exceeded", 2)
+    words = ("--workflow", "w-found", "--repo", "reef", "--since", "2026-01-01", "--with-context")
+    searched = mahavishnu("workflow", "search", "quota", *words, "--json").json["executions"]
+    assert [each["id"] for each in searched] == [found["id"]] and searched[0]["score"] > 0
+    assert "quota exceeded" in mahavishnu("workflow", "search", "quota", *words).out
+    shown = mahavishnu("workflow", "show", found["id"][-8:], "--json").json
+    assert shown["error"].startswith("Traceback") and shown["execution_id"] == "e-found"
+    assert "repositories: reef" in mahavishnu("workflow", "show", "e-found").out
+    counted = mahavishnu("workflow", "stats", "--json").json["workflows"]
+    [counts] = [each for each in counted if each["workflow_id"] == "w-found"]
+    assert (counts["runs"], counts["failed"], counts["median_s"]) == (1, 1, 2)
+    assert "w-found" in mahavishnu("workflow", "stats").out
+    assert mahavishnu("workflow", "list", "--status", "crashed", "--repo", "no").out == (
+        "Nothing found.\n"
+    )

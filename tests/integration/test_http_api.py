@@ -113,6 +113,10 @@ async def test_every_route_answers_as_documented(
     await ask("POST", "/turns", 200, json=turn)
     run = {"execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running"}
     await ask("POST", "/executions", 200, json={**run, "started_at": "2026-01-02"})
+    [listed_run] = (await ask("POST", "/executions/search", 200, json={}))["executions"]
+    await ask("GET", "/executions/{id}", 200, path={"id": listed_run["id"]})
+    [counts] = (await ask("GET", "/workflows", 200, params={"since": "2026-01-01"}))["workflows"]
+    assert counts["running"] == 1
     sample = {"component": "c", "metric_type": "m", "text": "healthy"}
     await ask("POST", "/metrics", 200, json={**sample, "recorded_at": "2026-01-02"})
     state = await ask("GET", "/status", 200)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mahavishnu.database.target import Target
 from mahavishnu.errors import UsageError, tell
 from mahavishnu.mcp.edge import build_server
 from mahavishnu.memory.models import NewMemory
+from mahavishnu.memory.records import NewExecution
 from mahavishnu.operations import environments
 from mahavishnu.operations.memory_table import LOCAL_OPERATIONS
 from mahavishnu.operations.operation import Operation
@@ -80,6 +82,12 @@ CASES: dict[str, Case] = {
          "--project", "{p}"),
         RUN,
     ),
+    "search_workflows": Case(
+        ("workflow", "search", "kettle", "--project", "{p}", "--since", "2026-01-01", "--with-context"),
+        {"query": "kettle", "project": "{p}", "since": "2026-01-01", "with_context": True, **WHOLE},
+    ),
+    "get_execution": Case(("workflow", "show", "{p}"), {"id": "{p}", **WHOLE}),
+    "workflow_stats": Case(("workflow", "stats", "--limit", "2"), {"limit": 2, **WHOLE}),
     "record_metrics": Case(
         ("metrics", "record", "{p}", "m", "--recorded-at", MOMENT, "--text", "healthy", "--figures",
          '{"ms": 1.5}'),
@@ -146,6 +154,8 @@ LOCAL_COMMANDS = {
     "select_memories": "memory forget",
     "embed_waiting": "memory embed",
 }
+# What asks an operation that another command shows whole.
+FURTHER_COMMANDS = {"workflow list": "search_workflows"}
 EVERYWHERE = {
     each.name: each for each in OPERATIONS if each.run.__module__ != environments.__name__
 }
@@ -236,6 +246,13 @@ async def prepare(app: App, project: str) -> str:
         [NewMemory(content=text, project=project, source_system="tests", metadata={"n": [1, None]})
          for text in ("A kettle is red.", "The kettle boils. " + "water " * 2000)]
     )  # fmt: skip
+    await app.records.record_execution(
+        NewExecution(
+            execution_id=project, workflow_id="kettle", adapter="earlier", status="failed",
+            started_at=datetime(2026, 1, 1, tzinfo=UTC), finished_at=datetime(2026, 1, 2, tzinfo=UTC),
+            error="Traceback\nIt boils.", result={"n": 1}, repositories=(project,), project=project,
+        )
+    )  # fmt: skip
     return str(stored[0].id)
 
 
@@ -268,6 +285,8 @@ def test_every_command_asks_an_operation() -> None:
     commands = {words for name in groups for words in leaves(name, cli.get_command(CONTEXT, name))}
     assert LOCAL_COMMANDS.keys() == {each.name for each in LOCAL_OPERATIONS}
     asking = [" ".join(case.words) for case in CASES.values()] + list(LOCAL_COMMANDS.values())
+    assert EVERYWHERE.keys() >= {*FURTHER_COMMANDS.values()}
+    asking += FURTHER_COMMANDS
     assert [each for each in commands if not any(a.startswith(each) for a in asking)] == []
 
 

@@ -487,6 +487,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
             "execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running",
             "started_at": "2026-01-02",
         },
+        "search_workflows": {}, "get_execution": {"id": "0123abcd"}, "workflow_stats": {},
         "record_metrics": {"component": "c", "metric_type": "m", "recorded_at": "2026-01-02"},
         "list_llms": {}, "llm_status": {}, "switch_llm": {"name": "zai"}, "undo_switch": {"id": "0123abcd"},
     }[operation.name]  # fmt: skip

@@ -32,6 +32,44 @@ SELECT id, execution_id, workflow_id, adapter, repositories, status, result, err
        memory_id, metadata, created_at
 FROM workflow_executions WHERE ($1::text IS NULL OR workflow_id = $1) ORDER BY started_at DESC LIMIT $2;
 
+-- find_executions --
+-- Executions, newest first. $1 workflow, $2 repository, $3 status, $4 adapter, $5 project, $6 since, $7 until, $8 ids of
+-- memories, each or null, $9 limit; rows of `ListedExecution`.
+SELECT e.id, e.execution_id, e.workflow_id, e.adapter, e.repositories, e.status, e.result, e.error, e.started_at,
+       e.finished_at, e.duration, e.memory_id, e.metadata, e.created_at, p.name AS project
+FROM workflow_executions e JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE ($1::text IS NULL OR e.workflow_id = $1) AND ($2::text IS NULL OR $2 = ANY (e.repositories))
+    AND ($3::text IS NULL OR e.status = $3) AND ($4::text IS NULL OR e.adapter = $4)
+    AND ($5::text IS NULL OR p.name = $5)
+    AND ($6::timestamptz IS NULL OR coalesce(e.finished_at, e.started_at) >= $6)
+    AND ($7::timestamptz IS NULL OR coalesce(e.finished_at, e.started_at) < $7)
+    AND ($8::uuid[] IS NULL OR e.memory_id = ANY ($8))
+ORDER BY e.started_at DESC, e.id DESC LIMIT $9;
+
+-- get_execution --
+-- The newest execution of an id. $1 its id in its adapter, $2 its own, whole or the last 8 digits; a row of
+-- `ListedExecution`.
+SELECT e.id, e.execution_id, e.workflow_id, e.adapter, e.repositories, e.status, e.result, e.error, e.started_at,
+       e.finished_at, e.duration, e.memory_id, e.metadata, e.created_at, p.name AS project
+FROM workflow_executions e JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE e.execution_id = $1 OR e.id::text = $2 OR right(e.id::text, 8) = $2
+ORDER BY e.started_at DESC LIMIT 1;
+
+-- count_workflows --
+-- How workflows went. $1 since or null, $2 limit; rows of `WorkflowCounts`.
+SELECT workflow_id, adapter, count(*) AS runs,
+       count(*) FILTER (WHERE status = 'completed') AS completed,
+       count(*) FILTER (WHERE status = 'failed') AS failed,
+       count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+       count(*) FILTER (WHERE status = 'crashed') AS crashed,
+       count(*) FILTER (WHERE status IN ('pending', 'running')) AS running,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM duration)::float8) AS median_s,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM duration)::float8) AS p95_s,
+       (array_agg(status ORDER BY started_at DESC))[1] AS last_status, max(started_at) AS last_started_at
+FROM workflow_executions
+WHERE $1::timestamptz IS NULL OR coalesce(finished_at, started_at) >= $1
+GROUP BY workflow_id, adapter ORDER BY runs DESC, workflow_id, adapter LIMIT $2;
+
 -- find_known_executions --
 -- One's own executions by their ids in an adapter. $1 adapter, $2 ids; rows of `KnownExecution`.
 SELECT e.execution_id, p.name AS project, e.status, e.finished_at, e.repositories, e.result
