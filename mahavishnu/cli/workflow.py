@@ -14,6 +14,7 @@ from mahavishnu.cli.options import (
 )
 from mahavishnu.cli.render import print_json, print_line
 from mahavishnu.cli.workflow_record import many_options, one_or_many
+from mahavishnu.cli.workflow_run import run
 from mahavishnu.cli.workflow_show import list_runs, search, show, stats
 from mahavishnu.identifiers import shown
 
@@ -26,7 +27,7 @@ def workflow() -> None:
     """Record and find runs of workflows."""
 
 
-for command in (list_runs, search, show, stats):
+for command in (run, list_runs, search, show, stats):
     workflow.add_command(command)
 
 

@@ -103,3 +103,33 @@ def test_runs_are_listed_found_shown_and_counted(mahavishnu: Command) -> None:
     assert mahavishnu("workflow", "list", "--status", "crashed", "--repo", "no").out == (
         "Nothing found.\n"
     )
+
+
+def test_a_command_is_run_and_recorded_as_it_ended(mahavishnu: Command) -> None:
+    fails = "echo out; echo first >&2; echo quota exceeded >&2; exit 3"
+    words = ("workflow", "run", "w-run", "--repo", "reef", "--metadata", "host=h")
+    answer = mahavishnu(*words, "--", "sh", "-c", fails)
+    assert (answer.status, answer.out, answer.err) == (3, "out\n", "first\nquota exceeded\n")
+    assert mahavishnu(*words, "--", "sh", "-c", "kill -9 $$").status == 128 + 9
+    assert mahavishnu(*words, "--", "cat", "--", "/dev/null", input=b"x").status == 0
+    missing = mahavishnu(*words, "--", "no-such-program")
+    assert missing.status == 3 and "no-such-program cannot be started" in missing.err
+    columns = "status, repos, result, error_message, metadata FROM workflow_executions_view"
+    found = rows(mahavishnu, f"SELECT {columns} WHERE workflow_id = 'w-run' ORDER BY created_at")
+    assert [row[0] for row in found] == ["failed", "crashed", "completed", "failed"]
+    assert found[0][1:] == [["reef"], {"exit_code": 3}, "first\nquota exceeded", {"host": "h"}]
+    assert mahavishnu("workflow", "run", "w-run").status == 2
+    away = mahavishnu("--set", "postgresql.enabled=false", *words, "--", "sh", "-c", "exit 4")
+    assert away.status == 4 and away.err.startswith("Not recorded: ")
+
+
+def test_a_command_that_is_ended_was_cancelled(mahavishnu: Command) -> None:
+    process = mahavishnu.start(
+        "workflow", "run", "w-ended", "--", "sh", "-c", "echo up; exec sleep 60"
+    )
+    with process:
+        assert process.stdout is not None and process.stdout.readline() == b"up\n"
+        process.terminate()
+        assert process.wait(30) == 128 + 15
+    [run] = mahavishnu("workflow", "list", "--workflow", "w-ended", "--json").json["executions"]
+    assert run["status"] == "cancelled"

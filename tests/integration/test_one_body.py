@@ -154,8 +154,8 @@ LOCAL_COMMANDS = {
     "select_memories": "memory forget",
     "embed_waiting": "memory embed",
 }
-# What asks an operation that another command shows whole.
-FURTHER_COMMANDS = {"workflow list": "search_workflows"}
+# What asks an operation that another command shows whole; `workflow run` records as that does.
+FURTHER_COMMANDS = {"workflow list": "search_workflows", "workflow run": "record_execution"}
 EVERYWHERE = {
     each.name: each for each in OPERATIONS if each.run.__module__ != environments.__name__
 }

@@ -8,6 +8,7 @@ import pytest
 
 from mahavishnu.errors import UsageError
 from mahavishnu.memory.models import MemoryFilter
+from mahavishnu.memory.recording import record_run
 from mahavishnu.memory.records import Metric, NewExecution, spell_duration
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import World
@@ -214,6 +215,28 @@ async def test_a_run_is_one_sentence_and_one_sample(world: World) -> None:
 )
 def test_durations_are_spelled_out(seconds: float, said: str) -> None:
     assert spell_duration(timedelta(seconds=seconds)) == said
+
+
+async def test_a_block_is_recorded_from_its_start_to_its_end(world: World) -> None:
+    async with record_run(world.records, "report", repositories=["shop"]) as run:
+        [row] = await world.records.list_executions("report")
+        assert (row.status, row.adapter, row.repositories) == ("running", "python", ["shop"])
+        run.result = {"rows": 3}
+    [row] = await world.records.list_executions("report")
+    assert (row.status, row.result, row.execution_id) == (
+        "completed",
+        {"rows": 3},
+        run.execution_id,
+    )
+    for raised, status, error in (
+        (OSError("full"), "failed", "OSError: full"),
+        (asyncio.CancelledError(), "cancelled", None),
+    ):
+        with pytest.raises(type(raised)):
+            async with record_run(world.records, status):
+                raise raised
+        [row] = await world.records.list_executions(status)
+        assert (row.status, row.error) == (status, error)
 
 
 async def test_reports_at_once_agree(world: World) -> None:

@@ -7,9 +7,10 @@ what the operating system's users are for.
 
 from collections.abc import Iterator
 
-# What deletes for good, ends sessions, opens to others, tells a key, or changes what clients may do and whom they ask.
+# What deletes for good, runs any command, ends sessions, opens to others, tells a key, or changes what clients may do
+# and whom they ask.
 FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
-    ("memory", "forget"),
+    ("memory", "forget"), ("workflow", "run"),
     ("db", "shell"), ("db", "grant"),
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
