@@ -15,6 +15,7 @@ from benchmarks.floors import connect
 from benchmarks.following import measure_sessions
 from benchmarks.loading import load_world
 from benchmarks.processes import measure_processes
+from benchmarks.recording import measure_recording
 from benchmarks.report import Section, as_json, describe_machine
 from benchmarks.retrieval import measure_retrieval
 from benchmarks.scale import Case, make_cases, measure_searches
@@ -26,7 +27,16 @@ from benchmarks.tuning import measure_settings
 from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
 from mahavishnu.database.vectors import VectorTable
 
-SECTIONS = ("processes", "switching", "sessions", "retrieval", "scale", "serving", "settings")
+SECTIONS = (
+    "processes",
+    "switching",
+    "sessions",
+    "recording",
+    "retrieval",
+    "scale",
+    "serving",
+    "settings",
+)
 DATA = Path("../shared/data")
 MEMORIES = 100_000
 QUESTIONS = 250
@@ -96,6 +106,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
         "processes": lambda home: [measure_processes(home)],
         "switching": lambda home: [measure_switching(home)],
         "sessions": measure_sessions,
+        "recording": lambda home: [asyncio.run(measure_recording(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),
