@@ -37,10 +37,11 @@ async def search(as_json: bool, **fields: Any) -> None:
     if as_json:
         print_json(answer)
     else:
-        _print_answer(answer)
+        print_answer(answer)
 
 
-def _print_answer(answer: "SearchAnswer") -> None:
+def print_answer(answer: "SearchAnswer") -> None:
+    """Print hits for people, and what was missing."""
     for part in answer.degraded:
         advice = "; run: mahavishnu memory embed" if part.waiting else ""
         click.echo(printable(f"Degraded ({part.part}): {part.reason}{advice}"), err=True)

@@ -26,7 +26,7 @@ _log = get_logger(__name__)
     modules={
         "ai": ("mahavishnu.cli.ai", "Switch and protect Claude Code, Codex and Qwen Code."),
         "memory": ("mahavishnu.cli.memory", "Store, search, correct and forget memories."),
-        "session": ("mahavishnu.cli.session", "Record conversations, turn by turn."),
+        "session": ("mahavishnu.cli.session", "Record conversations; list, show and search them."),
         "workflow": ("mahavishnu.cli.workflow", "Record and find runs of workflows."),
         "metrics": ("mahavishnu.cli.metrics", "Record what was measured of components."),
         "up": ("mahavishnu.cli.daemon", "Start the daemon that all terminals share."),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahavishnu.cli.asking import ask
+from mahavishnu.cli.memory_search import print_answer
 from mahavishnu.cli.options import (
     asynchronous,
     json_option,
@@ -12,16 +13,17 @@ from mahavishnu.cli.options import (
     read_text,
     read_time,
 )
-from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.cli.render import excerpt, local_time, print_json, print_line, print_table
 from mahavishnu.identifiers import shown
 
 if TYPE_CHECKING:
     from mahavishnu.operations.records import RecordedTurn
+    from mahavishnu.operations.results import SearchAnswer, SessionPage, SessionPart
 
 
 @click.group()
 def session() -> None:
-    """Record conversations, turn by turn."""
+    """Record conversations; list, show and search them."""
 
 
 @session.command()
@@ -53,3 +55,68 @@ async def record(text: str | None, as_json: bool, **fields: Any) -> None:
         print_json(stored)
     else:
         print_line(f"{'Recorded' if stored.created else 'Already recorded as'} {shown(stored.id)}")
+
+
+@session.command("list")
+@click.option("--project", metavar="NAME", help="Only this project.")
+@click.option("--agent", "agent_id", metavar="ID", help="Only those that this agent is in.")
+@click.option("--since", metavar="WHEN", help="Went on after this: 7d, 12h, 2w, or a date.")
+@click.option("--until", metavar="WHEN", help="Began before this; as --since.")
+@click.option("--limit", default=20, show_default=True, help="Most sessions.")
+@click.option("--cursor", metavar="TEXT", help="next_cursor of the page before (--json).")
+@json_option
+@asynchronous
+async def list_sessions(as_json: bool, **fields: Any) -> None:
+    """List sessions, the one with the newest turn first."""
+    page: SessionPage = await ask("list_sessions", max_tokens=None, **fields)
+    if as_json:
+        print_json(page)
+        return
+    print_table(
+        ("session", "last turn", "turns", "agents", "models", "project", "opening"),
+        (
+            (each.session_id, local_time(each.last_at), str(each.turns), ", ".join(each.agents),
+             ", ".join(each.models), each.project or "", excerpt(each.opening, width=80))
+            for each in page.sessions
+        ),
+    )  # fmt: skip
+
+
+@session.command()
+@click.argument("session_id", metavar="SESSION")
+@click.option("--project", metavar="NAME", help="Only the turns of this project.")
+@click.option("--start", default=0, show_default=True, help="Turns to pass over.")
+@json_option
+@asynchronous
+async def show(as_json: bool, **fields: Any) -> None:
+    """Show what was said in SESSION, in order."""
+    part: SessionPart = await ask("get_session", max_tokens=None, **fields)
+    if as_json:
+        print_json(part)
+        return
+    for turn in part.turns:
+        about = (turn.speaker or turn.role, turn.agent_id, turn.model, turn.metadata.get("status"))
+        named = " · ".join(dict.fromkeys(str(each) for each in about if each))
+        print_line(f"{turn.position}  {local_time(turn.occurred_at)}  {named}")
+        print_line(f"{turn.content}\n")
+
+
+@session.command("search")
+@click.argument("query")
+@click.option("--session", "session_id", metavar="ID", help="Only this session.")
+@click.option("--agent", "agent_id", metavar="ID", help="Only this agent.")
+@click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable.")
+@click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date.")
+@click.option("--until", metavar="WHEN", help="Before this; as --since.")
+@click.option("--limit", default=10, show_default=True, help="Most turns.")
+@json_option
+@asynchronous
+async def search(as_json: bool, **fields: Any) -> None:
+    """Find the turns that answer QUERY, best first: `memory search --collection conversation`."""
+    answer: SearchAnswer = await ask(
+        "search", collections=["conversation"], max_tokens=None, **fields
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        print_answer(answer)

@@ -11,6 +11,7 @@ from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import UsageError
 from mahavishnu.identifiers import new_id
 from mahavishnu.memory.checks import (
+    check_limit,
     check_metadata,
     check_moment,
     check_name,
@@ -72,8 +73,27 @@ class Turn:
     memory_id: UUID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """
+    What was recorded under one session id in one project.
+
+    `opening` is how the user's first turn begins. `last_no` orders sessions that ended at one moment.
+    """
+
+    session_id: str
+    project: str | None
+    agents: list[str]
+    models: list[str]
+    turns: int
+    first_at: datetime
+    last_at: datetime
+    last_no: int
+    opening: str
+
+
 class Conversations:
-    """Records turns and reads sessions back."""
+    """Records turns, lists sessions and reads them back."""
 
     def __init__(self, database: Database, memories: MemoryStore, scopes: Scopes) -> None:
         self._database = database
@@ -153,6 +173,32 @@ class Conversations:
             lambda c: c.fetch(_QUERIES["read_session"], session_id, project)
         )
         return [Turn(**row) for row in rows]
+
+    async def sessions(
+        self,
+        *,
+        project: str | None = None,
+        agent_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: tuple[datetime, int] | None = None,
+        limit: int = 20,
+    ) -> list[Session]:
+        """
+        Return sessions, the one with the newest turn first.
+
+        With `since` and `until` those that were going on then, with `agent_id` those in which that agent
+        took part. `after` is `last_at` and `last_no` of the last one of the page before.
+        """
+        for name, value in (("project", project), ("agent_id", agent_id)):
+            if value is not None:
+                check_text(value, what=name)
+        check_moment(since, what="since")
+        check_moment(until, what="until")
+        check_limit(limit)
+        values = (project, agent_id, since, until, *(after or (None, None)), limit)
+        rows = await self._database.run(lambda c: c.fetch(_QUERIES["list_sessions"], *values))
+        return [Session(**row) for row in rows]
 
 
 def check_turn(turn: NewTurn) -> NewMemory:

@@ -10,8 +10,10 @@ from mahavishnu.operations.results import (
     ForgetResult,
     FoundMemory,
     ListedMemory,
+    ListedSession,
     MemoryPart,
     SearchAnswer,
+    SessionPart,
     Stats,
 )
 
@@ -100,6 +102,32 @@ def fit_forgotten(told: ForgetResult, max_tokens: int | None) -> ForgetResult:
     ids = first_that_fit(told.ids, left - _measure(not_found, left) - _measure(not_own, left))
     omitted = total - len(ids) - len(not_found) - len(not_own)
     return replace(frame, ids=ids, not_found=not_found, not_own=not_own, omitted=omitted)
+
+
+def fit_sessions(sessions: Sequence[ListedSession], max_tokens: int | None) -> list[ListedSession]:
+    """Return the first sessions that fit together; the first one is shortened to fit alone."""
+    if max_tokens is None:
+        return list(sessions)
+    kept = first_that_fit(sessions, max_tokens - _PAGE_FRAME)
+    short = [replace(each, agents=[], models=[], opening="") for each in sessions[:1]]
+    return kept or short
+
+
+def fit_turns(part: SessionPart, max_tokens: int | None) -> SessionPart:
+    """Return the first turns that fit together; the first one is cut to fit alone."""
+    if max_tokens is None:
+        return part
+    frame = replace(part, turns=[], next_start=part.total_turns)
+    left = max_tokens - _measure(frame, max_tokens)
+    kept = first_that_fit(part.turns, left)
+    if kept or not part.turns:
+        return replace(part, turns=kept)
+    bare = replace(
+        part.turns[0], content="", truncated=True, metadata={}, speaker=None, agent_id=None,
+        model=None, profile=None, branch=None,
+    )  # fmt: skip
+    content = _fit_text(part.turns[0].content, max(1, left - 1 - _measure(bare, left)))
+    return replace(part, turns=[replace(bare, content=content)])
 
 
 def fits(body: object, max_tokens: int) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mahavishnu.operations import (
+    conversations,
     imports,
     memory,
     record_requests,
@@ -135,6 +136,33 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         run=records.record_turn,
         method="POST",
         path="/turns",
+    ),
+    Operation(
+        name="list_sessions",
+        title="List recorded conversations",
+        description="Which conversations with agents were recorded: how each began, who took part, "
+        "which models answered, how many turns, when. The latest first; more are on the next page "
+        "while next_cursor is there. get_session reads one. For a subject use search with "
+        "collections [conversation].",
+        request=conversations.ListSessions,
+        result=results.SessionPage,
+        run=conversations.list_sessions,
+        method="GET",
+        path="/sessions",
+        read_only=True,
+    ),
+    Operation(
+        name="get_session",
+        title="Read a recorded conversation",
+        description="What was said in a session, turn by turn, in order: for example around a turn "
+        "that search found, whose session_id it gives. A long one comes in parts: ask again with "
+        "start = next_start while that is there.",
+        request=conversations.GetSession,
+        result=results.SessionPart,
+        run=conversations.get_session,
+        method="GET",
+        path="/turns",
+        read_only=True,
     ),
     Operation(
         name="record_execution",

@@ -132,3 +132,51 @@ class Stats(Body, frozen=True, kw_only=True):
     model: Annotated[str | None, Meta(description="The embedding model in use.")]
     groups: Annotated[list[StatsGroup], Meta(description="The largest first.")]
     omitted: Annotated[int, Meta(description="Groups that did not fit max_tokens.")] = 0
+
+
+class ListedSession(Body, frozen=True, kw_only=True):
+    """A session of a list."""
+
+    session_id: str
+    project: str | None = None
+    agents: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    turns: int
+    first_at: datetime
+    last_at: datetime
+    opening: Annotated[str, Meta(description="How the user's first turn begins.")]
+
+
+class SessionPage(Body, frozen=True, kw_only=True):
+    """A page of sessions, the one with the newest turn first."""
+
+    sessions: list[ListedSession]
+    next_cursor: Annotated[str | None, Meta(description="Absent on the last page.")] = None
+
+
+class TurnBody(Body, frozen=True, kw_only=True):
+    """A turn as it reads now; memory_id names its memory, for get_memory."""
+
+    position: int
+    role: str
+    speaker: str | None = None
+    content: str
+    truncated: Annotated[bool, Meta(description="Cut; get_memory gives the whole.")] = False
+    agent_id: str | None = None
+    model: str | None = None
+    profile: str | None = None
+    branch: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    occurred_at: datetime
+    memory_id: UUID
+
+
+class SessionPart(Body, frozen=True, kw_only=True):
+    """Turns of a session in order, as many as fit."""
+
+    session_id: str
+    total_turns: int
+    turns: list[TurnBody]
+    next_start: Annotated[
+        int | None, Meta(description="There are more: ask again with start = next_start.")
+    ] = None

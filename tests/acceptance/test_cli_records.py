@@ -27,6 +27,12 @@ def test_what_is_recorded_is_there_with_all_that_was_given(mahavishnu: Command) 
         ["assistant", "The port is 8680.", "main", "m", "p", {"tokens": 3}]
     ]
 
+    [listed] = mahavishnu("session", "list", "--json").json["sessions"]
+    assert (listed["session_id"], listed["models"], listed["turns"]) == ("s-cli", ["m"], 1)
+    assert "Claude · m\nThe port is 8680.\n" in mahavishnu("session", "show", "s-cli").out
+    [hit] = mahavishnu("session", "search", "port", "--session", "s-cli", "--json").json["hits"]
+    assert hit["session_id"] == "s-cli"
+
     run = mahavishnu(
         "workflow", "record", "e-cli", "--workflow", "w-cli", "--adapter", "prefect",
         "--status", "crashed", "--started-at", MOMENT, "--finished-at", MOMENT, "--repo", "reef",

@@ -111,6 +111,9 @@ async def test_every_route_answers_as_documented(
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}
     await ask("POST", "/turns", 201, json=turn)
     await ask("POST", "/turns", 200, json=turn)
+    assert (await ask("GET", "/sessions", 200))["sessions"][0]["session_id"] == "s"
+    said = (await ask("GET", "/turns", 200, params={"session_id": "s"}))["turns"]
+    assert [each["content"] for each in said] == ["Hello."]
     run = {"execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running"}
     await ask("POST", "/executions", 200, json={**run, "started_at": "2026-01-02"})
     [listed_run] = (await ask("POST", "/executions/search", 200, json={}))["executions"]

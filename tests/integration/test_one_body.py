@@ -19,6 +19,7 @@ from mahavishnu.cli.root import cli
 from mahavishnu.database.target import Target
 from mahavishnu.errors import UsageError, tell
 from mahavishnu.mcp.edge import build_server
+from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import NewExecution
 from mahavishnu.operations import environments
@@ -76,6 +77,10 @@ CASES: dict[str, Case] = {
     "record_turn": Case(
         ("session", "record", "Hello.", "--session", "{p}", "--position", "0", "--role", "user"), TURN
     ),
+    "list_sessions": Case(
+        ("session", "list", "--project", "{p}"), {"project": "{p}", **WHOLE}
+    ),
+    "get_session": Case(("session", "show", "{p}"), {"session_id": "{p}", **WHOLE}),
     "record_execution": Case(
         ("workflow", "record", "{p}", "--workflow", "w", "--adapter", "a", "--status", "failed",
          "--error", "no", "--started-at", MOMENT, "--result", '{"n": 1}', "--repo", "r",
@@ -155,7 +160,11 @@ LOCAL_COMMANDS = {
     "embed_waiting": "memory embed",
 }
 # What asks an operation that another command shows whole; `workflow run` records as that does.
-FURTHER_COMMANDS = {"workflow list": "search_workflows", "workflow run": "record_execution"}
+FURTHER_COMMANDS = {
+    "session search": "search",
+    "workflow list": "search_workflows",
+    "workflow run": "record_execution",
+}
 EVERYWHERE = {
     each.name: each for each in OPERATIONS if each.run.__module__ != environments.__name__
 }
@@ -253,6 +262,8 @@ async def prepare(app: App, project: str) -> str:
             error="Traceback\nIt boils.", result={"n": 1}, repositories=(project,), project=project,
         )
     )  # fmt: skip
+    turn = NewTurn(session_id=project, position=0, role="user", content="Is it?", project=project)
+    await app.conversations.record([turn])
     return str(stored[0].id)
 
 

@@ -483,6 +483,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
         "store_memory": {"content": "c"}, "store_unified_memory": {"content": "c"}, "memory_stats": {},
         "supersede_memory": {"id": "0123abcd", "content": "c"}, "forget_memory": {"ids": ["0123abcd"]},
         "record_turn": {"session_id": "s", "position": 0, "role": "user", "content": "c"},
+        "list_sessions": {}, "get_session": {"session_id": "s"},
         "record_execution": {
             "execution_id": "e", "workflow_id": "w", "adapter": "a", "status": "running",
             "started_at": "2026-01-02",

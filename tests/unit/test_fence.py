@@ -24,8 +24,8 @@ RULES = list(fence_rules(program="mahavishnu", server=NAME))
 # Commands that an assistant may run: they read, or add, or can be taken back. Of a group all are meant.
 HARMLESS = """
 memory store, memory search, memory list, memory show, memory supersede, memory stats, memory embed,
-memory import, session record, workflow record, workflow list, workflow search, workflow show, workflow stats,
-metrics record,
+memory import, session record, session list, session show, session search,
+workflow record, workflow list, workflow search, workflow show, workflow stats, metrics record,
 up, down, status, mcp, api, token path, db init, db upgrade, db current, db url, model,
 config show, config path, config validate, doctor, ai profile list, ai profile show, ai profile export,
 ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verify, ai run, ai settings,

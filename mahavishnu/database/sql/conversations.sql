@@ -42,3 +42,32 @@ FROM agent_conversations t JOIN said USING (id)
 JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
 WHERE said.superseded_by IS NULL AND ($2::text IS NULL OR p.name = $2)
 ORDER BY p.name NULLS FIRST, t.scope_no, t.position;
+
+-- list_sessions --
+-- Sessions, the one with the newest turn first. $1 project, $2 agent, $3 since, $4 until, each or null; $5 and $6 the time
+-- and number that the page before ended with, or null; $7 limit; rows of `Session`.
+WITH listed AS (
+    SELECT t.session_id, p.name AS project, array_remove(array_agg(DISTINCT t.agent_id), NULL) AS agents,
+           array_remove(array_agg(DISTINCT t.model), NULL) AS models, count(*) AS turns,
+           min(t.occurred_at) AS first_at, max(t.occurred_at) AS last_at, max(m.memory_no) AS last_no,
+           (array_agg(t.memory_id ORDER BY t.role <> 'user', t.position))[1] AS opening_id
+    FROM agent_conversations t JOIN memories m ON m.id = t.memory_id
+    JOIN scopes s ON s.scope_no = t.scope_no LEFT JOIN projects p ON p.id = s.project_id
+    WHERE ($1::text IS NULL OR p.name = $1)
+    GROUP BY t.session_id, p.name
+    HAVING ($2::text IS NULL OR $2 = ANY (array_agg(t.agent_id)))
+       AND ($3::timestamptz IS NULL OR max(t.occurred_at) >= $3)
+       AND ($4::timestamptz IS NULL OR min(t.occurred_at) < $4)
+       AND ($5::timestamptz IS NULL OR (max(t.occurred_at), max(m.memory_no)) < ($5, $6::bigint))
+    ORDER BY last_at DESC, last_no DESC LIMIT $7
+)
+SELECT session_id, project, agents, models, turns, first_at, last_at, last_no, said.opening
+FROM listed CROSS JOIN LATERAL (
+    WITH RECURSIVE corrected AS (
+        SELECT m.content, m.superseded_by FROM memories m WHERE m.id = listed.opening_id
+        UNION ALL
+        SELECT m.content, m.superseded_by FROM corrected c JOIN memories m ON m.id = c.superseded_by
+    )
+    SELECT left(content, 200) AS opening FROM corrected WHERE superseded_by IS NULL
+) said
+ORDER BY last_at DESC, last_no DESC;
