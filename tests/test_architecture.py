@@ -67,7 +67,8 @@ STARTED = {
     "mahavishnu.cli.guard",
     "mahavishnu.cli.key",
     "mahavishnu.database.embedded.keeper",
-    "mahavishnu.engines.prefect",  # imported by users, in their flows
+    "mahavishnu.engines.agno",  # imported by users, as the next one is
+    "mahavishnu.engines.prefect",
 }
 MAX_LINES = 400
 

@@ -64,6 +64,7 @@ INTEGRATIONS = {
     "Infisical, by Oneiric": REAL,
     "Prefect, hooks of flows and tasks": REAL,
     "Prefect, flow runs and events of a server": REAL,
+    "Agno, recorder, tools and knowledge": REAL,
 }
 HEADER = f"""# What the tests verified
 

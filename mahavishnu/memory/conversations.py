@@ -1,7 +1,7 @@
 """Turns of a conversation: a row that knows its session and place, and a memory that is found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -141,6 +141,24 @@ class Conversations:
         if places or described:
             await self._database.run(link)
         return [outcomes[place] for place in range(len(turns))]
+
+    async def append(self, turns: Sequence[NewTurn], *, run_id: str) -> list[Stored]:
+        """
+        Record the turns of one run of an agent, in order, behind those of their session.
+
+        A run that was recorded before keeps its place, so it can be recorded as often as its state changes.
+        Of one session one writer at a time: two at the same moment may take the same place.
+        """
+        session_id = turns[0].session_id
+        first = await self._database.run(
+            lambda c: c.fetchval(_QUERIES["place_run"], session_id, run_id)
+        )
+        return await self.record(
+            [
+                replace(turn, position=first + place, metadata={**turn.metadata, "run_id": run_id})
+                for place, turn in enumerate(turns)
+            ]
+        )
 
     async def _unchanged(
         self, turns: Sequence[NewTurn], memories: Sequence[NewMemory], scopes: Sequence[int]

@@ -37,10 +37,6 @@ LEGACY_KEYS: dict[str, Legacy] = {
     "adapters.llamaindex": Legacy(
         answer="Import a repository with: mahavishnu memory import git. LlamaIndex is not in this release yet."
     ),
-    "adapters.agno": Legacy(
-        answer="Record conversations with: mahavishnu session record. What records those of Agno is not in this"
-        " release yet."
-    ),
     "agentdb.postgres_url": Legacy(answer="All memories are in PostgreSQL: set postgresql.dsn."),
     "agentdb.connection_pool_size": Legacy(
         answer="All memories are in PostgreSQL: set postgresql.pool_size."

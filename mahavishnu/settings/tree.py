@@ -347,9 +347,12 @@ class AiEnvironmentsSettings(_Section, frozen=True, forbid_unknown_fields=True):
 
 
 class AdaptersSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """Which engines the commands may use; each is an extra."""
+    """Other people's engines that feed the memory; each is an extra."""
 
     prefect: Annotated[bool, Meta(description="Whether commands may use Prefect.")] = True
+    agno: Annotated[
+        bool, Meta(description="Whether agents of Agno may record, remember and recall.")
+    ] = True
 
 
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):

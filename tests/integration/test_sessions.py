@@ -66,6 +66,17 @@ async def test_the_opening_of_a_session_is_its_corrected_text(ask: Caller, world
     assert listed["opening"] == "My key is elsewhere"
 
 
+async def test_a_run_keeps_its_place_and_another_one_comes_behind(world: World) -> None:
+    append = world.conversations.append
+    await append([turn("s", 0, "Why?")], run_id="one")
+    await append([turn("s", 0, "Where?"), turn("s", 1, "Here.")], run_id="two")
+    await append([turn("s", 0, "Why?")], run_id="one")
+    await append([turn("s", 0, "Where?"), turn("s", 1, "There.")], run_id="two")
+    read = await world.conversations.read("s")
+    assert [each.content for each in read] == ["Why?", "Where?", "There."]
+    assert [each.metadata["run_id"] for each in read] == ["one", "two", "two"]
+
+
 async def test_a_session_reads_back_in_parts_that_are_the_whole(ask: Caller, world: World) -> None:
     said = [f"{number}: {'round and round ' * (200 if number == 3 else 9)}" for number in range(9)]
     await world.conversations.record([

@@ -2,9 +2,9 @@
 A provider of models on the loopback interface: it records every request, and answers by a script.
 
 It speaks Anthropic's Messages and OpenAI's Responses and chat completions, below any base URL, and
-streams where it is asked to. The script, which is played with Messages, uses tools, then quotes what the last one said.
-It holds no state between requests: how far the script has come is read from the conversation that
-each request brings, as a real model would.
+streams where it is asked to. The script, which is played with streamed Messages and with chat completions,
+uses tools, then quotes what the last one said. It holds no state between requests: how far the script
+has come is read from the conversation that each request brings, as a real model would.
 """
 
 import asyncio
@@ -69,10 +69,15 @@ class Asked:
     @property
     def results(self) -> list[tuple[str, bool]]:
         """What tools answered so far in the conversation: the text, and whether it is an error."""
+        messages = self.body.get("messages", [])
         return [
+            (_text_of(message["content"]), False)
+            for message in messages
+            if message["role"] == "tool"
+        ] + [
             (_text_of(block.get("content", "")), bool(block.get("is_error")))
-            for message in self.body.get("messages", [])
-            if isinstance(message["content"], list)
+            for message in messages
+            if isinstance(message.get("content"), list)
             for block in message["content"]
             if block["type"] == "tool_result"
         ]
@@ -109,14 +114,17 @@ class ProviderStub:
             return Response(status_code=404)
         await asyncio.to_thread(self.watch)
         if not body.get("stream"):
-            return JSONResponse(whole(asked.path, PREFACE + "nothing", body["model"]))
+            plain: Block = {"type": "text", "text": PREFACE + "nothing"}
+            scripted = asked.path.endswith("/chat/completions")
+            block = await self._block(asked) if scripted else plain
+            return JSONResponse(whole(asked.path, block, body["model"]))
         events = _stream(asked, await self._block(asked), turn=len(self.turns))
         return StreamingResponse(_sent(events), media_type="text/event-stream")
 
     async def _block(self, asked: Asked) -> Block:
         """Return the block of content that answers this conversation."""
         done = len(asked.results)
-        if asked.path.endswith("/messages") and done < len(self.script):
+        if asked.path.endswith(("/messages", "/chat/completions")) and done < len(self.script):
             step = self.script[done]
             await asyncio.to_thread(step.before)
             # An id is unique within a conversation, however often it is told anew.
@@ -140,8 +148,9 @@ def _stream(asked: Asked, block: Block, *, turn: int) -> Iterator[str]:
     model = asked.body["model"]
     if asked.path.endswith("/messages"):
         return messages(block, model, turn=turn)
-    speak = responses if asked.path.endswith("/responses") else completions
-    return speak(block["text"], model, turn=turn)
+    if asked.path.endswith("/chat/completions"):
+        return completions(block, model, turn=turn)
+    return responses(block["text"], model, turn=turn)
 
 
 async def _sent(events: Iterator[str]) -> AsyncIterator[str]:

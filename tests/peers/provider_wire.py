@@ -64,21 +64,28 @@ def responses(text: str, model: str, *, turn: int) -> Iterator[str]:
     yield _named({"type": "response.completed", "response": whole})
 
 
-def completions(text: str, model: str, *, turn: int) -> Iterator[str]:
-    """Return a text as OpenAI's chat completions stream it."""
+def completions(block: Block, model: str, *, turn: int) -> Iterator[str]:
+    """Return a text, in two pieces, or the use of a tool as OpenAI's chat completions stream it."""
     head = {"id": f"chatcmpl-{turn}", "object": "chat.completion.chunk", "created": 0}
     head["model"] = model
-    said = {"role": "assistant", "content": text}
+    if block["type"] == "tool_use":
+        calls = [{"index": 0, **call} for call in _calls(block)]
+        said, reason = [{"role": "assistant", "tool_calls": calls}], "tool_calls"
+    else:
+        middle = len(block["text"]) // 2
+        pieces = block["text"][:middle], block["text"][middle:]
+        said, reason = [{"role": "assistant", "content": piece} for piece in pieces], "stop"
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-    for delta, reason in ((said, None), ({}, "stop")):
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        yield _data(head | {"choices": [choice]})
+    for delta in said:
+        yield _data(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    yield _data(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
     yield _data(head | {"choices": [], "usage": usage})
     yield "data: [DONE]\n\n"
 
 
-def whole(path: str, text: str, model: str) -> dict[str, Any]:
-    """Return a text as the protocol of `path` answers a request that asks for no stream."""
+def whole(path: str, block: Block, model: str) -> dict[str, Any]:
+    """Return what the protocol of `path` answers a request that asks for no stream; tools in completions alone."""
+    text = block.get("text")
     if path.endswith("/messages"):
         content = [{"type": "text", "text": text}]
         return {"type": "message", "role": "assistant", "model": model, "content": content}
@@ -86,12 +93,16 @@ def whole(path: str, text: str, model: str) -> dict[str, Any]:
         part = {"type": "output_text", "text": text, "annotations": []}
         item = {"type": "message", "role": "assistant", "content": [part]}
         return {"object": "response", "model": model, "status": "completed", "output": [item]}
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text},
-        "finish_reason": "stop",
-    }
-    return {"object": "chat.completion", "model": model, "choices": [choice]}
+    said: dict[str, Any] = {"role": "assistant", "content": text}
+    if text is None:
+        said["tool_calls"] = _calls(block)
+    choice = {"index": 0, "message": said, "finish_reason": "stop" if text else "tool_calls"}
+    return {"id": "chatcmpl", "object": "chat.completion", "model": model, "choices": [choice]}
+
+
+def _calls(block: Block) -> list[dict[str, Any]]:
+    function = {"name": block["name"], "arguments": json.dumps(block["input"])}
+    return [{"id": block["id"], "type": "function", "function": function}]
 
 
 def _named(event: dict[str, Any]) -> str:

@@ -71,3 +71,9 @@ FROM listed CROSS JOIN LATERAL (
     SELECT left(content, 200) AS opening FROM corrected WHERE superseded_by IS NULL
 ) said
 ORDER BY last_at DESC, last_no DESC;
+
+-- place_run --
+-- Where a run of an agent begins in its session: where it was recorded before, else behind all turns. $1 session,
+-- $2 run; (position).
+SELECT coalesce(min(position) FILTER (WHERE metadata ->> 'run_id' = $2), max(position) + 1, 0) AS position
+FROM agent_conversations WHERE session_id = $1;
