@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,15 +94,27 @@ def _print_not_recorded(error: Unavailable) -> None:
 
 async def _execute(words: tuple[str, ...]) -> tuple[int, str]:
     """Run a command to its end; returns its exit code, negative for a signal, and the end of its stderr."""
-    try:
-        process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
-    except OSError as error:
-        raise NotFound(
-            f"{words[0]} cannot be started ({error.strerror}).", code="workflow.not_started"
-        ) from error
-    assert process.stderr is not None
-    tail = b""
-    with _signals(process):
+    process: asyncio.subprocess.Process | None = None
+    is_asked_to_end = False
+
+    def end() -> None:
+        nonlocal is_asked_to_end
+        is_asked_to_end = True
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+
+    with _signals(end):
+        try:
+            process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
+        except OSError as error:
+            raise NotFound(
+                f"{words[0]} cannot be started ({error.strerror}).", code="workflow.not_started"
+            ) from error
+        if is_asked_to_end:
+            end()
+        assert process.stderr is not None
+        tail = b""
         async for piece in _pieces(process.stderr):
             sys.stderr.buffer.write(piece)
             sys.stderr.buffer.flush()
@@ -117,11 +129,15 @@ async def _pieces(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 @contextlib.contextmanager
-def _signals(process: asyncio.subprocess.Process) -> Iterator[None]:
-    """Leave Ctrl-C to the command, which gets it from the terminal too, and hand SIGTERM on."""
+def _signals(end: Callable[[], None]) -> Iterator[None]:
+    """
+    Leave Ctrl-C to the command, which gets it from the terminal too, and let SIGTERM call `end`.
+
+    In force before the command starts: what it prints first may be answered by a signal at once.
+    """
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    loop.add_signal_handler(signal.SIGTERM, process.terminate)
+    loop.add_signal_handler(signal.SIGTERM, end)
     try:
         yield
     finally:

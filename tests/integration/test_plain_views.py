@@ -77,7 +77,9 @@ async def test_every_column_of_the_sources_can_be_selected(world: World) -> None
         rows = {
             name: await connection.fetchrow(f"SELECT {columns} FROM {name} ORDER BY created_at")
             if name != "performance_metrics_view"
-            else await connection.fetchrow(f"SELECT {columns} FROM {name}")
+            else await connection.fetchrow(
+                f"SELECT {columns} FROM {name} WHERE component = 'ollama'"
+            )
             for name, columns in COLUMNS.items()
         }
     assert rows["memories_view"]["embedding"] is not None
