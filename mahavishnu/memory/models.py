@@ -148,8 +148,9 @@ class MemoryFilter:
     """
     Which memories are meant; a field left out does not narrow. `until` is exclusive.
 
-    Lists do for tuples. Raises `UsageError` where it is made of what no memory can have, of naive
-    times, or of a `since` after `until`.
+    `condition` is a predicate of SQL/JSON path over the metadata, such as `$.pages > 10`: in one that a
+    program writes each value has to be a JSON literal. Lists do for tuples. Raises `UsageError` where it
+    is made of what no memory can have, of naive times, or of a `since` after `until`.
     """
 
     memory_types: tuple[str, ...] = ()
@@ -163,6 +164,7 @@ class MemoryFilter:
     metadata: Mapping[str, Any] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    condition: str | None = None
 
     def __post_init__(self) -> None:
         for name, what, known in (
@@ -209,7 +211,7 @@ class MemoryFilter:
     @property
     def is_fine(self) -> bool:
         """Whether it asks for more than scopes (owner, project, collection) can answer."""
-        return any(value is not None for value in self.fine_parameters)
+        return any(value is not None for value in (*self.fine_parameters, self.condition))
 
     @property
     def wanted_collections(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ EXACT_UP_TO = 20_000  # memories that are compared one by one; beyond, the HNSW 
 SIZE_TTL_S = 1.0  # how long the size of a selection is believed
 LARGE_TTL_S = 10.0  # and that of one beyond the cap, which stays so
 MAX_REMEMBERED = 256
+ALL = 2**62  # as a limit
 
 _MEMORIES = load_queries("memories")
 
@@ -76,14 +77,15 @@ class Selector:
         narrowed = survey.hidden or bool(wanted.projects) or fine
         numbers: list[int] | None = None
         if fine and listed:
-            rows = await connection.fetch(
-                _MEMORIES["select_matching"], listed, *wanted.fine_parameters, EXACT_UP_TO + 1
-            )
+            # A condition is only asked here, so all that pass it are listed.
+            most = EXACT_UP_TO + 1 if wanted.condition is None else ALL
+            values = (listed, *wanted.fine_parameters, most, wanted.condition)
+            rows = await connection.fetch(_MEMORIES["select_matching"], *values)
             numbers = [row["memory_no"] for row in rows]
             size = len(numbers)
         else:
             size = await self._size(connection, listed) if listed else 0
-        wide = numbers is not None and size > EXACT_UP_TO
+        wide = numbers is not None and wanted.condition is None and size > EXACT_UP_TO
         return Selection(
             survey.scopes,
             size,

@@ -283,10 +283,14 @@ class MemoryStore:
     async def select_ids(self, wanted: MemoryFilter) -> list[UUID]:
         """Return the ids of all live memories that pass the filter, newest first."""
         scopes = list(await self._scopes.visible(wanted))
-        rows = await self._database.run(
-            lambda c: c.fetch(_QUERIES["select_ids"], scopes, *wanted.fine_parameters)
-        )
+        values = (scopes, *wanted.fine_parameters, wanted.condition)
+        rows = await self._database.run(lambda c: c.fetch(_QUERIES["select_ids"], *values))
         return [row["id"] for row in rows]
+
+    async def get_many(self, ids: Sequence[UUID]) -> list[Memory]:
+        """Return memories in the order in which they were stored; unknown ids are left out."""
+        rows = await self._database.run(lambda c: c.fetch(_QUERIES["fetch_by_ids"], list(ids)))
+        return [read_memory(row) for row in rows]
 
     async def resolve(self, reference: str) -> UUID:
         """
@@ -328,6 +332,7 @@ class MemoryStore:
                 limit,
                 offset,
                 *(after or (None, None)),
+                wanted.condition,
             )
         )
         return [read_memory(row) for row in rows]

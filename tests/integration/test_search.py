@@ -4,6 +4,7 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -439,3 +440,14 @@ async def test_unknown_words_of_a_request_are_refused(
 ) -> None:
     with pytest.raises(UsageError):
         await contents(world, "x", **options)
+
+
+async def test_a_condition_narrows_by_metadata(world: World) -> None:
+    for pages in (5, 50):
+        await world.memories.store(NewMemory(content=f"book of {pages}", metadata={"pages": pages}))
+    wanted = MemoryFilter(condition="$.pages > 10")
+    [listed] = await world.memories.list_memories(wanted)
+    [found] = (await world.retriever.search(SearchRequest(query="book", wanted=wanted))).hits
+    assert listed.content == found.memory.content == "book of 50"
+    assert await world.memories.select_ids(wanted) == [listed.id]
+    assert [m.id for m in await world.memories.get_many([listed.id, UUID(int=0)])] == [listed.id]

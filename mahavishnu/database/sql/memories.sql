@@ -42,7 +42,7 @@ SELECT id FROM memories WHERE right(id::text, 8) LIKE '%' || $1 ORDER BY id LIMI
 -- list_memories --
 -- Live memories, newest first. $1 scopes, $2 agent, $3 workflow, $4 repository, $5 session, $6 source system,
 -- $7 metadata, $8 since, $9 until, $10 limit, $11 offset, $12 and $13 time and number of what the page before ended
--- with; rows of `memory`.
+-- with, $14 condition on the metadata; rows of `memory`.
 SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
        p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
        m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
@@ -53,6 +53,7 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expire
     AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
     AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
     AND ($12::timestamptz IS NULL OR (m.occurred_at, m.memory_no) < ($12, $13::bigint))
+    AND ($14::text IS NULL OR m.metadata @@ $14::text::jsonpath)
 ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $10 OFFSET $11;
 
 -- list_heads --
@@ -66,24 +67,35 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expire
 ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $2;
 
 -- select_ids --
--- Ids of all live memories that pass a filter, newest first. $1 to $9 as in list_memories; (id).
+-- Ids of all live memories that pass a filter, newest first. $1 to $9 as in list_memories, $10 condition; (id).
 SELECT m.id FROM memories m
 WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
     AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
     AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
     AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
     AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
+    AND ($10::text IS NULL OR m.metadata @@ $10::text::jsonpath)
 ORDER BY m.occurred_at DESC, m.memory_no DESC;
 
 -- select_matching --
--- Numbers of the live memories that pass a fine filter, at most $10. $1 to $9 as in list_memories; (memory_no).
+-- Numbers of the live memories that pass a fine filter, at most $10. $1 to $9 as in list_memories, $11 condition;
+-- (memory_no).
 SELECT m.memory_no FROM memories m
 WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
     AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
     AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
     AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
     AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
+    AND ($11::text IS NULL OR m.metadata @@ $11::text::jsonpath)
 LIMIT $10;
+
+-- fetch_by_ids --
+-- Memories in the order of their storing, live or not. $1 ids; rows of `memory`.
+SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
+       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
+       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.id = ANY ($1::uuid[]) ORDER BY m.memory_no;
 
 -- mark_superseded --
 -- Retire one's own live memory in favour of another. $1 old id, $2 new id; memory_no or no row.
