@@ -1,9 +1,11 @@
 """The composition root: from settings to an open application, and back down again. No logic."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 from mahavishnu.ai_env.secrets.kept import KeptSecrets
@@ -26,6 +28,13 @@ from mahavishnu.embedding import (
 from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
+from mahavishnu.knowledge.repositories import Repositories, Repository
+from mahavishnu.knowledge.repository_ingestion import (
+    MakeStoreFiles,
+    RepositoryIngestion,
+    Splitting,
+    StoreFiles,
+)
 from mahavishnu.logs import set_log_level
 from mahavishnu.masking import Secret
 from mahavishnu.memory.conversations import Conversations
@@ -46,7 +55,8 @@ class App:
     An open application; made by `open_app`, valid inside its `async with`.
 
     `memories` stores and reads back, `search` answers questions, `conversations` keeps turns,
-    `records` keeps executions and metrics, `projects` knows repositories,
+    `records` keeps executions and metrics, `projects` knows which project a folder is of,
+    `repositories` which are ingested, by `repository_ingestion`,
     `secrets` remembers keys for the daemon.
     """
 
@@ -55,6 +65,8 @@ class App:
     records: Records
     projects: Projects
     ingestion: Ingestion
+    repositories: Repositories
+    repository_ingestion: RepositoryIngestion
     space: EmbeddingSpace
     database: Database
     loaded: Loaded
@@ -127,6 +139,9 @@ async def open_app(
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
             projects = Projects(database)
+            repositories = Repositories(database, projects, scopes)
+            retriever = Retriever(open_tiers(database, space, scopes))
+            knowledge = settings.knowledge
             secrets = KeptSecrets()
             try:
                 yield App(
@@ -135,10 +150,20 @@ async def open_app(
                     records=Records(database, memories, scopes),
                     projects=projects,
                     ingestion=Ingestion(database, memories, scopes, projects),
+                    repositories=repositories,
+                    repository_ingestion=RepositoryIngestion(
+                        database,
+                        memories,
+                        repositories,
+                        space,
+                        store_files_maker(memories, retriever),
+                        Splitting(knowledge.chunk_tokens, knowledge.overlap_tokens),
+                        enabled=settings.adapters.llamaindex,
+                    ),
                     space=space,
                     database=database,
                     loaded=loaded,
-                    _retriever=Retriever(open_tiers(database, space, scopes)),
+                    _retriever=retriever,
                     secrets=secrets,
                 )
             finally:
@@ -214,3 +239,25 @@ def chooser(
         )
 
     return choose
+
+
+def store_files_maker(memories: MemoryStore, retriever: Retriever) -> MakeStoreFiles:
+    """Return what makes LlamaIndex's pipeline; it raises `Unavailable` where that is not installed."""
+
+    async def make(repository: Repository, splitting: Splitting) -> StoreFiles:
+        try:  # in a thread, for it takes a second
+            pipeline = await asyncio.to_thread(
+                import_module, "mahavishnu.engines.llamaindex.pipeline"
+            )
+        except ImportError as error:
+            raise Unavailable(
+                f"Repositories are split by LlamaIndex, which is not installed: {error}.",
+                hint="Install Mahavishnu with the extra llamaindex.",
+                code="engine.not_installed",
+            ) from error
+        store_files: StoreFiles = pipeline.make_store_files(
+            memories, retriever.search, repository, splitting
+        )
+        return store_files
+
+    return make

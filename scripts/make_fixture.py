@@ -16,6 +16,7 @@ from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import HEAD, upgrade
 from mahavishnu.database.pool import Database
+from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import target_of_socket
 from mahavishnu.embedding import Choice
 from mahavishnu.memory.conversations import Conversations, NewTurn
@@ -67,6 +68,13 @@ async def fill(database: Database) -> None:
             started_at=MOMENT, finished_at=MOMENT + timedelta(seconds=3), metadata={"host": "here"},
         )
     )  # fmt: skip
+    queries = load_queries("repositories")
+    for name in ("alpha", "beta"):
+        values = (await scopes.own_project(name), name, f"/srv/{name}", ["src/**"], [])
+        await database.run(lambda c, v=values: c.execute(queries["put_repository"], *v))
+    alpha = await scopes.own_project("alpha")
+    await database.run(lambda c: c.execute(queries["add_groups"], alpha, ["backend"]))
+    await database.run(lambda c: c.execute(queries["add_dependencies"], alpha, ["beta"]))
 
 
 async def main() -> None:

@@ -24,6 +24,7 @@ import asyncpg
 import hypothesis
 import pytest
 
+from mahavishnu.app import store_files_maker
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.grants import grant_member
 from mahavishnu.database.migrate import upgrade
@@ -33,6 +34,8 @@ from mahavishnu.embedding import Choice, Embedder
 from mahavishnu.errors import Unavailable
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
+from mahavishnu.knowledge.repositories import Repositories
+from mahavishnu.knowledge.repository_ingestion import RepositoryIngestion, Splitting
 from mahavishnu.memory.conversations import Conversations
 from mahavishnu.memory.models import Stored
 from mahavishnu.memory.records import Records
@@ -226,6 +229,8 @@ class World:
     records: Records
     projects: Projects
     ingestion: Ingestion
+    repositories: Repositories
+    repository_ingestion: RepositoryIngestion
 
     async def expire(self, stored: Iterable[Stored]) -> None:
         """Let the time of memories be over since yesterday."""
@@ -261,16 +266,27 @@ def open_world(target: Target) -> OpenWorld:
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
             projects = Projects(database)
+            repositories = Repositories(database, projects, scopes)
+            retriever = Retriever(open_tiers(database, space, scopes))
             yield World(
                 database=database,
                 space=space,
                 scopes=scopes,
                 memories=memories,
-                retriever=Retriever(open_tiers(database, space, scopes)),
+                retriever=retriever,
                 conversations=Conversations(database, memories, scopes),
                 records=Records(database, memories, scopes),
                 projects=projects,
                 ingestion=Ingestion(database, memories, scopes, projects),
+                repositories=repositories,
+                repository_ingestion=RepositoryIngestion(
+                    database,
+                    memories,
+                    repositories,
+                    space,
+                    store_files_maker(memories, retriever),
+                    Splitting(),
+                ),
             )
 
     return open_

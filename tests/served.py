@@ -29,6 +29,8 @@ def app_of(world: World, home: Path) -> App:
         records=world.records,
         projects=world.projects,
         ingestion=world.ingestion,
+        repositories=world.repositories,
+        repository_ingestion=world.repository_ingestion,
         space=world.space,
         database=world.database,
         loaded=load_settings(

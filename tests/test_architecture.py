@@ -67,7 +67,8 @@ STARTED = {
     "mahavishnu.cli.guard",
     "mahavishnu.cli.key",
     "mahavishnu.database.embedded.keeper",
-    "mahavishnu.engines.agno",  # imported by users, as the next one is
+    "mahavishnu.engines.agno",  # imported by users, as the next ones are
+    "mahavishnu.engines.llamaindex",
     "mahavishnu.engines.prefect",
 }
 MAX_LINES = 400
@@ -147,12 +148,16 @@ def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
 
 
 def test_engines_are_leaves_imported_where_they_are_used() -> None:
+    """Nobody but the application and operations imports an engine, inside a function; none imports another."""
     for path in modules():
         relative = path.relative_to(ROOT)
         for name, line, inside in imports_of(path):
             if layer_of(name) == "engines" and relative.parts[0] != "engines":
                 assert relative.parts[0] in ("app.py", "operations"), f"{relative}:{line} {name}"
                 assert inside, f"{relative}:{line} imports {name} where nobody may need it"
+            elif layer_of(name) == "engines" and relative.name != "__init__.py":
+                other = name.split(".")[2]
+                assert other in (relative.parts[1], "background"), f"{relative}:{line} {name}"
 
 
 def test_ai_environments_stand_on_the_base_and_the_daemon_alone() -> None:

@@ -49,8 +49,14 @@ def _width() -> int | None:
 
 
 @contextmanager
-def progress(label: str, *, quiet: bool, in_bytes: bool = False) -> "Iterator[Any]":
-    """Show a bar on stderr while work goes on; yields a function that advances it (by, of total)."""
+def progress(
+    label: str, *, quiet: bool, in_bytes: bool = False, about: bool = False
+) -> "Iterator[Any]":
+    """
+    Show a bar on stderr while work goes on; yields a function that advances it (by, of total).
+
+    With `about` it shows the rate and the time left, and the function takes a text to show as well.
+    """
     if quiet or not sys.stderr.isatty():
         yield _ignore
         return
@@ -62,6 +68,7 @@ def progress(label: str, *, quiet: bool, in_bytes: bool = False) -> "Iterator[An
         Progress,
         TextColumn,
         TimeElapsedColumn,
+        TimeRemainingColumn,
     )
 
     with Progress(
@@ -69,14 +76,17 @@ def progress(label: str, *, quiet: bool, in_bytes: bool = False) -> "Iterator[An
         BarColumn(),
         DownloadColumn() if in_bytes else MofNCompleteColumn(),
         TimeElapsedColumn(),
+        *((TimeRemainingColumn(), TextColumn("{task.fields[about]}")) if about else ()),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda count, total=None: bar.update(task, advance=count, total=total)
+        task = bar.add_task(label, total=None, about="")
+        yield lambda count, total=None, about="": bar.update(
+            task, advance=count, total=total, about=about
+        )
 
 
-def _ignore(count: int, total: int | None = None) -> None:
+def _ignore(count: int, total: int | None = None, about: str = "") -> None:
     """Advance nothing."""
 
 

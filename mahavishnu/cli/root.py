@@ -15,7 +15,7 @@ from mahavishnu.logs import get_logger
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "repo", "project", "backup", "sync", "spool", "insight", "checkpoint", "quality", "gateway", "health",
+    "project", "backup", "sync", "spool", "insight", "checkpoint", "quality", "gateway", "health",
     "events", "pause", "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
@@ -26,6 +26,7 @@ _log = get_logger(__name__)
     modules={
         "ai": ("mahavishnu.cli.ai", "Switch and protect Claude Code, Codex and Qwen Code."),
         "memory": ("mahavishnu.cli.memory", "Store, search, correct and forget memories."),
+        "repo": ("mahavishnu.cli.repo", "Ingest repositories, and ask their code and documents."),
         "session": ("mahavishnu.cli.session", "Record conversations; list, show and search them."),
         "workflow": ("mahavishnu.cli.workflow", "Record and find runs of workflows."),
         "metrics": ("mahavishnu.cli.metrics", "Record what was measured of components."),

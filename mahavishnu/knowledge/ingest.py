@@ -1,19 +1,14 @@
 """Import documents and histories as memories, again and again, storing only what changed."""
 
-import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from itertools import batched
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import MahavishnuError, NotFound
-from mahavishnu.identifiers import new_id
+from mahavishnu.errors import NotFound
 from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_lost
 from mahavishnu.knowledge.git import (
     Commit,
@@ -24,7 +19,8 @@ from mahavishnu.knowledge.git import (
     run_git,
 )
 from mahavishnu.knowledge.identity import Project, Projects, read_aliases
-from mahavishnu.knowledge.markdown import Skipped, bounded_parts, read_documents
+from mahavishnu.knowledge.markdown import bounded_parts, read_documents
+from mahavishnu.knowledge.runs import Ingested, recorded_run
 from mahavishnu.knowledge.sources import Source, may_be_another, name_repository
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.scoping import Scopes
@@ -33,33 +29,6 @@ from mahavishnu.memory.store import MemoryStore
 BATCH = 128
 MAX_FILES_NAMED = 40
 _QUERIES = load_queries("ingestions")
-
-
-@dataclass
-class Ingested:
-    """
-    What an import did. `unchanged` were there before; `removed` are no longer in the source.
-
-    `documents` are the files or commits that were read, `chunks` the memories that they make.
-    `repo_path` and `commit` say which working tree was read and what it was at; `repository` is what
-    its memories have as `repo_id`.
-    """
-
-    source: str
-    project: str
-    repo_path: str
-    repository: str | None = None
-    commit: str | None = None
-    documents: int = 0
-    chunks: int = 0
-    seen: int = 0
-    stored: int = 0
-    changed: int = 0
-    removed: int = 0
-    unchanged: int = 0
-    waiting: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    skipped_files: list[Skipped] = field(default_factory=list)
 
 
 type Progress = Callable[[int], Awaitable[None]]
@@ -98,13 +67,13 @@ class Ingestion:
         """
         if not folder.is_dir():
             raise NotFound(f"{folder} is not a folder.", code="import.not_found")
-        top_level = await _find_repository(folder)
+        top_level = await find_repository(folder)
         found = await self._identify(folder, top_level, project)
         scope = await self._scope(found.name, "document")
         imports = await self._fetch("imported_sources", scope)
         source = await _recognise(folder, top_level, imports)
         outcome = await _begin(folder, top_level, found, source)
-        async with self._run(scope, "markdown", outcome, source):
+        async with recorded_run(self._database, scope, "markdown", outcome, source.record):
             plan = plan_changes(
                 read_documents(folder),
                 await self._fetch("live_keys", scope, "markdown"),
@@ -157,7 +126,7 @@ class Ingestion:
         outcome = await _begin(top_level, top_level, found, source)
         name, head = outcome.project, outcome.commit
         scope = await self._scope(name, "note")
-        async with self._run(scope, "git", outcome, source) as note_cursor:
+        async with recorded_run(self._database, scope, "git", outcome, source.record) as run:
             if head is None:
                 return outcome
             after = await self._database.run(
@@ -178,7 +147,7 @@ class Ingestion:
                     await self._store(pending, outcome, progress)
                     pending = []
             await self._store(pending, outcome, progress)
-            note_cursor(head)
+            run.cursor = head
         return outcome
 
     async def _store(
@@ -206,47 +175,8 @@ class Ingestion:
             NewMemory(content="-", collection=collection, project=project)  # type: ignore[arg-type]
         )
 
-    @asynccontextmanager
-    async def _run(
-        self, scope: int, kind: str, outcome: Ingested, source: Source
-    ) -> AsyncIterator[Callable[[str], None]]:
-        """
-        Keep the row of `rag_ingestions`: in progress meanwhile, completed or failed after.
 
-        A run that was killed keeps its row in progress until the next one of its source begins.
-        """
-        identifier: UUID = new_id()
-        cursor: list[str] = []
-        await self._database.run(
-            lambda c: c.execute(
-                _QUERIES["start_ingestion"], identifier, scope, outcome.source, kind,
-                outcome.repository, outcome.repo_path, outcome.commit, source.record,
-            )
-        )  # fmt: skip
-
-        async def finish(status: str, error: str | None) -> None:
-            await self._database.run(
-                lambda c: c.execute(
-                    _QUERIES["finish_ingestion"], identifier, status,
-                    cursor[-1] if cursor else None, outcome.seen, outcome.stored,
-                    dict(outcome.skipped), error, outcome.documents, outcome.chunks,
-                )
-            )  # fmt: skip
-
-        completed = False
-        try:
-            yield cursor.append
-            completed = True
-        finally:
-            error = sys.exception()
-            code = f"{error.code}: {error.message}" if isinstance(error, MahavishnuError) else None
-            await finish(
-                "completed" if completed else "failed",
-                None if completed else code or type(error).__name__,
-            )
-
-
-async def _find_repository(folder: Path) -> Path | None:
+async def find_repository(folder: Path) -> Path | None:
     """Return the working tree that a folder is in, None outside of any."""
     try:
         return await find_top_level(folder)

@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mahavishnu.embedding.chunks import estimate_tokens
+from mahavishnu.operations.repository_requests import KnowledgeAnswer, RepositoryList
 from mahavishnu.operations.results import (
     ForgetResult,
     FoundMemory,
@@ -36,9 +37,9 @@ _OPTIONAL: dict[str, object] = {
 }
 
 
-def fit_answer(
-    answer: SearchAnswer, found: Sequence[FoundMemory], max_tokens: int | None
-) -> SearchAnswer:
+def fit_answer[A: (SearchAnswer, KnowledgeAnswer)](
+    answer: A, found: Sequence[FoundMemory], max_tokens: int | None
+) -> A:
     """Return the answer with the best memories that fit together; the first is cut to fit alone."""
     if max_tokens is None:
         return replace(answer, hits=list(found))
@@ -86,6 +87,15 @@ def fit_stats(stats: Stats, max_tokens: int | None) -> Stats:
     frame = replace(stats, groups=[], omitted=len(stats.groups))
     kept = first_that_fit(stats.groups, max_tokens - _measure(frame, max_tokens))
     return replace(frame, groups=kept, omitted=len(stats.groups) - len(kept))
+
+
+def fit_repositories(told: RepositoryList, max_tokens: int | None) -> RepositoryList:
+    """Return the list with the first repositories that fit together."""
+    if max_tokens is None:
+        return told
+    frame = replace(told, repositories=[], omitted=len(told.repositories))
+    kept = _first(told.repositories, max_tokens - _measure(frame, max_tokens))
+    return replace(frame, repositories=kept, omitted=len(told.repositories) - len(kept))
 
 
 def fit_forgotten(told: ForgetResult, max_tokens: int | None) -> ForgetResult:
@@ -146,7 +156,7 @@ def first_that_fit[B](parts: Sequence[B], left: int) -> list[B]:
     return kept
 
 
-def _fit_frame(answer: SearchAnswer, max_tokens: int) -> SearchAnswer:
+def _fit_frame[A: (SearchAnswer, KnowledgeAnswer)](answer: A, max_tokens: int) -> A:
     """Return the answer without hits in a third of the budget, or not much more."""
     share, most = max_tokens // _SHARES, max_tokens // 3
     if _measure(answer, most) > most:

@@ -5,9 +5,11 @@ from typing import Any
 from mahavishnu.operations import environment_requests, environment_results, environments
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Operation
+from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *MEMORY_OPERATIONS,
+    *REPOSITORY_OPERATIONS,
     Operation(
         name="list_llms",
         title="List LLM profiles",

@@ -34,8 +34,6 @@ _PROFILE = "ai_environments.llm_profiles.*"
 LEGACY_KEYS: dict[str, Legacy] = {
     "server_name": Legacy(answer="The name is fixed: mahavishnu."),
     "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
-    "adapters.llamaindex": Legacy(
-        answer="Import a repository with: mahavishnu memory import git. LlamaIndex is not in this release yet."
     ),
     "agentdb.postgres_url": Legacy(answer="All memories are in PostgreSQL: set postgresql.dsn."),
     "agentdb.connection_pool_size": Legacy(

@@ -20,13 +20,35 @@ from mahavishnu.settings.merge import Setting, build_settings, merge_layers
 from mahavishnu.settings.profiles import WrongProfile
 from mahavishnu.settings.tree import (
     ADDRESS_KEYS,
-    ENVIRONMENT,
-    OTHER_ENVIRONMENT,
     SECRET_KEYS,
     URL_KEYS,
     Settings,
 )
 from mahavishnu.settings.trust import PROJECT_FILES, find_project_settings, is_trusted
+
+ENVIRONMENT = {
+    "MAHAVISHNU_LOG_LEVEL": "log_level",
+    "MAHAVISHNU_PG_DSN": "postgresql.dsn",
+    "MAHAVISHNU_PG_DIRECT_DSN": "postgresql.direct_dsn",
+    "MAHAVISHNU_PG_HOST": "postgresql.host",
+    "MAHAVISHNU_PG_PORT": "postgresql.port",
+    "MAHAVISHNU_PG_DATABASE": "postgresql.database",
+    "MAHAVISHNU_PG_USER": "postgresql.user",
+    "MAHAVISHNU_PG_PASSWORD": "postgresql.password",
+    "MAHAVISHNU_PG_POOL_SIZE": "postgresql.pool_size",
+    "MAHAVISHNU_PG_STATEMENT_TIMEOUT": "postgresql.statement_timeout",
+    "MAHAVISHNU_PG_BINARIES": "postgresql.binaries",
+    "MAHAVISHNU_PG_IDLE_TIMEOUT": "postgresql.idle_timeout",
+    "MAHAVISHNU_EMBEDDING_PROVIDER": "embedding.provider",
+    "MAHAVISHNU_EMBEDDING_MODEL": "embedding.model",
+    "MAHAVISHNU_OPENAI_BASE_URL": "embedding.openai_base_url",
+    "MAHAVISHNU_OPENAI_API_KEY": "embedding.openai_api_key",
+    "MAHAVISHNU_PORT": "server.port",
+    "OLLAMA_BASE_URL": "embedding.ollama_base_url",
+    "OLLAMA_MODEL": "embedding.model",
+}
+# Read by other modules.
+OTHER_ENVIRONMENT = frozenset({"MAHAVISHNU_HOME", "MAHAVISHNU_AGE_IDENTITY"})
 
 
 @dataclass(frozen=True)

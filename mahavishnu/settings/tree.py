@@ -346,6 +346,13 @@ class AiEnvironmentsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class KnowledgeSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """How repositories are split; chunks are smaller where the model's window is."""
+
+    chunk_tokens: Annotated[int, Meta(ge=64, le=8192, description="Most tokens of a chunk.")] = 1024
+    overlap_tokens: Annotated[int, Meta(ge=0, le=32, description="Tokens that two share.")] = 20
+
+
 class AdaptersSettings(_Section, frozen=True, forbid_unknown_fields=True):
     """Other people's engines that feed the memory; each is an extra."""
 
@@ -353,6 +360,7 @@ class AdaptersSettings(_Section, frozen=True, forbid_unknown_fields=True):
     agno: Annotated[
         bool, Meta(description="Whether agents of Agno may record, remember and recall.")
     ] = True
+    llamaindex: Annotated[bool, Meta(description="Whether repositories are ingested.")] = True
 
 
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
@@ -365,30 +373,6 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
+    knowledge: KnowledgeSettings = field(default_factory=KnowledgeSettings)
     ai_environments: AiEnvironmentsSettings = field(default_factory=AiEnvironmentsSettings)
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
-
-
-ENVIRONMENT = {
-    "MAHAVISHNU_LOG_LEVEL": "log_level",
-    "MAHAVISHNU_PG_DSN": "postgresql.dsn",
-    "MAHAVISHNU_PG_DIRECT_DSN": "postgresql.direct_dsn",
-    "MAHAVISHNU_PG_HOST": "postgresql.host",
-    "MAHAVISHNU_PG_PORT": "postgresql.port",
-    "MAHAVISHNU_PG_DATABASE": "postgresql.database",
-    "MAHAVISHNU_PG_USER": "postgresql.user",
-    "MAHAVISHNU_PG_PASSWORD": "postgresql.password",
-    "MAHAVISHNU_PG_POOL_SIZE": "postgresql.pool_size",
-    "MAHAVISHNU_PG_STATEMENT_TIMEOUT": "postgresql.statement_timeout",
-    "MAHAVISHNU_PG_BINARIES": "postgresql.binaries",
-    "MAHAVISHNU_PG_IDLE_TIMEOUT": "postgresql.idle_timeout",
-    "MAHAVISHNU_EMBEDDING_PROVIDER": "embedding.provider",
-    "MAHAVISHNU_EMBEDDING_MODEL": "embedding.model",
-    "MAHAVISHNU_OPENAI_BASE_URL": "embedding.openai_base_url",
-    "MAHAVISHNU_OPENAI_API_KEY": "embedding.openai_api_key",
-    "MAHAVISHNU_PORT": "server.port",
-    "OLLAMA_BASE_URL": "embedding.ollama_base_url",
-    "OLLAMA_MODEL": "embedding.model",
-}
-# Read by others than `sources`.
-OTHER_ENVIRONMENT = frozenset({"MAHAVISHNU_HOME", "MAHAVISHNU_AGE_IDENTITY"})

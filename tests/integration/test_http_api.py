@@ -106,6 +106,10 @@ async def test_every_route_answers_as_documented(
     again = await ask("POST", "/memories/{id}/supersede", 200, path={"id": made["id"]}, json=body)
     assert again["id"] == new["id"]
     await ask("POST", "/memories/forget", 200, json={"ids": [new["id"]]})
+    (tmp_path / "empty").mkdir()
+    await ask("POST", "/repositories/ingest", 200, json={"repo_path": str(tmp_path / "empty")})
+    await ask("POST", "/repositories/query", 200, json={"query": "deploys"})
+    await ask("GET", "/repositories", 200)
     stats = await ask("GET", "/stats", 200)
     assert stats["totals"]["live"] == 2
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}

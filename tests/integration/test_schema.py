@@ -36,6 +36,7 @@ SQL_FILES = (
     "memories",
     "models",
     "records",
+    "repositories",
     "scopes",
     "search",
 )

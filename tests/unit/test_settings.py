@@ -548,7 +548,7 @@ def test_every_key_of_the_samples_is_in_force_or_answered(load: Load) -> None:
     loaded = load(SAMPLE, PG_SECRET="s")
     notices = "\n".join(loaded.notices)
     present = [key for key in SAMPLE_KEYS if find_setting(key)]
-    assert len(present) == 22
+    assert len(present) == 23
     for key in SAMPLE_KEYS:
         if key in present:
             assert key in loaded.origins, key
@@ -624,7 +624,6 @@ def test_a_variable_named_like_a_former_key_has_its_answer(load: Load, name: str
 
 # What ends an answer about the future: a module, or the words of a command.
 AWAITED = {
-    "adapters.llamaindex": "mahavishnu.engines.llamaindex",
     "agentdb.*": "mahavishnu.memory.tiers.agentdb",
     "memory_service.enable_reflection_search": "mahavishnu.memory.tiers.development",
     "session_buddy.*": "checkpoint",

@@ -26,9 +26,9 @@ ORDER BY started_at DESC LIMIT 1;
 
 -- imported_sources --
 -- The folders of documents that were read into a scope, the latest first, and how they are recognised: older releases
--- kept nothing of it. $1 scope; (source, metadata, whether those imports were completed).
-SELECT source, metadata, status = 'completed' AS completed FROM rag_ingestions
-WHERE scope_no = $1 AND kind = 'markdown' GROUP BY 1, 2, 3 ORDER BY max(started_at) DESC;
+-- kept nothing of it. $1 scope; (source, kind, metadata, whether those imports were completed).
+SELECT source, kind, metadata - 'runner' - 'given' AS metadata, status = 'completed' AS completed FROM rag_ingestions
+WHERE scope_no = $1 AND kind IN ('markdown', 'repository') GROUP BY 1, 2, 3, 4 ORDER BY max(started_at) DESC;
 
 -- live_keys --
 -- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).
@@ -42,3 +42,12 @@ UPDATE memories SET metadata = $2, context = $3 WHERE id = $1;
 -- adopt_section --
 -- Give a memory of an older release to the repository it is of. $1 id, $2 source key, $3 repository; no rows.
 UPDATE memories SET source_key = $2, repo_id = $3 WHERE id = $1;
+
+-- note_ingestion --
+-- Note how far an import is. $1 id, $2 documents, $3 chunks, $4 skipped; no rows.
+UPDATE rag_ingestions SET documents_count = $2, chunks_count = $3, skipped = $4 WHERE id = $1;
+
+-- end_killed --
+-- Note that the processes of imports are gone. $1 ids; no rows.
+UPDATE rag_ingestions SET status = 'failed', finished_at = now(), error = 'interrupted: its process is gone'
+WHERE id = ANY ($1::uuid[]) AND status = 'in_progress';

@@ -1,0 +1,1 @@
+"""LlamaIndex: splits repositories, and has its extension points answered by the memories."""

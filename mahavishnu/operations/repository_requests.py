@@ -1,0 +1,114 @@
+"""What the operations on repositories take, and what they give."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta, field
+
+from mahavishnu.operations.bodies import Body
+from mahavishnu.operations.operation import Request
+from mahavishnu.operations.requests import DEFAULT_BUDGET, Budget, Name
+from mahavishnu.operations.results import FoundMemory, SearchAnswer
+
+type Path = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class IngestRepository(Request, frozen=True, kw_only=True):
+    """Which repository is read."""
+
+    repo_path: Annotated[
+        Path, Meta(description="Absolute path of its folder; of a known one its name does too.")
+    ]
+    metadata: Annotated[
+        dict[str, Any], Meta(description="Your own keys; they are kept with the run.")
+    ] = field(default_factory=dict)
+
+
+class QueryKnowledgeBase(Request, frozen=True, kw_only=True):
+    """A question to code and documents."""
+
+    query: Annotated[
+        str, Meta(min_length=1, max_length=10_000, description="What you look for, in your words.")
+    ]
+    repo_id: Annotated[
+        Path | None, Meta(description="Only this repository: its repo_id, name or path.")
+    ] = None
+    group: Annotated[Name | None, Meta(description="Only repositories of this group.")] = None
+    top_k: Annotated[int, Meta(ge=1, le=1000, description="Most passages of the answer.")] = 5
+    max_tokens: Budget = DEFAULT_BUDGET
+    explain: Annotated[bool, Meta(description="Add how the answer was found.")] = False
+
+
+class ListRepositories(Request, frozen=True, kw_only=True):
+    """How long the answer may be; all repositories are asked for."""
+
+    max_tokens: Budget = DEFAULT_BUDGET
+
+
+class IngestedRepository(Body, frozen=True, kw_only=True):
+    """What a run over a repository did."""
+
+    status: str
+    documents_processed: Annotated[int, Meta(description="Files that were read, changed or not.")]
+    chunks_stored: Annotated[int, Meta(description="Chunks of these files, new or not.")]
+    repo_id: str
+    name: str
+    path: str
+    commit: str | None = None
+    new: Annotated[int, Meta(description="Chunks that were not there before.")]
+    changed: Annotated[int, Meta(description="Files whose chunks were replaced.")]
+    removed: Annotated[int, Meta(description="Files that are gone.")]
+    unchanged: int
+    waiting: Annotated[int, Meta(description="New chunks that wait for their vectors.")]
+    skipped: Annotated[dict[str, int], Meta(description="Files that were not read, by reason.")]
+
+
+class Passage(FoundMemory, frozen=True, kw_only=True):
+    """A passage of a file; `path`, `commit` and lines (from 1, inclusive) say where it was read."""
+
+    start_line: int | None = None
+    end_line: int | None = None
+
+
+class KnowledgeAnswer(SearchAnswer, frozen=True, kw_only=True):
+    """Passages, best first, and what was missing on the way."""
+
+    hits: list[Passage]  # type: ignore[assignment]
+
+
+class RunBody(Body, frozen=True, kw_only=True):
+    """A run over a repository."""
+
+    status: str
+    documents: int
+    chunks: int
+    skipped: dict[str, int]
+    error: str | None = None
+    started_at: datetime
+    finished_at: datetime | None = None
+
+
+class RepositoryBody(Body, frozen=True, kw_only=True):
+    """A repository, how much is stored of it, and its latest run."""
+
+    name: str
+    repo_id: str
+    path: str
+    groups: list[str] = field(default_factory=list)
+    depends_on: list[str] = field(default_factory=list)
+    include: list[str] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
+    files: int
+    chunks: int
+    waiting: Annotated[int, Meta(description="Chunks that wait for their vectors.")]
+    last_run: RunBody | None = None
+
+
+class RepositoryList(Body, frozen=True, kw_only=True):
+    """Repositories by name."""
+
+    repositories: list[RepositoryBody]
+    cycle: Annotated[
+        list[str], Meta(description="Repositories that depend on each other in a circle, if any.")
+    ] = field(default_factory=list)
+    omitted: Annotated[int, Meta(description="Repositories that did not fit max_tokens.")] = 0
