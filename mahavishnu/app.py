@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mahavishnu.ai_env.secrets.kept import KeptSecrets
 from mahavishnu.database.embedded.server import EmbeddedServer
@@ -47,6 +48,9 @@ from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.settings.sources import Loaded, load_settings
 from mahavishnu.settings.tree import PostgresqlSettings, Settings
+
+if TYPE_CHECKING:
+    from mahavishnu.engines.llamaindex.extension_points import LlamaIndexParts
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,12 @@ class App:
         """
         async with self.database.connection() as connection:
             yield connection
+
+    def llamaindex(self) -> "LlamaIndexParts":
+        """Return what LlamaIndex takes of this application; raises `Unavailable` without the extra."""
+        parts = import_engine("mahavishnu.engines.llamaindex.extension_points")
+        made: LlamaIndexParts = parts.LlamaIndexParts(self.memories, self.space, self.search)
+        return made
 
     async def health(self) -> DatabaseHealth:
         """Check the database; raises `Unavailable` when it does not answer."""
@@ -245,19 +255,24 @@ def store_files_maker(memories: MemoryStore, retriever: Retriever) -> MakeStoreF
     """Return what makes LlamaIndex's pipeline; it raises `Unavailable` where that is not installed."""
 
     async def make(repository: Repository, splitting: Splitting) -> StoreFiles:
-        try:  # in a thread, for it takes a second
-            pipeline = await asyncio.to_thread(
-                import_module, "mahavishnu.engines.llamaindex.pipeline"
-            )
-        except ImportError as error:
-            raise Unavailable(
-                f"Repositories are split by LlamaIndex, which is not installed: {error}.",
-                hint="Install Mahavishnu with the extra llamaindex.",
-                code="engine.not_installed",
-            ) from error
+        name = "mahavishnu.engines.llamaindex.pipeline"
+        pipeline = await asyncio.to_thread(import_engine, name)  # which takes a second
         store_files: StoreFiles = pipeline.make_store_files(
             memories, retriever.search, repository, splitting
         )
         return store_files
 
     return make
+
+
+def import_engine(name: str) -> Any:
+    """Import a module of an engine; raises `Unavailable` where its extra is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        extra = name.split(".")[2]
+        raise Unavailable(
+            f"The extra {extra} is not installed: {error}.",
+            hint=f"Install Mahavishnu with the extra {extra}.",
+            code="engine.not_installed",
+        ) from error

@@ -22,7 +22,8 @@ from mahavishnu.database.errors import CONSTRAINTS, STATES
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.settings.keys import BOUNDS, describe_settings, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED
-from mahavishnu.settings.tree import ENVIRONMENT, OTHER_ENVIRONMENT, SECRET_KEYS
+from mahavishnu.settings.sources import ENVIRONMENT, OTHER_ENVIRONMENT
+from mahavishnu.settings.tree import SECRET_KEYS
 from scripts.interfaces import render_http, render_mcp
 
 ROOT = Path(__file__).parent.parent

@@ -99,12 +99,17 @@ FOLDERS = {name.rpartition(".")[0] for name in MODULES}
 
 
 def imports_of(path: Path) -> list[tuple[str, int, bool]]:
-    """Return (dotted name, line, inside a function) of every import; b of `from a import b`, if it is a module."""
+    """
+    Return (dotted name, line, inside a function or for types alone) of every import.
+
+    The name is b of `from a import b`, if that is a module.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inner = {
         id(node)
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(function, ast.If) and getattr(function.test, "id", "") == "TYPE_CHECKING")
         for node in ast.walk(function)
     }
     package = dotted_of(path.with_name("__init__.py")).split(".")

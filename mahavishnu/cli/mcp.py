@@ -141,7 +141,7 @@ def find_places(environ: Mapping[str, str]) -> dict[str, str]:
 
 def tell_what_stays_behind(environ: Mapping[str, str]) -> None:
     """Name what is set here and would not reach a server that a client starts."""
-    from mahavishnu.settings.tree import ENVIRONMENT  # noqa: PLC0415
+    from mahavishnu.settings.sources import ENVIRONMENT  # noqa: PLC0415
 
     names = sorted(name for name in ENVIRONMENT if environ.get(name))
     if names:

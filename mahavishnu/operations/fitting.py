@@ -94,7 +94,7 @@ def fit_repositories(told: RepositoryList, max_tokens: int | None) -> Repository
     if max_tokens is None:
         return told
     frame = replace(told, repositories=[], omitted=len(told.repositories))
-    kept = _first(told.repositories, max_tokens - _measure(frame, max_tokens))
+    kept = first_that_fit(told.repositories, max_tokens - _measure(frame, max_tokens))
     return replace(frame, repositories=kept, omitted=len(told.repositories) - len(kept))
 
 

@@ -34,7 +34,6 @@ _PROFILE = "ai_environments.llm_profiles.*"
 LEGACY_KEYS: dict[str, Legacy] = {
     "server_name": Legacy(answer="The name is fixed: mahavishnu."),
     "cache_root": Legacy(answer="Set the environment variable MAHAVISHNU_HOME instead."),
-    ),
     "agentdb.postgres_url": Legacy(answer="All memories are in PostgreSQL: set postgresql.dsn."),
     "agentdb.connection_pool_size": Legacy(
         answer="All memories are in PostgreSQL: set postgresql.pool_size."

@@ -11,7 +11,7 @@ import pytest
 
 from mahavishnu.settings.keys import BOUNDS, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED
-from mahavishnu.settings.tree import ENVIRONMENT
+from mahavishnu.settings.sources import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

@@ -17,8 +17,8 @@ from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.settings.files import MAX_FILE_BYTES
 from mahavishnu.settings.keys import describe_settings, find_setting, setting_keys
 from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED, find_legacy
-from mahavishnu.settings.sources import Loaded, load_settings, lookup, shown_value
-from mahavishnu.settings.tree import ADDRESS_KEYS, ENVIRONMENT, SECRET_KEYS, URL_KEYS, Settings
+from mahavishnu.settings.sources import ENVIRONMENT, Loaded, load_settings, lookup, shown_value
+from mahavishnu.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS, Settings
 from mahavishnu.settings.trust import find_project_settings, trust
 
 type Load = Callable[..., Loaded]
