@@ -17,6 +17,7 @@ from benchmarks.loading import load_world
 from benchmarks.processes import measure_processes
 from benchmarks.recording import measure_recording
 from benchmarks.report import Section, as_json, describe_machine
+from benchmarks.repositories import measure_repositories
 from benchmarks.retrieval import measure_retrieval
 from benchmarks.scale import Case, make_cases, measure_searches
 from benchmarks.serving import measure_serving
@@ -32,6 +33,7 @@ SECTIONS = (
     "switching",
     "sessions",
     "recording",
+    "repositories",
     "retrieval",
     "scale",
     "serving",
@@ -110,6 +112,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),
+        "repositories": measure_repositories,
         "scale": lambda home: run_scale(home, options, serving=serving, settings=settings),
         "serving": lambda home: further(home, serving=True, settings=settings),
         "settings": lambda home: [] if serving else further(home, serving=False, settings=True),
