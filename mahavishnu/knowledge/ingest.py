@@ -86,7 +86,8 @@ class Ingestion:
             outcome.skipped.update(item.reason for item in plan.skipped)
             outcome.skipped_files = plan.skipped
             if not forget_most:
-                require_few_lost(plan, may_be_another=may_be_another(source, imports))
+                former = [row for row in imports if row["kind"] == "markdown"]
+                require_few_lost(plan, may_be_another=may_be_another(source, former))
             await self._apply(plan, source, outcome, progress)
         return outcome
 

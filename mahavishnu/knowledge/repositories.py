@@ -225,8 +225,8 @@ class Repositories:
             project = await self._projects.identify(place, name=name)
             aliases = await read_aliases(place)
         scope = await self._scopes.own_scope("private", project.id, "document")
-        rows = await self._database.run(lambda c: c.fetch(_INGESTIONS["source_records"], scope))
-        repo_id = name_repository(aliases, [row["metadata"] for row in rows])
+        rows = await self._database.run(lambda c: c.fetch(_INGESTIONS["imported_sources"], scope))
+        repo_id = name_repository(aliases, rows)
         return project, Source(repo_id, "", str(place), aliases)
 
 

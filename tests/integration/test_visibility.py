@@ -47,6 +47,14 @@ async def fill(world: World) -> dict[str, object]:
         await connection.execute(
             "INSERT INTO project_aliases SELECT id, 'path', '/walrus' FROM projects"
         )
+        for statement in (
+            "INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'hidden too')",
+            "INSERT INTO repositories (project_id, repo_id, path) SELECT id, name, '/' || name FROM projects",
+            "INSERT INTO repository_groups (name, project_id) SELECT 'walrus', project_id FROM repositories",
+            "INSERT INTO repository_dependencies (project_id, depends_on) SELECT min(project_id::text)::uuid, "
+            "max(project_id::text)::uuid FROM repositories",
+        ):
+            await connection.execute(statement)
     return {"id": stored.id, "scope": scope}
 
 
