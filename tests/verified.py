@@ -61,7 +61,6 @@ INTEGRATIONS = {
     "keyring, with a backend that encrypts": REAL,
     "AWS Secrets Manager, by Oneiric": WIRE,
     "GCP Secret Manager, by Oneiric": REAL,
-    "Infisical, by Oneiric": REAL,
     "Prefect, hooks of flows and tasks": REAL,
     "Prefect, flow runs and events of a server": REAL,
     "Agno, recorder, tools and knowledge": REAL,

@@ -10,10 +10,9 @@ from mahavishnu.ai_env.secrets.oneiric.stores import (
     AwsStore,
     CloudStore,
     GcpStore,
-    InfisicalStore,
     Stores,
 )
-from mahavishnu.ai_env.secrets.reference import PROVIDERS, Reference, parse_reference
+from mahavishnu.ai_env.secrets.reference import PROVIDERS
 from mahavishnu.errors import Forbidden, UsageError
 from mahavishnu.paths import locate
 from mahavishnu.settings.sources import Loaded, load_settings
@@ -80,18 +79,6 @@ def _stores(loaded: Loaded) -> Iterator[CloudStore]:
             credentials_file=_file(gcp.credentials_file, f"{at}.credentials_file", loaded.environ),
             default_version=gcp.default_version,
         )
-    for name, infisical in section.infisical.items():
-        at = _at("infisical", name)
-        yield InfisicalStore(
-            name=name,
-            priority=infisical.priority,
-            probe=_identifier(infisical.probe, "infisical", at),
-            base_url=str(_address(infisical.base_url, f"{at}.base_url")),
-            environment=_needed(infisical.environment, f"{at}.environment"),
-            token=_token(_needed(infisical.token, f"{at}.token"), f"{at}.token"),
-            secret_path=infisical.secret_path,
-            project_id=infisical.project_id,
-        )
 
 
 def _selections(
@@ -147,20 +134,6 @@ def _file(path: str | None, setting: str, environ: Mapping[str, str]) -> str | N
     if not place.is_absolute():
         raise _wrong(setting, "Write an absolute path, or one from ~/.")
     return str(place)
-
-
-def _token(text: str, setting: str) -> Reference:
-    try:
-        reference = parse_reference(text)
-    except UsageError:
-        reference = None
-    if (
-        reference is None or reference.scheme == "oneiric"
-    ):  # out here: the error's context could say the token
-        raise _wrong(
-            setting, "It says where the token is: env:NAME, keyring:SERVICE/NAME or file:PATH#NAME."
-        )
-    return reference
 
 
 def _wrong(setting: str, hint: str) -> UsageError:

@@ -79,6 +79,10 @@ LEGACY_KEYS: dict[str, Legacy] = {
         )
         for key in keys
     },
+    "secrets.oneiric.infisical.*": Legacy(
+        answer="Infisical is no longer a store of keys. Start the client by its program (infisical run -- claude) and"
+        " let the profile name env:NAME, or keep the key in a keyring, a file, AWS or GCP."
+    ),
 }
 # Keys that a later release reads, and what for: `*` stands for anything, which is neither read nor checked.
 RESERVED = {
@@ -103,8 +107,9 @@ def find_legacy(key: str) -> Legacy | None:
     for known, legacy in LEGACY_KEYS.items():
         if (name := match_key(known, key)) is not None:
             return replace(legacy, now=legacy.now and legacy.now.replace("*", name))
-    if _is_below(key, "agentdb.*"):
-        return LEGACY_KEYS["agentdb.*"]
+    for group in ("agentdb.*", "secrets.oneiric.infisical.*"):
+        if _is_below(key, group):
+            return LEGACY_KEYS[group]
     for pattern, purpose in RESERVED.items():
         if _is_below(key, pattern):
             return Legacy(

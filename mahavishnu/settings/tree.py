@@ -19,16 +19,15 @@ type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 
 _KEY = "ai_environments.llm_profiles.*.key"
-_TOKEN = "secrets.oneiric.infisical.*.token"  # noqa: S105 - its name
 # Values that are never shown, logged or written back.
-SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY, _TOKEN})
+SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY})
 # Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
-REFERENCE_KEYS = frozenset({_KEY, _TOKEN})
+REFERENCE_KEYS = frozenset({_KEY})
 # Values with a password inside that is masked: of a database, and of a service.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
 PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")
 _SERVICES = ("embedding.ollama_base_url", "embedding.openai_base_url")
-_STORES = ("secrets.oneiric.aws.*.endpoint_url", "secrets.oneiric.infisical.*.base_url")
+_STORES = ("secrets.oneiric.aws.*.endpoint_url",)
 URL_KEYS = frozenset({*_SERVICES, *_STORES}) | {
     f"ai_environments.llm_profiles.*.{name}" for name in PROFILE_ADDRESSES
 }
@@ -221,33 +220,6 @@ class GcpStore(_Section, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class InfisicalStore(_Section, frozen=True, forbid_unknown_fields=True):
-    """One folder of Infisical, which `oneiric:infisical/ID#FIELD` leads to."""
-
-    base_url: Annotated[str, Meta(description="Its address: https, or http on this machine.")] = (
-        "https://app.infisical.com"
-    )
-    environment: Annotated[str | None, Meta(description="The slug of its environment; needed.")] = (
-        None
-    )
-    token: Annotated[
-        str | None,
-        Meta(
-            description="Where its token is: `env:NAME`, `keyring:SERVICE/NAME` or "
-            "`file:PATH#NAME`; never the token itself; needed."
-        ),
-    ] = None
-    project_id: Annotated[str | None, Meta(description="The id of its project.")] = None
-    secret_path: Annotated[str, Meta(description="The folder.")] = "/"  # noqa: S105
-    priority: Annotated[
-        int, Meta(description="Of several stores of a provider the highest is asked first.")
-    ] = 0
-    probe: Annotated[
-        str | None,
-        Meta(description="The id that health checks ask for; it need not be there."),
-    ] = None
-
-
 class OneiricSecrets(_Section, frozen=True, forbid_unknown_fields=True):
     """Cloud stores of keys, by provider and name; they need the extra `oneiric`."""
 
@@ -264,7 +236,6 @@ class OneiricSecrets(_Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
     aws: dict[str, AwsStore] = field(default_factory=dict)
     gcp: dict[str, GcpStore] = field(default_factory=dict)
-    infisical: dict[str, InfisicalStore] = field(default_factory=dict)
 
 
 class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):

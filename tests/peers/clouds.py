@@ -1,4 +1,4 @@
-"""Clouds on the loopback that keep keys: moto's AWS, an Infisical by its documentation, a fake of Google's client."""
+"""Clouds on the loopback that keep keys: moto's AWS, a fake of Google's client."""
 
 import asyncio
 import contextlib
@@ -16,23 +16,14 @@ from starlette.routing import Route
 from mahavishnu.ai_env.secrets.oneiric.providers import (
     Adapter,
     Dates,
-    Makers,
     Provider,
     gcp_adapter,
+    make_adapter,
 )
 from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore
-from mahavishnu.ai_env.secrets.oneiric.stores import (
-    AwsStore,
-    CloudStore,
-    GcpStore,
-    InfisicalStore,
-    Stores,
-)
-from mahavishnu.ai_env.secrets.reference import Reference
-from mahavishnu.masking import Secret
+from mahavishnu.ai_env.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore, Stores
 from tests.peers.loopback import serving
 
-TOKEN = "infisical-fake-token-canary"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIAFAKEFAKEFAKEFAKE",
     "AWS_SECRET_ACCESS_KEY": "fake-canary-of-aws",
@@ -44,12 +35,6 @@ def aws_store(url: str, name: str = "main", **more: Any) -> AwsStore:
     return AwsStore(name=name, region="eu-west-1", endpoint_url=url, **more)
 
 
-def infisical_store(url: str, name: str = "main") -> InfisicalStore:
-    """Return a store in the Infisical at `url`."""
-    token = Reference("env", "INFISICAL_TOKEN")
-    return InfisicalStore(name=name, base_url=url, environment="prod", token=token, project_id="p1")
-
-
 def gcp_store(name: str = "main", **more: Any) -> GcpStore:
     """Return a store in a project."""
     return GcpStore(name=name, project_id="team", **more)
@@ -59,11 +44,9 @@ def opened(
     *stores: CloudStore, timeout_s: float = 10.0, make: Any = None, **more: Any
 ) -> OneiricStore:
     """Return our store over these; `make` makes their adapters."""
-    chosen = make or Makers(lambda _: Secret(TOKEN))
     return OneiricStore(
         Stores(stores, timeout_s=timeout_s, **more),
-        read_token=lambda _: Secret(TOKEN),
-        open_store=lambda store, limit_s: Provider(store, chosen, limit_s),
+        open_store=lambda store, limit_s: Provider(store, make or make_adapter, limit_s),
     )
 
 
@@ -109,30 +92,6 @@ def google(client: FakeGoogle) -> Callable[[CloudStore, Dates], Awaitable[Adapte
         return gcp_adapter(store, client)
 
     return make
-
-
-@contextlib.contextmanager
-def infisical(values: dict[str, str]) -> Iterator[str]:
-    """Serve `GET /api/v3/secrets/raw/NAME` as Infisical documents it."""
-
-    async def secret(request: Request) -> Response:
-        if request.headers["authorization"] != f"Bearer {TOKEN}":
-            return JSONResponse({"message": "no"}, 401)
-        query = dict(request.query_params)
-        if query != {"environment": "prod", "secretPath": "/", "workspaceId": "p1"}:
-            return JSONResponse({"message": f"{query}"}, 400)
-        name = request.path_params["name"]
-        if name not in values:
-            return JSONResponse({"message": "Secret not found"}, 404)
-        about = {
-            "secretKey": name,
-            "secretValue": values[name],
-            "updatedAt": "2026-11-20T10:00:00.000Z",
-        }
-        return JSONResponse({"secret": about})
-
-    with serving(Starlette(routes=[Route("/api/v3/secrets/raw/{name}", secret)])) as url:
-        yield url
 
 
 @dataclass

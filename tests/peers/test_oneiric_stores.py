@@ -66,13 +66,12 @@ def aws(aws_url: str) -> Iterator[Aws]:
     made.remove()
 
 
-@pytest.fixture(params=["aws-fields", "aws-whole", "gcp", "infisical"])
+@pytest.fixture(params=["aws-fields", "aws-whole", "gcp"])
 def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     yield from {
         "aws-fields": _aws_fields,
         "aws-whole": _aws_whole,
         "gcp": _gcp,
-        "infisical": _infisical,
     }[request.param](request)
 
 
@@ -110,17 +109,6 @@ def _gcp(_request: pytest.FixtureRequest) -> Iterator[Kept]:
     with clouds.opened(clouds.gcp_store(), make=clouds.google(client)) as store:
         yield Kept(store, put, "oneiric:gcp/{}".format)
     assert client.closed == 1
-
-
-def _infisical(_request: pytest.FixtureRequest) -> Iterator[Kept]:
-    values: dict[str, str] = {}
-
-    def put(given: Mapping[str, str]) -> None:
-        values.clear()
-        values.update(given)
-
-    with clouds.infisical(values) as url, clouds.opened(clouds.infisical_store(url)) as store:
-        yield Kept(store, put, "oneiric:infisical/{}".format)
 
 
 @pytest.mark.verifies("AWS Secrets Manager, by Oneiric")
@@ -291,21 +279,11 @@ def test_google_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     assert "FileNotFoundError" in caught.value.message
 
 
-def test_a_name_rotated_in_infisical_is_the_new_one() -> None:
-    """Its adapter keeps what it read for five seconds at least."""
-    values = {"K": "sk-fake-old"}
-    with clouds.infisical(values) as url, clouds.opened(clouds.infisical_store(url)) as store:
-        key, answer = store.look(parse_reference("oneiric:infisical/K"))
-        assert key.reveal() == "sk-fake-old" and answer.created_at is not None
-        values["K"] = "sk-fake-new"
-        assert store.read(parse_reference("oneiric:infisical/K")).reveal() == "sk-fake-new"
-
-
 @pytest.mark.leak
 def test_a_store_of_this_machine_is_not_asked_by_way_of_a_proxy(
     aws: Aws, aws_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked by http: token and key would stand open there."""
+    """It is asked by http: the key would be open to read there."""
     aws.put("id", SecretString=KEY)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -313,39 +291,6 @@ def test_a_store_of_this_machine_is_not_asked_by_way_of_a_proxy(
         monkeypatch.setenv(name, clouds.nobody())
     with clouds.opened(clouds.aws_store(aws_url)) as store:
         assert store.read(parse_reference("oneiric:aws/id")).reveal() == KEY
-    with clouds.infisical({"K": KEY}) as url, clouds.opened(clouds.infisical_store(url)) as store:
-        assert store.read(parse_reference("oneiric:infisical/K")).reveal() == KEY
-
-
-@pytest.mark.leak
-def test_infisical_with_another_token_and_a_redirect() -> None:
-    with clouds.infisical({"K": KEY}) as url:
-        make = clouds.Makers(lambda _: clouds.Secret("another-canary"))
-        with (
-            clouds.opened(clouds.infisical_store(url), make=make) as store,
-            pytest.raises(Forbidden) as caught,
-        ):
-            store.read(parse_reference("oneiric:infisical/K"))
-        assert caught.value.code == "secret.denied" and "canary" not in told(caught.value)
-        with (
-            clouds.opened(clouds.infisical_store(f"{url}/elsewhere")) as store,
-            pytest.raises(NotFound),
-        ):
-            store.read(parse_reference("oneiric:infisical/K"))
-
-
-def test_a_token_that_is_missing_is_named_by_its_reference() -> None:
-    def read_token(reference: clouds.Reference) -> clouds.Secret:
-        raise NotFound(f"There is no key at {reference}.", code="secret.missing")
-
-    with (
-        clouds.opened(
-            clouds.infisical_store("http://127.0.0.1:9"), make=clouds.Makers(read_token)
-        ) as store,
-        pytest.raises(NotFound) as caught,
-    ):
-        store.read(parse_reference("oneiric:infisical/K"))
-    assert "env:INFISICAL_TOKEN" in caught.value.message
 
 
 def test_nothing_shows_a_key_in_logs_however_much_is_logged(

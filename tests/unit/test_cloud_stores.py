@@ -54,18 +54,14 @@ secrets:
       replica: {region: eu-central-1, endpoint_url: "http://127.0.0.1:4566", probe: team/probe}
     gcp:
       main: {project_id: team, credentials_file: ~/gcp.json}
-    infisical:
-      main: {environment: prod, token: "${INFISICAL_TOKEN}", project_id: p1}
 """,
     )
     found = own_stores(environ)
     assert [f"{each.provider}/{each.name}" for each in found.all] == [
-        "aws/main", "aws/replica", "gcp/main", "infisical/main",
+        "aws/main", "aws/replica", "gcp/main",
     ]  # fmt: skip
     assert (found.timeout_s, found.selections) == (3, (("aws", "replica"),))
-    gcp, infisical = found.all[2:]
-    assert gcp.credentials_file == f"{tmp_path}/gcp.json"  # type: ignore[union-attr]
-    assert str(infisical.token) == "env:INFISICAL_TOKEN"  # type: ignore[union-attr]
+    assert found.all[2].credentials_file == f"{tmp_path}/gcp.json"  # type: ignore[union-attr]
     assert hash(found) != hash(Stores(found.all))
 
 
@@ -79,11 +75,6 @@ secrets:
         ("aws: {'A B': {region: r}}", "aws"),
         ("gcp: {main: {}}", "gcp.main"),
         ("gcp: {main: {project_id: p, credentials_file: here.json}}", "gcp.main.credentials_file"),
-        ("infisical: {main: {environment: e}}", "infisical.main.token"),
-        ("infisical: {main: {token: 'env:T'}}", "infisical.main.environment"),
-        ("infisical: {main: {environment: e, token: st.canary}}", "infisical.main.token"),
-        ("infisical: {main: {environment: e, token: 'oneiric:aws/canary'}}", "infisical.main.token"),
-        ("infisical: {main: {environment: e, token: 'env:T', base_url: 'http://h'}}", "infisical.main.base_url"),
         ("selections: [aws/none]", "selections"),
         ("{aws: {a: {region: r}, b: {region: r}}, selections: [aws/a, aws/b]}", "selections"),
         ("aws: {main: {region: r, priority: canary}}", "aws.main.priority"),
@@ -102,12 +93,6 @@ def test_what_names_no_store_is_refused_by_the_setting_and_without_its_value(
         own_stores(environ)
     assert f"secrets.oneiric.{at}" in caught.value.message
     assert "canary" not in f"{caught.value.message}{caught.value.hint}"
-
-
-def test_a_token_is_masked_wherever_settings_are_shown(tmp_path: Path) -> None:
-    said = "infisical: {main: {environment: e, token: 'env:TOKEN_canary', base_url: 'https://canary@h'}}"
-    environ = settings(tmp_path, f"secrets:\n  oneiric:\n    {said}\n")
-    assert "canary" not in repr(load_settings(environ=environ, folder=tmp_path).settings)
 
 
 def test_a_project_names_no_stores_trusted_or_not(tmp_path: Path) -> None:
@@ -143,7 +128,7 @@ def test_without_oneiric_the_command_that_installs_it_is_named(tmp_path: Path) -
     assert caught.value.code == "secret.no_oneiric"
     pins = "'oneiric==0.17.0' 'aioboto3>=15.5,<16'"
     assert caught.value.hint == f"Install it: {sys.executable} -m pip install {pins}"
-    with OneiricStore(Stores((MAIN,)), read_token=lambda _: Secret("")) as opened:
+    with OneiricStore(Stores((MAIN,))) as opened:
         [health] = opened.health()
     assert (health.name, health.status) == ("aws/main", "unhealthy")
     assert "[secret.no_oneiric]" in health.message

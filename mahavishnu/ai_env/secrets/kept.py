@@ -70,7 +70,7 @@ class KeptSecrets:
                 if known is not None and known[1] == stamp:
                     return known[0]
                 if reference.scheme == "oneiric":
-                    clouds = await self._follow(now, environ, identity)
+                    clouds = await self._follow(now)
                     secret = await asyncio.to_thread(clouds.read, reference)
                 else:
                     secret = await asyncio.to_thread(
@@ -89,13 +89,11 @@ class KeptSecrets:
         if clouds is not None:
             await asyncio.to_thread(clouds.close)
 
-    async def _follow(
-        self, stores: Stores, environ: Mapping[str, str], identity: Path
-    ) -> "OneiricStore":
+    async def _follow(self, stores: Stores) -> "OneiricStore":
         """Return the open cloud stores, which go by the settings of now."""
         async with self._opening:
             if self._clouds is None:
-                self._clouds = open_clouds(stores, environ=environ, identity=identity)
+                self._clouds = open_clouds(stores)
             clouds = self._clouds
             await asyncio.to_thread(clouds.follow, stores)
             return clouds

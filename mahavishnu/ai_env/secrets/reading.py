@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 # short: under 16 characters, which keys of providers are not; long: over 512, which is a token or a mistake.
 type LengthClass = Literal["short", "usual", "long"]
 _SHORT, _LONG = 16, 512
-_TITLES = {
-    "aws": "AWS Secrets Manager",
-    "gcp": "GCP Secret Manager",
-    "infisical": "Infisical",
-}
+_TITLES = {"aws": "AWS Secrets Manager", "gcp": "GCP Secret Manager"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,7 @@ class KeyReader:
 
     def _open_clouds(self) -> "OneiricStore":
         if self._clouds is None:
-            stores = self._find_stores()
-            self._clouds = open_clouds(stores, environ=self._environ, identity=self._identity)
+            self._clouds = open_clouds(self._find_stores())
         return self._clouds
 
 

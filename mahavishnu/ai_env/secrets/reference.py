@@ -15,7 +15,7 @@ MAX_LENGTH = 1_024
 MAX_NAME_LENGTH = 128
 _FORMS = (
     "Write env:NAME, keyring:SERVICE/NAME, file:PATH#NAME for a GPG or age file, or oneiric:aws/ID#FIELD"
-    " (gcp, infisical) for a cloud store."
+    " (or gcp) for a cloud store."
 )
 _WORD = frozenset(string.ascii_letters + string.digits + "-_")
 _FIELD = _WORD | {"."}
@@ -23,7 +23,6 @@ _FIELD = _WORD | {"."}
 PROVIDERS = {
     "aws": _FIELD | frozenset("/+=@:"),  # a name, or an ARN
     "gcp": _WORD,
-    "infisical": _FIELD,
 }
 
 
@@ -86,6 +85,13 @@ def parse_reference(text: str) -> Reference:
 def _in_cloud(rest: str) -> Reference:
     place, mark, field = rest.partition("#")
     provider, _, identifier = place.partition("/")
+    if provider == "infisical":
+        raise UsageError(
+            "Infisical is no longer a store of keys.",
+            hint="Start the client by Infisical's own program (infisical run -- claude) and write env:NAME,"
+            " or keep the key in a keyring, a file or another cloud store.",
+            code="secret.infisical",
+        )
     signs = PROVIDERS.get(provider)
     if signs is None or not identifier or not signs.issuperset(identifier):
         raise _bad(

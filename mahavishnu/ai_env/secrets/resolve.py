@@ -29,7 +29,7 @@ def resolve(
     `identity` is age's key file; `stores` returns the cloud stores of the settings.
     """
     if reference.scheme == "oneiric":
-        with open_clouds(stores(), environ=environ, identity=identity) as clouds:
+        with open_clouds(stores()) as clouds:
             return clouds.read(reference)
     return open_store(reference, environ=environ, identity=identity).read(reference)
 
@@ -68,14 +68,11 @@ def find_doubt(
     return None
 
 
-def open_clouds(stores: Stores, *, environ: Mapping[str, str], identity: Path) -> "OneiricStore":
+def open_clouds(stores: Stores) -> "OneiricStore":
     """Return the store of `oneiric:` references, to be closed; nothing is asked yet."""
     from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore  # noqa: PLC0415 - slow
 
-    def read_token(reference: Reference) -> Secret:
-        return open_store(reference, environ=environ, identity=identity).read(reference)
-
-    return OneiricStore(stores, read_token=read_token)
+    return OneiricStore(stores)
 
 
 def open_store(reference: Reference, *, environ: Mapping[str, str], identity: Path) -> SecretStore:

@@ -92,12 +92,11 @@ def test(name: str, as_json: bool) -> None:
 @json_option
 def explain(provider: str, as_json: bool) -> None:
     """Tell which of the stores of PROVIDER is asked first, and why. None is asked."""
-    from mahavishnu.ai_env.secrets.resolve import find_identity, open_clouds  # noqa: PLC0415 - slow
+    from mahavishnu.ai_env.secrets.resolve import open_clouds  # noqa: PLC0415 - slow
     from mahavishnu.environments.cloud_stores import cloud_stores  # noqa: PLC0415
 
     loaded = load()
-    identity = find_identity(loaded.environ, loaded.locations)
-    with open_clouds(cloud_stores(loaded), environ=loaded.environ, identity=identity) as clouds:
+    with open_clouds(cloud_stores(loaded)) as clouds:
         ranked = clouds.explain(provider)
     if as_json:
         names = ("name", "selected", "score", "reasons")

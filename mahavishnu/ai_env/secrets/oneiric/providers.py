@@ -15,14 +15,7 @@ from urllib.parse import urlsplit
 from mahavishnu.ai_env.secrets.health import ComponentHealth, health_of
 from mahavishnu.ai_env.secrets.oneiric.answers import Answer
 from mahavishnu.ai_env.secrets.oneiric.failures import failure_of, is_missing
-from mahavishnu.ai_env.secrets.oneiric.infisical_wire import InfisicalWire
-from mahavishnu.ai_env.secrets.oneiric.stores import (
-    AwsStore,
-    CloudStore,
-    GcpStore,
-    InfisicalStore,
-)
-from mahavishnu.ai_env.secrets.reference import Reference
+from mahavishnu.ai_env.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.hosts import is_this_machine
 from mahavishnu.logs import configure_structlog
@@ -33,14 +26,11 @@ configure_structlog()  # before Oneiric, which would print on stdout
 for _name in ("botocore", "aiobotocore", "google", "httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-from oneiric.adapters.secrets import aws, gcp, infisical  # noqa: E402
+from oneiric.adapters.secrets import aws, gcp  # noqa: E402
 
 CLEANUP_TIMEOUT_S = 3.0
 _CONNECT_TIMEOUT_S = 5
 _TRIES = 2
-
-# Reads the token of a store that wants one.
-type ReadToken = Callable[[Reference], Secret]
 
 
 class Adapter(Protocol):
@@ -159,23 +149,9 @@ class Provider:
             return None, failure_of(error, self.name, timeout_s=limit)
 
 
-class Makers:
-    """Makes the adapter of a store; a test puts a fake in the place of one."""
-
-    def __init__(self, read_token: ReadToken) -> None:
-        self._read_token = read_token
-
-    async def __call__(self, store: CloudStore, dates: Dates) -> Adapter:
-        """Return the adapter, not open yet."""
-        match store:
-            case AwsStore():
-                return _aws(store, dates)
-            case GcpStore():
-                return gcp_adapter(store)
-            case InfisicalStore():
-                # A keyring may wait for somebody.
-                token = await asyncio.to_thread(self._read_token, store.token)
-                return _infisical(store, token, dates)
+async def make_adapter(store: CloudStore, dates: Dates) -> Adapter:
+    """Return the adapter of a store, not open yet."""
+    return _aws(store, dates) if isinstance(store, AwsStore) else gcp_adapter(store)
 
 
 def _aws(store: AwsStore, dates: Dates) -> Adapter:
@@ -249,32 +225,6 @@ def gcp_adapter(store: GcpStore, client: Any = None) -> Adapter:
     return made
 
 
-def _infisical(store: InfisicalStore, token: Secret, dates: Dates) -> Adapter:
-    settings = infisical.InfisicalSecretSettings(
-        base_url=store.base_url,
-        token=token.reveal(),
-        environment=store.environment,
-        secret_path=store.secret_path,
-        project_id=store.project_id,
-    )
-    wire = InfisicalWire(dates, proxies=not _is_here(store.base_url))
-    return Wired(infisical.InfisicalSecretAdapter(settings, http_client=wire), wire)
-
-
 def _is_here(url: str | None) -> bool:
     """Tell whether an address is of this machine: it may be http, and is never asked by way of a proxy."""
     return is_this_machine(urlsplit(url or "").hostname or "")
-
-
-class Wired:
-    """Infisical's adapter with its wire, which it does not close, since it was given to it."""
-
-    def __init__(self, adapter: Adapter, wire: InfisicalWire) -> None:
-        self._wire = wire
-        self.init, self.get_secret = adapter.init, adapter.get_secret
-        self.invalidate_cache, self._cleanup = adapter.invalidate_cache, adapter.cleanup
-
-    async def cleanup(self) -> None:
-        """Close both."""
-        await self._cleanup()
-        await self._wire.aclose()

@@ -33,18 +33,11 @@ class OneiricStore:
     """
     Reads `oneiric:PROVIDER/ID` and `oneiric:PROVIDER/ID#FIELD`; to be closed, by `with` or `close`.
 
-    `read_token` reads the token of a store that needs one. Questions may come from several threads.
+    Questions may come from several threads.
     """
 
-    def __init__(
-        self,
-        stores: Stores,
-        *,
-        read_token: Callable[[Reference], Secret],
-        open_store: "Open | None" = None,
-    ) -> None:
+    def __init__(self, stores: Stores, *, open_store: "Open | None" = None) -> None:
         self._stores = stores
-        self._read_token = read_token
         self._open_store = open_store
         self._providers: Providers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -155,12 +148,11 @@ class OneiricStore:
 
     def _opener(self) -> "Open":
         from mahavishnu.ai_env.secrets.oneiric.providers import (  # noqa: PLC0415 - as above
-            Makers,
             Provider,
+            make_adapter,
         )
 
-        make = Makers(self._read_token)
-        return lambda store, timeout_s: Provider(store, make, timeout_s)
+        return lambda store, timeout_s: Provider(store, make_adapter, timeout_s)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

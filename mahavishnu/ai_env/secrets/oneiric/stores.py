@@ -39,22 +39,7 @@ class GcpStore:
     default_version: str = "latest"
 
 
-@dataclass(frozen=True, kw_only=True)
-class InfisicalStore:
-    """One folder of Infisical; `token` says where its token is."""
-
-    provider: ClassVar[str] = "infisical"
-    name: str
-    priority: int = 0
-    probe: str = PROBE
-    base_url: str
-    environment: str
-    token: Reference
-    secret_path: str = "/"  # noqa: S105 - the folder
-    project_id: str | None = None
-
-
-type CloudStore = AwsStore | GcpStore | InfisicalStore
+type CloudStore = AwsStore | GcpStore
 
 
 @dataclass(frozen=True)
@@ -94,7 +79,6 @@ class Stores:
 EXAMPLES = {
     "aws": "secrets.oneiric.aws.main.region: eu-west-1",
     "gcp": "secrets.oneiric.gcp.main.project_id: my-project",
-    "infisical": "base_url, environment and token below secrets.oneiric.infisical.main",
 }
 
 # The settings are read when a key is wanted, and only then.
