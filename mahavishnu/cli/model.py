@@ -82,11 +82,11 @@ def list_stored(as_json: bool) -> None:
 
 @model.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--name", help="Name to keep it under; the folder's or archive's by default.")
-@click.option("--sha256", help="Expected digest of the archive, or of the ONNX file in the folder.")
+@click.option("--name", help="Name to keep it under; the folder's by default.")
+@click.option("--sha256", help="Expected digest of the ONNX file in the folder.")
 @json_option
 def import_(path: Path, name: str | None, sha256: str | None, as_json: bool) -> None:
-    """Keep the ONNX model at PATH (a folder, .zip or .tar.gz); for machines without network."""
+    """Keep the ONNX model in the folder PATH; for machines without network."""
     from mahavishnu.embedding.model_import import import_model  # noqa: PLC0415
 
     stored = import_model(path, load().locations.models, name=name, sha256=sha256)

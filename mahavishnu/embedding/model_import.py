@@ -1,16 +1,13 @@
-"""Bring a model from a folder or an archive into the store, checked; for machines without a hub."""
+"""Bring a model from a folder into the store, checked; for machines without a hub."""
 
 import json
 import shutil
-import stat
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 from mahavishnu.embedding.known_models import Pooling, find_download, find_known
 from mahavishnu.embedding.models import (
@@ -38,8 +35,6 @@ _OPTIONAL = (
     "model.onnx_data",
 )
 _WANTED = (*_REQUIRED, *_GRAPHS, *_OPTIONAL)
-_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
-_LARGEST_BYTES = 16 * 2**30
 
 
 def import_model(
@@ -48,23 +43,24 @@ def import_model(
     """
     Copy the model at `path` into `store` and return it; one already there is returned as it is.
 
-    `path` is a folder in the Hugging Face layout with an ONNX graph, or a .zip or .tar.gz of one.
-    `sha256` is the digest of the archive, or of the ONNX file in the folder. The name is by default
-    that of the folder or archive. The model is tried once where fastembed is installed. Raises
-    `NotFound` "embedding.path_missing", `UsageError` "embedding.not_a_model", `Corrupt`
-    "embedding.checksum_mismatch", "embedding.unsafe_archive" or "embedding.unreadable_archive",
-    `Conflict` "embedding.model_exists".
+    `path` is a folder in the Hugging Face layout with an ONNX graph, whose digest is `sha256`. The
+    name is by default that of the folder. The model is tried once where fastembed is installed.
+    Raises `NotFound` "embedding.path_missing", `UsageError` "embedding.not_a_model", `Corrupt`
+    "embedding.checksum_mismatch", `Conflict` "embedding.model_exists".
     """
     if not path.exists():
         raise NotFound(f"There is nothing at {path}.", code="embedding.path_missing")
-    ending = "" if path.is_dir() else _archive_ending(path)
-    if sha256 and ending:
-        _compare(path, sha256)
-    name = name or path.resolve().name.removesuffix(ending)
+    if not path.is_dir():
+        raise UsageError(
+            f"{path.name} is no folder.",
+            hint="Unpack an archive (unzip, tar -xf), and import the folder that has config.json.",
+            code="embedding.not_a_model",
+        )
+    name = name or path.resolve().name
     folder_of(store, name)
     with locked_store(store) as staging, _temporary(staging) as folder:
-        found = _copy_folder(path, folder) if not ending else _unpack(path, folder)
-        if sha256 and not ending:
+        found = _copy_folder(path, folder)
+        if sha256:
             _compare(folder / graph_of(found), sha256)
         return install(folder, store, name=name, source=str(path.resolve()))
 
@@ -192,16 +188,6 @@ def _compare(path: Path, sha256: str) -> None:
         )
 
 
-def _archive_ending(path: Path) -> str:
-    for ending in _ARCHIVES:
-        if path.name.lower().endswith(ending):
-            return ending
-    raise UsageError(
-        f"{path.name} is neither a folder nor a .zip, .tar.gz, .tgz or .tar.",
-        code="embedding.not_a_model",
-    )
-
-
 @contextmanager
 def _temporary(staging: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="import-", dir=staging))
@@ -219,69 +205,3 @@ def _copy_folder(source: Path, folder: Path) -> list[str]:
         (folder / path).parent.mkdir(exist_ok=True)
         shutil.copyfile(source / path, folder / path)
     return found
-
-
-def _unpack(archive: Path, folder: Path) -> list[str]:
-    """Unpack the model's files from an archive, which may hold them in one folder."""
-    try:
-        if archive.name.lower().endswith(".zip"):
-            with zipfile.ZipFile(archive) as opened:
-                names = [m.filename for m in opened.infolist() if _is_plain_zip(m)]
-                return _extract(names, lambda name: opened.open(name), folder)
-        with tarfile.open(archive) as tar:
-            names = [m.name for m in tar if _is_plain_tar(m)]
-            return _extract(names, lambda name: tar.extractfile(name), folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise Corrupt(
-            f"{archive.name} cannot be unpacked: {error}", code="embedding.unreadable_archive"
-        ) from error
-
-
-def _extract(names: list[str], read: Any, folder: Path) -> list[str]:
-    """Write what is wanted of `names` below `folder`, at the place it has in the layout."""
-    configs = [PurePosixPath(n) for n in names if PurePosixPath(n).name == "config.json"]
-    root = min((c.parent for c in configs), key=lambda p: len(p.parts), default=PurePosixPath())
-    inside = [name for name in names if PurePosixPath(name).is_relative_to(root)]
-    by_path = {str(PurePosixPath(name).relative_to(root)): name for name in inside}
-    found = [path for path in _WANTED if path in by_path]
-    graph_of(found)
-    left_bytes = _LARGEST_BYTES
-    for path in found:
-        (folder / path).parent.mkdir(exist_ok=True)
-        with read(by_path[path]) as source, (folder / path).open("wb") as target:
-            left_bytes -= _copy_bounded(source, target, left_bytes)
-    return found
-
-
-def _copy_bounded(source: IO[bytes], target: IO[bytes], limit_bytes: int) -> int:
-    copied = 0
-    while piece := source.read(1 << 20):
-        copied += len(piece)
-        if copied > limit_bytes:
-            raise _unsafe("it unpacks to more than 16 GiB")
-        target.write(piece)
-    return copied
-
-
-def _is_plain_zip(member: zipfile.ZipInfo) -> bool:
-    _check_name(member.filename)
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise _unsafe(f"{member.filename} is a link or a device")
-    return not member.is_dir()
-
-
-def _is_plain_tar(member: tarfile.TarInfo) -> bool:
-    _check_name(member.name)
-    if not (member.isfile() or member.isdir()):
-        raise _unsafe(f"{member.name} is a link or a device")
-    return member.isfile()
-
-
-def _check_name(name: str) -> None:
-    if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
-        raise _unsafe(f"{name} leads out of it")
-
-
-def _unsafe(what: str) -> Corrupt:
-    return Corrupt(f"The archive is refused as a whole: {what}.", code="embedding.unsafe_archive")
