@@ -32,7 +32,7 @@ AI_ROOMS = (
     ("adopt", "directories", "restore"),
     ("apply", "changed", "undo"),
     ("settle", "status"),
-    ("authors", "lacks", "moving", "proxied", "taking_back"),
+    ("lacks", "moving", "proxied", "taking_back"),
     ("drift", "member_changes", "registrations", "site"),
     ("claude_program", "claude_settings", "plan"),
     ("journal", "places", "qwen_models", "rights"),

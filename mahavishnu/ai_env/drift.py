@@ -15,9 +15,8 @@ from mahavishnu.ai_env.secrets.binding import Origin, origin_of
 from mahavishnu.errors import UsageError
 from mahavishnu.masking import mask_url
 
-# client: the client itself; cc-switch; earlier: a state that was there before, as from a backup;
-# unknown: by hand, or by another program.
-type Author = Literal["client", "cc-switch", "earlier", "unknown"]
+# client: the client itself; unknown: by hand, or by another program; cc-switch: as unknown, and it is installed.
+type Author = Literal["client", "cc-switch", "unknown"]
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from mahavishnu.ai_env.authors import Authorship, find_author
-from mahavishnu.ai_env.clients.port import Client, Seen
+from mahavishnu.ai_env.clients.port import Client, Seen, home
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.delivery import find_protocol, variable_of
-from mahavishnu.ai_env.drift import Drift, find_drift, find_warning
+from mahavishnu.ai_env.drift import Author, Drift, find_drift, find_warning
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import History, Memory
-from mahavishnu.ai_env.plan import Scope
+from mahavishnu.ai_env.plan import Place, Scope
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
 from mahavishnu.ai_env.secrets.oneiric.installed import is_installed
 from mahavishnu.ai_env.secrets.oneiric.stores import provider_of
@@ -25,6 +25,16 @@ from mahavishnu.masking import mask_url
 
 # profile: one that is known; sign-in: the client's own; other: what no profile says; nothing: no choice.
 type Use = Literal["profile", "sign-in", "other", "nothing"]
+# What cc-switch writes to, where it is installed.
+_OF_CC_SWITCH: tuple[ClientName, ...] = ("claude-code", "codex")
+
+
+@dataclass(frozen=True)
+class Authorship:
+    """Who may have changed a file, and when it was last written, None where it is gone."""
+
+    author: Author
+    changed_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +121,7 @@ def look_at(
             client.check(document)
             seen = client.see(document)
             drift = find_drift(place, document)
-            changed = find_author(site, place, document, history) if drift else None
+            changed = _find_author(site, place, drift) if drift else None
             warning = find_warning(place, document) if drift else ""
     except MahavishnuError as error:
         return ClientStatus(**about, use="other", problem=error)  # type: ignore[arg-type]
@@ -127,6 +137,18 @@ def look_at(
         changed=changed,
         warning=warning,
     )
+
+
+def _find_author(site: Site, place: Place, drift: tuple[Drift, ...]) -> Authorship:
+    try:
+        changed_at = datetime.fromtimestamp(place.path.stat().st_mtime, UTC)
+    except OSError:
+        changed_at = None
+    if all(each.author == "client" for each in drift):
+        return Authorship("client", changed_at)
+    known = place.client.way.client in _OF_CC_SWITCH and changed_at is not None
+    installed = known and (home(site.environ) / ".cc-switch" / "cc-switch.db").is_file()
+    return Authorship("cc-switch" if installed else "unknown", changed_at)
 
 
 def _by(drift: Drift, changed: Authorship | None) -> Drift:

@@ -40,8 +40,8 @@ class DriftBody(Body, frozen=True, kw_only=True):
     author: Annotated[
         str,
         Meta(
-            description="Who changed it, likely: client (the client itself), cc-switch, earlier (an older"
-            " state came back, as from a backup), or unknown (by hand or by another program)."
+            description="Who changed it: client (the client itself), unknown (by hand or by another program),"
+            " or cc-switch (as unknown, and cc-switch is installed here)."
         ),
     ]
 

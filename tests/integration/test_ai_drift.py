@@ -2,9 +2,7 @@
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -533,106 +531,20 @@ def test_what_the_client_writes_is_its_own_doing_and_hinders_no_switch(tmp_path:
     switch_to(site, TWO, "codex")
 
 
-def test_an_older_state_of_ours_is_known_again(tmp_path: Path) -> None:
-    path = install(tmp_path, claude_code="{}")["claude-code"]
-    site = site_in(tmp_path)
-    switch_to(site, ONE, "claude-code", write_key=True)
-    first = path.read_text()
-    entry = switch_to(site, TWO, "claude-code").entry
-    assert entry is not None
-    path.write_text(first)
-    changed = status_of(site).changed
-    assert changed and changed.author == "earlier" and changed.left_by
-    assert changed.left_by.profile == "one"
-    path.write_text("{}")
-    changed = status_of(site).changed
-    assert changed and (changed.author, changed.left_by) == ("earlier", None)
-    path.write_text('{"env": {"ANTHROPIC_BASE_URL": "https://one.example/anthropic"}}')
-    assert author_of(site) == "unknown"
-
-
-def test_an_older_list_is_known_again(tmp_path: Path) -> None:
-    path = install(tmp_path)["qwen"]
-    site = site_in(tmp_path)
-    switch_to(site, ONE, "qwen")
-    first = path.read_text()
-    switch_to(site, TWO, "qwen")
-    path.write_text(first)
-    changed = status_of(site, "qwen").changed
-    assert changed and changed.author == "earlier" and changed.left_by
-    assert changed.left_by.profile == "one"
-    edit(path, ("https://one.example/v1", ELSEWHERE))
-    assert author_of(site, "qwen") == "unknown"
-
-
-def cc_switch(home: Path, app: str, *providers: dict[str, Any], current: int = 0) -> Path:
-    """Make a database of cc-switch with these providers, by what they write; one is the current one."""
-    path = home / ".cc-switch" / "cc-switch.db"
-    path.parent.mkdir(exist_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS providers (id TEXT, app_type TEXT, name TEXT,"
-            " settings_config TEXT, meta TEXT, is_current BOOLEAN)"
-        )
-        for number, each in enumerate(providers):
-            row = (f"p{number}", app, f"No {number}", json.dumps(each), "{}", number == current)
-            database.execute("INSERT INTO providers VALUES (?, ?, ?, ?, ?, ?)", row)
-    return path
-
-
 THEIRS = {"env": {"ANTHROPIC_BASE_URL": ELSEWHERE, "ANTHROPIC_AUTH_TOKEN": FOREIGN}}
-OTHERS = {"env": {"ANTHROPIC_BASE_URL": "https://others.example"}}
 
 
-def test_cc_switch_is_known_by_the_provider_that_is_its_current_one(tmp_path: Path) -> None:
-    path = install(tmp_path)["claude-code"]
+@pytest.mark.parametrize("client", EVERY)
+def test_cc_switch_is_named_where_it_is_installed(tmp_path: Path, client: ClientName) -> None:
+    paths = install(tmp_path)
     site = site_in(tmp_path)
-    switch_to(site, ONE, "claude-code")
-    database = cc_switch(tmp_path, "claude", OTHERS, THEIRS, current=1)
-    before = everything(tmp_path / ".cc-switch")
-    path.write_text(json.dumps({**THEIRS, "permissions": {"allow": []}}))
-    assert author_of(site) == "cc-switch"
-    assert FOREIGN not in repr(status_of(site))
-    path.write_text(json.dumps(OTHERS))
-    assert author_of(site) == "unknown"
-    device = database.with_name("settings.json")
-    device.write_text('{"currentProviderClaude": "p0"}')
-    assert author_of(site) == "cc-switch"
-    device.write_text('{"currentProviderClaude": "gone"}')
-    assert author_of(site) == "unknown"  # the database's counts again
-    path.write_text("{}")
-    assert author_of(site) == "earlier"  # what is merely missing says nothing of cc-switch
-    path.write_text('{"env": {"ANTHROPIC_AUTH_TOKEN": "PROXY_MANAGED"}}')
-    assert author_of(site) == "cc-switch"
-    device.unlink()
-    assert everything(tmp_path / ".cc-switch") == before
-
-
-def test_cc_switch_is_known_in_codex_too(tmp_path: Path) -> None:
-    path = install(tmp_path)["codex"]
-    site = site_in(tmp_path)
-    switch_to(site, ONE, "codex")
-    text = (
-        'model_provider = "custom"\nmodel = "theirs"\n[model_providers.custom]\n'
-        f'name = "custom"\nbase_url = "{ELSEWHERE}"\n'
-    )
-    cc_switch(tmp_path, "codex", {"auth": {"OPENAI_API_KEY": FOREIGN}, "config": text})
-    path.write_text(text)
-    assert author_of(site, "codex") == "cc-switch"
-
-
-@pytest.mark.parametrize("content", [b"", b"no database", None])
-def test_a_database_that_cannot_be_read_hinders_nothing(
-    tmp_path: Path, content: bytes | None
-) -> None:
-    path = install(tmp_path)["claude-code"]
-    site = site_in(tmp_path)
-    switch_to(site, ONE, "claude-code")
-    database = cc_switch(tmp_path, "claude", {"env": []})
-    if content is not None:
-        database.write_bytes(content)
-    path.write_text(json.dumps(THEIRS))
-    assert author_of(site) == "unknown" and status_of(site).problem is None
+    switch_to(site, ONE, client)
+    led_elsewhere({client: paths[client]})
+    assert author_of(site, client) == "unknown"
+    database = tmp_path / ".cc-switch" / "cc-switch.db"
+    database.parent.mkdir()
+    database.write_bytes(b"not read")
+    assert author_of(site, client) == ("unknown" if client == "qwen" else "cc-switch")
 
 
 # What becomes of the key

@@ -8,13 +8,12 @@ client's files, as JSON, and `meta` says which protocol the provider speaks wher
 import json
 import sqlite3
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from mahavishnu.ai_env.documents import KeyPath
 from mahavishnu.ai_env.importing.claude_code import claude_entry, key_of
 from mahavishnu.ai_env.importing.found import (
     Found,
@@ -36,16 +35,8 @@ FORMATS = {
     "openai_chat": "openai_chat_base_url",
 }
 MAX_PROVIDERS = 1_000
-MAX_SETTINGS_BYTES = 1024 * 1024
 LOCKED_S = 1.0  # how long to wait for cc-switch, which writes for an instant
 _QUERY = "SELECT app_type, name, settings_config, meta FROM providers ORDER BY app_type, name, id LIMIT ?"
-
-
-_CURRENT = "SELECT id, settings_config, is_current FROM providers WHERE app_type = ? LIMIT ?"
-APPS: Mapping[str, tuple[str, str]] = {
-    "claude-code": ("claude", "currentProviderClaude"),
-    "codex": ("codex", "currentProviderCodex"),
-}
 
 
 class Row(NamedTuple):
@@ -70,55 +61,10 @@ def read_rows(path: Path) -> list[Row]:
         NotFound: `ai.import_nothing`.
         Corrupt: `ai.import_unreadable`, this is no database of cc-switch, or one of another shape.
     """
-    return [Row(*(str(cell or "") for cell in row)) for row in _ask(path, _QUERY, (MAX_PROVIDERS,))]
+    return [Row(*(str(cell or "") for cell in row)) for row in _ask(path)]
 
 
-def read_current(path: Path, client: str) -> Mapping[KeyPath, object] | None:
-    """
-    Return what cc-switch's current provider writes to a client's settings, by key path; it may be keys.
-
-    None where it has none for this client, or none that can be read. The choice of this device, in the
-    settings beside the database, goes before the one in it.
-
-    Raises:
-        NotFound, Corrupt: as `read_rows`.
-    """
-    if client not in APPS:
-        return None
-    app, chosen = APPS[client]
-    rows = _ask(path, _CURRENT, (app, MAX_PROVIDERS))
-    by_id = {str(row[0]): str(row[1] or "") for row in rows}
-    device = text_of(_device_settings(path.with_name("settings.json")), chosen)
-    current = device if device in by_id else next((str(r[0]) for r in rows if r[2]), None)
-    if current is None:
-        return None
-    try:
-        said = _mapping(json.loads(by_id[current]))
-        if client == "codex":
-            said = tomllib.loads(text_of(said, "config") or "")
-    except (ValueError, RecursionError):
-        return None
-    return _members(said)
-
-
-def _device_settings(path: Path) -> Mapping[str, Any]:
-    try:
-        return _mapping(json.loads(path.read_bytes()[:MAX_SETTINGS_BYTES]))
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
-def _members(values: Mapping[str, Any], above: KeyPath = ()) -> dict[KeyPath, object]:
-    """Return the members of nested objects by their paths, objects included."""
-    found: dict[KeyPath, object] = {}
-    for name, value in values.items():
-        found[*above, name] = value
-        if isinstance(value, dict):
-            found |= _members(value, (*above, name))
-    return found
-
-
-def _ask(path: Path, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+def _ask(path: Path) -> list[tuple[Any, ...]]:
     if not path.is_file():
         raise NotFound(
             f"cc-switch has no database at {path}.",
@@ -127,7 +73,7 @@ def _ask(path: Path, query: str, values: Sequence[object]) -> list[tuple[Any, ..
         )
     try:
         with closing(sqlite3.connect(_address(path), uri=True, timeout=LOCKED_S)) as database:
-            return database.execute(query, values).fetchall()
+            return database.execute(_QUERY, (MAX_PROVIDERS,)).fetchall()
     except (sqlite3.Error, OSError) as error:
         raise Corrupt(
             f"{path} cannot be read as a database of cc-switch.",

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mahavishnu.ai_env.adopt import Adopted
-from mahavishnu.ai_env.authors import Authorship
 from mahavishnu.ai_env.changed import Changed
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents.port import plain, show_path
@@ -12,7 +11,7 @@ from mahavishnu.ai_env.drift import Drift
 from mahavishnu.ai_env.journal import Entry
 from mahavishnu.ai_env.plan import Scope
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.ai_env.status import ClientStatus
+from mahavishnu.ai_env.status import Authorship, ClientStatus
 from mahavishnu.cli.ai.telling import UNCHANGED, said
 from mahavishnu.cli.render import local_time, print_json, print_line
 from mahavishnu.errors import tell
@@ -65,11 +64,7 @@ def _author(client: ClientName, changed: Authorship) -> str:
         case "client":
             return f"by {CLIENTS[client].title} itself"
         case "cc-switch":
-            return "by cc-switch"
-        case "earlier" if changed.left_by is None:
-            return "and is as it was before the first switch"
-        case "earlier" if changed.left_by is not None:
-            return f"and is as the {changed.left_by.title} ({shown(changed.left_by.id)}) left it"
+            return f"{_OTHERS} (cc-switch is installed here)"
         case _:
             return _OTHERS
 
