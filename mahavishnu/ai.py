@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.environments.here import Environments
+from mahavishnu.environments.site import Environments
 from mahavishnu.errors import UsageError
 from mahavishnu.operations import environments
 from mahavishnu.operations import sessions as running

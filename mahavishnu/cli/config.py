@@ -8,9 +8,10 @@ import click
 from mahavishnu.cli.options import json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
-from mahavishnu.environments.declared import require_declared
-from mahavishnu.environments.known import check_environments, read_own
-from mahavishnu.environments.shared import read_shared
+from mahavishnu.environments.clients import check_environments
+from mahavishnu.environments.profiles import read_own
+from mahavishnu.environments.secret_settings import require_declared
+from mahavishnu.environments.team_profiles import read_shared
 from mahavishnu.settings.sources import (
     Loaded,
     keys_in_force,

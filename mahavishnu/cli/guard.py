@@ -76,7 +76,7 @@ def _process(client: str, environ: Mapping[str, str]) -> int:
 
 
 def _current(binding: Binding) -> Mapping[str, Expected]:
-    from mahavishnu.environments.bound import current_of  # noqa: PLC0415 - slow: reads the settings
+    from mahavishnu.environments.bindings import current_of  # noqa: PLC0415 - slow: reads the settings
 
     return current_of(binding, os.environ)
 

@@ -49,7 +49,7 @@ def main() -> int:
 
 def _stores() -> "Stores":
     """Return the cloud stores of the user's settings; those of a project cannot name any."""
-    from mahavishnu.environments.cloud_stores import own_stores  # noqa: PLC0415 - slow
+    from mahavishnu.environments.secret_settings import own_stores  # noqa: PLC0415 - slow
 
     return own_stores(os.environ)
 

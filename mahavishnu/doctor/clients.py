@@ -8,7 +8,7 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.rights import FILE_MODE, FOLDER_MODE, open_modes_of
 from mahavishnu.doctor.files import close
 from mahavishnu.doctor.findings import Examination, Finding
-from mahavishnu.environments.known import chosen_clients
+from mahavishnu.environments.clients import chosen_clients
 
 _OTHERS_WRITE = 0o022
 

@@ -8,7 +8,7 @@ from shlex import quote
 from mahavishnu.daemon.record import find_listening
 from mahavishnu.daemon.token import read_token, rotate_token
 from mahavishnu.doctor.findings import Check, Examination, Finding, failure
-from mahavishnu.environments.known import read_own
+from mahavishnu.environments.profiles import read_own
 from mahavishnu.errors import Corrupt, Forbidden, NotFound
 from mahavishnu.logs import set_log_level
 from mahavishnu.paths import locate

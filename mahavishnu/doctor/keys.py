@@ -5,8 +5,8 @@ from mahavishnu.ai_env.launch import SIGN_INS
 from mahavishnu.ai_env.proxied import proxy_note
 from mahavishnu.ai_env.status import look
 from mahavishnu.doctor.findings import Examination, Finding
-from mahavishnu.environments.here import open_site
-from mahavishnu.environments.known import known_profiles
+from mahavishnu.environments.profiles import known_profiles
+from mahavishnu.environments.site import open_site
 
 # As providers call them; a profile can have its key under any other name.
 _USUAL_END = "_API_KEY"

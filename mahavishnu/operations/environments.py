@@ -19,7 +19,7 @@ from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state, look
 from mahavishnu.ai_env.undo import choose, find_entry, undo
-from mahavishnu.environments.here import Environments
+from mahavishnu.environments.site import Environments
 from mahavishnu.errors import MahavishnuError, NotFound
 from mahavishnu.operations.environment_requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
 from mahavishnu.operations.environment_results import (

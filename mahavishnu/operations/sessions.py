@@ -18,7 +18,7 @@ from mahavishnu.ai_env.following.resume import shown_words
 from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.site import Site
-from mahavishnu.environments.here import Environments
+from mahavishnu.environments.site import Environments
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.operations.environment_results import (
     RestartedSession,

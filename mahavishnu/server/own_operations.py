@@ -11,7 +11,7 @@ from mahavishnu import __version__
 from mahavishnu.ai_env.secrets.reference import MAX_LENGTH, parse_reference
 from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.embedding import ModelIdentity
-from mahavishnu.environments.cloud_stores import own_stores
+from mahavishnu.environments.secret_settings import own_stores
 from mahavishnu.errors import MahavishnuError, Unavailable
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Call, Operation, Request

@@ -9,7 +9,7 @@ import pytest
 
 from mahavishnu import ai
 from mahavishnu.app import App
-from mahavishnu.environments.here import open_site
+from mahavishnu.environments.site import open_site
 from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS

@@ -15,8 +15,8 @@ import yaml
 
 from mahavishnu.ai_env.apply import Ask, switch
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.environments.here import open_site
-from mahavishnu.environments.known import find_profile
+from mahavishnu.environments.profiles import find_profile
+from mahavishnu.environments.site import open_site
 from mahavishnu.settings.sources import load_settings
 from tests.command import Answer, Command
 from tests.outcomes import Leaked

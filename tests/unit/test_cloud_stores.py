@@ -20,7 +20,7 @@ from mahavishnu.ai_env.secrets.oneiric.stores import AwsStore, Stores
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.secrets.resolve import resolve
 from mahavishnu.ai_env.status import key_state
-from mahavishnu.environments.cloud_stores import cloud_stores, own_stores
+from mahavishnu.environments.secret_settings import cloud_stores, own_stores
 from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.masking import Secret
 from mahavishnu.settings.sources import load_settings

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.secrets.declared import DeclaredSecrets, find_missing, require_present
-from mahavishnu.environments.declared import declared_secrets, require_declared
+from mahavishnu.environments.secret_settings import declared_secrets, require_declared
 from mahavishnu.errors import Conflict, NotFound, UsageError
 from mahavishnu.settings.sources import Loaded, load_settings
 from tests.kept_secrets import lines, private, seal, stand_ins

@@ -28,9 +28,9 @@ def bind(profile: str, directory: Path, overwrite: bool, as_json: bool) -> None:
     from mahavishnu.ai_env.directories.bind import Wanted  # noqa: PLC0415 - after option errors
     from mahavishnu.ai_env.directories.bind import bind as bind_directory  # noqa: PLC0415
     from mahavishnu.ai_env.directories.expected import expected_of  # noqa: PLC0415
-    from mahavishnu.environments.accepted import accept  # noqa: PLC0415
-    from mahavishnu.environments.bound import guard_program  # noqa: PLC0415
-    from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
+    from mahavishnu.environments.bindings import guard_program  # noqa: PLC0415
+    from mahavishnu.environments.site import find_wanted, open_site  # noqa: PLC0415
+    from mahavishnu.environments.team_profiles import accept  # noqa: PLC0415
 
     loaded = load_quietly()
     found = find_wanted(loaded, profile)
@@ -75,7 +75,7 @@ def unbind(directory: Path, whole: bool, overwrite: bool, as_json: bool) -> None
     """Let DIRECTORY (here by default) be as it was before it was bound."""
     from mahavishnu.ai_env.directories.bind import unbind as unbind_one  # noqa: PLC0415
     from mahavishnu.ai_env.directories.bind import unbind_all  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     if whole and directory != Path():
         raise UsageError("--all and a directory are two things.", code="ai.unbind_all")
@@ -97,9 +97,9 @@ def bindings(as_json: bool) -> None:
     """List the bound directories, and whether sessions there can go on."""
     from mahavishnu.ai_env.directories.known import load_bindings  # noqa: PLC0415
     from mahavishnu.ai_env.directories.listing import Listed, list_bindings  # noqa: PLC0415
-    from mahavishnu.environments.bound import current_of, guard_program  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
+    from mahavishnu.environments.bindings import current_of, guard_program  # noqa: PLC0415
+    from mahavishnu.environments.profiles import known_profiles  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     loaded = load()
     site = open_site(loaded)

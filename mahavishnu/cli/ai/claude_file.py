@@ -24,7 +24,7 @@ from mahavishnu.ai_env.showing import shown
 from mahavishnu.cli.ai.places import place_of, require_enabled
 from mahavishnu.cli.options import load_quietly
 from mahavishnu.cli.render import print_json, print_line, printable
-from mahavishnu.environments.known import lock_folder, require_trusted
+from mahavishnu.environments.clients import lock_folder, require_trusted
 from mahavishnu.settings.sources import Loaded
 
 scope_option = click.option(

@@ -39,8 +39,8 @@ def adopt(clients: tuple[str, ...], scope: str, as_json: bool) -> None:
     """
     from mahavishnu.ai_env.adopt import adopt as take_over  # noqa: PLC0415 - after option errors
     from mahavishnu.cli.ai.drift_output import show_adopted  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import require_trusted  # noqa: PLC0415
+    from mahavishnu.environments.clients import require_trusted  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     loaded = load_quietly()
     require_trusted(loaded)
@@ -69,8 +69,8 @@ def restore(
     from mahavishnu.ai_env.restore import Restored, Wish, plan_restore  # noqa: PLC0415
     from mahavishnu.ai_env.restore import restore as write_again  # noqa: PLC0415
     from mahavishnu.cli.ai.restore_output import show_restored  # noqa: PLC0415
-    from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import require_trusted  # noqa: PLC0415
+    from mahavishnu.environments.clients import require_trusted  # noqa: PLC0415
+    from mahavishnu.environments.site import find_wanted, open_site  # noqa: PLC0415
 
     loaded = load_quietly()
     require_trusted(loaded)

@@ -16,7 +16,7 @@ from mahavishnu.cli.ai.places import is_enabled, place_of, require_enabled
 from mahavishnu.cli.mcp import find_address, find_places, tell_what_stays_behind
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.environments.known import lock_folder, require_trusted
+from mahavishnu.environments.clients import lock_folder, require_trusted
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.mcp.clients import NAME, describe_setup
 from mahavishnu.settings.sources import Loaded

@@ -2,7 +2,7 @@
 
 from mahavishnu.ai_env import places
 from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.environments.known import chosen_clients
+from mahavishnu.environments.clients import chosen_clients
 from mahavishnu.settings.sources import Loaded
 
 

@@ -20,8 +20,9 @@ from mahavishnu.cli.ai.profile_store import (
 )
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.environments.entries import read_entry
-from mahavishnu.environments.known import find_profile, require_trusted
+from mahavishnu.environments.clients import require_trusted
+from mahavishnu.environments.profile_entries import read_entry
+from mahavishnu.environments.profiles import find_profile
 from mahavishnu.errors import Conflict, UsageError
 
 _KEYS = [item.name for item in fields(Entry)]

@@ -20,7 +20,7 @@ from mahavishnu.ai_env.rights import closing
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.cli.ai.places import place_of
 from mahavishnu.cli.ai.profile_store import check_import, profile_of
-from mahavishnu.environments.known import key_program, lock_folder
+from mahavishnu.environments.clients import key_program, lock_folder
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.masking import Secret
 from mahavishnu.settings.sources import Loaded

@@ -6,7 +6,7 @@ from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile
 from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.environments.known import find_profile, known_profiles
+from mahavishnu.environments.profiles import find_profile, known_profiles
 
 
 @click.command("list")

@@ -13,10 +13,11 @@ from mahavishnu.ai_env.profile_files import find_files, folder_of, path_of, writ
 from mahavishnu.ai_env.profiles import Entry, Profile, check_name, read_profile
 from mahavishnu.ai_env.status import ClientStatus, look
 from mahavishnu.cli.ai.claude_file import note
-from mahavishnu.environments.entries import read_entry
-from mahavishnu.environments.here import open_site
-from mahavishnu.environments.known import known_profiles, lock_folder, settings_origin
-from mahavishnu.environments.shared import read_shared
+from mahavishnu.environments.clients import lock_folder
+from mahavishnu.environments.profile_entries import read_entry
+from mahavishnu.environments.profiles import known_profiles, settings_origin
+from mahavishnu.environments.site import open_site
+from mahavishnu.environments.team_profiles import read_shared
 from mahavishnu.errors import Conflict, MahavishnuError
 from mahavishnu.settings.sources import Loaded
 

@@ -13,10 +13,10 @@ from mahavishnu.cli.ai.profile_store import check_import, turn
 from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.environments.accepted import accept
-from mahavishnu.environments.entries import entry_of_values
-from mahavishnu.environments.exported import read_export
-from mahavishnu.environments.known import find_profile, own_profiles, require_trusted
+from mahavishnu.environments.clients import require_trusted
+from mahavishnu.environments.profile_entries import entry_of_values, read_export
+from mahavishnu.environments.profiles import find_profile, own_profiles
+from mahavishnu.environments.team_profiles import accept
 from mahavishnu.errors import UsageError
 from mahavishnu.settings.sources import Loaded
 

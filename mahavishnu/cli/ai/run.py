@@ -14,10 +14,11 @@ from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.site import Site
 from mahavishnu.cli.options import load
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.environments.accepted import accept, require_accepted
-from mahavishnu.environments.bound import find_bound, require_free
-from mahavishnu.environments.here import open_site
-from mahavishnu.environments.known import find_profile, require_trusted
+from mahavishnu.environments.bindings import find_bound, require_free
+from mahavishnu.environments.clients import require_trusted
+from mahavishnu.environments.profiles import find_profile
+from mahavishnu.environments.site import open_site
+from mahavishnu.environments.team_profiles import accept, require_accepted
 from mahavishnu.errors import NotFound, Unavailable, UsageError
 from mahavishnu.masking import Secret
 

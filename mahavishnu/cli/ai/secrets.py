@@ -13,7 +13,7 @@ from mahavishnu.errors import tell
 if TYPE_CHECKING:
     from mahavishnu.ai_env.secrets.health import ComponentHealth
     from mahavishnu.ai_env.secrets.reading import ReadKey
-    from mahavishnu.environments.key_report import KeyReport, KeyTrial, KeyView
+    from mahavishnu.environments.keys import KeyReport, KeyTrial, KeyView
 
 
 @click.group()
@@ -25,8 +25,8 @@ def secrets() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List which key each profile uses, and where it is; nothing is opened or asked."""
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415 - after option errors
-    from mahavishnu.environments.key_report import view_keys  # noqa: PLC0415
+    from mahavishnu.environments.keys import view_keys  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415 - after option errors
 
     loaded = load()
     views = view_keys(loaded, open_site(loaded))
@@ -56,8 +56,8 @@ def check(as_json: bool) -> None:
 
     The exit code is 0 where all can be had, and only then. A store may ask for a passphrase.
     """
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415 - after option errors
-    from mahavishnu.environments.key_report import check_keys  # noqa: PLC0415
+    from mahavishnu.environments.keys import check_keys  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415 - after option errors
 
     loaded = load()
     report = check_keys(loaded, open_site(loaded))
@@ -73,9 +73,9 @@ def check(as_json: bool) -> None:
 @json_option
 def test(name: str, as_json: bool) -> None:
     """Read the key of profile NAME, and tell from where, how old it is and how long that took."""
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415 - after option errors
-    from mahavishnu.environments.key_report import try_key  # noqa: PLC0415
-    from mahavishnu.environments.known import find_profile  # noqa: PLC0415
+    from mahavishnu.environments.keys import try_key  # noqa: PLC0415
+    from mahavishnu.environments.profiles import find_profile  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415 - after option errors
 
     loaded = load()
     profile = find_profile(loaded, name)
@@ -93,7 +93,7 @@ def test(name: str, as_json: bool) -> None:
 def explain(provider: str, as_json: bool) -> None:
     """Tell which of the stores of PROVIDER is asked first, and why. None is asked."""
     from mahavishnu.ai_env.secrets.resolve import open_clouds  # noqa: PLC0415 - slow
-    from mahavishnu.environments.cloud_stores import cloud_stores  # noqa: PLC0415
+    from mahavishnu.environments.secret_settings import cloud_stores  # noqa: PLC0415
 
     loaded = load()
     with open_clouds(cloud_stores(loaded)) as clouds:

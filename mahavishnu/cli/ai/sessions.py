@@ -14,8 +14,8 @@ from mahavishnu.ai_env.site import Site
 from mahavishnu.cli.ai.sessions_output import lines_of, show_restarts, show_sessions
 from mahavishnu.cli.ai.telling import tell_profiles
 from mahavishnu.cli.options import json_option, load
-from mahavishnu.environments.here import open_site
-from mahavishnu.environments.known import known_profiles
+from mahavishnu.environments.profiles import known_profiles
+from mahavishnu.environments.site import open_site
 from mahavishnu.errors import Conflict
 from mahavishnu.operations.sessions import (
     MAX_TIMEOUT_S,

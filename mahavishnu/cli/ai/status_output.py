@@ -12,7 +12,7 @@ from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state
 from mahavishnu.cli.ai.drift_output import drift_body, offer, tell_drift
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.environments.known import Own
+from mahavishnu.environments.profiles import Own
 from mahavishnu.errors import MahavishnuError, tell
 from mahavishnu.identifiers import shown
 

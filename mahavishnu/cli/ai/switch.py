@@ -17,9 +17,12 @@ def list_llms(as_json: bool) -> None:
     from mahavishnu.ai_env.status import look  # noqa: PLC0415 - after option errors
     from mahavishnu.cli.ai.status_output import show_profiles  # noqa: PLC0415
     from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import known_profiles, read_own  # noqa: PLC0415
-    from mahavishnu.environments.lacking import shared_lacks  # noqa: PLC0415
+    from mahavishnu.environments.profiles import (  # noqa: PLC0415
+        known_profiles,
+        read_own,
+        shared_lacks,
+    )
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     loaded = load()
     tell_profiles(loaded, listed=True)
@@ -93,16 +96,16 @@ def switch_llm(
     from mahavishnu.ai_env.sessions.table import FINDERS  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_plan, show_switch  # noqa: PLC0415
     from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
-    from mahavishnu.environments.accepted import accept  # noqa: PLC0415
-    from mahavishnu.environments.here import find_wanted, open_site  # noqa: PLC0415
     from mahavishnu.environments.hindered import naming_others  # noqa: PLC0415
+    from mahavishnu.environments.site import find_wanted, open_site  # noqa: PLC0415
+    from mahavishnu.environments.team_profiles import accept  # noqa: PLC0415
 
     loaded = load_quietly()
     profile = find_wanted(loaded, name)
     tell_profiles(loaded)
     site = open_site(loaded)
     if scope == "project":
-        from mahavishnu.environments.bound import require_free  # noqa: PLC0415
+        from mahavishnu.environments.bindings import require_free  # noqa: PLC0415
 
         require_free(site, name)
     ask = Ask(
@@ -144,9 +147,9 @@ def status(as_json: bool) -> None:
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
     from mahavishnu.cli.ai.status_output import show_status  # noqa: PLC0415
     from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
-    from mahavishnu.environments.bound import find_bound  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import known_profiles  # noqa: PLC0415
+    from mahavishnu.environments.bindings import find_bound  # noqa: PLC0415
+    from mahavishnu.environments.profiles import known_profiles  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     loaded = load()
     tell_profiles(loaded)
@@ -169,7 +172,7 @@ def diff(as_json: bool) -> None:
     """
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
     from mahavishnu.cli.ai.drift_output import show_drift  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     site = open_site(load_quietly())
     statuses = look(site, {}, site.journal.read())
@@ -183,7 +186,7 @@ def diff(as_json: bool) -> None:
 def history(limit: int, as_json: bool) -> None:
     """List switches, the latest first."""
     from mahavishnu.cli.ai.switch_output import show_history  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     show_history(open_site(load_quietly()).journal.read(), limit, as_json=as_json)
 
@@ -196,8 +199,8 @@ def undo(id: str | None, overwrite: bool, as_json: bool) -> None:
     """Take a switch back, the last one that stands by default; other members stay as they are."""
     from mahavishnu.ai_env.undo import undo as take_back  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_undo  # noqa: PLC0415
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
-    from mahavishnu.environments.known import require_trusted  # noqa: PLC0415
+    from mahavishnu.environments.clients import require_trusted  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     loaded = load_quietly()
     require_trusted(loaded)

@@ -7,7 +7,7 @@ from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry, value_of
 from mahavishnu.ai_env.redaction import shown_record
 from mahavishnu.cli.render import print_line, printable
-from mahavishnu.environments.known import read_own
+from mahavishnu.environments.profiles import read_own
 from mahavishnu.settings.sources import Loaded
 
 UNCHANGED = "Nothing was changed since."

@@ -12,9 +12,9 @@ from mahavishnu.ai_env.verify import TIMEOUT_S, Trial
 from mahavishnu.ai_env.verify import verify as verify_profile
 from mahavishnu.cli.options import json_option, load
 from mahavishnu.cli.render import print_json, print_line
-from mahavishnu.environments.accepted import accept, require_accepted
-from mahavishnu.environments.cloud_stores import cloud_stores
-from mahavishnu.environments.known import find_profile, known_profiles
+from mahavishnu.environments.profiles import find_profile, known_profiles
+from mahavishnu.environments.secret_settings import cloud_stores
+from mahavishnu.environments.team_profiles import accept, require_accepted
 from mahavishnu.errors import NotFound
 from mahavishnu.masking import Secret
 from mahavishnu.settings.sources import Loaded
@@ -89,7 +89,7 @@ def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
 def _find_proxies(loaded: Loaded, profiles: Sequence[Profile]) -> list[str]:
     """Return where a proxy is in a client's way, since the provider was asked past all proxies."""
     from mahavishnu.ai_env.proxied import proxy_notes  # noqa: PLC0415 - slow
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     site = open_site(loaded)
     return [note for each in profiles for note in proxy_notes(site, each)]
@@ -114,7 +114,7 @@ def try_profile(loaded: Loaded, profile: Profile, *, timeout_s: float = TIMEOUT_
 def _used(loaded: Loaded) -> list[str]:
     """Return the profiles that clients use by their settings; a sign-in of their own is none to try."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415 - a name needs none of it
-    from mahavishnu.environments.here import open_site  # noqa: PLC0415
+    from mahavishnu.environments.site import open_site  # noqa: PLC0415
 
     site = open_site(loaded)
     known = known_profiles(loaded)

@@ -1,18 +1,15 @@
-"""The profiles that there are, for all commands of `mahavishnu ai`, and whether the settings may be used."""
+"""The profiles that there are, for all commands of `mahavishnu ai`: the user's own, a team's and the shipped ones."""
 
 import difflib
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
+from mahavishnu.ai_env.lacks import Lack, find_lacks, lack_of
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of
 from mahavishnu.ai_env.profiles import (
-    ClientName,
     Entry,
     Profile,
     doubtful_hosts,
@@ -20,19 +17,13 @@ from mahavishnu.ai_env.profiles import (
     of_early_sample,
     read_profile,
 )
-from mahavishnu.ai_env.secrets.helper import PROGRAM
-from mahavishnu.ai_env.site import ClientSettings, locks_of
-from mahavishnu.environments.cloud_stores import cloud_stores
-from mahavishnu.environments.entries import read_entry
-from mahavishnu.environments.shared import read_shared
-from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, UsageError
-from mahavishnu.settings.files import place_of, read_settings
+from mahavishnu.ai_env.site import Site
+from mahavishnu.environments.profile_entries import read_entry
+from mahavishnu.environments.team_profiles import read_shared
+from mahavishnu.errors import MahavishnuError, NotFound, UsageError
+from mahavishnu.settings.files import place_of
 from mahavishnu.settings.profiles import SECTION
 from mahavishnu.settings.sources import Loaded
-from mahavishnu.settings.tree import ClientSettings as ClientSection
-from mahavishnu.settings.trust import PROJECT_FILES
-
-_GUARDED = ("ai_environments", "secrets")
 
 
 def known_profiles(loaded: Loaded) -> Mapping[str, Profile]:
@@ -143,16 +134,6 @@ def own_profiles(loaded: Loaded) -> Mapping[str, Profile]:
     return read_own(loaded).profiles
 
 
-def check_environments(loaded: Loaded) -> list[str]:
-    """Raise what is wrong with clients and stores; returns what is to be known of profiles that can be used."""
-    chosen_clients(loaded)
-    cloud_stores(loaded)
-    shared = read_shared(loaded)
-    problems = (*shared.unread.values(), *shared.broken.values())
-    told = [f"Shared profiles: {each.message}" for each in problems]
-    return [*told, *read_own(loaded).notes]
-
-
 def notes_on(profile: Profile) -> list[str]:
     """Return what the user should know of a profile that can be used all the same."""
     return [
@@ -168,70 +149,6 @@ def settings_origin(loaded: Loaded, name: str) -> str | None:
     prefix = f"{SECTION}.{name}."
     origins = {key: each.origin for key, each in loaded.origins.items() if key.startswith(prefix)}
     return next((origin for _, origin in sorted(origins.items())), None)
-
-
-def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientSettings]:
-    """Return what the settings say of each client; `~/` is the home of the environment."""
-    section = loaded.settings.ai_environments
-    sections: dict[ClientName, ClientSection] = {
-        "claude-code": section.claude_code,
-        "codex": section.codex,
-        "qwen": section.qwen,
-    }
-    return {
-        name: ClientSettings(each.enabled, _place(loaded, each.config_path))
-        for name, each in sections.items()
-    }
-
-
-def require_trusted(loaded: Loaded) -> None:
-    """
-    Refuse where a project speaks of endpoints, clients or keys and is not trusted; before writing.
-
-    Raises:
-        Forbidden: `settings.untrusted`.
-    """
-    if loaded.untrusted is None:
-        return
-    for name in PROJECT_FILES:
-        path = loaded.untrusted / "settings" / name
-        if _speaks_of_environments(path):
-            raise Forbidden(
-                f"{path} speaks of AI environments or keys, and its folder is not trusted.",
-                hint=f"Read it; if it is yours: mahavishnu ai trust {loaded.untrusted}",
-                code="settings.untrusted",
-            )
-
-
-def lock_folder(loaded: Loaded) -> Path:
-    """Return the folder of the locks by which commands change other programs' files in turns."""
-    return locks_of(loaded.locations.state)
-
-
-def key_program() -> Path:
-    """
-    Return the absolute path of `mahavishnu-key`, which clients are given.
-
-    Raises:
-        NotFound: `ai.no_helper`.
-    """
-    beside = Path(sys.executable).with_name(PROGRAM)
-    found = beside if beside.exists() else Path(shutil.which(PROGRAM) or "")
-    if not found.is_absolute():
-        raise NotFound(
-            f"{PROGRAM} is neither beside the Python that runs this, nor on the PATH.",
-            hint="Install Mahavishnu anew.",
-            code="ai.no_helper",
-        )
-    return found
-
-
-def _speaks_of_environments(path: Path) -> bool:
-    try:
-        keys = read_settings(path)
-    except MahavishnuError:
-        return True  # what cannot be read may say anything
-    return any(key.partition(".")[0] in _GUARDED for key in keys)
 
 
 def _entries(
@@ -255,15 +172,12 @@ def _entries(
     return found, broken
 
 
-def _place(loaded: Loaded, path: str | None) -> Path | None:
-    if path is None:
-        return None
-    home = loaded.environ.get("HOME")
-    place = Path(home, path[2:]) if home and path.startswith("~/") else Path(path)
-    if not place.is_absolute():
-        raise UsageError(
-            "The config_path of a client is neither absolute nor begins with ~/.",
-            hint="Write it in full.",
-            code="ai.config_path",
-        )
-    return place
+def shared_lacks(loaded: Loaded, site: Site) -> list[Lack]:
+    """Return what is missing for the profiles that are shared, those that cannot be read first."""
+    shared, known = read_shared(loaded), known_profiles(loaded)
+    found = [lack_of("", "place", error) for error in shared.unread.values()]
+    found += [lack_of(name, "profile", error) for name, error in shared.broken.items()]
+    for name, profile in shared.profiles.items():
+        if known.get(name) == profile:
+            found += find_lacks(site, profile)
+    return found

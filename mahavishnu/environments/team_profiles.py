@@ -2,22 +2,31 @@
 Profiles that a team shares by a file or a folder: read each time, never copied and never written.
 
 They may do what an import may, and no more. What is wrong with one keeps nobody from the others.
+
+Where they led when they were first used here is kept: an import is looked at once and stays what it is, a shared
+file may change any day, by anybody who can write it. One that leads elsewhere later is not followed.
 """
 
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+
 from mahavishnu.ai_env.files import told
+from mahavishnu.ai_env.locks import locked
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import SUFFIX
 from mahavishnu.ai_env.profiles import Profile, check_name, read_profile
 from mahavishnu.ai_env.secrets.binding import origin_of
-from mahavishnu.environments.entries import entry_of_values, place_in
-from mahavishnu.environments.exported import exported_values
-from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
-from mahavishnu.settings.files import read_settings
+from mahavishnu.ai_env.site import locks_of
+from mahavishnu.environments.profile_entries import entry_of_values, exported_values, place_in
+from mahavishnu.errors import Conflict, Corrupt, Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.files import write_atomically
+from mahavishnu.paths import private_folder
+from mahavishnu.settings.files import read_regular, read_settings
 from mahavishnu.settings.sources import Loaded
 
 SETTING = "ai_environments.shared_profiles"
@@ -53,7 +62,7 @@ def read_shared(loaded: Loaded) -> Shared:
             continue
         for path in found:
             try:
-                entries = _read(path, alone=path != place)
+                entries = _read_file(path, alone=path != place)
             except MahavishnuError as error:
                 unread[str(path)] = error
                 continue
@@ -105,7 +114,7 @@ def _find(place: Path) -> Iterator[Path]:
     yield from paths
 
 
-def _read(path: Path, *, alone: bool) -> dict[str, dict[str, object]]:
+def _read_file(path: Path, *, alone: bool) -> dict[str, dict[str, object]]:
     """Return what a file says by the names of profiles; one of a folder may be a profile by itself."""
     _require_kept(path)
     settings = read_settings(path)
@@ -148,3 +157,72 @@ def _profile(name: str, values: Mapping[str, object], path: Path) -> Profile:
 
 def _hosts(profile: Profile) -> set[object]:
     return {origin_of(url) for url in profile.endpoints.values()}
+
+
+_PATIENCE = timedelta(seconds=10)
+
+
+class Way(msgspec.Struct, frozen=True):
+    """Which key goes where."""
+
+    key: str
+    addresses: tuple[str, ...]
+
+
+def require_accepted(loaded: Loaded, profile: Profile) -> None:
+    """
+    Refuse a shared profile whose key, or where it goes, is not what it was when it was first used here.
+
+    Raises:
+        Conflict: `ai.shared_changed`, with both.
+        Corrupt: `ai.shared_record`.
+    """
+    if not _is_shared(loaded, profile):
+        return
+    known, now = _read(_file(loaded)).get(profile.name), _way(profile)
+    if known is not None and known != now:
+        raise Conflict(
+            f"The shared profile {profile.name} took {known.key} to {', '.join(known.addresses)} when it was used"
+            f" first, and takes {now.key} to {', '.join(now.addresses)} now.",
+            hint=f"Ask who keeps it. If that is right: mahavishnu ai profile accept {profile.name}",
+            code="ai.shared_changed",
+        )
+
+
+def accept(loaded: Loaded, profile: Profile) -> bool:
+    """Note where a shared profile leads, for later; tells whether it is a shared one."""
+    if not _is_shared(loaded, profile):
+        return False
+    path = _file(loaded)
+    private_folder(path.parent)
+    with locked(path, locks_of(loaded.locations.state), timeout=_PATIENCE):
+        known = _read(path)
+        if known.get(profile.name) != _way(profile):
+            write_atomically(path, msgspec.json.encode(known | {profile.name: _way(profile)}))
+    return True
+
+
+def _is_shared(loaded: Loaded, profile: Profile) -> bool:
+    return profile.auth != "native" and read_shared(loaded).profiles.get(profile.name) == profile
+
+
+def _way(profile: Profile) -> Way:
+    addresses = {str(origin_of(url)) for url in profile.endpoints.values()}
+    return Way(str(profile.key), tuple(sorted(addresses)))
+
+
+def _file(loaded: Loaded) -> Path:
+    return loaded.locations.state / "ai" / "shared-profiles.json"
+
+
+def _read(path: Path) -> dict[str, Way]:
+    try:
+        return msgspec.json.decode(read_regular(path), type=dict[str, Way])
+    except FileNotFoundError:
+        return {}
+    except msgspec.DecodeError as error:
+        raise Corrupt(
+            f"{path} is damaged.",
+            hint="Remove it: then what shared profiles say now counts, so look at them first.",
+            code="ai.shared_record",
+        ) from error

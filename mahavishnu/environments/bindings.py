@@ -9,7 +9,8 @@ from mahavishnu.ai_env.directories.known import load_bindings
 from mahavishnu.ai_env.directories.match import Unresolved, find_binding
 from mahavishnu.ai_env.directories.store import Binding, Expected
 from mahavishnu.ai_env.site import Site
-from mahavishnu.environments.known import find_profile, key_program
+from mahavishnu.environments.clients import key_program
+from mahavishnu.environments.profiles import find_profile
 from mahavishnu.errors import Forbidden
 from mahavishnu.settings.sources import load_settings
 

@@ -6,18 +6,10 @@ from pathlib import Path
 from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.ai_env.site import Site
-from mahavishnu.environments.accepted import accept, require_accepted
-from mahavishnu.environments.cloud_stores import cloud_stores
-from mahavishnu.environments.declared import require_declared
-from mahavishnu.environments.known import (
-    chosen_clients,
-    find_profile,
-    key_program,
-    known_profiles,
-    read_own,
-    require_trusted,
-)
-from mahavishnu.environments.shared import read_shared
+from mahavishnu.environments.clients import chosen_clients, key_program, require_trusted
+from mahavishnu.environments.profiles import find_profile, known_profiles, read_own
+from mahavishnu.environments.secret_settings import cloud_stores, require_declared
+from mahavishnu.environments.team_profiles import accept, read_shared, require_accepted
 from mahavishnu.paths import working_folder
 from mahavishnu.settings.sources import Loaded, load_settings
 

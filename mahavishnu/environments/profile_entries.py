@@ -1,4 +1,4 @@
-"""From plain values, as a file has them, to what it says of a profile."""
+"""What files say of profiles: ours, one a profile; and those of `mahavishnu ai profile export`, of either form."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +6,47 @@ from pathlib import Path
 import msgspec
 
 from mahavishnu.ai_env.profiles import Entry
-from mahavishnu.environments.exported import SECTIONS
-from mahavishnu.errors import UsageError
+from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.settings.files import place_of, read_settings
 from mahavishnu.settings.legacy import PROFILE_NAMES
 from mahavishnu.settings.profiles import SECTION, shown_key
 from mahavishnu.settings.tree import ProfileSettings
+
+SECTIONS = ("ai_environments.llm_profiles.", "profiles.")
+
+
+def read_export(file: Path) -> dict[str, dict[str, object]]:
+    """
+    Return what an export says of each profile, by name, unchecked.
+
+    Raises:
+        NotFound: `ai.import_no_file`, `ai.import_nothing`; else as `read_settings`.
+    """
+    if not file.exists():
+        raise NotFound(
+            f"There is no file {file}.",
+            hint="Name an export, or a program with --from.",
+            code="ai.import_no_file",
+        )
+    values = exported_values(read_settings(file))
+    if not values:
+        raise NotFound(
+            f"{file} holds no profiles.",
+            hint="Write one with: mahavishnu ai profile export",
+            code="ai.import_nothing",
+        )
+    return values
+
+
+def exported_values(settings: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Return the profiles among the values of a file; other settings are passed over."""
+    values: dict[str, dict[str, object]] = {}
+    for key, value in settings.items():
+        section = next((each for each in SECTIONS if key.startswith(each)), None)
+        if section:
+            name, _, item = key.removeprefix(section).partition(".")
+            values.setdefault(name, {})[item] = value
+    return values
 
 
 def read_entry(path: Path) -> Entry:

@@ -12,10 +12,9 @@ from mahavishnu.ai_env.secrets.reading import KeyReader, ReadKey, modified_at, w
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import key_state, look
-from mahavishnu.environments.declared import declared_secrets
-from mahavishnu.environments.known import known_profiles, own_profiles
-from mahavishnu.environments.lacking import shared_lacks
-from mahavishnu.environments.shared import read_shared
+from mahavishnu.environments.profiles import known_profiles, own_profiles, shared_lacks
+from mahavishnu.environments.secret_settings import declared_secrets
+from mahavishnu.environments.team_profiles import read_shared
 from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
 from mahavishnu.settings.sources import Loaded
 
