@@ -3,7 +3,7 @@ The AI environments from Python: profiles, switches and sessions, as `mahavishnu
 
 Each function does its work in a thread, so that the event loop goes on, and needs no database. Cancelling one
 ends the waiting; what has begun is still carried out. `loaded` are settings from `load_settings`; by default they
-are read anew at each call, in the working folder. Every failure is a `MahavishnuError`, with the same `code` as on
+are read again at each call, in the working folder. Every failure is a `MahavishnuError`, with the same `code` as on
 the command line, over MCP and over HTTP.
 """
 
@@ -98,7 +98,7 @@ async def switch_llm(
         NotFound: `ai.unknown_profile`, `secret.missing`, `ai.client_missing`.
         UsageError: `input.invalid`, `ai.no_client`, `ai.unsuitable_profile`.
         Conflict: the settings were changed by somebody else since.
-        Forbidden: a key stands there in plain text, or a project is not trusted.
+        Forbidden: the settings hold a key in plain text, or a project is not trusted.
         Corrupt: a client's settings cannot be read; nothing was written.
     """
     return await _run(
@@ -157,7 +157,7 @@ async def restart(
 
     Args:
         sessions: ids as `sessions` has them, or pids as text. Without any: those that a switch has not
-            reached, that are idle, and whose terminal (tmux) can be told to resume them.
+            reached, that are idle, and whose terminal (tmux) can resume them.
         clients: only sessions of these.
         everywhere: busy ones too, and those in any terminal; the latter end, and `resume` brings them back.
         kill: end by force what does not end when it is asked to.
@@ -186,7 +186,7 @@ async def _run[Q: Struct, R](
     if not isinstance(loaded, Loaded | None):
         raise UsageError(
             f"loaded must be what load_settings returns, not {type(loaded).__name__}.",
-            hint="Leave it out, and the settings are read anew.",
+            hint="Leave it out, and the settings are read again.",
             code="input.invalid",
         )
     request = read_request(kind, values)

@@ -96,6 +96,6 @@ def tell(error: MahavishnuError) -> dict[str, str | None]:
 
 
 def untell(told: Mapping[str, Any]) -> MahavishnuError:
-    """Return the error that `tell` told of; raises KeyError or TypeError where it is something else."""
+    """Return the error that `tell` described; raises KeyError or TypeError where it is something else."""
     kind = KINDS.get(told["kind"], MahavishnuError)
     return kind(told["message"], hint=told["hint"], code=told["code"])

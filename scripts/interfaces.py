@@ -29,7 +29,7 @@ def render_mcp() -> str:
         '`{"code", "message", "hint"}`. The codes are those of '
         "[error codes](error-codes.md). What is asked of a client:",
         f"> {INSTRUCTIONS}",
-        "Types that results are made of stand in [HTTP API](http-api.md#types).",
+        "Types that results are made of are in [HTTP API](http-api.md#types).",
         "## Tools",
     ]
     for operation in OPERATIONS:

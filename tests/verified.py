@@ -73,7 +73,7 @@ Written by `make test`, from its own run and that of `make test-peers` before it
 - *{WIRE}*: it ran against another program that speaks the same protocol.
 - *{NOT_RUN}*: the code is there; no test has met the other side, or the named one failed.
 
-A line of a test that could not be tried, for want of the program, says why it stands.
+A line of a test that could not be tried, because the program is missing, says why it is listed.
 
 | integration | how far | shown by |
 |---|---|---|

@@ -29,7 +29,7 @@ class Adopted:
 
 def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user") -> Adopted:
     """
-    Take what stands in changed settings for written, so that the next switch builds on it.
+    Take the values in changed settings for written, so that the next switch builds on it.
 
     What was written before is kept in the journal: undoing the adoption brings it back.
 

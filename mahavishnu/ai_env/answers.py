@@ -1,4 +1,4 @@
-"""What a provider's answer means: a verdict, and of a quota when it is given anew. Pure."""
+"""What a provider's answer means: a verdict, and of a quota when it is given again. Pure."""
 
 import json
 import math
@@ -193,7 +193,7 @@ def _has_window(text: str, secret: str, size: int) -> bool:
 
 
 def _bare(text: str) -> str:
-    """Return the letters and digits alone: what stands between them can be anything."""
+    """Return the letters and digits alone: what is between them can be anything."""
     return "".join(letter for letter in text if letter.isascii() and letter.isalnum())
 
 

@@ -50,7 +50,7 @@ class Ask:
     What is wanted of a switch.
 
     `clients` names those to switch; none: all that the user has and that the profile fits. `write_key`
-    puts the raw key into their settings. Of keys of others that stand there, `move_key` says where they
+    puts the raw key into their settings. Of keys of others in them, `move_key` says where they
     go, and `forget_keys` gives them up. `overwrite` gives up what was changed by hand, and a missing key
     is no error with `allow_missing_key`.
     """
@@ -122,7 +122,7 @@ def _plan(site: Site, profile: Profile, ask: Ask, history: History) -> Plan:
         asks = delivery.mode == "helper"
         notes += proxy_note(site, name, delivery.url, asks=asks, scope=ask.scope)
         if delivery.mode == "written":
-            notes.append(f"The key stands in {place.path}, which you alone can read (mode 0600).")
+            notes.append(f"The key is in {place.path}, which you alone can read (mode 0600).")
     return Plan(profile, ask.scope, tuple(files), unchanged, tuple(notes))
 
 

@@ -30,7 +30,7 @@ class Drift:
 
 
 class Member(NamedTuple):
-    """A member that is not as it was written, as it stands there: `now` may be a key."""
+    """A member that is not as it was written, as it is now: `now` may be a key."""
 
     path: KeyPath
     written: Written
@@ -143,7 +143,7 @@ def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Replay
 
 
 def find_warning(place: Place, document: Document) -> str:
-    """Return what becomes of a key of ours where the address beside it leads elsewhere now; else nothing."""
+    """Return what becomes of a key of ours where the address beside it is another one now; else nothing."""
     client = place.client
     before, _ = merge(document, replay(place, document).changes, {})
     then, now = client.see(before), client.see(document)

@@ -61,7 +61,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", t
     """
     One switch, the undoing of one, or what became of a file that was changed after one.
 
-    An `adopt` takes what stands there for written, and changes no file; a `restore` writes again what was
+    An `adopt` takes what is there for written, and changes no file; a `restore` writes again what was
     written. `key` is the reference of a raw key that was written, or with `is_moved` taken out; `lost` are
     members of the user whose keys cannot be brought back.
     """
@@ -221,7 +221,7 @@ class History:
 
 @dataclass
 class _Learned:
-    """What records tell of a file, one after the other."""
+    """What records say about a file, one after the other."""
 
     written: dict[KeyPath, Written] = field(default_factory=dict)
     originals: dict[KeyPath, Value | Absent] = field(default_factory=dict)
@@ -352,7 +352,7 @@ class Journal:
         self._append(entry)
 
     def adopt(self, entry: Entry) -> None:
-        """Write down what stands in files already: that line alone is the whole of it."""
+        """Write down what files contain already: that line alone is the whole of it."""
         self._append(entry)
 
     def finish(self, entry: Entry, files: Sequence[FileRecord] | None = None) -> None:

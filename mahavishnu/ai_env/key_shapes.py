@@ -63,7 +63,7 @@ _PARAMETER = re.compile(
 
 def find_keys(text: str) -> list[Span]:
     """
-    Return where keys stand in a text, in order: what looks like one, and what is given as one.
+    Return where a text contains keys, in order: what looks like one, and what is given as one.
 
     Of addresses name and password count too, and parameters of a telling name or value.
     """
@@ -79,7 +79,7 @@ def find_keys(text: str) -> list[Span]:
 
 
 def prints_key(command: str) -> bool:
-    """Tell whether a command prints a text that stands in it: where a key is asked for, that is one."""
+    """Tell whether a command prints a text that it contains: where a key is asked for, that is one."""
     return _PRINTS.search(command) is not None
 
 

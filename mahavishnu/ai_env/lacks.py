@@ -48,7 +48,7 @@ def find_lacks(site: Site, profile: Profile) -> list[Lack]:
 
 
 def lack_of(profile: str, what: What, error: MahavishnuError) -> Lack:
-    """Return the lack that an error tells of."""
+    """Return the lack that an error describes."""
     return Lack(profile, what, error.message, error.hint or "", error.code, error.exit_code)
 
 

@@ -138,7 +138,7 @@ def _deliver(profile: Profile, client: ClientName, helper: Path) -> Delivery:
 def _without_strays(
     profile: Profile, delivery: Delivery, environ: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the environment without what leads elsewhere, and what was taken out of it."""
+    """Return the environment without what leads to another provider, and what was taken out of it."""
     own = profile.key.place if profile.key and profile.key.scheme == "env" else ""
     # With a client's own sign-in, what carries that stays.
     gone = () if delivery.mode == "native" else SIGN_INS
@@ -153,7 +153,7 @@ def _without_strays(
 
 
 def _claude_options(delivery: Delivery, words: Sequence[str]) -> tuple[str, ...]:
-    """Return settings that go before those of all files, in which "" stands for what is not wanted."""
+    """Return settings that override those of all files, in which "" stands for what is not wanted."""
     if any(word.split("=")[0] in _OWN_SETTINGS for word in words):
         raise UsageError(
             "Claude Code takes only one --settings, and the profile is given by that.",

@@ -1,5 +1,5 @@
 """
-Move the key that stands in plain text in a client's settings, before a switch takes it away.
+Move a key in plain text out of a client's settings, before a switch takes it away.
 
 A keyring takes it. An encrypted file and the environment are not written to: there it must be already.
 """
@@ -57,7 +57,7 @@ def find_move(
 
     Raises:
         Conflict: `ai.move_several`, `ai.move_other`; `ai.import_key_exists`.
-        Forbidden: `ai.plain_key`, a key that stands in a longer text.
+        Forbidden: `ai.plain_key`, a key inside a longer text.
         UsageError: `secret.reference`.
         MahavishnuError: as `SecretStore.read`.
     """
@@ -70,7 +70,7 @@ def find_move(
         return None
     if len(keys) > 1:
         raise Conflict(
-            f"{len(keys)} different keys stand in plain text there, and one place takes one.",
+            f"{len(keys)} different keys are there in plain text, and one place takes one.",
             hint="Switch one client at a time with --client.",
             code="ai.move_several",
         )
@@ -123,7 +123,7 @@ def _require_same(site: Site, reference: Reference, secret: Secret) -> None:
         raise NotFound(error.message, hint=hint, code=error.code) from error
     if there.reveal() != secret.reveal():
         raise Conflict(
-            f"The key at {reference} is another than the one that stands in plain text.",
+            f"The key at {reference} is not the one in plain text.",
             hint=hint,
             code="ai.move_other",
         )

@@ -143,7 +143,7 @@ def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
     """
     Return what the client may go by.
 
-    Where another has led it from its own sign-in to a provider, what stands in members that were given
+    Where another has led it from its own sign-in to a provider, what is in members that were given
     back to the user is that one's, and they have to be again what they were given back as.
     """
     known, client, memory = place.known, place.client, place.memory
@@ -266,7 +266,7 @@ def mark(record: Record, is_secret: IsSecret, salt: str) -> Record:
 
 
 def find_keys(effects: Sequence[Effect], is_secret: IsSecret) -> list[str]:
-    """Return the keys that stand in members before the change."""
+    """Return the keys in members before the change."""
     return [
         key for each in effects for key in keys_in(each.before, each.change.path, is_secret)
     ]  # fmt: skip

@@ -93,7 +93,7 @@ class Entry:
     clients: tuple[ClientName, ...] | None = None
 
     def said(self) -> dict[str, Any]:
-        """Return what is said, by key."""
+        """Return the values that are given, by key."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -235,6 +235,6 @@ def _changed(profile: Profile, place: Place, scope: Scope, why: str) -> Conflict
 def _ways_out(place: Place, scope: Scope) -> str:
     options = f"--client {place.client.way.client}" + (" --scope project" * (scope == "project"))
     return (
-        f"Take what stands there for right: mahavishnu ai adopt {options}. Or choose a profile:"
+        f"To accept the values that are there: mahavishnu ai adopt {options}. Or choose a profile:"
         f" mahavishnu ai switch-llm NAME {options} --overwrite"
     )

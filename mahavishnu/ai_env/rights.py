@@ -52,7 +52,7 @@ def close_modes(path: Path, modes: Modes) -> None:
 
 
 def reopen_modes(path: Path, modes: Modes, *, private: bool = False) -> None:
-    """Give back the modes of before, where nobody changed them since; with `private` not that of the file."""
+    """Give back the earlier modes, where nobody changed them since; with `private` not that of the file."""
     for each, mode, closed in _pairs(path, (None, modes[1]) if private else modes):
         with contextlib.suppress(FileNotFoundError):
             if mode is not None and stat.S_IMODE(each.stat().st_mode) == closed:

@@ -1,4 +1,4 @@
-"""Our MCP server as a client is told of it, and as its settings have it."""
+"""Our MCP server as a client calls it and as its settings have it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _REACHING = frozenset({"command", "args", "env", "url", "httpUrl", "headers", "h
 @dataclass(frozen=True)
 class Server:
     """
-    Our server as one client is to be told of it.
+    Our server as one client needs it.
 
     `entry` is what its settings say, `words` what Claude Code's command is given for that, `scope`
     its word for who has it; `folder` is where the user works, `locks` where our locks are.

@@ -54,7 +54,7 @@ class Found:
 @dataclass(frozen=True)
 class Settled:
     """
-    The history then, what is to be told, and the files for which an entry stays open, with the reason.
+    The history then, what to report, and the files for which an entry stays open, with the reason.
 
     `latest` is the entry that was open, where none came after it.
     """
@@ -154,7 +154,7 @@ def _name(entry: Entry) -> str:
 
 
 def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
-    """Return the raw keys that an entry replaced, among those that switches wrote, where they can be had."""
+    """Return the raw keys that an entry replaced, among those that switches wrote, where they can be read."""
     if not any(is_marked(value_of(r.before)) for file in entry.files for r in file.records):
         return []
     references = {each.key for each in (*history.done, entry) if each.key is not None}

@@ -42,7 +42,7 @@ def reverse(
     """
     Return what takes the records back; marks become those of `keys` that they stand for.
 
-    `without` gives what stands in the place of a key that is not among them.
+    `without` gives what replaces a key that is not among them.
     """
     changes: list[Change] = []
     lost: list[KeyPath] = []

@@ -36,7 +36,7 @@ class Trial:
     """
     What came of asking one endpoint of a profile.
 
-    `code` is ours, of an error before anything was sent; `resets_at` when a quota is given anew.
+    `code` is ours, of an error before anything was sent; `resets_at` when a quota is given again.
     """
 
     profile: str

@@ -35,7 +35,7 @@ class Answer:
 
 
 class Exchange:
-    """Sends to a daemon's ports; closed connections are opened anew, idle ones used again."""
+    """Sends to a daemon's ports; closed connections are opened again, idle ones used again."""
 
     def __init__(self) -> None:
         self._idle: dict[int, list[_Connection]] = {}

@@ -53,7 +53,7 @@ class Database:
     A pool of at most `size` connections to `target`.
 
     `ensure` is awaited before a lost connection is tried again; the embedded server uses it to
-    start its keeper anew.
+    start its keeper again.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Checks of the daemon: does one run, what does its record say, is its port to be had."""
+"""Checks of the daemon: does one run, what does its record say, is its port free."""
 
 import errno
 import fcntl
@@ -15,9 +15,9 @@ from mahavishnu.errors import Conflict
 from mahavishnu.server.port import describe_owner
 
 ANSWER_LIMIT_S = 6.0  # its own check of the database takes 5 at most
-_RESTART = "Start it anew: mahavishnu down --force; mahavishnu up --detach"
+_RESTART = "Start it again: mahavishnu down --force; mahavishnu up --detach"
 # It works again by itself then; another database than ours it can only have from former settings.
-_DATABASE_FIRST = f"Mend what is said of the database below. Where that is well: {_RESTART}"
+_DATABASE_FIRST = f"Fix what is reported about the database below. Where that is well: {_RESTART}"
 
 
 def look_at_daemon(examination: Examination) -> Finding:

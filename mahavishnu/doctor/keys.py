@@ -51,5 +51,5 @@ def look_at_proxies(examination: Examination) -> Finding:
         )
     ]
     if not notes:
-        return Finding("proxies", "ok", "No proxy stands between a client and this machine.")
+        return Finding("proxies", "ok", "No client asks this machine through a proxy.")
     return Finding("proxies", "warning", " ".join(notes))

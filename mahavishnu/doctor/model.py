@@ -88,7 +88,7 @@ async def read_samples(app: App, table: VectorTable) -> list[tuple[str, list[flo
 
 
 def judge_cosines(cosines: Sequence[float]) -> Finding:
-    """Tell of cosines of new to stored vectors whether one model made both; one stray may be brought."""
+    """Tell by cosines of new to stored vectors whether one model made both; one stray may be brought."""
     lowest, best = min(cosines), max(cosines)
     shown = f"cosine {lowest:.5f}" if len(cosines) == 1 else f"cosines {lowest:.5f} to {best:.5f}"
     if lowest >= SAME_MODEL_COSINE:
@@ -119,7 +119,7 @@ async def look_at_waiting(examination: Examination) -> Finding:
     if _embedder(examination) is None or not all(
         examination.findings[name].usable for name in checks
     ):
-        return Finding("waiting", "warning", summary, "First mend what is said of the model.")
+        return Finding("waiting", "warning", summary, "First fix what is reported about the model.")
     return Finding("waiting", "warning", summary, "mahavishnu memory embed", fixable=True)
 
 

@@ -119,7 +119,7 @@ async def examine(
     Run the checks; with `fix` also mend what is safe to mend, and run them again.
 
     Nothing of ours is written without `fix`, but for what a running embedded server writes itself.
-    `announce` is told the name of each check before it is mended, which can take long.
+    `announce` gets the name of each check before it is mended, which can take long.
     """
     mended: tuple[Mended, ...] = ()
     async with AsyncExitStack() as stack:
@@ -169,7 +169,7 @@ async def mend(examination: Examination, announce: Callable[[str], None]) -> tup
 
 
 def explain(error: Exception, check: Check) -> MahavishnuError:
-    """Return the error that a finding tells of; one that nobody foresaw is logged with its trace."""
+    """Return the error that a finding reports; one that nobody foresaw is logged with its trace."""
     if isinstance(error, MahavishnuError):
         return error
     if isinstance(error, TimeoutError):

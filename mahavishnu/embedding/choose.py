@@ -110,7 +110,9 @@ def _require_this_machine(config: EmbeddingConfig, environ: Mapping[str, str]) -
 
 
 def _choice_beside_brought(config: EmbeddingConfig, expected: ModelIdentity) -> Choice:
-    reason = f"The stored vectors, of {expected.name}, were brought along; no embedder makes them."
+    reason = (
+        f"The stored vectors, of {expected.name}, came with the memories; no embedder makes them."
+    )
     if config.provider in ("auto", "none"):
         return Choice(None, reason)
     raise Conflict(reason, hint="Set embedding.provider to none.", code="embedding.model_differs")

@@ -92,7 +92,7 @@ def fetch(
 
 
 def _address_of_hub(environ: Mapping[str, str]) -> str:
-    """Return the hub's address without a slash at its end; raises `UsageError` for what is none."""
+    """Return the hub's address without a slash at its end; raises `UsageError` for anything else."""
     address = environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
     try:
         url = httpx.URL(address)

@@ -38,14 +38,14 @@ def find_bound(site: Site) -> Binding | None:
 
     Raises:
         Corrupt: `ai.directories_damaged`.
-        Forbidden: `ai.bound`, it cannot be told.
+        Forbidden: `ai.bound`, it is unknown.
     """
     rows = load_bindings(site).rows
     try:
         return find_binding(site.folder, rows)
     except Unresolved as error:
         raise Forbidden(
-            f"It cannot be told whether {site.folder} is bound to a profile: a .git on the way to it leads"
+            f"Mahavishnu cannot tell whether {site.folder} is bound to a profile: a .git on the way to it leads"
             " nowhere.",
             hint="Mend it with: git worktree repair",
             code="ai.bound",

@@ -1,4 +1,4 @@
-"""What to do where the settings of one client stand in the way of a switch of all."""
+"""What to do where the settings of one client prevent a switch of all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

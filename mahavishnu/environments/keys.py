@@ -1,4 +1,4 @@
-"""What can be told of all keys: which profile wants which, whether it can be had, and how the stores are."""
+"""The report on all keys: which profile wants which, whether it is available, and how the stores are."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class KeyReport:
     All that `ai secrets check` tells.
 
     `required` are keys that the settings require and that are not there, `declared_problem` why that
-    could not be told.
+    is unknown.
     """
 
     keys: tuple[KeyTrial, ...]

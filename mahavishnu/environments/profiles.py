@@ -30,7 +30,7 @@ def known_profiles(loaded: Loaded) -> Mapping[str, Profile]:
     """
     Return all profiles by name: the user's own first, then those of the team, then those that are shipped.
 
-    What the settings say of a name goes before a file of ours, that before what a team shares, and that
+    A profile in the settings overrides one in a file of ours, that one a team's, and that
     before what is shipped. What cannot be used is not among them, under its name no other one either:
     `read_own` and `read_shared` tell.
     """
@@ -143,7 +143,7 @@ def notes_on(profile: Profile) -> list[str]:
 
 
 def settings_origin(loaded: Loaded, name: str) -> str | None:
-    """Return the settings file that speaks of a profile; None where none does."""
+    """Return the settings file that sets a profile; None where none does."""
     if name in loaded.wrong_profiles:
         return loaded.wrong_profiles[name].origin
     prefix = f"{SECTION}.{name}."

@@ -39,7 +39,7 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class LastRun:
-    """The latest ingestion of a repository, as it stands in `rag_ingestions`."""
+    """The latest ingestion of a repository, as recorded in `rag_ingestions`."""
 
     status: str
     documents: int

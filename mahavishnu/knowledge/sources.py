@@ -14,7 +14,7 @@ MAX_IDENTITY = 120  # characters; it begins every key of the source
 @dataclass(frozen=True)
 class Source:
     """
-    What an import reads. `within` goes before each path: the folder's place in the repository.
+    What an import reads. `within` precedes each path: the folder's place in the repository.
 
     `repository` is None for a folder outside of one, whose full path is `within`. `folder` is the full
     path of a repository's: what it brought before it was one has keys that begin with it. It is None

@@ -1,7 +1,7 @@
 """
 What a user pastes so that an AI client finds the memory. Pure; nothing is written into a client here.
 
-The token never stands in a client's file: over stdio none is needed, over HTTP the client asks a command
+The token is never in a client's file: over stdio none is needed, over HTTP the client asks a command
 for it (Claude Code), or the environment has it.
 """
 

@@ -96,7 +96,7 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
 
 
 def describe_tool(operation: Operation[Any, Any]) -> types.Tool:
-    """Return what a client is told of an operation."""
+    """Return the description of an operation for clients."""
     return types.Tool(
         name=operation.name,
         title=operation.title,

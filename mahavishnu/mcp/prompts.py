@@ -34,7 +34,7 @@ _RECORD = (
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a client is told of a prompt, and what writes it."""
+    """The description of a prompt for clients, and what writes it."""
 
     description: types.Prompt
     write: Callable[[App, Mapping[str, str]], Awaitable[types.GetPromptResult]]

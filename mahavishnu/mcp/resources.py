@@ -53,7 +53,7 @@ async def list_resources(app: App, cursor: str | None) -> types.ListResourcesRes
 
 
 async def read_resource(app: App, uri: str) -> types.ReadResourceResult:
-    """Return a memory's content; what else is known of it stands in `_meta`. Raises `NotFound`."""
+    """Return a memory's content; the rest is in `_meta`. Raises `NotFound`."""
     scheme, _, rest = uri.partition("://")
     reference = unquote(rest).strip("/")
     if scheme.lower() != SCHEME or not reference:

@@ -60,7 +60,7 @@ def check_number(value: float, *, what: str) -> None:
 
 
 def check_limit(limit: int) -> None:
-    """Refuse a number of rows that is none, or too large for one answer."""
+    """Refuse a number of rows that is too small, or too large for one answer."""
     if not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
         raise UsageError(
             f"limit must be 1 to {MAX_LIMIT}.",
@@ -70,7 +70,7 @@ def check_limit(limit: int) -> None:
 
 
 def check_offset(offset: int) -> None:
-    """Refuse a number of rows to pass over that is none."""
+    """Refuse a negative number of rows to pass over."""
     if not isinstance(offset, int) or not 0 <= offset <= MAX_OFFSET:
         raise UsageError(
             f"offset must be 0 to {MAX_OFFSET:,}.",

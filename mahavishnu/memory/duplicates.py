@@ -47,7 +47,7 @@ async def find_stored(
 
 
 def repeat_of(stored: Stored, standing: NewMemory, new: NewMemory) -> Stored:
-    """Return the outcome of a memory that stands in its batch once more."""
+    """Return the outcome of a memory that its batch contains twice."""
     unkept = {*stored.not_kept}
     if standing.content_hash == new.content_hash:  # else it is a text that the last one replaced
         unkept |= {*_not_kept(new, {name: getattr(standing, name) for name in _BESIDES})}

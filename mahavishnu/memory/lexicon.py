@@ -2,7 +2,7 @@
 Text to index terms: words, split identifiers, stop words dropped, stemmed.
 
 Pure. The same function serves what is stored and what is asked, but for single characters of scripts
-without spaces, which are stored only. A change needs the postings to be built anew.
+without spaces, which are stored only. A change needs the postings to be built again.
 """
 
 import re

@@ -104,9 +104,9 @@ class NewMemory:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """
-    The outcome of a store: the memory's id, and whether it is new or the same text's of before.
+    The outcome of a store: the memory's id, and whether it is new or an earlier one of the same text.
 
-    `not_kept` names the fields in which one of before says something else than what was given: it
+    `not_kept` names the fields in which the earlier one says something else than what was given: it
     stays as it was.
     """
 
@@ -224,7 +224,7 @@ class MemoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a list tells of a memory; its fields are the columns of `list_heads`, in order."""
+    """What a list shows of a memory; its fields are the columns of `list_heads`, in order."""
 
     id: UUID
     memory_no: int
@@ -350,7 +350,7 @@ def choose_collection(memory_type: str, collection: str | None) -> Collection:
 
 
 def check_vector(vector: BroughtVector) -> None:
-    """Refuse a vector that is none; whether it fits is for the vector space to say."""
+    """Refuse an invalid vector; whether it fits is for the vector space to say."""
     check_name(vector.model, what="the vector's model")
     try:
         if isinstance(vector.values, str | bytes | bytearray):

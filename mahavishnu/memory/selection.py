@@ -58,7 +58,7 @@ class Selector:
         self._sizes: dict[tuple[int, ...], tuple[float, int]] = {}
 
     def forget(self) -> None:
-        """Look anew next time."""
+        """Look again next time."""
         self._surveys.clear()
         self._sizes.clear()
 

@@ -206,7 +206,7 @@ class MemoryStore:
         ]
 
     async def purge_expired(self) -> None:
-        """Delete one's own memories whose time is over, so that their texts can be stored anew."""
+        """Delete one's own memories whose time is over, so that their texts can be stored again."""
         await self._database.run(lambda c: c.execute(_QUERIES["purge_expired"]))
 
     async def supersede(

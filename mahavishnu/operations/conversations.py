@@ -31,7 +31,7 @@ class ListSessions(Request, frozen=True, kw_only=True):
     max_tokens: Budget = DEFAULT_BUDGET
 
     def check(self) -> None:
-        """Refuse a page that is none."""
+        """Refuse an invalid page."""
         check_limit(self.limit)
 
 

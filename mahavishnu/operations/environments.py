@@ -1,7 +1,7 @@
 """
 The operations on AI clients, each a translation from request to `ai_env` and back.
 
-The settings are read anew for each call: a profile that was just added counts. Files are waited for in
+The settings are read again for each call: a profile that was just added counts. Files are waited for in
 a thread, so that nobody else waits with them.
 """
 

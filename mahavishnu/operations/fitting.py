@@ -170,7 +170,7 @@ def _fit_frame[A: (SearchAnswer, KnowledgeAnswer)](answer: A, max_tokens: int) -
 
 
 def _cut[M: (FoundMemory, ListedMemory, MemoryPart)](memory: M, max_tokens: int) -> M:
-    """Return the memory cut to fit: what stands around the content gets half, if it can."""
+    """Return the memory cut to fit: the text around the content gets half, if it can."""
     start = getattr(memory, "char_start", None) or 0
     bare: M = replace(memory, content="", truncated=True)
     sizes = {name: len(_written(getattr(bare, name))) for name in _present(bare)}

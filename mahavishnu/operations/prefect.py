@@ -22,7 +22,7 @@ OVERLAP = timedelta(minutes=10)  # of what is read again then, for clocks that d
 
 
 class RecordedRuns(Body, frozen=True, kw_only=True):
-    """How many flow runs a server told of; those that were known as they are needed no record."""
+    """How many flow runs a server reported; those that were known as they are needed no record."""
 
     recorded: int
     known: int

@@ -213,7 +213,7 @@ class Search(Where, frozen=True, kw_only=True):
         )
 
     def check(self) -> None:
-        """Refuse a question that is none, and a budget that no hit fits into."""
+        """Refuse an empty question, and a budget that no hit fits into."""
         check_request(self.question())
         if self.max_tokens is not None and self.max_tokens < LEAST_BUDGET:
             raise UsageError(
@@ -246,7 +246,7 @@ class ListMemories(Where, frozen=True, kw_only=True):
     max_tokens: Budget = DEFAULT_BUDGET
 
     def check(self) -> None:
-        """Refuse a page that is none."""
+        """Refuse an invalid page."""
         super().check()
         check_limit(self.limit)
         check_offset(self.offset)

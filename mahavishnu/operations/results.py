@@ -86,7 +86,7 @@ class ForgetResult(Body, frozen=True, kw_only=True):
     """
 
     confirmed: Annotated[bool, Meta(description="false: nothing was deleted yet.")]
-    count: Annotated[int, Meta(description="How many, also where not all ids are told.")]
+    count: Annotated[int, Meta(description="How many, also where not all ids are listed.")]
     ids: list[UUID]
     not_found: list[str]
     not_own: list[UUID]

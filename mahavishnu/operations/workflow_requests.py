@@ -55,7 +55,7 @@ class SearchWorkflows(Request, frozen=True, kw_only=True):
         return ExecutionFilter(**fields | moments)
 
     def check(self) -> None:
-        """Refuse a filter that nothing can pass, and a number that is none."""
+        """Refuse a filter that nothing can pass, and an invalid number."""
         self.filter()
         check_limit(self.limit)
 

@@ -58,7 +58,7 @@ def refuse(error: MahavishnuError) -> Response:
 
 
 def masked() -> MahavishnuError:
-    """Return what is said of a fault, whose own words stay in the log."""
+    """Return the message for a fault, whose own words stay in the log."""
     return MahavishnuError(
         "Something went wrong inside.", hint="The daemon's log tells more: mahavishnu status"
     )

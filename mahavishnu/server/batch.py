@@ -1,8 +1,8 @@
 """
 Store many memories in one request: a line of JSON in, a line of JSON out, while both still flow.
 
-Lines are stored as they come, some in a transaction; a line that cannot be stored is told and holds up
-no other. The last line counts: an answer without it was cut off.
+Lines are stored as they come, some in a transaction; a line that cannot be stored is reported, and the others
+go on. The last line counts: an answer without it was cut off.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class _Line:
 
 class Batch:
     """
-    The ASGI endpoint. Lines are taken before what was told of others is read, up to `MAX_TOLD` bytes.
+    The ASGI endpoint. Lines are taken before the answers about others are read, up to `MAX_TOLD` bytes.
 
     A client that reads none of it then is given up by the guard, as any that does not read.
     """
@@ -145,7 +145,7 @@ class Batch:
 
 
 class _Told:
-    """What is told of the lines, counted, until it is sent."""
+    """The answers about the lines, counted, until it is sent."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()

@@ -104,7 +104,7 @@ def _hear(descriptor: int, locations: Locations) -> DaemonRecord:
     if not text:
         ended = bool(readable)
         raise Unavailable(
-            f"The daemon {'ended' if ended else 'did not begin'} without a word.",
+            f"The daemon {'ended' if ended else 'did not begin'} without a message.",
             hint=f"Its log tells more: {locations.daemon_log}",
             code="daemon.not_started",
         )

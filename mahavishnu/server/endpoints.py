@@ -1,7 +1,7 @@
 """
 Where the messages of a stdio client are answered: by the daemon, or by the same application in here.
 
-Both take a POST as the daemon's `/mcp` does. A daemon is looked for anew with every message, so one
+Both take a POST as the daemon's `/mcp` does. A daemon is looked for again with every message, so one
 that restarts is not noticed, and one that comes takes over.
 """
 

@@ -1,5 +1,5 @@
 """
-What stands in front of every route: host, origin, token, size, number and time of requests.
+The checks before every route: host, origin, token, size, number and time of requests.
 
 The order is that of the cost: nothing of a request is read before it may be here at all.
 """
@@ -112,7 +112,7 @@ class Guard:
             raise HttpError(
                 401,
                 "This needs the daemon's token.",
-                hint="Send it as: Authorization: Bearer TOKEN. It is told by: mahavishnu token show",
+                hint="Send it as: Authorization: Bearer TOKEN. To see it: mahavishnu token show",
                 code="http.unauthorized",
             )
 

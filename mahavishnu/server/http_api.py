@@ -80,7 +80,7 @@ async def _read(request: Request, operation: Operation[Any, Any]) -> dict[str, A
         raise UsageError("The body must be a JSON object.", code="input.invalid")
     twice = values.keys() & request.path_params.keys()
     if twice:
-        raise UsageError(f"{', '.join(twice)} stands in the path already.", code="input.invalid")
+        raise UsageError(f"{', '.join(twice)} is in the path already.", code="input.invalid")
     return values | request.path_params
 
 

@@ -129,8 +129,8 @@ def _describe_batch() -> dict[str, Any]:
         "operationId": "store_batch",
         "summary": "Store many memories",
         "description": "A line of JSON for each memory, as store_memory takes it; a line comes back "
-        "for each, while the request may still be sent. A line that cannot be stored is told and "
-        "holds up no other. The answer ends with a line of totals; one without it was cut off, and "
+        "for each, while the request may still be sent. A line that cannot be stored is reported, and "
+        "the others go on. The answer ends with a line of totals; one without it was cut off, and "
         "sending everything again is safe.",
         "requestBody": {
             "required": True,

@@ -117,7 +117,7 @@ def _ended_before_it_began() -> Generator[None]:
         if signal.SIGINT in told:
             raise Interrupted from None
         raise Unavailable(
-            "The daemon was told to end before it had begun.",
+            "The daemon was asked to end before it had started.",
             hint="Start it with: mahavishnu up --detach",
             code="daemon.ended",
         ) from None

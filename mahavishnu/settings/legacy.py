@@ -70,7 +70,7 @@ LEGACY_KEYS: dict[str, Legacy] = {
     },
     **{
         f"secrets.{section}.{key}": Legacy(
-            answer=f"A profile names its key: oneiric:{section}/ID#FIELD. Where that store is stands in "
+            answer=f"A profile names its key: oneiric:{section}/ID#FIELD. The setting of that store is "
             f"secrets.oneiric.{section}.NAME.{place}, and mahavishnu ai secrets check tells what is missing."
         )
         for section, place, keys in (

@@ -1,5 +1,5 @@
 """
-Profiles in the settings: a wrong one is set aside, and several sources may speak of the same one.
+Profiles in the settings: a wrong one is set aside, and several sources may set the same one.
 
 Whether the others can be used is not decided here: `ai_env.profiles` does that.
 """

@@ -157,7 +157,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _mention_unknown(environ: Mapping[str, str], settings: Settings) -> Iterator[str]:
-    """Yield a notice for each variable of ours that is none; keys that are required are known."""
+    """Yield a notice for each unknown variable of ours; keys that are required are known."""
     secrets = settings.secrets.env
     keys = {f"{secrets.prefix}{name}" for name in secrets.required_keys}
     for name in sorted(environ):

@@ -50,9 +50,9 @@ def _walk(
 
 class _Loader(yaml.SafeLoader):
     """
-    The safe loader, stricter: of two equal keys it would take the last without a word.
+    The safe loader, stricter: of two equal keys it would take the last silently.
 
-    A value that is none of its type's (`2026-13-01`, `!!bool x`) becomes an error with a line, too.
+    A value that its type does not have (`2026-13-01`, `!!bool x`) becomes an error with a line, too.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:

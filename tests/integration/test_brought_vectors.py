@@ -75,10 +75,10 @@ async def test_beside_brought_vectors_search_is_lexical_and_says_why(
         assert not (await world.memories.store(NewMemory(content="Waits."))).embedded
         result = await world.retriever.search(SearchRequest(query="brought"))
         assert [hit.memory.content for hit in result.hits] == ["Brought along."]
-        assert "mine, were brought along" in result.degraded[0].reason
+        assert "mine, came with the memories" in result.degraded[0].reason
         with pytest.raises(Unavailable) as caught:
             await world.retriever.search(SearchRequest(query="brought", mode="vector"))
-        assert "mine, were brought along" in caught.value.message
+        assert "mine, came with the memories" in caught.value.message
 
 
 async def test_brought_vectors_are_kept_beside_texts_that_wait(open_world: OpenWorld) -> None:

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs/reference/running-sessions.md"
 HEADER = """# What a switch does to a running session
 
 Written by `make test-peers`, from what its tests saw: each of these rows is one that they assert, with the real
-clients in a terminal. How to bring a session along: [how-to](../how-to/follow-a-switch.md).
+clients in a terminal. How to restart a session: [how-to](../how-to/follow-a-switch.md).
 
 """
 # What is changed or done, by client; the words of `ai sessions` in brackets.

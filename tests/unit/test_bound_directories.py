@@ -577,7 +577,7 @@ def test_no_key_leaves_but_that_of_the_profile(home: Home) -> None:
             require_bound_profile(wrong, home.file, home.bound, process=0)
     home.file.write_text("{")
     copy_of(home.file).write_text("{")
-    with pytest.raises(Forbidden, match="cannot be told"):
+    with pytest.raises(Forbidden, match="cannot tell"):
         require_bound_profile(asked, home.file, home.root, process=0)
 
 

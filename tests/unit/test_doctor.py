@@ -333,7 +333,7 @@ def test_the_record_of_a_daemon(examination: Examination) -> None:
             found = judge_daemon(lock)
             assert "HTTP 503" in found.summary
             # A daemon that only waits for its database is not to be killed.
-            assert str(found.hint).startswith("Mend what is said of the database")
+            assert str(found.hint).startswith("Fix what is reported about the database")
         with answering(listener, 200):
             found = judge_daemon(lock)
             assert found.status == "ok" and f":{port} (pid {os.getpid()}" in found.summary

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_variables(document: Document) -> dict[str, Value]:
-    """Return what is set, as it stands there; nothing where `env` is no object."""
+    """Return what is set, unchanged; nothing where `env` is no object."""
     found = document.get(PATH)
     return found if isinstance(found, dict) else {}
 

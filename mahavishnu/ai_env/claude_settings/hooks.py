@@ -28,7 +28,7 @@ class Hook:
 
 @dataclass(frozen=True)
 class Found:
-    """A hook of any kind as it stands in the file: its place, the entry and it itself."""
+    """A hook of any kind as the file has it: its place, the entry and it itself."""
 
     event: str
     path: KeyPath
@@ -114,7 +114,7 @@ def remove_hook(
 
 
 def require_event(event: str) -> None:
-    """Refuse an event that Claude Code does not know: it would ignore what stands there."""
+    """Refuse an event that Claude Code does not know: it would ignore the hook."""
     if event not in EVENTS:
         lower = {each.lower(): each for each in EVENTS}
         near = difflib.get_close_matches(event.lower(), lower, n=1)

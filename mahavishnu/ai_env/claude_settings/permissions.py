@@ -16,7 +16,7 @@ TOOLS = (
 
 
 def read_rules(document: Document) -> dict[Verdict, list[str]]:
-    """Return the rules of each list; what is none is passed over."""
+    """Return the rules of each list; what is not a rule is skipped."""
     return {
         verdict: [r for r in _list(document, verdict) if isinstance(r, str)] for verdict in VERDICTS
     }

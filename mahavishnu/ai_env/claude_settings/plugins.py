@@ -17,7 +17,7 @@ def read_plugins(document: Document) -> dict[str, Value]:
 
 
 def turn_plugin(_: Document, name: str, *, on: bool) -> list[Change]:
-    """Return the change that turns a plugin on or off; off is said, since another file may say on."""
+    """Return the change that turns a plugin on or off; off is written, since another file may say on."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name[:80]!r} does not name a plugin.",

@@ -229,7 +229,7 @@ def _helper(delivery: Delivery, known: Known) -> str:
     Return the command for the key.
 
     The client asks it with the user's variables, without those of a project, and then goes where the
-    project says: there, the command has to be told the address that stands beside it.
+    project says: there, the command needs the address beside it.
     """
     line = helper_line(delivery.words)
     return f"{URL}={origin_of(delivery.url)} {line}" if known.project else line

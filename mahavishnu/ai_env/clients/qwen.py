@@ -3,7 +3,7 @@ Qwen Code: an element of ours in `modelProviders` for each profile, and the choi
 
 A running session takes the new address of its model over, but keeps its old key: that of a model is
 never changed while one runs; elements may come and go. Where the variable of an element is not set,
-Qwen Code would send a key of other settings instead: so it stands in `env`, as "none", which counts
+Qwen Code would send a key of other settings instead: so it is in `env`, as "none", which counts
 less than what is exported.
 """
 

@@ -1,4 +1,4 @@
-"""The words that a client was started with, where a shell may stand between it and what it runs."""
+"""The words that a client was started with, where a shell may be between it and what it runs."""
 
 import os
 import sys

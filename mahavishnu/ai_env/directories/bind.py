@@ -215,7 +215,7 @@ def _find_repository(folder: Path) -> tuple[Identity | None, str]:
                 return identify(Path(os.path.realpath(shared))), "" if way == "." else way
     except (Unresolved, OSError) as error:
         raise Forbidden(
-            f"It cannot be told to which repository {folder} belongs.",
+            f"Mahavishnu cannot tell to which repository {folder} belongs.",
             hint="Look into its .git; mend it with: git worktree repair",
             code="ai.unknown_repository",
         ) from error
@@ -270,7 +270,7 @@ def _write(site: Site, known: Bindings) -> Bindings:
     """
     Write the bindings, the copy first; also where there are none left.
 
-    A session that runs with the hooks of before, or with those of another client home, then still reads that
+    A session that runs with the earlier hooks, or with those of another client home, then still reads that
     nothing is bound, instead of no list.
     """
     path = path_in(site.state)

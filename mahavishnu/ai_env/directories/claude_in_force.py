@@ -46,7 +46,7 @@ def find_claude_faults(seen: Seen, expected: Expected) -> list[str]:
     if environ.get("ANTHROPIC_CUSTOM_HEADERS"):
         faults.append("ANTHROPIC_CUSTOM_HEADERS sends more along")
     if environ.get("ANTHROPIC_UNIX_SOCKET"):
-        faults.append("ANTHROPIC_UNIX_SOCKET leads elsewhere")
+        faults.append("ANTHROPIC_UNIX_SOCKET names another address")
     faults += [
         f"{place} has another {_HELPER}"
         for place, line in _helpers(seen)

@@ -82,7 +82,7 @@ def _find_doubts(seen: Seen, files: Sequence[Path], journal: Path) -> Iterator[s
     """Yield why the files may not be those that a thread was opened with."""
     opened = _moment(seen.header().get("timestamp"))
     if seen.text("source") == "resume":
-        yield "it cannot be told with which settings this thread goes on"
+        yield "Mahavishnu cannot tell with which settings this thread goes on"
     elif opened is None or _may_have_changed(files, journal, opened):
         yield f"the settings were written after this thread was opened. {_NEW}"
 

@@ -3,8 +3,8 @@ Whether a session may go on in a bound directory: the decision behind `mahavishn
 
     mahavishnu-guard CLIENT --directories FILE
 
-These words stand in other programs' settings: they are read by every later release. Outside of bound
-directories nothing is looked at but that file. Inside, whatever cannot be told is a no.
+These words are in other programs' settings: they are read by every later release. Outside of bound
+directories nothing is looked at but that file. Inside, whatever cannot be decided is a no.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,13 +45,13 @@ def judge(seen: Seen, file: Path, current: Current) -> str | None:
     except Unreadable:
         return (
             f"Mahavishnu cannot read which directories are bound to a profile: {file} is gone or damaged."
-            " To begin anew: mahavishnu ai unbind --all"
+            " To start over: mahavishnu ai unbind --all"
         )
     try:
         touched = list(dict.fromkeys(_find_touched(seen, known.rows)))
     except Unresolved:
         return (
-            "It cannot be told whether this directory is bound to a profile: a .git on the way to it leads"
+            "Mahavishnu cannot tell whether this directory is bound to a profile: a .git on the way to it leads"
             " nowhere. Mend it with: git worktree repair"
         )
     for number in touched:

@@ -22,7 +22,7 @@ def require_bound_profile(asked: Asked, file: Path, folder: Path, *, process: in
     `process` is the pid of who asks.
 
     Raises:
-        Forbidden: `secret.other_profile`; also where that cannot be told.
+        Forbidden: `secret.other_profile`; also where that is unknown.
     """
     if asked.client == "codex" and "app-server" in (read_words(process) or []):
         return
@@ -30,7 +30,7 @@ def require_bound_profile(asked: Asked, file: Path, folder: Path, *, process: in
         row = find_binding(folder, read_bindings(file).rows)
     except (Unreadable, Unresolved) as exc:
         raise Forbidden(
-            f"It cannot be told whether {folder} is bound to a profile.",
+            f"Mahavishnu cannot tell whether {folder} is bound to a profile.",
             hint="Look at it with: mahavishnu ai bindings",
             code="secret.other_profile",
         ) from exc

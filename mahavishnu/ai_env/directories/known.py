@@ -19,6 +19,6 @@ def load_bindings(site: Site) -> Bindings:
     except Unreadable as error:
         raise Corrupt(
             f"{path} and its copy cannot be read: nobody can tell which directories are bound.",
-            hint="Restore it, or begin anew: mahavishnu ai unbind --all",
+            hint="Restore it, or start over: mahavishnu ai unbind --all",
             code="ai.directories_damaged",
         ) from error

@@ -25,7 +25,7 @@ type Current = Callable[[Binding], Mapping[str, Expected]]
 
 @dataclass(frozen=True)
 class Listed:
-    """A binding, how it stands, the clients that run the guard, and what is to be told of it."""
+    """A binding, how it stands, the clients that run the guard, and notes about it."""
 
     binding: Binding
     state: State

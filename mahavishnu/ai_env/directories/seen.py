@@ -20,7 +20,7 @@ _HEAD_BYTES = 256 * 1024
 
 
 class Undecided(Exception):
-    """It cannot be told what the client uses; the text says why."""
+    """What the client uses is unknown; the text says why."""
 
 
 class Seen(NamedTuple):
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
     One call of the guard.
 
     `said` is what the client handed over, `environ` its environment, `process` its pid, or that of a shell
-    of it; 0 where that cannot be told.
+    of it; 0 where that is unknown.
     """
 
     client: str

@@ -157,5 +157,5 @@ def _faults(text: str) -> Iterator[tuple[int, str]]:
         elif word[0] == '"' and text.startswith(":", skip_blanks(text, token.end())):
             key = json.loads(word)
             if key in seen[-1]:
-                yield token.start(), f"the key {key[:80]!r} stands there twice"
+                yield token.start(), f"the key {key[:80]!r} is there twice"
             seen[-1].add(key)

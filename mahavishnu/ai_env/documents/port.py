@@ -1,4 +1,4 @@
-"""The port `Document`, its values, and how what cannot be read is told."""
+"""The port `Document`, its values, and the errors of a file that cannot be read."""
 
 from enum import Enum
 from typing import ClassVar, Final, Protocol, Self

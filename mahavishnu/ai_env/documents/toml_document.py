@@ -293,7 +293,7 @@ class TomlDocument:
         return self._splice(start, end, "")
 
     def _append(self, start: int, item: str) -> Self:
-        """Put an item at the end of the list or inline table at `start`, as the last one stands there."""
+        """Put an item at the end of the list or inline table at `start`, in the style of the last one."""
         entries, close = read_entries(self.text, start)
         if not entries:
             return self._splice(close, close, item)

@@ -24,7 +24,7 @@ type Settings = Mapping[str, Any]
 class Layers:
     """
     What the session goes by now, as one document; `own` says that the words it was started with give its
-    address or key, which go before every file, or pass over the user's settings.
+    address or key, which override every file, or pass over the user's settings.
     """
 
     document: JsonDocument

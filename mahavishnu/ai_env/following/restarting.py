@@ -35,8 +35,8 @@ class Wish:
     """
     How far to go.
 
-    `busy` takes sessions too that work on an answer, `anywhere` those too whose terminal cannot be told
-    to resume them, `kill` ends by force what does not end in `timeout_s`.
+    `busy` takes sessions too that work on an answer, `anywhere` those too whose terminal cannot
+    resume them, `kill` ends by force what does not end in `timeout_s`.
     """
 
     busy: bool = False
@@ -89,10 +89,10 @@ def _restart_one(site: Site, standing: Standing, wish: Wish, look: Look) -> Rest
     if reason:
         return replace(told, reason=reason)
     if shown_words(resume.words) != resume.words:
-        return replace(told, reason="a key stands among its options, and is not typed anew")
+        return replace(told, reason="its options hold a key, which is not typed again")
     pane = find_pane(session.process, site.environ)
     if pane is None and not wish.anywhere:
-        return replace(told, reason="its terminal cannot be told to resume it")
+        return replace(told, reason="its terminal cannot resume it")
     others = frozenset(each.session.process for each in look())
     if not wish.busy and _activity_now(site, session) != "idle":
         return replace(told, reason="it is busy, or does not tell whether it is")
@@ -105,7 +105,7 @@ def _restart_one(site: Site, standing: Standing, wish: Wish, look: Look) -> Rest
             pane.release()
         return replace(told, outcome="stays", reason="it was asked to end, and did not")
     if pane is None:
-        return replace(told, outcome="stopped", reason="its terminal cannot be told to resume it")
+        return replace(told, outcome="stopped", reason="its terminal cannot resume it")
     return _resume(
         told, resume, pane, lambda: [e for e in look() if e.session.process not in others]
     )
@@ -146,7 +146,7 @@ def _why_not(standing: Standing) -> str:
     if is_suspended(session.process):
         return "it is suspended in its shell, and would end once it goes on"
     if not session.certain:
-        return "its process cannot be told from another that was given its number"
+        return "its process may be another one with the same number"
     if not session.interactive:
         return "nobody types into it, and it ends by itself"
     return ""

@@ -55,7 +55,7 @@ class Resume:
 
 def plan_resume(session: Session, words: Sequence[str], *, model: str | None) -> Resume:
     """
-    Return how a session is resumed; one that has nothing to resume is started anew.
+    Return how a session is resumed; one that has nothing to resume is started again.
 
     `words` are those it was started with. `model` is the one to ask then: None for what the settings
     say, "" for the client's own choice.

@@ -44,7 +44,7 @@ def terminal_of(process: ProcessIdentity) -> str | None:
 
 
 def is_suspended(process: ProcessIdentity) -> bool:
-    """Tell whether it was told to wait, as by Ctrl-Z: a signal then counts when it goes on."""
+    """Tell whether it is suspended, as by Ctrl-Z: a signal then counts when it goes on."""
     with contextlib.suppress(psutil.Error, OSError):
         return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
     return False

@@ -259,7 +259,7 @@ def _lacking(session: Session, now: _Now, current: str | None) -> str:
 
 
 def _given_provider(words: Sequence[str]) -> str:
-    """Return the provider that `ai run` gave, as it stands among the words."""
+    """Return the provider that `ai run` gave, as the words have it."""
     return next((each for each in words if each.startswith(f"model_providers.{RUN_ID}=")), "")
 
 

@@ -40,7 +40,7 @@ _QUERY = "SELECT app_type, name, settings_config, meta FROM providers ORDER BY a
 
 
 class Row(NamedTuple):
-    """A row of `providers`, as it stands there."""
+    """A row of `providers`, unchanged."""
 
     app: str
     name: str

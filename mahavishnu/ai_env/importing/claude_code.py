@@ -69,7 +69,7 @@ def claude_entry(
 
 def key_of(env: Mapping[str, object]) -> tuple[Secret | None, KeyHeader]:
     """
-    Return the key that stands in Claude Code's variables, and the header that carries it.
+    Return the key in Claude Code's variables, and the header that carries it.
 
     Raises:
         UsageError: `ai.import_two_keys`, `ai.import_proxy`.
@@ -101,7 +101,7 @@ def replace_keys(
 
 
 def expected_keys(document: Document, secret: Secret | None) -> Expected:
-    """Return what has to stand there still when the keys are replaced: the one that was moved, and no other."""
+    """Return what must still be there when the keys are replaced: the one that was moved, and no other."""
     moved = secret.reveal() if secret else ""
     _own_helper(document)
     env = _env(document)

@@ -17,7 +17,7 @@ PLACEHOLDER = "PROXY_MANAGED"
 @dataclass(frozen=True)
 class Found:
     """
-    A provider of another program: what a profile would say, and the key that stands there in plain text.
+    A provider of another program: what a profile would say, and its key in plain text.
 
     `secret` is None where there is none, or where the entry's `key` says already where it is. `label`
     is what the other program calls it; `left` names variables that a profile has no place for.

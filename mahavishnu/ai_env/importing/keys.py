@@ -1,4 +1,4 @@
-"""Where a key goes that stands in plain text: to a place in a keyring, which holds nothing else yet."""
+"""Where a key in plain text goes: to a place in a keyring, which holds nothing else yet."""
 
 from collections.abc import Mapping
 from typing import Protocol

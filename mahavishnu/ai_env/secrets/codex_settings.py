@@ -1,7 +1,7 @@
 """
 Whether the settings of Codex still lead where a key is bound to, since it tells the command nothing of that.
 
-Address and command stand in one table there, and are written together; a hand or another program can
+Address and command are in one table there, and are written together; a hand or another program can
 change one alone. Standard library only: Codex waits for the command.
 """
 
@@ -22,8 +22,8 @@ def require_same_address(
     """
     Refuse where a provider whose command `asks` for this key has an address elsewhere.
 
-    There may be no such provider: a thread that was open at a switch asks with the words of before,
-    and that of `ai run` stands in no file.
+    There may be no such provider: a thread that was open at a switch asks with the earlier words,
+    and that of `ai run` is in no file.
 
     Raises:
         Forbidden: `secret.other_host`; also where settings cannot be read.
@@ -59,7 +59,7 @@ def _layers(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]
         return
     except (OSError, ValueError, RecursionError) as exc:
         raise Forbidden(
-            f"It cannot be told where Codex takes the key: {path} cannot be read.",
+            f"Mahavishnu cannot tell where Codex takes the key: {path} cannot be read.",
             hint="Correct it in an editor.",
             code="secret.other_host",
         ) from exc

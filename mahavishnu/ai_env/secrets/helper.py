@@ -3,7 +3,7 @@ The command that a client is given instead of a key: how it is written, and what
 
     mahavishnu-key REFERENCE --for URL [--client NAME]
 
-These words stand in other programs' settings: they are read by every later release.
+These words are in other programs' settings: they are read by every later release.
 """
 
 from collections.abc import Sequence

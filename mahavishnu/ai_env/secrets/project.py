@@ -58,7 +58,7 @@ def _folders(folder: Path, home: Path | None) -> Iterator[Path]:
             yield from (found for found in find_checkouts(each) if found.resolve() != home)
         except Unresolved as exc:
             raise Forbidden(
-                f"It cannot be told to which checkout of git this project belongs: {each / '.git'}",
+                f"Mahavishnu cannot tell to which checkout of git this project belongs: {each / '.git'}",
                 hint="Look into it; mend it with: git worktree repair",
                 code="secret.project_redirects",
             ) from exc
@@ -92,7 +92,7 @@ def _redirects(path: Path, client: str, bound: Origin, environ: Mapping[str, str
 
 
 def _is_utf8(content: bytes) -> bool:
-    """Tell whether a name that is searched for would stand there; Claude Code reads UTF-16 as well."""
+    """Tell whether a name that is searched for would be there; Claude Code reads UTF-16 as well."""
     try:
         content.decode()
     except UnicodeDecodeError:

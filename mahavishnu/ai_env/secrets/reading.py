@@ -27,7 +27,7 @@ _TITLES = {"aws": "AWS Secrets Manager", "gcp": "GCP Secret Manager"}
 
 @dataclass(frozen=True)
 class ReadKey:
-    """What can be told of a key that was read: nothing of it but whether its length is a key's."""
+    """What may be shown about a key that was read: nothing of it but whether its length is a key's."""
 
     store: str
     dated_at: datetime | None

@@ -52,7 +52,7 @@ def find_doubt(
     """
     Make sure of a key without asking anybody for a passphrase; raises as `SecretStore.read`.
 
-    Returns why that could not be told: the file does not open by itself.
+    Returns why that is unknown: the file does not open by itself.
     """
     if reference.scheme != "file":
         resolve(reference, environ=environ, identity=identity, stores=stores)

@@ -24,7 +24,7 @@ def find_checkouts(folder: Path) -> Iterator[Path]:
     as well: it may be named as if it were a checkout's.
 
     Raises:
-        Unresolved: it cannot be told.
+        Unresolved: it is unknown.
     """
     link = _text(folder / ".git")
     if link is None:
@@ -48,7 +48,7 @@ def find_repository(folder: Path) -> Path | None:
     That of a worktree need not be there: after a move of the main checkout it names the old place.
 
     Raises:
-        Unresolved: it cannot be told.
+        Unresolved: it is unknown.
     """
     git = folder / ".git"
     link = _text(git)

@@ -48,7 +48,7 @@ class Registered:
 
 def find_registered(folder: Path) -> tuple[Registered, ...]:
     """
-    Return the sessions that `sessions/PID.json` in a client's folder tells of and that still run.
+    Return the sessions that `sessions/PID.json` in a client's folder lists and that still run.
 
     Where the file says when its process or session began, that must be so: a pid that another process
     was given since is none. Where it says nothing, any process of that pid is taken for the session,

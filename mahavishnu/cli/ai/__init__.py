@@ -26,7 +26,7 @@ from mahavishnu.cli.lazy import LazyGroup
         "run": ("mahavishnu.cli.ai.run", "Start a client on a profile, and change no file."),
         "secrets": (
             "mahavishnu.cli.ai.secrets",
-            "Where keys are, and whether they can be had.",
+            "Where keys are, and whether they are available.",
         ),
         "bind": ("mahavishnu.cli.ai.bind", "Let a directory use one profile and no other."),
         "unbind": ("mahavishnu.cli.ai.bind", "Let a directory be as before it was bound."),

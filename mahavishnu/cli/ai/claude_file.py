@@ -1,4 +1,4 @@
-"""What the commands for Claude Code's settings share: which file, how it is changed, what is told."""
+"""What the commands for Claude Code's settings share: which file, how it is changed, what is printed."""
 
 import json
 import sys

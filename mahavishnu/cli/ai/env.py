@@ -54,7 +54,7 @@ def set_(pairs: tuple[str, ...], scope: str, dry_run: bool, as_json: bool) -> No
 @dry_run_option
 @json_option
 def unset(names: tuple[str, ...], scope: str, dry_run: bool, as_json: bool) -> None:
-    """Take variables out; running sessions keep what they had until they are started anew."""
+    """Take variables out; running sessions keep what they had until they are started again."""
     change_file(
         scope, lambda document: unset_variables(document, names), dry_run=dry_run, as_json=as_json
     )

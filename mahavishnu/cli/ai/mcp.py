@@ -118,7 +118,7 @@ def list_(scope: str, as_json: bool) -> None:
 
 
 def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> tuple[str, Server]:
-    """Return what must run before the client starts, and the server as the client is told of it."""
+    """Return what must run before the client starts, and the server as the client calls it."""
     words = "local" if scope == "project" else scope
     url, places = find_address(loaded, transport), find_places(loaded.environ)
     setup = describe_setup(client, url=url, places=places, scope=words)

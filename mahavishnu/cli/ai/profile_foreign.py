@@ -27,9 +27,7 @@ from mahavishnu.settings.sources import Loaded
 
 SOURCES = ("claude-code", "cc-switch")
 SERVICE = "keyring:mahavishnu"
-STAYS = (
-    "The key that stands there in plain text still does: take it out once the other place has it."
-)
+STAYS = "The key is still there in plain text: take it out once the other place has it."
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def _plan_moves(chosen: Sequence[Found], wishes: Wishes) -> dict[str, Reference]
         return {}
     if wishes.destination is None and not sys.stdin.isatty():
         raise UsageError(
-            f"Keys stand in plain text there, of: {', '.join(names)}. They are not copied into files.",
+            f"Keys are there in plain text, of: {', '.join(names)}. They are not copied into files.",
             hint="Let them be moved: --to keyring:SERVICE --yes. Or store a key yourself, and say where: "
             "--only NAME --key REFERENCE.",
             code="ai.import_plain_key",

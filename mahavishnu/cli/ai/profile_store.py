@@ -56,7 +56,7 @@ def require_editable(loaded: Loaded, name: str) -> None:
     if origin is not None:
         where = origin if Path(origin).is_absolute() else f"the {origin}"
         raise Conflict(
-            f"The profile {name} stands in {where}, which this command does not change.",
+            f"The profile {name} is in {where}, which this command does not change.",
             hint="Change it there.",
             code="ai.profile_in_settings",
         )
@@ -72,7 +72,7 @@ def require_own(loaded: Loaded, name: str) -> None:
     shared = read_shared(loaded)
     if name in shared.profiles or name in shared.broken:
         raise Conflict(
-            f"The profile {name} is shared, and stands in {shared.files[name]}.",
+            f"The profile {name} is shared, and is in {shared.files[name]}.",
             hint=f"Make it yours: mahavishnu ai profile export {name} > {name}.yaml, then: mahavishnu ai profile"
             f" import {name}.yaml",
             code="ai.profile_shared",
@@ -83,7 +83,7 @@ def users_of(loaded: Loaded, name: str) -> tuple[ClientStatus, ...]:
     """
     Return the settings that use a profile, or were switched to it last.
 
-    None where that cannot be told: a broken profile can be mended or removed all the same.
+    None where that is unknown: a broken profile can be mended or removed all the same.
     """
     with suppress(MahavishnuError):
         site = open_site(loaded)

@@ -28,7 +28,7 @@ def export(names: tuple[str, ...], as_json: bool) -> None:
     """
     Print profiles as settings: your own, or those named. They hold references, no keys.
 
-    The text can stand in a mahavishnu.yaml, and `mahavishnu ai profile import FILE` reads it.
+    The text can go into a mahavishnu.yaml, and `mahavishnu ai profile import FILE` reads it.
     """
     loaded = load_quietly()
     tell_profiles(loaded)
@@ -77,7 +77,7 @@ def accept_(name: str, as_json: bool) -> None:
     "--to",
     "destination",
     metavar="keyring:SERVICE[/NAME]",
-    help="Where keys go that stand in plain text.",
+    help="Where keys in plain text go.",
 )
 @click.option("--yes", is_flag=True, help="Agree to that without being asked.")
 @click.option("--replace", is_flag=True, help="Replace profiles and keys of the same name.")
@@ -86,7 +86,7 @@ def import_(file: Path | None, source: str | None, as_json: bool, **wished: Any)
     """
     Take over profiles from FILE, an export, or from another program.
 
-    A key that stands in plain text goes to a keyring, if you agree; it is taken out of Claude Code's
+    A key in plain text goes to a keyring, if you agree; it is taken out of Claude Code's
     settings once the keyring has given it back. The database of cc-switch is not changed.
     """
     loaded = load_quietly()

@@ -1,4 +1,4 @@
-"""`mahavishnu ai secrets`: which keys there are, whether they can be had, and how their stores are. Never a key."""
+"""`mahavishnu ai secrets`: which keys there are, whether they are available, and how their stores are. Never a key."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def secrets() -> None:
-    """Keys of profiles: where they are, and whether they can be had; never what they are."""
+    """Keys of profiles: where they are, and whether they are available; never what they are."""
 
 
 @secrets.command("list")
@@ -54,7 +54,7 @@ def check(as_json: bool) -> None:
     """
     Ask for the key of every profile that is yours, shared or in use, and for every store's health.
 
-    The exit code is 0 where all can be had, and only then. A store may ask for a passphrase.
+    The exit code is 0 where all are available, and only then. A store may ask for a passphrase.
     """
     from mahavishnu.environments.keys import check_keys  # noqa: PLC0415
     from mahavishnu.environments.site import open_site  # noqa: PLC0415 - after option errors

@@ -79,7 +79,7 @@ def restart(
     Restart sessions so that they follow a switch, and resume them where they were.
 
     SESSION is an id as `ai sessions` shows it, or a pid. Without any: those that a switch has not
-    reached, that are idle, and whose terminal (tmux) can be told to resume them; of the others the
+    reached, that are idle, and whose terminal (tmux) can resume them; of the others the
     command that does so is printed. The session that this is called from is never restarted.
     """
     if app:

@@ -102,7 +102,7 @@ def show_status(
     *,
     as_json: bool,
 ) -> None:
-    """Print what each client uses, and what the directory is bound to, or why that cannot be told."""
+    """Print what each client uses, and what the directory is bound to, or why that is unknown."""
     if as_json:
         row: dict[str, Any] | None = None
         if isinstance(bound, MahavishnuError):

@@ -73,7 +73,7 @@ def entry_row(entry: Entry) -> dict[str, Any]:
 
 
 def show_plan(plan: Plan, ask: Ask = _NOTHING_MORE, *, as_json: bool) -> None:
-    """Print what a switch would do; of what it would refuse, `ask` says what it was told to do."""
+    """Print what a switch would do; of what it would refuse, `ask` says what was asked of it."""
     if as_json:
         rest: dict[str, Any] = {"settled": [], "sessions": [], "trials": None}
         print_json({"id": None, "dry_run": True, **plan_body(plan), **rest})

@@ -238,7 +238,7 @@ class EmbeddedServer:
     def _explain_silence(self) -> Unavailable:
         require_space(self._layout.folder)
         return Unavailable(
-            "The keeper of the embedded PostgreSQL ended without a word.",
+            "The keeper of the embedded PostgreSQL ended without a message.",
             hint=f"Its log is {self._layout.keeper_log}",
             code="database.keeper_failed",
         )
@@ -279,7 +279,7 @@ class Lease:
 
 
 class Patience:
-    """A time-out that begins anew whenever what is observed changes."""
+    """A time-out that begins again whenever what is observed changes."""
 
     def __init__(self, timeout: timedelta, observe: Callable[[], object]) -> None:
         """Begin now; `observe` returns something comparable that changes with progress."""
@@ -316,7 +316,7 @@ def _explain_unseen(folder: Path) -> Unavailable:
 
 
 def try_share(descriptor: int) -> bool:
-    """Take the shared lock if it can be had at once."""
+    """Take the shared lock if it is free."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -33,7 +33,7 @@ class LeaveVectorsToStore(TransformComponent):
     """
     Notes with each chunk how many its file has, and gives it an empty vector.
 
-    The store makes the vectors: several for what no model takes whole, later for what none can be had
+    The store makes the vectors: several for what no model takes whole, later for what no embedder is there
     for. The pipeline hands on only nodes that have one.
     """
 

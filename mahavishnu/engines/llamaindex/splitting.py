@@ -80,7 +80,7 @@ class SourceSplitter(NodeParser):
         nodes: list[BaseNode],
         parent_doc_map: dict[str, Document],  # noqa: ARG002
     ) -> list[BaseNode]:
-        return nodes  # it would look for each text anew, and find another place of the same text
+        return nodes  # it would look for each text again, and find another place of the same text
 
     def _split(self, document: BaseNode) -> list[BaseNode]:
         text = document.get_content(metadata_mode=MetadataMode.NONE)
@@ -96,7 +96,7 @@ class SourceSplitter(NodeParser):
         return list(chunks)
 
     def _spans(self, text: str, language: str) -> tuple[list[Span], Describe]:
-        """Return where chunks begin and end, and what tells of lines what they are of."""
+        """Return where chunks begin and end, and what names the definition of a line."""
         if language == "markdown" and len(headings := _headings(text)) <= _MAX_HEADINGS:
             parser = MarkdownNodeParser(include_prev_next_rel=False)
             sections = [node.text for node in parser.get_nodes_from_node(TextNode(text=text))]

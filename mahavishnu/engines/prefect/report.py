@@ -61,7 +61,7 @@ def report_of(
 
 
 def plain_result(value: object) -> dict[str, Any] | None:
-    """Return a result as a JSON object of bounded size; what is none is named by its type."""
+    """Return a result as a JSON object of bounded size; another value is named by its type."""
     if value is None:
         return None
     try:

@@ -89,7 +89,7 @@ async def _past(client: PrefectClient, since: datetime) -> AsyncIterator[list[An
 async def _reports(
     client: PrefectClient, run: Any, names: dict[UUID, str]
 ) -> AsyncIterator[Report]:
-    """Yield the report of a run, unless it is only planned: a plan may be dropped without a word."""
+    """Yield the report of a run, unless it is only planned: a plan may be dropped silently."""
     if run.state is None:
         return
     if run.flow_id not in names:

@@ -116,7 +116,7 @@ class ColdTier:
         )
 
     async def _prepare(self, request: SearchRequest) -> tuple[_Question, list[Degraded]]:
-        """Split and embed the question; what cannot be done is told."""
+        """Split and embed the question; failures are reported."""
         vector, reason = await self._embed(request)
         degraded = [reason] if reason else []
         active = await self._space.active() if vector is not None else None

@@ -62,7 +62,7 @@ def failure_of(error: BaseException, store: str, *, timeout_s: float) -> Mahavis
     if found := _among(names, _DENIED):
         return Forbidden(
             f"{store} does not give the key to these credentials ({found}).",
-            hint="Let them read this secret, or sign in anew.",
+            hint="Let them read this secret, or sign in again.",
             code="secret.denied",
         )
     if found := _among(names, _NO_CREDENTIALS):

@@ -1,4 +1,4 @@
-"""Whether Oneiric can be had, without importing it."""
+"""Whether Oneiric is installed, without importing it."""
 
 import sys
 from importlib.util import find_spec

@@ -72,7 +72,7 @@ class Providers:
         Return what stands at an id of a provider.
 
         A store that cannot be asked is exchanged for the next one, if that is healthy; after a while the
-        preferred one is tried again. One that answered before and refuses now is opened anew, once: its
+        preferred one is tried again. One that answered before and refuses now is opened again, once: its
         token or credentials may be other ones.
 
         Raises:
