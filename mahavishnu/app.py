@@ -126,7 +126,7 @@ async def open_app(
         embedder: one of the caller's own instead of what the settings choose; it is closed at the end.
 
     Raises:
-        MahavishnuError: one of its children says what is wrong and what mends it.
+        MahavishnuError: one of its children says what is wrong and what fixes it.
     """
     if pool_size is not None and pool_size < 1:
         raise UsageError(f"pool_size must be at least 1, not {pool_size}.", code="input.pool_size")

@@ -48,7 +48,7 @@ def render_mcp() -> str:
     known = template()
     parts += [
         "## Resources",
-        f"`{known.uri_template}`: {known.description} Its text is the content; all else stands in "
+        f"`{known.uri_template}`: {known.description} Its text is the content; the rest is in "
         "`_meta` under `mahavishnu/memory`. The list shows the newest memories by pages of 50.",
         "## Prompts",
     ]

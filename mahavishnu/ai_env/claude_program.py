@@ -34,7 +34,7 @@ def find_server(server: Server) -> Registered | None:
     except (OSError, ValueError, RecursionError) as error:
         raise Corrupt(
             f"{path} cannot be read.",
-            hint="Start Claude Code, which mends it or says what is wrong; then try again.",
+            hint="Start Claude Code, which fixes it or says what is wrong; then try again.",
             code="ai_mcp.unreadable",
         ) from error
     if server.scope != "user":

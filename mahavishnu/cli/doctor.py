@@ -1,4 +1,4 @@
-"""`mahavishnu doctor`: check everything, explain, and mend what is safe to mend."""
+"""`mahavishnu doctor`: check everything, explain, and fix what is safe to fix."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ _SIGNS = {"ok": "+", "info": "i", "warning": "!", "error": "x", "skipped": "-"}
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Mend what is safe to mend, then check again.")
+@click.option("--fix", is_flag=True, help="Fix what is safe to fix, then check again.")
 @click.option("--no-database", is_flag=True, help="Do not open the database, nor start its server.")
 @json_option
 @click.pass_context
 def doctor(context: click.Context, fix: bool, no_database: bool, as_json: bool) -> None:
     """
-    Check everything Mahavishnu needs, and say what mends what is wrong.
+    Check everything Mahavishnu needs, and name what fixes each problem.
 
     The exit code is 1 where something is an error, else 0. Without --fix nothing is changed. --fix
     takes others' rights from our own folders and settings files, replaces an exposed or damaged
@@ -75,7 +75,7 @@ def _print(report: "Report") -> None:
     ]
     print_line(f"\n{', '.join(counts)}")
     if any(finding.fixable for finding in report.findings) and not report.mended:
-        print_line("What is marked [fix] is mended by: mahavishnu doctor --fix")
+        print_line("What is marked [fix] is fixed by: mahavishnu doctor --fix")
 
 
 def _print_finding(finding: "Finding") -> None:

@@ -40,7 +40,7 @@ _log = get_logger(__name__)
         "model": ("mahavishnu.cli.model", "Manage the embedding model."),
         "config": ("mahavishnu.cli.config", "Show and check the settings."),
         "service": ("mahavishnu.cli.service", "Restart what runs around the AI clients."),
-        "doctor": ("mahavishnu.cli.doctor", "Check everything and say what mends it."),
+        "doctor": ("mahavishnu.cli.doctor", "Check everything and say what fixes it."),
     },
     later=LATER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -1,1 +1,1 @@
-"""What `mahavishnu doctor` checks: findings with what mends them. Looks, and writes only where asked."""
+"""What `mahavishnu doctor` checks: findings with what fixes them. Looks, and writes only where asked."""

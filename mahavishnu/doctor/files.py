@@ -161,7 +161,7 @@ def not_ours(path: Path) -> Forbidden:
     """Return the error for what --fix does not touch."""
     return Forbidden(
         f"{path} is a link or belongs to another user, and was left alone.",
-        hint="Mend it by hand.",
+        hint="Fix it by hand.",
         code="doctor.not_ours",
     )
 

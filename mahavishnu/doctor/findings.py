@@ -26,7 +26,7 @@ class Finding:
     """
     What one check found.
 
-    `hint` says what mends it, with the command where there is one. `fixable`: `--fix` would do it.
+    `hint` says what fixes it, with the command where there is one. `fixable`: `--fix` would do it.
     `code` is that of the error that was met, None without one.
     """
 
@@ -109,7 +109,7 @@ class Examination:
 @dataclass(frozen=True)
 class Check:
     """
-    A check by name: how it looks, which others must have found something to build on, what mends it.
+    A check by name: how it looks, which others must have found something to build on, what fixes it.
 
     A plain `look` or `mend` runs in a thread. `mend` is called only for a finding that is `fixable`,
     looks again by itself, and returns what it did.

@@ -1,4 +1,4 @@
-"""Run all checks in order, each bounded and none in the way of another; mend what may be mended."""
+"""Run all checks in order, each bounded and none in the way of another; fix what may be fixed."""
 
 import asyncio
 import inspect
@@ -96,7 +96,7 @@ class Mended:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings, as they are after what was mended."""
+    """All findings, as they are after what was fixed."""
 
     findings: tuple[Finding, ...]
     mended: tuple[Mended, ...] = ()
@@ -116,10 +116,10 @@ async def examine(
     announce: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """
-    Run the checks; with `fix` also mend what is safe to mend, and run them again.
+    Run the checks; with `fix` also fix what is safe to fix, and run them again.
 
     Nothing of ours is written without `fix`, but for what a running embedded server writes itself.
-    `announce` gets the name of each check before it is mended, which can take long.
+    `announce` gets the name of each check before it is fixed, which can take long.
     """
     mended: tuple[Mended, ...] = ()
     async with AsyncExitStack() as stack:
@@ -155,7 +155,7 @@ async def _look(check: Check, examination: Examination) -> Finding:
 
 
 async def mend(examination: Examination, announce: Callable[[str], None]) -> tuple[Mended, ...]:
-    """Mend what was found to be fixable, in the order of the checks."""
+    """Fix what was found to be fixable, in the order of the checks."""
     mended = []
     for check in CHECKS:
         if check.mend is None or not examination.findings[check.name].fixable:

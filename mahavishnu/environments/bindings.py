@@ -47,7 +47,7 @@ def find_bound(site: Site) -> Binding | None:
         raise Forbidden(
             f"Mahavishnu cannot tell whether {site.folder} is bound to a profile: a .git on the way to it leads"
             " nowhere.",
-            hint="Mend it with: git worktree repair",
+            hint="Fix it with: git worktree repair",
             code="ai.bound",
         ) from error
 

@@ -2,7 +2,7 @@
 Bring what is stored of a repository in line with its files, reading all and storing only what changed.
 
 What is known of a file is what its chunks say: a run that was killed leaves nothing that the next
-one does not find and mend.
+one does not find and fix.
 """
 
 import asyncio

@@ -216,7 +216,7 @@ def _find_repository(folder: Path) -> tuple[Identity | None, str]:
     except (Unresolved, OSError) as error:
         raise Forbidden(
             f"Mahavishnu cannot tell to which repository {folder} belongs.",
-            hint="Look into its .git; mend it with: git worktree repair",
+            hint="Look into its .git; fix it with: git worktree repair",
             code="ai.unknown_repository",
         ) from error
     return None, ""

@@ -52,7 +52,7 @@ def judge(seen: Seen, file: Path, current: Current) -> str | None:
     except Unresolved:
         return (
             "Mahavishnu cannot tell whether this directory is bound to a profile: a .git on the way to it leads"
-            " nowhere. Mend it with: git worktree repair"
+            " nowhere. Fix it with: git worktree repair"
         )
     for number in touched:
         binding = known.rows[number]

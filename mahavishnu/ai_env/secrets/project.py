@@ -59,7 +59,7 @@ def _folders(folder: Path, home: Path | None) -> Iterator[Path]:
         except Unresolved as exc:
             raise Forbidden(
                 f"Mahavishnu cannot tell to which checkout of git this project belongs: {each / '.git'}",
-                hint="Look into it; mend it with: git worktree repair",
+                hint="Look into it; fix it with: git worktree repair",
                 code="secret.project_redirects",
             ) from exc
 

@@ -83,7 +83,7 @@ def users_of(loaded: Loaded, name: str) -> tuple[ClientStatus, ...]:
     """
     Return the settings that use a profile, or were switched to it last.
 
-    None where that is unknown: a broken profile can be mended or removed all the same.
+    None where that is unknown: a broken profile can be fixed or removed all the same.
     """
     with suppress(MahavishnuError):
         site = open_site(loaded)
