@@ -63,6 +63,10 @@ def test_no_text_of_the_package_has_a_riddle() -> None:
     assert found == []
 
 
+def test_readme_fits_150_lines() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
 def test_what_counts_as_a_riddle() -> None:
     for text in (
         "A refusal is told and not sought elsewhere.",
@@ -72,4 +76,4 @@ def test_what_counts_as_a_riddle() -> None:
         "an answer that leads elsewhere",
     ):
         assert riddles(text), text
-    assert riddles("It tells whether a file is there, and stands for nothing.") == []
+    assert riddles("It tells whether a file is there, and `mend` stands for a function.") == []
