@@ -14,6 +14,7 @@ from mahavishnu.ai_env.secrets.oneiric.stores import (
     Stores,
 )
 from mahavishnu.ai_env.secrets.reference import PROVIDERS
+from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.errors import Forbidden, UsageError
 from mahavishnu.paths import locate
 from mahavishnu.settings.sources import Loaded, load_settings
