@@ -18,9 +18,9 @@ from tests.weights import packaged_model
 
 README = ROOT / "README.md"
 TUTORIAL = DOCS / "tutorial" / "first-memories.md"
-# They install, fetch from a network, or remove what the test looks at afterwards.
+# They install, fetch from a network, need an extra, or remove what the test looks at afterwards.
 LEFT_OUT = (
-    "make ", "uv ", "pip ", "ollama ", "export PATH=", "cd && rm ", "mahavishnu ai verify ",
+    "make ", "uv ", "pip ", "ollama ", "export PATH=", "cd && rm ", "mahavishnu repo ",
 )  # fmt: skip
 DOWNLOAD = "mahavishnu model download"
 _BLOCK = re.compile(r"^```(sh|console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
