@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mahavishnu.ai_env.directories.location import copy_of
 from mahavishnu.ai_env.directories.match import Unresolved, find_binding
-from mahavishnu.ai_env.directories.seen import Seen, Undecided, is_named
+from mahavishnu.ai_env.directories.seen import Seen, Undecided
 from mahavishnu.ai_env.directories.store import (
     Binding,
     Bindings,
@@ -76,14 +76,12 @@ def _find_touched(seen: Seen, rows: Sequence[Binding]) -> Iterator[int]:
         found = find_binding(folder, rows)
         if found is not None:
             yield rows.index(found)
-    names = {Path(each.folder.path).name for each in rows}
-    for text in seen.maybe_folders(names):
+    for text in seen.maybe_folders():
         with suppress(Unresolved, ValueError):  # it may be no path at all
             found = find_binding(text, rows)
             if found is not None:
                 yield rows.index(found)
-    for line in seen.commands():
-        yield from (number for number, row in enumerate(rows) if is_named(row.folder.path, line))
+    yield from (number for number, row in enumerate(rows) if seen.names(row.folder.path))
 
 
 def _find_reasons(seen: Seen, binding: Binding, file: Path, current: Current) -> Iterator[str]:

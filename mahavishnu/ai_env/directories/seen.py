@@ -4,7 +4,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,6 @@ from mahavishnu.ai_env.directories.ancestry import read_words
 _MENTION = re.compile(r"@(?:\"([^\"]+)\"|(\S+))")
 _PATHS = ("file_path", "path", "notebook_path")
 _NAME = r"[\w.+@%-]"  # what goes on with the name of a file
-_APART = re.compile(r"[\s'\"=;|&()<>`:,]+")
 # A client that is run by another one has that one's variables too.
 _FOLDERS = {"claude-code": "CLAUDE_PROJECT_DIR", "qwen": "QWEN_PROJECT_DIR"}
 _HEAD_BYTES = 256 * 1024
@@ -73,27 +72,21 @@ class Seen(NamedTuple):
         home = self.environ.get("HOME", "")
         return str(Path(here) / (f"{home}{said[1:]}" if said == "~" or said[:2] == "~/" else said))
 
-    def commands(self) -> list[str]:
-        """Return the lines that tools were given to run."""
-        return [each["command"] for each in self._tool_inputs() if _is_text(each, "command")]
+    def names(self, folder: str) -> bool:
+        """Tell whether a line that a tool was given to run has the whole path of a folder, or one below it."""
+        named = re.compile(re.escape(folder) + f"(?!{_NAME})")
+        home = self.environ.get("HOME", "")
+        return any(
+            named.search(each["command"].replace("~/", f"{home}/"))
+            for each in self._tool_inputs()
+            if _is_text(each, "command")
+        )
 
-    def maybe_folders(self, names: Collection[str]) -> set[str]:
-        """
-        Return the folders that other texts which tools were given lead to, if they are paths.
-
-        In lines to run any word with a slash may be one, and a word alone that is among `names`.
-        """
-        return set(map(_folder_of, self._maybe_paths(names)))
-
-    def _maybe_paths(self, names: Collection[str]) -> Iterator[str]:
-        here, home = self.text("cwd") or self.folder, self.environ.get("HOME", "")
-        for each in self._tool_inputs():
-            yield from (self._follow(here, text) for text in _whole_paths(each))
-        for line in self.commands():
-            said = line.replace("${HOME}", home).replace("$HOME", home)
-            for word in dict.fromkeys(_APART.split(said)):
-                if "/" in word or word in names or word in ("..", "~"):
-                    yield self._follow(here, word)
+    def maybe_folders(self) -> set[str]:
+        """Return the folders that other texts which tools were given lead to, if they are paths."""
+        here = self.text("cwd") or self.folder
+        texts = {text for each in self._tool_inputs() for text in _whole_paths(each)}
+        return {_folder_of(self._follow(here, each)) for each in texts}
 
     def header(self) -> dict[str, Any]:
         """Return what a transcript of Codex says of its thread; empty where there is none."""
@@ -146,11 +139,6 @@ def _folder_of(path: str) -> str:
     except (OSError, ValueError):
         mode = 0
     return path if stat.S_ISDIR(mode) or stat.S_ISLNK(mode) else str(Path(path).parent)
-
-
-def is_named(path: str, line: str) -> bool:
-    """Tell whether a line has this path, or one below it; a longer name is another's."""
-    return re.search(re.escape(path) + f"(?!{_NAME})", line) is not None
 
 
 def _whole_paths(given: Mapping[str, Any]) -> Iterator[str]:
