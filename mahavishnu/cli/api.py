@@ -17,7 +17,7 @@ def api() -> None:
 @api.command()
 @click.option("--output", type=click.Path(path_type=Path), help="A file, instead of stdout.")
 def docs(output: Path | None) -> None:
-    """Write the API as a page for people (HTML)."""
+    """Write the API as an HTML page."""
     from mahavishnu.server.asgi import API_OPERATIONS  # noqa: PLC0415
     from mahavishnu.server.openapi import describe_api  # noqa: PLC0415
     from mahavishnu.server.page import render_page  # noqa: PLC0415

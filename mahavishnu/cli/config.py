@@ -57,7 +57,7 @@ def show(origin: bool, as_json: bool) -> None:
 @config.command()
 @json_option
 def validate(as_json: bool) -> None:
-    """Check all settings and profiles; replaced and unknown names are answered."""
+    """Check all settings and profiles; names what replaced and unknown keys should be."""
     loaded = load_quietly()
     _check_addresses(loaded)
     require_declared(loaded)
@@ -114,7 +114,7 @@ def path(as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @json_option
 def trust_folder(folder: Path, as_json: bool) -> None:
-    """Let the settings/ of FOLDER (here by default) count; only for repositories you trust."""
+    """Use the settings/ of FOLDER (here by default); only for repositories you trust."""
     resolved = trust(folder, load_quietly().locations)
     if as_json:
         print_json({"trusted": str(resolved)})

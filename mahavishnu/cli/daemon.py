@@ -19,15 +19,15 @@ STOP_SLACK_S = 15.0  # beyond the time that running requests get
 
 
 @click.command()
-@click.option("--detach", is_flag=True, help="Go on in the background once it answers.")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Instead of server.port; 0: any free.")
+@click.option("--detach", is_flag=True, help="Run in the background, and return once it answers.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to use; 0: any that is free.")
 @click.option("--ready-fd", type=int, hidden=True)
 @json_option
 def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> None:
     """
     Start the daemon: MCP, HTTP API, one pool and one loaded model for all terminals.
 
-    It listens on 127.0.0.1 alone. With --detach it is harmless where one runs already.
+    It listens on 127.0.0.1 alone. With --detach it does nothing if one runs already.
     """
     flags = click.get_current_context().find_root().obj
     if port is not None:
@@ -117,10 +117,10 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Kill it where it does not end in time.")
+@click.option("--force", is_flag=True, help="Kill it if it does not end in time.")
 @json_option
 def down(force: bool, as_json: bool) -> None:
-    """End the daemon; running requests are finished first."""
+    """Stop the daemon; running requests finish first."""
     from mahavishnu.daemon.record import find_daemon  # noqa: PLC0415
     from mahavishnu.server.detach import stop  # noqa: PLC0415
 
@@ -141,7 +141,7 @@ def down(force: bool, as_json: bool) -> None:
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Tell whether the daemon runs and how it is; starts nothing."""
+    """Show whether the daemon runs, and its state; starts nothing."""
     from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415
     from mahavishnu.daemon.record import find_daemon  # noqa: PLC0415
     from mahavishnu.daemon.token import read_token  # noqa: PLC0415

@@ -32,7 +32,7 @@ def db() -> None:
 @json_option
 @asynchronous
 async def init(as_json: bool) -> None:
-    """Create the schema in the configured database; harmless where it is there already."""
+    """Create the schema in the configured database; does nothing if it exists."""
     await _upgrade(as_json=as_json)
 
 
@@ -48,7 +48,7 @@ async def upgrade_schema(as_json: bool) -> None:
 @json_option
 @asynchronous
 async def current(as_json: bool) -> None:
-    """Tell where the database is, its versions, and whether the schema is current."""
+    """Show where the database is, its versions, and whether the schema is current."""
     async with open_target(load()) as (target, _):
         await _require_one_database(target)
         with translated():

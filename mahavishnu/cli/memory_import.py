@@ -20,7 +20,7 @@ MAX_NAMED = 5  # skipped files of one reason; --json names all
 
 @click.group("import")
 def import_() -> None:
-    """Bring documents and histories in; again and again, storing only what changed."""
+    """Import documents and histories; each run stores only what changed."""
 
 
 @import_.command("markdown")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=LazyGroup, later=("show",))
 def metrics() -> None:
-    """Record what was measured of components."""
+    """Record measurements of components."""
 
 
 @metrics.command()

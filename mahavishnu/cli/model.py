@@ -22,7 +22,7 @@ def model() -> None:
 @json_option
 @asynchronous
 async def status(as_json: bool) -> None:
-    """Tell which model the database uses, which embedder is chosen, and why."""
+    """Show which model the database uses, which embedder is chosen, and why."""
     from mahavishnu.database.grants import require_founder  # noqa: PLC0415 - and what follows:
     from mahavishnu.embedding import Choice  # noqa: PLC0415 - their packages are not for the others
 

@@ -44,7 +44,7 @@ def repo() -> None:
 @json_option
 @asynchronous
 async def add(folder: Path | None, name: str | None, source: Path | None, as_json: bool) -> None:
-    """Make the repository in FOLDER known, or those of a file; nothing is read yet."""
+    """Register the repository in FOLDER, or those of a file; reads no file yet."""
     from mahavishnu.knowledge.repos_file import read_repos_file  # noqa: PLC0415
 
     if (folder is None) == (source is None) or (source and name):

@@ -75,7 +75,7 @@ async def search(query: str, as_json: bool, **wanted: Any) -> None:
 @json_option
 @asynchronous
 async def show(run_id: str, as_json: bool) -> None:
-    """Show all that is known of RUN, by its id here or in its adapter."""
+    """Show everything about RUN, by its id here or in its adapter."""
     found: ExecutionDetails = await ask("get_execution", id=run_id, max_tokens=None)
     if as_json:
         print_json(found)

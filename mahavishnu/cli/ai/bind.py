@@ -16,7 +16,7 @@ _DIRECTORY = click.argument("directory", type=click.Path(path_type=Path), defaul
 @click.command()
 @click.argument("profile")
 @_DIRECTORY
-@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@click.option("--overwrite", is_flag=True, help="Discard manual changes there.")
 @json_option
 def bind(profile: str, directory: Path, overwrite: bool, as_json: bool) -> None:
     """
@@ -68,11 +68,11 @@ def bind(profile: str, directory: Path, overwrite: bool, as_json: bool) -> None:
 
 @click.command()
 @_DIRECTORY
-@click.option("--all", "whole", is_flag=True, help="All directories, also where none can be read.")
-@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@click.option("--all", "whole", is_flag=True, help="All directories, even unreadable ones.")
+@click.option("--overwrite", is_flag=True, help="Discard manual changes there.")
 @json_option
 def unbind(directory: Path, whole: bool, overwrite: bool, as_json: bool) -> None:
-    """Let DIRECTORY (here by default) be as it was before it was bound."""
+    """End the binding of DIRECTORY (here by default), and restore its settings."""
     from mahavishnu.ai_env.directories.bind import unbind as unbind_one  # noqa: PLC0415
     from mahavishnu.ai_env.directories.bind import unbind_all  # noqa: PLC0415
     from mahavishnu.environments.site import open_site  # noqa: PLC0415

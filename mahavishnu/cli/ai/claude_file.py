@@ -35,7 +35,7 @@ scope_option = click.option(
     help="project: for you alone in this project, in .claude/settings.local.json.",
 )
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Tell what would change; write nothing."
+    "--dry-run", is_flag=True, help="Show what would change; write nothing."
 )
 
 

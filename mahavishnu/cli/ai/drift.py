@@ -13,14 +13,14 @@ _CLIENT = click.option(
     "clients",
     multiple=True,
     type=click.Choice([*SPOKEN, "all"]),
-    help="Only this client; repeatable. Else all whose settings were changed.",
+    help="Only this client; repeatable. By default all whose settings were changed.",
 )
 _SCOPE = click.option(
     "--scope",
     type=click.Choice(["user", "project"]),
     default="user",
     show_default=True,
-    help="Your settings, or yours in the project you are in (Claude Code alone).",
+    help="user: your settings. project: yours in this project (Claude Code only).",
 )
 
 
@@ -49,9 +49,9 @@ def adopt(clients: tuple[str, ...], scope: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--forget-keys", is_flag=True, help="Give up the plain-text keys in the settings.")
-@click.option("--allow-missing-key", is_flag=True, help="Restore though the key is not there.")
+@click.option("--allow-missing-key", is_flag=True, help="Restore even if the key is missing.")
 @_options
 def restore(
     clients: tuple[str, ...],
@@ -62,9 +62,9 @@ def restore(
     as_json: bool,
 ) -> None:
     """
-    Write again what a switch had written and another changed: address, key and models as one.
+    Write again what a switch wrote and another program changed: address, key and models together.
 
-    `ai undo` brings back what the other had written.
+    `ai undo` brings back what the other program wrote.
     """
     from mahavishnu.ai_env.restore import Restored, Wish, plan_restore  # noqa: PLC0415
     from mahavishnu.ai_env.restore import restore as write_again  # noqa: PLC0415

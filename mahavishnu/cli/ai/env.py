@@ -35,7 +35,7 @@ def env() -> None:
 @dry_run_option
 @json_option
 def set_(pairs: tuple[str, ...], scope: str, dry_run: bool, as_json: bool) -> None:
-    """Give variables their values; running sessions see them within seconds."""
+    """Set variables; running sessions see them within seconds."""
     values = dict(_split(pair) for pair in pairs)
     done = change_file(
         scope, lambda document: set_variables(document, values), dry_run=dry_run, as_json=as_json
@@ -54,7 +54,7 @@ def set_(pairs: tuple[str, ...], scope: str, dry_run: bool, as_json: bool) -> No
 @dry_run_option
 @json_option
 def unset(names: tuple[str, ...], scope: str, dry_run: bool, as_json: bool) -> None:
-    """Take variables out; running sessions keep what they had until they are started again."""
+    """Remove variables; running sessions keep what they had until they are started again."""
     change_file(
         scope, lambda document: unset_variables(document, names), dry_run=dry_run, as_json=as_json
     )

@@ -74,7 +74,7 @@ def add(
 def remove(
     event: str, command: str, matcher: str | None, scope: str, dry_run: bool, as_json: bool
 ) -> None:
-    """Run COMMAND at EVENT no more."""
+    """Stop running COMMAND at EVENT."""
     change_file(
         scope,
         lambda document: remove_hook(document, event, command, matcher=matcher),

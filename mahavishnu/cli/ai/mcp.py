@@ -63,7 +63,7 @@ def mcp() -> None:
 @dry_run_option
 @json_option
 def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bool) -> None:
-    """Let the clients that you have use this memory; what is registered already is brought up to date."""
+    """Register this memory in the clients that you have; update existing entries."""
     loaded = load_quietly()
     servers = {each: _server(loaded, each, transport, scope) for each in TITLES}
 
@@ -82,7 +82,7 @@ def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bo
 @dry_run_option
 @json_option
 def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
-    """Take this memory out of the clients' settings."""
+    """Remove this memory from the clients' settings."""
     loaded = load_quietly()
     servers = {each: _server(loaded, each, "stdio", scope)[1] for each in TITLES}
 

@@ -31,13 +31,13 @@ _KEYS = [item.name for item in fields(Entry)]
 def entry_options[F: Callable[..., Any]](function: F) -> F:
     """Add an option for each key of a profile."""
     options = [
-        click.option("--title", help="A line that tells what it is."),
+        click.option("--title", help="A line that describes it."),
         click.option("--anthropic-url", "anthropic_base_url", metavar="URL",
-                     help="Where it speaks Anthropic Messages (Claude Code, Qwen Code)."),
+                     help="Its address for Anthropic Messages (Claude Code, Qwen Code)."),
         click.option("--responses-url", "openai_responses_base_url", metavar="URL",
-                     help="Where it speaks OpenAI Responses (Codex)."),
+                     help="Its address for OpenAI Responses (Codex)."),
         click.option("--chat-url", "openai_chat_base_url", metavar="URL",
-                     help="Where it speaks OpenAI chat completions (Qwen Code)."),
+                     help="Its address for OpenAI chat completions (Qwen Code)."),
         click.option("--key", metavar="REFERENCE",
                      help="env:NAME, keyring:SERVICE/NAME, file:PATH#NAME, oneiric:aws/ID#FIELD; never the key."),
         click.option("--key-header", type=click.Choice(["bearer", "x-api-key"]),

@@ -30,7 +30,7 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Print what a profile says, and where it stands."""
+    """Print a profile, and where it is defined."""
     loaded = load()
     found = find_profile(loaded, name)
     tell_profiles(loaded)

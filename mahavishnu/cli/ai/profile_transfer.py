@@ -44,7 +44,7 @@ def export(names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def accept_(name: str, as_json: bool) -> None:
-    """Go by what the shared profile NAME says now, though its key or address was another one before."""
+    """Accept the shared profile NAME as it is now, after its key or address changed."""
     loaded = load_quietly()
     profile = find_profile(loaded, name)
     if not accept(loaded, profile):
@@ -62,16 +62,16 @@ def accept_(name: str, as_json: bool) -> None:
 
 @click.command("import")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--from", "source", type=click.Choice(SOURCES), help="What another program keeps.")
+@click.option("--from", "source", type=click.Choice(SOURCES), help="Import from this program.")
 @click.option(
-    "--path", type=click.Path(path_type=Path), help="Its file, where that is in another place."
+    "--path", type=click.Path(path_type=Path), help="Its file, if that is in another place."
 )
 @click.option(
-    "--only", multiple=True, metavar="NAME", help="Only what would have this name; repeatable."
+    "--only", multiple=True, metavar="NAME", help="Only the profile of this name; repeatable."
 )
-@click.option("--name", metavar="NAME", help="Call the one profile so.")
+@click.option("--name", metavar="NAME", help="Name for a single profile.")
 @click.option(
-    "--key", metavar="REFERENCE", help="Where the key of the one profile is; none is moved then."
+    "--key", metavar="REFERENCE", help="Where the key of the one profile is; none is moved."
 )
 @click.option(
     "--to",
@@ -79,12 +79,12 @@ def accept_(name: str, as_json: bool) -> None:
     metavar="keyring:SERVICE[/NAME]",
     help="Where keys in plain text go.",
 )
-@click.option("--yes", is_flag=True, help="Agree to that without being asked.")
+@click.option("--yes", is_flag=True, help="Move keys without asking.")
 @click.option("--replace", is_flag=True, help="Replace profiles and keys of the same name.")
 @json_option
 def import_(file: Path | None, source: str | None, as_json: bool, **wished: Any) -> None:
     """
-    Take over profiles from FILE, an export, or from another program.
+    Import profiles from FILE, an export, or from another program.
 
     A key in plain text goes to a keyring, if you agree; it is taken out of Claude Code's
     settings once the keyring has given it back. The database of cc-switch is not changed.

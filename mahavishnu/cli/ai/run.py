@@ -26,11 +26,11 @@ from mahavishnu.masking import Secret
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("profile", required=False)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- PROGRAM ...")
-@click.option("--bound", is_flag=True, help="On the profile that this directory is bound to.")
+@click.option("--bound", is_flag=True, help="Use the profile that this directory is bound to.")
 @click.option(
     "--client", type=click.Choice(list(SPOKEN)), help="Which client the program is, if not by name."
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be started; start nothing.")
 @click.option(
     "--json", "as_json", is_flag=True, help="As --dry-run, in JSON (schema 1): nothing is started."
 )

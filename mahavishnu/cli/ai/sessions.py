@@ -40,7 +40,7 @@ client_option = click.option(
 @json_option
 def sessions(clients: tuple[ClientName, ...], as_json: bool) -> None:
     """
-    List the sessions that run, the profile that each is really on, and what a switch does to it.
+    List the running sessions, the profile that each one really uses, and what a switch does to it.
 
     live: it follows a switch by itself; thread: a new thread does; restart: only when it is started
     again; own: it was started on a profile of its own.
@@ -53,9 +53,9 @@ def sessions(clients: tuple[ClientName, ...], as_json: bool) -> None:
 @click.command()
 @click.argument("session", nargs=-1)
 @client_option
-@click.option("--all", "everywhere", is_flag=True, help="Busy ones too, and those in any terminal.")
-@click.option("--kill", is_flag=True, help="Kill what does not end when it is asked to.")
-@click.option("--app", is_flag=True, help="The desktop app of Claude too (macOS).")
+@click.option("--all", "everywhere", is_flag=True, help="Also busy ones, in any terminal.")
+@click.option("--kill", is_flag=True, help="Kill what does not end when asked.")
+@click.option("--app", is_flag=True, help="Also Claude's desktop app (macOS).")
 @click.option(
     "--timeout",
     "timeout_s",

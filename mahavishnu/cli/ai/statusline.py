@@ -55,5 +55,5 @@ def set_(command: str, scope: str, dry_run: bool, as_json: bool) -> None:
 @dry_run_option
 @json_option
 def unset(scope: str, dry_run: bool, as_json: bool) -> None:
-    """Show no line of one's own."""
+    """Remove the status line."""
     change_file(scope, unset_statusline, dry_run=dry_run, as_json=as_json)

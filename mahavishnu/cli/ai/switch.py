@@ -39,14 +39,14 @@ def list_llms(as_json: bool) -> None:
     "clients",
     multiple=True,
     type=click.Choice([*SPOKEN, "all"]),
-    help="Only this client; repeatable. Else all that are there and that the profile fits.",
+    help="Only this client; repeatable. By default all installed clients that the profile fits.",
 )
 @click.option(
     "--scope",
     type=click.Choice(["user", "project"]),
     default="user",
     show_default=True,
-    help="Your settings, or yours in the project you are in (Claude Code alone).",
+    help="user: your settings. project: yours in this project (Claude Code only).",
 )
 @click.option(
     "--restart",
@@ -61,12 +61,12 @@ def list_llms(as_json: bool) -> None:
     "--verify/--no-verify",
     "verified",
     default=None,
-    help="Ask the provider once afterwards, and offer undo where it fails. By default what the setting"
+    help="Ask the provider once afterwards, and offer undo if it fails. The default is the setting"
     " ai_environments.verify_switch says.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
-@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@click.option("--overwrite", is_flag=True, help="Discard manual changes there.")
 @click.option("--forget-keys", is_flag=True, help="Give up the plain-text keys in the settings.")
 @click.option(
     "--move-key",
@@ -74,7 +74,7 @@ def list_llms(as_json: bool) -> None:
     help="Move the plain-text key in the settings: into keyring:SERVICE; or it is at file:... or env:NAME"
     " already, and only taken out.",
 )
-@click.option("--allow-missing-key", is_flag=True, help="Switch though the key is not there yet.")
+@click.option("--allow-missing-key", is_flag=True, help="Switch even if the key is missing.")
 @json_option
 def switch_llm(
     name: str,
@@ -90,7 +90,7 @@ def switch_llm(
     allow_missing_key: bool,
     as_json: bool,
 ) -> None:
-    """Point AI clients at the provider of profile NAME: address, key and models as one."""
+    """Switch AI clients to the provider of profile NAME: address, key and models together."""
     from mahavishnu.ai_env.apply import Ask, plan_switch, switch  # noqa: PLC0415
     from mahavishnu.ai_env.clients.table import CLIENTS  # noqa: PLC0415
     from mahavishnu.ai_env.sessions.table import FINDERS  # noqa: PLC0415
@@ -143,7 +143,7 @@ def switch_llm(
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Tell which provider each client uses, and where its settings were changed since."""
+    """Show which provider each client uses, and what was changed in its settings since."""
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
     from mahavishnu.cli.ai.status_output import show_status  # noqa: PLC0415
     from mahavishnu.cli.ai.telling import tell_profiles  # noqa: PLC0415
@@ -168,7 +168,7 @@ def diff(as_json: bool) -> None:
     """
     Show what was changed in clients' settings since a switch wrote it; keys are masked.
 
-    The exit code is 0 only where all of them could be read.
+    The exit code is 0 only if all of them could be read.
     """
     from mahavishnu.ai_env.status import look  # noqa: PLC0415
     from mahavishnu.cli.ai.drift_output import show_drift  # noqa: PLC0415
@@ -193,10 +193,10 @@ def history(limit: int, as_json: bool) -> None:
 
 @click.command()
 @click.argument("id", required=False)
-@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@click.option("--overwrite", is_flag=True, help="Discard manual changes there.")
 @json_option
 def undo(id: str | None, overwrite: bool, as_json: bool) -> None:
-    """Take a switch back, the last one that stands by default; other members stay as they are."""
+    """Take a switch back, by default the last one; other members stay as they are."""
     from mahavishnu.ai_env.undo import undo as take_back  # noqa: PLC0415
     from mahavishnu.cli.ai.switch_output import show_undo  # noqa: PLC0415
     from mahavishnu.environments.clients import require_trusted  # noqa: PLC0415

@@ -59,9 +59,9 @@ _MAX_TIMEOUT_S = 300
 @json_option
 def verify(name: str | None, timeout_s: float, as_json: bool) -> None:
     """
-    Ask the provider of profile NAME one cheap thing with its key, and say what came of it.
+    Send the provider of profile NAME one small request with its key, and report the result.
 
-    Without NAME, of every profile with a key that a client uses now. The exit code is 0 where every address
+    Without NAME, do so for every profile with a key that a client uses now. The exit code is 0 where every address
     answers, and only then.
     """
     loaded = load()
