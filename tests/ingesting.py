@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid5
 
+from mahavishnu.app import App
 from mahavishnu.knowledge.repositories import Repository
 from mahavishnu.knowledge.repository_ingestion import (
     ChangedFile,
@@ -26,7 +27,7 @@ class Killed(BaseException):
 class Ingesting:
     """Repositories of a world; a chunk is a line, and `die_after` batches the run is killed."""
 
-    def __init__(self, world: World, *, die_after: int = 10**9) -> None:
+    def __init__(self, world: World | App, *, die_after: int = 10**9) -> None:
         self.world = world
         self.die_after = die_after
         self.stored: list[str] = []

@@ -1,7 +1,8 @@
 """How commands ask for memories and records: by the table of operations, as HTTP and MCP do."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mahavishnu.cli.options import opened_app
@@ -38,12 +39,19 @@ async def opened_call(bar: str | None = None) -> "AsyncIterator[Call]":
     async with opened_app() as app:
         from mahavishnu.operations.operation import Call  # noqa: PLC0415
 
-        with progress(bar or "", quiet=bar is None) as advance:
-            done = 0.0
+        with shown_progress(Call(app, SOURCE), bar) as call:
+            yield call
 
-            async def report(now: float, total: float | None, _message: str) -> None:
-                nonlocal done
-                advance(now - done, total)
-                done = now
 
-            yield Call(app, SOURCE, report)
+@contextmanager
+def shown_progress(call: "Call", bar: str | None, *, about: bool = False) -> "Iterator[Call]":
+    """Yield the call with a bar of its own; `about` as `progress`."""
+    with progress(bar or "", quiet=bar is None, about=about) as advance:
+        done = 0.0
+
+        async def report(now: float, total: float | None, message: str) -> None:
+            nonlocal done
+            advance(now - done, total, message)
+            done = now
+
+        yield replace(call, report=report)

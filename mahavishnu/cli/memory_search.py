@@ -1,5 +1,6 @@
 """`mahavishnu memory search`: the question, its bounds, and the hits."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,20 @@ async def search(as_json: bool, **fields: Any) -> None:
 
 def print_answer(answer: "SearchAnswer") -> None:
     """Print hits for people, and what was missing."""
+    print_hits(
+        answer,
+        ("id", "score", "type", "project", "when", "content"),
+        lambda hit: (
+            shown(hit.id), f"{hit.score:.3f}", hit.memory_type, hit.project or "",
+            local_time(hit.occurred_at), excerpt(hit.content, start=hit.char_start or 0),
+        ),
+    )  # fmt: skip
+
+
+def print_hits(
+    answer: "SearchAnswer", columns: Sequence[str], row: Callable[[Any], Sequence[str]]
+) -> None:
+    """Print a table of hits, with each arm's part behind the score where that was asked for."""
     for part in answer.degraded:
         advice = "; run: mahavishnu memory embed" if part.waiting else ""
         click.echo(printable(f"Degraded ({part.part}): {part.reason}{advice}"), err=True)
@@ -50,25 +65,17 @@ def print_answer(answer: "SearchAnswer") -> None:
     if not answer.hits:
         print_line("Nothing found.")
         return
-    explanation = answer.explanation
-    columns = ["id", "score", "type", "project", "when", "content"]
-    if explanation is not None:
-        columns.insert(2, "arms")
-    rows = []
-    for hit in answer.hits:
-        row = [
-            shown(hit.id), f"{hit.score:.3f}", hit.memory_type, hit.project or "",
-            local_time(hit.occurred_at), excerpt(hit.content, start=hit.char_start or 0),
-        ]  # fmt: skip
-        if explanation is not None:
-            row.insert(
-                2,
-                "\n".join(
-                    f"{name} #{arm.rank or '-'} {arm.score:.3f} → {arm.contribution:.3f}"
-                    for name, arm in hit.arms.items()
-                ),
-            )
-        rows.append(row)
+    rows = [list(row(hit)) for hit in answer.hits]
+    columns = list(columns)
+    if answer.explanation is not None:
+        place = columns.index("score") + 1
+        columns.insert(place, "arms")
+        for hit, cells in zip(answer.hits, rows, strict=True):
+            arms = [
+                f"{name} #{arm.rank or '-'} {arm.score:.3f} → {arm.contribution:.3f}"
+                for name, arm in hit.arms.items()
+            ]
+            cells.insert(place, "\n".join(arms))
     print_table(columns, rows)
-    for name, value in (explanation or {}).items():
+    for name, value in (answer.explanation or {}).items():
         print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")

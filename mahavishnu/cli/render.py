@@ -86,7 +86,7 @@ def progress(
         )
 
 
-def _ignore(count: int, total: int | None = None, about: str = "") -> None:
+def _ignore(count: float, total: float | None = None, about: str = "") -> None:
     """Advance nothing."""
 
 

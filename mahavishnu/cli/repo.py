@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from mahavishnu.cli.options import asynchronous, json_option, opened_app
+from mahavishnu.cli.asking import ask, opened_call, prepare, shown_progress
+from mahavishnu.cli.memory_search import print_hits
+from mahavishnu.cli.options import asynchronous, json_option
 from mahavishnu.cli.render import (
     excerpt,
     local_time,
@@ -15,18 +17,19 @@ from mahavishnu.cli.render import (
     print_line,
     print_table,
     printable,
-    progress,
 )
 from mahavishnu.errors import MahavishnuError, UsageError
 
 if TYPE_CHECKING:
-    from mahavishnu.app import App
-    from mahavishnu.knowledge.repositories import Repository
     from mahavishnu.operations.repository_requests import (
         IngestedRepository,
         KnowledgeAnswer,
+        RemovedRepository,
+        RepositoryBody,
         RepositoryList,
     )
+
+WHOLE: dict[str, Any] = {"max_tokens": None}  # a command bounds no answer
 
 
 @click.group()
@@ -43,27 +46,13 @@ def repo() -> None:
 )  # fmt: skip
 @json_option
 @asynchronous
-async def add(folder: Path | None, name: str | None, source: Path | None, as_json: bool) -> None:
-    """Register the repository in FOLDER, or those of a file; reads no file yet."""
-    from mahavishnu.knowledge.repos_file import read_repos_file  # noqa: PLC0415
-
-    if (folder is None) == (source is None) or (source and name):
-        raise UsageError(
-            "Give a FOLDER, or a file with --from; --name goes with a FOLDER.", code="cli.arguments"
-        )
-    async with opened_app() as app:
-        if source is not None:
-            known = [each.name for each in await app.repositories.list_all()]
-            home = Path(app.loaded.environ.get("HOME", "/"))
-            added = await app.repositories.add_entries(
-                read_repos_file(source, home=home, known=known)
-            )
-        elif folder is not None:
-            added = [await app.repositories.add(folder, name=name)]
-        body = await _describe(app, added)
-    _print_repositories(body, as_json=as_json)
-    if added and not as_json:
-        print_line(f"To read them: mahavishnu repo ingest {' '.join(each.name for each in added)}")
+async def add(as_json: bool, **fields: Any) -> None:
+    """Make the repository in FOLDER known, or those of a file; nothing is read yet."""
+    added: RepositoryList = await ask("add_repositories", **fields)
+    _print_repositories(added, as_json=as_json)
+    if added.repositories and not as_json:
+        names = " ".join(each.name for each in added.repositories)
+        print_line(f"To read them: mahavishnu repo ingest {names}")
 
 
 @repo.command("list")
@@ -71,37 +60,22 @@ async def add(folder: Path | None, name: str | None, source: Path | None, as_jso
 @asynchronous
 async def list_(as_json: bool) -> None:
     """List the repositories that are known."""
-    async with opened_app() as app:
-        body = await _describe(app, await app.repositories.list_all())
-    _print_repositories(body, as_json=as_json)
+    _print_repositories(await ask("list_repositories", **WHOLE), as_json=as_json)
 
 
 @repo.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--group", metavar="NAME", help="Those of a group.")
 @json_option
 @asynchronous
-async def status(names: tuple[str, ...], as_json: bool) -> None:
+async def status(names: tuple[str, ...], group: str | None, as_json: bool) -> None:
     """Show how much is stored of repositories, and how their latest runs went."""
-    async with opened_app() as app:
-        body = await _describe(app, await app.repositories.select(names=names))
+    found: RepositoryList = await ask("list_repositories", names=names, group=group, **WHOLE)
     if as_json:
-        print_json(body)
+        print_json(found)
         return
-    for each in body.repositories:
-        print_line(f"{each.name}  {each.path}")
-        print_line(
-            f"  {each.files:,} files, {each.chunks:,} chunks, {each.waiting:,} without vectors"
-        )
-        if each.last_run is None:
-            print_line(f"  never read: mahavishnu repo ingest {each.name}")
-            continue
-        run = each.last_run
-        ended = f", ended {local_time(run.finished_at)}" if run.finished_at else ""
-        print_line(f"  {run.status}, begun {local_time(run.started_at)}{ended}")
-        if run.error:
-            print_line(f"  {run.error}")
-        if run.skipped:
-            print_line(f"  not read: {_reasons(run.skipped)}")
+    for each in found.repositories:
+        _print_status(each)
 
 
 @repo.command()
@@ -110,34 +84,31 @@ async def status(names: tuple[str, ...], as_json: bool) -> None:
 @asynchronous
 async def remove(name: str, as_json: bool) -> None:
     """Forget a repository and its chunks; its files stay, and can be read again."""
-    async with opened_app() as app:
-        repository = await app.repositories.find(name)
-        chunks = await app.repository_ingestion.remove(repository)
+    removed: RemovedRepository = await ask("remove_repository", name=name)
     if as_json:
-        print_json({"name": repository.name, "repo_id": repository.repo_id, "chunks": chunks})
+        print_json(removed)
     else:
-        print_line(f"{repository.name} is removed, with {chunks:,} chunks.")
+        print_line(f"{removed.name} is removed, with {removed.chunks:,} chunks.")
 
 
 @repo.command()
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(["mermaid"]),
-    default="mermaid",
-    show_default=True,
+    "--format", type=click.Choice(["mermaid"]), default="mermaid", show_default=True,
     expose_value=False,
-)
+)  # fmt: skip
+@json_option
 @asynchronous
-async def graph() -> None:
+async def graph(as_json: bool) -> None:
     """Print which repositories depend on which."""
-    from mahavishnu.knowledge.dependencies import draw_mermaid, find_cycle  # noqa: PLC0415
+    from mahavishnu.knowledge.dependencies import draw_mermaid  # noqa: PLC0415
 
-    async with opened_app() as app:
-        known = await app.repositories.list_all()
-    graph = {each.name: each.depends_on for each in known}
+    found: RepositoryList = await ask("list_repositories", **WHOLE)
+    if as_json:
+        print_json(found)
+        return
+    graph = {each.name: each.depends_on for each in found.repositories}
     print_line(draw_mermaid(graph).rstrip("\n"))
-    _report_cycle(find_cycle(graph))
+    _report_cycle(found.cycle)
 
 
 @repo.command()
@@ -152,25 +123,27 @@ async def ingest(
     """Read repositories: store what changed, forget what is gone. One that fails stops no other."""
     if everything == bool(names or group):
         raise UsageError("Give names, --group or --all.", code="cli.arguments")
+    listing = prepare("list_repositories", names=names, group=group, **WHOLE)
     done: list[IngestedRepository] = []
     failed: list[tuple[str, MahavishnuError]] = []
-    async with opened_app() as app:
-        for each in await app.repositories.select(names=names, group=group):
+    async with opened_call() as call:
+        for each in (await listing(call)).repositories:
+            read = prepare("ingest_repository", repo_path=each.path)
+            label = None if as_json else f"Reading {each.name}"
             try:
-                done.append(await _ingest(app, each, quiet=as_json))
+                with shown_progress(call, label, about=True) as showing:
+                    done.append(await read(showing))
             except MahavishnuError as error:
                 failed.append((each.name, error))
                 continue
             if not as_json:
                 _print_ingested(done[-1])
     if as_json:
-        print_json({
-            "repositories": msgspec.to_builtins(done),
-            "failed": [
-                {"name": name, "code": each.code, "message": each.message, "hint": each.hint}
-                for name, each in failed
-            ],
-        })  # fmt: skip
+        problems = [
+            {"name": name, "code": error.code, "message": error.message, "hint": error.hint}
+            for name, error in failed
+        ]
+        print_json({"repositories": msgspec.to_builtins(done), "failed": problems})
     for name, problem in failed:
         click.echo(printable(f"{name}: {problem.message} {problem.hint or ''}".rstrip()), err=True)
     if failed:
@@ -187,47 +160,26 @@ async def ingest(
 @asynchronous
 async def query(as_json: bool, **fields: Any) -> None:
     """Find the passages of code and documents that answer TEXT, best first."""
-    from mahavishnu.operations.operation import Call  # noqa: PLC0415
-    from mahavishnu.operations.repositories import query_knowledge_base  # noqa: PLC0415
-    from mahavishnu.operations.repository_requests import QueryKnowledgeBase  # noqa: PLC0415
-
-    request = msgspec.convert(fields | {"max_tokens": None}, QueryKnowledgeBase)
-    async with opened_app() as app:
-        answer = await query_knowledge_base(Call(app, "cli"), request)
+    answer: KnowledgeAnswer = await ask("query_knowledge_base", **fields, **WHOLE)
     if as_json:
         print_json(answer)
-    else:
-        _print_answer(answer, explain=fields["explain"])
-
-
-async def _describe(app: "App", repositories: "list[Repository]") -> "RepositoryList":
-    from mahavishnu.operations.repositories import describe  # noqa: PLC0415
-
-    return await describe(app, repositories)
-
-
-async def _ingest(app: "App", repository: "Repository", *, quiet: bool) -> "IngestedRepository":
-    from mahavishnu.operations.operation import Call  # noqa: PLC0415
-    from mahavishnu.operations.repositories import ingest_repository  # noqa: PLC0415
-    from mahavishnu.operations.repository_requests import IngestRepository  # noqa: PLC0415
-
-    with progress(f"Reading {repository.name}", quiet=quiet, about=True) as advance:
-        files = 0
-
-        async def report(done: float, total: float | None, message: str) -> None:
-            nonlocal files
-            advance(int(done) - files, total, message)
-            files = int(done)
-
-        request = IngestRepository(repo_path=str(repository.path))
-        return await ingest_repository(Call(app, "cli", report), request)
-
-
-def _print_repositories(body: "RepositoryList", *, as_json: bool) -> None:
-    if as_json:
-        print_json(body)
         return
-    if not body.repositories:
+    print_hits(
+        answer,
+        ("score", "project", "lines", "commit", "content"),
+        lambda hit: (
+            f"{hit.score:.3f}", hit.project or "",
+            f"{hit.path or ''}{f':{hit.start_line}-{hit.end_line}' if hit.start_line else ''}",
+            (hit.commit or "")[:8], excerpt(hit.content, start=hit.char_start or 0),
+        ),
+    )  # fmt: skip
+
+
+def _print_repositories(found: "RepositoryList", *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    if not found.repositories:
         print_line("There is no repository. Add one: mahavishnu repo add FOLDER")
         return
     rows = [
@@ -235,17 +187,31 @@ def _print_repositories(body: "RepositoryList", *, as_json: bool) -> None:
             each.name, each.path, ", ".join(each.groups), ", ".join(each.depends_on),
             f"{each.chunks:,}", each.last_run.status if each.last_run else "",
         )
-        for each in body.repositories
+        for each in found.repositories
     ]  # fmt: skip
     print_table(("name", "path", "groups", "depends on", "chunks", "last run"), rows)
-    _report_cycle(body.cycle)
+    _report_cycle(found.cycle)
 
 
 def _report_cycle(cycle: list[str]) -> None:
     if cycle:
-        click.echo(
-            printable(f"They depend on each other in a circle: {' -> '.join(cycle)}"), err=True
-        )
+        told = f"They depend on each other in a circle: {' -> '.join(cycle)}"
+        click.echo(printable(told), err=True)
+
+
+def _print_status(each: "RepositoryBody") -> None:
+    print_line(f"{each.name}  {each.path}")
+    print_line(f"  {each.files:,} files, {each.chunks:,} chunks, {each.waiting:,} without vectors")
+    run = each.last_run
+    if run is None:
+        print_line(f"  never read: mahavishnu repo ingest {each.name}")
+        return
+    ended = f", ended {local_time(run.finished_at)}" if run.finished_at else ""
+    print_line(f"  {run.status}, begun {local_time(run.started_at)}{ended}")
+    if run.error:
+        print_line(f"  {run.error}")
+    if run.skipped:
+        print_line(f"  not read: {_reasons(run.skipped)}")
 
 
 def _print_ingested(done: "IngestedRepository") -> None:
@@ -257,32 +223,6 @@ def _print_ingested(done: "IngestedRepository") -> None:
         print_line(f"  not read: {_reasons(done.skipped)}")
     if done.waiting:
         print_line(f"  without vectors: {done.waiting:,} chunks; run: mahavishnu memory embed")
-
-
-def _print_answer(answer: "KnowledgeAnswer", *, explain: bool) -> None:
-    for part in answer.degraded:
-        click.echo(printable(f"Degraded ({part.part}): {part.reason}"), err=True)
-    if not answer.hits:
-        print_line("Nothing found.")
-        return
-    rows = []
-    for hit in answer.hits:
-        lines = f":{hit.start_line}-{hit.end_line}" if hit.start_line else ""
-        row = [
-            f"{hit.score:.3f}", hit.project or "", f"{hit.path or ''}{lines}", (hit.commit or "")[:8],
-            excerpt(hit.content, start=hit.char_start or 0),
-        ]  # fmt: skip
-        if explain:
-            row.append("\n".join(
-                f"{name} #{arm.rank or '-'} {arm.score:.3f} → {arm.contribution:.3f}"
-                for name, arm in hit.arms.items()
-            ))  # fmt: skip
-        rows.append(row)
-    print_table(
-        ["score", "project", "lines", "commit", "content", *(["arms"] if explain else [])], rows
-    )
-    for name, value in (answer.explanation or {}).items():
-        print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
 
 
 def _reasons(skipped: dict[str, int]) -> str:

@@ -14,6 +14,7 @@ from mahavishnu.operations import (
     workflows,
 )
 from mahavishnu.operations.operation import LocalOperation, Operation
+from mahavishnu.operations.repositories import LOCAL_REPOSITORY_OPERATIONS, REPOSITORY_OPERATIONS
 
 MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
@@ -228,7 +229,7 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
 )
 
-# Only commands offer these: imports read any path of this machine, select_memories would let a model
+# Only commands offer these: imports and repositories read any path of this machine, select_memories would let a model
 # forget by a filter, and embed_waiting takes as long as there is work.
 LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
     LocalOperation(
@@ -255,9 +256,10 @@ LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
         result=results.Embedded,
         run=memory.embed_waiting,
     ),
+    *LOCAL_REPOSITORY_OPERATIONS,
 )
 
 BY_NAME: dict[str, Operation[Any, Any] | LocalOperation[Any, Any]] = {
-    **{each.name: each for each in MEMORY_OPERATIONS},
+    **{each.name: each for each in (*MEMORY_OPERATIONS, *REPOSITORY_OPERATIONS)},
     **{each.name: each for each in LOCAL_OPERATIONS},
 }

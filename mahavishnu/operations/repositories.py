@@ -3,23 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.knowledge.dependencies import find_cycle
+from mahavishnu.knowledge.repos_file import read_repos_file
 from mahavishnu.knowledge.repositories import LastRun, Repository
 from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.bodies import DegradedBody, hit_fields
 from mahavishnu.operations.fitting import fit_answer, fit_repositories
-from mahavishnu.operations.operation import Call, Operation
+from mahavishnu.operations.operation import Call, LocalOperation, Operation
 from mahavishnu.operations.repository_requests import (
+    AddRepositories,
     IngestedRepository,
     IngestRepository,
     KnowledgeAnswer,
     ListRepositories,
     Passage,
     QueryKnowledgeBase,
+    RemovedRepository,
+    RemoveRepository,
     RepositoryBody,
     RepositoryList,
     RunBody,
@@ -95,13 +99,32 @@ async def query_knowledge_base(call: Call, request: QueryKnowledgeBase) -> Knowl
 
 async def list_repositories(call: Call, request: ListRepositories) -> RepositoryList:
     """List the repositories that are known, how much is stored of each, and its latest run."""
-    return fit_repositories(
-        await describe(call.app, await call.app.repositories.list_all()), request.max_tokens
-    )
+    found = await call.app.repositories.select(names=request.names, group=request.group)
+    return fit_repositories(await _describe(call.app, found), request.max_tokens)
 
 
-async def describe(app: "App", repositories: Sequence[Repository]) -> RepositoryList:
-    """Return what is shown of repositories."""
+async def add_repositories(call: Call, request: AddRepositories) -> RepositoryList:
+    """Make a folder known as a repository, or those that a `repos.yaml` lists; nothing is read yet."""
+    repositories = call.app.repositories
+    if request.folder is not None:
+        added = [await repositories.add(request.folder, name=request.name)]
+    else:
+        assert request.source is not None
+        home = Path(call.app.loaded.environ.get("HOME", "/"))
+        known = [each.name for each in await repositories.list_all()]
+        entries = read_repos_file(request.source, home=home, known=known)
+        added = await repositories.add_entries(entries)
+    return await _describe(call.app, added)
+
+
+async def remove_repository(call: Call, request: RemoveRepository) -> RemovedRepository:
+    """Forget a repository and its chunks."""
+    found = await call.app.repositories.find(request.name)
+    chunks = await call.app.repository_ingestion.remove(found)
+    return RemovedRepository(name=found.name, repo_id=found.repo_id, chunks=chunks)
+
+
+async def _describe(app: "App", repositories: Sequence[Repository]) -> RepositoryList:
     statuses = await app.repositories.look(repositories)
     bodies = [
         RepositoryBody(
@@ -152,7 +175,7 @@ async def _find_or_add(app: "App", reference: str) -> Repository:
     return await app.repositories.add(folder)
 
 
-REPOSITORY_OPERATIONS = (
+REPOSITORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="ingest_repository",
         title="Read a repository",
@@ -189,5 +212,20 @@ REPOSITORY_OPERATIONS = (
         method="GET",
         path="/repositories",
         read_only=True,
+    ),
+)
+
+LOCAL_REPOSITORY_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
+    LocalOperation(
+        name="add_repositories",
+        request=AddRepositories,
+        result=RepositoryList,
+        run=add_repositories,
+    ),
+    LocalOperation(
+        name="remove_repository",
+        request=RemoveRepository,
+        result=RemovedRepository,
+        run=remove_repository,
     ),
 )

@@ -1,16 +1,21 @@
 """What the operations on repositories take, and what they give."""
 
+import pathlib
 from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, field
 
+from mahavishnu.errors import UsageError
+from mahavishnu.memory.checks import check_name
+from mahavishnu.memory.search import SearchRequest, check_request
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Request
 from mahavishnu.operations.requests import DEFAULT_BUDGET, Budget, Name
 from mahavishnu.operations.results import FoundMemory, SearchAnswer
 
 type Path = Annotated[str, Meta(min_length=1, max_length=4096)]
+type Group = Annotated[Name | None, Meta(description="Only repositories of this group.")]
 
 
 class IngestRepository(Request, frozen=True, kw_only=True):
@@ -33,16 +38,61 @@ class QueryKnowledgeBase(Request, frozen=True, kw_only=True):
     repo_id: Annotated[
         Path | None, Meta(description="Only this repository: its repo_id, name or path.")
     ] = None
-    group: Annotated[Name | None, Meta(description="Only repositories of this group.")] = None
+    group: Group = None
     top_k: Annotated[int, Meta(ge=1, le=1000, description="Most passages of the answer.")] = 5
     max_tokens: Budget = DEFAULT_BUDGET
     explain: Annotated[bool, Meta(description="Add how the answer was found.")] = False
 
+    def check(self) -> None:
+        """Refuse a question that is none."""
+        check_request(SearchRequest(query=self.query, limit=self.top_k))
+        if self.group is not None:
+            check_name(self.group, what="group")
+
 
 class ListRepositories(Request, frozen=True, kw_only=True):
-    """How long the answer may be; all repositories are asked for."""
+    """Which repositories; all where neither names nor a group are given."""
 
+    names: Annotated[
+        list[Path], Meta(max_length=100, description="Only these: names, repo_ids or paths.")
+    ] = field(default_factory=list)
+    group: Group = None
     max_tokens: Budget = DEFAULT_BUDGET
+
+    def check(self) -> None:
+        """Refuse a group that is no name."""
+        if self.group is not None:
+            check_name(self.group, what="group")
+
+
+class AddRepositories(Request, frozen=True, kw_only=True):
+    """A folder, or a `repos.yaml` that lists some; `name` goes with a folder."""
+
+    folder: pathlib.Path | None = None
+    name: str | None = None
+    source: pathlib.Path | None = None
+
+    def check(self) -> None:
+        """Refuse both, and neither."""
+        if (self.folder is None) == (self.source is None) or (self.source and self.name):
+            raise UsageError(
+                "Give a FOLDER, or a file with --from; --name goes with a FOLDER.",
+                code="cli.arguments",
+            )
+
+
+class RemoveRepository(Request, frozen=True, kw_only=True):
+    """Which repository is forgotten: its name, repo_id or path."""
+
+    name: str
+
+
+class RemovedRepository(Body, frozen=True, kw_only=True):
+    """A repository that was forgotten, and how many chunks it had."""
+
+    name: str
+    repo_id: str
+    chunks: int
 
 
 class IngestedRepository(Body, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from mcp import Client
 from mahavishnu.app import App, open_app
 from mahavishnu.cli.root import cli
 from mahavishnu.database.target import Target
-from mahavishnu.errors import UsageError, tell
+from mahavishnu.errors import MahavishnuError, tell
 from mahavishnu.mcp.edge import build_server
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import NewMemory
@@ -26,6 +26,7 @@ from mahavishnu.operations import environments
 from mahavishnu.operations.memory_table import LOCAL_OPERATIONS
 from mahavishnu.operations.operation import Operation
 from mahavishnu.operations.table import OPERATIONS
+from tests.ingesting import Ingesting, write
 from tests.served import Served, serve
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
@@ -36,10 +37,11 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Case:
-    """A request as words and as JSON; `{p}` becomes the name of a project, `{id}` a memory in it."""
+    """A request as words and as JSON; `{p}` becomes a project's name, `{id}` a memory in it, `{path}` a repository."""
 
     words: Sequence[str]
     values: dict[str, Any] = field(default_factory=dict)
+    part: str = ""  # of what the command prints: the list whose only item the others answer
 
 
 WHOLE = {"max_tokens": None}  # commands give whole answers
@@ -98,6 +100,12 @@ CASES: dict[str, Case] = {
          '{"ms": 1.5}'),
         SAMPLE,
     ),
+    "ingest_repository": Case(("repo", "ingest", "shop"), {"repo_path": "{path}"}, "repositories"),
+    "query_knowledge_base": Case(
+        ("repo", "query", "total", "--repo", "shop", "--limit", "2", "--explain"),
+        {"query": "total", "repo_id": "shop", "top_k": 2, "explain": True, **WHOLE},
+    ),
+    "list_repositories": Case(("repo", "list"), WHOLE),
 }  # fmt: skip
 LONG = "x" * 201
 SEARCH, STORE = ("memory", "search", "q"), ("memory", "store", "x")
@@ -151,6 +159,11 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
      {"component": "", "metric_type": "m", "text": "t", "recorded_at": MOMENT}, "input.length"),
     ("record_metrics", ("metrics", "record", "c", "m", "--recorded-at", MOMENT),
      {"component": "c", "metric_type": "m", "recorded_at": MOMENT}, "metric.empty"),
+    ("query_knowledge_base", ("repo", "query", ""), {"query": ""}, "search.empty"),
+    ("query_knowledge_base", ("repo", "query", "q", "--limit", "0"), {"query": "q", "top_k": 0}, "input.limit"),
+    ("query_knowledge_base", ("repo", "query", "q", "--group", LONG), {"query": "q", "group": LONG}, "input.length"),
+    ("list_repositories", ("repo", "status", "no"), {"names": ["no"]}, "repository.unknown"),
+    ("list_repositories", ("repo", "status", "--group", LONG), {"group": LONG}, "input.length"),
 ]  # fmt: skip
 # What only commands offer, and by which.
 LOCAL_COMMANDS = {
@@ -158,12 +171,16 @@ LOCAL_COMMANDS = {
     "import_git": "memory import git",
     "select_memories": "memory forget",
     "embed_waiting": "memory embed",
+    "add_repositories": "repo add",
+    "remove_repository": "repo remove",
 }
 # What asks an operation that another command shows whole; `workflow run` records as that does.
 FURTHER_COMMANDS = {
     "session search": "search",
     "workflow list": "search_workflows",
     "workflow run": "record_execution",
+    "repo status": "list_repositories",
+    "repo graph": "list_repositories",
 }
 EVERYWHERE = {
     each.name: each for each in OPERATIONS if each.run.__module__ != environments.__name__
@@ -174,17 +191,19 @@ CLOCKS = ("elapsed_ms", "size_bytes")  # differ between any two calls
 
 @dataclass(frozen=True)
 class Edges:
-    """The three over one database; `ids` are those of a memory in the project of each."""
+    """The three over one database; `ids` are those of a memory in the project of each, one repository is known."""
 
     served: Served
     ids: dict[str, str]
+    repository: Path
 
     async def ask(self, edge: str, operation: Operation[Any, Any], project: str) -> Any:
         """Return what one of them answers to the operation's case, asked about a project."""
         case = CASES[operation.name]
-        own = {"{p}": project, "{id}": self.ids[project]}
+        own = {"{p}": project, "{id}": self.ids[project], "{path}": str(self.repository)}
         if edge == "cli":
-            return await asyncio.to_thread(run, [fill(word, own) for word in case.words])
+            body = await asyncio.to_thread(run, [fill(word, own) for word in case.words])
+            return body[case.part][0] if case.part else body
         values = fill(case.values, own)
         if edge == "mcp":
             async with Client(build_server(self.served.app)) as client:
@@ -247,7 +266,10 @@ async def edges(
     monkeypatch.setenv("MAHAVISHNU_PG_DSN", target.url)
     monkeypatch.setenv("MAHAVISHNU_EMBEDDING_PROVIDER", "none")
     async with open_app() as app, serve(app, tmp_path) as served:
-        yield Edges(served, {edge: await prepare(app, edge) for edge in EDGES})
+        write(tmp_path / "shop", prices_py="def total(prices):\n    return sum(prices)\n")
+        repository = await app.repositories.add(tmp_path / "shop")
+        await Ingesting(app).ingestion.ingest(repository)
+        yield Edges(served, {edge: await prepare(app, edge) for edge in EDGES}, repository.path)
 
 
 async def prepare(app: App, project: str) -> str:
@@ -283,7 +305,7 @@ async def test_commands_http_and_mcp_refuse_the_same_mistake_alike(edges: Edges)
     async with Client(build_server(edges.served.app)) as client:
         for name, words, values, code in MISTAKES:
             error = (await asyncio.to_thread(CliRunner().invoke, cli, words)).exception
-            assert isinstance(error, UsageError), (words, error)
+            assert isinstance(error, MahavishnuError), (words, error)
             by_http = (await edges.request(EVERYWHERE[name], values)).json()["error"]
             answer = await client.call_tool(name, values)
             by_mcp = (answer.meta or {})["mahavishnu/error"]
@@ -292,7 +314,7 @@ async def test_commands_http_and_mcp_refuse_the_same_mistake_alike(edges: Edges)
 
 
 def test_every_command_asks_an_operation() -> None:
-    groups = ("memory", "session", "workflow", "metrics")
+    groups = ("memory", "repo", "session", "workflow", "metrics")
     commands = {words for name in groups for words in leaves(name, cli.get_command(CONTEXT, name))}
     assert LOCAL_COMMANDS.keys() == {each.name for each in LOCAL_OPERATIONS}
     asking = [" ".join(case.words) for case in CASES.values()] + list(LOCAL_COMMANDS.values())
