@@ -36,7 +36,7 @@ def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientSettings]:
 
 def require_trusted(loaded: Loaded) -> None:
     """
-    Refuse where a project speaks of endpoints, clients or keys and is not trusted; before writing.
+    Refuse where a project sets endpoints, clients or keys and is not trusted; before writing.
 
     Raises:
         Forbidden: `settings.untrusted`.
@@ -47,7 +47,7 @@ def require_trusted(loaded: Loaded) -> None:
         path = loaded.untrusted / "settings" / name
         if _speaks_of_environments(path):
             raise Forbidden(
-                f"{path} speaks of AI environments or keys, and its folder is not trusted.",
+                f"{path} sets AI environments or keys, and its folder is not trusted.",
                 hint=f"Read it; if it is yours: mahavishnu ai trust {loaded.untrusted}",
                 code="settings.untrusted",
             )
@@ -70,7 +70,7 @@ def key_program() -> Path:
     if not found.is_absolute():
         raise NotFound(
             f"{PROGRAM} is neither beside the Python that runs this, nor on the PATH.",
-            hint="Install Mahavishnu anew.",
+            hint="Install Mahavishnu again.",
             code="ai.no_helper",
         )
     return found

@@ -4,7 +4,7 @@ Profiles that a team shares by a file or a folder: read each time, never copied 
 They may do what an import may, and no more. What is wrong with one keeps nobody from the others.
 
 Where they led when they were first used here is kept: an import is looked at once and stays what it is, a shared
-file may change any day, by anybody who can write it. One that leads elsewhere later is not followed.
+file may change any day, by anybody who can write it. One that names another address later is refused.
 """
 
 import stat

@@ -44,7 +44,7 @@ class QueryKnowledgeBase(Request, frozen=True, kw_only=True):
     explain: Annotated[bool, Meta(description="Add how the answer was found.")] = False
 
     def check(self) -> None:
-        """Refuse a question that is none."""
+        """Refuse an empty question."""
         check_request(SearchRequest(query=self.query, limit=self.top_k))
         if self.group is not None:
             check_name(self.group, what="group")
