@@ -32,6 +32,7 @@ SESSION_SETTINGS = {
     "hnsw.ef_search": "100",
     "hnsw.max_scan_tuples": "40000",
 }
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
 type DriverConnection = asyncpg.Connection[asyncpg.Record]
 type Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -176,6 +177,27 @@ class Database:
                 if not connection.is_closed() and not self.target.pooled:
                     await connection.reset()
                 await pool.release(connection)
+
+    @contextlib.asynccontextmanager
+    async def exclusive(self, name: str) -> AsyncIterator[bool]:
+        """
+        Hold the lock of a name while the block runs; yields whether it could be had. Nothing waits.
+
+        It is that of a connection of its own, past any pooler, whose end frees it: `kill -9` too, and
+        a server that goes away.
+        """
+        with translated():
+            connection = await asyncpg.connect(**self.target.direct, timeout=CONNECT_TIMEOUT_S)
+        try:
+            with translated():
+                held = await connection.fetchval(TRY_LOCK, name)
+            try:
+                yield held
+            finally:
+                with contextlib.suppress(*DRIVER_ERRORS):
+                    await connection.execute("SELECT pg_advisory_unlock_all()")
+        finally:
+            connection.terminate()
 
     async def check(self) -> DatabaseHealth:
         """Ask the server who it is; raises `Unavailable` when it does not answer."""

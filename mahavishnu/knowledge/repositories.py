@@ -15,7 +15,6 @@ from mahavishnu.knowledge.git import find_top_level, run_git
 from mahavishnu.knowledge.globs import check_glob
 from mahavishnu.knowledge.identity import Aliases, Project, Projects, read_aliases
 from mahavishnu.knowledge.repos_file import RepositoryEntry, unknown
-from mahavishnu.knowledge.runs import is_another_here, was_killed
 from mahavishnu.knowledge.sources import Source, name_repository
 from mahavishnu.memory.scoping import Scopes
 
@@ -48,7 +47,6 @@ class LastRun:
     error: str | None
     started_at: datetime
     finished_at: datetime | None
-    is_running: bool  # in another process of this machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,16 +168,14 @@ class Repositories:
         await self._database.run(lambda c: c.execute(_QUERIES["remove_repository"], *values))
 
     async def look(self, repositories: Sequence[Repository]) -> list[RepositoryStatus]:
-        """Return how each is; a run whose process is gone is noted as failed first."""
+        """Return how each is; a run that was killed is noted as failed first."""
         ids = [each.project_id for each in repositories]
 
         async def read(connection: Connection) -> tuple[Any, ...]:
             rows = await connection.fetch(_QUERIES["repository_scopes"], ids)
             scopes = [row["scope_no"] for row in rows]
             runs = await connection.fetch(_QUERIES["last_runs"], scopes)
-            killed = [
-                r["id"] for r in runs if r["status"] == "in_progress" and was_killed(r["runner"])
-            ]
+            killed = [r["id"] for r in runs if r["status"] == "in_progress" and not r["running"]]
             if killed:
                 await connection.execute(_INGESTIONS["end_killed"], killed)
                 runs = await connection.fetch(_QUERIES["last_runs"], scopes)
@@ -249,5 +245,4 @@ def _last_run(row: Any) -> LastRun:
         status=row["status"], documents=row["documents_count"], chunks=row["chunks_count"],
         skipped=row["skipped"], error=row["error"], started_at=row["started_at"],
         finished_at=row["finished_at"],
-        is_running=row["status"] == "in_progress" and is_another_here(row["runner"]),
     )  # fmt: skip

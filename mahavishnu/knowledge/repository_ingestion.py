@@ -7,7 +7,8 @@ one does not find and fix.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import batched
 from typing import Any
@@ -145,7 +146,12 @@ class RepositoryIngestion:
                 hint="Set it to true.",
                 code="engine.disabled",
             )
-        await self._require_idle(repository)
+        async with self._alone(repository):
+            return await self._ingest(repository, metadata or {}, progress)
+
+    async def _ingest(
+        self, repository: Repository, metadata: Mapping[str, Any], progress: Progress | None
+    ) -> Ingested:
         found = await discover(
             repository.path, include=repository.include, exclude=repository.exclude
         )
@@ -153,7 +159,7 @@ class RepositoryIngestion:
         commit, blobs = await read_blobs(repository.path)
         path = str(repository.path)
         outcome = Ingested(path, repository.name, path, repository.repo_id, commit)
-        record = {**source.record, "given": dict(metadata or {})}
+        record = {**source.record, "given": dict(metadata)}
         scope = await self._repositories.scope_of(repository)
         async with recorded_run(self._database, scope, KIND, outcome, record) as run:
             outcome.skipped.update(found.skipped)
@@ -172,10 +178,11 @@ class RepositoryIngestion:
         return outcome
 
     async def remove(self, repository: Repository) -> int:
-        """Forget a repository with all its chunks; return how many they were."""
-        ids = [each for known in (await self._known(repository)).values() for each in known.ids]
-        gone = await self._memories.forget(ids)
-        await self._repositories.remove(repository)
+        """Forget a repository with all its chunks; return how many they were. Raises as `ingest`."""
+        async with self._alone(repository):
+            known = (await self._known(repository)).values()
+            gone = await self._memories.forget([each for file in known for each in file.ids])
+            await self._repositories.remove(repository)
         return len(gone)
 
     async def _store_changes(
@@ -233,14 +240,17 @@ class RepositoryIngestion:
             await self._memories.forget(ids)
         work.outcome.removed = len(gone)
 
-    async def _require_idle(self, repository: Repository) -> None:
-        [status] = await self._repositories.look([repository])
-        if status.last_run is not None and status.last_run.is_running:
-            raise Conflict(
-                f"{repository.name} is being ingested already.",
-                hint="How far it is: mahavishnu repo status",
-                code="repository.busy",
-            )
+    @asynccontextmanager
+    async def _alone(self, repository: Repository) -> AsyncIterator[None]:
+        """Let nobody else ingest the repository meanwhile; `last_runs` asks for the same lock."""
+        async with self._database.exclusive(f"ingest {repository.project_id}") as held:
+            if not held:
+                raise Conflict(
+                    f"{repository.name} is being ingested already.",
+                    hint="How far it is: mahavishnu repo status",
+                    code="repository.busy",
+                )
+            yield
 
     async def _window(self) -> int:
         """Return the window of the database's model; the embedder's becomes that where there is none."""

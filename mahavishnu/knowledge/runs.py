@@ -1,6 +1,5 @@
 """The row of `rag_ingestions` that each import keeps: how far it is, then how it ended."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +13,6 @@ from mahavishnu.database.queries import load_queries
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.identifiers import new_id
 from mahavishnu.knowledge.markdown import Skipped
-from mahavishnu.processes import is_alive, process_start_time
 
 _QUERIES = load_queries("ingestions")
 
@@ -84,15 +82,10 @@ async def recorded_run(
     somebody asks how it is.
     """
     run = Run(database, outcome)
-    runner = {
-        "host": os.uname().nodename,
-        "pid": os.getpid(),
-        "started": process_start_time(os.getpid()),
-    }
     await database.run(
         lambda c: c.execute(
             _QUERIES["start_ingestion"], run.id, scope, outcome.source, kind, outcome.repository,
-            outcome.repo_path, outcome.commit, {**metadata, "runner": runner},
+            outcome.repo_path, outcome.commit, dict(metadata),
         )
     )  # fmt: skip
     completed = False
@@ -106,17 +99,3 @@ async def recorded_run(
             "completed" if completed else "failed",
             run.remark if completed else code or type(error).__name__,
         )
-
-
-def was_killed(runner: Mapping[str, Any] | None) -> bool:
-    """Tell whether the process of a run on this machine is gone; of another machine's nothing is known."""
-    if not runner or runner["host"] != os.uname().nodename:
-        return False
-    return not is_alive(runner["pid"], runner["started"])
-
-
-def is_another_here(runner: Mapping[str, Any] | None) -> bool:
-    """Tell whether a run is that of another live process of this machine."""
-    if not runner or runner["host"] != os.uname().nodename or runner["pid"] == os.getpid():
-        return False
-    return not was_killed(runner)

@@ -1,5 +1,6 @@
 """Repositories in the database: what is known of them, and how their chunks follow the files."""
 
+import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -100,29 +101,41 @@ async def test_the_row_of_a_run_tells_how_it_is(world: World, tree: Path) -> Non
     write(tree, a_py="changed\n")
     with pytest.raises(Killed):
         await Ingesting(world, die_after=0).ingestion.ingest(repository)
-    # As a kill leaves it: in progress, by a process that is gone.
-    statement = """UPDATE rag_ingestions SET status = 'in_progress', finished_at = NULL, error = NULL,
-        metadata = jsonb_set(metadata, '{runner,started}', '"before"')
+    # As a kill leaves it: in progress, and nobody holds its lock.
+    statement = """UPDATE rag_ingestions SET status = 'in_progress', finished_at = NULL, error = NULL
         WHERE started_at = (SELECT max(started_at) FROM rag_ingestions)"""
     await world.database.run(lambda c: c.execute(statement))
     [killed] = await use.repositories.look([repository])
     assert killed.last_run is not None and killed.last_run.status == "failed"
-    assert killed.last_run.error == "interrupted: its process is gone"
+    assert killed.last_run.error == "interrupted: it did not end by itself"
 
 
-async def test_a_run_of_another_live_process_is_not_disturbed(world: World, tree: Path) -> None:
+async def test_a_second_run_is_refused_until_the_first_has_ended(
+    world: World, open_world: OpenWorld, tree: Path
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Waiting(Ingesting):
+        async def _make(self, repository: Repository, splitting: Splitting) -> StoreFiles:
+            begun.set()
+            await go_on.wait()
+            return await super()._make(repository, splitting)
+
     use = Ingesting(world)
     repository = await use.repositories.add(tree)
-    await use.ingestion.ingest(repository)
-    from mahavishnu.processes import process_start_time
-
-    parent = os.getppid()
-    statement = """UPDATE rag_ingestions SET status = 'in_progress',
-        metadata = jsonb_set(metadata, '{runner}', metadata -> 'runner' || $1)"""
-    other = {"pid": parent, "started": process_start_time(parent)}
-    await world.database.run(lambda c: c.execute(statement, other))
-    with pytest.raises(Conflict, match="being ingested already"):
-        await use.ingestion.ingest(repository)
+    async with asyncio.TaskGroup() as group, open_world(at=world.database.target) as other:
+        first = group.create_task(Waiting(world).ingestion.ingest(repository))
+        await begun.wait()
+        for each in (use, Ingesting(other)):  # in the same process, and as another has it
+            with pytest.raises(Conflict, match="being ingested already"):
+                await each.ingestion.ingest(repository)
+            with pytest.raises(Conflict, match="being ingested already"):
+                await each.ingestion.remove(repository)
+            [status] = await each.repositories.look([repository])
+            assert status.last_run is not None and status.last_run.status == "in_progress"
+        go_on.set()
+        assert (await first).stored == 6
+        assert (await Ingesting(other).ingestion.ingest(repository)).unchanged == 3
 
 
 async def test_what_is_stored_stays_where_the_files_are_not_there(world: World, tree: Path) -> None:

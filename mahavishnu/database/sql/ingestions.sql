@@ -27,7 +27,7 @@ ORDER BY started_at DESC LIMIT 1;
 -- imported_sources --
 -- The folders of documents that were read into a scope, the latest first, and how they are recognised: older releases
 -- kept nothing of it. $1 scope; (source, kind, metadata, whether those imports were completed).
-SELECT source, kind, metadata - 'runner' - 'given' AS metadata, status = 'completed' AS completed FROM rag_ingestions
+SELECT source, kind, metadata - 'given' AS metadata, status = 'completed' AS completed FROM rag_ingestions
 WHERE scope_no = $1 AND kind IN ('markdown', 'repository') GROUP BY 1, 2, 3, 4 ORDER BY max(started_at) DESC;
 
 -- live_keys --
@@ -44,10 +44,13 @@ UPDATE memories SET metadata = $2, context = $3 WHERE id = $1;
 UPDATE memories SET source_key = $2, repo_id = $3 WHERE id = $1;
 
 -- note_ingestion --
--- Note how far an import is. $1 id, $2 documents, $3 chunks, $4 skipped; no rows.
-UPDATE rag_ingestions SET documents_count = $2, chunks_count = $3, skipped = $4 WHERE id = $1;
+-- Note how far an import is, also one that was taken for killed while the server was away. $1 id, $2 documents, $3 chunks,
+-- $4 skipped; no rows.
+UPDATE rag_ingestions SET documents_count = $2, chunks_count = $3, skipped = $4, status = 'in_progress', error = NULL,
+    finished_at = NULL
+WHERE id = $1;
 
 -- end_killed --
 -- Note that the processes of imports are gone. $1 ids; no rows.
-UPDATE rag_ingestions SET status = 'failed', finished_at = now(), error = 'interrupted: its process is gone'
+UPDATE rag_ingestions SET status = 'failed', finished_at = now(), error = 'interrupted: it did not end by itself'
 WHERE id = ANY ($1::uuid[]) AND status = 'in_progress';

@@ -69,9 +69,11 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.source_system = 'repository' AND m.
 GROUP BY m.repo_id;
 
 -- last_runs --
--- The latest ingestion of each repository. $1 scopes; (id, repo_id, status, documents_count, chunks_count, skipped, error,
--- started_at, finished_at, runner).
+-- The latest ingestion of each repository; `running` tells whether the lock is held that one holds as long as it lives.
+-- $1 scopes; (id, repo_id, status, documents_count, chunks_count, skipped, error, started_at, finished_at, running).
 SELECT DISTINCT ON (repo_id) id, repo_id, status, documents_count, chunks_count, skipped, error, started_at, finished_at,
-       metadata -> 'runner' AS runner
-FROM rag_ingestions WHERE scope_no = ANY ($1::integer[]) AND kind = 'repository'
+       EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+               WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                   AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('ingest ' || s.project_id, 0)) AS running
+FROM rag_ingestions JOIN scopes s USING (scope_no) WHERE scope_no = ANY ($1::integer[]) AND kind = 'repository'
 ORDER BY repo_id, started_at DESC;
