@@ -15,7 +15,7 @@ from mahavishnu.logs import get_logger
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "project", "backup", "sync", "spool", "insight", "checkpoint", "quality", "gateway", "health",
+    "backup", "sync", "spool", "insight", "checkpoint", "quality", "gateway", "health",
     "events", "pause", "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
@@ -27,6 +27,7 @@ _log = get_logger(__name__)
         "ai": ("mahavishnu.cli.ai", "Switch and protect Claude Code, Codex and Qwen Code."),
         "memory": ("mahavishnu.cli.memory", "Store, search, correct and forget memories."),
         "repo": ("mahavishnu.cli.repo", "Ingest repositories, and ask their code and documents."),
+        "project": ("mahavishnu.cli.project", "Say which project a checkout belongs to."),
         "session": ("mahavishnu.cli.session", "Record conversations; list, show and search them."),
         "workflow": ("mahavishnu.cli.workflow", "Record and find runs of workflows."),
         "metrics": ("mahavishnu.cli.metrics", "Record measurements of components."),

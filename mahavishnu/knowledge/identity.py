@@ -1,13 +1,17 @@
 """Which project a folder belongs to, also after it moved, was renamed, or as another worktree."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
+from mahavishnu.errors import Conflict
 from mahavishnu.identifiers import new_id, shown
 from mahavishnu.knowledge.git import find_remote, find_root_commit, has_commits, run_git
+from mahavishnu.memory.checks import check_name
+from mahavishnu.memory.scoping import no_project
 
 _QUERIES = load_queries("scopes")
 
@@ -57,6 +61,65 @@ class Projects:
                 return project
 
         return await self._database.run(find_or_add)
+
+    async def link(self, top_level: Path, name: str) -> tuple[str, str | None]:
+        """
+        Recognise a checkout, with its worktrees, as one of the project `name` from now on.
+
+        Returns that name, and the name of the project that it was of before, if that is another.
+        Other checkouts are recognised as before, and memories stay in their projects.
+
+        Raises:
+            NotFound: `project.not_found`: no project of one's own has that name.
+        """
+
+        async def find(connection: Connection) -> Project:
+            identifier = await connection.fetchval(_QUERIES["find_own_project"], name)
+            if identifier is None:
+                raise await no_project(connection, name)
+            return Project(identifier, name)
+
+        return await self._assign(top_level, find)
+
+    async def split(self, top_level: Path, *, name: str | None = None) -> tuple[str, str | None]:
+        """
+        Recognise a checkout as a new project from now on; returns as `link`.
+
+        Raises:
+            Conflict: `project.name_taken`.
+        """
+
+        async def add(connection: Connection) -> Project:
+            if name is None:
+                return await _add(connection, top_level)
+            check_name(name, what="project")
+            identifier = new_id()
+            if await connection.fetchval(_QUERIES["add_project"], identifier, name) is None:
+                raise Conflict(
+                    f"There is a project {name} already.",
+                    hint=f"To let the checkout belong to it: mahavishnu project link FOLDER {name}",
+                    code="project.name_taken",
+                )
+            return Project(identifier, name)
+
+        return await self._assign(top_level, add)
+
+    async def _assign(
+        self, top_level: Path, choose: Callable[[Connection], Awaitable[Project]]
+    ) -> tuple[str, str | None]:
+        aliases = await read_aliases(top_level)
+
+        async def move(connection: Connection) -> tuple[str, str | None]:
+            async with connection.transaction():
+                former = await _find(connection, aliases)
+                project = await choose(connection)
+                await connection.execute(_QUERIES["drop_project_alias"], "path", aliases.path)
+                await connection.execute(
+                    _QUERIES["add_project_alias"], project.id, "path", aliases.path
+                )
+                return project.name, former.name if former and former != project else None
+
+        return await self._database.run(move, repeatable=False)
 
 
 async def read_aliases(top_level: Path) -> Aliases:

@@ -93,7 +93,7 @@ class Scopes:
         assert row is not None
         missing = [name for name in wanted.projects if name not in row["projects"]]
         if missing:
-            raise await self._no_project(connection, missing[0])
+            raise await no_project(connection, missing[0])
         scopes = dict(zip(row["scopes"], row["collections"], strict=True))
         return Survey(scopes, row["fingerprint"], row["hidden"])
 
@@ -102,11 +102,13 @@ class Scopes:
         found: int = await connection.fetchval(_QUERIES["count_in_scopes"], scopes, cap)
         return found
 
-    async def _no_project(self, connection: Connection, name: str) -> NotFound:
-        names = [known["name"] for known in await connection.fetch(_QUERIES["list_project_names"])]
-        near = difflib.get_close_matches(name, names, n=3)
-        return NotFound(
-            f"There is no project called {name!r}.",
-            hint=f"Did you mean: {', '.join(near)}?" if near else None,
-            code="project.not_found",
-        )
+
+async def no_project(connection: Connection, name: str) -> NotFound:
+    """Return the error for a name that no visible project has, with those that are near."""
+    names = [known["name"] for known in await connection.fetch(_QUERIES["list_project_names"])]
+    near = difflib.get_close_matches(name, names, n=3)
+    return NotFound(
+        f"There is no project called {name!r}.",
+        hint=f"Did you mean: {', '.join(near)}?" if near else None,
+        code="project.not_found",
+    )

@@ -90,6 +90,10 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
 async def search(call: Call, request: Search) -> SearchAnswer:
     """Answer a question."""
     await call.report(0, 2, "Searching")
+    if request.group is not None:
+        members = await call.app.repositories.select(group=request.group)
+        names = [*request.projects, *(each.name for each in members)]
+        request = replace(request, projects=names)
     result = await call.app.search(request.question(await _brought(call.app, request)))
     await call.report(1, 2, f"Found {len(result.hits)}")
     answer = SearchAnswer(

@@ -14,6 +14,7 @@ from mahavishnu.operations import (
     workflows,
 )
 from mahavishnu.operations.operation import LocalOperation, Operation
+from mahavishnu.operations.projects import LOCAL_PROJECT_OPERATIONS
 from mahavishnu.operations.repositories import LOCAL_REPOSITORY_OPERATIONS, REPOSITORY_OPERATIONS
 
 MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -257,6 +258,7 @@ LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
         run=memory.embed_waiting,
     ),
     *LOCAL_REPOSITORY_OPERATIONS,
+    *LOCAL_PROJECT_OPERATIONS,
 )
 
 BY_NAME: dict[str, Operation[Any, Any] | LocalOperation[Any, Any]] = {

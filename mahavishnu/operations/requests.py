@@ -181,6 +181,9 @@ class Search(Where, frozen=True, kw_only=True):
     mode: Annotated[
         Mode, Meta(description="hybrid finds by meaning and by words; vector, text: one of them.")
     ] = "hybrid"
+    group: Annotated[
+        Name | None, Meta(description="Only projects of this group of repositories.")
+    ] = None
     tiers: Annotated[
         list[TierName],
         Meta(
@@ -215,6 +218,8 @@ class Search(Where, frozen=True, kw_only=True):
     def check(self) -> None:
         """Refuse an empty question, and a budget that no hit fits into."""
         check_request(self.question())
+        if self.group is not None:
+            check_name(self.group, what="group")
         if self.max_tokens is not None and self.max_tokens < LEAST_BUDGET:
             raise UsageError(
                 f"max_tokens must be at least {LEAST_BUDGET}.",

@@ -135,6 +135,8 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("search", (*SEARCH, "--type", "x"), {"query": "q", "memory_types": ["x"]}, "input.type"),
     ("search", (*SEARCH, "--project", LONG), {"query": "q", "projects": [LONG]}, "input.length"),
     ("search", (*SEARCH, "--max-tokens", "9"), {"query": "q", "max_tokens": 9}, "input.max_tokens"),
+    ("search", (*SEARCH, "--group", LONG), {"query": "q", "group": LONG}, "input.length"),
+    ("search", (*SEARCH, "--group", "no"), {"query": "q", "group": "no"}, "repository.unknown"),
     ("store_memory", ("memory", "store", ""), {"content": ""}, "memory.empty"),
     ("store_memory", (*STORE, "--type", "x"), {"content": "x", "memory_type": "x"}, "input.type"),
     ("store_memory", (*STORE, "--source", ""), {"content": "x", "source_system": ""}, "input.length"),
@@ -173,6 +175,8 @@ LOCAL_COMMANDS = {
     "embed_waiting": "memory embed",
     "add_repositories": "repo add",
     "remove_repository": "repo remove",
+    "link_project": "project link",
+    "split_project": "project split",
 }
 # What asks an operation that another command shows whole; `workflow run` records as that does.
 FURTHER_COMMANDS = {
@@ -314,7 +318,7 @@ async def test_commands_http_and_mcp_refuse_the_same_mistake_alike(edges: Edges)
 
 
 def test_every_command_asks_an_operation() -> None:
-    groups = ("memory", "repo", "session", "workflow", "metrics")
+    groups = ("memory", "project", "repo", "session", "workflow", "metrics")
     commands = {words for name in groups for words in leaves(name, cli.get_command(CONTEXT, name))}
     assert LOCAL_COMMANDS.keys() == {each.name for each in LOCAL_OPERATIONS}
     asking = [" ".join(case.words) for case in CASES.values()] + list(LOCAL_COMMANDS.values())

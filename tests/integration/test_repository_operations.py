@@ -10,10 +10,11 @@ from mcp import Client
 from mahavishnu.app import App
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.mcp.edge import build_server
+from mahavishnu.operations.memory_table import BY_NAME as ASKED
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
 from tests.conftest import World
-from tests.ingesting import Ingesting, commit, write
+from tests.ingesting import Ingesting, commit, git, write
 from tests.served import app_of, serve
 
 pytestmark = pytest.mark.postgres
@@ -112,3 +113,40 @@ async def test_a_question_goes_to_a_repository_a_group_or_all(app: App, tmp_path
     assert await found() == {"one", "two", "three"}
     assert await found(group="g") == {"one", "two"}
     assert await found(repo_id="three") == {"three"}
+    search = BY_NAME["search"]
+    answer = await search.run(
+        Call(app, "tests"), search.parse({"query": "walrus", "group": "g", "projects": ["three"]})
+    )
+    assert {hit.project for hit in answer.hits} == {"one", "two", "three"}
+
+
+async def test_a_checkout_is_split_from_a_project_and_linked_to_it(
+    app: App, tree: Path, tmp_path: Path
+) -> None:
+    async def say(name: str, /, **values: Any) -> tuple[str, str | None]:
+        operation = ASKED[name]
+        found = await operation.run(Call(app, "tests"), operation.request(**values))
+        return found.project, found.former
+
+    shop = await app.projects.identify(tree)
+    copy = tmp_path / "copy"
+    git(tmp_path, "clone", "-q", str(tree), str(copy))
+    git(copy, "remote", "remove", "origin")
+    assert await app.projects.identify(copy) == shop  # a repository that moved looks the same
+    assert await say("split_project", folder=copy) == ("copy", "shop")
+    assert (await app.projects.identify(copy)).name == "copy"
+    assert await app.projects.identify(tree) == shop
+    assert await say("link_project", folder=copy, project="shop") == ("shop", "copy")
+    assert await app.projects.identify(copy) == shop
+    assert await say("link_project", folder=copy, project="shop") == ("shop", None)
+    assert await say("link_project", folder=copy, project="copy") == ("copy", "shop")
+    await app.repositories.add(tree)
+    for name, values, code in (
+        ("link_project", {"folder": copy, "project": "shpo"}, "project.not_found"),
+        ("link_project", {"folder": tmp_path, "project": "shop"}, "repository.not_found"),
+        ("split_project", {"folder": copy, "name": "shop"}, "project.name_taken"),
+        ("split_project", {"folder": tree, "name": "new"}, "project.repository"),
+    ):
+        with pytest.raises(MahavishnuError) as caught:
+            await say(name, **values)
+        assert caught.value.code == code

@@ -23,7 +23,7 @@ from mahavishnu.operations.table import OPERATIONS
 RULES = list(fence_rules(program="mahavishnu", server=NAME))
 # Commands that an assistant may run: they read, or add, or can be taken back. Of a group all are meant.
 HARMLESS = """
-repo,
+repo, project,
 memory store, memory search, memory list, memory show, memory supersede, memory stats, memory embed,
 memory import, session record, session list, session show, session search,
 workflow record, workflow list, workflow search, workflow show, workflow stats, metrics record,

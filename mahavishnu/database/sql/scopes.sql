@@ -61,3 +61,8 @@ ORDER BY array_position(ARRAY['path', 'remote', 'root'], a.kind), p.created_at;
 -- add_project_alias --
 -- Note another way to recognise a project. $1 project id, $2 kind, $3 value; no rows.
 INSERT INTO project_aliases (project_id, kind, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- drop_project_alias --
+-- Let an alias lead to none of one's own projects any more. $1 kind, $2 value; no rows.
+DELETE FROM project_aliases a USING projects p
+WHERE a.kind = $1 AND a.value = $2 AND p.id = a.project_id AND p.owner = current_user;
