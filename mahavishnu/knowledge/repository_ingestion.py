@@ -36,7 +36,7 @@ from mahavishnu.memory.store import MemoryStore
 BATCH_FILES = 64
 BATCH_CHARACTERS = 1 << 20
 KIND = "repository"
-SPLITTER = "1"  # another way of splitting gets another number, and splits all files again
+SPLITTER = "2"  # another way of splitting gets another number, and splits all files again
 LEAST_TOKENS = 64
 _QUERIES = load_queries("repositories")
 _log = get_logger(__name__)

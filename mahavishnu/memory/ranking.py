@@ -30,7 +30,7 @@ WEIGHTS: Mapping[Collection, CollectionWeights] = {
     "note": CollectionWeights(text_share=0.5, usual_length=40),
     "conversation": CollectionWeights(text_share=0.5, usual_length=20),
     "document": CollectionWeights(text_share=0.5, usual_length=80),
-    "code": CollectionWeights(text_share=0.15, usual_length=60),
+    "code": CollectionWeights(text_share=0.3, usual_length=25),
     "execution": CollectionWeights(text_share=0.5, usual_length=40),
     "insight": CollectionWeights(text_share=0.5, usual_length=40),
 }

@@ -71,6 +71,12 @@ def test_chunks_are_of_definitions_and_headings() -> None:
     symbols = [node.metadata["symbols"] for node in split(code, "a.py", 64)]
     assert [name for names in symbols for name in names] == [f"f{n}" for n in range(8)]
     assert all(node.text.startswith("def f") for node in split(code, "a.py", 64))
+    body = "".join(f"        self.x{n} = {n}\n" for n in range(6))
+    method = f"    def {{}}(self):\n        def inner(): pass\n{body}"
+    shop = f"class Shop:\n    size = {'1' * 80}\n\n{method.format('a')}\n    # why\n    @cache\n{method.format('b')}"
+    head, a, b = split(shop, "a.py")  # one each, though all of them would fit together
+    assert [n.metadata["symbols"] for n in (head, a)] == [["Shop"], ["Shop.a", "Shop.a.inner"]]
+    assert b.text.startswith("    # why\n    @cache\n    def b") and b.metadata["start_line"] == 13
     [node] = split("class A:\n    def b(self):\n        pass\n", "a.py")
     assert node.metadata["symbols"] == ["A", "A.b"]
     nodes = split("# A\ntext\n## B\n```\n# no heading\n```\nmore\n", "a.md")

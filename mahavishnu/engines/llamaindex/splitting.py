@@ -8,26 +8,20 @@ import asyncio
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from llama_index.core.bridge.pydantic import PrivateAttr
-from llama_index.core.node_parser import CodeSplitter, MarkdownNodeParser, SentenceSplitter
+from llama_index.core.node_parser import MarkdownNodeParser, SentenceSplitter
 from llama_index.core.node_parser.interface import NodeParser
 from llama_index.core.node_parser.node_utils import build_nodes_from_splits
 from llama_index.core.schema import BaseNode, Document, MetadataMode, TextNode
 
-from mahavishnu.engines.llamaindex.syntax import (
-    Symbol,
-    SyntaxParser,
-    find_symbols,
-    grammar_of,
-    symbols_between,
-)
+from mahavishnu.engines.llamaindex.syntax import Symbol, find_symbols, symbols_between
 
 LANGUAGE = "language"
 CHARACTERS_OF_TOKEN = 3  # a cautious guess: 3.2 of code, 4.5 of English
-PIECES = 4  # of a chunk, between which code may be parted
-_LEAST_PIECE_TOKENS = 16
+LITTLE = 80  # characters; what has fewer is joined with what follows it
 _MAX_SYMBOLS = 20
 _MAX_HEADINGS = 2_000  # of a document that people wrote
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
@@ -51,7 +45,6 @@ class SourceSplitter(NodeParser):
     chunk_tokens: int
     overlap_tokens: int
     _sentences: SentenceSplitter = PrivateAttr()
-    _parsers: dict[str, SyntaxParser] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
         """Make the splitter that all kinds fall back to."""
@@ -101,27 +94,11 @@ class SourceSplitter(NodeParser):
             parser = MarkdownNodeParser(include_prev_next_rel=False)
             sections = [node.text for node in parser.get_nodes_from_node(TextNode(text=text))]
             return self._bounded(text, cover(text, locate(text, sections))), _by_heading(headings)
-        if (grammar := grammar_of(language)) is not None:
-            parsed = self._parsers.setdefault(language, SyntaxParser(grammar))
-            try:
-                return self._code_spans(text, language, parsed)
-            except (ValueError, RecursionError):  # not of that language, or nested beyond reason
-                pass
-            finally:
-                parsed.forget()
+        symbols = find_symbols(text, language)
+        if symbols is not None:
+            parts = definitions(text, symbols)
+            return self._bounded(text, self._joined(text, parts)), _by_symbols(symbols)
         return self._bounded(text, cover(text, [])), _nothing
-
-    def _code_spans(
-        self, text: str, language: str, parser: SyntaxParser
-    ) -> tuple[list[Span], Describe]:
-        symbols = find_symbols(parser.parse(text.encode()).root_node)
-        splitter = CodeSplitter(
-            language=language, parser=parser, count_mode="token", tokenizer=guess_tokens,
-            max_tokens=max(_LEAST_PIECE_TOKENS, self.chunk_tokens // PIECES),
-        )  # fmt: skip
-        pieces = cover(text, locate(text, splitter.split_text(text)))
-        whole = [(_line_start(text, start), end) for start, end in pieces]
-        return self._joined(text, self._bounded(text, whole), symbols), _by_symbols(symbols)
 
     def _bounded(self, text: str, spans: Sequence[Span]) -> list[Span]:
         """Split what is too long by sentences, each but the first with the end of the one before."""
@@ -139,27 +116,12 @@ class SourceSplitter(NodeParser):
                 found.append((begin, start + last))
         return found
 
-    def _joined(self, text: str, spans: Sequence[Span], symbols: Sequence[Symbol]) -> list[Span]:
-        """
-        Join neighbours that fit together: statements, headers, closing brackets.
-
-        A definition that does not fit as a whole begins a chunk of its own.
-        """
-        starts = [*_line_starts(text), len(text) + 1]
-        ends = {each.start_line: starts[each.end_line] - 1 for each in reversed(symbols)}
+    def _joined(self, text: str, spans: Sequence[Span]) -> list[Span]:
+        """Join what is little with what follows: the head of a class, its closing bracket, fields."""
         found: list[Span] = []
-        for place, (start, end) in enumerate(spans):
-            if not found or not self._fits(text, found[-1][0], end):
-                found.append((start, end))
-                continue
-            begins = start + _indent(text, start)
-            if text.startswith("@", begins) and place + 1 < len(spans):  # it decorates the next
-                begins = spans[place + 1][0] + _indent(text, spans[place + 1][0])
-            line = bisect_right(starts, begins)
-            in_line = text[starts[line - 1] : begins].strip()
-            whole = end if in_line else ends.get(line, end)
-            is_little = 8 * (found[-1][1] - found[-1][0]) < self.chunk_tokens * CHARACTERS_OF_TOKEN
-            if is_little or self._fits(text, found[-1][0], whole):
+        for start, end in spans:
+            is_little = found and min(found[-1][1] - found[-1][0], end - start) < LITTLE
+            if is_little and self._fits(text, found[-1][0], end):
                 found[-1] = (found[-1][0], end)
             else:
                 found.append((start, end))
@@ -167,6 +129,35 @@ class SourceSplitter(NodeParser):
 
     def _fits(self, text: str, start: int, end: int) -> bool:
         return len(guess_tokens(text[start:end])) <= self.chunk_tokens
+
+
+def definitions(text: str, symbols: Sequence[Symbol]) -> list[Span]:
+    """
+    Return the lines of each definition, and those between them; what a function holds is part of it.
+
+    A class gives a span for its head and one for each method. Lines right above a definition, as
+    comments and decorators are, belong to it.
+    """
+    starts = [*_line_starts(text), len(text) + 1]
+    lines = text.split("\n")
+    owners = [-1] * len(lines)  # by line, the innermost definition that it is of
+    inside = 0  # the last line of the function that the walk is in
+    for number, each in enumerate(symbols):
+        if each.end_line <= inside:
+            continue
+        around, first = owners[each.start_line - 1], each.start_line - 1
+        while first > 0 and lines[first - 1].strip() and owners[first - 1] == around:
+            if around >= 0 and first == symbols[around].start_line:
+                break
+            first -= 1
+        owners[first : each.end_line] = [number] * (each.end_line - first)
+        inside = each.end_line if each.is_function else inside
+    found = []
+    for _, run in groupby(range(len(lines)), key=owners.__getitem__):
+        numbers = [number for number in run if lines[number].strip()]
+        if numbers:
+            found.append((starts[numbers[0]], starts[numbers[-1] + 1] - 1))
+    return found
 
 
 def locate(text: str, pieces: Sequence[str]) -> list[Span]:
@@ -205,16 +196,6 @@ def _earlier(text: str, place: int, *, at_least: int) -> int:
 def _sentences_of(text: str) -> list[str]:
     """Split at line ends and after sentences, keeping every character."""
     return [piece for piece in re.split(r"(?<=\n)|(?<=[.!?] )", text) if piece]
-
-
-def _line_start(text: str, place: int) -> int:
-    """Return where the line begins, where nothing but blanks comes before `place` in it."""
-    start = text.rfind("\n", 0, place) + 1
-    return place if text[start:place].strip() else start
-
-
-def _indent(text: str, place: int) -> int:
-    return len(text[place : place + 400]) - len(text[place : place + 400].lstrip())
 
 
 def _line_starts(text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""The syntax of source files: parsers out of wheels with one grammar each, and what a file defines."""
+"""The definitions of a source file, by grammars out of wheels with one each."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
-from tree_sitter import Language, Node, Parser, Point, Tree
+from tree_sitter import Language, Node, Parser, Point
 
 # Language -> module, and the function that gives the grammar where it is not `language`.
 _GRAMMARS: Mapping[str, tuple[str, str]] = {
@@ -33,44 +33,43 @@ _CLOSED = (
     "expression", "arguments", "argument_list", "parameters", "parameter_list", "string", "comment",
     "literal", "_type", "return_statement", "import_statement", "template_string",
 )  # fmt: skip
+_FUNCTIONS = ("function", "method", "constructor", "declarator")
 _MAX_DEPTH = 40
 _MAX_NAME = 200
 
 
-class SyntaxParser:
-    """Parses texts of one language, each once though it is asked twice, and within bounds of work."""
+@dataclass(frozen=True, order=True)
+class Symbol:
+    """A definition; lines count from 1, inclusive. `name` has what it is in before it, with dots."""
 
-    def __init__(self, language: Language) -> None:
-        self._parser = Parser(language)
-        self._last: tuple[bytes, Tree] | None = None
+    start_line: int
+    end_line: int
+    name: str
+    is_function: bool
 
-    def parse(self, text: bytes) -> Tree:
-        """Return the tree of a UTF-8 text; raises `ValueError` where the grammar does not get through."""
-        if self._last is None or self._last[0] != text:
-            self._last = None
-            self._last = text, self._parse(text)
-        return self._last[1]
 
-    def forget(self) -> None:
-        """Let go of the last tree, which takes a hundred times its text."""
-        self._last = None
+def find_symbols(text: str, language: str) -> list[Symbol] | None:
+    """Return what a file defines, in order; None without a grammar that gets through it."""
+    grammar = grammar_of(language)
+    if grammar is None:
+        return None
+    source = text.encode()
+    left = _REPORTS_AT_LEAST + _REPORTS_EACH_KB * len(source) // 1000
 
-    def _parse(self, text: bytes) -> Tree:
-        left = _REPORTS_AT_LEAST + _REPORTS_EACH_KB * len(text) // 1000
+    def read(place: int, _: Point) -> bytes:
+        return source[place : place + _READ_BYTES]
 
-        def read(place: int, _: Point) -> bytes:
-            return text[place : place + _READ_BYTES]
+    def is_too_much(_offset: int, _has_error: bool) -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
 
-        def is_too_much(_offset: int, _has_error: bool) -> bool:
-            nonlocal left
-            left -= 1
-            return left < 0
-
-        try:
-            return self._parser.parse(read, progress_callback=is_too_much)
-        except ValueError:
-            self._parser.reset()
-            raise
+    found: list[Symbol] = []
+    try:
+        _walk(Parser(grammar).parse(read, progress_callback=is_too_much).root_node, (), found, 0)
+    except ValueError:
+        return None
+    return sorted(found)
 
 
 @cache
@@ -85,22 +84,6 @@ def grammar_of(language: str) -> Language | None:
         return None
 
 
-@dataclass(frozen=True, order=True)
-class Symbol:
-    """A definition; lines count from 1, inclusive. `name` has what it is in before it, with dots."""
-
-    start_line: int
-    end_line: int
-    name: str
-
-
-def find_symbols(root: Node) -> list[Symbol]:
-    """Return the definitions of a file, in the order in which they begin."""
-    found: list[Symbol] = []
-    _walk(root, (), found, 0)
-    return sorted(found)
-
-
 def symbols_between(symbols: Sequence[Symbol], start: int, end: int) -> list[str]:
     """Return the names that begin within lines, both inclusive; without any, the innermost around the first."""
     first = bisect_right(symbols, start - 1, key=lambda each: each.start_line)
@@ -113,12 +96,13 @@ def symbols_between(symbols: Sequence[Symbol], start: int, end: int) -> list[str
 
 def _walk(node: Node, above: tuple[str, ...], found: list[Symbol], depth: int) -> None:
     for child in node.named_children:
-        name = _name_of(child)
+        kind, name = child.type, _name_of(child)
         inner = (*above, name) if name else above
         if name:
             start, end = child.start_point.row + 1, child.end_point.row + 1
-            found.append(Symbol(start, end, ".".join(inner)))
-        if depth < _MAX_DEPTH and not child.type.endswith(_CLOSED):
+            is_function = any(part in kind for part in _FUNCTIONS)
+            found.append(Symbol(start, end, ".".join(inner), is_function))
+        if depth < _MAX_DEPTH and not kind.endswith(_CLOSED):
             _walk(child, inner, found, depth + 1)
 
 
