@@ -1,6 +1,7 @@
 """`mahavishnu workflow list`, `search`, `show` and `stats`: runs that were recorded."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,8 @@ from mahavishnu.identifiers import shown
 if TYPE_CHECKING:
     from mahavishnu.operations.workflow_requests import (
         ExecutionDetails,
+        FoundExecution,
+        RelatedMemory,
         WorkflowAnswer,
         WorkflowCountsAnswer,
     )
@@ -51,7 +54,8 @@ def narrowing[F: Callable[..., Any]](function: F) -> F:
 @asynchronous
 async def list_runs(as_json: bool, **wanted: Any) -> None:
     """List runs, the newest first."""
-    _print_answer(await ask("search_workflows", max_tokens=None, **wanted), as_json=as_json)
+    answer = await ask("search_workflows", max_tokens=None, **wanted)
+    _print_answer(answer, as_json=as_json, as_blocks=wanted["with_context"])
 
 
 @click.command()
@@ -65,9 +69,8 @@ async def search(query: str, as_json: bool, **wanted: Any) -> None:
 
     For example: mahavishnu workflow search "why do deployments fail" --repo shop --since 7d --with-context
     """
-    _print_answer(
-        await ask("search_workflows", max_tokens=None, query=query, **wanted), as_json=as_json
-    )
+    answer = await ask("search_workflows", max_tokens=None, query=query, **wanted)
+    _print_answer(answer, as_json=as_json, as_blocks=wanted["with_context"])
 
 
 @click.command()
@@ -106,24 +109,62 @@ async def stats(as_json: bool, **wanted: Any) -> None:
     _print_rows(columns, rows)
 
 
-def _print_answer(answer: "WorkflowAnswer", *, as_json: bool) -> None:
+def _print_answer(answer: "WorkflowAnswer", *, as_json: bool, as_blocks: bool = False) -> None:
     if as_json:
         print_json(answer)
         return
     for part in answer.degraded:
         click.echo(printable(f"Degraded ({part.part}): {part.reason}"), err=True)
-    rows = []
-    for each in answer.executions:
-        rows.append(
-            [shown(each.id), local_time(each.finished_at or each.started_at), each.workflow_id,
-             each.status, ", ".join(each.repositories), _seconds(each.duration_s),
-             excerpt(each.error or "")]
-        )  # fmt: skip
-        for said in each.context:
-            about = f"{said.source_system} {(said.commit or said.session_id or '')[:8]}".strip()
-            rows.append([f"  {shown(said.id)}", local_time(said.occurred_at), f"  {about}", "", "", "",
-                         excerpt(said.content)])  # fmt: skip
-    _print_rows(["id", "when", "workflow", "status", "repositories", "s", "error, context"], rows)
+    if as_blocks and answer.executions:
+        print_line("\n\n".join(map(_describe, answer.executions)))
+        return
+    rows = [
+        [shown(each.id), local_time(each.finished_at or each.started_at), each.workflow_id,
+         each.status, ", ".join(each.repositories), _seconds(each.duration_s),
+         excerpt(each.error or "")]
+        for each in answer.executions
+    ]  # fmt: skip
+    _print_rows(["id", "when", "workflow", "status", "repositories", "s", "error"], rows)
+
+
+def _describe(run: "FoundExecution") -> str:
+    """Return a run as a paragraph: what became of it, why, and what was said and committed since."""
+    from mahavishnu.memory.records import spell_duration  # noqa: PLC0415 - the driver of the database
+
+    took = (
+        ""
+        if run.duration_s is None
+        else f" after {spell_duration(timedelta(seconds=run.duration_s))}"
+    )
+    on = f" on {', '.join(run.repositories)}" if run.repositories else ""
+    when = local_time(run.finished_at or run.started_at)
+    lines = [f"{when}  {run.workflow_id} ({run.adapter}) {run.status}{took}{on}  [{shown(run.id)}]"]
+    if run.error:
+        lines.append(f"  {excerpt(run.error)}")
+    since = [
+        f"    {local_time(each.occurred_at)}  {_origin(each)}: {_opening(each)}  [{shown(each.id)}]"
+        for each in run.context
+    ]
+    return "\n".join(
+        [*lines, "  Since then:" if since else "  Nothing about it since then.", *since]
+    )
+
+
+def _opening(related: "RelatedMemory") -> str:
+    """Return a line of what was said; of a commit its subject, without the paths."""
+    said = related.content.partition("\n\n")[0] if related.commit else related.content
+    return excerpt(said, width=100)
+
+
+def _origin(related: "RelatedMemory") -> str:
+    """Return where a memory is from: a commit, a session, or the system that stored it."""
+    if related.commit:
+        place = f"commit {related.commit[:10]}"
+    elif related.collection == "conversation":
+        place = f"session {related.session_id}"
+    else:
+        place = f"{related.collection} of {related.source_system}"
+    return f"{place}, {related.speaker}" if related.speaker else place
 
 
 def _print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

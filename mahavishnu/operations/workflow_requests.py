@@ -115,6 +115,7 @@ class RelatedMemory(Body, frozen=True, kw_only=True):
     occurred_at: datetime
     session_id: str | None = None
     commit: str | None = None
+    speaker: Annotated[str | None, Meta(description="Who said or committed it.")] = None
 
 
 class FoundExecution(ExecutionBody, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from msgspec import convert
 from msgspec.structs import replace
@@ -34,7 +35,11 @@ from mahavishnu.operations.workflow_requests import (
     WorkflowStats,
 )
 
-RELATED = 3  # memories beside a run
+RELATED = 2  # memories beside a run: so many turns, commits, and notes of any kind
+KINDS: tuple[dict[str, Any], ...] = (
+    {"collections": ("conversation",)}, {"collections": ("note",), "source_system": "git"},
+    {"collections": ("note",)},
+)  # fmt: skip
 EXCERPT = 400  # characters of each
 MAX_CUT_NAME = 50  # characters, where a name has to be cut
 FRAME_TOKENS = 120  # of an answer around its lists
@@ -98,26 +103,35 @@ async def _search(
 
 
 async def _related(app: App, run: FoundExecution, query: str | None) -> list[RelatedMemory]:
-    """Return what was said and committed about a run, in its repositories and project, from its start on."""
+    """
+    Return what was said and committed about a run, in its repositories and project, from its start on.
+
+    Of each kind the best, so that many turns about an error do not hide the one commit that mended it.
+    """
     question = " ".join(filter(None, (query, run.workflow_id, run.error)))[:1000]
     named = [*run.repositories, *([run.project] if run.project else [])]
     projects = await find_projects(app.database, named)  # a repository need not be one
-    wanted = MemoryFilter(
-        collections=("note", "conversation"), projects=tuple(projects), since=run.started_at
-    )
-    try:
-        answer = await app.search(SearchRequest(query=question, wanted=wanted, limit=RELATED))
-    except UsageError:  # no words are left to search for
+    if named and not projects:
         return []
-    return sorted(map(_related_body, answer.hits), key=lambda body: body.occurred_at)
+    found: dict[UUID, RelatedMemory] = {}
+    for kind in KINDS:
+        wanted = MemoryFilter(projects=tuple(projects), since=run.started_at, **kind)
+        try:
+            answer = await app.search(SearchRequest(query=question, wanted=wanted, limit=RELATED))
+        except UsageError:  # no words are left to search for
+            return []
+        found |= {hit.memory.id: _related_body(hit) for hit in answer.hits}
+    return sorted(found.values(), key=lambda body: body.occurred_at)
 
 
 def _related_body(hit: Hit) -> RelatedMemory:
     memory, start = hit.memory, hit.char_start or 0
+    said_by = memory.metadata.get("speaker") or memory.metadata.get("role")
     return RelatedMemory(
         id=memory.id, content=memory.content[start : start + EXCERPT], collection=memory.collection,
         source_system=memory.source_system, occurred_at=memory.occurred_at,
         session_id=memory.session_id, commit=memory.commit_id,
+        speaker=str(said_by or memory.metadata.get("author") or "") or None,
     )  # fmt: skip
 
 

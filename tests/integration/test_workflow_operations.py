@@ -90,6 +90,31 @@ async def test_what_failed_and_what_was_done_about_it(ask: Caller, world: World)
     assert [each.get("commit") for each in found["context"]][-1] == "c0ffee"
 
 
+async def test_many_turns_about_an_error_do_not_hide_what_mended_it(
+    ask: Caller, world: World
+) -> None:
+    await record(world)
+    after = STARTED + timedelta(days=1, hours=1)
+    await world.conversations.record(
+        [NewTurn(session_id="s", position=n, role="user", content=f"registry quota exceeded, deploy {n}",
+                 project="shop", occurred_at=after) for n in range(20)]
+    )  # fmt: skip
+    commits = [
+        NewMemory(content=f"Prune images for the quota of the registry, {name}", source_system="git",
+                  project=project, occurred_at=when, commit_id=name)
+        for name, project, when in (("mend", "shop", after), ("before", "shop", STARTED), ("other", "web", after))
+    ]  # fmt: skip
+    for each in commits:
+        await world.memories.store(each)
+    [found] = (await ask("search_workflows", query="registry quota", project="shop", status="failed",
+                         repository="no-project", with_context=True))["executions"]  # fmt: skip
+    assert [each["commit"] for each in found["context"] if each.get("commit")] == ["mend"]
+    assert 0 < sum(each["collection"] == "conversation" for each in found["context"]) < 20
+    await world.records.record_execution(run(5, repositories=("nowhere",), project=None))
+    [alone] = (await ask("search_workflows", repository="nowhere", with_context=True))["executions"]
+    assert not alone.get("context"), "what was said in other projects is not about it"
+
+
 async def test_one_run_by_any_of_its_ids(ask: Caller, world: World) -> None:
     await record(world)
     whole = await ask("get_execution", id="run-1")
