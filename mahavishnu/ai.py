@@ -17,7 +17,7 @@ from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.environments.site import Environments
 from mahavishnu.errors import UsageError
-from mahavishnu.operations import environments
+from mahavishnu.operations import environments, switching
 from mahavishnu.operations import sessions as running
 from mahavishnu.operations.environment_requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
 from mahavishnu.operations.environment_results import (
@@ -102,7 +102,7 @@ async def switch_llm(
         Corrupt: a client's settings cannot be read; nothing was written.
     """
     return await _run(
-        environments.make_switch,
+        switching.make_switch,
         SwitchLlm,
         loaded,
         name=name,
@@ -132,7 +132,7 @@ async def undo(
         Corrupt: a client's settings cannot be read.
     """
     text = str(id) if isinstance(id, UUID) else id
-    return await _run(environments.take_back, UndoSwitch, loaded, id=text, confirm=confirm)
+    return await _run(switching.take_back, UndoSwitch, loaded, id=text, confirm=confirm)
 
 
 async def sessions(*, clients: Sequence[ClientName] = (), loaded: Loaded | None = None) -> Sessions:

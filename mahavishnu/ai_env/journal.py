@@ -81,13 +81,13 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", t
     @property
     def title(self) -> str:
         """What it is called in a sentence."""
-        match self.kind:
-            case "adopt":
-                return f"adoption of what was changed after {self.profile}"
-            case "restore":
-                return f"restoring of {self.profile}"
-            case _:
-                return f"{self.kind} to {self.profile}"
+        return title_of(self.kind, self.profile)
+
+
+def title_of(kind: str, profile: str) -> str:
+    """Return what an entry is called in a sentence."""
+    words = {"adopt": "adoption of what was changed after", "restore": "restoring of"}
+    return f"{words.get(kind, f'{kind} to')} {profile}"
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="done"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from mahavishnu.cli.render import printable
+from mahavishnu.cli.render import print_json, printable
 from mahavishnu.errors import UsageError
 from mahavishnu.logs import set_log_level
 from mahavishnu.operations.moments import read_moment
@@ -26,6 +26,24 @@ _METADATA_HINT = 'Write k=v, or a JSON object: {"k": "v"}'
 METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
+
+
+def answers[R](
+    show: Callable[[R], object], *, code: Callable[[R], int] = lambda _: 0
+) -> Callable[[Callable[..., R]], Callable[..., None]]:
+    """Add --json to a command that returns a body, printed as JSON or shown to people; `code` is the exit code."""
+
+    def decorate(function: Callable[..., R]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(*, as_json: bool, **given: Any) -> None:
+            body = function(**given)
+            (print_json if as_json else show)(body)
+            if status := code(body):
+                sys.exit(status)
+
+        return json_option(run)
+
+    return decorate
 
 
 def metadata_option[F: Callable[..., Any]](function: F) -> F:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,9 @@ SCHEMA = 1
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def print_json(body: dict[str, Any] | msgspec.Struct) -> None:
-    """Print one JSON object with `"schema": 1` first."""
-    fields = msgspec.to_builtins(body) if isinstance(body, msgspec.Struct) else body
+def print_json(body: object) -> None:
+    """Print a body, a dict, Struct or dataclass, as one JSON object with `"schema": 1` first."""
+    fields = body if isinstance(body, dict) else msgspec.to_builtins(body, enc_hook=_encode)
     whole = {"schema": SCHEMA, **fields}
     try:
         encoded = msgspec.json.format(msgspec.json.encode(whole, enc_hook=_encode), indent=2)
@@ -109,6 +110,6 @@ def local_time(moment: datetime) -> str:
 
 
 def _encode(value: Any) -> Any:
-    if isinstance(value, UUID):
+    if isinstance(value, UUID | Path):
         return str(value)
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")

@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.cli.ai.sessions import restart as restart_sessions
+from mahavishnu.cli.ai.restart import restart as restart_sessions
 from mahavishnu.cli.lazy import LaterGroup, not_yet
 from mahavishnu.cli.options import json_option
 

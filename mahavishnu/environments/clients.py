@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from mahavishnu.ai_env import places
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.site import ClientSettings, locks_of
@@ -32,6 +33,16 @@ def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientSettings]:
         name: ClientSettings(each.enabled, _place(loaded, each.config_path))
         for name, each in sections.items()
     }
+
+
+def place_of(loaded: Loaded, client: ClientName) -> places.Place:
+    """Return where a client is."""
+    return places.find_place(client, loaded.environ, chosen_clients(loaded)[client].path)
+
+
+def require_enabled(loaded: Loaded, client: ClientName) -> None:
+    """Refuse to change a client that the user does not want to be configured."""
+    places.require_enabled(client, enabled=chosen_clients(loaded)[client].enabled)
 
 
 def require_trusted(loaded: Loaded) -> None:

@@ -1,13 +1,14 @@
 """Where AI clients are switched: from the settings in force to a `Site`."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.secrets.resolve import find_identity
 from mahavishnu.ai_env.site import Site
 from mahavishnu.environments.clients import chosen_clients, key_program, require_trusted
-from mahavishnu.environments.profiles import find_profile, known_profiles, read_own
+from mahavishnu.environments.profiles import Own, find_profile, known_profiles, read_own
 from mahavishnu.environments.secret_settings import cloud_stores, require_declared
 from mahavishnu.environments.team_profiles import accept, read_shared, require_accepted
 from mahavishnu.paths import working_folder
@@ -49,8 +50,8 @@ class Environments:
     """The profiles and AI clients of some settings, in a folder: by default the working one."""
 
     def __init__(self, loaded: Loaded, *, folder: Path | None = None) -> None:
-        self._loaded = loaded
-        self.site = open_site(loaded, folder=folder)
+        self.loaded = loaded
+        self._folder = folder
 
     @classmethod
     def outside_projects(cls, loaded: Loaded) -> "Environments":
@@ -61,29 +62,39 @@ class Environments:
         nowhere = loaded.locations.state
         return cls(load_settings(environ=loaded.environ, folder=nowhere), folder=nowhere)
 
+    @cached_property
+    def site(self) -> Site:
+        """The surroundings of a switch."""
+        return open_site(self.loaded, folder=self._folder)
+
+    @property
+    def own(self) -> Own:
+        """The user's own profiles."""
+        return read_own(self.loaded)
+
     @property
     def profiles(self) -> Mapping[str, Profile]:
         """All profiles by name."""
-        return known_profiles(self._loaded)
+        return known_profiles(self.loaded)
 
     @property
     def notes(self) -> list[str]:
         """What keeps profiles from being listed, or makes them other than they say."""
-        shared = read_shared(self._loaded)
+        shared = read_shared(self.loaded)
         unusable = (*shared.unread.values(), *shared.broken.values())
-        notes = [*read_own(self._loaded).told, *(each.message for each in unusable)]
-        if self._loaded.untrusted is not None:
-            notes.append(f"The settings of {self._loaded.untrusted} are not trusted, and not read.")
+        notes = [*self.own.told, *(each.message for each in unusable)]
+        if self.loaded.untrusted is not None:
+            notes.append(f"The settings of {self.loaded.untrusted} are not trusted, and not read.")
         return notes
 
     def find_wanted(self, name: str) -> Profile:
         """Return the profile of a switch; raises as the function of this name."""
-        return find_wanted(self._loaded, name)
+        return find_wanted(self.loaded, name)
 
     def accept(self, profile: Profile) -> None:
         """Note where a shared profile leads, which is used now."""
-        accept(self._loaded, profile)
+        accept(self.loaded, profile)
 
     def require_trusted(self) -> None:
         """Refuse to write where a project is not trusted."""
-        require_trusted(self._loaded)
+        require_trusted(self.loaded)

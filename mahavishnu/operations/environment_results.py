@@ -1,14 +1,40 @@
-"""What the operations on AI clients give; keys never are among it."""
+"""
+What the operations on AI clients give, on the command line, over HTTP and MCP and in Python; keys never are among it.
 
-from typing import Annotated, Any
+All members are there, null where there is nothing.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from msgspec import Meta, field
+from msgspec import Meta, Struct
 
-from mahavishnu.operations.bodies import Body
+from mahavishnu.ai_env.answers import Verdict
+from mahavishnu.ai_env.journal import title_of
+from mahavishnu.ai_env.profiles import ClientName
+from mahavishnu.errors import MahavishnuError, tell
 
 
-class ProfileBody(Body, frozen=True, kw_only=True):
+class Whole(Struct, frozen=True, kw_only=True):
+    """A result, or a part of one, with all its members."""
+
+
+class Problem(Whole, frozen=True, kw_only=True):
+    """An error that was met; the answer goes on without what it is about."""
+
+    kind: str
+    code: str
+    message: str
+    hint: str | None
+
+    @classmethod
+    def of(cls, error: MahavishnuError | None) -> Self | None:
+        """Return what is shown of an error, where there is one."""
+        return None if error is None else cls(**tell(error))  # type: ignore[arg-type]
+
+
+class ProfileBody(Whole, frozen=True, kw_only=True):
     """A profile, and who uses it."""
 
     name: str
@@ -16,22 +42,32 @@ class ProfileBody(Body, frozen=True, kw_only=True):
     origin: Annotated[str, Meta(description="built-in, preset, or the file that says it.")]
     auth: str
     protocols: list[str]
-    model: str | None = None
-    key: Annotated[str | None, Meta(description="Where its key is; never the key.")] = None
+    model: str | None
+    key: Annotated[str | None, Meta(description="Where its key is; never the key.")]
     key_state: str
-    used_by: list[str]
+    used_by: list[ClientName]
 
 
-class Profiles(Body, frozen=True, kw_only=True):
-    """All profiles."""
+class UnusableProfile(Whole, frozen=True, kw_only=True):
+    """One of the user's own profiles that cannot be used, and why."""
 
-    profiles: list[ProfileBody]
-    notes: Annotated[
-        list[str], Meta(description="Why profiles are missing, or other than their file says.")
-    ] = field(default_factory=list)
+    profile: str
+    code: str
+    message: str
+    hint: str | None
 
 
-class DriftBody(Body, frozen=True, kw_only=True):
+class LackBody(Whole, frozen=True, kw_only=True):
+    """What shared profiles need and this machine does not have."""
+
+    profile: str | None
+    what: str
+    code: str
+    message: str
+    hint: str | None
+
+
+class DriftBody(Whole, frozen=True, kw_only=True):
     """A member of a settings file that is not as a switch wrote it; keys are masked."""
 
     path: list[str]
@@ -46,51 +82,117 @@ class DriftBody(Body, frozen=True, kw_only=True):
     ]
 
 
-class ClientBody(Body, frozen=True, kw_only=True):
-    """One client's settings as they are."""
+class Leaver(Whole, frozen=True, kw_only=True):
+    """The switch that left the earlier state that came back."""
 
-    client: str
-    scope: Annotated[str, Meta(description="user, or project: of the folder worked in.")] = "user"
+    id: UUID
+    title: str
+
+
+class DriftedFile(Whole, frozen=True, kw_only=True):
+    """A settings file, and what was changed in it since a switch."""
+
+    client: ClientName
+    scope: Annotated[str, Meta(description="user, or project: of the folder worked in.")]
     path: str
-    installed: bool
     enabled: bool
-    use: Annotated[str, Meta(description="profile, sign-in (its own), other, or nothing.")]
-    profile: str | None = None
-    url: str = ""
-    model: str = ""
-    key: Annotated[str, Meta(description="How it gets its key; never the key.")] = ""
-    sessions: Annotated[int, Meta(description="Sessions of it that run.")] = 0
-    drift: list[DriftBody] = field(default_factory=list)
+    drift: list[DriftBody]
+    author: Annotated[str | None, Meta(description="Who changed the file as a whole, likely.")]
+    left_by: Leaver | None
     changed_at: Annotated[
         str | None,
-        Meta(description="When drifted settings were last written; absent where deleted."),
-    ] = None
+        Meta(description="When drifted settings were last written; null where deleted."),
+    ]
     warning: Annotated[
-        str,
+        str | None,
         Meta(description="What the client does with its key now that another changed the address."),
-    ] = ""
-    problem: Annotated[str | None, Meta(description="Why its settings cannot be read.")] = None
+    ]
 
 
-class SwitchBody(Body, frozen=True, kw_only=True):
-    """A switch that was made."""
+class ClientBody(DriftedFile, frozen=True, kw_only=True):
+    """One client's settings as they are."""
+
+    installed: bool
+    use: Annotated[str, Meta(description="profile, sign-in (its own), other, or nothing.")]
+    profile: str | None
+    url: str
+    model: str
+    key: Annotated[str, Meta(description="How it gets its key; never the key.")]
+    sessions: Annotated[int, Meta(description="Sessions of it that run.")]
+    problem: Annotated[Problem | None, Meta(description="Why its settings cannot be read.")]
+
+
+class Profiles(Whole, frozen=True, kw_only=True):
+    """All profiles, and the clients that use them."""
+
+    profiles: list[ProfileBody]
+    unusable: list[UnusableProfile]
+    clients: list[ClientBody]
+    missing: list[LackBody]
+    notes: Annotated[
+        list[str], Meta(description="Why profiles are missing, or other than their file says.")
+    ]
+
+
+class UnreadFile(Whole, frozen=True, kw_only=True):
+    """A settings file that could not be looked at."""
+
+    client: ClientName
+    path: str
+    problem: Problem
+
+
+class Changes(Whole, frozen=True, kw_only=True):
+    """What was changed in clients' settings since switches wrote them."""
+
+    files: list[DriftedFile]
+    unread: list[UnreadFile]
+
+
+class SwitchBody(Whole, frozen=True, kw_only=True):
+    """A switch that was made, undone or interrupted."""
 
     id: UUID
     at: str
     kind: str
     profile: str
-    clients: list[str]
+    scope: str
+    clients: list[ClientName]
+    undoes: UUID | None
+    lost: Annotated[list[str], Meta(description="Members whose keys cannot come back.")]
     undone: bool
+    interrupted: bool
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence."""
+        return title_of(self.kind, self.profile)
 
 
-class LlmState(Body, frozen=True, kw_only=True):
-    """The clients, and the last switches, the latest first."""
+class Switches(Whole, frozen=True, kw_only=True):
+    """Switches, the latest first."""
 
-    clients: list[ClientBody]
     switches: list[SwitchBody]
 
 
-class MemberBody(Body, frozen=True, kw_only=True):
+class Bound(Whole, frozen=True, kw_only=True):
+    """The binding that holds in the folder worked in, or why that cannot be told."""
+
+    profile: str | None = None
+    folder: str | None = None
+    problem: Problem | None = None
+
+
+class LlmState(Whole, frozen=True, kw_only=True):
+    """The clients, and the last switches, the latest first."""
+
+    bound: Bound | None
+    clients: list[ClientBody]
+    interrupted: Annotated[list[UUID], Meta(description="Switches that were not ended.")]
+    switches: list[SwitchBody]
+
+
+class MemberBody(Whole, frozen=True, kw_only=True):
     """A member of a settings file before and after; keys are masked, null where it is absent."""
 
     path: list[str]
@@ -98,54 +200,94 @@ class MemberBody(Body, frozen=True, kw_only=True):
     after: Any
 
 
-class SwitchedClient(Body, frozen=True, kw_only=True):
+class SwitchedClient(Whole, frozen=True, kw_only=True):
     """What a switch does to one client."""
 
-    client: str
+    client: ClientName
     path: str
-    delivery: Annotated[
+    mode: Annotated[
         str,
         Meta(
-            description="How it gets the key: helper, environment, native (own sign-in), keyless."
+            description="How it gets the key: helper, environment, native (own sign-in), written, keyless."
         ),
     ]
+    delivery: Annotated[str, Meta(description="The same as mode.")]
+    url: str
+    model: str
     changed: bool
     members: list[MemberBody]
+    conflicts: Annotated[list[list[str]], Meta(description="Members that were changed by hand.")]
+    plain_keys: Annotated[list[list[str]], Meta(description="Members that hold a key of others.")]
 
 
-class UnchangedClient(Body, frozen=True, kw_only=True):
+class UnchangedClient(Whole, frozen=True, kw_only=True):
     """A client that stays as it is."""
 
-    client: str
+    client: ClientName
     reason: str
 
 
-class SwitchResult(Body, frozen=True, kw_only=True):
-    """What was switched, or would be without `confirm`."""
+class Written(Whole, frozen=True, kw_only=True):
+    """What was written to clients' settings for a profile, or would be."""
 
-    confirmed: bool
+    id: Annotated[UUID | None, Meta(description="For undo_switch; null where nothing was changed.")]
     profile: str
-    id: Annotated[
-        UUID | None, Meta(description="For undo_switch; absent where nothing was changed.")
-    ] = None
+    scope: str
     clients: list[SwitchedClient]
     unchanged: list[UnchangedClient]
     notes: list[str]
+    lost: Annotated[list[str], Meta(description="Members whose keys were given up.")]
 
 
-class UndoResult(Body, frozen=True, kw_only=True):
+class Restored(Whole, frozen=True, kw_only=True):
+    """What was written again, or would be."""
+
+    dry_run: bool
+    restored: list[Written]
+    settled: list[str]
+
+
+class AdoptedFile(Whole, frozen=True, kw_only=True):
+    """What counts as written from now on in a settings file."""
+
+    id: UUID
+    client: ClientName
+    scope: str
+    path: str
+    profile: str
+    members: list[MemberBody]
+
+
+class Adopted(Whole, frozen=True, kw_only=True):
+    """What was adopted."""
+
+    adopted: list[AdoptedFile]
+    settled: list[str]
+
+
+class UndoResult(Whole, frozen=True, kw_only=True):
     """What was taken back, or would be without `confirm`."""
 
-    confirmed: bool
+    id: Annotated[UUID | None, Meta(description="Id of the undoing; null where it has none.")]
+    at: str
+    kind: str = "undo"
     profile: Annotated[str, Meta(description="The profile that the switch had been to.")]
-    clients: list[str]
-    already: Annotated[bool, Meta(description="It had been taken back before.")] = False
+    scope: str
+    clients: list[ClientName]
+    undoes: UUID
     lost: Annotated[
         list[str], Meta(description="Members whose key could not come back: it was never kept.")
-    ] = field(default_factory=list)
+    ]
+    given_up: Annotated[
+        list[MemberBody], Meta(description="What others had written and had been adopted.")
+    ]
+    title: Annotated[str, Meta(description="What was taken back, in words.")]
+    settled: Annotated[list[str], Meta(description="What was done about an interrupted switch.")]
+    confirmed: bool
+    already: Annotated[bool, Meta(description="It had been taken back before.")] = False
 
 
-class SessionBody(Body, frozen=True, kw_only=True):
+class SessionBody(Whole, frozen=True, kw_only=True):
     """
     A session that runs.
 
@@ -155,7 +297,7 @@ class SessionBody(Body, frozen=True, kw_only=True):
     """
 
     id: str | None
-    client: str
+    client: ClientName
     pid: int
     shared_process: bool
     folder: str
@@ -174,18 +316,19 @@ class SessionBody(Body, frozen=True, kw_only=True):
     resume: str
 
 
-class Sessions(Body, frozen=True, kw_only=True):
+class Sessions(Whole, frozen=True, kw_only=True):
     """The sessions that run."""
 
     sessions: list[SessionBody]
 
 
-class ResumedSession(Body, frozen=True, kw_only=True):
+class ResumedSession(Whole, frozen=True, kw_only=True):
     """Where a session that was started again is now."""
 
     pid: int
     profile: str | None
     model: str
+    needs: str
 
 
 class RestartedSession(SessionBody, frozen=True, kw_only=True):
@@ -205,7 +348,39 @@ class RestartedSession(SessionBody, frozen=True, kw_only=True):
     now: ResumedSession | None
 
 
-class RestartResult(Body, frozen=True, kw_only=True):
-    """What became of each session that was to be restarted."""
+class RestartResult(Whole, frozen=True, kw_only=True):
+    """What became of each session that was to be restarted, and of the desktop app where that was asked for."""
 
     sessions: list[RestartedSession]
+    app_restarted: bool | None = None
+
+
+class TrialBody(Whole, frozen=True, kw_only=True):
+    """What came of asking one address of a profile."""
+
+    profile: str
+    verdict: Verdict
+    protocol: str | None
+    url: str
+    model: str | None
+    status: int | None
+    detail: str
+    code: str
+    resets_at: datetime | None
+    duration_s: float
+    meaning: str
+
+
+class SwitchResult(Written, frozen=True, kw_only=True):
+    """What was switched, or would be without `confirm`."""
+
+    dry_run: bool
+    confirmed: bool
+    settled: Annotated[list[str], Meta(description="What was done about an interrupted switch.")]
+    sessions: Annotated[
+        list[RestartedSession], Meta(description="Those that run and do not follow by themselves.")
+    ]
+    trials: Annotated[
+        list[TrialBody] | None,
+        Meta(description="What came of asking the provider; null if not asked."),
+    ]

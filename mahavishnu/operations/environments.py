@@ -1,85 +1,61 @@
 """
-The operations on AI clients, each a translation from request to `ai_env` and back.
+What AI clients use, and what was switched and changed: questions that write nothing.
 
-The settings are read again for each call: a profile that was just added counts. Files are waited for in
-a thread, so that nobody else waits with them.
+Each is answered for the settings and the folder of an `Environments`; `operations.switching` has what writes.
 """
 
-import asyncio
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import Any
 
-from mahavishnu.ai_env.apply import Ask, plan_switch, switch
+import msgspec
+
 from mahavishnu.ai_env.documents.port import plain
 from mahavishnu.ai_env.journal import Entry, History
-from mahavishnu.ai_env.member_changes import member_changes
-from mahavishnu.ai_env.plan import FilePlan, Plan, check_plan
+from mahavishnu.ai_env.lacks import Lack
 from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, key_state, look
-from mahavishnu.ai_env.undo import choose, find_entry, undo
+from mahavishnu.environments.bindings import find_bound
+from mahavishnu.environments.profiles import shared_lacks
 from mahavishnu.environments.site import Environments
-from mahavishnu.errors import MahavishnuError, NotFound
-from mahavishnu.operations.environment_requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
+from mahavishnu.errors import Corrupt, Forbidden
+from mahavishnu.operations.environment_requests import ListLlms, LlmStatus
 from mahavishnu.operations.environment_results import (
+    Bound,
+    Changes,
     ClientBody,
     DriftBody,
+    DriftedFile,
+    LackBody,
+    Leaver,
     LlmState,
-    MemberBody,
+    Problem,
     ProfileBody,
     Profiles,
     SwitchBody,
-    SwitchedClient,
-    SwitchResult,
-    UnchangedClient,
-    UndoResult,
+    Switches,
+    UnreadFile,
+    UnusableProfile,
 )
-from mahavishnu.operations.operation import Call
 
 LAST = 10  # switches that a state tells
-_MISSING = "secret.missing"
-_WITH_OPTIONS = {"ai.changed_meanwhile", "ai.key_away", "ai.plain_key"}
-
-
-async def list_llms(call: Call, request: ListLlms) -> Profiles:
-    """Name the profiles, and who uses them."""
-    return await _in_thread(find_profiles, call, request)
-
-
-async def llm_status(call: Call, request: LlmStatus) -> LlmState:
-    """Tell what each client uses, and what was switched lately."""
-    return await _in_thread(find_state, call, request)
-
-
-async def switch_llm(call: Call, request: SwitchLlm) -> SwitchResult:
-    """Switch, or only say what would change."""
-    return await _in_thread(make_switch, call, request)
-
-
-async def undo_switch(call: Call, request: UndoSwitch) -> UndoResult:
-    """Take a switch back, or only say which."""
-    return await _in_thread(take_back, call, request)
-
-
-async def _in_thread[Q, R](work: Callable[[Environments, Q], R], call: Call, request: Q) -> R:
-    def run() -> R:
-        return work(Environments.outside_projects(call.app.loaded), request)
-
-    return await asyncio.to_thread(run)
 
 
 def find_profiles(environments: Environments, _request: ListLlms) -> Profiles:
-    """Return the profiles, and who uses them."""
+    """Return the profiles, who uses them, and what shared ones lack here."""
     site, profiles = environments.site, environments.profiles
     statuses = look(site, profiles, site.journal.read())
     return Profiles(
         profiles=[_profile(site, each, statuses) for each in profiles.values()],
+        unusable=msgspec.convert(environments.own.unusable, list[UnusableProfile]),
+        clients=[_client(each) for each in statuses],
+        missing=[lack_body(each) for each in shared_lacks(environments.loaded, site)],
         notes=environments.notes,
     )
 
 
 def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -> ProfileBody:
+    users = (each.client for each in statuses if each.profile == profile.name)
     return ProfileBody(
         name=profile.name,
         title=profile.title,
@@ -89,7 +65,18 @@ def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -
         model=profile.model,
         key=None if profile.auth == "native" or profile.key is None else str(profile.key),
         key_state=key_state(site, profile),
-        used_by=[each.client for each in statuses if each.profile == profile.name],
+        used_by=list(dict.fromkeys(users)),
+    )
+
+
+def lack_body(lack: Lack) -> LackBody:
+    """Return what is shown of something that is missing here."""
+    return LackBody(
+        profile=lack.profile or None,
+        what=lack.what,
+        code=lack.code,
+        message=lack.message,
+        hint=lack.hint or None,
     )
 
 
@@ -97,44 +84,31 @@ def find_state(environments: Environments, _request: LlmStatus) -> LlmState:
     """Return what each client uses, and what was switched lately."""
     site = environments.site
     history = site.journal.read()
-    latest = itertools.islice(reversed(history.done), LAST)
+    statuses = look(site, environments.profiles, history)
     return LlmState(
-        clients=[_client(each) for each in look(site, environments.profiles, history)],
-        switches=[_entry(each, history) for each in latest],
+        bound=_bound(site),
+        clients=[_client(each) for each in statuses],
+        interrupted=[entry.id for entry in history.open],
+        switches=_switches(history, LAST),
     )
 
 
-def _client(status: ClientStatus) -> ClientBody:
-    return ClientBody(
-        client=status.client,
-        scope=status.scope,
-        path=status.path,
-        installed=status.installed,
-        enabled=status.enabled,
-        use=status.use,
-        profile=status.profile,
-        url=status.url,
-        model=status.model,
-        key=status.key,
-        sessions=status.sessions,
-        drift=[
-            DriftBody(
-                path=list(each.path),
-                written=plain(each.written),
-                now=plain(each.now),
-                author=each.author,
-            )
-            for each in status.drift
-        ],
-        changed_at=_changed_at(status),
-        warning=status.warning,
-        problem=None if status.problem is None else status.problem.message,
-    )
+def _bound(site: Site) -> Bound | None:
+    try:
+        found = find_bound(site)
+    except (Corrupt, Forbidden) as error:
+        return Bound(problem=Problem.of(error))
+    return None if found is None else Bound(profile=found.profile, folder=found.folder.path)
 
 
-def _changed_at(status: ClientStatus) -> str | None:
-    at = None if status.changed is None else status.changed.changed_at
-    return None if at is None else at.isoformat(timespec="seconds")
+def find_history(environments: Environments, limit: int) -> Switches:
+    """Return the switches, the latest first."""
+    return Switches(switches=_switches(environments.site.journal.read(), limit))
+
+
+def _switches(history: History, limit: int) -> list[SwitchBody]:
+    latest = itertools.islice(reversed((*history.done, *history.open)), limit)
+    return [_entry(each, history) for each in latest]
 
 
 def _entry(entry: Entry, history: History) -> SwitchBody:
@@ -143,102 +117,64 @@ def _entry(entry: Entry, history: History) -> SwitchBody:
         at=entry.at,
         kind=entry.kind,
         profile=entry.profile,
+        scope=entry.scope,
         clients=[file.client for file in entry.files],
+        undoes=entry.undoes,
+        lost=list(entry.lost),
         undone=entry.id in history.undone,
+        interrupted=entry in history.open,
     )
 
 
-def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
-    """Switch, or only say what would change."""
-    site, profile = environments.site, environments.find_wanted(request.profile)
-    ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
-    with _naming_command(f"switch-llm {profile.name}"), _telling_where_keys_are_sought(profile):
-        if request.confirm:
-            done = switch(site, profile, ask)
-            environments.accept(profile)
-            return _switched(site, done.plan, done.entry, confirmed=True)
-        plan = plan_switch(site, profile, ask)
-        check_plan(plan, overwrite=False, forget_keys=False)
-    return _switched(site, plan, None, confirmed=False)
-
-
-@contextmanager
-def _naming_command(command: str) -> Iterator[None]:
-    """Say which command has the options that a hint names: what is asked here has none of them."""
-    try:
-        yield
-    except MahavishnuError as error:
-        if error.code not in _WITH_OPTIONS:
-            raise
-        hint = f"{error.hint} These are options of: mahavishnu ai {command}"
-        raise type(error)(error.message, hint=hint, code=error.code) from error
-
-
-@contextmanager
-def _telling_where_keys_are_sought(profile: Profile) -> Iterator[None]:
-    """Say of a missing variable where it was looked for: the environment is this process's, no shell's."""
-    try:
-        yield
-    except NotFound as error:
-        if error.code != _MISSING or profile.key is None or profile.key.scheme != "env":
-            raise
-        raise NotFound(
-            error.message,
-            hint="It was looked for in the environment of the process that makes the switch, such as the daemon, not"
-            " in that of your shell. Export it and start that process again; or, where the clients are started"
-            " with it, set allow_missing_key to true.",
-            code=error.code,
-        ) from error
-
-
-def _switched(site: Site, plan: Plan, entry: Entry | None, *, confirmed: bool) -> SwitchResult:
-    notes = list(plan.notes)
-    if key_state(site, plan.profile) == "missing":
-        notes.append(f"{plan.profile.key} is not set here; it must be where the client is started.")
-    return SwitchResult(
-        confirmed=confirmed,
-        profile=plan.profile.name,
-        id=None if entry is None else entry.id,
-        clients=[_file(file) for file in plan.files],
-        unchanged=[
-            UnchangedClient(client=each.client, reason=each.reason) for each in plan.unchanged
-        ],
-        notes=notes,
-    )
-
-
-def _file(file: FilePlan) -> SwitchedClient:
-    return SwitchedClient(
-        client=file.name,
-        path=str(file.place.path),
-        delivery=file.delivery.mode,
-        changed=file.changed,
-        members=[
-            MemberBody(path=list(each.path), before=plain(each.before), after=plain(each.after))
-            for each in member_changes(file)
-        ],
-    )
-
-
-def take_back(environments: Environments, request: UndoSwitch) -> UndoResult:
-    """Take a switch back, or only say which."""
+def find_changes(environments: Environments) -> Changes:
+    """Return what was changed in clients' settings since switches wrote them, and what cannot be read."""
     site = environments.site
-    history = site.journal.read()
-    found = find_entry(history, request.id)
-    clients = [str(file.client) for file in found.files]
-    if found.id in history.undone:
-        return UndoResult(
-            confirmed=request.confirm, profile=found.profile, clients=clients, already=True
-        )
-    if not request.confirm:
-        left = [str(file.client) for file in choose(history, request.id).files]
-        return UndoResult(confirmed=False, profile=found.profile, clients=left)
-    environments.require_trusted()
-    with _naming_command(f"undo {request.id}"):
-        done = undo(site, request.id)
-    return UndoResult(
-        confirmed=True,
-        profile=found.profile,
-        clients=list(map(str, done.clients)),
-        lost=list(done.lost),
+    statuses = look(site, {}, site.journal.read())
+    return Changes(
+        files=[DriftedFile(**_drifted(each)) for each in statuses if each.drift],
+        unread=[
+            UnreadFile(client=each.client, path=each.path, problem=problem)
+            for each in statuses
+            if (problem := Problem.of(each.problem)) is not None
+        ],
     )
+
+
+def _client(status: ClientStatus) -> ClientBody:
+    return ClientBody(
+        **_drifted(status),
+        installed=status.installed,
+        use=status.use,
+        profile=status.profile,
+        url=status.url,
+        model=status.model,
+        key=status.key,
+        sessions=status.sessions,
+        problem=Problem.of(status.problem),
+    )
+
+
+def _drifted(status: ClientStatus) -> dict[str, Any]:
+    """Return the fields of `DriftedFile`."""
+    changed = status.changed
+    at = None if changed is None else changed.changed_at
+    left_by = None if changed is None else changed.left_by
+    return {
+        "client": status.client,
+        "scope": status.scope,
+        "path": status.path,
+        "enabled": status.enabled,
+        "drift": [
+            DriftBody(
+                path=list(each.path),
+                written=plain(each.written),
+                now=plain(each.now),
+                author=each.author,
+            )
+            for each in status.drift
+        ],
+        "author": None if changed is None else changed.author,
+        "left_by": None if left_by is None else Leaver(id=left_by.id, title=left_by.title),
+        "changed_at": None if at is None else at.isoformat(timespec="seconds"),
+        "warning": status.warning or None,
+    }

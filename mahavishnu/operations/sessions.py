@@ -13,7 +13,14 @@ from msgspec import Meta, field
 
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.following import restarting
-from mahavishnu.ai_env.following.restarting import END_TIMEOUT_S, Restarted, Wish, choose, plan
+from mahavishnu.ai_env.following.restarting import (
+    END_TIMEOUT_S,
+    How,
+    Restarted,
+    Wish,
+    choose,
+    plan,
+)
 from mahavishnu.ai_env.following.resume import shown_words
 from mahavishnu.ai_env.following.standing import Standing, find_standings
 from mahavishnu.ai_env.profiles import ClientName, Profile
@@ -69,14 +76,6 @@ def find_sessions(environments: Environments, request: ListSessions) -> Sessions
 
 
 def restart(environments: Environments, request: RestartSessions) -> RestartResult:
-    """Restart sessions, and return what became of each."""
-    done = restart_wanted(environments.site, environments.profiles, request)
-    return RestartResult(sessions=[restarted_body(each) for each in done])
-
-
-def restart_wanted(
-    site: Site, profiles: Mapping[str, Profile], request: RestartSessions
-) -> tuple[Restarted, ...]:
     """
     Restart the sessions that are named, else those that only a restart brings to what the settings say.
 
@@ -84,6 +83,7 @@ def restart_wanted(
         NotFound: `ai.no_session`.
         UsageError: `ai.session_ambiguous`.
     """
+    site, profiles = environments.site, environments.profiles
 
     def look_again() -> tuple[Standing, ...]:
         return look(site, profiles, request.clients)
@@ -96,7 +96,18 @@ def restart_wanted(
         kill=request.kill,
         timeout_s=request.timeout_s,
     )
-    return restarting.restart(site, list(named) or choose(found), wish, look_again)
+    done = restarting.restart(site, list(named) or choose(found), wish, look_again)
+    return RestartResult(sessions=[restarted_body(each) for each in done])
+
+
+def follow(
+    environments: Environments, clients: Sequence[ClientName], how: How
+) -> list[RestartedSession]:
+    """Restart what a switch of clients has not reached; return that and what else does not follow it."""
+    site, profiles = environments.site, environments.profiles
+    found = look(site, profiles, clients)
+    done = restarting.follow_switch(site, found, how, lambda: look(site, profiles, clients))
+    return [restarted_body(each) for each in done]
 
 
 def look(
@@ -123,7 +134,10 @@ def restarted_body(done: Restarted) -> RestartedSession:
         now=None
         if after is None
         else ResumedSession(
-            pid=after.session.process.pid, profile=after.profile, model=after.model
+            pid=after.session.process.pid,
+            profile=after.profile,
+            model=after.model,
+            needs=after.needs,
         ),
     )
 

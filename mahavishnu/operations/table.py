@@ -1,15 +1,32 @@
 """The operations that every interface offers; those on AI clients with the words a model chooses by."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mahavishnu.operations import environment_requests, environment_results, environments
+from mahavishnu.environments.site import Environments
+from mahavishnu.operations import environment_requests, environment_results, environments, switching
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
-from mahavishnu.operations.operation import Operation
+from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    *MEMORY_OPERATIONS,
-    *REPOSITORY_OPERATIONS,
+
+def _in_thread[Q, R](work: Callable[[Environments, Q], R]) -> Callable[[Call, Q], Awaitable[R]]:
+    """
+    Return work on AI clients as an operation: files are waited for in a thread, so that nobody else waits.
+
+    The settings are read anew for each call: a profile that was just added counts.
+    """
+
+    async def run(call: Call, request: Q) -> R:
+        return await asyncio.to_thread(
+            lambda: work(Environments.outside_projects(call.app.loaded), request)
+        )
+
+    return run
+
+
+ENVIRONMENT_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="list_llms",
         title="List LLM profiles",
@@ -18,7 +35,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "it is there, and which client uses which.",
         request=environment_requests.ListLlms,
         result=environment_results.Profiles,
-        run=environments.list_llms,
+        run=_in_thread(environments.find_profiles),
         method="GET",
         path="/llms",
         read_only=True,
@@ -30,7 +47,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "their settings since a switch, and the last switches with their ids for undo_switch.",
         request=environment_requests.LlmStatus,
         result=environment_results.LlmState,
-        run=environments.llm_status,
+        run=_in_thread(environments.find_state),
         method="GET",
         path="/llms/status",
         read_only=True,
@@ -44,7 +61,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "only when they agree. undo_switch takes it back.",
         request=environment_requests.SwitchLlm,
         result=environment_results.SwitchResult,
-        run=environments.switch_llm,
+        run=_in_thread(switching.make_switch),
         method="POST",
         path="/llms/switch",
         destructive=True,
@@ -57,9 +74,14 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "confirm only when the user agrees.",
         request=environment_requests.UndoSwitch,
         result=environment_results.UndoResult,
-        run=environments.undo_switch,
+        run=_in_thread(switching.take_back),
         method="POST",
         path="/llms/undo",
         destructive=True,
     ),
+)
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    *MEMORY_OPERATIONS,
+    *REPOSITORY_OPERATIONS,
+    *ENVIRONMENT_OPERATIONS,
 )

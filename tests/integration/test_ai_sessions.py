@@ -727,7 +727,7 @@ def test_a_key_that_a_session_was_started_with_is_not_printed(
     with running(tmp_path, "claude-code", *words, model="x"):
         found = only(site)
         (done,) = restart(site, [replace(found, here=True)], Wish(), lambda: look(site))
-        printed = f"{session_body(found)} {restarted_body(done)} {lines_of([done])}"
+        printed = f"{session_body(found)} {restarted_body(done)} {lines_of([restarted_body(done)])}"
         assert "canary" not in printed and "which is not shown" in printed
 
 

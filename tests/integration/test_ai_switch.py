@@ -22,9 +22,9 @@ from mahavishnu.ai_env.sessions.registered import find_registered
 from mahavishnu.ai_env.site import ClientSettings
 from mahavishnu.ai_env.status import look
 from mahavishnu.ai_env.undo import undo
-from mahavishnu.environments.hindered import naming_others
 from mahavishnu.errors import Conflict, MahavishnuError
 from mahavishnu.masking import Secret
+from mahavishnu.operations.switching import naming_others
 from mahavishnu.processes import process_start_time
 from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
 from tests.switching import (

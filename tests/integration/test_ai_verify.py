@@ -14,12 +14,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from msgspec import structs
 
+from mahavishnu.ai_env.answers import Verdict
 from mahavishnu.ai_env.profiles import Profile, Protocol
 from mahavishnu.ai_env.secrets.environment import EnvironmentStore
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.verify import Trial, verify
-from mahavishnu.cli.ai.verified_switch import judge
+from mahavishnu.cli.ai.switch_llm import code_of, judge
+from mahavishnu.environments.site import Environments
+from mahavishnu.operations.switching import switched
+from mahavishnu.operations.verification import trial_body
+from mahavishnu.settings.sources import load_settings
 from tests.external import free_port
 from tests.fake_servers import DROP, FakeServer, Reply, Request, json_reply
 from tests.switching import ONE, install, site_in, switch_to
@@ -245,6 +251,15 @@ def test_undo_is_offered_where_the_provider_fails(
     site = site_in(tmp_path)
     done = switch_to(site, ONE, "claude-code")
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    assert judge(site, done, [Trial(profile="one", verdict="auth")], as_json=False) == 6
+    environments = Environments(load_settings(environ=site.environ, folder=tmp_path))
+    environments.site = site
+    body = switched(done)
+
+    def judged(verdict: Verdict) -> int:
+        tried = structs.replace(body, trials=[trial_body(Trial(profile="one", verdict=verdict))])
+        judge(tried, environments)
+        return code_of(tried)
+
+    assert judged("auth") == 6
     assert (path.read_text() == '{"a": 1}') == (answer == "y\n")
-    assert judge(site, done, [Trial(profile="one", verdict="ok")], as_json=False) == 0
+    assert judged("ok") == 0

@@ -74,7 +74,7 @@ async def test_a_switch_is_asked_for_by_llm_name_as_well(home: Home) -> None:
 async def test_a_switch_is_asked_for_confirmed_told_and_taken_back(home: Home) -> None:
     asked = await home("switch_llm", name="deepseek")
     assert home.claude.read_text() == home.text
-    assert not asked["confirmed"] and "id" not in asked
+    assert not asked["confirmed"] and asked["id"] is None
     [told] = asked["clients"]
     assert told["client"] == "claude-code" and told["changed"] and told["delivery"] == "helper"
     assert ["apiKeyHelper"] in [member["path"] for member in told["members"]]
@@ -89,7 +89,7 @@ async def test_a_switch_is_asked_for_confirmed_told_and_taken_back(home: Home) -
     state = await home("llm_status")
     assert state["clients"][0]["profile"] == "deepseek"
     assert [each["id"] for each in state["switches"]] == [done["id"]]
-    assert not state["clients"][0].get("drift") and "changed_at" not in state["clients"][0]
+    assert not state["clients"][0]["drift"] and state["clients"][0]["changed_at"] is None
 
     preview = await home("undo_switch", id=done["id"][-8:])
     assert not preview["confirmed"] and "deepseek" in home.env["ANTHROPIC_BASE_URL"]

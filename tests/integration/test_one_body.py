@@ -1,19 +1,21 @@
-"""Commands, HTTP and MCP give one answer to one request, for each operation on memories and records."""
+"""Commands, HTTP and MCP give one answer to one request, for each operation; of AI clients Python does, too."""
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 from mcp import Client
 
+from mahavishnu import ai
 from mahavishnu.app import App, open_app
 from mahavishnu.cli.root import cli
 from mahavishnu.database.target import Target
@@ -22,12 +24,12 @@ from mahavishnu.mcp.edge import build_server
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import NewExecution
-from mahavishnu.operations import environments
 from mahavishnu.operations.memory_table import LOCAL_OPERATIONS
 from mahavishnu.operations.operation import Operation
-from mahavishnu.operations.table import OPERATIONS
+from mahavishnu.operations.table import ENVIRONMENT_OPERATIONS, OPERATIONS
 from tests.ingesting import Ingesting, write
 from tests.served import Served, serve
+from tests.switching import install
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 EDGES = ("cli", "http", "mcp")
@@ -186,11 +188,9 @@ FURTHER_COMMANDS = {
     "repo status": "list_repositories",
     "repo graph": "list_repositories",
 }
-EVERYWHERE = {
-    each.name: each for each in OPERATIONS if each.run.__module__ != environments.__name__
-}
+EVERYWHERE = {each.name: each for each in OPERATIONS if each not in ENVIRONMENT_OPERATIONS}
 CONTEXT = click.Context(cli)
-CLOCKS = ("elapsed_ms", "size_bytes")  # differ between any two calls
+CLOCKS = ("elapsed_ms", "size_bytes", "at")  # differ between any two calls
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,10 @@ class Edges:
         if edge == "cli":
             body = await asyncio.to_thread(run, [fill(word, own) for word in case.words])
             return body[case.part][0] if case.part else body
-        values = fill(case.values, own)
+        return await self.call(edge, operation, fill(case.values, own))
+
+    async def call(self, edge: str, operation: Operation[Any, Any], values: Any) -> Any:
+        """Return what HTTP or MCP answers to an operation."""
         if edge == "mcp":
             async with Client(build_server(self.served.app)) as client:
                 return (await client.call_tool(operation.name, values)).structured_content
@@ -266,6 +269,8 @@ def comparable(body: Any, *, made: bool) -> Any:
 async def edges(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Edges]:
+    for name, value in {"HOME": str(tmp_path), "ZAI_API_KEY": "sk-fake"}.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("MAHAVISHNU_HOME", str(tmp_path))
     monkeypatch.setenv("MAHAVISHNU_PG_DSN", target.url)
     monkeypatch.setenv("MAHAVISHNU_EMBEDDING_PROVIDER", "none")
@@ -302,6 +307,39 @@ async def test_commands_http_and_mcp_give_the_same(edges: Edges, name: str) -> N
     bodies = [await edges.ask(edge, operation, edge if made else "cli") for edge in EDGES]
     by_command, by_http, by_mcp = (comparable(body, made=made) for body in bodies)
     assert by_command == by_http == by_mcp
+
+
+# Of AI clients: the words of the command, the values of a request, and the function of Python.
+AI_CASES: dict[str, tuple[Sequence[str], dict[str, Any], Callable[..., Any]]] = {
+    "list_llms": (("list-llms",), {}, ai.list_llms),
+    "llm_status": (("status",), {}, ai.status),
+    "switch_llm": (("switch-llm", "zai"), {"name": "zai", "confirm": True}, ai.switch_llm),
+    "undo_switch": (("undo", "{id}"), {"id": "{id}", "confirm": True}, ai.undo),
+}
+
+
+@pytest.mark.postgres
+async def test_all_interfaces_give_the_same_of_ai_clients(
+    edges: Edges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, claude_code='{"theme": "dark"}\n', codex="", qwen="{}\n")
+    monkeypatch.chdir(tmp_path)
+    told: dict[str, list[Any]] = {operation.name: [] for operation in ENVIRONMENT_OPERATIONS}
+    for edge in (*EDGES, "python"):
+        own: dict[str, str] = {}
+        for operation in ENVIRONMENT_OPERATIONS:
+            words, values, function = AI_CASES[operation.name]
+            if edge == "cli":
+                body = await asyncio.to_thread(run, ["ai", *(own.get(w, w) for w in words)])
+            elif edge == "python":
+                body = msgspec.to_builtins(await function(**fill(values, own)))
+            else:
+                body = await edges.call(edge, operation, fill(values, own))
+            own["{id}"] = body.get("id", "")
+            body.pop("switches", None)  # there are more each time
+            told[operation.name].append(comparable(body, made=True))
+    for name, bodies in told.items():
+        assert len(bodies) == len(EDGES) + 1 and bodies.count(bodies[0]) == len(bodies), name
 
 
 @pytest.mark.postgres

@@ -8,16 +8,19 @@ from mahavishnu.cli.lazy import LazyGroup
 @click.group(
     cls=LazyGroup,
     modules={
-        "list-llms": ("mahavishnu.cli.ai.switch", "List profiles, and which one each client uses."),
-        "switch-llm": ("mahavishnu.cli.ai.switch", "Point clients at another provider."),
-        "status": ("mahavishnu.cli.ai.switch", "Tell which provider each client uses."),
-        "diff": ("mahavishnu.cli.ai.switch", "Show what was changed since a switch."),
-        "adopt": ("mahavishnu.cli.ai.drift", "Accept what was changed since a switch."),
-        "restore": ("mahavishnu.cli.ai.drift", "Write again what a switch had written."),
-        "history": ("mahavishnu.cli.ai.switch", "List switches."),
-        "undo": ("mahavishnu.cli.ai.switch", "Take a switch back."),
+        "list-llms": (
+            "mahavishnu.cli.ai.list_llms",
+            "List profiles, and which one each client uses.",
+        ),
+        "switch-llm": ("mahavishnu.cli.ai.switch_llm", "Point clients at another provider."),
+        "status": ("mahavishnu.cli.ai.status", "Tell which provider each client uses."),
+        "diff": ("mahavishnu.cli.ai.diff", "Show what was changed since a switch."),
+        "adopt": ("mahavishnu.cli.ai.adopt", "Accept what was changed since a switch."),
+        "restore": ("mahavishnu.cli.ai.restore", "Write again what a switch had written."),
+        "history": ("mahavishnu.cli.ai.history", "List switches."),
+        "undo": ("mahavishnu.cli.ai.undo", "Take a switch back."),
         "sessions": ("mahavishnu.cli.ai.sessions", "List the sessions of clients that run."),
-        "restart": ("mahavishnu.cli.ai.sessions", "Restart sessions, and resume them."),
+        "restart": ("mahavishnu.cli.ai.restart", "Restart sessions, and resume them."),
         "profile": ("mahavishnu.cli.ai.profile", "Providers that clients can be switched to."),
         "verify": (
             "mahavishnu.cli.ai.verify",

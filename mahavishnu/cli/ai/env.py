@@ -1,27 +1,18 @@
 """`mahavishnu ai env`: set, unset, list."""
 
-import json
+from collections.abc import Iterator
 
 import click
 
-from mahavishnu.ai_env.claude_settings.environment import (
-    read_variables,
-    set_variables,
-    unset_variables,
-)
-from mahavishnu.ai_env.clients.claude_code import RESERVED_ENV
-from mahavishnu.ai_env.showing import is_secret, shown
-from mahavishnu.cli.ai.claude_file import (
-    change_file,
-    describe_file,
-    dry_run_option,
-    note,
-    open_file,
-    scope_option,
-)
-from mahavishnu.cli.options import json_option
-from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.ai_env.claude_settings.environment import set_variables, unset_variables
+from mahavishnu.ai_env.claude_settings.file import Plan, Scope
+from mahavishnu.ai_env.showing import is_secret
+from mahavishnu.cli.ai.claude_file import changes, scope_option, text_of
+from mahavishnu.cli.options import answers, load_quietly
+from mahavishnu.cli.render import print_line, print_table
+from mahavishnu.environments.site import Environments
 from mahavishnu.errors import UsageError
+from mahavishnu.operations.claude_settings import Body, list_variables
 
 
 @click.group()
@@ -29,65 +20,57 @@ def env() -> None:
     """Variables of Claude Code's sessions; those of the provider change by switch-llm."""
 
 
-@env.command("set")
-@click.argument("pairs", metavar="NAME=VALUE...", nargs=-1, required=True)
-@scope_option
-@dry_run_option
-@json_option
-def set_(pairs: tuple[str, ...], scope: str, dry_run: bool, as_json: bool) -> None:
-    """Set variables; running sessions see them within seconds."""
-    values = dict(_split(pair) for pair in pairs)
-    done = change_file(
-        scope, lambda document: set_variables(document, values), dry_run=dry_run, as_json=as_json
+def _note_keys(done: Body, pairs: tuple[str, ...]) -> Iterator[str]:
+    secret = sorted(
+        name for name, value in dict(map(_split, pairs)).items() if is_secret(name, value)
     )
-    secret = sorted(name for name, value in values.items() if is_secret(name, value))
-    if secret and not dry_run:
-        note(
-            f"{', '.join(secret)} looks like a key, which {done.path} now holds in plain text."
+    if secret:
+        yield (
+            f"{', '.join(secret)} looks like a key, which {done['path']} now holds in plain text."
             " Keys of providers need not be in files: mahavishnu ai profile add"
         )
 
 
+@env.command("set")
+@click.argument("pairs", metavar="NAME=VALUE...", nargs=-1, required=True)
+@changes(notes=_note_keys)
+def set_(pairs: tuple[str, ...]) -> Plan:
+    """Set variables; running sessions see them within seconds."""
+    values = dict(_split(pair) for pair in pairs)
+    return lambda document: set_variables(document, values)
+
+
 @env.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@scope_option
-@dry_run_option
-@json_option
-def unset(names: tuple[str, ...], scope: str, dry_run: bool, as_json: bool) -> None:
+@changes()
+def unset(names: tuple[str, ...]) -> Plan:
     """Remove variables; running sessions keep what they had until they are started again."""
-    change_file(
-        scope, lambda document: unset_variables(document, names), dry_run=dry_run, as_json=as_json
-    )
+    return lambda document: unset_variables(document, names)
 
 
-@env.command("list")
-@scope_option
-@json_option
-def list_(scope: str, as_json: bool) -> None:
-    """Print the variables; what looks like a key is hidden."""
-    file = open_file(scope)
-    variables = {name: shown(name, value) for name, value in read_variables(file.read()).items()}
-    if as_json:
-        rows = [
-            {"name": name, "value": value, "owned": name in RESERVED_ENV}
-            for name, value in variables.items()
-        ]
-        print_json({**describe_file(scope, file.path), "variables": rows})
-        return
-    if not variables:
-        print_line(f"{file.path} has no variables.")
+def _show(body: Body) -> None:
+    if not body["variables"]:
+        print_line(f"{body['path']} has no variables.")
         return
     print_table(
         ("name", "value", "changes by"),
         (
             (
-                name,
-                value if isinstance(value, str) else json.dumps(value),
-                "ai switch-llm" if name in RESERVED_ENV else "ai env set",
+                each["name"],
+                text_of(each["value"]),
+                "ai switch-llm" if each["owned"] else "ai env set",
             )
-            for name, value in variables.items()
+            for each in body["variables"]
         ),
     )
+
+
+@env.command("list")
+@scope_option
+@answers(_show)
+def list_(scope: Scope) -> Body:
+    """Print the variables; what looks like a key is hidden."""
+    return list_variables(Environments(load_quietly()), scope)
 
 
 def _split(pair: str) -> tuple[str, str]:

@@ -1,35 +1,31 @@
 """`mahavishnu ai hooks`: add, remove, list."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import click
 
-from mahavishnu.ai_env.claude_settings.hooks import (
-    Found,
-    Hook,
-    add_hook,
-    read_hooks,
-    remove_hook,
-)
-from mahavishnu.ai_env.showing import is_secret, shown
-from mahavishnu.cli.ai.claude_file import (
-    change_file,
-    describe_file,
-    dry_run_option,
-    note,
-    open_file,
-    scope_option,
-)
+from mahavishnu.ai_env.claude_settings.file import Plan, Scope
+from mahavishnu.ai_env.claude_settings.hooks import Hook, add_hook, remove_hook
+from mahavishnu.ai_env.showing import is_secret
+from mahavishnu.cli.ai.claude_file import changes, scope_option
 from mahavishnu.cli.lazy import LaterGroup
-from mahavishnu.cli.options import json_option
-from mahavishnu.cli.render import print_json, print_line, print_table
-
-_KINDS = ("command", "prompt", "url", "tool")
+from mahavishnu.cli.options import answers, load_quietly
+from mahavishnu.cli.render import print_line, print_table
+from mahavishnu.environments.site import Environments
+from mahavishnu.operations.claude_settings import Body, list_hooks
 
 
 @click.group(cls=LaterGroup, later=("install",))
 def hooks() -> None:
     """Commands that Claude Code runs at events."""
+
+
+def _note_keys(done: Body, command: str, **_: object) -> Iterator[str]:
+    if is_secret("", command):
+        yield (
+            f"The command seems to hold a key, which {done['path']} now has in plain text. Let it read the key"
+            " from the environment or a file of its own."
+        )
 
 
 @hooks.command()
@@ -39,88 +35,46 @@ def hooks() -> None:
 @click.option(
     "--timeout", type=float, metavar="S", help="Seconds it may take; Claude Code's own by default."
 )
-@scope_option
-@dry_run_option
-@json_option
-def add(
-    event: str,
-    command: str,
-    matcher: str | None,
-    timeout: float | None,
-    scope: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+@changes(notes=_note_keys)
+def add(event: str, command: str, matcher: str | None, timeout: float | None) -> Plan:
     """Run COMMAND, a line for a shell, at EVENT; once, however often it is added."""
     seconds = int(timeout) if timeout is not None and timeout.is_integer() else timeout
     wanted = Hook(event, command, matcher, seconds)
-    done = change_file(
-        scope, lambda document: add_hook(document, wanted), dry_run=dry_run, as_json=as_json
-    )
-    if is_secret("", command) and not dry_run:
-        note(
-            f"The command seems to hold a key, which {done.path} now has in plain text. Let it read the key"
-            " from the environment or a file of its own."
-        )
+    return lambda document: add_hook(document, wanted)
 
 
 @hooks.command()
 @click.argument("event")
 @click.argument("command")
 @click.option("--matcher", metavar="REGEX", help="Only under this one; under any by default.")
-@scope_option
-@dry_run_option
-@json_option
-def remove(
-    event: str, command: str, matcher: str | None, scope: str, dry_run: bool, as_json: bool
-) -> None:
+@changes()
+def remove(event: str, command: str, matcher: str | None) -> Plan:
     """Stop running COMMAND at EVENT."""
-    change_file(
-        scope,
-        lambda document: remove_hook(document, event, command, matcher=matcher),
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+    return lambda document: remove_hook(document, event, command, matcher=matcher)
 
 
-@hooks.command("list")
-@scope_option
-@json_option
-def list_(scope: str, as_json: bool) -> None:
-    """Print the hooks of all kinds."""
-    file = open_file(scope)
-    rows = [_describe(found) for found in read_hooks(file.read())]
-    if as_json:
-        print_json({**describe_file(scope, file.path), "hooks": rows})
-        return
-    if not rows:
-        print_line(f"{file.path} has no hooks.")
+def _show(body: Body) -> None:
+    if not body["hooks"]:
+        print_line(f"{body['path']} has no hooks.")
         return
     print_table(
         ("event", "matcher", "type", "runs", "timeout"),
         (
             (
-                row["event"],
-                row["matcher"] or "",
-                row["type"],
-                row["runs"],
-                _seconds(row["timeout_s"]),
+                each["event"],
+                each["matcher"] or "",
+                each["type"],
+                each["runs"],
+                "" if each["timeout_s"] is None else f"{each['timeout_s']} s",
             )
-            for row in rows
+            for each in body["hooks"]
         ),
     )
 
 
-def _describe(found: Found) -> dict[str, Any]:
-    runs = next((found.hook[kind] for kind in _KINDS if kind in found.hook), "")
-    return {
-        "event": found.event,
-        "matcher": found.matcher,
-        "type": str(found.hook.get("type", "")),
-        "runs": shown("", str(runs)),
-        "timeout_s": found.hook.get("timeout"),
-    }
-
-
-def _seconds(timeout: object) -> str:
-    return "" if timeout is None else f"{timeout} s"
+@hooks.command("list")
+@scope_option
+@answers(_show)
+def list_(scope: Scope) -> Body:
+    """Print the hooks of all kinds."""
+    return list_hooks(Environments(load_quietly()), scope)

@@ -11,12 +11,18 @@ from mahavishnu.ai_env.places import TITLES, Place, require_there
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.registrations import Done, find_registered, install, uninstall
 from mahavishnu.ai_env.servers import Registered, Server
-from mahavishnu.cli.ai.claude_file import dry_run_option, note
-from mahavishnu.cli.ai.places import is_enabled, place_of, require_enabled
+from mahavishnu.cli.ai.claude_file import dry_run_option
+from mahavishnu.cli.ai.telling import tell_note
 from mahavishnu.cli.mcp import find_address, find_places, tell_what_stays_behind
 from mahavishnu.cli.options import json_option, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
-from mahavishnu.environments.clients import lock_folder, require_trusted
+from mahavishnu.environments.clients import (
+    chosen_clients,
+    lock_folder,
+    place_of,
+    require_enabled,
+    require_trusted,
+)
 from mahavishnu.errors import NotFound, UsageError
 from mahavishnu.mcp.clients import NAME, describe_setup
 from mahavishnu.settings.sources import Loaded
@@ -136,7 +142,7 @@ def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> t
 
 def _outcome(place: Place, done: Done, *, start: str | None = None) -> Outcome:
     for each in done.notes:
-        note(each)
+        tell_note(each)
     return Outcome(place.client, done.changed, start=start)
 
 
@@ -181,7 +187,7 @@ def _require(loaded: Loaded, place: Place, scope: str) -> None:
 
 
 def _why_not(loaded: Loaded, place: Place, scope: str) -> str | None:
-    if not is_enabled(loaded, place.client):
+    if not chosen_clients(loaded)[place.client].enabled:
         return "it is switched off in the settings"
     if not place.is_there:
         return "it is not there"

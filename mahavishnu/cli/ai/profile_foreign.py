@@ -18,9 +18,8 @@ from mahavishnu.ai_env.profile_files import folder_of, write_file
 from mahavishnu.ai_env.profiles import Entry, check_name
 from mahavishnu.ai_env.rights import closing
 from mahavishnu.ai_env.secrets.reference import Reference
-from mahavishnu.cli.ai.places import place_of
 from mahavishnu.cli.ai.profile_store import check_import, profile_of
-from mahavishnu.environments.clients import key_program, lock_folder
+from mahavishnu.environments.clients import key_program, lock_folder, place_of
 from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.masking import Secret
 from mahavishnu.settings.sources import Loaded

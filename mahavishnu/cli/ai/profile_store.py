@@ -12,7 +12,7 @@ from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of, path_of, write_file
 from mahavishnu.ai_env.profiles import Entry, Profile, check_name, read_profile
 from mahavishnu.ai_env.status import ClientStatus, look
-from mahavishnu.cli.ai.claude_file import note
+from mahavishnu.cli.ai.telling import tell_note
 from mahavishnu.environments.clients import lock_folder
 from mahavishnu.environments.profile_entries import read_entry
 from mahavishnu.environments.profiles import known_profiles, settings_origin
@@ -100,7 +100,7 @@ def note_users(users: Iterable[ClientStatus], what: str, name: str) -> None:
     """Tell who goes on with `what` as it was, since only a switch writes to clients."""
     for each in users:
         scope = " --scope project" if each.scope == "project" else ""
-        note(
+        tell_note(
             f"{TITLES[each.client]} goes on with {what}, until you call:"
             f" mahavishnu ai switch-llm {name} --client {each.client}{scope}"
         )

@@ -121,7 +121,7 @@ def _read(read: "ReadKey") -> dict[str, Any]:
 
 
 def _report(report: "KeyReport") -> dict[str, Any]:
-    from mahavishnu.cli.ai.status_output import lack_rows  # noqa: PLC0415 - slow
+    from mahavishnu.operations.environments import lack_body  # noqa: PLC0415 - slow
 
     problem = report.declared_problem
     return {
@@ -129,7 +129,7 @@ def _report(report: "KeyReport") -> dict[str, Any]:
         "required": [str(each) for each in report.required],
         "required_problem": tell(problem) if problem else None,
         "stores": [_whole(each) for each in report.stores],
-        "missing": lack_rows(report.missing),
+        "missing": [lack_body(each) for each in report.missing],
     }
 
 
@@ -145,7 +145,8 @@ def _trial(trial: "KeyTrial") -> dict[str, Any]:
 
 
 def _print_report(report: "KeyReport") -> None:
-    from mahavishnu.cli.ai.status_output import tell_lacks  # noqa: PLC0415 - slow
+    from mahavishnu.cli.ai.client_output import tell_lacks  # noqa: PLC0415 - slow
+    from mahavishnu.operations.environments import lack_body  # noqa: PLC0415
 
     for each in report.keys:
         if each.read is not None:
@@ -161,7 +162,7 @@ def _print_report(report: "KeyReport") -> None:
         took = f", {store.latency_ms:.0f} ms" if store.latency_ms is not None else ""
         why = f". {store.message}" if store.message else ""
         print_line(f"{store.name}: {store.status}{took}{why}")
-    tell_lacks(report.missing)
+    tell_lacks([lack_body(each) for each in report.missing])
     if not (report.keys or report.required or report.stores or report.missing):
         print_line("No profile with a key is yours, shared or in use.")
 

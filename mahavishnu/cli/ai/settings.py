@@ -4,17 +4,12 @@ import json
 
 import click
 
-from mahavishnu.ai_env.claude_settings.file import read_all, read_faults
-from mahavishnu.ai_env.showing import shown
-from mahavishnu.cli.ai.claude_file import (
-    describe_faults,
-    describe_file,
-    note_faults,
-    open_file,
-    scope_option,
-)
-from mahavishnu.cli.options import json_option
-from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.ai_env.claude_settings.file import Scope
+from mahavishnu.cli.ai.claude_file import note_faults, scope_option
+from mahavishnu.cli.options import answers, load_quietly
+from mahavishnu.cli.render import print_line
+from mahavishnu.environments.site import Environments
+from mahavishnu.operations.claude_settings import Body, show_settings
 
 
 @click.group()
@@ -22,19 +17,15 @@ def settings() -> None:
     """Show what Claude Code's settings say."""
 
 
+def _show(body: Body) -> None:
+    print_line(f"# {body['path']}{'' if body['there'] else ' (not there)'}")
+    print_line(json.dumps(body["settings"], indent=2, ensure_ascii=False))
+    note_faults(body["path"], body["faults"])
+
+
 @settings.command()
 @scope_option
-@json_option
-def show(scope: str, as_json: bool) -> None:
+@answers(_show)
+def show(scope: Scope) -> Body:
     """Print the file with keys hidden, and name what Claude Code does not take."""
-    file = open_file(scope)
-    document = file.read()
-    whole, faults = shown("", read_all(document)), read_faults(document)
-    if as_json:
-        body = describe_file(scope, file.path)
-        there = file.path.exists()
-        print_json({**body, "there": there, "settings": whole, "faults": describe_faults(faults)})
-        return
-    print_line(f"# {file.path}{'' if file.path.exists() else ' (not there)'}")
-    print_line(json.dumps(whole, indent=2, ensure_ascii=False))
-    note_faults(file.path, faults)
+    return show_settings(Environments(load_quietly()), scope)

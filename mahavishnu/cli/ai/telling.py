@@ -1,45 +1,58 @@
-"""What several commands about switches say in the same words."""
+"""What several commands about switches share: options, notes, and the same words."""
 
+import json
 import sys
+from collections.abc import Iterable
 
-from mahavishnu.ai_env.documents import Absent, Value
-from mahavishnu.ai_env.documents.port import show_path
-from mahavishnu.ai_env.journal import Entry, value_of
-from mahavishnu.ai_env.redaction import shown_record
+import click
+
+from mahavishnu.ai_env.profiles import SPOKEN
 from mahavishnu.cli.render import print_line, printable
 from mahavishnu.environments.profiles import read_own
+from mahavishnu.operations.environment_results import MemberBody
 from mahavishnu.settings.sources import Loaded
 
 UNCHANGED = "Nothing was changed since."
+scope_option = click.option(
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    default="user",
+    show_default=True,
+    help="Your settings, or yours in the project you are in (Claude Code alone).",
+)
+changed_clients_option = click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    type=click.Choice([*SPOKEN, "all"]),
+    callback=lambda _context, _option, names: () if "all" in names else names,
+    help="Only this client; repeatable. Else all whose settings were changed.",
+)
 
 
 def tell_profiles(loaded: Loaded, *, listed: bool = False) -> None:
     """Tell on stderr which profiles of the user's own are not what they say or, unless listed, cannot be used."""
     own = read_own(loaded)
     for note in own.notes if listed else own.told:
-        sys.stderr.write(f"Note: {printable(note)}\n")
+        tell_note(note)
 
 
-def said(value: Value | Absent) -> str:
-    """Return a value for people."""
-    import json  # noqa: PLC0415 - for people only
-
-    if value is None or isinstance(value, Absent):
-        return "nothing"
-    return json.dumps(value, ensure_ascii=False)
+def tell_note(text: str) -> None:
+    """Tell on stderr what the user should know beside the result."""
+    sys.stderr.write(f"Note: {printable(text)}\n")
 
 
-def tell_given_up(entry: Entry) -> None:
-    """Print what an undo took away that had been adopted, as nothing else keeps it."""
-    for file in entry.files:
-        for record in file.records:
-            path = show_path(record.path)
-            before, after = (
-                shown_record(value_of(record.before)),
-                shown_record(value_of(record.after)),
-            )
-            if record.kind in ("include", "exclude"):
-                sign = "+" if record.kind == "include" else "-"
-                print_line(f"  {path}: {sign} {said(shown_record(record.element))}")
-            else:
-                print_line(f"  {path}: {said(before)} -> {said(after)}")
+def said(value: object) -> str:
+    """Return a value of a settings file for people."""
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def print_members(members: Iterable[MemberBody]) -> None:
+    """Print members of a settings file before and after."""
+    for each in members:
+        print_line(f"  {'.'.join(each.path)}: {said(each.before)} -> {said(each.after)}")
+
+
+def show_path(path: Iterable[str]) -> str:
+    """Return the path of a member, in short."""
+    return ".".join(path)[:200]
