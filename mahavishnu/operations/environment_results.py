@@ -82,13 +82,6 @@ class DriftBody(Whole, frozen=True, kw_only=True):
     ]
 
 
-class Leaver(Whole, frozen=True, kw_only=True):
-    """The switch that left the earlier state that came back."""
-
-    id: UUID
-    title: str
-
-
 class DriftedFile(Whole, frozen=True, kw_only=True):
     """A settings file, and what was changed in it since a switch."""
 
@@ -98,7 +91,6 @@ class DriftedFile(Whole, frozen=True, kw_only=True):
     enabled: bool
     drift: list[DriftBody]
     author: Annotated[str | None, Meta(description="Who changed the file as a whole, likely.")]
-    left_by: Leaver | None
     changed_at: Annotated[
         str | None,
         Meta(description="When drifted settings were last written; null where deleted."),

@@ -27,7 +27,6 @@ from mahavishnu.operations.environment_results import (
     DriftBody,
     DriftedFile,
     LackBody,
-    Leaver,
     LlmState,
     Problem,
     ProfileBody,
@@ -158,7 +157,6 @@ def _drifted(status: ClientStatus) -> dict[str, Any]:
     """Return the fields of `DriftedFile`."""
     changed = status.changed
     at = None if changed is None else changed.changed_at
-    left_by = None if changed is None else changed.left_by
     return {
         "client": status.client,
         "scope": status.scope,
@@ -174,7 +172,6 @@ def _drifted(status: ClientStatus) -> dict[str, Any]:
             for each in status.drift
         ],
         "author": None if changed is None else changed.author,
-        "left_by": None if left_by is None else Leaver(id=left_by.id, title=left_by.title),
         "changed_at": None if at is None else at.isoformat(timespec="seconds"),
         "warning": status.warning or None,
     }

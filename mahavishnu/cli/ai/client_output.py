@@ -6,12 +6,10 @@ from datetime import datetime
 from mahavishnu.ai_env.places import TITLES
 from mahavishnu.cli.ai.telling import said, show_path
 from mahavishnu.cli.render import local_time, print_line
-from mahavishnu.identifiers import shown
 from mahavishnu.operations.environment_results import (
     ClientBody,
     DriftedFile,
     LackBody,
-    Leaver,
 )
 
 _USES = {"sign-in": "its own sign-in", "other": "something else", "nothing": "nothing"}
@@ -91,14 +89,10 @@ def _by_whom(file: DriftedFile) -> str:
 
 
 def _author(file: DriftedFile) -> str:
-    match file.author, file.left_by:
-        case "client", _:
+    match file.author:
+        case "client":
             return f"by {TITLES[file.client]} itself"
-        case "cc-switch", _:
-            return "by cc-switch"
-        case "earlier", None:
-            return "and is as it was before the first switch"
-        case "earlier", Leaver(id=id, title=title):
-            return f"and is as the {title} ({shown(id)}) left it"
+        case "cc-switch":
+            return f"{_OTHERS} (cc-switch is installed here)"
         case _:
             return _OTHERS
