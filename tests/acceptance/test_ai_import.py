@@ -122,7 +122,7 @@ def test_a_terminal_asks(run: Command) -> None:
 def test_a_key_that_is_elsewhere_is_only_named(run: Command) -> None:
     report = run(*IMPORT, "--key", "env:DEEPSEEK_API_KEY", "--name", "ds", "--json").json
     assert report["imported"] == ["ds"] and report["keys"] == {}
-    assert "in plain text still does" in report["notes"][0]
+    assert "still there in plain text" in report["notes"][0]
     assert settings(run).read_text() == SETTINGS
     nothing_holds(run, CANARY, but=(settings(run),))
 
