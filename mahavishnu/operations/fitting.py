@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.operations.repository_requests import KnowledgeAnswer, RepositoryList
+from mahavishnu.operations.repository_requests import KnowledgeAnswer
 from mahavishnu.operations.results import (
     ForgetResult,
     FoundMemory,
@@ -15,7 +15,6 @@ from mahavishnu.operations.results import (
     MemoryPart,
     SearchAnswer,
     SessionPart,
-    Stats,
 )
 
 # A token is seldom more characters; longer texts are not even measured, which would take a second a MiB.
@@ -80,22 +79,14 @@ def fit_part(part: MemoryPart, max_tokens: int | None) -> MemoryPart:
     return part if size <= max_tokens else _cut(part, max_tokens)
 
 
-def fit_stats(stats: Stats, max_tokens: int | None) -> Stats:
-    """Return the counts with the first groups that fit together."""
+def fit_list[B: msgspec.Struct](answer: B, name: str, max_tokens: int | None) -> B:
+    """Return the answer with the first parts of its list `name` that fit together; `omitted` counts the others."""
     if max_tokens is None:
-        return stats
-    frame = replace(stats, groups=[], omitted=len(stats.groups))
-    kept = first_that_fit(stats.groups, max_tokens - _measure(frame, max_tokens))
-    return replace(frame, groups=kept, omitted=len(stats.groups) - len(kept))
-
-
-def fit_repositories(told: RepositoryList, max_tokens: int | None) -> RepositoryList:
-    """Return the list with the first repositories that fit together."""
-    if max_tokens is None:
-        return told
-    frame = replace(told, repositories=[], omitted=len(told.repositories))
-    kept = first_that_fit(told.repositories, max_tokens - _measure(frame, max_tokens))
-    return replace(frame, repositories=kept, omitted=len(told.repositories) - len(kept))
+        return answer
+    parts = getattr(answer, name)
+    frame = replace(answer, **{name: [], "omitted": len(parts)})
+    kept = first_that_fit(parts, max_tokens - _measure(frame, max_tokens))
+    return replace(frame, **{name: kept, "omitted": len(parts) - len(kept)})
 
 
 def fit_forgotten(told: ForgetResult, max_tokens: int | None) -> ForgetResult:

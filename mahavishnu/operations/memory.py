@@ -19,9 +19,9 @@ from mahavishnu.operations.cursors import read_cursor, write_cursor
 from mahavishnu.operations.fitting import (
     fit_answer,
     fit_forgotten,
+    fit_list,
     fit_page,
     fit_part,
-    fit_stats,
 )
 from mahavishnu.operations.moments import is_relative
 from mahavishnu.operations.operation import Call, read_request
@@ -211,7 +211,7 @@ async def memory_stats(call: Call, request: MemoryStats) -> Stats:
         model=active[1].name if active else None,
         groups=[StatsGroup(**group) for group in groups],
     )
-    return fit_stats(stats, request.max_tokens)
+    return fit_list(stats, "groups", request.max_tokens)
 
 
 def _stored(stored: Stored) -> StoreResult:

@@ -12,7 +12,7 @@ from mahavishnu.knowledge.repositories import LastRun, Repository
 from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.bodies import DegradedBody, hit_fields
-from mahavishnu.operations.fitting import fit_answer, fit_repositories
+from mahavishnu.operations.fitting import fit_answer, fit_list
 from mahavishnu.operations.operation import Call, LocalOperation, Operation
 from mahavishnu.operations.repository_requests import (
     AddRepositories,
@@ -100,7 +100,7 @@ async def query_knowledge_base(call: Call, request: QueryKnowledgeBase) -> Knowl
 async def list_repositories(call: Call, request: ListRepositories) -> RepositoryList:
     """List the repositories that are known, how much is stored of each, and its latest run."""
     found = await call.app.repositories.select(names=request.names, group=request.group)
-    return fit_repositories(await _describe(call.app, found), request.max_tokens)
+    return fit_list(await _describe(call.app, found), "repositories", request.max_tokens)
 
 
 async def add_repositories(call: Call, request: AddRepositories) -> RepositoryList:

@@ -21,7 +21,7 @@ from mahavishnu.memory.models import Hit, MemoryFilter
 from mahavishnu.memory.records import MAX_ERROR_LINE
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.bodies import DegradedBody
-from mahavishnu.operations.fitting import first_that_fit, fits
+from mahavishnu.operations.fitting import first_that_fit, fit_list, fits
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.workflow_requests import (
@@ -73,10 +73,7 @@ async def workflow_stats(call: Call, request: WorkflowStats) -> WorkflowCountsAn
     """Count runs by workflow."""
     since = parse_moment(request.since, what="since")
     counts = await count_workflows(call.app.database, since=since, limit=request.limit)
-    kept = counts
-    if request.max_tokens is not None:
-        kept = first_that_fit(counts, request.max_tokens - FRAME_TOKENS)
-    return WorkflowCountsAnswer(workflows=kept, omitted=len(counts) - len(kept))
+    return fit_list(WorkflowCountsAnswer(workflows=counts), "workflows", request.max_tokens)
 
 
 async def _search(

@@ -15,9 +15,9 @@ from mahavishnu.operations.bodies import ArmBody, DegradedBody
 from mahavishnu.operations.fitting import (
     fit_answer,
     fit_forgotten,
+    fit_list,
     fit_page,
     fit_part,
-    fit_stats,
 )
 from mahavishnu.operations.requests import DEFAULT_BUDGET, LEAST_BUDGET
 from mahavishnu.operations.results import (
@@ -184,11 +184,11 @@ def test_counts_fit_and_keep_the_largest(groups: list[str], model: str | None, b
             for name in groups
         ],
     )
-    fitted = fit_stats(whole, budget)
+    fitted = fit_list(whole, "groups", budget)
     assert tokens(fitted) <= budget and fitted.totals == whole.totals
     assert fitted.groups == whole.groups[: len(fitted.groups)]
     assert fitted.omitted == len(groups) - len(fitted.groups)
-    assert fit_stats(whole, None) == whole
+    assert fit_list(whole, "groups", None) == whole
     if tokens(whole) <= budget // 2:
         assert fitted == whole
 
