@@ -39,6 +39,7 @@ from mahavishnu.knowledge.repository_ingestion import (
 from mahavishnu.logs import set_log_level
 from mahavishnu.masking import Secret
 from mahavishnu.memory.conversations import Conversations
+from mahavishnu.memory.metrics import Retention
 from mahavishnu.memory.models import SearchResult
 from mahavishnu.memory.records import Records
 from mahavishnu.memory.scoping import Scopes
@@ -152,12 +153,14 @@ async def open_app(
             repositories = Repositories(database, projects, scopes)
             retriever = Retriever(open_tiers(database, space, scopes))
             knowledge = settings.knowledge
+            kept = settings.metrics
+            retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
             secrets = KeptSecrets()
             try:
                 yield App(
                     memories=memories,
                     conversations=Conversations(database, memories, scopes),
-                    records=Records(database, memories, scopes),
+                    records=Records(database, memories, scopes, retention),
                     projects=projects,
                     ingestion=Ingestion(database, memories, scopes, projects),
                     repositories=repositories,

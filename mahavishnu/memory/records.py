@@ -1,5 +1,6 @@
 """Workflow executions and performance metrics: rows for SQL; executions are found as memories too."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,8 +11,9 @@ import msgspec
 
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import UsageError
+from mahavishnu.errors import MahavishnuError, UsageError
 from mahavishnu.identifiers import derive_id, new_id
+from mahavishnu.logs import get_logger
 from mahavishnu.memory.checks import (
     MAX_NAME_LENGTH,
     check_limit,
@@ -23,6 +25,7 @@ from mahavishnu.memory.checks import (
     unknown_value,
     wrong_type,
 )
+from mahavishnu.memory.metrics import ROLL_UP_EVERY, ROLLED_UP, Retention, roll_up
 from mahavishnu.memory.models import MAX_CONTENT_BYTES, NewMemory, check_new_memory, utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.store import MemoryStore
@@ -35,6 +38,7 @@ MAX_ERROR_LINE = 500  # characters of its last line in the sentence
 MAX_SOUGHT_REPOSITORIES = 100  # by which the memory is found; its text and the row name all
 MAX_METRIC_TEXT = 1_000
 _QUERIES = load_queries("records")
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +117,18 @@ class Metric:
 class Records:
     """Keeps executions and metrics."""
 
-    def __init__(self, database: Database, memories: MemoryStore, scopes: Scopes) -> None:
+    def __init__(
+        self,
+        database: Database,
+        memories: MemoryStore,
+        scopes: Scopes,
+        retention: Retention = Retention(),  # noqa: B008 - frozen
+    ) -> None:
         self._database = database
         self._memories = memories
         self._scopes = scopes
+        self._retention = retention
+        self._roll_up_at = 0.0  # by the monotonic clock; other processes may be earlier
 
     async def record_execution(self, new: NewExecution) -> UUID:
         """
@@ -174,8 +186,14 @@ class Records:
         return {row["execution_id"]: KnownExecution(**row) for row in rows}
 
     async def record_metric(self, metric: Metric, *, project: str | None = None) -> UUID:
-        """Store a measurement or a sample; the same one again is the same row. Return its id."""
+        """
+        Store a measurement or a sample and return its id; the same one again is the same row.
+
+        Once an hour old samples are rolled up first; one that is counted in the row of its hour is
+        not stored again.
+        """
         check_metric(metric, project=project)
+        await self._roll_up()
         scope = await self._scopes.place(
             NewMemory(content="-", collection="execution", project=project)
         )
@@ -192,6 +210,16 @@ class Records:
             )
         )  # fmt: skip
         return identifier
+
+    async def _roll_up(self) -> None:
+        if time.monotonic() < self._roll_up_at:
+            return
+        self._roll_up_at = time.monotonic() + ROLL_UP_EVERY.total_seconds()
+        scope = await self._scopes.own_scope("private", None, "execution")
+        try:
+            await roll_up(self._database, scope, self._retention)
+        except MahavishnuError as error:  # what is to be recorded comes first
+            _log.warning("metrics_not_rolled_up", code=error.code, reason=error.message)
 
     async def list_metrics(
         self,
@@ -233,6 +261,12 @@ def check_metric(metric: Metric, *, project: str | None = None) -> None:
         check_name(metric.text, what="text", at_most=MAX_METRIC_TEXT)
     check_moment(metric.recorded_at, what="recorded_at")
     check_metadata(metric.labels, what="labels")
+    if ROLLED_UP in metric.labels:
+        raise UsageError(
+            f"The label {ROLLED_UP!r} is for rows that stand for several samples.",
+            hint="Choose another name.",
+            code="metric.label",
+        )
     check_metadata(metric.figures, what="figures")
     if project is not None:
         check_name(project, what="project")

@@ -6,6 +6,7 @@ from mahavishnu.operations import (
     conversations,
     imports,
     memory,
+    metrics,
     record_requests,
     records,
     requests,
@@ -227,6 +228,20 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         method="POST",
         path="/metrics",
         idempotent=False,  # without recorded_at
+    ),
+    Operation(
+        name="show_metrics",
+        title="Show what was measured",
+        description="How components have done since a time: their last state, latency, memory, errors "
+        "and other figures, with medians and p95; and whether the engines (Prefect, Agno, LlamaIndex) "
+        "are on, installed, and how their last runs ended. Searches and the embedding of this memory "
+        "are the components search and embedding; runs of a workflow are workflow_ID.",
+        request=metrics.ShowMetrics,
+        result=metrics.MetricsAnswer,
+        run=metrics.show_metrics,
+        method="GET",
+        path="/metrics",
+        read_only=True,
     ),
 )
 

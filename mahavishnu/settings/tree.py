@@ -334,6 +334,15 @@ class AdaptersSettings(_Section, frozen=True, forbid_unknown_fields=True):
     llamaindex: Annotated[bool, Meta(description="Whether repositories are ingested.")] = True
 
 
+class MetricsSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """How long samples are kept."""
+
+    raw_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days until an hour's samples become one row.")
+    ] = 7
+    keep_days: Annotated[int, Meta(ge=1, le=3650, description="Days until they are deleted.")] = 365
+
+
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -347,3 +356,4 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     knowledge: KnowledgeSettings = field(default_factory=KnowledgeSettings)
     ai_environments: AiEnvironmentsSettings = field(default_factory=AiEnvironmentsSettings)
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)

@@ -126,6 +126,8 @@ async def test_every_route_answers_as_documented(
     assert counts["running"] == 1
     sample = {"component": "c", "metric_type": "m", "text": "healthy"}
     await ask("POST", "/metrics", 200, json={**sample, "recorded_at": "2026-01-02"})
+    [measured] = (await ask("GET", "/metrics", 200, params={"since": "2026-01-01"}))["components"]
+    assert (measured["component"], measured["state"]) == ("c", "healthy")
     state = await ask("GET", "/status", 200)
     assert state["database"]["reachable"] and state["model"] == "fake" and state["waiting"] == 0
     embedded = await ask("POST", "/embeddings", 200, json={"texts": ["one", "two"]})

@@ -108,6 +108,10 @@ CASES: dict[str, Case] = {
         {"query": "total", "repo_id": "shop", "top_k": 2, "explain": True, **WHOLE},
     ),
     "list_repositories": Case(("repo", "list"), WHOLE),
+    "show_metrics": Case(
+        ("metrics", "show", "--component", "workflow_kettle", "--since", "2026-01-01", "--limit", "1"),
+        {"component": "workflow_kettle", "since": "2026-01-01", "limit": 1, **WHOLE},
+    ),
 }  # fmt: skip
 LONG = "x" * 201
 SEARCH, STORE = ("memory", "search", "q"), ("memory", "store", "x")
@@ -168,6 +172,7 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("query_knowledge_base", ("repo", "query", "q", "--group", LONG), {"query": "q", "group": LONG}, "input.length"),
     ("list_repositories", ("repo", "status", "no"), {"names": ["no"]}, "repository.unknown"),
     ("list_repositories", ("repo", "status", "--group", LONG), {"group": LONG}, "input.length"),
+    ("show_metrics", ("metrics", "show", "--since", "x"), {"since": "x"}, "input.time"),
 ]  # fmt: skip
 # What only commands offer, and by which.
 LOCAL_COMMANDS = {

@@ -34,6 +34,7 @@ SQL_FILES = (
     "doctor",
     "ingestions",
     "memories",
+    "metrics",
     "models",
     "records",
     "repositories",

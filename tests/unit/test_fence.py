@@ -26,7 +26,7 @@ HARMLESS = """
 repo, project,
 memory store, memory search, memory list, memory show, memory supersede, memory stats, memory embed,
 memory import, session record, session list, session show, session search,
-workflow record, workflow list, workflow search, workflow show, workflow stats, metrics record,
+workflow record, workflow list, workflow search, workflow show, workflow stats, metrics record, metrics show,
 up, down, status, mcp, api, token path, db init, db upgrade, db current, db url, model,
 config show, config path, config validate, doctor, ai profile list, ai profile show, ai profile export,
 ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verify, ai run, ai settings,

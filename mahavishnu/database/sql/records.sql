@@ -77,10 +77,15 @@ FROM workflow_executions e JOIN scopes s USING (scope_no) LEFT JOIN projects p O
 WHERE e.adapter = $1 AND e.execution_id = ANY ($2::text[]) AND s.owner = current_user;
 
 -- add_metric --
--- Note a measurement or a sample. $1 id, $2 scope, $3 source, $4 name, $5 value, $6 unit, $7 labels, $8 time, $9 figures,
--- $10 text; no rows.
+-- Note a measurement or a sample, unless the row of its hour counts it already. $1 id, $2 scope, $3 source, $4 name,
+-- $5 value, $6 unit, $7 labels, $8 time, $9 figures, $10 text; no rows.
 INSERT INTO performance_metrics (id, scope_no, source, name, value, unit, labels, recorded_at, figures, text)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING;
+SELECT $1::uuid, $2::integer, $3::text, $4::text, $5::float8, $6::text, $7::jsonb, $8::timestamptz, $9::jsonb, $10::text
+WHERE NOT EXISTS (
+    SELECT FROM performance_metrics
+    WHERE source = $3 AND recorded_at = date_bin('1 hour', $8, 'epoch') AND scope_no = $2 AND name = $4
+        AND strpos(labels #>> '{rolled_up,ids}', right($1::text, 8)) > 0)
+ON CONFLICT (id) DO NOTHING;
 
 -- list_metrics --
 -- Measurements and samples, newest first. $1 name or null, $2 since or null, $3 limit, $4 source or null; rows of
