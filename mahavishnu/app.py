@@ -39,7 +39,7 @@ from mahavishnu.knowledge.repository_ingestion import (
 from mahavishnu.logs import set_log_level
 from mahavishnu.masking import Secret
 from mahavishnu.memory.conversations import Conversations
-from mahavishnu.memory.metrics import Retention
+from mahavishnu.memory.metrics import Retention, Timings
 from mahavishnu.memory.models import SearchResult
 from mahavishnu.memory.records import Records
 from mahavishnu.memory.scoping import Scopes
@@ -82,6 +82,11 @@ class App:
     def settings(self) -> Settings:
         """The settings in force."""
         return self.loaded.settings
+
+    @property
+    def timings(self) -> tuple[Timings, ...]:
+        """How long searches and the embedding took in this process; a server samples them."""
+        return self._retriever.timings, self.space.timings
 
     async def search(self, request: SearchRequest | str) -> SearchResult:
         """Return the best memories for a question; a plain string asks with the defaults."""

@@ -1,13 +1,19 @@
-"""Samples over time: rolled up by the hour, and summarized by component."""
+"""Samples over time: rolled up by the hour, summarized by component, and gathered within a process."""
 
-from dataclasses import dataclass
+import statistics
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 
 from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
+from mahavishnu.errors import Corrupt, Unavailable
 from mahavishnu.identifiers import derive_id
 from mahavishnu.memory.checks import check_limit, check_moment, check_text
 from mahavishnu.memory.models import utc_now
@@ -16,6 +22,7 @@ ROLLED_UP = "rolled_up"  # the label of a row that stands for the samples of an 
 ROLL_UP_EVERY = timedelta(hours=1)
 MAX_ROLLED_UP = 50_000  # samples at once: about a second; the rest follows an hour later
 ERRORS = ("crashed", "critical", "error", "failed", "unhealthy")  # texts of samples
+MAX_TIMINGS = 10_000  # that are kept between two samples
 _QUERIES = load_queries("metrics")
 
 
@@ -139,3 +146,35 @@ async def count_adapter_runs(database: Database, *, since: datetime) -> list[Ada
     """Return how the runs of engines ended since a moment; of those that had any."""
     rows = await database.run(lambda c: c.fetch(_QUERIES["adapter_runs"], since, ERRORS))
     return [AdapterRuns(**row) for row in rows]
+
+
+@dataclass(eq=False)
+class Timings:
+    """How long the calls of a component took in this process, since the last sample of them."""
+
+    component: str
+    _latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_TIMINGS))
+    _count: int = 0
+    _errors: int = 0
+
+    @contextmanager
+    def timed(self, count: int = 1) -> Iterator[None]:
+        """Count what is done in the block; where it is `count` things, each took its part of the time."""
+        started = perf_counter()
+        try:
+            yield
+        except (Unavailable, Corrupt):  # others are faults of the question
+            self._errors += 1
+            raise
+        self._latencies_ms.append((perf_counter() - started) * 1000 / max(1, count))
+        self._count += count
+
+    def take(self) -> dict[str, float] | None:
+        """Return the figures since this was called before, or None where there was nothing."""
+        count, errors, taken = self._count, self._errors, sorted(self._latencies_ms)
+        if not count and not errors:
+            return None
+        self._latencies_ms.clear()
+        self._count = self._errors = 0
+        latency = {"latency_ms": round(statistics.median(taken), 3), "max_ms": round(taken[-1], 3)}
+        return {**(latency if taken else {}), "count": count + errors, "error_count": errors}

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, get_args
 from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.budget import within_budget
 from mahavishnu.memory.checks import check_limit, check_text, unknown_value, wrong_type
+from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.models import (
     MAX_QUERY_CHARACTERS,
     MEMORY_TYPES,
@@ -69,6 +70,7 @@ class Retriever:
 
     def __init__(self, tiers: Mapping[str, Tier]) -> None:
         self._tiers = tiers
+        self.timings = Timings("search")
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """
@@ -87,7 +89,8 @@ class Retriever:
                 hint="Leave the tier out to search cold (PostgreSQL), or take all.",
                 code="search.tier_not_yet",
             )
-        results, failed = await self._ask(names, request)
+        with self.timings.timed():
+            results, failed = await self._ask(names, request)
         hits, explanation = _merge(results, request.limit)
         return SearchResult(
             query=request.query,

@@ -21,6 +21,7 @@ from mahavishnu.embedding import (
 from mahavishnu.embedding.vectors import scale_to_unit
 from mahavishnu.errors import Conflict, Corrupt, MahavishnuError, Unavailable, UsageError
 from mahavishnu.logs import get_logger
+from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.models import BroughtVector, NewMemory, Vector, check_vector
 
 _REGISTRATION_LOCK = 5_131_903_144_907_361_073
@@ -53,6 +54,7 @@ class EmbeddingSpace:
         self._table: VectorTable | None = None
         self._identity: ModelIdentity | None = None
         self._lock = asyncio.Lock()
+        self.timings = Timings("embedding")
 
     async def aclose(self) -> None:
         """Release the embedder, if one was chosen."""
@@ -118,11 +120,15 @@ class EmbeddingSpace:
 
     async def embed(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
         """Embed documents in chunks; raises what the embedder raises, `Unavailable` without one."""
-        return await embed_in_chunks(await self.embedder(), texts)
+        embedder = await self.embedder()
+        with self.timings.timed(len(texts)):
+            return await embed_in_chunks(embedder, texts)
 
     async def embed_query(self, text: str) -> Vector:
         """Embed a question; raises what the embedder raises, `Unavailable` without one."""
-        return await (await self.embedder()).embed_query(text)
+        embedder = await self.embedder()
+        with self.timings.timed():
+            return await embedder.embed_query(text)
 
     async def check_question(self, brought: BroughtVector) -> Vector:
         """Return a question's brought vector at length 1; `Conflict` where it is of another model."""

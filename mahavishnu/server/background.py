@@ -1,14 +1,18 @@
-"""What the daemon does on its own: memories that wait get their vectors as soon as a model is there."""
+"""What a server does on its own: memories that wait get their vectors, and its calls are sampled."""
 
 import asyncio
+
+import psutil
 
 from mahavishnu.app import App
 from mahavishnu.errors import MahavishnuError
 from mahavishnu.logs import get_logger
+from mahavishnu.memory.records import Metric
 
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
 AT_ONCE = 64
+SAMPLE_EVERY_S = 60.0
 _log = get_logger(__name__)
 
 
@@ -33,6 +37,24 @@ async def embed_waiting(app: App) -> None:
             continue
         stuck = waiting and await _still_waits(app)
         pause_s = min(2 * pause_s, LOOK_AGAIN_S) if stuck else LOOK_EVERY_S
+
+
+async def sample_timings(app: App) -> None:
+    """Record once a minute, for ever, how long searches and the embedding took; nothing where there were none."""
+    while True:
+        await asyncio.sleep(SAMPLE_EVERY_S)
+        for timings in app.timings:
+            figures = timings.take()
+            if figures is None:
+                continue
+            figures["memory_mb"] = round(psutil.Process().memory_info().rss / 2**20, 1)
+            state = "healthy" if not figures["error_count"] else "degraded"
+            try:
+                await app.records.record_metric(
+                    Metric(source=timings.component, name="calls", figures=figures, text=state)
+                )
+            except MahavishnuError as error:
+                _log.info("timings_not_recorded", code=error.code, reason=error.message)
 
 
 async def _still_waits(app: App) -> bool:

@@ -144,6 +144,7 @@ class _OwnApplication:
     async def _live(self) -> None:
         from mahavishnu.app import open_app  # noqa: PLC0415 - only where no daemon runs
         from mahavishnu.server.asgi import open_asgi  # noqa: PLC0415
+        from mahavishnu.server.background import sample_timings  # noqa: PLC0415
         from mahavishnu.server.metrics import Metrics  # noqa: PLC0415
 
         most = self._loaded.settings.server.max_body
@@ -151,9 +152,12 @@ class _OwnApplication:
             async with (
                 open_app(self._loaded, pool_size=OWN_POOL_SIZE) as app,
                 open_asgi(app, Metrics(), max_body=most) as asgi,
+                asyncio.TaskGroup() as tasks,
             ):
                 self._asgi.set_result(asgi)
+                sampling = tasks.create_task(sample_timings(app))
                 await self._end.wait()
+                sampling.cancel()
         except Exception as error:
             if self._asgi.done():
                 raise

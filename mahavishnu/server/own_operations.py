@@ -120,10 +120,13 @@ async def embed(call: Call, request: Embed) -> Embedded:
     if choice.embedder is None:
         raise Unavailable(choice.reason, code="embedding.none")
     embedder = choice.embedder
-    if request.kind == "query":
-        vectors = [await embedder.embed_query(text) for text in request.texts]
-    else:
-        vectors = await embedder.embed_documents(request.texts) if request.texts else []
+    vectors = []
+    if request.texts:
+        with call.app.space.timings.timed(len(request.texts)):
+            if request.kind == "query":
+                vectors = [await embedder.embed_query(text) for text in request.texts]
+            else:
+                vectors = await embedder.embed_documents(request.texts)
     return Embedded(model=_identity(embedder.identity), vectors=[list(v) for v in vectors])
 
 

@@ -22,7 +22,7 @@ from mahavishnu.errors import Unavailable
 from mahavishnu.logs import get_logger
 from mahavishnu.paths import private_folder
 from mahavishnu.server.asgi import open_asgi
-from mahavishnu.server.background import embed_waiting
+from mahavishnu.server.background import embed_waiting, sample_timings
 from mahavishnu.server.connection import Connection
 from mahavishnu.server.guard import Guard, Limits
 from mahavishnu.server.log_file import keep_log
@@ -88,6 +88,7 @@ async def serve(
                 async with asyncio.TaskGroup() as tasks:
                     works = [
                         tasks.create_task(embed_waiting(app)),
+                        tasks.create_task(sample_timings(app)),
                         tasks.create_task(_end_without_lock(held)),
                     ]
                     if log is not None:

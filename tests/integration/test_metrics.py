@@ -10,16 +10,19 @@ from typing import Any
 import pytest
 
 from mahavishnu.database.target import Target
-from mahavishnu.errors import UsageError
+from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.memory import metrics as module
 from mahavishnu.memory.metrics import (
     ComponentSummary,
     Retention,
+    Timings,
     count_adapter_runs,
     roll_up,
     summarize_metrics,
 )
+from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import Metric, NewExecution
+from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.requests import LEAST_BUDGET
 from tests.conftest import OpenWorld, World
@@ -204,3 +207,29 @@ async def test_runs_of_engines_are_counted_by_how_they_ended(world: World, tmp_p
     await record(world, [sample(0, source="s" * 200, figures=dict.fromkeys(map(str, range(9)), 1))])
     cut = await ask("show_metrics", since="2026-01-01", max_tokens=LEAST_BUDGET)
     assert (cut["components"], cut["omitted"]) == ([], 2)
+
+
+async def test_searches_and_the_embedding_are_timed(world: World) -> None:
+    await world.memories.store_batch([NewMemory(content="A kettle."), NewMemory(content="A cup.")])
+    for _ in range(3):
+        await world.retriever.search(SearchRequest(query="kettle"))
+    with pytest.raises(UsageError):
+        await world.retriever.search(SearchRequest(query=""))
+    searched, embedded = world.retriever.timings.take(), world.space.timings.take()
+    assert searched is not None and (searched["count"], searched["error_count"]) == (3, 0)
+    assert embedded is not None and embedded["count"] == 2 + 3
+
+
+def test_timings_are_medians_and_counts_since_they_were_taken() -> None:
+    timings = Timings("search")
+    assert timings.take() is None
+    with timings.timed(3):
+        pass
+    with pytest.raises(Unavailable), timings.timed():
+        raise Unavailable("away", code="tests.away")
+    with pytest.raises(UsageError), timings.timed():
+        raise UsageError("no question", code="tests.question")
+    figures = timings.take()
+    assert figures is not None and (figures["count"], figures["error_count"]) == (4, 1)
+    assert 0 <= figures["latency_ms"] <= figures["max_ms"]
+    assert timings.take() is None

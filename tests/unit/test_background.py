@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.errors import Unavailable
+from mahavishnu.errors import MahavishnuError, Unavailable
+from mahavishnu.memory.metrics import Timings
+from mahavishnu.memory.records import Metric
 from mahavishnu.server import background
 
 
@@ -52,3 +54,39 @@ async def test_what_waits_is_embedded_whatever_failed_before(
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert queue.waiting == 0 and not faults
+
+
+class Timed:
+    """An application that timed something, and keeps what is recorded of it."""
+
+    def __init__(self, fault: MahavishnuError | None) -> None:
+        self.records = self
+        self.timings = (Timings("search"), Timings("embedding"))
+        self.fault = fault
+        self.recorded: asyncio.Queue[Metric] = asyncio.Queue()
+
+    async def record_metric(self, metric: Metric) -> None:
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+        self.recorded.put_nowait(metric)
+
+
+@pytest.mark.parametrize("fault", [None, Unavailable("away", code="database.unreachable")])
+async def test_what_was_asked_is_sampled_and_nothing_where_nothing_was(
+    monkeypatch: pytest.MonkeyPatch, fault: MahavishnuError | None
+) -> None:
+    monkeypatch.setattr(background, "SAMPLE_EVERY_S", 0.001)
+    app: Any = Timed(fault)
+    for timings in app.timings:
+        with timings.timed():
+            pass
+    task = asyncio.create_task(background.sample_timings(app))
+    async with asyncio.timeout(5):
+        metrics = [await app.recorded.get() for _ in range(1 if fault else 2)]
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert [each.source for each in metrics] == ["search", "embedding"][-len(metrics) :]
+    assert metrics[-1].figures["count"] == 1 and metrics[-1].figures["memory_mb"] > 0
+    assert app.recorded.empty()
