@@ -1,4 +1,4 @@
-"""What enters is checked once: texts, names, times, numbers, JSON. Each raises `UsageError`."""
+"""What enters is checked once: texts, names, times, numbers, JSON. `check_` raises `UsageError`, `clean_` mends."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,17 @@ def check_name(name: str, *, what: str, at_most: int = MAX_NAME_LENGTH) -> None:
             hint="Shorten it." if name else "Give it a value, or leave it out where it may be.",
             code="input.length",
         )
+
+
+def clean_text(text: str, *, at_most: int | None = None) -> str:
+    """Return a text without what PostgreSQL cannot keep, cut to so many bytes."""
+    encoded = text.replace("\0", "").encode("utf-8", "replace")
+    return encoded[:at_most].decode("utf-8", "ignore")
+
+
+def clean_name(name: str | None) -> str | None:
+    """Return a name as a column takes it; None for an empty one."""
+    return clean_text(str(name or ""))[:MAX_NAME_LENGTH] or None
 
 
 def check_moment(moment: datetime | None, *, what: str) -> None:

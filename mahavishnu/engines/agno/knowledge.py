@@ -9,9 +9,10 @@ from uuid import UUID
 from agno.knowledge.document import Document
 from agno.vectordb.base import VectorDb
 
-from mahavishnu.engines.agno.turns import SOURCE, clean_text
+from mahavishnu.engines.agno.turns import MAX_TEXT_BYTES, SOURCE
 from mahavishnu.engines.background import BackgroundApp
 from mahavishnu.errors import NotFound
+from mahavishnu.memory.checks import clean_text
 from mahavishnu.memory.models import Hit, MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest
 
@@ -152,7 +153,7 @@ class MemoryKnowledge(VectorDb):
         own = {"knowledge": self.name, "content_hash": content_hash, "user_id": user_id}
         return [
             NewMemory(
-                content=clean_text(document.content),
+                content=clean_text(document.content, at_most=MAX_TEXT_BYTES),
                 context=document.name or "",
                 collection="document",
                 source_system=SOURCE,

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mahavishnu.memory.checks import MAX_NAME_LENGTH
+from mahavishnu.memory.checks import clean_name, clean_text
 from mahavishnu.memory.conversations import NewTurn, Role
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
 
@@ -38,7 +38,9 @@ def turns_of(
         "metadata": {"run_id": run.run_id, "status": status},
     }
     turns = []
-    asked = clean_text(run.input.input_content_string()) if run.input else ""
+    asked = (
+        clean_text(run.input.input_content_string(), at_most=MAX_TEXT_BYTES) if run.input else ""
+    )
     if asked.strip():
         speaker = clean_name(user_id)
         turns.append(
@@ -46,7 +48,7 @@ def turns_of(
                 position=0, role="user", content=asked, speaker=speaker, occurred_at=began, **known
             )
         )
-    answer = clean_text(written(run.content))
+    answer = clean_text(written(run.content), at_most=MAX_TEXT_BYTES)
     if answer.strip() and status not in ("pending", "running"):
         said = status not in OUTCOMES or _is_said(run, run.content)
         role: Role = "assistant" if said else "system"
@@ -72,17 +74,6 @@ def written(content: Any) -> str:
     if hasattr(content, "model_dump_json"):
         return str(content.model_dump_json())
     return json.dumps(content, default=str, ensure_ascii=False)
-
-
-def clean_text(text: str) -> str:
-    """Return a text without what PostgreSQL cannot keep, cut to what a memory holds."""
-    encoded = text.replace("\0", "").encode("utf-8", "replace")
-    return encoded[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
-
-
-def clean_name(name: str | None) -> str | None:
-    """Return a name as a column takes it; None for an empty one."""
-    return clean_text(str(name or ""))[:MAX_NAME_LENGTH] or None
 
 
 def _either(run: Any, of_agent: str, of_team: str) -> str | None:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mahavishnu.memory.checks import MAX_NAME_LENGTH, clean_name, clean_text
+
 ADAPTER = "prefect"
 # By the type of Prefect's state. One that is paused or being cancelled has not ended.
 STATUS = {
@@ -16,7 +18,6 @@ UNENDED = {"pending", "running"}
 REPOSITORY_TAG = "repo:"
 REPOSITORY_PARAMETERS = ("repo", "repos", "repository", "repositories")
 _PREAMBLE = re.compile(r"(Flow|Task) run encountered an exception:?\s*")  # of Prefect's messages
-MAX_NAME = 200
 MAX_ERROR = 10_000
 MAX_RESULT = 16_384  # characters, so that a hook stays below a few milliseconds
 MAX_DEPTH = 50
@@ -43,18 +44,18 @@ def report_of(
     named = {*repositories, *_repositories_of(run)}
     report: dict[str, Any] = {
         "execution_id": str(run.id),
-        "workflow_id": _name(workflow),
+        "workflow_id": clean_name(workflow) or "unnamed",
         "adapter": ADAPTER,
         "status": status,
         "started_at": started.isoformat(),
-        "repositories": sorted(_name(each) for each in named if each),
+        "repositories": sorted(filter(None, map(clean_name, named))),
         "project": project,
         "metadata": _metadata_of(run, state),
     }
     if status not in UNENDED:
         report["finished_at"] = max(state.timestamp, started).isoformat()
     if status not in UNENDED and status != "completed":
-        report["error"] = _text(_PREAMBLE.sub("", state.message or ""))[:MAX_ERROR] or None
+        report["error"] = clean_text(_PREAMBLE.sub("", state.message or ""))[:MAX_ERROR] or None
     if status == "completed":
         report["result"] = plain_result(result)
     return report
@@ -67,7 +68,7 @@ def plain_result(value: object) -> dict[str, Any] | None:
     try:
         left = _measure(value, MAX_RESULT, MAX_DEPTH)
     except TypeError:
-        return {"omitted": f"{type(value).__name__} is not JSON"[:MAX_NAME]}
+        return {"omitted": f"{type(value).__name__} is not JSON"[:MAX_NAME_LENGTH]}
     if left < 0:
         return {"omitted": f"more than {MAX_RESULT:,} characters"}
     return value if isinstance(value, dict) else {"value": value}
@@ -82,7 +83,7 @@ def _measure(value: object, room: int, depth: int) -> int:
     if value is None or isinstance(value, bool):
         return room - 5
     if isinstance(value, str):
-        if len(value) <= room and _text(value) != value:
+        if len(value) <= room and clean_text(value) != value:
             raise TypeError
         return room - len(value) - 2
     if isinstance(value, int):
@@ -127,16 +128,7 @@ def _metadata_of(run: Any, state: Any) -> dict[str, Any]:
         "deployment_id": str(run.deployment_id) if getattr(run, "deployment_id", None) else None,
     }
     return {
-        name: _text(value)[:MAX_NAME] if isinstance(value, str) else value
+        name: clean_text(value)[:MAX_NAME_LENGTH] if isinstance(value, str) else value
         for name, value in about.items()
         if value not in (None, [])
     }
-
-
-def _name(text: str) -> str:
-    return _text(text)[:MAX_NAME] or "unnamed"
-
-
-def _text(text: str) -> str:
-    """Return a text without what PostgreSQL cannot keep."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
