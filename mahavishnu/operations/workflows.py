@@ -108,7 +108,7 @@ async def _related(app: App, run: FoundExecution, query: str | None) -> list[Rel
     question = " ".join(filter(None, (query, run.workflow_id, run.error)))[:1000]
     named = [*run.repositories, *([run.project] if run.project else [])]
     projects = await find_projects(app.database, named)  # a repository need not be one
-    if named and not projects:
+    if not projects:
         return []
     found: dict[UUID, RelatedMemory] = {}
     for kind in KINDS:

@@ -88,6 +88,14 @@ async def test_what_failed_and_what_was_done_about_it(ask: Caller, world: World)
     assert "The registry quota is exceeded!" in told and commit.content in told
     assert "The registry quota was fine." not in told, "it was said before"
     assert [each.get("commit") for each in found["context"]][-1] == "c0ffee"
+    lost = run(1, execution_id="lost", status="failed", error="registry quota", repositories=("no-project",),
+               project=None)  # fmt: skip
+    await world.records.record_execution(lost)
+    answer = await ask("search_workflows", repository="no-project", limit=1, with_context=True)
+    assert answer["executions"][0]["execution_id"] == "lost"
+    assert answer["executions"][0].get("context", []) == [], (
+        "what is said elsewhere is not about it"
+    )
 
 
 async def test_many_turns_about_an_error_do_not_hide_what_mended_it(
