@@ -18,6 +18,7 @@ from mahavishnu.cli.render import (
     print_table,
     printable,
 )
+from mahavishnu.cli.workflow_many import ingest_by, runner_option
 from mahavishnu.errors import MahavishnuError, UsageError
 
 if TYPE_CHECKING:
@@ -115,14 +116,17 @@ async def graph(as_json: bool) -> None:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that are known.")
 @click.option("--group", metavar="NAME", help="Those of a group.")
+@runner_option
 @json_option
 @asynchronous
 async def ingest(
-    names: tuple[str, ...], everything: bool, group: str | None, as_json: bool
+    names: tuple[str, ...], everything: bool, group: str | None, runner: str | None, as_json: bool
 ) -> None:
     """Read repositories: store what changed, forget what is gone. One that fails stops no other."""
     if everything == bool(names or group):
         raise UsageError("Give names, --group or --all.", code="cli.arguments")
+    if runner is not None:
+        sys.exit(await ingest_by(runner, names, group, as_json=as_json))
     listing = prepare("list_repositories", names=names, group=group, **WHOLE)
     done: list[IngestedRepository] = []
     failed: list[tuple[str, MahavishnuError]] = []

@@ -1,23 +1,29 @@
-"""`mahavishnu workflow run`: a command, recorded as one execution."""
+"""`mahavishnu workflow run`: a command, recorded as one execution, or as one for each of several repositories."""
 
-import asyncio
 import contextlib
+import functools
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from mahavishnu.cli.options import asynchronous, metadata_option, opened_app
-from mahavishnu.cli.render import printable
-from mahavishnu.errors import NotFound, Unavailable, UsageError
+from mahavishnu.cli.workflow_many import (
+    AT_ONCE,
+    RUNNERS,
+    print_not_recorded,
+    run_deployment,
+    run_for_each,
+    select_repositories,
+)
+from mahavishnu.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from mahavishnu.memory.records import ExecutionStatus
 
-MAX_TAIL = 10_000  # bytes of stderr that are kept
 ADAPTER = "command"
 
 
@@ -37,17 +43,30 @@ class Wrapper(click.Command):
 
 @click.command(cls=Wrapper)
 @click.argument("name", required=False)
-@click.option(
-    "--repo",
-    "repositories",
-    multiple=True,
-    metavar="ID",
-    help="Repository it works on; repeatable.",
-)
+@click.option("--repo", "repositories", multiple=True, metavar="ID",
+              help="Repository it works on; repeatable.")  # fmt: skip
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder to run it in.")
+@click.option("--id", "execution_id", metavar="ID",
+              help="Record it as this execution; the same again is another attempt.")  # fmt: skip
+@click.option("--repos", "names", metavar="A,B", help="Run it in each of these known repositories.")
+@click.option("--group", metavar="NAME", help="Run it in each repository of a group.")
+@click.option("--runner", type=click.Choice(RUNNERS), default="local", show_default=True,
+              help="With --repos or --group: what runs several at once.")  # fmt: skip
+@click.option("--jobs", "at_once", type=click.IntRange(1, 1000), default=AT_ONCE, show_default=True,
+              help="With --repos or --group: most at once.")  # fmt: skip
+@click.option("--retries", type=click.IntRange(0, 100), default=0,
+              help="With --runner prefect: how often one that fails is run again.")  # fmt: skip
+@click.option("--deployment", metavar="FLOW/NAME",
+              help="Instead of a command: start this deployment of Prefect for each repository.")  # fmt: skip
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
 @metadata_option
+@click.option("--label", hidden=True, default="")
+@click.option("--lifeline", hidden=True, type=click.Path(path_type=Path))
 @click.pass_obj
-def run(words: tuple[str, ...], /, name: str | None, **fields: Any) -> None:
+def run(
+    words: tuple[str, ...], /, name: str | None, names: str | None, group: str | None,
+    deployment: str | None, **fields: Any,
+) -> None:  # fmt: skip
     """
     Run COMMAND and record it as an execution of the workflow NAME, by default its program's name.
 
@@ -55,97 +74,81 @@ def run(words: tuple[str, ...], /, name: str | None, **fields: Any) -> None:
 
     It has this terminal, and its exit code is that of this command. Of what it says on stderr the end is
     recorded if it fails. Where the database cannot be reached it runs all the same, unrecorded.
+
+    With --repos or --group it runs in the folder of each repository, several at once, each recorded for
+    itself: mahavishnu workflow run tests --group backend -- make test
     """
-    if not words:
+    runner = {each: fields.pop(each) for each in ("runner", "at_once", "retries")}
+    several = names is not None or group is not None
+    _check(words, fields, runner, several=several, deployment=deployment)
+    if several:
+        sys.exit(_run_several(words, name, names or "", group, deployment, fields, runner))
+    sys.exit(_run(words, name or Path(words[0]).name, **fields))
+
+
+def _check(
+    words: tuple[str, ...], fields: dict[str, Any], runner: dict[str, Any], *, several: bool,
+    deployment: str | None,
+) -> None:  # fmt: skip
+    if deployment and (words or not several or fields["metadata"] or runner["runner"] != "local"):
+        raise UsageError("--deployment goes with --repos or --group and --project alone.")
+    if not (words or deployment):
         raise UsageError("No command is named.", hint="For example: -- make report")
-    workflow = name or Path(words[0]).name
-    sys.exit(_run(words, workflow, **fields))
+    if several and (fields["repositories"] or fields["folder"] or fields["execution_id"]):
+        raise UsageError("--repo, --folder and --id go with one run, without --repos and --group.")
+    if runner["runner"] == "prefect" and not several:
+        raise UsageError("--runner prefect goes with --repos or --group.")
+    if runner["retries"] and runner["runner"] != "prefect":
+        raise UsageError("Only Prefect runs a command again.", hint="Add --runner prefect.")
 
 
 @asynchronous
-async def _run(words: tuple[str, ...], workflow: str, **fields: Any) -> int:
-    from mahavishnu.memory.recording import Recording, record_run  # noqa: PLC0415 - after option errors
+async def _run_several(
+    words: tuple[str, ...], name: str | None, names: str, group: str | None, deployment: str | None,
+    fields: dict[str, Any], runner: dict[str, Any],
+) -> int:  # fmt: skip
+    wanted = [each.strip() for each in names.split(",") if each.strip()]
+    if not wanted and group is None:
+        raise UsageError("--repos names no repository.", hint="For example: --repos api,shop")
+    repositories = await select_repositories(wanted, group)
+    if deployment:
+        return await run_deployment(deployment, repositories, project=fields["project"])
+    project = ("--project", fields["project"]) if fields["project"] else ()
+    metadata = ("--metadata", msgspec.json.encode(fields["metadata"]).decode())
+    return await run_for_each(
+        name or Path(words[0]).name, repositories,
+        lambda each: ("--folder", str(each.path), *project, *metadata, "--", *words), **runner,
+    )  # fmt: skip
 
-    recording, code = Recording(execution_id=""), None
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                app = await stack.enter_async_context(opened_app())
-                recording = await stack.enter_async_context(
-                    record_run(app.records, workflow, adapter=ADAPTER, **fields)
-                )
-            except Unavailable as error:
-                _print_not_recorded(error)
-            code, tail = await _execute(words)
-            recording.result = {"exit_code": code}
-            if code:
-                recording.status = _status_of(code)
-                recording.error = tail.strip() or f"It ended with exit code {code}."
-    except Unavailable as error:  # gone meanwhile: the command has ended as it has
-        if code is None:
-            raise
-        _print_not_recorded(error)
+
+@asynchronous
+async def _run(
+    words: tuple[str, ...], workflow: str, *, folder: Path | None, label: str, lifeline: Path | None,
+    **fields: Any,
+) -> int:  # fmt: skip
+    from mahavishnu.cli.command import Command  # noqa: PLC0415 - after option errors
+    from mahavishnu.memory.recording import Recording, record_run  # noqa: PLC0415
+
+    prefix = f"{label} | " if label else ""
+    say_not_recorded = functools.partial(print_not_recorded, prefix=prefix)
+    recording = Recording(execution_id="")
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            app = await stack.enter_async_context(opened_app())
+            fields |= {"adapter": ADAPTER, "on_unavailable": say_not_recorded}
+            recording = await stack.enter_async_context(record_run(app.records, workflow, **fields))
+        except Unavailable as error:
+            say_not_recorded(error)
+        command = Command(words, folder=folder, prefix=prefix, lifeline=lifeline)
+        code, tail = await command.run()
+        recording.result = {"exit_code": code}
+        if code:
+            recording.status = _status_of(code, stopped=command.is_asked_to_end)
+            recording.error = tail.strip() or f"It ended with exit code {code}."
     return code if code >= 0 else 128 - code
 
 
-def _print_not_recorded(error: Unavailable) -> None:
-    click.echo(printable(f"Not recorded: {error.message}"), err=True)
-
-
-async def _execute(words: tuple[str, ...]) -> tuple[int, str]:
-    """Run a command to its end; returns its exit code, negative for a signal, and the end of its stderr."""
-    process: asyncio.subprocess.Process | None = None
-    is_asked_to_end = False
-
-    def end() -> None:
-        nonlocal is_asked_to_end
-        is_asked_to_end = True
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-
-    with _signals(end):
-        try:
-            process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
-        except OSError as error:
-            raise NotFound(
-                f"{words[0]} cannot be started ({error.strerror}).", code="workflow.not_started"
-            ) from error
-        if is_asked_to_end:
-            end()
-        assert process.stderr is not None
-        tail = b""
-        async for piece in _pieces(process.stderr):
-            sys.stderr.buffer.write(piece)
-            sys.stderr.buffer.flush()
-            tail = (tail + piece)[-MAX_TAIL:]
-        code = await process.wait()
-    return code, tail.decode("utf-8", "replace").replace("\0", "")
-
-
-async def _pieces(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while piece := await stream.read(65_536):
-        yield piece
-
-
-@contextlib.contextmanager
-def _signals(end: Callable[[], None]) -> Iterator[None]:
-    """
-    Leave Ctrl-C to the command, which gets it from the terminal too, and let SIGTERM call `end`.
-
-    In force before the command starts: what it prints first may be answered by a signal at once.
-    """
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-    loop.add_signal_handler(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(each)
-
-
-def _status_of(code: int) -> "ExecutionStatus":
-    if code in (-signal.SIGINT, -signal.SIGTERM):
+def _status_of(code: int, *, stopped: bool) -> "ExecutionStatus":
+    if stopped or code in (-signal.SIGINT, -signal.SIGTERM):
         return "cancelled"
     return "crashed" if code < 0 else "failed"

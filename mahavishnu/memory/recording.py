@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mahavishnu.errors import Unavailable
 from mahavishnu.identifiers import new_id
 from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import ExecutionStatus, NewExecution, Records
@@ -32,23 +33,35 @@ async def record_run(
     records: Records,
     workflow_id: str,
     *,
+    execution_id: str | None = None,
     adapter: str = "python",
     repositories: Sequence[str] = (),
     project: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    on_unavailable: Callable[[Unavailable], None] | None = None,
 ) -> AsyncIterator[Recording]:
     """
     Record that the block runs, and how it ended: an exception is a failure, and goes on its way.
 
-    A cancelled block, and one that Ctrl-C ends, was cancelled.
+    A cancelled block, and one that Ctrl-C ends, was cancelled. The same `execution_id` again is another
+    attempt. With `on_unavailable` the block runs also where the database cannot be reached.
     """
-    run = Recording(execution_id=str(new_id()), metadata=dict(metadata or {}))
+    run = Recording(execution_id=execution_id or str(new_id()), metadata=dict(metadata or {}))
     new = NewExecution(
         execution_id=run.execution_id, workflow_id=workflow_id, adapter=adapter, status="running",
         started_at=utc_now(), repositories=tuple(repositories), project=project,
         metadata=run.metadata,
     )  # fmt: skip
-    await records.record_execution(new)
+
+    async def record(execution: NewExecution) -> None:
+        try:
+            await records.record_execution(execution)
+        except Unavailable as error:
+            if on_unavailable is None:
+                raise
+            on_unavailable(error)
+
+    await record(new)
     try:
         yield run
     finally:
@@ -57,7 +70,7 @@ async def record_run(
             stopped = isinstance(raised, asyncio.CancelledError | KeyboardInterrupt)
             run.status = "cancelled" if stopped else "failed"
             run.error = None if stopped else f"{type(raised).__name__}: {raised}"
-        await records.record_execution(
+        await record(
             replace(
                 new, status=run.status, finished_at=utc_now(), result=run.result, error=run.error,
                 metadata=run.metadata,

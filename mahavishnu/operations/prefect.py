@@ -1,8 +1,8 @@
-"""What the command line asks of Prefect: record what a server ran."""
+"""What the command line asks of Prefect: record what a server ran, and start a deployment."""
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -94,6 +94,36 @@ async def record_server(
             on_lost(error)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, LAST_PAUSE_S)
+
+
+async def run_deployment(
+    app: App,
+    name: str,
+    repositories: Sequence[str],
+    *,
+    project: str | None,
+    stop: asyncio.Event,
+    on_unavailable: Callable[[Unavailable], None],
+) -> dict[str, NewExecution]:
+    """
+    Start a deployment once for each repository, wait until all have ended and record them.
+
+    Returns how they ended, by repository; when `stop` is set they are cancelled.
+    """
+    require_prefect(enabled=app.settings.adapters.prefect)
+    from mahavishnu.engines.prefect import server  # noqa: PLC0415 - an extra, and 2 s
+
+    ended: dict[str, NewExecution] = {}
+    async with aclosing(server.run_deployment(name, repositories, stop=stop)) as pages:
+        async for page in pages:
+            new = {each: msgspec.convert(report, NewExecution) for each, report in page}
+            ended |= new
+            try:
+                for execution in await _unknown(app, list(new.values()), project, ()):
+                    await app.records.record_execution(execution)
+            except Unavailable as error:
+                on_unavailable(error)
+    return ended
 
 
 async def _read(url: str, since: datetime, follow: bool) -> AsyncGenerator[list[NewExecution]]:

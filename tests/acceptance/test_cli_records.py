@@ -1,6 +1,8 @@
 """Turns, executions and metrics, recorded by the installed command."""
 
 import json
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +141,70 @@ def test_a_command_that_is_ended_was_cancelled(mahavishnu: Command) -> None:
         assert process.wait(30) == 128 + 15
     [run] = mahavishnu("workflow", "list", "--workflow", "w-ended", "--json").json["executions"]
     assert run["status"] == "cancelled"
+
+
+@pytest.fixture
+def repositories(mahavishnu: Command, tmp_path: Path) -> list[str]:
+    """Two known repositories, whose names no other test has."""
+    names = [f"{tmp_path.name}-{number}" for number in (1, 2)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        assert mahavishnu("repo", "add", tmp_path / name).status == 0
+    return names
+
+
+def test_a_command_runs_in_the_folder_of_each_repository(
+    mahavishnu: Command, repositories: list[str], tmp_path: Path
+) -> None:
+    first, gone = repositories
+    (tmp_path / gone).rmdir()
+    words = (
+        "workflow",
+        "run",
+        "w-each",
+        "--repos",
+        f"{first}, {gone}",
+        "--metadata",
+        "host=h",
+        "--",
+    )
+    answer = mahavishnu(*words, "sh", "-c", "pwd; printf end >&2")
+    assert answer.status == 1 and f"{first} | {tmp_path / first}\n" in answer.out
+    assert (
+        f"{first} | end\n" in answer.err and f"The folder {tmp_path / gone} is gone" in answer.err
+    )
+    assert [line.split()[:3] for line in answer.out.splitlines()[-2:]] == [
+        [first, "completed", "0"], [gone, "failed", "3"],
+    ]  # fmt: skip
+    columns = "repos, status, error_message, metadata FROM workflow_executions_view"
+    found = rows(mahavishnu, f"SELECT {columns} WHERE workflow_id = 'w-each' ORDER BY repos")
+    assert found == [
+        [[first], "completed", None, {"host": "h"}],
+        [[gone], "failed", f"NotFound: The folder {tmp_path / gone} is gone.", {"host": "h"}],
+    ]
+    for wrong in (("--repos", ","), ("--repos", first, "--repo", "a"), ("--retries", "1")):
+        assert mahavishnu("workflow", "run", *wrong, "--", "true").status == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_who_ends_the_run_ends_its_commands(
+    mahavishnu: Command, repositories: list[str], number: signal.Signals
+) -> None:
+    """3 s: a process for each repository, and one that has to be killed."""
+    words = (
+        "--repos",
+        ",".join(repositories),
+        "--",
+        "sh",
+        "-c",
+        "echo up; sleep 60; echo not ended",
+    )
+    with mahavishnu.start("workflow", "run", f"w-{number.name}", *words) as process:
+        assert process.stdout is not None
+        assert all(process.stdout.readline().endswith(b"| up\n") for _ in repositories)
+        process.send_signal(number)
+        said = process.stdout.read()  # to the end of all that hold it
+        assert process.wait(30) == (130 if number is signal.SIGINT else -number)
+    assert b"not ended" not in said
+    found = mahavishnu("workflow", "list", "--workflow", f"w-{number.name}", "--json").json
+    assert [run["status"] for run in found["executions"]] == ["cancelled", "cancelled"]

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow, serve, task
 
 from mahavishnu.engines.prefect import Recorder
 
@@ -61,6 +61,12 @@ def untouched(repo: str, until: str = ".") -> None:
     raise ValueError("nobody hooked this")
 
 
+@flow
+def checks(repository: str) -> None:
+    if "shop" in repository:
+        raise ValueError("the till is open")
+
+
 def several() -> None:
     """Run those that end by themselves."""
     completes("api")
@@ -75,6 +81,7 @@ def several() -> None:
 if __name__ == "__main__":
     name, *words = sys.argv[1:]
     if name == "serve":
-        goes_on.serve(name="served", pause_on_shutdown=False)
+        served = [each.to_deployment("served") for each in (goes_on, checks)]
+        serve(*served, pause_on_shutdown=False)
     else:
         globals()[name](*words)

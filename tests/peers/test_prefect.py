@@ -51,10 +51,12 @@ def executions(product: Command) -> dict[str, list[dict[str, Any]]]:
     return by_workflow
 
 
-def wait_for_status(product: Command, workflow: str, status: str) -> dict[str, Any]:
-    """Wait until a workflow's one execution has the status; the writer outlives the flow."""
+def wait_for_status(
+    product: Command, workflow: str, status: str, *, runs: int = 1
+) -> dict[str, Any]:
+    """Wait until all executions of a workflow have the status; the writer outlives the flow."""
     until = time.monotonic() + WAIT_S
-    while [each["status"] for each in executions(product).get(workflow, [])] != [status]:
+    while [each["status"] for each in executions(product).get(workflow, [])] != [status] * runs:
         assert time.monotonic() < until, executions(product)
     return executions(product)[workflow][0]
 
@@ -120,7 +122,7 @@ def test_a_killed_flow_crashed_and_a_cancelled_one_was_cancelled(
 ) -> None:
     with flows.started("serve"):
         assert flows("is_killed").returncode == -signal.SIGKILL
-        deployment = _deployed(server)
+        deployment = deployed(server, "goes-on/served")
         run = server.ask(f"/deployments/{deployment}/create_flow_run", {})["id"]
         server.wait_for_state(run, "RUNNING")
         cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": True}
@@ -131,12 +133,74 @@ def test_a_killed_flow_crashed_and_a_cancelled_one_was_cancelled(
     assert wait_for_status(product, "goes-on", "cancelled")["execution_id"] == run
 
 
-def _deployed(server: PrefectServer) -> str:
+def deployed(server: PrefectServer, name: str) -> str:
+    """Wait until a deployment is served, and return its id."""
     until = time.monotonic() + WAIT_S
-    while not (found := server.ask("/deployments/filter", {})):
+    while name.partition("/")[0] not in {
+        each["name"]
+        for each in server.ask("/flows/filter", {"deployments": {"name": {"any_": ["served"]}}})
+    }:
         assert time.monotonic() < until
         time.sleep(0.1)
-    return str(found[0]["id"])
+    return str(server.ask(f"/deployments/name/{name}")["id"])
+
+
+@pytest.fixture
+def repositories(product: Command) -> str:
+    """Two known repositories, parted by a comma."""
+    for name in ("api", "shop"):
+        (product.home / name).mkdir()
+        assert product("repo", "add", product.home / name).status == 0
+    return "api,shop"
+
+
+def test_prefect_runs_a_command_for_each_repository_and_again(
+    product: Command, server: PrefectServer, repositories: str
+) -> None:
+    words = (
+        "workflow",
+        "run",
+        "tries",
+        "--repos",
+        repositories,
+        "--runner",
+        "prefect",
+        "--retries",
+        "1",
+    )
+    fails_once = "test -e there || { touch there; echo not yet >&2; exit 3; }; echo done"
+    done = product(*words, "--", "sh", "-c", fails_once, **server.environ)
+    assert done.status == 0 and "api  | done" in done.out and "shop | not yet" in done.err, done
+    about = [(row["repos"], row["status"], row["adapter"]) for row in executions(product)["tries"]]
+    assert sorted(about) == [(["api"], "completed", "command"), (["shop"], "completed", "command")]
+    [run] = server.ask("/flow_runs/filter", {"flows": {"name": {"any_": ["tries"]}}})
+    tasks = server.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    assert {(each["name"], each["run_count"], each["tags"][0]) for each in tasks} == {
+        ("api", 2, "repo:api"), ("shop", 2, "repo:shop"),
+    }  # fmt: skip
+    unnamed = product(*words, "--", "true", **server.environ | {"PREFECT_API_URL": ""})
+    assert unnamed.status == 5 and "No Prefect server is named" in unnamed.err
+
+
+def test_a_deployment_is_started_for_each_repository(
+    flows: Flows, product: Command, server: PrefectServer, repositories: str
+) -> None:
+    words = ("workflow", "run", "--repos", repositories, "--deployment")
+    assert product(*words, "checks/nowhere", **server.environ).status == 3
+    with flows.started("serve"):
+        deployed(server, "checks/served")
+        done = product(*words, "checks/served", **server.environ)
+        with product.start(*words, "goes-on/served", environment=server.environ) as interrupted:
+            wait_for_status(product, "goes-on", "running", runs=2)
+            interrupted.send_signal(signal.SIGINT)
+            assert interrupted.wait(WAIT_S) == 130
+    assert done.status == 1, done
+    assert [line.split()[:2] for line in done.out.splitlines()[1:]] == [
+        ["api", "completed"], ["shop", "failed"],
+    ]  # fmt: skip
+    ended = {row["repos"][0]: row["error_message"] for row in executions(product)["checks"]}
+    assert ended == {"api": None, "shop": "ValueError: the till is open"}
+    assert [row["status"] for row in executions(product)["goes-on"]] == ["cancelled"] * 2
 
 
 def test_a_recorder_that_cannot_record_leaves_the_flow_alone(

@@ -1,12 +1,13 @@
 """
-Read runs from a Prefect server: those that have been, and those that change. The one module that imports Prefect.
+Runs at a Prefect server: those that have been, those that change, and those of a deployment that is started.
 
 An event only says that a run changed; the run is then read as it is, so events may be late, doubled or
 out of order. What was missed while the server was away is found by reading again.
 """
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterEndTime,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     Operator,
@@ -26,14 +28,21 @@ from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Cancelling
 from websockets.exceptions import WebSocketException
 
-from mahavishnu.engines.prefect.report import report_of
-from mahavishnu.errors import Unavailable
+from mahavishnu.engines.prefect.report import (
+    REPOSITORY_PARAMETERS,
+    REPOSITORY_TAG,
+    UNENDED,
+    report_of,
+)
+from mahavishnu.errors import NotFound, Unavailable
 
 PAGE = 200
 EVENTS = "prefect.flow-run."
 HEARTBEAT = "prefect.flow-run.heartbeat"
+POLL_S = 1.0
 type Report = dict[str, Any]
 
 
@@ -71,6 +80,75 @@ async def read_runs(url: str, *, since: datetime, follow: bool) -> AsyncGenerato
                     with contextlib.suppress(ObjectNotFound):  # deleted since
                         run = await client.read_flow_run(run_id)
                         yield [report async for report in _reports(client, run, names)]
+
+
+async def run_deployment(
+    name: str, repositories: Sequence[str], *, stop: asyncio.Event
+) -> AsyncGenerator[list[tuple[str, Report]]]:
+    """
+    Start a deployment once for each repository, and yield (repository, report) of those that run, until all have ended.
+
+    The repository is a tag of the run, and its parameter where the flow has one of `REPOSITORY_PARAMETERS`.
+    When `stop` is set the runs are cancelled.
+
+    Raises:
+        NotFound: `prefect.no_deployment`.
+        Unavailable: `prefect.unreachable`, `prefect.no_server`.
+    """
+    with _translated(server_url()):
+        async with get_client() as client:
+            try:
+                deployment = await client.read_deployment_by_name(name)
+            except (ObjectNotFound, ValueError) as error:
+                raise NotFound(
+                    f"Prefect has no deployment {name}.",
+                    hint="Name it FLOW/DEPLOYMENT; `prefect deployment ls` lists them.",
+                    code="prefect.no_deployment",
+                ) from error
+            open_runs: dict[UUID, str] = {}
+            for each in repositories:
+                given = {
+                    "parameters": _parameters(deployment, each),
+                    "tags": [REPOSITORY_TAG + each],
+                }
+                run = await client.create_flow_run_from_deployment(deployment.id, **given)
+                open_runs[run.id] = each
+            names: dict[UUID, str] = {}
+            cancelling: dict[UUID, str] = {}
+            while open_runs:
+                if stop.is_set() and not cancelling:
+                    cancelling = dict(open_runs)
+                    for run_id in cancelling:
+                        await client.set_flow_run_state(run_id, Cancelling())
+                wanted = FlowRunFilter(id=FlowRunFilterId(any_=list(open_runs)[:PAGE]))
+                page = []
+                for run in await client.read_flow_runs(flow_run_filter=wanted, limit=PAGE):
+                    async for report in _reports(client, run, names):
+                        page.append((open_runs[run.id], report))
+                        if report["status"] not in UNENDED:
+                            del open_runs[run.id]
+                yield page
+                await asyncio.sleep(POLL_S)
+
+
+def _parameters(deployment: Any, repository: str) -> dict[str, Any]:
+    known = (deployment.parameter_openapi_schema or {}).get("properties", {})
+    name = next((each for each in REPOSITORY_PARAMETERS if each in known), None)
+    if name is None:
+        return {}
+    return {name: [repository] if known[name].get("type") == "array" else repository}
+
+
+def server_url() -> str:
+    """Return the address of the server that Prefect's own settings name; one for the moment outlives a SIGKILL."""
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise Unavailable(
+            "No Prefect server is named.",
+            hint="Start one with `prefect server start`, and set PREFECT_API_URL=http://127.0.0.1:4200/api",
+            code="prefect.no_server",
+        )
+    return str(url)
 
 
 async def _past(client: PrefectClient, since: datetime) -> AsyncIterator[list[Any]]:
