@@ -34,7 +34,8 @@ from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 
 BATCH_FILES = 64
-BATCH_CHARACTERS = 1 << 20
+BATCH_CHARACTERS = 1 << 19
+PARTS_AT_ONCE = 2  # one is split while another is stored
 KIND = "repository"
 SPLITTER = "2"  # another way of splitting gets another number, and splits all files again
 LEAST_TOKENS = 64
@@ -191,20 +192,34 @@ class RepositoryIngestion:
         store_files: StoreFiles | None = None
         outcome = work.outcome
         done = 0
-        for batch in batched(paths, BATCH_FILES, strict=False):
-            changed = await asyncio.to_thread(_read_changed, work, batch)
-            for part in _bounded(changed):
-                if store_files is None:
-                    store_files = await self._make_store_files(work.repository, work.splitting)
-                stored = await store_files(part)
-                await self._replace(work, part, stored)
+        free = asyncio.Semaphore(PARTS_AT_ONCE)
+
+        async def store(part: Sequence[ChangedFile], store_files: StoreFiles) -> None:
+            try:
+                await self._replace(work, part, await store_files(part))
                 if progress is not None:
                     await progress(done, len(paths), outcome.stored)
-            done += len(batch)
-            await self._note_commits(work, batch)
-            await run.note()
-            if progress is not None:
-                await progress(done, len(paths), outcome.stored)
+            finally:
+                free.release()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for batch in batched(paths, BATCH_FILES, strict=False):
+                    changed = await asyncio.to_thread(_read_changed, work, batch)
+                    for part in _bounded(changed):
+                        if store_files is None:
+                            store_files = await self._make_store_files(
+                                work.repository, work.splitting
+                            )
+                        await free.acquire()
+                        group.create_task(store(part, store_files))
+                    done += len(batch)
+                    await self._note_commits(work, batch)
+                    await run.note()
+                    if progress is not None:
+                        await progress(done, len(paths), outcome.stored)
+        except BaseExceptionGroup as errors:  # the first one says what went wrong
+            raise errors.exceptions[0] from None
 
     async def _replace(
         self, work: _Work, files: Sequence[ChangedFile], stored: Mapping[str, StoredChunks]

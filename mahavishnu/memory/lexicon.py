@@ -8,6 +8,7 @@ without spaces, which are stored only. A change needs the postings to be built a
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 
 import Stemmer
 
@@ -76,15 +77,22 @@ def split_terms(text: str) -> list[str]:
         text = _UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFC", text))
     for word in _WORD.findall(_POSSESSIVE.sub(" ", text)):
         if not word.isascii() and _UNSPACED.match(word):
-            plain.extend(_pairs(word))
+            plain += _stem.stemWords(_pairs(word))
             continue
-        parts = [word] if word.islower() and "_" not in word else _SEAM.split(word)
-        if len(parts) > 1:
-            whole.append("".join(parts).lower()[:MAX_TERM_LENGTH])
-        lowered = (part.lower() for part in parts)
-        plain.extend(part[:MAX_TERM_LENGTH] for part in lowered if part not in STOP_WORDS)
-    stems: list[str] = _stem.stemWords(plain + whole)
-    return stems
+        parts, joined = _terms_of(word)
+        plain += parts
+        whole += joined
+    return plain + whole
+
+
+@lru_cache(1 << 15)  # most words of a text were in others before
+def _terms_of(word: str) -> tuple[list[str], list[str]]:
+    """Return the terms of a word's parts, and that of the word itself where it has several parts."""
+    parts = [word] if word.islower() and "_" not in word else _SEAM.split(word)
+    whole = ["".join(parts).lower()[:MAX_TERM_LENGTH]] if len(parts) > 1 else []
+    lowered = (part.lower() for part in parts)
+    plain = [part[:MAX_TERM_LENGTH] for part in lowered if part not in STOP_WORDS]
+    return _stem.stemWords(plain), _stem.stemWords(whole)
 
 
 def _pairs(word: str) -> list[str]:

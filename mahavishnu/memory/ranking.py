@@ -24,7 +24,8 @@ class CollectionWeights:
     usual_length: float
 
 
-# Chosen on data: conversation on LoCoMo leaving one conversation out, code on CoSQA, document and
+# Chosen on data: conversation on LoCoMo leaving one conversation out, code on CoSQA and this
+# repository's docstrings, document and
 # note on this repository's own documents; see docs/reference/benchmarks.md.
 WEIGHTS: Mapping[Collection, CollectionWeights] = {
     "note": CollectionWeights(text_share=0.5, usual_length=40),

@@ -52,10 +52,9 @@ class ChunkStore(MahavishnuVectorStore):
     repo_id: str
     _stored: dict[str, Stored] = PrivateAttr(default_factory=dict)
 
-    def take_stored(self) -> dict[str, Stored]:
-        """Return what was stored since the last time, by node."""
-        stored, self._stored = self._stored, {}
-        return stored
+    def take_stored(self, node: BaseNode) -> Stored:
+        """Return what became of a node, once."""
+        return self._stored.pop(node.node_id)
 
     def _memory_of(self, node: BaseNode) -> NewMemory:
         metadata = dict(node.metadata)
@@ -107,11 +106,10 @@ def make_store_files(
 
     async def store_files(files: Sequence[ChangedFile]) -> Mapping[str, StoredChunks]:
         nodes = await pipeline.arun(documents=[_document(file) for file in files])
-        stored = store.take_stored()
         found: dict[str, StoredChunks] = {}
         for node in nodes:
             chunks = found.setdefault(node.metadata["file_path"], StoredChunks())
-            outcome = stored[node.node_id]
+            outcome = store.take_stored(node)
             chunks.ids.append(outcome.id)
             chunks.created += outcome.created
             chunks.waiting += not outcome.embedded
