@@ -47,7 +47,9 @@ class Ingesting:
                     raise Killed
                 stored = await self.world.memories.store_batch(news)
                 found[file.source.path] = StoredChunks(
-                    [each.id for each in stored], sum(each.created for each in stored)
+                    [each.id for each in stored],
+                    sum(each.created for each in stored),
+                    sum(not each.embedded for each in stored),
                 )
                 self.die_after -= 1
             return found

@@ -56,7 +56,7 @@ def progress(
     """
     Show a bar on stderr while work goes on; yields a function that advances it (by, of total).
 
-    With `about` it shows the rate and the time left, and the function takes a text to show as well.
+    With `about` it shows the time left, and a text that the function takes, in place of the numbers.
     """
     if quiet or not sys.stderr.isatty():
         yield _ignore
@@ -75,9 +75,13 @@ def progress(
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn() if in_bytes else MofNCompleteColumn(),
+        *(() if about else (DownloadColumn() if in_bytes else MofNCompleteColumn(),)),
         TimeElapsedColumn(),
-        *((TimeRemainingColumn(), TextColumn("{task.fields[about]}")) if about else ()),
+        *(
+            (TextColumn("{task.fields[about]}"), TimeRemainingColumn(), TextColumn("left"))
+            if about
+            else ()
+        ),
         console=Console(stderr=True),
         transient=True,
     ) as bar:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mahavishnu.errors import NotFound, UsageError
@@ -37,10 +38,12 @@ async def ingest_repository(call: Call, request: IngestRepository) -> IngestedRe
     """Bring what is stored of a repository in line with its files; one that is new is added."""
     repository = await _find_or_add(call.app, request.repo_path)
 
+    started = monotonic()
+
     async def progress(files: int, of_files: int, chunks: int) -> None:
-        await call.report(
-            files, of_files, f"{files:,} of {of_files:,} files, {chunks:,} new chunks"
-        )
+        rate = f"{files / (monotonic() - started):,.0f} files/s"
+        told = f"{files:,} of {of_files:,} files, {chunks:,} new chunks, {rate}"
+        await call.report(files, of_files, told)
 
     done = await call.app.repository_ingestion.ingest(
         repository, metadata=request.metadata, progress=progress

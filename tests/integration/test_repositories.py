@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mahavishnu.app import import_engine, store_files_maker
+from mahavishnu.embedding.port import Vector
 from mahavishnu.errors import Conflict, NotFound, Unavailable, UsageError
 from mahavishnu.knowledge.dependencies import draw_mermaid, find_cycle
 from mahavishnu.knowledge.repos_file import read_repos_file
@@ -16,6 +18,7 @@ from mahavishnu.knowledge.repository_ingestion import RepositoryIngestion, Split
 from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
+from tests.fakes import FakeEmbedder
 from tests.ingesting import Ingesting, Killed, commit, write
 
 pytestmark = pytest.mark.postgres
@@ -136,6 +139,25 @@ async def test_a_second_run_is_refused_until_the_first_has_ended(
         go_on.set()
         assert (await first).stored == 6
         assert (await Ingesting(other).ingestion.ingest(repository)).unchanged == 3
+
+
+async def test_a_model_that_is_lost_in_the_middle_leaves_chunks_that_wait(
+    open_world: OpenWorld, tree: Path
+) -> None:
+    class Lost(FakeEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> list[Vector]:
+            if any("x = 1" in text for text in texts):  # of sub/b.py, the last one
+                raise Unavailable("The server does not answer.", code="embedding.unreachable")
+            return await super().embed_documents(texts)
+
+    async with open_world(Lost()) as world:
+        use = Ingesting(world)
+        done = await use.ingestion.ingest(await use.repositories.add(tree))
+        assert (done.documents, done.stored, done.waiting) == (3, 6, 3)
+        [status] = await use.repositories.look(await use.repositories.list_all())
+        assert status.waiting == 3 and status.last_run is not None
+        assert status.last_run.status == "completed"
+        assert status.last_run.error == "waiting for their vectors: 3 chunks"
 
 
 async def test_what_is_stored_stays_where_the_files_are_not_there(world: World, tree: Path) -> None:
