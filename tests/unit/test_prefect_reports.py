@@ -1,6 +1,7 @@
 """What is reported of a run of Prefect, and how it is handed on."""
 
 import json
+import os
 import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,7 @@ def test_a_run_that_goes_on_has_no_end() -> None:
         ({"a": {1}}, {"omitted": "dict is not JSON"}),
         ({1: "a"}, {"omitted": "dict is not JSON"}),
         (float("nan"), {"omitted": "float is not JSON"}),
+        ([10**4400], {"omitted": "list is not JSON"}),
         ("a\0b", {"omitted": "str is not JSON"}),
         ("x" * 100_000_000, {"omitted": "more than 16,384 characters"}),
         ([["x" * 1000]] * 1_000_000, {"omitted": "more than 16,384 characters"}),
@@ -88,6 +90,41 @@ def test_lines_reach_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
         writer.send(line, wait_at_exit_s=30)
     writer.close()
     assert (tmp_path / "got").read_bytes() == b"".join(lines)
+
+
+def test_a_writer_that_was_killed_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = f"import os, sys; open({str(tmp_path)!r} + f'/{{os.getpid()}}', 'wb').write(sys.stdin.buffer.read())"
+    monkeypatch.setattr(writing, "WORDS", ("-c", copy))
+    writer = Writer()
+    writer.send(b"before\n", wait_at_exit_s=30)
+    assert writer._process is not None
+    writer._process.kill()
+    writer._process.wait()
+    writer.send(b"after\n")
+    writer.close()
+    assert b"".join(path.read_bytes() for path in tmp_path.iterdir()) == b"after\n"
+
+
+def test_a_fork_that_lives_on_does_not_hold_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "WORDS", ("-c", "import sys; sys.stdin.buffer.read()"))
+    writing.open_writer.cache_clear()
+    writer = writing.open_writer()
+    writer.send(b"x", wait_at_exit_s=30)
+    process = writer._process
+    assert process is not None
+    ours, theirs = os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(theirs)
+        os.read(ours, 1)  # until the test is over
+        os._exit(0)
+    try:
+        writer.close()
+        assert process.returncode == 0
+    finally:
+        os.close(theirs)
+        os.waitpid(child, 0)
 
 
 def test_a_writer_that_cannot_start_or_has_ended_is_only_logged(

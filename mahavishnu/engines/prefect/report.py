@@ -21,6 +21,7 @@ _PREAMBLE = re.compile(r"(Flow|Task) run encountered an exception:?\s*")  # of P
 MAX_ERROR = 10_000
 MAX_RESULT = 16_384  # characters, so that a hook stays below a few milliseconds
 MAX_DEPTH = 50
+MAX_INTEGER_BITS = 4_096  # Python writes no number of more than 4,300 digits
 
 
 def report_of(
@@ -87,6 +88,8 @@ def _measure(value: object, room: int, depth: int) -> int:
             raise TypeError
         return room - len(value) - 2
     if isinstance(value, int):
+        if value.bit_length() > MAX_INTEGER_BITS:
+            raise TypeError
         return room - value.bit_length() // 3 - 2
     if isinstance(value, float) and math.isfinite(value):
         return room - 24

@@ -29,7 +29,7 @@ class Writer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._failed_at = -AGAIN_AFTER_S
+        self._failed_at = self._replaced_at = -AGAIN_AFTER_S
         self._wait_at_exit_s = 0.0
 
     def send(self, line: bytes, *, wait_at_exit_s: float = 0) -> None:
@@ -39,13 +39,10 @@ class Writer:
             if time.monotonic() - self._failed_at < AGAIN_AFTER_S:
                 return
             try:
-                if self._process is None:
-                    self._process = self._start()
-                _write(self._process, line)
+                self._hand_on(line)
             except OSError as error:
                 self._failed_at = time.monotonic()
-                if (process := self._let_go()) is not None:
-                    _has_ended(process, within_s=WAIT_S)
+                self._give_up()
                 _log.warning("Mahavishnu does not record this run: %s", error)
 
     def close(self) -> None:
@@ -54,6 +51,32 @@ class Writer:
             process = self._let_go()
         if process is not None and not _has_ended(process, within_s=self._wait_at_exit_s):
             _log.info("Mahavishnu is still recording; see recorder.log.")
+
+    def leave(self) -> None:
+        """Close a fork's end of the pipe: the writer learns by it when the flow's own process is gone."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        atexit.unregister(self.close)
+
+    def _hand_on(self, line: bytes) -> None:
+        """Write a line, also where the writer was killed: another takes its place, but not again and again."""
+        try:
+            self._write(line)
+        except BrokenPipeError:
+            if time.monotonic() - self._replaced_at < AGAIN_AFTER_S:
+                raise
+            self._replaced_at = time.monotonic()
+            self._give_up()
+            self._write(line)
+
+    def _give_up(self) -> None:
+        if (process := self._let_go()) is not None:
+            _has_ended(process, within_s=WAIT_S)
+
+    def _write(self, line: bytes) -> None:
+        if self._process is None:
+            self._process = self._start()
+        _write(self._process, line)
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -104,4 +127,10 @@ def open_writer() -> Writer:
     return Writer()
 
 
-os.register_at_fork(after_in_child=open_writer.cache_clear)
+def _leave_in_fork() -> None:
+    if open_writer.cache_info().currsize:
+        open_writer().leave()
+        open_writer.cache_clear()
+
+
+os.register_at_fork(after_in_child=_leave_in_fork)
