@@ -1,6 +1,7 @@
 """The application in a thread of its own, for programs with event loops of their own, or with none."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -24,6 +25,10 @@ class BackgroundApp:
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -69,6 +74,8 @@ class BackgroundApp:
 
     def close(self) -> None:
         """Cancel what goes on, close the application and end the thread; again it does nothing."""
+        if self._process != os.getpid():
+            return
         with self._lock:
             self._closed = True
             loop, thread, self._thread = self._loop, self._thread, None
@@ -80,7 +87,13 @@ class BackgroundApp:
         loop.close()
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        """Return the loop of the thread, which the first caller starts."""
+        """Return the loop of the thread, which the first caller starts, and in a fork the first one there."""
+        if self._process != os.getpid():
+            self._inherited = (
+                self._stack,
+                self._app,
+            )  # not ours to close: the parent uses the connections
+            self._reset()
         with self._lock:
             if self._closed:
                 raise UsageError("It is closed.", hint="Make a new one.", code="usage.closed")

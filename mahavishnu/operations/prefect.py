@@ -77,7 +77,7 @@ async def record_server(
     while True:
         try:
             async with aclosing(_read(url, since, follow)) as pages:
-                async for page in pages:
+                async for page, past_is_read in pages:
                     answered, began = True, utc_now()
                     unknown = await _unknown(app, page, project, repositories)
                     for new in unknown:
@@ -85,7 +85,9 @@ async def record_server(
                         on_recorded(new)
                     recorded += len(unknown)
                     known += len(page) - len(unknown)
-                    since, pause_s = max(since, began - OVERLAP), FIRST_PAUSE_S
+                    pause_s = FIRST_PAUSE_S
+                    if past_is_read:
+                        since = max(since, began - OVERLAP)
             if not follow:
                 return RecordedRuns(recorded=recorded, known=known)
         except Unavailable as error:
@@ -126,12 +128,14 @@ async def run_deployment(
     return ended
 
 
-async def _read(url: str, since: datetime, follow: bool) -> AsyncGenerator[list[NewExecution]]:
+async def _read(
+    url: str, since: datetime, follow: bool
+) -> AsyncGenerator[tuple[list[NewExecution], bool]]:
     from mahavishnu.engines.prefect.server import read_runs  # noqa: PLC0415 - an extra, and 2 s
 
     async with aclosing(read_runs(url, since=since, follow=follow)) as pages:
-        async for page in pages:
-            yield [msgspec.convert(report, NewExecution) for report in page]
+        async for page, past_is_read in pages:
+            yield [msgspec.convert(report, NewExecution) for report in page], past_is_read
 
 
 async def _unknown(

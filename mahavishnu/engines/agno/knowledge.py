@@ -77,7 +77,10 @@ class MemoryKnowledge(VectorDb):
 
     def id_exists(self, id: str) -> bool:
         """Tell whether there is a document of this id, one that a search gave."""
-        return UUID(id) in self._ids()
+        try:
+            return UUID(id) in self._ids()
+        except ValueError:  # an id of somebody else
+            return False
 
     def content_hash_exists(self, content_hash: str, user_id: str | None = None) -> bool:
         """Tell whether a user, or without one everybody, has this content."""

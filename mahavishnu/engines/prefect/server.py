@@ -43,14 +43,21 @@ PAGE = 200
 EVENTS = "prefect.flow-run."
 HEARTBEAT = "prefect.flow-run.heartbeat"
 POLL_S = 1.0
+# A ValueError is an address that is none, or an answer that is not Prefect's.
+_FAILURES = (
+    httpx.HTTPError, httpx.InvalidURL, PrefectHTTPStatusError, WebSocketException, OSError, ValueError
+)  # fmt: skip
 type Report = dict[str, Any]
 
 
-async def read_runs(url: str, *, since: datetime, follow: bool) -> AsyncGenerator[list[Report]]:
+async def read_runs(
+    url: str, *, since: datetime, follow: bool
+) -> AsyncGenerator[tuple[list[Report], bool]]:
     """
     Yield reports of the flow runs that ended after `since` or run now; then, to follow, of each that changes.
 
-    The first page is empty: the server answers. Close it where it was opened (`contextlib.aclosing`).
+    With each page comes whether all that was before has been read. The first one is empty: the server answers.
+    Close it where it was opened (`contextlib.aclosing`).
 
     Raises:
         Unavailable: `prefect.unreachable`, where the server does not answer, or no longer.
@@ -58,7 +65,7 @@ async def read_runs(url: str, *, since: datetime, follow: bool) -> AsyncGenerato
     changed: dict[Any, Any] = {PREFECT_API_URL: _api(url)}
     if follow:  # who follows tries again by itself, and says so
         changed[PREFECT_CLIENT_MAX_RETRIES] = 0
-    with temporary_settings(changed), _translated(url):
+    with _translated(url), temporary_settings(changed):
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(get_client())
             await client.read_flow_runs(limit=1)  # refused here, where the key is wrong
@@ -69,17 +76,22 @@ async def read_runs(url: str, *, since: datetime, follow: bool) -> AsyncGenerato
                 subscriber = await stack.enter_async_context(
                     get_events_subscriber(filter=wanted, reconnection_attempts=0)
                 )
-            yield []  # it answers
+            yield [], False  # it answers
             async for page in _past(client, since):
-                yield [report for run in page async for report in _reports(client, run, names)]
+                reports = [report for run in page async for report in _reports(client, run, names)]
+                yield reports, False
             if subscriber is not None:
+                yield [], True
                 async for event in subscriber:
                     if event.event == HEARTBEAT:
                         continue
-                    run_id = UUID(event.resource.id.removeprefix(EVENTS))
+                    try:
+                        run_id = UUID(event.resource.id.removeprefix(EVENTS))
+                    except ValueError:  # an event of a user's own about something else
+                        continue
                     with contextlib.suppress(ObjectNotFound):  # deleted since
                         run = await client.read_flow_run(run_id)
-                        yield [report async for report in _reports(client, run, names)]
+                        yield [report async for report in _reports(client, run, names)], True
 
 
 async def run_deployment(
@@ -187,9 +199,9 @@ def _api(url: str) -> str:
 def _translated(url: str) -> Iterator[None]:
     try:
         yield
-    except (httpx.HTTPError, PrefectHTTPStatusError, WebSocketException, OSError) as error:
+    except _FAILURES as error:
         raise Unavailable(
-            f"Prefect's server at {url} does not answer ({type(error).__name__}).",
+            f"Prefect's server at {url} does not answer as it should ({type(error).__name__}).",
             hint="Give the address that `prefect server start` prints, such as http://127.0.0.1:4200.",
             code="prefect.unreachable",
         ) from error
