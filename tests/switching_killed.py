@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mahavishnu.ai_env.adopt import adopt
-from mahavishnu.ai_env.restore import Wish, restore
+from mahavishnu.ai_env.apply import Ask
+from mahavishnu.ai_env.restore import restore
 from mahavishnu.ai_env.settle import settle
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.undo import undo
@@ -51,7 +52,7 @@ SCENARIOS: dict[str, tuple[Callable[[Site], object], Callable[[Site], object]]] 
     "undo to no file": (lambda site: switch_to(site, ONE, "claude-code"), undo),
     "raw keys": (switch_raw, lambda site: switch_to(site, ONE)),
     "undo": (switch_raw, undo),
-    "restore": (change_by_hand, lambda site: restore(site, lambda _: ONE, Wish())),
+    "restore": (change_by_hand, lambda site: restore(site, lambda _: ONE, Ask())),
     "undo of an adoption": (adopt_all, undo),
 }
 

@@ -1,22 +1,67 @@
-"""Adopt what was changed in clients' settings since a switch: the journal takes it over, no file changes."""
+"""The settings that were changed since we wrote them, and adopting them: the journal takes them over."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
-from secrets import token_hex
 from typing import Literal
 
-from mahavishnu.ai_env.changed import Changed, find_changed
-from mahavishnu.ai_env.documents import ABSENT, Absent
-from mahavishnu.ai_env.drift import changed_elements, changed_members
+from mahavishnu.ai_env.clients.table import CLIENTS
+from mahavishnu.ai_env.documents import ABSENT, Absent, Document
+from mahavishnu.ai_env.drift import Drift, changed_elements, changed_members, find_drift
+from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, Record, recorded
-from mahavishnu.ai_env.plan import Scope
+from mahavishnu.ai_env.plan import Place, Scope, new_entry
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.redaction import is_marked, redact
-from mahavishnu.ai_env.settle import settle
-from mahavishnu.ai_env.site import Site
-from mahavishnu.identifiers import new_id
+from mahavishnu.ai_env.settle import Settled, settle
+from mahavishnu.ai_env.site import Site, require_client
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One file, what it says, and what of it is not as we wrote it."""
+
+    place: Place
+    document: Document
+    drift: tuple[Drift, ...]
+
+
+def find_changed(
+    site: Site, clients: Sequence[ClientName], scope: Scope, settled: Settled
+) -> list[Changed]:
+    """
+    Return the changed settings of the named clients, else of all; what we never wrote is not read.
+
+    Raises:
+        MahavishnuError: as `require_client` and `Site.path_of` for clients that are named; one of the
+            files cannot be read, or an interrupted switch of it cannot be settled.
+    """
+    found = []
+    for place in _places(site, clients, scope, settled):
+        settled.require([str(place.path)])
+        with told(place.path):
+            document = site.open(place.client, place.path).read()
+            place.client.check(document)
+        if drift := find_drift(place, document):
+            found.append(Changed(place, document, drift))
+    return found
+
+
+def _places(
+    site: Site, clients: Sequence[ClientName], scope: Scope, settled: Settled
+) -> Iterator[Place]:
+    for name in dict.fromkeys(clients or CLIENTS):
+        if clients:
+            require_client(site, name)
+        elif (
+            not site.settings_of(name).enabled
+            or not site.has(name)
+            or (scope == "project" and CLIENTS[name].project_file(site.folder) is None)
+        ):
+            continue
+        place = site.place(name, scope, settled.history)
+        if place.memory.profile is not None:
+            yield place
 
 
 @dataclass(frozen=True)
@@ -54,15 +99,8 @@ def _profile_of(changed: Changed) -> str:
 
 
 def _entry(profile: str, scope: Scope, files: Sequence[Changed]) -> Entry:
-    salt = token_hex(16)
-    return Entry(
-        id=new_id(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        kind="adopt",
-        profile=profile,
-        scope=scope,
-        salt=salt,
-        files=tuple(_file_record(each, salt) for each in files),
+    return new_entry(
+        "adopt", profile, scope, lambda salt: [_file_record(each, salt) for each in files]
     )
 
 

@@ -3,16 +3,13 @@ Switch clients to a profile: all is planned before the first file is written, an
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Literal
 
 import msgspec
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.delivery import deliver, find_protocol
+from mahavishnu.ai_env.delivery import deliver
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal
@@ -25,8 +22,8 @@ from mahavishnu.ai_env.plan import (
     Unchanged,
     check_plan,
     expect,
-    find_keys,
     mark,
+    new_entry,
     plan_file,
     records_of,
     why_not,
@@ -34,13 +31,11 @@ from mahavishnu.ai_env.plan import (
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.proxied import proxy_note
 from mahavishnu.ai_env.rights import Modes, close_modes, note_of
-from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.reference import Reference
 from mahavishnu.ai_env.secrets.resolve import find_doubt, resolve
-from mahavishnu.ai_env.settle import settle, settle_entry
+from mahavishnu.ai_env.settle import settle, whole_or_not
 from mahavishnu.ai_env.site import Site, require_client
-from mahavishnu.errors import MahavishnuError, UsageError
-from mahavishnu.identifiers import new_id
+from mahavishnu.errors import UsageError
 from mahavishnu.masking import Secret
 
 
@@ -106,11 +101,7 @@ def _plan(site: Site, profile: Profile, ask: Ask, history: History) -> Plan:
     files = []
     for name in names:
         client = CLIENTS[name]
-        protocol = find_protocol(profile, name)
-        assert protocol is not None
-        if profile.auth != "native":
-            origin_of(profile.endpoints[protocol])
-        delivery = deliver(profile, client.way, protocol, helper=site.helper, key=key)
+        delivery = deliver(profile, client.way, helper=site.helper, key=key)
         place = site.place(name, ask.scope, history)
         with told(place.path):
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
@@ -172,9 +163,21 @@ def carry_out(
     files = [file for file in plan.files if file.changed]
     if not files:
         return None
-    entry = _entry(site, kind, plan, files)
-    if moved is not None:
-        entry = msgspec.structs.replace(entry, key=str(moved), lost=(), is_moved=True)
+    raw = any(file.delivery.mode == "written" for file in files)
+    lost = tuple(show_path(path) for file in files for path in file.plain_keys)
+    entry = new_entry(
+        kind, plan.profile.name, plan.scope,
+        lambda salt: [
+            _file_record(
+                file, file.effects, salt,
+                new=file.place.new, modes=file.place.open_modes(site.environ),
+            )
+            for file in files
+        ],
+        key=str(moved or plan.profile.key) if moved or raw else None,
+        lost=() if moved else lost,
+        is_moved=moved is not None,
+    )  # fmt: skip
     journal.intend(entry)
     return _write_all(site, journal, entry, files)
 
@@ -241,38 +244,10 @@ def require_key(site: Site, profile: Profile, ask: Ask) -> tuple[Secret | None, 
     ]
 
 
-def _entry(
-    site: Site, kind: Literal["switch", "restore"], plan: Plan, files: Sequence[FilePlan]
-) -> Entry:
-    salt = token_hex(16)
-    profile = plan.profile
-    raw = any(file.delivery.mode == "written" for file in files)
-    return Entry(
-        id=new_id(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        kind=kind,
-        profile=profile.name,
-        scope=plan.scope,
-        salt=salt,
-        files=tuple(
-            _file_record(
-                file,
-                file.effects,
-                salt,
-                new=file.place.new,
-                modes=file.place.open_modes(site.environ),
-            )
-            for file in files
-        ),
-        key=str(profile.key) if raw else None,
-        lost=tuple(show_path(path) for file in files for path in file.plain_keys),
-    )
-
-
 def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FilePlan]) -> Entry:
     """Write the files one by one; where one fails, take back what is written."""
     done = []
-    try:
+    with whole_or_not(site, journal, entry, [(file.place, file.effects) for file in files]):
         for file, intended in zip(files, entry.files, strict=True):
             place = file.place
             edit = site.open(place.client, place.path).edit(
@@ -288,13 +263,6 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
             )
             done.append(record)
         journal.finish(entry, None if tuple(done) == entry.files else done)
-    except (MahavishnuError, KeyboardInterrupt):
-        keys = [
-            key for file in files for key in find_keys(file.effects, file.place.client.is_secret)
-        ]
-        with suppress(MahavishnuError):  # else it stays open, and the next command settles it
-            settle_entry(site, journal, entry, keys, back=True)
-        raise
     return msgspec.structs.replace(entry, files=tuple(done))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, KeyHeader, Profile, Protocol
+from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.helper import helper_words
 from mahavishnu.masking import Secret
 
@@ -58,21 +59,18 @@ def find_protocol(profile: Profile, client: ClientName) -> Protocol | None:
     return protocol
 
 
-def deliver(
-    profile: Profile,
-    way: Way,
-    protocol: Protocol,
-    *,
-    helper: Path,
-    key: Secret | None = None,
-) -> Delivery:
+def deliver(profile: Profile, way: Way, *, helper: Path, key: Secret | None = None) -> Delivery:
     """
-    Return what the client is given; with `key`, that instead of a way to it.
+    Return what the client, which can use the profile, is given; with `key`, that instead of a way to it.
 
     Raises:
         UsageError: as `origin_of`, for an address that no key may go to.
     """
+    protocol = find_protocol(profile, way.client)
+    assert protocol is not None
     url = profile.endpoints[protocol]
+    if profile.auth != "native":
+        origin_of(url)
     mode = choose_mode(profile, way, raw=key is not None)
     words: tuple[str, ...] = ()
     if mode == "helper" and profile.key is not None:

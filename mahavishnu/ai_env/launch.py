@@ -16,7 +16,7 @@ from mahavishnu.ai_env.clients.codex import CHOSEN, MODEL, OWN_PROVIDER, PROVIDE
 from mahavishnu.ai_env.clients.port import Known
 from mahavishnu.ai_env.clients.qwen import LISTS
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.delivery import NO_KEY, Delivery, deliver, find_protocol
+from mahavishnu.ai_env.delivery import NO_KEY, Delivery, deliver
 from mahavishnu.ai_env.directories.qwen_in_force import STARTED_ON
 from mahavishnu.ai_env.documents import Value
 from mahavishnu.ai_env.documents.json_document import JsonDocument
@@ -124,15 +124,14 @@ def _find_program(word: str, environ: Mapping[str, str]) -> Path:
 
 def _deliver(profile: Profile, client: ClientName, helper: Path) -> Delivery:
     known = CLIENTS[client]
-    protocol = find_protocol(profile, client)
     reason = why_not(profile, known, "user")
-    if protocol is None or reason:
+    if reason:
         raise UsageError(
             f"{known.title} cannot be started on {profile.name}: {reason}.",
             hint="Choose another profile or client: mahavishnu ai profile list",
             code="ai.unsuitable_profile",
         )
-    return deliver(profile, known.way, protocol, helper=helper)
+    return deliver(profile, known.way, helper=helper)
 
 
 def _without_strays(

@@ -1,9 +1,11 @@
 """What a switch would do, as data: which clients, which members of which files. Nothing is read or written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from secrets import token_hex
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,12 +14,21 @@ from mahavishnu.ai_env.delivery import Delivery, find_protocol
 from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value, same_value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
-from mahavishnu.ai_env.journal import Memory, Record, Written, recorded, value_of
+from mahavishnu.ai_env.journal import (
+    Entry,
+    FileRecord,
+    Memory,
+    Record,
+    Written,
+    recorded,
+    value_of,
+)
 from mahavishnu.ai_env.merge import Change, Effect, Exclude, Expected, Include, Remove, Set, merge
 from mahavishnu.ai_env.profiles import SIGN_IN, ClientName, Profile
-from mahavishnu.ai_env.redaction import IsSecret, has_key, keys_in, marks_in, redact
+from mahavishnu.ai_env.redaction import IsSecret, has_key, marks_in, redact, shown
 from mahavishnu.ai_env.rights import Modes, open_modes_of
 from mahavishnu.errors import Conflict, Forbidden
+from mahavishnu.identifiers import new_id
 
 type Scope = Literal["user", "project"]
 
@@ -265,13 +276,6 @@ def mark(record: Record, is_secret: IsSecret, salt: str) -> Record:
     return msgspec.structs.replace(record, before=recorded(before), after=recorded(after))
 
 
-def find_keys(effects: Sequence[Effect], is_secret: IsSecret) -> list[str]:
-    """Return the keys in members before the change."""
-    return [
-        key for each in effects for key in keys_in(each.before, each.change.path, is_secret)
-    ]  # fmt: skip
-
-
 def expect(effects: Sequence[Effect]) -> Expected:
     """Return what was there when it was planned: what came in between is not buried."""
     return {
@@ -279,3 +283,42 @@ def expect(effects: Sequence[Effect]) -> Expected:
         for each in effects
         if isinstance(each.change, Set | Remove)
     }  # fmt: skip
+
+
+def new_entry(
+    kind: Literal["switch", "undo", "adopt", "restore"],
+    profile: str,
+    scope: str,
+    files: Callable[[str], Iterable[FileRecord]],
+    **more: Any,
+) -> Entry:
+    """Return an entry of now; `files` gives its files, with marks by the salt that it is given."""
+    salt = token_hex(16)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    made = tuple(files(salt))
+    return Entry(
+        id=new_id(), at=at, kind=kind, profile=profile, scope=scope, salt=salt, files=made, **more
+    )
+
+
+@dataclass(frozen=True)
+class MemberChange:
+    """A member before and after; of a list, the element alone."""
+
+    path: KeyPath
+    before: Value | Absent
+    after: Value | Absent
+
+
+def member_changes(file: FilePlan) -> Iterator[MemberChange]:
+    """Yield the members that change."""
+    secret = file.place.client.is_secret
+    for effect in file.effects:
+        change, path = effect.change, effect.change.path
+        if same_value(effect.before, effect.after):
+            continue
+        before, after = shown(effect.before, path, secret), shown(effect.after, path, secret)
+        if isinstance(change, Include | Exclude):
+            element = shown(change.element, path, secret)
+            before, after = (ABSENT, element) if isinstance(change, Include) else (element, ABSENT)
+        yield MemberChange(path, before, after)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from mahavishnu.ai_env.adopt import Changed, find_changed
 from mahavishnu.ai_env.apply import Ask, carry_out, require_key
-from mahavishnu.ai_env.changed import Changed, find_changed
 from mahavishnu.ai_env.clients.qwen import session_running
-from mahavishnu.ai_env.delivery import Delivery, deliver, find_protocol
+from mahavishnu.ai_env.delivery import Delivery, deliver
 from mahavishnu.ai_env.documents import Absent, KeyPath, Value, same_value
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.drift import Replay, replay
@@ -31,27 +31,15 @@ from mahavishnu.ai_env.plan import (
     plan_changes,
     why_not,
 )
-from mahavishnu.ai_env.profiles import ClientName, Profile
+from mahavishnu.ai_env.profiles import Profile
 from mahavishnu.ai_env.redaction import shown, shown_record
 from mahavishnu.ai_env.rights import note_of
-from mahavishnu.ai_env.secrets.binding import origin_of
 from mahavishnu.ai_env.secrets.helper import PROGRAM
 from mahavishnu.ai_env.settle import Settled, settle
 from mahavishnu.ai_env.site import Site
 from mahavishnu.errors import Conflict, NotFound
-from mahavishnu.masking import Secret
 
 type FindProfile = Callable[[str], Profile]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What is to be restored, and what may be given up for it, as in `Ask`."""
-
-    clients: Sequence[ClientName] = ()
-    scope: Scope = "user"
-    forget_keys: bool = False
-    allow_missing_key: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,10 +51,12 @@ class Restored:
 
 
 def plan_restore(
-    site: Site, find: FindProfile, wish: Wish, settled: Settled | None = None
+    site: Site, find: FindProfile, ask: Ask, settled: Settled | None = None
 ) -> tuple[Plan, ...]:
     """
     Return what a restoring would do now, for each profile that had been switched to; nothing is written.
+
+    `ask` says which clients, and what may be given up for it.
 
     Raises:
         NotFound: `ai.unknown_profile`, the profile is gone.
@@ -74,14 +64,14 @@ def plan_restore(
         MahavishnuError: as `find_changed` and `plan_switch`.
     """
     settled = settled or Settled(site.journal.read(), (), {})
-    changed = find_changed(site, wish.clients, wish.scope, settled)
+    changed = find_changed(site, ask.clients, ask.scope, settled)
     by_profile = sorted(changed, key=_written)
     return tuple(
-        _plan(site, find, wish, tuple(files)) for _, files in groupby(by_profile, key=_written)
+        _plan(site, find, ask, tuple(files)) for _, files in groupby(by_profile, key=_written)
     )
 
 
-def restore(site: Site, find: FindProfile, wish: Wish) -> Restored:
+def restore(site: Site, find: FindProfile, ask: Ask) -> Restored:
     """
     Write again what was written, of each profile all clients or none.
 
@@ -91,9 +81,9 @@ def restore(site: Site, find: FindProfile, wish: Wish) -> Restored:
     journal = site.journal
     with journal.held():
         settled = settle(site, journal)
-        plans = plan_restore(site, find, wish, settled)
+        plans = plan_restore(site, find, ask, settled)
         for plan in plans:
-            check_plan(plan, overwrite=True, forget_keys=wish.forget_keys)
+            check_plan(plan, overwrite=True, forget_keys=ask.forget_keys)
         done = [(plan, carry_out(site, journal, plan, "restore")) for plan in plans]
         return Restored(tuple(done), settled.told)
 
@@ -104,29 +94,25 @@ def _written(changed: Changed) -> tuple[str, bool]:
     return memory.profile or "", memory.mode == "written"
 
 
-def _plan(site: Site, find: FindProfile, wish: Wish, files: Sequence[Changed]) -> Plan:
+def _plan(site: Site, find: FindProfile, ask: Ask, files: Sequence[Changed]) -> Plan:
     name, raw = _written(files[0])
-    profile = _find(find, name, files[0], wish.scope)
-    ask = Ask(
-        scope=wish.scope,
-        write_key=raw and profile.key is not None and profile.auth != "native",
-        allow_missing_key=wish.allow_missing_key,
-    )
+    profile = _find(find, name, files[0], ask.scope)
+    written = raw and profile.key is not None and profile.auth != "native"
     for each in files:
-        reason = why_not(profile, each.place.client, wish.scope)
+        reason = why_not(profile, each.place.client, ask.scope)
         if reason is None and raw and each.place.memory.key != str(profile.key):
             reason = "its key is another"
         if reason is not None:
-            raise _changed(profile, each.place, wish.scope, reason)
-    key, notes = require_key(site, profile, ask)
+            raise _changed(profile, each.place, ask.scope, reason)
+    key, notes = require_key(site, profile, replace(ask, write_key=written))
     plans = []
     for each in files:
-        delivery = _deliver(site, profile, each.place, key)
+        delivery = deliver(profile, each.place.client.way, helper=site.helper, key=key)
         with told(each.place.path):
-            plans.append(_plan_file(each, delivery, profile, wish.scope))
+            plans.append(_plan_file(each, delivery, profile, ask.scope))
             notes += note_of(each.place.path, each.place.open_modes(site.environ))
         notes += each.place.client.notes(delivery, running=each.place.running)
-    return Plan(profile, wish.scope, tuple(plans), notes=tuple(notes))
+    return Plan(profile, ask.scope, tuple(plans), notes=tuple(notes))
 
 
 def _find(find: FindProfile, name: str, changed: Changed, scope: Scope) -> Profile:
@@ -140,15 +126,6 @@ def _find(find: FindProfile, name: str, changed: Changed, scope: Scope) -> Profi
             hint=_ways_out(changed.place, scope),
             code=error.code,
         ) from error
-
-
-def _deliver(site: Site, profile: Profile, place: Place, key: Secret | None) -> Delivery:
-    way = place.client.way
-    protocol = find_protocol(profile, way.client)
-    assert protocol is not None
-    if profile.auth != "native":
-        origin_of(profile.endpoints[protocol])
-    return deliver(profile, way, protocol, helper=site.helper, key=key)
 
 
 def _plan_file(changed: Changed, delivery: Delivery, profile: Profile, scope: Scope) -> FilePlan:

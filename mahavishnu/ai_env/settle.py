@@ -2,10 +2,12 @@
 Bring what a switch left unfinished to an end, by looking at the disk: it stands whole, or not at all.
 
 Where all files are new it is done; else those that are new are taken back. Only where a key that would
-have to come back is lost do they stay, and the entry then names them alone.
+have to come back is lost do they stay, and the entry then names them alone. A session of Claude Code keeps a
+variable that was removed: such a one is emptied first, and removed when every session has seen that.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,18 +16,19 @@ import msgspec
 
 from mahavishnu.ai_env.clients.port import Client
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.documents import ABSENT, Absent, Document, Value, same_value
+from mahavishnu.ai_env.delivery import NO_KEY
+from mahavishnu.ai_env.documents import ABSENT, Absent, Document, KeyPath, Value, same_value
+from mahavishnu.ai_env.files import Edit
 from mahavishnu.ai_env.files import told as naming
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Memory, Record, value_of
-from mahavishnu.ai_env.merge import Change, Remove
+from mahavishnu.ai_env.merge import Change, Effect, Exclude, Include, Remove, Set
 from mahavishnu.ai_env.places import require_inside
 from mahavishnu.ai_env.plan import Place
-from mahavishnu.ai_env.redaction import is_marked, redact
+from mahavishnu.ai_env.redaction import is_marked, keys_in, redact, unmark
 from mahavishnu.ai_env.rights import close_modes, reopen_modes
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.secrets.resolve import resolve
-from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.taking_back import reverse, write_back
+from mahavishnu.ai_env.site import NOTICED, Site
 from mahavishnu.errors import MahavishnuError
 
 type State = Literal["before", "after", "other"]
@@ -90,6 +93,25 @@ def settle(site: Site, journal: Journal) -> Settled:
         stuck,
         latest if latest in history.open else None,
     )
+
+
+@contextmanager
+def whole_or_not(
+    site: Site, journal: Journal, entry: Entry, touched: Iterable[tuple[Place, Sequence[Effect]]]
+) -> Iterator[None]:
+    """Take back what is written of an entry where what is done in here fails, and raise that."""
+    try:
+        yield
+    except (MahavishnuError, KeyboardInterrupt):
+        keys = [
+            key
+            for place, effects in touched
+            for each in effects
+            for key in keys_in(each.before, each.change.path, place.client.is_secret)
+        ]
+        with suppress(MahavishnuError):  # else it stays open, and the next command settles it
+            settle_entry(site, journal, entry, keys, back=True)
+        raise
 
 
 def settle_entry(
@@ -228,3 +250,95 @@ def _is_blank(record: Record, now: Value | Absent, client: Client) -> bool:
         and not isinstance(blank, Absent)
         and same_value(now, blank)
     )
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """
+    Changes that take records back, and the members whose keys are lost: they stay without.
+
+    With `private` a raw key is among them.
+    """
+
+    changes: tuple[Change, ...]
+    lost: tuple[KeyPath, ...] = ()
+    private: bool = False
+
+
+def reverse(
+    records: Sequence[Record],
+    *,
+    salt: str = "",
+    keys: Sequence[str] = (),
+    without: Callable[[KeyPath], Value] = lambda _: NO_KEY,
+) -> Reversal:
+    """
+    Return what takes the records back; marks become those of `keys` that they stand for.
+
+    `without` gives what stands in the place of a key that is not among them.
+    """
+    changes: list[Change] = []
+    lost: list[KeyPath] = []
+    private = False
+    for record in reversed(records):
+        before = value_of(record.before)
+        if record.kind == "include":
+            changes.append(Exclude(record.path, record.element, record.made))
+        elif record.kind == "exclude":
+            changes.append(Include(record.path, record.element))
+        elif isinstance(before, Absent):
+            if record.after is not record.before:
+                changes.append(Remove(record.path, record.made))
+        else:
+            own = record.salt or salt
+            value, whole = unmark(before, own, list(keys), without(record.path))
+            if not same_value(before, value_of(record.after)):
+                changes.append(Set(record.path, value))
+            private = private or (whole and is_marked(before))
+            if not whole:
+                lost.append(record.path)
+    return Reversal(tuple(changes), tuple(lost), private)
+
+
+def write_back(
+    site: Site,
+    place: Place,
+    changes: Sequence[Change],
+    expected: Mapping[KeyPath, Value | Absent],
+    *,
+    drop_empty: bool = False,
+    private: bool = False,
+) -> Edit:
+    """
+    Make changes that take others back, on the condition that members are what is `expected`.
+
+    With `drop_empty` the file was made by what is taken back, and goes where nothing else is in it; with
+    `private` a raw key comes back, and the file is its owner's alone.
+
+    Raises:
+        MahavishnuError: as `SettingsFile.edit`.
+    """
+    file = site.open(place.client, place.path)
+    softened = [_soften(change, place.client) for change in changes]
+    if not place.running or softened == list(changes):
+        return file.edit(changes, expected=expected, drop_empty=drop_empty, private=private)
+    there = file.read()
+    first = [
+        soft
+        for soft in softened
+        if not (isinstance(soft, Set) and there.get(soft.path) is ABSENT and soft not in changes)
+    ]
+    done = file.edit(first, expected=expected, private=private)
+    site.pause(NOTICED.total_seconds())
+    removals = [each for each in changes if each not in softened]
+    blank = {each.path: place.client.blank(each.path) for each in removals}
+    file.edit(removals, expected=blank, drop_empty=drop_empty)
+    return done
+
+
+def _soften(change: Change, client: Client) -> Change:
+    if isinstance(change, Remove):
+        blank = client.blank(change.path)
+        if not isinstance(blank, Absent):
+            return Set(change.path, blank)
+    return change

@@ -1,11 +1,8 @@
 """Take a switch back: only what it wrote, and only where that stands as it was written."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -17,22 +14,24 @@ from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.files import told
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record, value_of
 from mahavishnu.ai_env.merge import Effect, Remove, merge
-from mahavishnu.ai_env.plan import Place, expect, find_keys, mark, records_of
+from mahavishnu.ai_env.plan import Place, expect, mark, new_entry, records_of
 from mahavishnu.ai_env.profiles import ClientName
 from mahavishnu.ai_env.redaction import keys_in, mark_of, marks_in, redact
 from mahavishnu.ai_env.rights import reopen_modes
 from mahavishnu.ai_env.settle import (
+    Reversal,
     Settled,
     find_place,
     keys_of,
+    reverse,
     settle,
-    settle_entry,
     state_of,
+    whole_or_not,
+    write_back,
 )
 from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.taking_back import Reversal, reverse, write_back
-from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, NotFound, UsageError
-from mahavishnu.identifiers import new_id, parse_reference, shown
+from mahavishnu.errors import Conflict, Forbidden, NotFound, UsageError
+from mahavishnu.identifiers import parse_reference, shown
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,12 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         settled.require([file.path for file in switched.files])
         keys = keys_of(site, history, switched)
         parts = [_plan(site, history, switched, file, keys, overwrite) for file in switched.files]
-        entry = _entry(switched, parts)
+        entry = new_entry(
+            "undo", switched.profile, switched.scope,
+            lambda salt: [_file_record(part, salt) for part in parts],
+            undoes=switched.id,
+            lost=tuple(show_path(path) for part in parts for path in part.reversal.lost),
+        )  # fmt: skip
         if not overwrite:
             _require_keys(switched, entry)
         journal.intend(entry)
@@ -274,21 +278,6 @@ def _loses_key(
     )
 
 
-def _entry(switched: Entry, parts: Sequence[_Part]) -> Entry:
-    salt = token_hex(16)
-    return Entry(
-        id=new_id(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        kind="undo",
-        profile=switched.profile,
-        scope=switched.scope,
-        salt=salt,
-        files=tuple(_file_record(part, salt) for part in parts),
-        undoes=switched.id,
-        lost=tuple(show_path(path) for part in parts for path in part.reversal.lost),
-    )
-
-
 def _file_record(part: _Part, salt: str) -> FileRecord:
     secret = part.place.client.is_secret
     # What is emptied first has to be removed with its parents by whoever settles this.
@@ -308,7 +297,7 @@ def _file_record(part: _Part, salt: str) -> FileRecord:
 
 
 def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -> None:
-    try:
+    with whole_or_not(site, journal, entry, [(part.place, part.effects) for part in parts]):
         for part in parts:
             changes, expected = part.reversal.changes, expect(part.effects)
             write_back(
@@ -318,10 +307,3 @@ def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -
             with told(part.place.path):
                 reopen_modes(part.place.path, part.file.modes, private=part.reversal.private)
         journal.finish(entry)
-    except (MahavishnuError, KeyboardInterrupt):
-        keys = [
-            key for part in parts for key in find_keys(part.effects, part.place.client.is_secret)
-        ]
-        with suppress(MahavishnuError):  # else it stays open, and the next command settles it
-            settle_entry(site, journal, entry, keys, back=True)
-        raise

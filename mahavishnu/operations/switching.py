@@ -15,8 +15,7 @@ from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents.port import plain
 from mahavishnu.ai_env.drift import Drift
 from mahavishnu.ai_env.journal import Entry, value_of
-from mahavishnu.ai_env.member_changes import member_changes
-from mahavishnu.ai_env.plan import FilePlan, Plan, Scope, check_plan
+from mahavishnu.ai_env.plan import FilePlan, Plan, Scope, check_plan, member_changes
 from mahavishnu.ai_env.profiles import ClientName, Profile
 from mahavishnu.ai_env.redaction import shown_record
 from mahavishnu.ai_env.sessions.table import FINDERS
@@ -271,15 +270,15 @@ def _drifted(drift: Drift) -> MemberBody:
     return MemberBody(path=list(drift.path), before=plain(drift.written), after=plain(drift.now))
 
 
-def restore_settings(environments: Environments, wish: restore.Wish, *, dry_run: bool) -> Restored:
+def restore_settings(environments: Environments, ask: Ask, *, dry_run: bool) -> Restored:
     """Write again what a switch had written and others changed, or only say what would change."""
     environments.require_trusted()
     site = environments.site
     if dry_run:
-        plans = restore.plan_restore(site, environments.find_wanted, wish)
+        plans = restore.plan_restore(site, environments.find_wanted, ask)
         done = restore.Restored(tuple((plan, None) for plan in plans))
     else:
-        done = restore.restore(site, environments.find_wanted, wish)
+        done = restore.restore(site, environments.find_wanted, ask)
     return Restored(
         dry_run=dry_run,
         restored=[Written(**_written(plan, entry)) for plan, entry in done.plans],

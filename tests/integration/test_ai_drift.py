@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.adopt import Adopted, adopt
+from mahavishnu.ai_env.apply import Ask
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.restore import Restored, Wish, plan_restore, restore
+from mahavishnu.ai_env.restore import Restored, plan_restore, restore
 from mahavishnu.ai_env.secrets.reference import parse_reference
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import ClientStatus, look, look_at
@@ -53,7 +54,7 @@ def find_in(profiles: dict[str, Profile]) -> Callable[[str], Profile]:
 def restore_in(
     site: Site, *clients: ClientName, profiles: dict[str, Profile] = PROFILES, **wishes: Any
 ) -> Restored:
-    return restore(site, find_in(profiles), Wish(clients=clients, **wishes))
+    return restore(site, find_in(profiles), Ask(clients=clients, **wishes))
 
 
 def refused_restore(site: Site, *clients: ClientName, **wishes: Any) -> MahavishnuError:
@@ -153,7 +154,7 @@ def test_a_restoring_writes_all_of_it_again_and_its_undo_brings_the_edit_back(
     written = {name: path.read_bytes() for name, path in paths.items()}
     led_elsewhere(paths)
     edited = {name: path.read_bytes() for name, path in paths.items()}
-    dry = plan_restore(site, find_in(PROFILES), Wish())
+    dry = plan_restore(site, find_in(PROFILES), Ask())
     assert {file.name for plan in dry for file in plan.files} == set(EVERY)
     assert {name: path.read_bytes() for name, path in paths.items()} == edited
     [(_, entry)] = restore_in(site).plans

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai_env.adopt import adopt
+from mahavishnu.ai_env.apply import Ask
 from mahavishnu.ai_env.documents import Document
 from mahavishnu.ai_env.files import SettingsFile
 from mahavishnu.ai_env.journal import Entry, Journal
-from mahavishnu.ai_env.restore import Wish, restore
+from mahavishnu.ai_env.restore import restore
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import look_at
 from mahavishnu.errors import MahavishnuError
@@ -23,7 +24,7 @@ from tests.switching_killed import change_by_hand, contents, settle_in
 
 
 def restore_one(site: Site, *clients: Any) -> None:
-    restore(site, lambda _: ONE, Wish(clients=clients))
+    restore(site, lambda _: ONE, Ask(clients=clients))
 
 
 @pytest.mark.parametrize("act", [adopt, restore_one])

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mahavishnu.ai_env.adopt import adopt
+from mahavishnu.ai_env.apply import Ask
 from mahavishnu.ai_env.clients.table import CLIENTS
 from mahavishnu.ai_env.documents import Document
 from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.restore import Wish, restore
+from mahavishnu.ai_env.restore import restore
 from mahavishnu.ai_env.site import Site
 from mahavishnu.ai_env.status import look_at
 from mahavishnu.ai_env.undo import undo
@@ -102,7 +103,7 @@ def test_whatever_was_edited_is_adopted_or_restored_and_comes_back(client: Clien
             assert is_clean(site, client)
             assert ours(values(path)) == ours(written) or profile.auth == "native"
             path.write_bytes(document.content)
-            restore(site, profiles.__getitem__, Wish())
+            restore(site, profiles.__getitem__, Ask())
             assert is_clean(site, client)
             assert ours(values(path)) == ours(written) or profile.auth == "native"
             undo(site)

@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.delivery import choose_mode, deliver, find_protocol
+from mahavishnu.ai_env.delivery import choose_mode, deliver
 from mahavishnu.ai_env.documents import ABSENT, Document, same_value
 from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record
 from mahavishnu.ai_env.merge import merge
 from mahavishnu.ai_env.plan import Place, mark, plan_file, records_of
 from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.taking_back import reverse
+from mahavishnu.ai_env.settle import reverse
 from mahavishnu.ai_env.undo import undo
 from mahavishnu.errors import Conflict, MahavishnuError
 from mahavishnu.identifiers import new_id
@@ -331,10 +331,8 @@ def switched[D: Document](
 ) -> tuple[D, History]:
     """Do what a switch does, and keep what it would keep, without a file."""
     client = CLIENTS[name]
-    protocol = find_protocol(profile, name)
-    assert protocol is not None
     key = Secret(KEYS[profile.key.place]) if raw and profile.key else None
-    delivery = deliver(profile, client.way, protocol, helper=Path("/bin/mahavishnu-key"), key=key)
+    delivery = deliver(profile, client.way, helper=Path("/bin/mahavishnu-key"), key=key)
     assert delivery.mode == choose_mode(profile, client.way, raw=key is not None)
     plan = plan_file(place_of(name, history), document, delivery)
     assert not plan.conflicts

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.delivery import deliver, find_protocol
+from mahavishnu.ai_env.delivery import deliver
 from mahavishnu.ai_env.directories.store import Expected
 from mahavishnu.ai_env.plan import why_not
 from mahavishnu.ai_env.profiles import Profile
@@ -14,13 +14,12 @@ def expected_of(profile: Profile, *, helper: Path) -> Mapping[str, Expected]:
     """Return it by client, without those that the profile is not for."""
     found: dict[str, Expected] = {}
     for name, client in CLIENTS.items():
-        protocol = find_protocol(profile, name)
-        if protocol is None or why_not(profile, client, "user"):
+        if why_not(profile, client, "user"):
             continue
-        delivery = deliver(profile, client.way, protocol, helper=helper)
+        delivery = deliver(profile, client.way, helper=helper)
         native = delivery.mode == "native"
         found[name] = Expected(
-            protocol,
+            delivery.protocol,
             delivery.url,
             key="" if native or profile.key is None else str(profile.key),
             variable="" if native else delivery.variable,

@@ -13,9 +13,8 @@ from mahavishnu.ai_env.documents import Absent, KeyPath
 from mahavishnu.ai_env.documents.port import show_path
 from mahavishnu.ai_env.journal import Entry
 from mahavishnu.ai_env.merge import Remove, Set
-from mahavishnu.ai_env.settle import find_place, keys_of, state_of
+from mahavishnu.ai_env.settle import find_place, keys_of, reverse, state_of, write_back
 from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.taking_back import reverse, write_back
 from mahavishnu.ai_env.undo import changed_meanwhile, undo
 from mahavishnu.errors import MahavishnuError
 

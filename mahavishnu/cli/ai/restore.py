@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai_env.restore import Wish
+from mahavishnu.ai_env.apply import Ask
 from mahavishnu.cli.ai.switch_output import print_plan, print_switch
 from mahavishnu.cli.ai.telling import UNCHANGED, changed_clients_option, scope_option
 from mahavishnu.cli.options import answers, load_quietly
@@ -30,10 +30,10 @@ def _show(body: Restored) -> None:
 @changed_clients_option
 @scope_option
 @answers(_show)
-def restore(dry_run: bool, **wished: Any) -> Restored:
+def restore(dry_run: bool, **asked: Any) -> Restored:
     """
     Write again what a switch had written and another changed: address, key and models as one.
 
     `ai undo` brings back what the other had written.
     """
-    return restore_settings(Environments(load_quietly()), Wish(**wished), dry_run=dry_run)
+    return restore_settings(Environments(load_quietly()), Ask(**asked), dry_run=dry_run)
