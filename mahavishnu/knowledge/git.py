@@ -64,6 +64,14 @@ async def find_top_level(folder: Path) -> Path:
         ) from error
 
 
+async def find_repository(folder: Path) -> Path | None:
+    """Return the working tree that a folder is in, None outside of any."""
+    try:
+        return await find_top_level(folder)
+    except NotFound:
+        return None
+
+
 async def read_history(folder: Path, *, after: str | None) -> AsyncIterator[Commit]:
     """Yield the commits reachable from HEAD but not from `after`, oldest first."""
     wanted = f"{after}..HEAD" if after else "HEAD"

@@ -12,6 +12,7 @@ from mahavishnu.errors import NotFound
 from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_lost
 from mahavishnu.knowledge.git import (
     Commit,
+    find_repository,
     find_top_level,
     has_commits,
     is_ancestor,
@@ -175,14 +176,6 @@ class Ingestion:
         return await self._scopes.place(
             NewMemory(content="-", collection=collection, project=project)  # type: ignore[arg-type]
         )
-
-
-async def find_repository(folder: Path) -> Path | None:
-    """Return the working tree that a folder is in, None outside of any."""
-    try:
-        return await find_top_level(folder)
-    except NotFound:
-        return None
 
 
 async def _recognise(folder: Path, top_level: Path | None, imports: list[Any]) -> Source:

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict, NotFound, UsageError
+from mahavishnu.errors import Conflict, UsageError
 from mahavishnu.knowledge.discovery import check_folder
-from mahavishnu.knowledge.git import find_top_level, run_git
+from mahavishnu.knowledge.git import find_repository, run_git
 from mahavishnu.knowledge.globs import check_glob
 from mahavishnu.knowledge.identity import Aliases, Project, Projects, read_aliases
 from mahavishnu.knowledge.repos_file import RepositoryEntry, unknown
@@ -137,14 +137,14 @@ class Repositories:
     async def find(self, reference: str) -> Repository:
         """Return the repository of that name, `repo_id` or path; raises `NotFound`."""
         known = await self.list_all()
-        for each in known:
-            if reference in (each.name, each.repo_id, str(each.path)):
-                return each
-        resolved = Path(reference).expanduser().resolve()
-        for each in known:
-            if each.path == resolved:
-                return each
-        raise unknown("repository", reference, [each.name for each in known])
+        names = ((each.name, each.repo_id, str(each.path)) for each in known)
+        found = [each for each, own in zip(known, names, strict=True) if reference in own]
+        if not found and "\0" not in reference:
+            place = Path(reference).resolve()
+            found = [each for each in known if each.path == place]
+        if not found:
+            raise unknown("repository", reference, [each.name for each in known])
+        return found[0]
 
     async def select(
         self, *, names: Sequence[str] = (), group: str | None = None
@@ -227,11 +227,8 @@ class Repositories:
 
 
 async def _refuse_inside(place: Path) -> None:
-    try:
-        top = await find_top_level(place)
-    except NotFound:
-        return
-    if not await run_git(place, "ls-files", "-z", "--", "."):
+    top = await find_repository(place)
+    if top is None or not await run_git(place, "ls-files", "-z", "--", "."):
         return  # the repository around it ignores it: dotfiles, or a virtual environment
     raise UsageError(
         f"{place} is inside the repository {top}.",

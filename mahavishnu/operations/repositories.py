@@ -158,16 +158,12 @@ def _run_body(run: LastRun) -> RunBody:
 
 async def _find_or_add(app: "App", reference: str) -> Repository:
     """Return a repository by name or absolute path; a folder that is new is added."""
-    for each in await app.repositories.list_all():
-        if reference in (each.name, each.repo_id, str(each.path)):
-            return each
     folder = Path(reference)
-    if not folder.is_absolute() or "\0" in reference:
-        raise NotFound(
-            f"There is no repository called {reference}, and it is no absolute path.",
-            hint="Give the absolute path of its folder.",
-            code="repository.unknown",
-        )
+    try:
+        return await app.repositories.find(reference)
+    except NotFound:
+        if not folder.is_absolute() or "\0" in reference:
+            raise
     home = app.loaded.environ.get("HOME")
     if home and Path(home).resolve().is_relative_to(folder.resolve()):
         raise UsageError(

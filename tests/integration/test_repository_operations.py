@@ -80,6 +80,8 @@ async def test_they_are_called_with_just_these_names(app: App, tree: Path, tmp_p
         ("ingest_repository", {"repo_path": "/"}, "repository.too_wide"),
         ("ingest_repository", {"repo_path": "/no/such"}, "repository.not_found"),
         ("query_knowledge_base", {"query": "q", "repo_id": "no"}, "repository.unknown"),
+        ("ingest_repository", {"repo_path": "/a\0b"}, "repository.unknown"),
+        ("query_knowledge_base", {"query": "q", "repo_id": "~nobody/a\0b"}, "repository.unknown"),
         ("query_knowledge_base", {"query": "q", "group": "no"}, "repository.unknown"),
     ],
 )
