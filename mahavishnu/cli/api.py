@@ -2,8 +2,10 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from mahavishnu.errors import Forbidden
 from mahavishnu.files import write_atomically
@@ -18,24 +20,23 @@ def api() -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="A file, instead of stdout.")
 def docs(output: Path | None) -> None:
     """Write the API as an HTML page."""
-    from mahavishnu.server.asgi import API_OPERATIONS  # noqa: PLC0415
-    from mahavishnu.server.openapi import describe_api  # noqa: PLC0415
-    from mahavishnu.server.page import render_page  # noqa: PLC0415
+    from mahavishnu.server.page import render_page  # noqa: PLC0415 - slow
 
-    _write(render_page(describe_api(API_OPERATIONS)).encode() + b"\n", output)
+    _write(render_page(_describe()).encode() + b"\n", output)
 
 
 @api.command()
 @click.option("--output", type=click.Path(path_type=Path), help="A file, instead of stdout.")
 def openapi(output: Path | None) -> None:
     """Write the API as an OpenAPI 3.1 document (JSON)."""
-    import msgspec  # noqa: PLC0415
+    _write(msgspec.json.format(msgspec.json.encode(_describe()), indent=2) + b"\n", output)
 
-    from mahavishnu.server.asgi import API_OPERATIONS  # noqa: PLC0415
-    from mahavishnu.server.openapi import describe_api  # noqa: PLC0415
 
-    document = msgspec.json.format(msgspec.json.encode(describe_api(API_OPERATIONS)), indent=2)
-    _write(document + b"\n", output)
+def _describe() -> dict[str, Any]:
+    from mahavishnu.server.asgi import API_OPERATIONS  # noqa: PLC0415 - slow
+    from mahavishnu.server.openapi import describe_api  # noqa: PLC0415 - slow
+
+    return describe_api(API_OPERATIONS)
 
 
 def _write(content: bytes, output: Path | None) -> None:

@@ -1,18 +1,24 @@
-"""`mahavishnu up`, `down`, `status`: the daemon that all terminals share."""
+"""`mahavishnu up`, `down`: the daemon that all terminals share."""
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from mahavishnu.cli.options import asynchronous, json_option, load, load_quietly
+from mahavishnu.cli.daemon_status import record_body
+from mahavishnu.cli.options import asynchronous, json_option, load
 from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.daemon.record import DaemonRecord, find_daemon, find_listening
 from mahavishnu.errors import Conflict, MahavishnuError
-
-if TYPE_CHECKING:
-    from mahavishnu.daemon.record import DaemonRecord
-    from mahavishnu.settings.sources import Loaded
+from mahavishnu.server.detach import (
+    START_TIMEOUT_S,
+    read_flags,
+    say_failed,
+    say_ready,
+    start_detached,
+    stop,
+)
+from mahavishnu.settings.sources import Loaded
 
 POLL_S = 0.05
 STOP_SLACK_S = 15.0  # beyond the time that running requests get
@@ -33,8 +39,6 @@ def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> N
     if port is not None:
         flags["server.port"] = str(port)
     if ready_fd is not None:
-        from mahavishnu.server.detach import read_flags  # noqa: PLC0415
-
         flags |= read_flags(sys.stdin.buffer)
     if detach:
         _start_detached(flags, wanted=port, as_json=as_json)
@@ -43,9 +47,6 @@ def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> N
 
 
 def _start_detached(flags: dict[str, str], *, wanted: int | None, as_json: bool) -> None:
-    from mahavishnu.daemon.record import find_listening  # noqa: PLC0415
-    from mahavishnu.server.detach import START_TIMEOUT_S, start_detached  # noqa: PLC0415
-
     loaded = load()
     until = time.monotonic() + START_TIMEOUT_S
     started = False
@@ -64,17 +65,15 @@ def _start_detached(flags: dict[str, str], *, wanted: int | None, as_json: bool)
             code="daemon.running",
         )
     if as_json:
-        print_json({"started": started, "daemon": _record_body(running)})
+        print_json({"started": started, "daemon": record_body(running)})
     else:
         print_line(
             f"{'Listening' if started else 'Already listening'} on {running.url} (pid {running.pid})"
         )
 
 
-def _await_other(loaded: "Loaded", until: float) -> None:
+def _await_other(loaded: Loaded, until: float) -> None:
     """Wait until the daemon that was quicker listens, or one that was about to end is gone."""
-    from mahavishnu.daemon.record import find_daemon, find_listening  # noqa: PLC0415
-
     lock = loaded.locations.daemon_lock
     time.sleep(POLL_S)
     while time.monotonic() < until and find_daemon(lock) is not None:
@@ -85,13 +84,11 @@ def _await_other(loaded: "Loaded", until: float) -> None:
 
 @asynchronous
 async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
-    from mahavishnu.server.detach import say_failed, say_ready  # noqa: PLC0415
-
-    def ready(record: "DaemonRecord") -> None:
+    def ready(record: DaemonRecord) -> None:
         if ready_fd is not None:
             say_ready(ready_fd, record)
         elif as_json:
-            print_json({"started": True, "daemon": _record_body(record)})
+            print_json({"started": True, "daemon": record_body(record)})
         else:
             print_line(f"Listening on {record.url} (pid {record.pid}); Ctrl-C ends it")
         sys.stdout.flush()  # whoever reads it waits for it now
@@ -121,9 +118,6 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
 @json_option
 def down(force: bool, as_json: bool) -> None:
     """Stop the daemon; running requests finish first."""
-    from mahavishnu.daemon.record import find_daemon  # noqa: PLC0415
-    from mahavishnu.server.detach import stop  # noqa: PLC0415
-
     loaded = load()
     record = find_daemon(loaded.locations.daemon_lock)
     killed = False
@@ -136,72 +130,3 @@ def down(force: bool, as_json: bool) -> None:
         print_line("No daemon is running.")
     else:
         print_line(f"{'Killed' if killed else 'Ended'} (pid {record.pid})")
-
-
-@click.command()
-@json_option
-def status(as_json: bool) -> None:
-    """Show whether the daemon runs, and its state; starts nothing."""
-    from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415
-    from mahavishnu.daemon.record import find_daemon  # noqa: PLC0415
-    from mahavishnu.daemon.token import read_token  # noqa: PLC0415
-
-    locations = load_quietly().locations
-    record = find_daemon(locations.daemon_lock)
-    state: dict[str, Any] | None = None
-    problem: MahavishnuError | None = None
-    if record is not None and record.port is not None:
-        try:
-            state = DaemonClient(record, read_token(locations.token)).ask("GET", "/api/v1/status")
-        except MahavishnuError as error:
-            problem = error
-    log = str(locations.daemon_log) if locations.daemon_log.exists() else None
-    if as_json:
-        told = problem and {"code": problem.code, "message": problem.message, "hint": problem.hint}
-        body = {
-            "running": record is not None,
-            "daemon": record and _record_body(record),
-            "state": state,
-            "problem": told,
-            "log": log,
-        }
-        print_json(body)
-        return
-    if record is None:
-        print_line("The daemon is not running. Start it with: mahavishnu up --detach")
-    elif record.port is None:
-        print_line(f"The daemon is starting or ending (pid {record.pid}).")
-    else:
-        print_line(
-            f"Running on {record.url} (pid {record.pid}) since {record.since}, version {record.version}"
-        )
-    if state is not None:
-        _print_state(state)
-    if problem is not None:
-        print_line(f"Problem: {problem.message}")
-        print_line(f"Hint: {problem.hint}")
-    if log is not None:
-        print_line(f"Log: {log}")
-
-
-def _print_state(state: dict[str, Any]) -> None:
-    database = state["database"]
-    if database["reachable"]:
-        print_line(
-            f"Database: PostgreSQL {database['server_version']}, pgvector "
-            f"{database.get('vector_version')}, connections open: {database['connections']}"
-        )
-        waiting = state.get("waiting", 0)
-        print_line(f"Embedding: {state['embedder']}" + (f" {waiting:,} wait." if waiting else ""))
-    else:
-        print_line(f"Database: {database['reason']}")
-
-
-def _record_body(record: "DaemonRecord") -> dict[str, Any]:
-    return {
-        "pid": record.pid,
-        "port": record.port,
-        "url": record.url if record.port is not None else None,
-        "version": record.version,
-        "since": record.since,
-    }

@@ -7,8 +7,12 @@ import click
 
 from mahavishnu.cli.options import asynchronous, json_option, load, load_quietly
 from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.daemon.client import DaemonClient
+from mahavishnu.daemon.record import HOST, find_listening
 from mahavishnu.errors import MahavishnuError
-from mahavishnu.settings.sources import Loaded
+from mahavishnu.mcp.clients import CLIENTS, describe_setup
+from mahavishnu.mcp.probe import probe_stdio
+from mahavishnu.settings.sources import ENVIRONMENT, Loaded
 
 # What says where the memory is.
 PLACES = ("MAHAVISHNU_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
@@ -35,7 +39,7 @@ async def serve(transport: str) -> None:  # noqa: ARG001 - there is one; clients
     Hands everything on to the daemon while one runs, and serves by itself while none does.
     """
     loaded = load()
-    from mahavishnu.server.bridge import serve_stdio  # noqa: PLC0415
+    from mahavishnu.server.bridge import serve_stdio  # noqa: PLC0415 - slow
 
     await serve_stdio(loaded)
 
@@ -48,16 +52,10 @@ def health(as_json: bool) -> None:
 
     Asks the daemon; where none runs, a server over stdio, as clients start one.
     """
-    from mahavishnu.daemon.record import find_listening  # noqa: PLC0415
-
     loaded = load_quietly()
     if find_listening(loaded.locations.daemon_lock) is None:
-        from mahavishnu.mcp.probe import probe_stdio  # noqa: PLC0415
-
         url, (server, tools, ms) = None, probe_stdio(loaded.environ)
     else:
-        from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415
-
         client = DaemonClient.find(loaded.locations.daemon_lock, loaded.locations.token)
         url, (server, tools, ms) = f"{client.record.url}/mcp", client.probe_mcp()
     if as_json:
@@ -76,7 +74,7 @@ def health(as_json: bool) -> None:
 @json_option
 def tools(as_json: bool) -> None:
     """List the tools with what they are for; needs neither daemon nor database."""
-    from mahavishnu.operations.table import OPERATIONS  # noqa: PLC0415
+    from mahavishnu.operations.table import OPERATIONS  # noqa: PLC0415 - slow
 
     if as_json:
         print_json(
@@ -116,8 +114,6 @@ def find_address(loaded: Loaded, transport: str) -> str | None:
     Raises:
         MahavishnuError: `mcp.no_address`.
     """
-    from mahavishnu.daemon.record import HOST, find_listening  # noqa: PLC0415
-
     if transport == "stdio":
         return None
     running = find_listening(loaded.locations.daemon_lock)
@@ -141,8 +137,6 @@ def find_places(environ: Mapping[str, str]) -> dict[str, str]:
 
 def tell_what_stays_behind(environ: Mapping[str, str]) -> None:
     """Name what is set here and would not reach a server that a client starts."""
-    from mahavishnu.settings.sources import ENVIRONMENT  # noqa: PLC0415
-
     names = sorted(name for name in ENVIRONMENT if environ.get(name))
     if names:
         sys.stderr.write(
@@ -168,8 +162,6 @@ def tell_what_stays_behind(environ: Mapping[str, str]) -> None:
 @json_option
 def config(client_name: str | None, transport: str, as_json: bool) -> None:
     """Print what to paste into a client, so that it uses this memory; changes nothing."""
-    from mahavishnu.mcp.clients import CLIENTS, describe_setup  # noqa: PLC0415
-
     loaded = load_quietly()
     url, places = find_address(loaded, transport), find_places(loaded.environ)
     tell_what_stays_behind(loaded.environ)

@@ -1,16 +1,15 @@
 """`mahavishnu model`: status, list, import, download, verify."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from mahavishnu.cli.options import asynchronous, json_option, load, opened_app
 from mahavishnu.cli.render import print_json, print_line, print_table, progress
+from mahavishnu.embedding.model_import import import_model
+from mahavishnu.embedding.models import StoredModel, list_models, runs_here, verify_model
 from mahavishnu.errors import Forbidden, MahavishnuError
-
-if TYPE_CHECKING:
-    from mahavishnu.embedding.models import StoredModel
 
 
 @click.group()
@@ -64,8 +63,6 @@ async def status(as_json: bool) -> None:
 @json_option
 def list_stored(as_json: bool) -> None:
     """List the models kept on this machine."""
-    from mahavishnu.embedding.models import list_models  # noqa: PLC0415
-
     stored = list_models(load().locations.models)
     if as_json:
         print_json({"models": [_body(item) for item in stored]})
@@ -87,8 +84,6 @@ def list_stored(as_json: bool) -> None:
 @json_option
 def import_(path: Path, name: str | None, sha256: str | None, as_json: bool) -> None:
     """Keep the ONNX model in the folder PATH; for machines without network."""
-    from mahavishnu.embedding.model_import import import_model  # noqa: PLC0415
-
     stored = import_model(path, load().locations.models, name=name, sha256=sha256)
     _print_new(stored, "Imported", as_json=as_json)
 
@@ -98,7 +93,7 @@ def import_(path: Path, name: str | None, sha256: str | None, as_json: bool) -> 
 @json_option
 def download(name: str, as_json: bool) -> None:
     """Fetch the model NAME once from the Hugging Face hub."""
-    from mahavishnu.embedding.model_download import download_model  # noqa: PLC0415
+    from mahavishnu.embedding.model_download import download_model  # noqa: PLC0415 - slow: HTTP
 
     loaded = load()
     with progress("Downloading", quiet=as_json, in_bytes=True) as advance:
@@ -120,29 +115,25 @@ def download(name: str, as_json: bool) -> None:
 @json_option
 def verify(name: str, as_json: bool) -> None:
     """Compare every file of the model NAME with its recorded SHA-256."""
-    from mahavishnu.embedding.models import verify_model  # noqa: PLC0415
-
     _print_stored(verify_model(load().locations.models, name), "Intact:", as_json=as_json)
 
 
-def _print_new(stored: "StoredModel", verb: str, *, as_json: bool) -> None:
+def _print_new(stored: StoredModel, verb: str, *, as_json: bool) -> None:
     """Print the model, and that nobody could try it where that is so."""
-    from mahavishnu.embedding.models import runs_here  # noqa: PLC0415
-
     usable = runs_here()
     _print_stored(stored, verb, as_json=as_json, usable=usable)
     if not usable and not as_json:
         print_line("It was not tried, and is of use once Mahavishnu has its extra `local`.")
 
 
-def _print_stored(stored: "StoredModel", verb: str, *, as_json: bool, **more: bool) -> None:
+def _print_stored(stored: StoredModel, verb: str, *, as_json: bool, **more: bool) -> None:
     if as_json:
         print_json({"model": _body(stored), **more})
     else:
         print_line(f"{verb} {stored.manifest.name} ({stored.manifest.dimensions} dimensions)")
 
 
-def _body(stored: "StoredModel") -> dict[str, Any]:
+def _body(stored: StoredModel) -> dict[str, Any]:
     manifest = stored.manifest
     return {
         "name": manifest.name,

@@ -28,12 +28,12 @@ METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
 
 
-def answers[R](
-    show: Callable[[R], object], *, code: Callable[[R], int] = lambda _: 0
-) -> Callable[[Callable[..., R]], Callable[..., None]]:
+def answers(
+    show: Callable[[Any], object], *, code: Callable[[Any], int] = lambda _: 0
+) -> Callable[[Callable[..., object]], Callable[..., None]]:
     """Add --json to a command that returns a body, printed as JSON or shown to people; `code` is the exit code."""
 
-    def decorate(function: Callable[..., R]) -> Callable[..., None]:
+    def decorate(function: Callable[..., object]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, as_json: bool, **given: Any) -> None:
             body = function(**given)

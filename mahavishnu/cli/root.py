@@ -33,7 +33,7 @@ _log = get_logger(__name__)
         "metrics": ("mahavishnu.cli.metrics", "Record measurements of components."),
         "up": ("mahavishnu.cli.daemon", "Start the daemon that all terminals share."),
         "down": ("mahavishnu.cli.daemon", "Stop the daemon."),
-        "status": ("mahavishnu.cli.daemon", "Show whether the daemon runs, and its state."),
+        "status": ("mahavishnu.cli.daemon_status", "Show whether the daemon runs, and its state."),
         "mcp": ("mahavishnu.cli.mcp", "Memory for AI clients: serve, check, connect."),
         "api": ("mahavishnu.cli.api", "Describe the daemon's HTTP API."),
         "token": ("mahavishnu.cli.token", "The daemon's bearer token."),

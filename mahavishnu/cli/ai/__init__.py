@@ -33,7 +33,7 @@ from mahavishnu.cli.lazy import LazyGroup
         ),
         "bind": ("mahavishnu.cli.ai.bind", "Let a directory use one profile and no other."),
         "unbind": ("mahavishnu.cli.ai.bind", "Let a directory be as before it was bound."),
-        "bindings": ("mahavishnu.cli.ai.bind", "List bound directories."),
+        "bindings": ("mahavishnu.cli.ai.bindings", "List bound directories."),
         "trust": ("mahavishnu.cli.ai.trust", "Let a project's settings name endpoints and keys."),
         "settings": ("mahavishnu.cli.ai.settings", "Show what Claude Code's settings say."),
         "env": ("mahavishnu.cli.ai.env", "Variables of Claude Code's sessions."),

@@ -8,7 +8,7 @@ import click
 
 from mahavishnu.ai_env.presets import SHIPPED
 from mahavishnu.ai_env.profile_files import find_files, folder_of, remove_file
-from mahavishnu.ai_env.profiles import SPOKEN, Entry, Profile, check_name
+from mahavishnu.ai_env.profiles import SPOKEN, Entry, check_name
 from mahavishnu.cli.ai.profile_show import as_values
 from mahavishnu.cli.ai.profile_store import (
     note_users,
@@ -18,8 +18,8 @@ from mahavishnu.cli.ai.profile_store import (
     turn,
     users_of,
 )
-from mahavishnu.cli.options import json_option, load_quietly
-from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.cli.options import answers, load_quietly
+from mahavishnu.cli.render import print_line
 from mahavishnu.environments.clients import require_trusted
 from mahavishnu.environments.profile_entries import read_entry
 from mahavishnu.environments.profiles import find_profile
@@ -56,11 +56,16 @@ def entry_options[F: Callable[..., Any]](function: F) -> F:
     return function
 
 
+def _show(body: dict[str, Any]) -> None:
+    print_line(f"Written: {body['origin']}")
+    print_line(f"Switch to it with: mahavishnu ai switch-llm {body['name']}")
+
+
 @click.command()
 @click.argument("name")
 @entry_options
-@json_option
-def add(name: str, as_json: bool, **said: Any) -> None:
+@answers(_show)
+def add(name: str, **said: Any) -> dict[str, Any]:
     """Add a profile NAME: at least an address and a key."""
     loaded = load_quietly()
     require_trusted(loaded)
@@ -72,16 +77,15 @@ def add(name: str, as_json: bool, **said: Any) -> None:
                 hint=f"Change it with: mahavishnu ai profile edit {name}",
                 code="ai.profile_exists",
             )
-        profile = save(loaded, name, _entry(said))
-    _tell(profile, as_json)
+        return as_values(save(loaded, name, _entry(said)))
 
 
 @click.command()
 @click.argument("name")
 @entry_options
 @click.option("--unset", multiple=True, type=click.Choice(_KEYS), help="Forget a key; repeatable.")
-@json_option
-def edit(name: str, unset: tuple[str, ...], as_json: bool, **said: Any) -> None:
+@answers(_show)
+def edit(name: str, unset: tuple[str, ...], **said: Any) -> dict[str, Any]:
     """
     Change what is named of the profile NAME.
 
@@ -108,15 +112,15 @@ def edit(name: str, unset: tuple[str, ...], as_json: bool, **said: Any) -> None:
         wanted = replace(before, **changes.said() | dict.fromkeys(unset))
         users = users_of(loaded, name)
         profile = save(loaded, name, wanted)
-    _tell(profile, as_json)
     if replace(before, title=None) != replace(wanted, title=None):
         note_users(users, "what it said before", name)
+    return as_values(profile)
 
 
 @click.command()
 @click.argument("name")
-@json_option
-def remove(name: str, as_json: bool) -> None:
+@answers(lambda body: print_line(f"Removed: {body['path']}"))
+def remove(name: str) -> dict[str, str]:
     """Remove your own profile NAME; a shipped one of that name is back as it was. No key is touched."""
     loaded = load_quietly()
     require_trusted(loaded)
@@ -133,20 +137,9 @@ def remove(name: str, as_json: bool) -> None:
             )
         users = users_of(loaded, name)
         remove_file(path)
-    if as_json:
-        print_json({"removed": name, "path": str(path)})
-    else:
-        print_line(f"Removed: {path}")
     note_users(users, "what it said", name if name in SHIPPED else "ANOTHER")
+    return {"removed": name, "path": str(path)}
 
 
 def _entry(said: dict[str, Any]) -> Entry:
     return Entry(**{**said, "clients": said["clients"] or None})
-
-
-def _tell(profile: Profile, as_json: bool) -> None:
-    if as_json:
-        print_json(as_values(profile))
-        return
-    print_line(f"Written: {profile.origin}")
-    print_line(f"Switch to it with: mahavishnu ai switch-llm {profile.name}")

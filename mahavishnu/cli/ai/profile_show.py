@@ -1,49 +1,57 @@
 """`mahavishnu ai profile list|show`: what there is, and what it says."""
 
+from typing import Any
+
 import click
 
 from mahavishnu.ai_env.profiles import ADDRESS_KEYS, SPOKEN, Profile
 from mahavishnu.cli.ai.telling import tell_profiles
-from mahavishnu.cli.options import json_option, load
-from mahavishnu.cli.render import print_json, print_line, print_table
+from mahavishnu.cli.options import answers, load
+from mahavishnu.cli.render import print_line, print_table
 from mahavishnu.environments.profiles import find_profile, known_profiles
 
 
-@click.command("list")
-@json_option
-def list_(as_json: bool) -> None:
-    """List all profiles: your own, the built-in ones and the presets."""
-    loaded = load()
-    tell_profiles(loaded)
-    known = known_profiles(loaded)
-    if as_json:
-        print_json({"profiles": [as_values(each) for each in known.values()]})
-        return
+def _show_all(body: dict[str, Any]) -> None:
     rows = (
-        (each.name, ", ".join(spoken_by(each)), _shown_key(each), each.model or "", each.origin)
-        for each in known.values()
+        (
+            each["name"],
+            ", ".join(each["clients"]),
+            _shown_key(each),
+            each["model"] or "",
+            each["origin"],
+        )
+        for each in body["profiles"]
     )
     print_table(("profile", "clients", "key", "model", "origin"), rows)
 
 
+@click.command("list")
+@answers(_show_all)
+def list_() -> dict[str, Any]:
+    """List all profiles: your own, the built-in ones and the presets."""
+    loaded = load()
+    tell_profiles(loaded)
+    return {"profiles": [as_values(each) for each in known_profiles(loaded).values()]}
+
+
+def _show(body: dict[str, Any]) -> None:
+    for key, value in body.items():
+        if value not in (None, "", []):
+            print_line(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
 @click.command()
 @click.argument("name")
-@json_option
-def show(name: str, as_json: bool) -> None:
+@answers(_show)
+def show(name: str) -> dict[str, Any]:
     """Print a profile, and where it is defined."""
     loaded = load()
     found = find_profile(loaded, name)
     tell_profiles(loaded)
-    if as_json:
-        print_json(as_values(found))
-        return
-    for key, value in as_values(found).items():
-        if value not in (None, "", []):
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            print_line(f"{key}: {shown}")
+    return as_values(found)
 
 
-def as_values(found: Profile) -> dict[str, object]:
+def as_values(found: Profile) -> dict[str, Any]:
     """Return a profile as plain values, with the keys that a file has, and what follows from them."""
     return {
         "name": found.name,
@@ -55,15 +63,10 @@ def as_values(found: Profile) -> dict[str, object]:
         "model": found.model,
         "small_model": found.small_model,
         "api_timeout_ms": found.timeout_ms,
-        "clients": spoken_by(found),
+        "clients": [client for client in SPOKEN if found.protocol_for(client)],
         "origin": found.origin,
     }
 
 
-def spoken_by(found: Profile) -> list[str]:
-    """Return the clients that can be pointed to a profile."""
-    return [client for client in SPOKEN if found.protocol_for(client)]
-
-
-def _shown_key(found: Profile) -> str:
-    return "own sign-in" if found.auth == "native" else str(found.key)
+def _shown_key(body: dict[str, Any]) -> str:
+    return "own sign-in" if body["auth"] == "native" else str(body["key"])

@@ -1,6 +1,5 @@
 """`mahavishnu ai profile export|import`: profiles from and for other machines, people and programs."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from mahavishnu.ai_env.profiles import Entry, entry_of
 from mahavishnu.cli.ai.profile_foreign import SOURCES, Report, Wishes, addresses_of, take_over
 from mahavishnu.cli.ai.profile_store import check_import, turn
 from mahavishnu.cli.ai.telling import tell_profiles
-from mahavishnu.cli.options import json_option, load_quietly
-from mahavishnu.cli.render import print_json, print_line
+from mahavishnu.cli.options import answers, load_quietly
+from mahavishnu.cli.render import print_line
 from mahavishnu.environments.clients import require_trusted
 from mahavishnu.environments.profile_entries import entry_of_values, read_export
 from mahavishnu.environments.profiles import find_profile, own_profiles
@@ -21,10 +20,15 @@ from mahavishnu.errors import UsageError
 from mahavishnu.settings.sources import Loaded
 
 
+def _show_exported(body: dict[str, Any]) -> None:
+    if said := body["profiles"]:
+        print_line(render({"ai_environments": {"llm_profiles": said}}).decode().rstrip("\n"))
+
+
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@json_option
-def export(names: tuple[str, ...], as_json: bool) -> None:
+@answers(_show_exported)
+def export(names: tuple[str, ...]) -> dict[str, Any]:
     """
     Print profiles as settings: your own, or those named. They hold references, no keys.
 
@@ -33,17 +37,19 @@ def export(names: tuple[str, ...], as_json: bool) -> None:
     loaded = load_quietly()
     tell_profiles(loaded)
     found = [find_profile(loaded, name) for name in names] or own_profiles(loaded).values()
-    said = {each.name: values_of(entry_of(each)) for each in found}
-    if as_json:
-        print_json({"profiles": said})
-    elif said:
-        print_line(render({"ai_environments": {"llm_profiles": said}}).decode().rstrip("\n"))
+    return {"profiles": {each.name: values_of(entry_of(each)) for each in found}}
+
+
+def _show_accepted(body: dict[str, Any]) -> None:
+    print_line(
+        f"Accepted: {body['accepted']} takes {body['key']} to {', '.join(body['addresses'])}"
+    )
 
 
 @click.command("accept")
 @click.argument("name")
-@json_option
-def accept_(name: str, as_json: bool) -> None:
+@answers(_show_accepted)
+def accept_(name: str) -> dict[str, Any]:
     """Accept the shared profile NAME as it is now, after its key or address changed."""
     loaded = load_quietly()
     profile = find_profile(loaded, name)
@@ -54,10 +60,19 @@ def accept_(name: str, as_json: bool) -> None:
             code="ai.not_shared",
         )
     addresses = sorted(set(profile.endpoints.values()))
-    if as_json:
-        print_json({"accepted": name, "key": str(profile.key), "addresses": addresses})
-    else:
-        print_line(f"Accepted: {name} takes {profile.key} to {', '.join(addresses)}")
+    return {"accepted": name, "key": str(profile.key), "addresses": addresses}
+
+
+def _show_report(report: Report) -> None:
+    for name in report.imported:
+        key = f"; its key is at {report.keys[name]}" if name in report.keys else ""
+        print_line(f"Imported: {name}, at {', '.join(report.addresses[name])}{key}")
+    for name in report.unchanged:
+        print_line(f"As it was: {name}")
+    for passed in report.passed_over:
+        print_line(f"Passed over: {passed.label}: {passed.reason}")
+    for note in report.notes:
+        print_line(note)
 
 
 @click.command("import")
@@ -81,8 +96,8 @@ def accept_(name: str, as_json: bool) -> None:
 )
 @click.option("--yes", is_flag=True, help="Move keys without asking.")
 @click.option("--replace", is_flag=True, help="Replace profiles and keys of the same name.")
-@json_option
-def import_(file: Path | None, source: str | None, as_json: bool, **wished: Any) -> None:
+@answers(_show_report)
+def import_(file: Path | None, source: str | None, **wished: Any) -> Report:
     """
     Import profiles from FILE, an export, or from another program.
 
@@ -99,11 +114,7 @@ def import_(file: Path | None, source: str | None, as_json: bool, **wished: Any)
         )
     wishes = Wishes(**wished)
     with turn(loaded):
-        report = take_over(loaded, source, wishes) if source else _import_file(loaded, file, wishes)
-    if as_json:
-        print_json(asdict(report))
-    else:
-        _print(report)
+        return take_over(loaded, source, wishes) if source else _import_file(loaded, file, wishes)
 
 
 def _import_file(loaded: Loaded, file: Path | None, wishes: Wishes) -> Report:
@@ -126,15 +137,3 @@ def _read_export(file: Path) -> dict[str, Entry]:
         name: entry_of_values(name, said, origin=f"{file}")
         for name, said in read_export(file).items()
     }
-
-
-def _print(report: Report) -> None:
-    for name in report.imported:
-        key = f"; its key is at {report.keys[name]}" if name in report.keys else ""
-        print_line(f"Imported: {name}, at {', '.join(report.addresses[name])}{key}")
-    for name in report.unchanged:
-        print_line(f"As it was: {name}")
-    for passed in report.passed_over:
-        print_line(f"Passed over: {passed.label}: {passed.reason}")
-    for note in report.notes:
-        print_line(note)

@@ -1,19 +1,33 @@
 """`mahavishnu ai secrets`: which keys there are, whether they are available, and how their stores are. Never a key."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import click
 
+from mahavishnu.ai_env.secrets.health import ComponentHealth
+from mahavishnu.ai_env.secrets.reading import ReadKey
 from mahavishnu.ai_env.secrets.reference import PROVIDERS
-from mahavishnu.cli.options import json_option, load
+from mahavishnu.ai_env.secrets.resolve import open_clouds
+from mahavishnu.cli.ai.client_output import tell_lacks
+from mahavishnu.cli.options import answers, json_option, load
 from mahavishnu.cli.render import local_time, print_json, print_line, print_table
+from mahavishnu.environments.keys import (
+    KeyReport,
+    KeyTrial,
+    KeyView,
+    check_keys,
+    try_key,
+    view_keys,
+)
+from mahavishnu.environments.profiles import find_profile
+from mahavishnu.environments.secret_settings import cloud_stores
+from mahavishnu.environments.site import open_site
 from mahavishnu.errors import tell
+from mahavishnu.operations.environments import lack_body
 
-if TYPE_CHECKING:
-    from mahavishnu.ai_env.secrets.health import ComponentHealth
-    from mahavishnu.ai_env.secrets.reading import ReadKey
-    from mahavishnu.environments.keys import KeyReport, KeyTrial, KeyView
+type Body = dict[str, Any]
 
 
 @click.group()
@@ -21,31 +35,24 @@ def secrets() -> None:
     """Keys of profiles: where they are, and whether they are available; never what they are."""
 
 
-@secrets.command("list")
-@json_option
-def list_(as_json: bool) -> None:
-    """List which key each profile uses, and where it is; nothing is opened or asked."""
-    from mahavishnu.environments.keys import view_keys  # noqa: PLC0415
-    from mahavishnu.environments.site import open_site  # noqa: PLC0415 - after option errors
-
-    loaded = load()
-    views = view_keys(loaded, open_site(loaded))
-    if as_json:
-        print_json({"keys": [_whole(each) for each in views]})
-        return
-    print_table(
-        ("profile", "key", "where", "state", "changed"),
-        (
-            (
-                each.profile,
-                each.reference or "",
-                each.store,
-                each.state,
-                local_time(each.dated_at) if each.dated_at else "",
-            )
-            for each in views
-        ),
+def _show_keys(body: Body) -> None:
+    rows = (
+        (key["profile"], key["reference"] or "", key["store"], key["state"], _day(key["dated_at"]))
+        for key in body["keys"]
     )
+    print_table(("profile", "key", "where", "state", "changed"), rows)
+
+
+@secrets.command("list")
+@answers(_show_keys)
+def list_() -> Body:
+    """List which key each profile uses, and where it is; nothing is opened or asked."""
+    loaded = load()
+    return {"keys": [_whole(each) for each in view_keys(loaded, open_site(loaded))]}
+
+
+def _day(moment: datetime | None) -> str:
+    return local_time(moment) if moment else ""
 
 
 @secrets.command()
@@ -56,8 +63,6 @@ def check(as_json: bool) -> None:
 
     The exit code is 0 where all are available, and only then. A store may ask for a passphrase.
     """
-    from mahavishnu.environments.keys import check_keys  # noqa: PLC0415
-    from mahavishnu.environments.site import open_site  # noqa: PLC0415 - after option errors
 
     loaded = load()
     report = check_keys(loaded, open_site(loaded))
@@ -68,50 +73,45 @@ def check(as_json: bool) -> None:
     sys.exit(report.exit_code)
 
 
+def _show_key(body: Body) -> None:
+    print_line(f"{body['profile']}: the key is there, in {body['store']}.")
+    print_line(f"  {_told(body)}")
+
+
 @secrets.command()
 @click.argument("name")
-@json_option
-def test(name: str, as_json: bool) -> None:
+@answers(_show_key)
+def test(name: str) -> Body:
     """Read the key of profile NAME, and tell from where, how old it is and how long that took."""
-    from mahavishnu.environments.keys import try_key  # noqa: PLC0415
-    from mahavishnu.environments.profiles import find_profile  # noqa: PLC0415
-    from mahavishnu.environments.site import open_site  # noqa: PLC0415 - after option errors
-
     loaded = load()
     profile = find_profile(loaded, name)
     read = try_key(open_site(loaded), profile)
-    if as_json:
-        print_json({"profile": name, "reference": str(profile.key), **_read(read)})
-        return
-    print_line(f"{name}: the key is there, in {read.store}.")
-    print_line(f"  {_told(read)}")
+    return {"profile": name, "reference": str(profile.key), **_read(read)}
+
+
+def _show_stores(body: Body) -> None:
+    for number, each in enumerate(body["stores"], start=1):
+        print_line(f"{number}. {body['provider']}/{each['name']}: {', '.join(each['reasons'])}")
 
 
 @secrets.command()
 @click.argument("provider", type=click.Choice(list(PROVIDERS)))
-@json_option
-def explain(provider: str, as_json: bool) -> None:
+@answers(_show_stores)
+def explain(provider: str) -> Body:
     """Tell which of the stores of PROVIDER is asked first, and why. None is asked."""
-    from mahavishnu.ai_env.secrets.resolve import open_clouds  # noqa: PLC0415 - slow
-    from mahavishnu.environments.secret_settings import cloud_stores  # noqa: PLC0415
-
     loaded = load()
     with open_clouds(cloud_stores(loaded)) as clouds:
         ranked = clouds.explain(provider)
-    if as_json:
-        names = ("name", "selected", "score", "reasons")
-        rows = [{name: getattr(each, name) for name in names} for each in ranked]
-        print_json({"provider": provider, "stores": rows})
-        return
-    for number, each in enumerate(ranked, start=1):
-        print_line(f"{number}. {provider}/{each.name}: {', '.join(each.reasons)}")
+    names = ("name", "selected", "score", "reasons")
+    rows = [{name: getattr(each, name) for name in names} for each in ranked]
+    return {"provider": provider, "stores": rows}
 
 
-def _whole(view: "KeyView | ComponentHealth") -> dict[str, Any]:
+def _whole(view: KeyView | ComponentHealth) -> dict[str, Any]:
     return {name: getattr(view, name) for name in view.__dataclass_fields__}
 
 
-def _read(read: "ReadKey") -> dict[str, Any]:
+def _read(read: ReadKey) -> dict[str, Any]:
     return {
         "store": read.store,
         "dated_at": read.dated_at,
@@ -120,8 +120,7 @@ def _read(read: "ReadKey") -> dict[str, Any]:
     }
 
 
-def _report(report: "KeyReport") -> dict[str, Any]:
-    from mahavishnu.operations.environments import lack_body  # noqa: PLC0415 - slow
+def _report(report: KeyReport) -> dict[str, Any]:
 
     problem = report.declared_problem
     return {
@@ -133,7 +132,7 @@ def _report(report: "KeyReport") -> dict[str, Any]:
     }
 
 
-def _trial(trial: "KeyTrial") -> dict[str, Any]:
+def _trial(trial: KeyTrial) -> dict[str, Any]:
     unread = dict.fromkeys(("store", "dated_at", "took_s", "length"))
     return {
         "profile": trial.profile,
@@ -144,13 +143,11 @@ def _trial(trial: "KeyTrial") -> dict[str, Any]:
     }
 
 
-def _print_report(report: "KeyReport") -> None:
-    from mahavishnu.cli.ai.client_output import tell_lacks  # noqa: PLC0415 - slow
-    from mahavishnu.operations.environments import lack_body  # noqa: PLC0415
+def _print_report(report: KeyReport) -> None:
 
     for each in report.keys:
         if each.read is not None:
-            print_line(f"{each.profile}: there, in {each.read.store}. {_told(each.read)}")
+            print_line(f"{each.profile}: there, in {each.read.store}. {_told(_read(each.read))}")
         elif each.problem is not None:
             hint = f" {each.problem.hint}" if each.problem.hint else ""
             print_line(f"{each.profile}: {each.problem.message}{hint} [{each.problem.code}]")
@@ -167,8 +164,8 @@ def _print_report(report: "KeyReport") -> None:
         print_line("No profile with a key is yours, shared or in use.")
 
 
-def _told(read: "ReadKey") -> str:
+def _told(read: Body) -> str:
     """Return what is known beyond the place."""
-    since = f"Of {local_time(read.dated_at)}. " if read.dated_at else ""
-    odd = "" if read.length == "usual" else f" It is oddly {read.length} for a key."
-    return f"{since}Read in {read.took_s:.2f} s.{odd}"
+    since = f"Of {_day(read['dated_at'])}. " if read["dated_at"] else ""
+    odd = "" if read["length"] == "usual" else f" It is oddly {read['length']} for a key."
+    return f"{since}Read in {read['took_s']:.2f} s.{odd}"
