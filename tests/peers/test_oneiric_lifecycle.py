@@ -59,9 +59,6 @@ class Fake:
             await self.on_get()
         return self.text
 
-    async def invalidate_cache(self) -> None:
-        """Do nothing."""
-
     async def cleanup(self) -> None:
         """Close."""
         self.closed += 1

@@ -42,9 +42,6 @@ class Adapter(Protocol):
     async def get_secret(self, name: str, /) -> str | None:
         """Return the text at an id."""
 
-    async def invalidate_cache(self) -> None:
-        """Forget what was read."""
-
     async def cleanup(self) -> None:
         """Close the client."""
 
@@ -132,7 +129,6 @@ class Provider:
         if self._adapter is None:
             raise Unavailable(f"{self.name} is closed.", code="secret.store_failed")
         self._dates.last = None
-        await self._adapter.invalidate_cache()  # what was rotated counts at once
         return await self._adapter.get_secret(identifier)
 
     async def _bounded[T](
@@ -160,7 +156,7 @@ def _aws(store: AwsStore, dates: Dates) -> Adapter:
         endpoint_url=store.endpoint_url,
         profile_name=store.profile_name,
         version_stage=store.version_stage,
-        cache_ttl_seconds=0,
+        cache_ttl_seconds=0,  # what was rotated counts at once
     )
     made: Adapter = aws.AWSSecretManagerAdapter(
         settings, client_factory=lambda: _open_aws(store, dates)
