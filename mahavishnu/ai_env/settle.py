@@ -273,9 +273,9 @@ def reverse(
     without: Callable[[KeyPath], Value] = lambda _: NO_KEY,
 ) -> Reversal:
     """
-    Return what takes the records back; marks become those of `keys` that they stand for.
+    Return what takes the records back; marks become the `keys` behind them.
 
-    `without` gives what stands in the place of a key that is not among them.
+    `without` gives the value for a key that is not among them.
     """
     changes: list[Change] = []
     lost: list[KeyPath] = []

@@ -181,7 +181,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def exclusive(self, name: str) -> AsyncIterator[bool]:
         """
-        Hold the lock of a name while the block runs; yields whether it could be had. Nothing waits.
+        Hold the lock of a name while the block runs; yields whether it was free. Nothing waits.
 
         It is that of a connection of its own, past any pooler, whose end frees it: `kill -9` too, and
         a server that goes away.

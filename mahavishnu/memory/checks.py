@@ -1,4 +1,4 @@
-"""What enters is checked once: texts, names, times, numbers, JSON. `check_` raises `UsageError`, `clean_` mends."""
+"""What enters is checked once: texts, names, times, numbers, JSON. `check_` raises `UsageError`, `clean_` repairs."""
 
 import math
 from collections.abc import Mapping, Sequence

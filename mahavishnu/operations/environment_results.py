@@ -168,7 +168,7 @@ class Switches(Whole, frozen=True, kw_only=True):
 
 
 class Bound(Whole, frozen=True, kw_only=True):
-    """The binding that holds in the folder worked in, or why that cannot be told."""
+    """The binding of the current folder, or why it is unknown."""
 
     profile: str | None = None
     folder: str | None = None

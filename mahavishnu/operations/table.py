@@ -15,7 +15,7 @@ def _in_thread[Q, R](work: Callable[[Environments, Q], R]) -> Callable[[Call, Q]
     """
     Return work on AI clients as an operation: files are waited for in a thread, so that nobody else waits.
 
-    The settings are read anew for each call: a profile that was just added counts.
+    The settings are read again for each call: a profile that was just added counts.
     """
 
     async def run(call: Call, request: Q) -> R:

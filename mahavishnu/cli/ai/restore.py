@@ -25,7 +25,7 @@ def _show(body: Restored) -> None:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
-@click.option("--forget-keys", is_flag=True, help="Give up keys that stand there in plain text.")
+@click.option("--forget-keys", is_flag=True, help="Give up the plain-text keys in the settings.")
 @click.option("--allow-missing-key", is_flag=True, help="Restore though the key is not there.")
 @changed_clients_option
 @scope_option

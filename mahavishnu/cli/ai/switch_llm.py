@@ -82,11 +82,11 @@ def code_of(body: SwitchResult) -> int:
 @click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
 @click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
 @click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
-@click.option("--forget-keys", is_flag=True, help="Give up keys that stand there in plain text.")
+@click.option("--forget-keys", is_flag=True, help="Give up the plain-text keys in the settings.")
 @click.option(
     "--move-key",
     metavar="REFERENCE",
-    help="Move the key that stands there in plain text: into keyring:SERVICE; or it is at file:... or env:NAME"
+    help="Move the plain-text key in the settings: into keyring:SERVICE; or it is at file:... or env:NAME"
     " already, and only taken out.",
 )
 @click.option("--allow-missing-key", is_flag=True, help="Switch though the key is not there yet.")

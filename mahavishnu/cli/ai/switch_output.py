@@ -20,7 +20,7 @@ _NOTHING_MORE = Ask()
 
 
 def print_plan(plan: Written, ask: Ask = _NOTHING_MORE) -> None:
-    """Print what a switch would do; of what it would refuse, `ask` says what it was told to do."""
+    """Print what a switch would do; of what it would refuse, `ask` says what the user asked for."""
     for file in plan.clients:
         print_line(f"{file.path} ({_MODES[file.mode]})")
         print_members(file.members)
