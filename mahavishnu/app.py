@@ -27,6 +27,7 @@ from mahavishnu.embedding import (
     choose_embedder,
 )
 from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.extras import require_installed
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.knowledge.repositories import Repositories, Repository
@@ -275,12 +276,5 @@ def store_files_maker(memories: MemoryStore, retriever: Retriever) -> MakeStoreF
 
 def import_engine(name: str) -> Any:
     """Import a module of an engine; raises `Unavailable` where its extra is not installed."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        extra = name.split(".")[2]
-        raise Unavailable(
-            f"The extra {extra} is not installed: {error}.",
-            hint=f"Install Mahavishnu with the extra {extra}.",
-            code="engine.not_installed",
-        ) from error
+    require_installed(name.split(".")[2])
+    return import_module(name)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from mahavishnu.errors import UsageError
+from mahavishnu.extras import require_enabled
 
 if TYPE_CHECKING:
     from mahavishnu import App
@@ -62,13 +63,11 @@ class BackgroundApp:
                 from mahavishnu import open_app  # noqa: PLC0415 - imports the database's driver
 
                 app = await self._stack.enter_async_context(open_app(pool_size=POOL_SIZE))
-                if not getattr(app.settings.adapters, self._engine):
+                try:
+                    require_enabled(self._engine, getattr(app.settings.adapters, self._engine))
+                except UsageError:
                     await self._stack.aclose()
-                    raise UsageError(
-                        f"The setting adapters.{self._engine} is false.",
-                        hint="Set it to true.",
-                        code="engine.off",
-                    )
+                    raise
                 self._app = app
             return self._app
 

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict, MahavishnuError, Unavailable
+from mahavishnu.errors import Conflict, MahavishnuError
+from mahavishnu.extras import require_enabled
 from mahavishnu.knowledge.discovery import (
     UNREADABLE,
     SourceText,
@@ -139,14 +140,10 @@ class RepositoryIngestion:
         Raises:
             NotFound: the folder is gone, also in the middle; what is stored of it stays.
             Conflict: `repository.busy`; `repository.empty`: it has no file any more that is read.
-            Unavailable: `engine.not_installed`, `engine.disabled`, or git is not installed.
+            Unavailable: `engine.not_installed`, or git is not installed.
+            UsageError: `engine.off`.
         """
-        if not self._enabled:
-            raise Unavailable(
-                "Repositories are not ingested: the setting adapters.llamaindex is false.",
-                hint="Set it to true.",
-                code="engine.disabled",
-            )
+        require_enabled("llamaindex", self._enabled)
         async with self._alone(repository):
             return await self._ingest(repository, metadata or {}, progress)
 

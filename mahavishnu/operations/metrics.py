@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from mahavishnu.extras import PACKAGES
 from mahavishnu.memory.checks import check_limit
 from mahavishnu.memory.metrics import (
     ERRORS,
@@ -19,7 +20,6 @@ from mahavishnu.operations.moments import read_moment
 from mahavishnu.operations.operation import Call, Request
 from mahavishnu.operations.requests import DEFAULT_BUDGET, Budget, Limit, Moment, Sought
 
-PACKAGES = {"prefect": "prefect", "agno": "agno", "llamaindex": "llama_index"}
 MAX_POINTS = 500
 
 

@@ -1,22 +1,20 @@
 """What the command line asks of Prefect: record what a server ran, and start a deployment."""
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from importlib.util import find_spec
 
 import msgspec
 
 from mahavishnu.app import App
 from mahavishnu.errors import Unavailable
+from mahavishnu.extras import require_enabled, require_installed
 from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import FINAL, KnownExecution, NewExecution
 from mahavishnu.operations.bodies import Body
 
-EXTRA = ("prefect>=3.8.8,<3.9", "fastapi>=0.139,<0.151")
 FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 30.0  # between attempts at a server that went away
 OVERLAP = timedelta(minutes=10)  # of what is read again then, for clocks that differ
 
@@ -32,24 +30,9 @@ type OnRecorded = Callable[[NewExecution], None]
 
 
 def require_prefect(*, enabled: bool) -> None:
-    """
-    Refuse where Prefect is not to be used (the setting `adapters.prefect`), or not there.
-
-    Raises:
-        Unavailable: `adapter.off`, `adapter.not_installed`.
-    """
-    if not enabled:
-        raise Unavailable(
-            "Prefect is switched off by the setting adapters.prefect.",
-            hint="Set it to true.",
-            code="adapter.off",
-        )
-    if find_spec("prefect") is None:
-        raise Unavailable(
-            "This needs Prefect, which is not installed.",
-            hint=f"Install it: {sys.executable} -m pip install {' '.join(map(repr, EXTRA))}",
-            code="adapter.not_installed",
-        )
+    """Refuse where Prefect is turned off or not installed; raises as `extras` does."""
+    require_enabled("prefect", enabled)
+    require_installed("prefect")
 
 
 async def record_server(

@@ -110,10 +110,19 @@ class Lines:
             self.fail(problem or UsageError("The line is not UTF-8.", code="input.encoding"))
             return
         key = (report.adapter, report.execution_id, report.project)
+        before = self.waiting.get(key)
+        if before is not None and _is_late(report, before):
+            return
         self.waiting[key] = report
         self._running.pop(key, None)
         if report.status not in FINAL:
             self._running[key] = report
+
+
+def _is_late(report: RecordExecution, before: RecordExecution) -> bool:
+    """Tell whether a report is of the time before the end of the same attempt."""
+    has_ended = before.status in FINAL and report.status not in FINAL
+    return has_ended and report.started_at == before.started_at
 
 
 async def record_lines(

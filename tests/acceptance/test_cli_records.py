@@ -61,6 +61,7 @@ def test_lines_are_recorded_while_they_come_and_what_never_ended_crashed(
     reports = [
         {**run, "execution_id": "ends", "status": "running"},
         {**run, "execution_id": "ends", "status": "completed", "finished_at": MOMENT},
+        {**run, "execution_id": "ends", "status": "running"},  # late
         {**run, "execution_id": "goes on", "status": "running"},
         {**run, "execution_id": "no status"},
     ]

@@ -14,8 +14,8 @@ import pytest
 from mahavishnu.engines.prefect import writer as writing
 from mahavishnu.engines.prefect.report import MAX_RESULT, plain_result, report_of
 from mahavishnu.engines.prefect.writer import Writer
-from mahavishnu.errors import Unavailable
-from mahavishnu.operations.prefect import EXTRA, require_prefect
+from mahavishnu.errors import Unavailable, UsageError
+from mahavishnu.extras import PACKAGES, require_enabled, require_installed
 
 STARTED = datetime(2026, 1, 2, 3, tzinfo=UTC)
 
@@ -141,19 +141,17 @@ def test_a_writer_that_cannot_start_or_has_ended_is_only_logged(
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
-def test_without_the_extra_or_the_setting_a_command_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("engine", PACKAGES)
+def test_without_the_extra_or_the_setting_an_engine_says_what_to_do(
+    engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "prefect", None)
+    monkeypatch.setitem(sys.modules, PACKAGES[engine], None)
     with pytest.raises(Unavailable) as missing:
-        require_prefect(enabled=True)
-    assert missing.value.code == "adapter.not_installed"
-    assert "pip install 'prefect>=3.8.8,<3.9' 'fastapi>=0.139,<0.151'" in (missing.value.hint or "")
-    with pytest.raises(Unavailable) as off:
-        require_prefect(enabled=False)
-    assert off.value.code == "adapter.off"
-
-
-def test_the_hint_installs_what_the_extra_does() -> None:
+        require_installed(engine)
+    assert missing.value.code == "engine.not_installed"
+    assert f"pip install '.[{engine}]'" in (missing.value.hint or "")
+    with pytest.raises(UsageError) as off:
+        require_enabled(engine, False)
+    assert off.value.code == "engine.off"
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
-    assert list(EXTRA) == project["project"]["optional-dependencies"]["prefect"]
+    assert engine in project["project"]["optional-dependencies"]

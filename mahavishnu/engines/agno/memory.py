@@ -2,21 +2,18 @@
 
 import atexit
 import concurrent.futures.thread  # noqa: F401 - what it does at the end comes after what is registered later
-import sys
 import threading
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
 from mahavishnu.engines.agno.recorder import Recorder
 from mahavishnu.engines.background import BackgroundApp
-from mahavishnu.errors import Unavailable
+from mahavishnu.extras import require_installed
 from mahavishnu.logs import get_logger
 
 if TYPE_CHECKING:
     from mahavishnu.engines.agno.knowledge import MemoryKnowledge
     from mahavishnu.engines.agno.tools import MemoryTools
 
-REQUIREMENT = "agno>=3.1.10,<4"  # what the extra is
 _log = get_logger(__name__)
 
 
@@ -32,12 +29,7 @@ class AgentMemory:
     """
 
     def __init__(self, *, project: str | None = None) -> None:
-        if find_spec("agno") is None:
-            raise Unavailable(
-                "Agno is not installed.",
-                hint=f"Install it: {sys.executable} -m pip install '{REQUIREMENT}'",
-                code="engine.not_installed",
-            )
+        require_installed("agno")
         self._project = project
         self._closed = False
         self._background = BackgroundApp("agno")
