@@ -42,7 +42,17 @@ AI_ROOMS = (
     ("documents", "key_shapes", "locks", "replace", "secrets"),
 )
 SETTINGS_READERS = {"cli", "ai", "doctor", "server", "environments", "app"}
-BASE = {"errors", "paths", "files", "processes", "logs", "identifiers", "masking", "hosts", "extras"}
+BASE = {
+    "errors",
+    "paths",
+    "files",
+    "processes",
+    "logs",
+    "identifiers",
+    "masking",
+    "hosts",
+    "extras",
+}
 BROAD_ALLOWED = {
     "cli/root.py",
     "cli/guard.py",  # what it does not understand stops the session

@@ -125,7 +125,7 @@ async def test_a_killed_run_is_mended_by_the_next(
 ) -> None:
     """`kill -9` in the middle, at three places; then one run, and the rows are those of a clean one."""
     root = tmp_path / "shop"
-    for n in range(300):
+    for n in range(600):
         write(
             root, **{f"f{n}_py": f"def f{n}():\n    return {n}\n\n\ndef g{n}():\n    return {n}\n"}
         )
