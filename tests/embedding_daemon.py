@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from mahavishnu.daemon.client import DaemonClient
 from mahavishnu.daemon.record import DaemonRecord
 from mahavishnu.embedding import Choice, Embedder
+from mahavishnu.memory.metrics import Timings
 from mahavishnu.server.http_api import build_routes
 from mahavishnu.server.own_operations import OWN_OPERATIONS
 from mahavishnu.server.port import bind
@@ -20,6 +21,7 @@ from mahavishnu.server.port import bind
 @dataclass(frozen=True)
 class _Space:
     embedder: Embedder
+    timings: Timings = field(default_factory=lambda: Timings("embedding"))
 
     async def choice(self) -> Choice:
         return Choice(self.embedder, "The given one.")

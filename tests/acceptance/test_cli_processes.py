@@ -151,6 +151,7 @@ def test_a_crash_on_a_full_disk_is_told_soon_and_mended_by_room(alone: Command) 
     with small_disk(alone.root, 160):
         stored = alone("memory", "store", "Before.", "--json").json["id"]
         fill(alone.root / "ballast", leave_mb=0)
+        alone.sql(FILL_SEGMENT)
         kill_postmaster(alone)
         began = time.monotonic()
         codes = {alone("memory", "list", "--json").error["code"] for _ in range(3)}
@@ -158,6 +159,21 @@ def test_a_crash_on_a_full_disk_is_told_soon_and_mended_by_room(alone: Command) 
         (alone.root / "ballast").unlink()
         assert alone("memory", "show", stored, "--json").json
         assert alone("memory", "store", "Room again.", "--json").json["created"]
+
+
+# Fills the current segment of the log up to less than a record of a checkpoint: recovery then has to make the next one.
+FILL_SEGMENT = """
+DO $$
+DECLARE
+    room bigint;
+BEGIN
+    LOOP
+        room := 16777216 - (pg_current_wal_insert_lsn() - '0/0')::bigint % 16777216;
+        EXIT WHEN room < 100;
+        PERFORM pg_logical_emit_message(false, '', repeat('x', greatest(1, room / 2 - 200)::integer));
+    END LOOP;
+END $$
+"""
 
 
 def kill_postmaster(command: Command) -> None:

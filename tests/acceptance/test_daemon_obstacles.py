@@ -147,5 +147,5 @@ def test_a_daemon_told_to_end_while_it_begins_says_so_to_who_waits(alone: Comman
     assert begun is not None
     os.kill(begun.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 5 and b"before it had begun" in err
+    assert process.returncode == 5 and b"before it had started" in err
     assert b"Traceback" not in err
