@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,21 @@ class PrefectServer:
         return {"PREFECT_API_URL": f"{self.url}/api", "PREFECT_HOME": str(self.home), **QUIET}
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Return what the API answers."""
+        """Return what the API answers; asked again, as Prefect's client does, while its SQLite is locked (503)."""
         request = urllib.request.Request(
             f"{self.url}/api{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
-        with _opener().open(request, timeout=WAIT_S) as answer:
-            return json.loads(answer.read())
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                with _opener().open(request, timeout=WAIT_S) as answer:
+                    return json.loads(answer.read())
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > until:
+                    raise
+            time.sleep(0.2)
 
     def wait_for_state(self, run: str, *states: str) -> None:
         """Wait until a flow run is in one of the states."""
