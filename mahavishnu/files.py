@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+# What a write fails with where there is no more room, or no more for this user or process.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SWAP = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 _HERE = -100  # AT_FDCWD: relative paths mean the working directory
 

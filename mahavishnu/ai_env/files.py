@@ -28,12 +28,12 @@ from mahavishnu.errors import (
     Unavailable,
     UsageError,
 )
+from mahavishnu.files import FULL
 from mahavishnu.paths import private_folder
 
 type Close = Callable[[Path], tuple[str, ...]]
 
 _PAUSE_S = 0.005
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -265,7 +265,7 @@ def told(path: Path) -> Iterator[None]:
 
 
 def _translate(path: Path, error: OSError) -> MahavishnuError:
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return Unavailable(
             f"There is no room to write {path}.",
             hint="Free some space on its disk.",

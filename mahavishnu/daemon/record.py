@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from mahavishnu.database.embedded.state import FULL
 from mahavishnu.errors import Conflict, Forbidden, Unavailable
+from mahavishnu.files import FULL
 from mahavishnu.paths import private_folder
 from mahavishnu.processes import ProcessIdentity, identify
 

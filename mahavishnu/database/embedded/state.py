@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
-from mahavishnu.files import write_atomically
+from mahavishnu.files import FULL, write_atomically
 from mahavishnu.processes import ProcessIdentity
 
 KEPT_BY_ANOTHER = 3  # the exit status of a keeper that found another one
@@ -26,7 +26,6 @@ RECORD_BYTES = 512
 WAL_SEGMENT_BYTES = 16 * 1024 * 1024
 # What reading JSON, and taking it for a shape that it has not, can raise.
 GARBAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True)
