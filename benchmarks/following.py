@@ -18,8 +18,8 @@ import pytest
 from benchmarks.commands import PRODUCT, RUNS, Command, run_in_turns
 from benchmarks.report import Section, most
 from benchmarks.world import environment
-from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.processes import process_start_time
+from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.base.processes import process_start_time
 from tests.peers.live import READY, asks, began, living, sessions, switch
 from tests.peers.pseudo_terminal import until
 from tests.peers.switched import Household

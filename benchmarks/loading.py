@@ -12,8 +12,8 @@ from benchmarks.floors import register_halfvec
 from benchmarks.synthetic import World
 from benchmarks.world import MODEL, connect_as_superuser
 from mahavishnu.app import App
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.identifiers import new_id
 from mahavishnu.memory.lexicon import count_terms
 from mahavishnu.memory.models import BroughtVector, NewMemory
 from mahavishnu.memory.scoping import Scopes

@@ -12,10 +12,10 @@ import httpx
 from benchmarks.commands import BARE, PRODUCT, RUNS, Command, Ran, add_times, run, run_in_turns
 from benchmarks.report import Section
 from benchmarks.world import environment, open_product
-from mahavishnu.daemon.record import find_listening
-from mahavishnu.daemon.token import read_token
+from mahavishnu.base.daemon.record import find_listening
+from mahavishnu.base.daemon.token import read_token
+from mahavishnu.base.paths import locate
 from mahavishnu.embedding.model_import import import_model
-from mahavishnu.paths import locate
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
 EXAMPLES = (

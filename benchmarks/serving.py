@@ -27,14 +27,14 @@ from mcp.client.streamable_http import streamable_http_client
 from benchmarks.report import Section, least, most
 from benchmarks.synthetic import nearest
 from benchmarks.world import MODEL, connect_as_superuser, environment, open_product
-from mahavishnu.daemon.record import find_listening
-from mahavishnu.daemon.token import read_token
+from mahavishnu.base.daemon.record import find_listening
+from mahavishnu.base.daemon.token import read_token
+from mahavishnu.base.paths import locate
 from mahavishnu.memory.models import BroughtVector
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.memory import search
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.requests import Search
-from mahavishnu.paths import locate
 
 PRODUCT = (sys.executable, "-m", "mahavishnu")
 LIMIT = 10

@@ -20,9 +20,9 @@ from benchmarks.loading import FLOOR_NUMBER, as_memories, as_rows, copy_rows
 from benchmarks.report import Section, least
 from benchmarks.world import connect_as_superuser
 from mahavishnu.app import App
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding import EmbeddedChunk
-from mahavishnu.identifiers import new_id
 from mahavishnu.memory.insertion import build_batch, insertion
 from mahavishnu.memory.models import NewMemory, utc_now
 from mahavishnu.memory.scoping import Scopes

@@ -13,9 +13,9 @@ import asyncpg
 import numpy as np
 
 from mahavishnu.app import App, open_app
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.pool import Database
 from mahavishnu.embedding import Embedder, ModelIdentity, Vector
-from mahavishnu.settings.sources import load_settings
 
 DIMENSIONS = 768
 MODEL = ModelIdentity(

@@ -8,12 +8,12 @@ __all__ = ["App", "MahavishnuError", "__version__", "ai", "open_app"]
 if TYPE_CHECKING:
     from mahavishnu import ai
     from mahavishnu.app import App, open_app
-    from mahavishnu.errors import MahavishnuError
+    from mahavishnu.base.errors import MahavishnuError
 
 _HOMES = {
     "App": "mahavishnu.app",
     "open_app": "mahavishnu.app",
-    "MahavishnuError": "mahavishnu.errors",
+    "MahavishnuError": "mahavishnu.base.errors",
 }
 
 

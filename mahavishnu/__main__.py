@@ -1,5 +1,5 @@
 """`python -m mahavishnu`."""
 
-from mahavishnu.cli.root import main
+from mahavishnu.interfaces.cli.root import main
 
 main()

@@ -9,7 +9,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mahavishnu.ai_env.secrets.kept import KeptSecrets
+from mahavishnu.ai.secrets.kept import KeptSecrets
+from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.base.extras import require_installed
+from mahavishnu.base.logs import set_log_level
+from mahavishnu.base.masking import Secret
+from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.base.settings.tree import PostgresqlSettings, Settings
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
@@ -26,8 +32,6 @@ from mahavishnu.embedding import (
     ModelIdentity,
     choose_embedder,
 )
-from mahavishnu.errors import Unavailable, UsageError
-from mahavishnu.extras import require_installed
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.knowledge.repositories import Repositories, Repository
@@ -37,8 +41,6 @@ from mahavishnu.knowledge.repository_ingestion import (
     Splitting,
     StoreFiles,
 )
-from mahavishnu.logs import set_log_level
-from mahavishnu.masking import Secret
 from mahavishnu.memory.conversations import Conversations
 from mahavishnu.memory.metrics import Retention, Timings
 from mahavishnu.memory.models import SearchResult
@@ -48,8 +50,6 @@ from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
-from mahavishnu.settings.sources import Loaded, load_settings
-from mahavishnu.settings.tree import PostgresqlSettings, Settings
 
 if TYPE_CHECKING:
     from mahavishnu.engines.llamaindex.extension_points import LlamaIndexParts

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mahavishnu.app import App, open_app
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.embedding.model_import import import_model
 from mahavishnu.knowledge.changes import memory_of_section
 from mahavishnu.knowledge.git import find_top_level, read_history
@@ -32,7 +33,6 @@ from mahavishnu.knowledge.sources import Source as Origin
 from mahavishnu.memory.lexicon import split_query
 from mahavishnu.memory.models import Hit, Memory, MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.settings.sources import load_settings
 
 ROOT = Path(__file__).parent.parent
 SOURCES = 150  # of each kind, at most

@@ -16,14 +16,14 @@ from typing import Any
 
 import click
 
-from mahavishnu import errors
-from mahavishnu.cli.root import cli
+from mahavishnu.base import errors
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.settings.keys import BOUNDS, describe_settings, setting_keys
+from mahavishnu.base.settings.legacy import LEGACY_KEYS, RESERVED
+from mahavishnu.base.settings.sources import ENVIRONMENT, OTHER_ENVIRONMENT
+from mahavishnu.base.settings.tree import SECRET_KEYS
 from mahavishnu.database.errors import CONSTRAINTS, STATES
-from mahavishnu.errors import MahavishnuError
-from mahavishnu.settings.keys import BOUNDS, describe_settings, setting_keys
-from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED
-from mahavishnu.settings.sources import ENVIRONMENT, OTHER_ENVIRONMENT
-from mahavishnu.settings.tree import SECRET_KEYS
+from mahavishnu.interfaces.cli.root import cli
 from scripts.interfaces import render_http, render_mcp
 
 ROOT = Path(__file__).parent.parent

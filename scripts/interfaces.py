@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from mahavishnu.mcp.edge import INSTRUCTIONS
-from mahavishnu.mcp.prompts import PROMPTS
-from mahavishnu.mcp.resources import template
+from mahavishnu.interfaces.http.asgi import API_OPERATIONS
+from mahavishnu.interfaces.http.openapi import describe_api
+from mahavishnu.interfaces.http.page import kind_of
+from mahavishnu.interfaces.mcp.edge import INSTRUCTIONS
+from mahavishnu.interfaces.mcp.prompts import PROMPTS
+from mahavishnu.interfaces.mcp.resources import template
 from mahavishnu.operations.table import OPERATIONS
-from mahavishnu.server.asgi import API_OPERATIONS
-from mahavishnu.server.openapi import describe_api
-from mahavishnu.server.page import kind_of
 
 _REFERRED = re.compile(r"#/components/schemas/(\w+)")
 _HEAD = "Written by `make docs`; do not edit."

@@ -21,10 +21,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from mahavishnu import files
-from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.ai_env.files import Patience, SettingsFile
-from mahavishnu.ai_env.merge import Set
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
+from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
+from mahavishnu.ai.foreign_files.merge import Set
+from mahavishnu.base import files
 
 QUICK = Patience(torn=timedelta(milliseconds=200), settle=timedelta(milliseconds=2))
 AT_ONCE = Patience(lock=timedelta(0), torn=timedelta(0), settle=timedelta(0))

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.identifiers import new_id
-from mahavishnu.processes import process_start_time
+from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.base.identifiers import new_id
+from mahavishnu.base.processes import process_start_time
 
 FOLDERS: Mapping[ClientName, str] = {"claude-code": ".claude", "codex": ".codex", "qwen": ".qwen"}
 # Prints that it listens, then waits; as it is told, it has a child and passes over what asks it to end.

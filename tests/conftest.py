@@ -25,13 +25,13 @@ import hypothesis
 import pytest
 
 from mahavishnu.app import store_files_maker
+from mahavishnu.base.errors import Unavailable
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.grants import grant_member
 from mahavishnu.database.migrate import upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.embedding import Choice, Embedder
-from mahavishnu.errors import Unavailable
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.knowledge.repositories import Repositories

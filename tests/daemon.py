@@ -14,8 +14,8 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+from mahavishnu.base.processes import ProcessIdentity, identify
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
-from mahavishnu.processes import ProcessIdentity, identify
 from tests.command import PROGRAM, Command
 
 NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None}

@@ -9,13 +9,13 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
-from mahavishnu.daemon.client import DaemonClient
-from mahavishnu.daemon.record import DaemonRecord
+from mahavishnu.base.daemon.client import DaemonClient
+from mahavishnu.base.daemon.record import DaemonRecord
 from mahavishnu.embedding import Choice, Embedder
+from mahavishnu.interfaces.http.http_api import build_routes
+from mahavishnu.interfaces.http.own_operations import OWN_OPERATIONS
 from mahavishnu.memory.metrics import Timings
-from mahavishnu.server.http_api import build_routes
-from mahavishnu.server.own_operations import OWN_OPERATIONS
-from mahavishnu.server.port import bind
+from mahavishnu.services.daemon.port import bind
 
 
 @dataclass(frozen=True)

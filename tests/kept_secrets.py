@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mahavishnu.ai_env.secrets.port import SecretStore
-from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
+from mahavishnu.ai.secrets.port import SecretStore
+from mahavishnu.ai.secrets.reference import Reference, parse_reference
 
 AGE_HEAD = "age-encryption.org/v1\n"
 PGP_HEAD = "-----BEGIN PGP MESSAGE-----\n"

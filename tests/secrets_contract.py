@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from mahavishnu.errors import Corrupt, MahavishnuError, NotFound
+from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound
 from tests.kept_secrets import Kept
 
 KEY = "sk-fake-Aq7._/+=~:canary"

@@ -11,11 +11,11 @@ import structlog
 from starlette.types import ASGIApp
 
 from mahavishnu.app import App
-from mahavishnu.daemon.token import TokenFile, ensure_token
-from mahavishnu.server.asgi import open_asgi
-from mahavishnu.server.guard import Guard, Limits
-from mahavishnu.server.metrics import Metrics
-from mahavishnu.settings.sources import load_settings
+from mahavishnu.base.daemon.token import TokenFile, ensure_token
+from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.interfaces.http.asgi import open_asgi
+from mahavishnu.interfaces.http.guard import Guard, Limits
+from mahavishnu.interfaces.http.metrics import Metrics
 from tests.conftest import World
 
 ROOMY = Limits(max_requests=64, max_body=4 * 1024 * 1024, timeout_s=10.0)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.apply import Ask, Switched, switch
-from mahavishnu.ai_env.files import Patience
-from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.ai_env.site import Site as Site
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.foreign_files.files import Patience
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.ai.switching.apply import Ask, Switched, switch
+from mahavishnu.ai.switching.site import Site as Site
+from mahavishnu.base.errors import MahavishnuError
 
 AT_ONCE = Patience(
     lock=timedelta(seconds=5), torn=timedelta(0), quiet=timedelta(0), settle=timedelta(0)

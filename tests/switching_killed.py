@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mahavishnu.ai_env.adopt import adopt
-from mahavishnu.ai_env.apply import Ask
-from mahavishnu.ai_env.restore import restore
-from mahavishnu.ai_env.settle import settle
-from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.undo import undo
+from mahavishnu.ai.switching.adopt import adopt
+from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.restore import restore
+from mahavishnu.ai.switching.settle import settle
+from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.undo import undo
 from tests.ai_files import at_step
 from tests.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to
 

@@ -8,64 +8,65 @@ import pytest
 ROOT = Path(__file__).parent.parent / "mahavishnu"
 # Each layer may import those after it, and within itself only what its own tree allows.
 LAYERS = (
-    "cli",
-    "ai",
-    "doctor",
-    "server",
-    "mcp",
+    "interfaces",
+    "services",
     "operations",
-    "environments",
     "app",
     "engines",
     "knowledge",
     "memory",
     "embedding",
-    "ai_env",
-    "daemon",
+    "ai",
     "database",
     "base",
 )
-# The rooms of `ai_env`, from the top: each may import those of the rows below its own.
-AI_ROOMS = (
-    ("following",),
-    ("launch", "release"),
-    ("directories", "restore"),
-    ("adopt", "apply", "undo"),
-    ("settle", "status"),
-    ("lacks", "moving", "proxied"),
-    ("drift", "registrations", "site"),
-    ("claude_program", "claude_settings", "plan"),
-    ("journal", "places", "qwen_models", "rights"),
-    ("clients", "profile_files", "redaction", "verify"),
-    ("answers", "delivery", "files", "importing", "presets", "sessions"),
-    ("merge", "profiles", "servers", "showing"),
-    ("documents", "key_shapes", "locks", "replace", "secrets"),
-)
-SETTINGS_READERS = {"cli", "ai", "doctor", "server", "environments", "app"}
-BASE = {
-    "errors",
-    "paths",
-    "files",
-    "processes",
-    "logs",
-    "identifiers",
-    "masking",
-    "hosts",
-    "extras",
+# What is inside some of them, from the top: each row may import those below its own.
+ROOMS = {
+    "interfaces": (("cli", "python"), ("stdio",), ("http",), ("mcp",)),
+    "services": (("doctor",), ("daemon",)),
+    "ai": (
+        (
+            "sessions",
+            "clients.claude_code.layers",
+            "clients.claude_code.desktop",
+            "clients.codex.server",
+        ),
+        ("switching.launch", "bindings.release"),
+        (
+            "bindings",
+            "clients.claude_code.in_force",
+            "clients.codex.in_force",
+            "clients.codex.trust",
+            "clients.qwen.in_force",
+            "switching.restore",
+        ),
+        ("switching.adopt", "switching.apply", "switching.undo"),
+        ("switching.settle", "switching.status"),
+        ("switching.lacks", "switching.moving", "switching.proxied"),
+        ("switching.drift", "switching.registrations", "switching.site"),
+        ("clients.claude_code.program", "clients.claude_code.own_settings", "switching.plan"),
+        ("switching.journal", "switching.places", "switching.rights", "clients.qwen.models"),
+        ("clients", "profiles.profile_files", "switching"),
+        ("profiles", "foreign_files.files"),
+        ("foreign_files", "secrets"),
+    ),
 }
+# Imported by users, and above all others: their modules load what they offer on first use.
+PUBLIC = ("__init__.py", "__main__.py", "ai/__init__.py")
+SETTINGS_READERS = ("interfaces", "services", "operations.ai", "app")
 BROAD_ALLOWED = {
-    "cli/root.py",
-    "cli/guard.py",  # what it does not understand stops the session
+    "interfaces/cli/root.py",
+    "interfaces/cli/guard.py",  # what it does not understand stops the session
     "database/embedded/keeper.py",  # the root of a process: leaves the reason in a file
-    "mcp/edge.py",  # what a client may not see ends here
-    "server/guard.py",  # and here
-    "server/background.py",  # and here: the daemon goes on
-    "server/bridge.py",  # and here: the session goes on
-    "server/endpoints.py",  # hands it to who waits
+    "interfaces/mcp/edge.py",  # what a client may not see ends here
+    "interfaces/http/guard.py",  # and here
+    "services/daemon/background.py",  # and here: the daemon goes on
+    "interfaces/stdio/bridge.py",  # and here: the session goes on
+    "interfaces/http/endpoints.py",  # hands it to who waits
     "embedding/in_process.py",  # onnxruntime's errors share no other base
     "embedding/tokenizer.py",  # nor do those of tokenizers
-    "ai_env/secrets/oneiric/providers.py",  # nor do those of the clouds' libraries
-    "doctor/run.py",  # what one check meets becomes a finding, and the others are made
+    "ai/secrets/oneiric/providers.py",  # nor do those of the clouds' libraries
+    "services/doctor/run.py",  # what one check meets becomes a finding, and the others are made
     "database/migrate.py",  # closes what it opened, also where it is cancelled, and raises again
     "embedding/openai.py",  # and so does this
     "embedding/ollama.py",  # and this
@@ -74,8 +75,8 @@ BROAD_ALLOWED = {
 STARTED = {
     "mahavishnu",
     "mahavishnu.__main__",
-    "mahavishnu.cli.guard",
-    "mahavishnu.cli.key",
+    "mahavishnu.interfaces.cli.guard",
+    "mahavishnu.interfaces.cli.key",
     "mahavishnu.database.embedded.keeper",
     "mahavishnu.engines.agno",  # imported by users, as the next ones are
     "mahavishnu.engines.llamaindex",
@@ -92,10 +93,17 @@ def layer_of(dotted: str) -> str | None:
     parts = dotted.split(".")
     if parts[0] != "mahavishnu" or len(parts) == 1:
         return None
-    name = parts[1]
-    if name in BASE:
-        return "base"
-    return name if name in (*LAYERS, "settings") else None
+    if parts[1:3] == ["base", "settings"]:
+        return "settings"
+    return parts[1] if parts[1] in LAYERS else None
+
+
+def room_of(dotted: str) -> tuple[int, str] | None:
+    """Return the row and the name of the room that a module is in."""
+    layer, _, rest = dotted.removeprefix("mahavishnu.").partition(".")
+    rooms = {name: row for row, names in enumerate(ROOMS.get(layer, ())) for name in names}
+    known = [name for name in rooms if f"{rest}.".startswith(f"{name}.")]
+    return max(((rooms[name], name) for name in known), key=lambda each: len(each[1]), default=None)
 
 
 def dotted_of(path: Path) -> str:
@@ -147,15 +155,18 @@ def modules_imported_by(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
     relative = path.relative_to(ROOT)
-    own = layer_of(".".join(("mahavishnu", *relative.with_suffix("").parts)))
-    if own is None or relative.name == "__main__.py" or "migrations" in relative.parts:
+    own = layer_of(dotted_of(path))
+    if own is None or str(relative) in PUBLIC or "migrations" in relative.parts:
         return
     for name, line, _ in imports_of(path):
         other = layer_of(name)
         if other is None or own == other:
-            continue
-        if other == "settings":
-            assert own in SETTINGS_READERS, f"{relative}:{line} reads settings"
+            here, there = room_of(dotted_of(path)), room_of(name)
+            if here and there and here != there:
+                assert here[0] <= there[0], f"{relative}:{line} imports {name}"
+        elif other == "settings":
+            readers = tuple(f"mahavishnu.{each}" for each in SETTINGS_READERS)
+            assert dotted_of(path).startswith(readers), f"{relative}:{line} reads settings"
         elif own == "settings":
             assert other in ("base", "database"), f"{relative}:{line} {name}"
         else:
@@ -175,20 +186,10 @@ def test_engines_are_leaves_imported_where_they_are_used() -> None:
                 assert other in (relative.parts[1], "background"), f"{relative}:{line} {name}"
 
 
-def test_ai_environments_stand_on_the_base_and_the_daemon_alone() -> None:
-    for path in (ROOT / "ai_env").rglob("*.py"):
+def test_ai_environments_need_no_database() -> None:
+    for path in (ROOT / "ai").rglob("*.py"):
         others = {layer_of(name) for name, _, _ in imports_of(path)}
-        assert others <= {None, "ai_env", "base", "daemon"}, path
-
-
-def test_rooms_of_ai_environments_import_those_below() -> None:
-    row_of = {name: row for row, names in enumerate(AI_ROOMS) for name in names}
-    for path in (ROOT / "ai_env").rglob("*.py"):
-        own = dotted_of(path).split(".")[2:3]
-        for name, _, _ in imports_of(path) if own else ():
-            other = name.split(".")[2:3]
-            if name.startswith("mahavishnu.ai_env.") and other != own:
-                assert row_of[own[0]] < row_of[other[0]], f"{path} imports {name}"
+        assert others <= {None, "ai", "base"} or str(path.relative_to(ROOT)) in PUBLIC, path
 
 
 def test_the_environment_is_read_in_known_places_only() -> None:
@@ -197,15 +198,18 @@ def test_the_environment_is_read_in_known_places_only() -> None:
         for path in modules()
         if "os.environ" in path.read_text(encoding="utf-8")
     }
-    assert readers <= {
-        "settings/sources.py",
-        "cli/database.py",  # hands it on to psql
-        "cli/key.py",  # hands it on to the store of `env:`
-        "cli/guard.py",  # compares it with what a bound directory asks for
-        "cli/doctor.py",  # hands it on to the checks, which go on without readable settings
-        "database/embedded/server.py",  # hands a few names on to the keeper
-        "knowledge/git.py",  # hands it on to git
-    }
+    assert (
+        readers
+        <= {
+            "base/settings/sources.py",
+            "interfaces/cli/database.py",  # hands it on to psql
+            "interfaces/cli/key.py",  # hands it on to the store of `env:`
+            "interfaces/cli/guard.py",  # compares it with what a bound directory asks for
+            "interfaces/cli/doctor.py",  # hands it on to the checks, which go on without readable settings
+            "database/embedded/server.py",  # hands a few names on to the keeper
+            "knowledge/git.py",  # hands it on to git
+        }
+    )
 
 
 def test_broad_handlers_only_at_the_roots() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import asyncpg
 
-from mahavishnu.errors import (
+from mahavishnu.base.errors import (
     Conflict,
     Corrupt,
     Forbidden,

@@ -1,7 +1,7 @@
 """Let another database role take part; what it may see is row-level security's business."""
 
+from mahavishnu.base.errors import Forbidden, NotFound
 from mahavishnu.database.pool import Connection, DriverConnection
-from mahavishnu.errors import Forbidden, NotFound
 
 
 async def grant_member(connection: DriverConnection, role: str) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from mahavishnu.base.errors import Conflict, Forbidden, Unavailable
 from mahavishnu.database.errors import translated
 from mahavishnu.database.pool import DriverConnection
 from mahavishnu.database.pooler import require_session
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Conflict, Forbidden, Unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config

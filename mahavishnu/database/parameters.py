@@ -8,7 +8,7 @@ the server as a setting. So nothing reaches it that is not in `HONOURED`.
 import difflib
 from urllib.parse import unquote, unquote_plus
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 
 # The driver acts on these, or the server does: `options`.
 HONOURED = frozenset(

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 from pgvector import HalfVector
 
+from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.database.errors import (
     DRIVER_ERRORS,
     is_contention,
@@ -19,7 +20,6 @@ from mahavishnu.database.errors import (
 )
 from mahavishnu.database.pooler import behind_pooler
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Unavailable, UsageError
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_S = 10.0  # beyond its own bound of a statement, a server that says nothing hangs

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 
 ROUNDS = 10  # each shows a pooler unless others take its connections just then, or it hands them out in turn
 

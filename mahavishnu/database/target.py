@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.masking import MASK
 from mahavishnu.database.embedded.state import PORT
 from mahavishnu.database.parameters import keep_honoured
-from mahavishnu.errors import UsageError
-from mahavishnu.masking import MASK
 
 SCHEMES = frozenset({"postgresql", "postgres"})
 _PASSWORDS = frozenset({"password", "passfile", "sslpassword"})

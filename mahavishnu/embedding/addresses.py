@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
-from mahavishnu.errors import UsageError
-from mahavishnu.hosts import is_this_machine
-from mahavishnu.masking import mask_url
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.hosts import is_this_machine
+from mahavishnu.base.masking import mask_url
 
 _OLLAMA_PORT = 11434
 

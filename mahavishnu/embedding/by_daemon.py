@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from itertools import batched
 from typing import Any, Literal
 
-from mahavishnu.daemon.client import DaemonClient
+from mahavishnu.base.daemon.client import DaemonClient
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.logs import get_logger
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.embedding.models import StoredModel
 from mahavishnu.embedding.port import Embedder, ModelIdentity, Vector
 from mahavishnu.embedding.vectors import reject_unusable
-from mahavishnu.errors import MahavishnuError
-from mahavishnu.logs import get_logger
 
 PATH = "/api/v1/embeddings"
 # Of the daemon, not of the texts: in these cases the work is done here.

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mahavishnu.daemon.record import find_listening
-from mahavishnu.daemon.token import read_token
+from mahavishnu.base.daemon.record import find_listening
+from mahavishnu.base.daemon.token import read_token
+from mahavishnu.base.errors import Conflict, MahavishnuError, NotFound, Unavailable
+from mahavishnu.base.hosts import is_this_machine
 from mahavishnu.embedding.addresses import resolve_ollama_url
 from mahavishnu.embedding.config import EmbeddingConfig
 from mahavishnu.embedding.known_models import (
@@ -18,8 +20,6 @@ from mahavishnu.embedding.known_models import (
     DEFAULT_OPENAI_MODEL,
 )
 from mahavishnu.embedding.port import Embedder, ModelIdentity
-from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
-from mahavishnu.hosts import is_this_machine
 
 if TYPE_CHECKING:
     from mahavishnu.embedding.models import StoredModel
@@ -197,7 +197,7 @@ def _ask_daemon(
     record = find_listening(config.daemon.lock) if config.daemon else None
     if config.daemon is None or record is None or record.pid == os.getpid():
         return None
-    from mahavishnu.daemon.client import DaemonClient  # noqa: PLC0415 - only with a daemon
+    from mahavishnu.base.daemon.client import DaemonClient  # noqa: PLC0415 - only with a daemon
     from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model  # noqa: PLC0415
 
     try:

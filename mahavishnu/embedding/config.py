@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mahavishnu.masking import Secret
+from mahavishnu.base.masking import Secret
 
 type ProviderChoice = Literal["auto", "ollama", "in-process", "openai", "none"]
 

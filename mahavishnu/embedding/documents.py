@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mahavishnu.base.errors import UsageError
 from mahavishnu.embedding.chunks import SMALLEST_BUDGET, Span, chunk_spans, split
 from mahavishnu.embedding.port import Embedder, Vector
-from mahavishnu.errors import UsageError
 
 # Counting tokens of more characters than this would hold up the event loop noticeably.
 _INLINE_CHARS = 20_000

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 
+from mahavishnu.base.errors import Corrupt, NotFound, Unavailable, UsageError
+from mahavishnu.base.files import digest_file
 from mahavishnu.embedding.known_models import DOWNLOADS, PinnedDownload, PinnedFile, find_download
 from mahavishnu.embedding.model_import import install
 from mahavishnu.embedding.models import StoredModel, find_model, locked_store
-from mahavishnu.errors import Corrupt, NotFound, Unavailable, UsageError
-from mahavishnu.files import digest_file
 
 HUB = "https://huggingface.co"
 # Pauses between tries of one file; each try goes on where the last one broke off.

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mahavishnu.base.errors import Corrupt, NotFound, UsageError
+from mahavishnu.base.files import digest_file, sync_folder
 from mahavishnu.embedding.known_models import Pooling, find_download, find_known
 from mahavishnu.embedding.models import (
     Manifest,
@@ -21,8 +23,6 @@ from mahavishnu.embedding.models import (
     runs_here,
     write_manifest,
 )
-from mahavishnu.errors import Corrupt, NotFound, UsageError
-from mahavishnu.files import digest_file, sync_folder
 
 _REQUIRED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _GRAPHS = ("onnx/model.onnx", "model.onnx")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from mahavishnu.base.errors import Conflict, Corrupt, NotFound, UsageError
+from mahavishnu.base.files import digest_file
+from mahavishnu.base.paths import private_folder
 from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, Pooling, find_download
 from mahavishnu.embedding.port import ModelIdentity
-from mahavishnu.errors import Conflict, Corrupt, NotFound, UsageError
-from mahavishnu.files import digest_file
-from mahavishnu.paths import private_folder
 
 MANIFEST = "model.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
+from mahavishnu.base.errors import Corrupt, NotFound
 from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, find_known
 from mahavishnu.embedding.port import ModelIdentity
 from mahavishnu.embedding.remote import BACKOFF_S, HttpService, RemoteEmbedder, Rows
-from mahavishnu.errors import Corrupt, NotFound
 
 # What Ollama gives a model of which nothing is known.
 _FALLBACK_WINDOW_TOKENS = 512

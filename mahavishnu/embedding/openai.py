@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mahavishnu.base.errors import Corrupt
+from mahavishnu.base.masking import Secret
 from mahavishnu.embedding.addresses import require_openai_url
 from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, find_known
 from mahavishnu.embedding.port import ModelIdentity
@@ -13,8 +15,6 @@ from mahavishnu.embedding.remote import (
     RemoteEmbedder,
     Rows,
 )
-from mahavishnu.errors import Corrupt
-from mahavishnu.masking import Secret
 
 _FALLBACK_WINDOW_TOKENS = 512
 

@@ -10,18 +10,18 @@ from typing import Any
 import httpx
 import msgspec
 
-from mahavishnu.embedding.batched import BatchedEmbedder
-from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.embedding.port import ModelIdentity, Vector
-from mahavishnu.embedding.vectors import normalize, too_long
-from mahavishnu.errors import (
+from mahavishnu.base.errors import (
     Corrupt,
     Forbidden,
     MahavishnuError,
     NotFound,
     Unavailable,
 )
-from mahavishnu.hosts import is_this_machine
+from mahavishnu.base.hosts import is_this_machine
+from mahavishnu.embedding.batched import BatchedEmbedder
+from mahavishnu.embedding.chunks import estimate_tokens
+from mahavishnu.embedding.port import ModelIdentity, Vector
+from mahavishnu.embedding.vectors import normalize, too_long
 
 # Pauses before the second and the third try.
 BACKOFF_S = (0.25, 1.0)

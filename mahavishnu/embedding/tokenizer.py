@@ -4,8 +4,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from mahavishnu.base.errors import Corrupt
 from mahavishnu.embedding.models import StoredModel
-from mahavishnu.errors import Corrupt
 
 
 def load_tokenizer(model: StoredModel) -> Any:

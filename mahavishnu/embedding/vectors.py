@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from mahavishnu.base.errors import Conflict, Corrupt, UsageError
 from mahavishnu.embedding.port import ModelIdentity, Vector
-from mahavishnu.errors import Conflict, Corrupt, UsageError
 
 
 def normalize(values: Sequence[float | None], *, identity: ModelIdentity) -> Vector:

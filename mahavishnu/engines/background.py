@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from mahavishnu.errors import UsageError
-from mahavishnu.extras import require_enabled
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.extras import require_enabled
 
 if TYPE_CHECKING:
     from mahavishnu import App

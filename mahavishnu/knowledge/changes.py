@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.knowledge.markdown import Section, Skipped, is_left_out
 from mahavishnu.knowledge.sources import Source
 from mahavishnu.memory.models import NewMemory

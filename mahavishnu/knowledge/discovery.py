@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mahavishnu.errors import NotFound, Unavailable, UsageError
+from mahavishnu.base.errors import NotFound, Unavailable, UsageError
 from mahavishnu.knowledge.file_kinds import BINARY, language_of, skip_by_name, skip_by_text
 from mahavishnu.knowledge.git import run_git
 from mahavishnu.knowledge.globs import matches

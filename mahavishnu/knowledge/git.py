@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mahavishnu.errors import NotFound, Unavailable, UsageError
+from mahavishnu.base.errors import NotFound, Unavailable, UsageError
 
 _SAFE = (
     "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from mahavishnu.base.errors import Conflict
+from mahavishnu.base.identifiers import new_id, shown
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict
-from mahavishnu.identifiers import new_id, shown
 from mahavishnu.knowledge.git import find_remote, find_root_commit, has_commits, run_git
 from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.scoping import no_project

@@ -6,9 +6,9 @@ from itertools import batched
 from pathlib import Path
 from typing import Any
 
+from mahavishnu.base.errors import NotFound
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import NotFound
 from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_lost
 from mahavishnu.knowledge.git import (
     Commit,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.knowledge.globs import check_glob
 from mahavishnu.memory.checks import MAX_NAME_LENGTH
 

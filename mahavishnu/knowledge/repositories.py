@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from mahavishnu.base.errors import Conflict, UsageError
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict, UsageError
 from mahavishnu.knowledge.discovery import check_folder
 from mahavishnu.knowledge.git import find_repository, run_git
 from mahavishnu.knowledge.globs import check_glob

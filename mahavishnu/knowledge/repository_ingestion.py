@@ -14,10 +14,11 @@ from itertools import batched
 from typing import Any
 from uuid import UUID
 
+from mahavishnu.base.errors import Conflict, MahavishnuError
+from mahavishnu.base.extras import require_enabled
+from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict, MahavishnuError
-from mahavishnu.extras import require_enabled
 from mahavishnu.knowledge.discovery import (
     UNREADABLE,
     SourceText,
@@ -30,7 +31,6 @@ from mahavishnu.knowledge.discovery import (
 )
 from mahavishnu.knowledge.repositories import Repositories, Repository
 from mahavishnu.knowledge.runs import Ingested, Run, recorded_run
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 

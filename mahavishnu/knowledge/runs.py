@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import MahavishnuError
-from mahavishnu.identifiers import new_id
 from mahavishnu.knowledge.markdown import Skipped
 
 _QUERIES = load_queries("ingestions")

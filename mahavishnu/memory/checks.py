@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 
 MAX_METADATA_BYTES = 65_536
 MAX_LIMIT = 1_000

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
 
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import UsageError
-from mahavishnu.identifiers import new_id
 from mahavishnu.memory.checks import (
     check_limit,
     check_metadata,

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import msgspec
 
+from mahavishnu.base.errors import Conflict
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict
 from mahavishnu.memory.models import NewMemory, Stored
 
 _QUERIES = load_queries("memories")

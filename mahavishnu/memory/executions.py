@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
+from mahavishnu.base.errors import NotFound
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import NotFound
 from mahavishnu.memory.checks import check_limit, check_moment, check_text, unknown_value
 from mahavishnu.memory.records import STATUSES, Execution
 

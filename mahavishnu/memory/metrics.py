@@ -11,10 +11,10 @@ from time import perf_counter
 from msgspec import Struct, convert
 from msgspec.structs import replace
 
+from mahavishnu.base.errors import Corrupt, Unavailable
+from mahavishnu.base.identifiers import derive_id
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Corrupt, Unavailable
-from mahavishnu.identifiers import derive_id
 from mahavishnu.memory.checks import check_limit, check_moment, check_text
 from mahavishnu.memory.models import utc_now
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.checks import (
     check_metadata,
     check_moment,

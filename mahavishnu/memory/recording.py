@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mahavishnu.errors import Unavailable
-from mahavishnu.identifiers import new_id
+from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import ExecutionStatus, NewExecution, Records
 

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import msgspec
 
+from mahavishnu.base.errors import MahavishnuError, UsageError
+from mahavishnu.base.identifiers import derive_id, new_id
+from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import MahavishnuError, UsageError
-from mahavishnu.identifiers import derive_id, new_id
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.checks import (
     MAX_NAME_LENGTH,
     check_limit,

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
+from mahavishnu.base.errors import Conflict, NotFound
+from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import Conflict, NotFound
-from mahavishnu.identifiers import parse_reference
 
 _QUERIES = load_queries("memories")
 

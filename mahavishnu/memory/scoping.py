@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from mahavishnu.base.errors import NotFound
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.errors import NotFound
-from mahavishnu.identifiers import new_id
 from mahavishnu.memory.checks import check_text
 from mahavishnu.memory.models import Collection, MemoryFilter, NewMemory, Visibility
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
-from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.budget import within_budget
 from mahavishnu.memory.checks import check_limit, check_text, unknown_value, wrong_type
 from mahavishnu.memory.metrics import Timings

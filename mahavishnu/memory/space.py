@@ -7,6 +7,8 @@ Two models are never mixed: an embedder with another identity than the database'
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.logs import get_logger
 from mahavishnu.database.grants import require_founder
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
@@ -19,8 +21,6 @@ from mahavishnu.embedding import (
     embed_in_chunks,
 )
 from mahavishnu.embedding.vectors import scale_to_unit
-from mahavishnu.errors import Conflict, Corrupt, MahavishnuError, Unavailable, UsageError
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.models import BroughtVector, NewMemory, Vector, check_vector
 

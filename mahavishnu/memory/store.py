@@ -9,13 +9,13 @@ from itertools import batched
 from typing import Any
 from uuid import UUID
 
+from mahavishnu.base.errors import Conflict, UsageError
+from mahavishnu.base.identifiers import new_id
+from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding import EmbeddedChunk
-from mahavishnu.errors import Conflict, UsageError
-from mahavishnu.identifiers import new_id
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.checks import check_limit, check_offset
 from mahavishnu.memory.duplicates import (
     Placed,

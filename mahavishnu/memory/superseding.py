@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from mahavishnu.base.errors import Conflict, Forbidden
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.errors import Conflict, Forbidden
 from mahavishnu.memory.duplicates import Identity
 from mahavishnu.memory.models import Memory, NewMemory
 

@@ -2,10 +2,10 @@
 
 from pgvector import HalfVector
 
+from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.space import EmbeddingSpace
 
 _QUERIES = load_queries("memories")

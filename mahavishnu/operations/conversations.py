@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, convert
 from msgspec.structs import replace
 
-from mahavishnu.errors import NotFound
+from mahavishnu.base.errors import NotFound
 from mahavishnu.memory.checks import check_limit, check_offset
 from mahavishnu.operations.cursors import read_cursor, write_cursor
 from mahavishnu.operations.fitting import fit_sessions, fit_turns

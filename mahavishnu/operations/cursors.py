@@ -5,7 +5,7 @@ import binascii
 import struct
 from datetime import UTC, datetime, timedelta
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 
 _POSITION = struct.Struct("<qq")  # microseconds since 1970, number of the memory
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

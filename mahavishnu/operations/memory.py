@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from mahavishnu.app import App
-from mahavishnu.errors import Conflict, NotFound, UsageError
+from mahavishnu.base.errors import Conflict, NotFound, UsageError
 from mahavishnu.memory.checks import MAX_LIMIT
 from mahavishnu.memory.models import (
     BroughtVector,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from mahavishnu.extras import PACKAGES
+from mahavishnu.base.extras import PACKAGES
 from mahavishnu.memory.checks import check_limit
 from mahavishnu.memory.metrics import (
     ERRORS,

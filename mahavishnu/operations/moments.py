@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.operations.telling import brief
 
 _SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")

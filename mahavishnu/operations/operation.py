@@ -19,7 +19,7 @@ from typing import (
 
 import msgspec
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.operations.telling import brief
 
 if (

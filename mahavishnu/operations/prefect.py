@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from mahavishnu.app import App
-from mahavishnu.errors import Unavailable
-from mahavishnu.extras import require_enabled, require_installed
+from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.extras import require_enabled, require_installed
 from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import FINAL, KnownExecution, NewExecution
 from mahavishnu.operations.bodies import Body

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mahavishnu.errors import Conflict
+from mahavishnu.base.errors import Conflict
 from mahavishnu.knowledge.git import find_top_level
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Call, LocalOperation, Request

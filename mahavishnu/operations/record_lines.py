@@ -13,8 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from mahavishnu.app import App
-from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
-from mahavishnu.logs import get_logger
+from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.logs import get_logger
 from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import FINAL
 from mahavishnu.operations.bodies import Body

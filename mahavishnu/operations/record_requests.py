@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 from msgspec.structs import asdict
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.conversations import MAX_POSITION, NewTurn, Role, check_turn
 from mahavishnu.memory.models import utc_now

@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.knowledge.dependencies import find_cycle
 from mahavishnu.knowledge.repos_file import read_repos_file
 from mahavishnu.knowledge.repositories import LastRun, Repository

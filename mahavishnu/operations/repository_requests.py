@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, field
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.search import SearchRequest, check_request
 from mahavishnu.operations.bodies import Body

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 from msgspec.structs import asdict
 
-from mahavishnu.errors import UsageError
-from mahavishnu.identifiers import parse_reference
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.memory.checks import (
     MAX_NAME_LENGTH,
     MAX_OFFSET,

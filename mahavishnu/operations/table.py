@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mahavishnu.environments.site import Environments
-from mahavishnu.operations import environment_requests, environment_results, environments, switching
+from mahavishnu.operations.ai import requests as environment_requests
+from mahavishnu.operations.ai import results as environment_results
+from mahavishnu.operations.ai import state as environments
+from mahavishnu.operations.ai import switching
+from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS

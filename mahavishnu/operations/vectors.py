@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from mahavishnu.base.errors import UsageError
 from mahavishnu.database.vectors import MAX_DIMENSIONS
-from mahavishnu.errors import UsageError
 
 FLOAT_BYTES = 4
 _MAX_BASE64 = -(-MAX_DIMENSIONS * FLOAT_BYTES // 3) * 4

@@ -8,7 +8,7 @@ from msgspec import convert
 from msgspec.structs import replace
 
 from mahavishnu.app import App
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.executions import (
     ExecutionFilter,
     ListedExecution,

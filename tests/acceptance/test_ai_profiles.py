@@ -395,7 +395,7 @@ def test_nothing_of_the_database_or_of_http_is_loaded(alone: Command) -> None:
 
     heavy = ("sqlalchemy", "asyncpg", "httpx", "keyring", "sqlite3", "mcp", "rich")
     code = (
-        "import mahavishnu.cli.ai.profile, sys;"
+        "import mahavishnu.interfaces.cli.ai.profile, sys;"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run(

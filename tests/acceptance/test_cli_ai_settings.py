@@ -346,7 +346,7 @@ def test_nothing_heavy_is_loaded(claude: Command) -> None:
     code = (
         "import sys\n"
         "for name in ('settings', 'env', 'hooks', 'permissions', 'statusline', 'plugins', 'mcp'):\n"
-        "    __import__('mahavishnu.cli.ai.' + name)\n"
+        "    __import__('mahavishnu.interfaces.cli.ai.' + name)\n"
         "print([m for m in ('sqlalchemy', 'asyncpg', 'httpx', 'rich', 'numpy') if m in sys.modules])"
     )
     python = replace(claude, program=(Path(str(claude.program[0])).with_name("python"), "-c", code))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mahavishnu.ai_env.directories.location import copy_of, path_in
+from mahavishnu.ai.bindings.location import copy_of, path_in
 from tests.command import PROGRAM, Answer, Command
 from tests.switching import FILES, install
 
@@ -353,7 +353,7 @@ def test_outside_of_bound_directories_the_guard_is_quick_and_imports_little(run:
     assert run("ai", "bind", "zai", work(run)).status == 0
     code = (
         "import sys; before = set(sys.modules)\n"
-        "from mahavishnu.cli.guard import main\n"
+        "from mahavishnu.interfaces.cli.guard import main\n"
         "status = main()\n"
         "print(sorted({m.partition('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names),"
         " sorted({'asyncio', 'dataclasses', 'subprocess', 'tomllib'} & set(sys.modules)), status)"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
 from tests.command import UNMEASURED, Answer, Command, Word
 

@@ -26,7 +26,7 @@ import sys
 from mahavishnu.embedding import known_models
 from mahavishnu.embedding.known_models import PinnedDownload, PinnedFile
 known_models.DOWNLOADS = ({pinned!r},)
-from mahavishnu.cli.root import main
+from mahavishnu.interfaces.cli.root import main
 main()
 """
 
@@ -34,7 +34,7 @@ main()
 WITHOUT_LOCAL = """
 import sys
 sys.modules["fastembed"] = None
-from mahavishnu.cli.root import main
+from mahavishnu.interfaces.cli.root import main
 main()
 """
 

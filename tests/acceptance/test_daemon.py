@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from mahavishnu.processes import identify
+from mahavishnu.base.processes import identify
 from tests.command import Command
 from tests.daemon import NOT_RUNNING, Daemon, record, running, told_status, wait_until
 

@@ -13,10 +13,10 @@ import httpx
 import psutil
 import pytest
 
-from mahavishnu.daemon.record import find_daemon
-from mahavishnu.errors import Unavailable
-from mahavishnu.processes import ProcessIdentity, identify
-from mahavishnu.server.detach import stop
+from mahavishnu.base.daemon.record import find_daemon
+from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.processes import ProcessIdentity, identify
+from mahavishnu.services.daemon.detach import stop
 from tests.command import Command
 from tests.daemon import Daemon, running, servers, start, wait_until
 

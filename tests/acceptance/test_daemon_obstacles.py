@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.daemon.record import find_daemon
+from mahavishnu.base.daemon.record import find_daemon
 from tests.command import Command
 from tests.daemon import NOT_RUNNING, record, running, servers, start, told_status, wait_until
 

@@ -15,7 +15,7 @@ import pytest
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
-from mahavishnu.processes import identify
+from mahavishnu.base.processes import identify
 from tests.command import Command
 from tests.daemon import (
     Daemon,

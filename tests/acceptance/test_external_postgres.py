@@ -14,9 +14,9 @@ import asyncpg
 import pytest
 
 from mahavishnu.app import open_app
-from mahavishnu.errors import Unavailable
+from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.settings.sources import load_settings
 from tests.command import Answer, Command
 from tests.external import (
     ExternalServer,

@@ -20,15 +20,15 @@ import asyncpg
 import pytest
 
 from mahavishnu.app import open_app
+from mahavishnu.base.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.processes import ProcessIdentity
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.cluster import VECTOR_RECORD
 from mahavishnu.database.embedded.server import KEEPER, EmbeddedServer, Lease, Patience
 from mahavishnu.database.embedded.server_log import bound_log
 from mahavishnu.database.embedded.state import SOCKET, KeeperRecord, Layout, PostmasterFile
-from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.processes import ProcessIdentity
-from mahavishnu.settings.sources import load_settings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai_env.release import ROUTE
+from mahavishnu.ai.bindings.release import ROUTE
 from tests.command import PROGRAM, Answer, Command
 from tests.daemon import Daemon, running
 from tests.kept_secrets import lines, private, seal, sealed_keyring, stand_ins
@@ -127,7 +127,7 @@ def test_for_a_variable_the_standard_library_suffices(helper: Command) -> None:
     code = (
         "import sys; sys.argv = ['mahavishnu-key', 'env:K', '--for', sys.argv[1]]\n"
         "before = set(sys.modules)\n"
-        "from mahavishnu.cli.key import main\n"
+        "from mahavishnu.interfaces.cli.key import main\n"
         "status = main()\n"
         "print({m.partition('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names,"
         " {'asyncio', 'dataclasses', 'subprocess', 'json', 'argparse', 'urllib'} & set(sys.modules), status)"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.documents import ABSENT, Document, same_value, toml_document
-from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.ai_env.documents.toml_document import TomlDocument
-from mahavishnu.ai_env.documents.toml_text import Header, Pair
-from mahavishnu.errors import Conflict, Corrupt, UsageError
+from mahavishnu.ai.foreign_files.documents import ABSENT, Document, same_value, toml_document
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
+from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
+from mahavishnu.ai.foreign_files.documents.toml_text import Header, Pair
+from mahavishnu.base.errors import Conflict, Corrupt, UsageError
 from tests.documents import Foreign, foreign_json, foreign_toml, only_added, some_value, strict_json
 
 JSON_FILES = 10_000

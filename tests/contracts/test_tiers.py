@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mahavishnu.errors import NotFound, Unavailable, UsageError
+from mahavishnu.base.errors import NotFound, Unavailable, UsageError
 from mahavishnu.memory.models import Memory, MemoryFilter, NewMemory, SearchResult
 from mahavishnu.memory.search import Retriever, SearchRequest, Tier
 from mahavishnu.memory.tiers import open_tiers

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.settings.keys import BOUNDS, setting_keys
-from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED
-from mahavishnu.settings.sources import ENVIRONMENT
+from mahavishnu.base.settings.keys import BOUNDS, setting_keys
+from mahavishnu.base.settings.legacy import LEGACY_KEYS, RESERVED
+from mahavishnu.base.settings.sources import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import click
 import pytest
 
-from mahavishnu.cli.root import cli
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
+from mahavishnu.interfaces.cli.root import cli
 from mahavishnu.operations.table import OPERATIONS
 from tests.docs.test_docs import DOCS
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.adopt import Adopted, adopt
-from mahavishnu.ai_env.apply import Ask
-from mahavishnu.ai_env.presets import SHIPPED
-from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.restore import Restored, plan_restore, restore
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.status import ClientStatus, look, look_at
-from mahavishnu.ai_env.undo import undo
-from mahavishnu.errors import MahavishnuError, NotFound
+from mahavishnu.ai.profiles.presets import SHIPPED
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.ai.switching.adopt import Adopted, adopt
+from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.restore import Restored, plan_restore, restore
+from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.status import ClientStatus, look, look_at
+from mahavishnu.ai.switching.undo import undo
+from mahavishnu.base.errors import MahavishnuError, NotFound
 from tests.switching import (
     CLAUDE,
     CODEX,

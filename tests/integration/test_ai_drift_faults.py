@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.adopt import adopt
-from mahavishnu.ai_env.apply import Ask
-from mahavishnu.ai_env.documents import Document
-from mahavishnu.ai_env.files import SettingsFile
-from mahavishnu.ai_env.journal import Entry, Journal
-from mahavishnu.ai_env.restore import restore
-from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.status import look_at
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.foreign_files.documents import Document
+from mahavishnu.ai.foreign_files.files import SettingsFile
+from mahavishnu.ai.switching.adopt import adopt
+from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.journal import Entry, Journal
+from mahavishnu.ai.switching.restore import restore
+from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.status import look_at
+from mahavishnu.base.errors import MahavishnuError
 from tests.ai_files import at_step
 from tests.switching import ONE, everything, install, site_in, switch_to
 from tests.switching_killed import change_by_hand, contents, settle_in

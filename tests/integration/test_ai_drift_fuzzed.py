@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.adopt import adopt
-from mahavishnu.ai_env.apply import Ask
-from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.documents import Document
-from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.restore import restore
-from mahavishnu.ai_env.site import Site
-from mahavishnu.ai_env.status import look_at
-from mahavishnu.ai_env.undo import undo
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.foreign_files.documents import Document
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.switching.adopt import adopt
+from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.restore import restore
+from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.status import look_at
+from mahavishnu.ai.switching.undo import undo
+from mahavishnu.base.errors import MahavishnuError
 from tests.scratch import find_room
 from tests.switching import CLAUDE, CODEX, ONE, TWO, install, site_in, switch_to, values
 

@@ -15,13 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from mahavishnu.ai_env import replace
-from mahavishnu.ai_env.documents import ABSENT
-from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.ai_env.documents.toml_document import TomlDocument
-from mahavishnu.ai_env.files import Patience, SettingsFile
-from mahavishnu.ai_env.merge import Change, Remove, Set
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.foreign_files import replace
+from mahavishnu.ai.foreign_files.documents import ABSENT
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
+from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
+from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
+from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
+from mahavishnu.base.errors import MahavishnuError
 from tests.ai_files import AT_ONCE, CHANGE, FRESH, NEW, OLD, QUICK, settings_file
 from tests.documents import strict_json
 
@@ -250,7 +250,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from tests.ai_files import *
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.base.errors import MahavishnuError
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     settings_file(Path(sys.argv[1])).edit(CHANGE)

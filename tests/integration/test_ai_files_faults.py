@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from mahavishnu import files
-from mahavishnu.ai_env.documents import ABSENT
-from mahavishnu.ai_env.merge import Remove, Set
-from mahavishnu.ai_env.replace import Seen, look
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.foreign_files.documents import ABSENT
+from mahavishnu.ai.foreign_files.merge import Remove, Set
+from mahavishnu.ai.foreign_files.replace import Seen, look
+from mahavishnu.base import files
+from mahavishnu.base.errors import MahavishnuError
 from tests.ai_files import (
     CHANGE,
     FRESH,
@@ -146,7 +146,7 @@ def test_neither_side_loses_a_key_in_a_race(
         looked = time.monotonic()
         return look(target)
 
-    monkeypatch.setattr("mahavishnu.ai_env.files.look", noted_look)
+    monkeypatch.setattr("mahavishnu.ai.foreign_files.files.look", noted_look)
     path = tmp_path / "client" / "settings.json"
     path.parent.mkdir()
     path.write_bytes(b'{"theirs": {}}')
@@ -213,7 +213,7 @@ def test_a_file_that_is_emptied_again_and_again_does_not_count_as_empty(
         target.write_bytes(next(contents))
         return look(path)
 
-    monkeypatch.setattr("mahavishnu.ai_env.files.look", look_as_it_is_written)
+    monkeypatch.setattr("mahavishnu.ai.foreign_files.files.look", look_as_it_is_written)
     file = settings_file(target, replace(QUICK, torn=timedelta(milliseconds=20)))
     assert file.read().get(("theirs",)) == 1
 

@@ -9,11 +9,11 @@ import pytest
 
 from mahavishnu import ai
 from mahavishnu.app import App
-from mahavishnu.environments.site import open_site
-from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.operations.ai.site import open_site
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
-from mahavishnu.settings.sources import Loaded, load_settings
 from tests.ai_sessions import running
 from tests.switching import everything, install
 
@@ -145,7 +145,7 @@ async def test_a_restart_says_of_each_session_what_became_of_it(
     with running(tmp_path, "qwen", "--yolo", model="x") as session:
         await asyncio.sleep(SOON)
         await ai.switch_llm("zai", clients=["qwen"], confirm=True, loaded=loaded)
-        [found] = (await ai.sessions(loaded=loaded)).sessions
+        [found] = (await ai.list_sessions(loaded=loaded)).sessions
         assert (found.id, found.needs) == (session.id, "restart")
         [left] = (await ai.restart(loaded=loaded)).sessions
         assert left.outcome == "left" and "terminal" in left.reason

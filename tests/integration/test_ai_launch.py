@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.launch import Launch, plan_launch, recognise
-from mahavishnu.ai_env.profiles import ClientName, Profile, Protocol
-from mahavishnu.ai_env.secrets.environment import EnvironmentStore
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.profiles.profile import ClientName, Profile, Protocol
+from mahavishnu.ai.secrets.environment import EnvironmentStore
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.ai.switching.launch import Launch, plan_launch, recognise
+from mahavishnu.base.errors import MahavishnuError
 from tests.switching import CLAUDE, CODEX, KEYS, ONE
 
 PROGRAMS: dict[ClientName, str] = {"claude-code": "claude", "codex": "codex", "qwen": "qwen"}

@@ -12,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai_env.adopt import adopt
-from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.following import restarting
-from mahavishnu.ai_env.following import running as machine
-from mahavishnu.ai_env.following import standing as standings
-from mahavishnu.ai_env.following.restarting import Wish, choose, follow_switch, plan, restart
-from mahavishnu.ai_env.following.resume import plan_resume, shown_words
-from mahavishnu.ai_env.following.standing import Standing, find_standings
-from mahavishnu.ai_env.following.stopping import stop
-from mahavishnu.ai_env.following.terminals import Pane, is_opened_for
-from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.ai_env.sessions.port import Session
-from mahavishnu.ai_env.sessions.table import FINDERS
-from mahavishnu.ai_env.undo import undo
-from mahavishnu.cli.ai.sessions_output import lines_of
-from mahavishnu.errors import Unavailable, UsageError
-from mahavishnu.operations.sessions import restarted_body, session_body
-from mahavishnu.processes import ProcessIdentity, identify
+from mahavishnu.ai.clients import running as machine
+from mahavishnu.ai.clients.finders import FINDERS
+from mahavishnu.ai.clients.session import Session
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.sessions import restarting
+from mahavishnu.ai.sessions import standing as standings
+from mahavishnu.ai.sessions.restarting import Wish, choose, follow_switch, plan, restart
+from mahavishnu.ai.sessions.resume import plan_resume, shown_words
+from mahavishnu.ai.sessions.standing import Standing, find_standings
+from mahavishnu.ai.sessions.stopping import stop
+from mahavishnu.ai.sessions.terminals import Pane, is_opened_for
+from mahavishnu.ai.switching.adopt import adopt
+from mahavishnu.ai.switching.undo import undo
+from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.base.processes import ProcessIdentity, identify
+from mahavishnu.interfaces.cli.ai.sessions_output import lines_of
+from mahavishnu.operations.ai.sessions import restarted_body, session_body
 from tests.ai_sessions import STAYS, Running, held, running, thread
 from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, Site, install, site_in, switch_to
 
@@ -752,7 +752,7 @@ def test_every_client_has_a_finder_and_no_key_of_it_shows(site: Site, tmp_path: 
 
 
 def test_the_desktop_app_is_asked_to_quit_and_opened_when_it_has() -> None:
-    from mahavishnu.ai_env.following.desktop import ASK, OPEN, QUIT, restart_app
+    from mahavishnu.ai.clients.claude_code.desktop import ASK, OPEN, QUIT, restart_app
 
     answers, said = iter(["true", "true", "true", "false"]), []
 

@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env import apply
-from mahavishnu.ai_env.apply import Ask, plan_switch
-from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.moving import find_move, move_key
-from mahavishnu.ai_env.presets import SHIPPED
-from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.proxied import proxy_notes
-from mahavishnu.ai_env.secrets.port import as_key
-from mahavishnu.ai_env.secrets.proxies import LOCAL_HOSTS
-from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
-from mahavishnu.ai_env.sessions.registered import find_registered
-from mahavishnu.ai_env.site import ClientSettings
-from mahavishnu.ai_env.status import look
-from mahavishnu.ai_env.undo import undo
-from mahavishnu.errors import Conflict, MahavishnuError
-from mahavishnu.masking import Secret
-from mahavishnu.operations.switching import naming_others
-from mahavishnu.processes import process_start_time
+from mahavishnu.ai.clients.registered import find_registered
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.profiles.presets import SHIPPED
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.secrets.port import as_key
+from mahavishnu.ai.secrets.proxies import LOCAL_HOSTS
+from mahavishnu.ai.secrets.reference import Reference, parse_reference
+from mahavishnu.ai.switching import apply
+from mahavishnu.ai.switching.apply import Ask, plan_switch
+from mahavishnu.ai.switching.moving import find_move, move_key
+from mahavishnu.ai.switching.proxied import proxy_notes
+from mahavishnu.ai.switching.site import ClientSettings
+from mahavishnu.ai.switching.status import look
+from mahavishnu.ai.switching.undo import undo
+from mahavishnu.base.errors import Conflict, MahavishnuError
+from mahavishnu.base.masking import Secret
+from mahavishnu.base.processes import process_start_time
+from mahavishnu.operations.ai.switching import naming_others
 from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
 from tests.switching import (
     CLAUDE,

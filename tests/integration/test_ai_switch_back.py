@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai_env.clients.claude_code import OWNED_ENV
-from mahavishnu.ai_env.presets import SHIPPED
-from mahavishnu.ai_env.profiles import Profile
-from mahavishnu.ai_env.status import look
-from mahavishnu.ai_env.undo import undo
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.clients.claude_code.settings import OWNED_ENV
+from mahavishnu.ai.profiles.presets import SHIPPED
+from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.switching.status import look
+from mahavishnu.ai.switching.undo import undo
+from mahavishnu.base.errors import MahavishnuError
 from tests.switching import (
     CLAUDE,
     CODEX,

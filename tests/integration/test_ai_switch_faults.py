@@ -18,18 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.delivery import choose_mode, deliver
-from mahavishnu.ai_env.documents import ABSENT, Document, same_value
-from mahavishnu.ai_env.journal import Entry, FileRecord, History, Journal, Record
-from mahavishnu.ai_env.merge import merge
-from mahavishnu.ai_env.plan import Place, mark, plan_file, records_of
-from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.settle import reverse
-from mahavishnu.ai_env.undo import undo
-from mahavishnu.errors import Conflict, MahavishnuError
-from mahavishnu.identifiers import new_id
-from mahavishnu.masking import Secret
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.foreign_files.documents import ABSENT, Document, same_value
+from mahavishnu.ai.foreign_files.merge import merge
+from mahavishnu.ai.profiles.delivery import choose_mode, deliver
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record
+from mahavishnu.ai.switching.plan import Place, mark, plan_file, records_of
+from mahavishnu.ai.switching.settle import reverse
+from mahavishnu.ai.switching.undo import undo
+from mahavishnu.base.errors import Conflict, MahavishnuError
+from mahavishnu.base.identifiers import new_id
+from mahavishnu.base.masking import Secret
 from tests.ai_files import QUICK, at_step, check_client_keys, noted_exchanges, read_turns
 from tests.documents import Kinds, foreign_json, foreign_toml, strict_json
 from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to
@@ -362,7 +362,7 @@ MADE = {"env", "modelProviders", "openai", "security", "auth", "model", "model_p
 
 
 def is_owned(name: ClientName, path: tuple[str, ...]) -> bool:
-    from mahavishnu.ai_env.clients import claude_code
+    from mahavishnu.ai.clients.claude_code import settings as claude_code
 
     if name == "claude-code":
         return path == ("apiKeyHelper",) or path in map(claude_code.env, claude_code.OWNED_ENV)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.clients.table import CLIENTS
-from mahavishnu.ai_env.plan import why_not
-from mahavishnu.ai_env.presets import SHIPPED
-from mahavishnu.ai_env.profiles import ClientName, Profile
-from mahavishnu.ai_env.status import look_at
-from mahavishnu.ai_env.undo import undo
-from mahavishnu.errors import UsageError
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.profiles.presets import SHIPPED
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.switching.plan import why_not
+from mahavishnu.ai.switching.status import look_at
+from mahavishnu.ai.switching.undo import undo
+from mahavishnu.base.errors import UsageError
 from tests.switching import FILES, ONE, TWO, Site, install, site_in, switch_to, values
 
 LOCAL = Profile(

@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from msgspec import structs
 
-from mahavishnu.ai_env.answers import Verdict
-from mahavishnu.ai_env.profiles import Profile, Protocol
-from mahavishnu.ai_env.secrets.environment import EnvironmentStore
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.ai_env.verify import Trial, verify
-from mahavishnu.cli.ai.switch_llm import code_of, judge
-from mahavishnu.environments.site import Environments
-from mahavishnu.operations.switching import switched
-from mahavishnu.operations.verification import trial_body
-from mahavishnu.settings.sources import load_settings
+from mahavishnu.ai.profiles.profile import Profile, Protocol
+from mahavishnu.ai.secrets.environment import EnvironmentStore
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.ai.switching.answers import Verdict
+from mahavishnu.ai.switching.verify import Trial, verify
+from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.interfaces.cli.ai.switch_llm import code_of, judge
+from mahavishnu.operations.ai.site import Environments
+from mahavishnu.operations.ai.switching import switched
+from mahavishnu.operations.ai.verification import trial_body
 from tests.external import free_port
 from tests.fake_servers import DROP, FakeServer, Reply, Request, json_reply
 from tests.switching import ONE, install, site_in, switch_to

@@ -16,11 +16,11 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from starlette.types import Message, Receive, Scope, Send
 
-from mahavishnu.daemon.token import PREFIX
-from mahavishnu.files import write_atomically
-from mahavishnu.paths import private_folder
-from mahavishnu.server.asgi import API_OPERATIONS
-from mahavishnu.server.openapi import describe_api
+from mahavishnu.base.daemon.token import PREFIX
+from mahavishnu.base.files import write_atomically
+from mahavishnu.base.paths import private_folder
+from mahavishnu.interfaces.http.asgi import API_OPERATIONS
+from mahavishnu.interfaces.http.openapi import describe_api
 from tests.conftest import OpenWorld
 from tests.served import Served, app_of, serve
 

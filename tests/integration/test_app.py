@@ -12,12 +12,12 @@ import asyncpg
 import pytest
 
 from mahavishnu import open_app
+from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.migrate import HEAD
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Conflict, MahavishnuError, Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.settings.sources import load_settings
 from tests.conftest import OpenWorld
 from tests.fakes import FakeEmbedder
 

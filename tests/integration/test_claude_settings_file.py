@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.claude_settings.file import Plan, carry_out
-from mahavishnu.ai_env.claude_settings.hooks import Hook, add_hook, remove_hook
-from mahavishnu.ai_env.documents import Document
-from mahavishnu.ai_env.merge import Change, Set
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, carry_out
+from mahavishnu.ai.clients.claude_code.own_settings.hooks import Hook, add_hook, remove_hook
+from mahavishnu.ai.foreign_files.documents import Document
+from mahavishnu.ai.foreign_files.merge import Change, Set
+from mahavishnu.base.errors import MahavishnuError
 from tests.ai_files import QUICK, settings_file
 
 

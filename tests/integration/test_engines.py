@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.engines.background import BackgroundApp
-from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.memory.models import NewMemory, utc_now
 from mahavishnu.operations import prefect
 from tests.conftest import Cluster, World

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from mahavishnu.app import App
-from mahavishnu.errors import MahavishnuError, NotFound, UsageError
+from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
-from mahavishnu.settings.sources import load_settings
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 CANARY = "sk-canary-4411"

@@ -14,15 +14,15 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mahavishnu.ai_env.secrets import kept
+from mahavishnu.ai.secrets import kept
+from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.masking import Secret
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Unavailable
-from mahavishnu.masking import Secret
+from mahavishnu.interfaces.http import batch
+from mahavishnu.interfaces.http.asgi import API_OPERATIONS
+from mahavishnu.interfaces.http.openapi import describe_api
+from mahavishnu.interfaces.http.page import render_page
 from mahavishnu.memory.models import NewMemory, Stored
-from mahavishnu.server import batch
-from mahavishnu.server.asgi import API_OPERATIONS
-from mahavishnu.server.openapi import describe_api
-from mahavishnu.server.page import render_page
 from tests.conftest import OpenWorld, World
 from tests.served import ROOMY, Served, app_of, captured_logs, serve
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.knowledge.identity import read_aliases
 from mahavishnu.memory.models import MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest

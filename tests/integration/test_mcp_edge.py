@@ -17,11 +17,11 @@ from mcp.shared.exceptions import MCPError
 
 from mahavishnu import __version__
 from mahavishnu.app import App
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.target import Target
 from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.identifiers import new_id
-from mahavishnu.mcp import edge, resources
-from mahavishnu.mcp.edge import build_server
+from mahavishnu.interfaces.mcp import edge, resources
+from mahavishnu.interfaces.mcp.edge import build_server
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS

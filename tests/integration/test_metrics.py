@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.memory import metrics as module
 from mahavishnu.memory.metrics import (
     ComponentSummary,

@@ -17,10 +17,10 @@ from mcp import Client
 
 from mahavishnu import ai
 from mahavishnu.app import App, open_app
-from mahavishnu.cli.root import cli
+from mahavishnu.base.errors import MahavishnuError, tell
 from mahavishnu.database.target import Target
-from mahavishnu.errors import MahavishnuError, tell
-from mahavishnu.mcp.edge import build_server
+from mahavishnu.interfaces.cli.root import cli
+from mahavishnu.interfaces.mcp.edge import build_server
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import NewExecution

@@ -11,9 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from mahavishnu.embedding import Choice
-from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.errors import (
+from mahavishnu.base.errors import (
     Conflict,
     Forbidden,
     MahavishnuError,
@@ -21,7 +19,9 @@ from mahavishnu.errors import (
     Unavailable,
     UsageError,
 )
-from mahavishnu.identifiers import new_id
+from mahavishnu.base.identifiers import new_id
+from mahavishnu.embedding import Choice
+from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.requests import DEFAULT_BUDGET, LEAST_BUDGET

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.operations.operation import Call
 from tests.conftest import World
 from tests.integration.test_operations import Caller, refusal

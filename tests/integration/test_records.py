@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.recording import record_run
 from mahavishnu.memory.records import Metric, NewExecution, spell_duration

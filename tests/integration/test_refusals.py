@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.base.errors import Conflict, Forbidden, MahavishnuError, UsageError
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Conflict, Forbidden, MahavishnuError, UsageError
-from mahavishnu.identifiers import new_id
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory
 from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest

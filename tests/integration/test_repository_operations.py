@@ -9,8 +9,8 @@ import pytest
 from mcp import Client
 
 from mahavishnu.app import App
-from mahavishnu.errors import MahavishnuError
-from mahavishnu.mcp.edge import build_server
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.interfaces.mcp.edge import build_server
 from mahavishnu.operations.memory_table import BY_NAME as ASKED
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from alembic.script import ScriptDirectory
 
+from mahavishnu.base.errors import Conflict, Unavailable
 from mahavishnu.database import migrate
 from mahavishnu.database.migrate import (
     HEAD,
@@ -24,7 +25,6 @@ from mahavishnu.database.pool import DatabaseHealth
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.errors import Conflict, Unavailable
 from mahavishnu.memory.models import Memory
 from tests.conftest import Cluster, OpenWorld, World
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.database.pool import SESSION_SETTINGS
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.errors import Unavailable, UsageError
 from mahavishnu.memory import arms, selection
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, utc_now
 from mahavishnu.memory.search import SearchRequest

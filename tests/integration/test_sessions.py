@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.errors import NotFound
+from mahavishnu.base.errors import NotFound
 from mahavishnu.memory.conversations import NewTurn, Role
 from mahavishnu.operations.operation import Call
 from tests.conftest import World

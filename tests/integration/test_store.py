@@ -9,8 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from mahavishnu.database.target import Target
-from mahavishnu.errors import (
+from mahavishnu.base.errors import (
     Conflict,
     Corrupt,
     Forbidden,
@@ -19,7 +18,8 @@ from mahavishnu.errors import (
     Unavailable,
     UsageError,
 )
-from mahavishnu.identifiers import new_id, shown
+from mahavishnu.base.identifiers import new_id, shown
+from mahavishnu.database.target import Target
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, Stored
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World

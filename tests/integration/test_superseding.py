@@ -10,9 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from mahavishnu.base.errors import Conflict, UsageError
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Conflict, UsageError
-from mahavishnu.identifiers import new_id
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import MemoryFilter, NewMemory
 from mahavishnu.memory.records import NewExecution

@@ -2,9 +2,9 @@
 
 import pytest
 
+from mahavishnu.base.errors import Conflict, Forbidden, NotFound, Unavailable
+from mahavishnu.base.identifiers import shown
 from mahavishnu.database.target import Target
-from mahavishnu.errors import Conflict, Forbidden, NotFound, Unavailable
-from mahavishnu.identifiers import shown
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import MemoryFilter, Mode, NewMemory, utc_now
 from mahavishnu.memory.records import Metric, NewExecution

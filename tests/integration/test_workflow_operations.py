@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.errors import NotFound
+from mahavishnu.base.errors import NotFound
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import NewExecution

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mahavishnu.ai_env.secrets.oneiric.providers import (
+from mahavishnu.ai.secrets.oneiric.providers import (
     Adapter,
     Dates,
     Provider,
     gcp_adapter,
     make_adapter,
 )
-from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore
-from mahavishnu.ai_env.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore, Stores
+from mahavishnu.ai.secrets.oneiric.store import OneiricStore
+from mahavishnu.ai.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore, Stores
 from tests.peers.loopback import serving
 
 CREDENTIALS = {

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from mahavishnu.daemon.record import find_listening
-from mahavishnu.daemon.token import read_token
-from mahavishnu.paths import Locations, locate
+from mahavishnu.base.daemon.record import find_listening
+from mahavishnu.base.daemon.token import read_token
+from mahavishnu.base.paths import Locations, locate
 from tests.command import Command
 from tests.external import free_port
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from mahavishnu.ai_env.apply import Ask, switch
-from mahavishnu.ai_env.profiles import ClientName
-from mahavishnu.environments.profiles import find_profile
-from mahavishnu.environments.site import open_site
-from mahavishnu.settings.sources import load_settings
+from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.switching.apply import Ask, switch
+from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.operations.ai.profiles import find_profile
+from mahavishnu.operations.ai.site import open_site
 from tests.command import Answer, Command
 from tests.outcomes import Leaked
 from tests.peers.journal import Journal

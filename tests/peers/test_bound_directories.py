@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mahavishnu.ai_env.directories.location import copy_of, path_in
+from mahavishnu.ai.bindings.location import copy_of, path_in
 from tests.command import Answer, Command
 from tests.peers.provider_stub import Use
 from tests.peers.switched import KEYS, NAMES, Household, move_in, providers, strays, write

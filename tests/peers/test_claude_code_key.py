@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.secrets.helper import helper_line, helper_words
-from mahavishnu.ai_env.secrets.proxies import LOCAL_HOSTS
-from mahavishnu.ai_env.secrets.reference import parse_reference
+from mahavishnu.ai.secrets.helper import helper_line, helper_words
+from mahavishnu.ai.secrets.proxies import LOCAL_HOSTS
+from mahavishnu.ai.secrets.reference import parse_reference
 from tests.command import PROGRAM
 from tests.kept_secrets import lines, private, seal, stand_ins
 from tests.peers.provider_stub import ProviderStub, provider_stub

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.claude_settings.fence import FENCED_COMMANDS
-from mahavishnu.ai_env.clients.claude_schema import EVENTS, KINDS, TEXT, find_faults
+from mahavishnu.ai.clients.claude_code.own_settings.fence import FENCED_COMMANDS
+from mahavishnu.ai.clients.claude_code.schema import EVENTS, KINDS, TEXT, find_faults
 from tests.command import UNMEASURED, Command
 from tests.peers.provider_stub import ProviderStub, Use, provider_stub
 from tests.peers.test_claude_code import claude as claude  # the fixture

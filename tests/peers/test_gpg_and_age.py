@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai_env.secrets.in_file import FileStore, recognise
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.ai.secrets.in_file import FileStore, recognise
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.base.errors import MahavishnuError
 from tests.kept_secrets import Kept, lines, private
 from tests.lacking import lack
 from tests.peers.debian import NotFetched, fetch

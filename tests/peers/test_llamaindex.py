@@ -177,7 +177,7 @@ async def test_the_documented_example_runs(target: Any, tmp_path: Path) -> None:
 KILLED = """
 import asyncio, os, signal
 from mahavishnu.app import open_app
-from mahavishnu.settings.sources import load_settings
+from mahavishnu.base.settings.sources import load_settings
 
 async def main():
     loaded = load_settings(environ={{"HOME": "/nowhere", "MAHAVISHNU_PG_DSN": "{dsn}",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.base.errors import MahavishnuError, NotFound
 from mahavishnu.embedding import EmbeddingConfig, choose_embedder, embed_in_chunks
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.ollama import connect_ollama
-from mahavishnu.errors import MahavishnuError, NotFound
 from tests.peers.conftest import TEXTS, cosine, require_peers
 from tests.peers.ollama_peer import MODEL, ollama_peer
 from tests.weights import stored_model

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable
-from mahavishnu.masking import Secret
+from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable
+from mahavishnu.base.masking import Secret
 from tests.peers.conftest import require_peers
 from tests.secrets_contract import told
 
 pytestmark = pytest.mark.peer
 require_peers("oneiric")
 
-from mahavishnu.ai_env.secrets.oneiric import store as store_module  # noqa: E402
-from mahavishnu.ai_env.secrets.oneiric.lifecycle import Providers  # noqa: E402
-from mahavishnu.ai_env.secrets.oneiric.providers import Adapter, Dates, Provider  # noqa: E402
-from mahavishnu.ai_env.secrets.oneiric.stores import CloudStore, Stores  # noqa: E402
-from mahavishnu.ai_env.secrets.reference import parse_reference  # noqa: E402
+from mahavishnu.ai.secrets.oneiric import store as store_module  # noqa: E402
+from mahavishnu.ai.secrets.oneiric.lifecycle import Providers  # noqa: E402
+from mahavishnu.ai.secrets.oneiric.providers import Adapter, Dates, Provider  # noqa: E402
+from mahavishnu.ai.secrets.oneiric.stores import CloudStore, Stores  # noqa: E402
+from mahavishnu.ai.secrets.reference import parse_reference  # noqa: E402
 from tests.peers.clouds import aws_store, gcp_store, opened  # noqa: E402
 
 REFERENCE = parse_reference("oneiric:aws/id")
@@ -189,7 +189,7 @@ async def test_health_raises_nothing_and_asks_each_once(
 async def test_a_library_that_raises_shows_nothing_of_its_text(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    from mahavishnu.logs import set_log_level
+    from mahavishnu.base.logs import set_log_level
 
     set_log_level("debug")  # Oneiric logs what stops an exchange, with the traceback
     try:

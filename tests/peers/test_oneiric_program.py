@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.processes import identify
+from mahavishnu.base.processes import identify
 from tests.command import PROGRAM, UNMEASURED, Command
 from tests.daemon import Daemon, running
 from tests.peers.conftest import require_peers
@@ -144,7 +144,7 @@ def test_importing_oneiric_prints_nothing_and_leaves_logging_alone(tmp_path: Pat
     code = (
         "import logging, sys\n"
         "before = (list(logging.getLogger().handlers), logging.getLogger().level)\n"
-        "from mahavishnu.ai_env.secrets.oneiric import providers\n"
+        "from mahavishnu.ai.secrets.oneiric import providers\n"
         "adapter = providers.gcp_adapter(providers.GcpStore(name='m', project_id='p'), object())\n"
         "import asyncio\nasyncio.run(adapter.init()); asyncio.run(adapter.cleanup())\n"
         "print((list(logging.getLogger().handlers), logging.getLogger().level) == before)"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, NotFound, Unavailable
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, NotFound, Unavailable
 from tests.kept_secrets import Kept
 from tests.peers.conftest import require_peers
 from tests.secrets_contract import KEY, SecretStoreContract, told
@@ -221,7 +221,7 @@ def test_without_credentials_it_says_so(aws_url: str, monkeypatch: pytest.Monkey
 def test_an_address_in_the_environment_does_not_lead_aws_elsewhere(
     aws: Aws, aws_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mahavishnu.ai_env.secrets.oneiric import providers
+    from mahavishnu.ai.secrets.oneiric import providers
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://evil.example")
     aws.put("id", SecretString=KEY)
@@ -296,7 +296,7 @@ def test_a_store_of_this_machine_is_not_asked_by_way_of_a_proxy(
 def test_nothing_shows_a_key_in_logs_however_much_is_logged(
     aws: Aws, aws_url: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mahavishnu.logs import set_log_level
+    from mahavishnu.base.logs import set_log_level
 
     aws.put("id", SecretString=json.dumps({"K": KEY}))
     aws.put("binary", SecretBinary=f"{KEY}\xff".encode("latin-1"))

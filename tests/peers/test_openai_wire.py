@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.embedding import EmbeddingConfig, choose_embedder, embed_in_chunks
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.openai import connect_openai
-from mahavishnu.errors import MahavishnuError
 from tests.peers.conftest import TEXTS, cosine
 from tests.peers.llama_peer import llama_peer
 from tests.weights import stored_model

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.base.errors import Unavailable
 from mahavishnu.engines.agno import AgentMemory
 from mahavishnu.engines.agno.recorder import Recorder
 from mahavishnu.engines.agno.turns import MAX_TEXT_BYTES, turns_of
 from mahavishnu.engines.background import BackgroundApp
-from mahavishnu.errors import Unavailable
 
 BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.answers import Reading, find_reset, quotable, read_answer
-from mahavishnu.ai_env.profiles import Protocol
+from mahavishnu.ai.profiles.profile import Protocol
+from mahavishnu.ai.switching.answers import Reading, find_reset, quotable, read_answer
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 KEY = "sk-canary-0123456789"

@@ -9,19 +9,25 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.ai_env.importing.cc_switch import Row, read_cc_switch, read_rows
-from mahavishnu.ai_env.importing.claude_code import (
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
+from mahavishnu.ai.foreign_files.merge import merge
+from mahavishnu.ai.profiles.importing.cc_switch import Row, read_cc_switch, read_rows
+from mahavishnu.ai.profiles.importing.claude_code import (
     expected_keys,
     read_claude_code,
     replace_keys,
 )
-from mahavishnu.ai_env.importing.found import Found, PassedOver, free_name, name_of, name_of_host
-from mahavishnu.ai_env.importing.keys import destination, keep_keys
-from mahavishnu.ai_env.merge import merge
-from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
-from mahavishnu.errors import Conflict, Corrupt, MahavishnuError, NotFound, UsageError
-from mahavishnu.masking import Secret
+from mahavishnu.ai.profiles.importing.found import (
+    Found,
+    PassedOver,
+    free_name,
+    name_of,
+    name_of_host,
+)
+from mahavishnu.ai.profiles.importing.keys import destination, keep_keys
+from mahavishnu.ai.secrets.reference import Reference, parse_reference
+from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, NotFound, UsageError
+from mahavishnu.base.masking import Secret
 
 CANARY = "sk-fake-canary-55aa"
 URL = "https://api.deepseek.com/anthropic"

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from mahavishnu.ai_env.documents import ABSENT
-from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.ai_env.merge import Exclude, Expected, Include, Remove, Set, merge
+from mahavishnu.ai.foreign_files.documents import ABSENT
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
+from mahavishnu.ai.foreign_files.merge import Exclude, Expected, Include, Remove, Set, merge
 from tests.command import UNMEASURED
 
 URL = ("env", "URL")
@@ -85,7 +85,7 @@ def test_what_is_not_needed_is_not_imported() -> None:
     """A switch that changes JSON reads no TOML, and nothing heavy."""
     heavy = ("tomllib", "asyncio", "asyncpg", "msgspec", "click", "httpx", "yaml")
     code = (
-        "import mahavishnu.ai_env.files, mahavishnu.ai_env.documents.json_document, sys; "
+        "import mahavishnu.ai.foreign_files.files, mahavishnu.ai.foreign_files.documents.json_document, sys; "
         f"print([m for m in {heavy!r} if m in sys.modules])"
     )
     bare = os.environ | UNMEASURED  # measuring imports a reader of TOML itself

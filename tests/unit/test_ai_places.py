@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai_env.places import find_place, find_project, require_there
-from mahavishnu.errors import NotFound, UsageError
+from mahavishnu.ai.switching.places import find_place, find_project, require_there
+from mahavishnu.base.errors import NotFound, UsageError
 
 
 def test_clients_are_looked_for_in_their_homes_and_where_variables_say(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.presets import SHIPPED
-from mahavishnu.ai_env.profiles import (
+from mahavishnu.ai.profiles.presets import SHIPPED
+from mahavishnu.ai.profiles.profile import (
     SIGN_IN,
     SPOKEN,
     Entry,
@@ -16,9 +16,9 @@ from mahavishnu.ai_env.profiles import (
     entry_of,
     read_profile,
 )
-from mahavishnu.ai_env.secrets.binding import origin_of
-from mahavishnu.errors import UsageError
-from mahavishnu.settings.tree import ProfileSettings
+from mahavishnu.ai.secrets.binding import origin_of
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.settings.tree import ProfileSettings
 
 URL = "https://llm.example.com/anthropic"
 CANARY = "sk-canary-0123456789"

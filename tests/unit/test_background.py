@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.errors import MahavishnuError, Unavailable
+from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.records import Metric
-from mahavishnu.server import background
+from mahavishnu.services.daemon import background
 
 
 class Queue:

@@ -13,9 +13,9 @@ import pytest
 from starlette.types import Message
 
 from mahavishnu.app import App
+from mahavishnu.interfaces.http import batch
+from mahavishnu.interfaces.http.batch import MAX_FAILED, Batch
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.server import batch
-from mahavishnu.server.batch import MAX_FAILED, Batch
 
 SCOPE = {"type": "http", "headers": [(b"content-type", b"application/jsonl")]}
 GOOD = b'{"content": "x"}\n'

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.base.errors import Unavailable
 from mahavishnu.database.embedded.binaries import find_binaries
-from mahavishnu.errors import Unavailable
 
 
 def install(root: Path, *, version: str = "18.4", share: str = "share/extension") -> Path:

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.directories.ancestry import read_words as read_words_of
-from mahavishnu.ai_env.directories.expected import expected_of
-from mahavishnu.ai_env.directories.guard import judge
-from mahavishnu.ai_env.directories.hooks import hooks_of, is_ours
-from mahavishnu.ai_env.directories.keys import require_bound_profile
-from mahavishnu.ai_env.directories.location import copy_of, path_in, state_folder
-from mahavishnu.ai_env.directories.match import Unresolved, find_binding, identify
-from mahavishnu.ai_env.directories.seen import Seen
-from mahavishnu.ai_env.directories.store import (
+from mahavishnu.ai.bindings.ancestry import read_words as read_words_of
+from mahavishnu.ai.bindings.expected import expected_of
+from mahavishnu.ai.bindings.guard import judge
+from mahavishnu.ai.bindings.hooks import hooks_of, is_ours
+from mahavishnu.ai.bindings.keys import require_bound_profile
+from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
+from mahavishnu.ai.bindings.match import Unresolved, find_binding, identify
+from mahavishnu.ai.bindings.seen import Seen
+from mahavishnu.ai.bindings.store import (
     Binding,
     Bindings,
     Identity,
@@ -31,9 +31,9 @@ from mahavishnu.ai_env.directories.store import (
     read_bindings,
     render,
 )
-from mahavishnu.ai_env.secrets.helper import helper_line, helper_words, read_words
-from mahavishnu.errors import Forbidden, NotFound
-from mahavishnu.paths import locate
+from mahavishnu.ai.secrets.helper import helper_line, helper_words, read_words
+from mahavishnu.base.errors import Forbidden, NotFound
+from mahavishnu.base.paths import locate
 from tests.switching import CLAUDE, CODEX, ONE, TWO
 
 HELPER = Path("/opt/bin/mahavishnu-key")

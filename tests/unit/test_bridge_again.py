@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.errors import Forbidden, MahavishnuError, NotFound, Unavailable
-from mahavishnu.server import bridge
-from mahavishnu.server.bridge import Bridge
-from mahavishnu.server.stdio import Overlong
+from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound, Unavailable
+from mahavishnu.interfaces.stdio import bridge
+from mahavishnu.interfaces.stdio.bridge import Bridge
+from mahavishnu.interfaces.stdio.lines import Overlong
 
 ASKED = b'{"jsonrpc": "2.0", "id": 7, "method": "tools/list"}'
 ANSWER = b'{"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}'

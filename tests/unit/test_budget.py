@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from mahavishnu.identifiers import new_id
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.memory.budget import within_budget
 from mahavishnu.memory.models import Hit, Memory
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.claude_settings.environment import (
+from mahavishnu.ai.clients.claude_code.own_settings.environment import (
     read_variables,
     set_variables,
     unset_variables,
 )
-from mahavishnu.ai_env.claude_settings.hooks import (
+from mahavishnu.ai.clients.claude_code.own_settings.hooks import (
     EVENTS,
     Hook,
     add_hook,
@@ -21,22 +21,22 @@ from mahavishnu.ai_env.claude_settings.hooks import (
     read_hooks,
     remove_hook,
 )
-from mahavishnu.ai_env.claude_settings.permissions import (
+from mahavishnu.ai.clients.claude_code.own_settings.permissions import (
     add_rules,
     read_rules,
     remove_rules,
 )
-from mahavishnu.ai_env.claude_settings.plugins import read_plugins, turn_plugin
-from mahavishnu.ai_env.claude_settings.statusline import (
+from mahavishnu.ai.clients.claude_code.own_settings.plugins import read_plugins, turn_plugin
+from mahavishnu.ai.clients.claude_code.own_settings.statusline import (
     read_statusline,
     set_statusline,
     unset_statusline,
 )
-from mahavishnu.ai_env.clients.claude_code import RESERVED_ENV
-from mahavishnu.ai_env.clients.claude_schema import KINDS, VERDICTS, find_faults
-from mahavishnu.ai_env.documents.json_document import JsonDocument
-from mahavishnu.ai_env.merge import Change, merge
-from mahavishnu.errors import MahavishnuError, UsageError
+from mahavishnu.ai.clients.claude_code.schema import KINDS, VERDICTS, find_faults
+from mahavishnu.ai.clients.claude_code.settings import RESERVED_ENV
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
+from mahavishnu.ai.foreign_files.merge import Change, merge
+from mahavishnu.base.errors import MahavishnuError, UsageError
 
 type Plan = Callable[[JsonDocument], list[Change]]
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.cli.options import filter_options, parse_metadata, read_text
-from mahavishnu.cli.render import excerpt, print_json, print_table, printable
-from mahavishnu.errors import UsageError
-from mahavishnu.identifiers import new_id
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.identifiers import new_id
+from mahavishnu.interfaces.cli.options import filter_options, parse_metadata, read_text
+from mahavishnu.interfaces.cli.render import excerpt, print_json, print_table, printable
 from mahavishnu.memory.models import (
     COLLECTIONS,
     MAX_CONTENT_BYTES,

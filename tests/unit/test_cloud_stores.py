@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.profiles import Profile
-from mahavishnu.ai_env.redaction import redact
-from mahavishnu.ai_env.secrets.helper import helper_line, helper_words
-from mahavishnu.ai_env.secrets.kept import KeptSecrets
-from mahavishnu.ai_env.secrets.oneiric import installed, store
-from mahavishnu.ai_env.secrets.oneiric.failures import failure_of, is_missing
-from mahavishnu.ai_env.secrets.oneiric.store import OneiricStore
-from mahavishnu.ai_env.secrets.oneiric.stores import AwsStore, Stores
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.ai_env.secrets.resolve import resolve
-from mahavishnu.ai_env.status import key_state
-from mahavishnu.environments.secret_settings import cloud_stores, own_stores
-from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, UsageError
-from mahavishnu.masking import Secret
-from mahavishnu.settings.sources import load_settings
-from mahavishnu.settings.trust import trust
+from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.secrets.helper import helper_line, helper_words
+from mahavishnu.ai.secrets.kept import KeptSecrets
+from mahavishnu.ai.secrets.oneiric import installed, store
+from mahavishnu.ai.secrets.oneiric.failures import failure_of, is_missing
+from mahavishnu.ai.secrets.oneiric.store import OneiricStore
+from mahavishnu.ai.secrets.oneiric.stores import AwsStore, Stores
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.ai.secrets.resolve import resolve
+from mahavishnu.ai.switching.redaction import redact
+from mahavishnu.ai.switching.status import key_state
+from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.masking import Secret
+from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.base.settings.trust import trust
+from mahavishnu.operations.ai.secret_settings import cloud_stores, own_stores
 from tests.command import Command
 from tests.switching import site_in
 
@@ -230,7 +230,7 @@ class Counting:
 async def test_the_daemon_keeps_stores_open_follows_the_settings_and_closes_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mahavishnu.ai_env.secrets import kept as module
+    from mahavishnu.ai.secrets import kept as module
 
     clouds, now = Counting(), [Stores((MAIN,))]
     made: list[Stores] = []
@@ -257,9 +257,9 @@ HEAVY = "{m.partition('.')[0] for m in sys.modules} & {'oneiric', 'aioboto3', 'b
     "code",
     [
         "sys.argv = ['mahavishnu-key', 'env:K', '--for', 'https://api.anthropic.com']\n"
-        "from mahavishnu.cli.key import main\nmain()",
-        "sys.argv = ['mahavishnu', 'ai', 'status']\nfrom mahavishnu.cli.root import main",
-        "sys.argv = ['mahavishnu', 'ai', 'list-llms']\nfrom mahavishnu.cli.root import main",
+        "from mahavishnu.interfaces.cli.key import main\nmain()",
+        "sys.argv = ['mahavishnu', 'ai', 'status']\nfrom mahavishnu.interfaces.cli.root import main",
+        "sys.argv = ['mahavishnu', 'ai', 'list-llms']\nfrom mahavishnu.interfaces.cli.root import main",
     ],
 )
 def test_nobody_pays_for_oneiric_who_does_not_ask_it(tmp_path: Path, code: str) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mahavishnu.ai_env.directories.codex_trust import trust_guard
+from mahavishnu.ai.clients.codex.trust import trust_guard
 from tests.switching import install, site_in
 
 

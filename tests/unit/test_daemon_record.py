@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.daemon.record import (
+from mahavishnu.base.daemon.record import (
     RECORD_BYTES,
     DaemonRecord,
     already_running,
@@ -18,8 +18,8 @@ from mahavishnu.daemon.record import (
     find_daemon,
     find_listening,
 )
-from mahavishnu.errors import Conflict, Forbidden
-from mahavishnu.processes import identify
+from mahavishnu.base.errors import Conflict, Forbidden
+from mahavishnu.base.processes import identify
 
 ABOUT = {"version": "1.2.3", "since": "2026-11-21T10:52:00+00:00"}
 
@@ -65,7 +65,7 @@ def test_the_lock_is_held_once_and_by_one_process(tmp_path: Path) -> None:
         assert str(os.getpid()) in caught.value.message and "8680" in caught.value.message
         assert lock.read_bytes() == before
         code = (
-            "import sys; from pathlib import Path; from mahavishnu.daemon.record import claim\n"
+            "import sys; from pathlib import Path; from mahavishnu.base.daemon.record import claim\n"
             "with claim(Path(sys.argv[1]), version='x', since='y'): print('two')"
         )
         other = subprocess.run(

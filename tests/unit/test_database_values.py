@@ -11,7 +11,16 @@ from asyncpg import exceptions as pg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.cli.database import psql_environment
+from mahavishnu.base.errors import (
+    Conflict,
+    Corrupt,
+    Forbidden,
+    MahavishnuError,
+    NotFound,
+    Unavailable,
+    UsageError,
+)
+from mahavishnu.base.masking import MASK, mask_url
 from mahavishnu.database import vectors
 from mahavishnu.database.errors import (
     CONSTRAINTS,
@@ -31,16 +40,7 @@ from mahavishnu.database.target import (
     target_of_socket,
 )
 from mahavishnu.database.vectors import MAX_DIMENSIONS, VectorTable
-from mahavishnu.errors import (
-    Conflict,
-    Corrupt,
-    Forbidden,
-    MahavishnuError,
-    NotFound,
-    Unavailable,
-    UsageError,
-)
-from mahavishnu.masking import MASK, mask_url
+from mahavishnu.interfaces.cli.database import psql_environment
 from mahavishnu.memory.models import COLLECTIONS
 from tests.strategies import storable_text
 

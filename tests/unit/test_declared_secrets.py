@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai_env.secrets.declared import DeclaredSecrets, find_missing, require_present
-from mahavishnu.environments.secret_settings import declared_secrets, require_declared
-from mahavishnu.errors import Conflict, NotFound, UsageError
-from mahavishnu.settings.sources import Loaded, load_settings
+from mahavishnu.ai.secrets.declared import DeclaredSecrets, find_missing, require_present
+from mahavishnu.base.errors import Conflict, NotFound, UsageError
+from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.operations.ai.secret_settings import declared_secrets, require_declared
 from tests.kept_secrets import lines, private, seal, stand_ins
 
 

@@ -16,33 +16,39 @@ from pathlib import Path
 import pytest
 
 from mahavishnu import __version__
-from mahavishnu.daemon.record import DaemonRecord, claim
+from mahavishnu.base.daemon.record import DaemonRecord, claim
+from mahavishnu.base.errors import Conflict, Forbidden, NotFound
+from mahavishnu.base.paths import Locations
+from mahavishnu.base.processes import identify
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.migrate import HEAD, SchemaState
-from mahavishnu.doctor.clients import close_clients, look_at_clients
-from mahavishnu.doctor.daemon import (
+from mahavishnu.services.daemon.port import describe_owner
+from mahavishnu.services.doctor.clients import close_clients, look_at_clients
+from mahavishnu.services.doctor.daemon import (
     empty_record,
     judge_daemon,
     judge_port,
     look_at_port,
 )
-from mahavishnu.doctor.database import (
+from mahavishnu.services.doctor.database import (
     judge_difference,
     judge_pgvector,
     judge_schema,
     judge_version,
 )
-from mahavishnu.doctor.files import close, judge_file, judge_folder, look_at_token, replace_token
-from mahavishnu.doctor.findings import Check, Examination, Finding, Status, worst
-from mahavishnu.doctor.installation import judge_command, judge_owners
-from mahavishnu.doctor.keys import look_at_exported_keys, look_at_proxies
-from mahavishnu.doctor.machine import judge_clock, judge_platform, judge_python, judge_room
-from mahavishnu.doctor.model import judge_cosines
-from mahavishnu.doctor.run import CHECKS, Mended, look, mend
-from mahavishnu.errors import Conflict, Forbidden, NotFound
-from mahavishnu.paths import Locations
-from mahavishnu.processes import identify
-from mahavishnu.server.port import describe_owner
-from mahavishnu.settings.sources import load_settings
+from mahavishnu.services.doctor.files import (
+    close,
+    judge_file,
+    judge_folder,
+    look_at_token,
+    replace_token,
+)
+from mahavishnu.services.doctor.findings import Check, Examination, Finding, Status, worst
+from mahavishnu.services.doctor.installation import judge_command, judge_owners
+from mahavishnu.services.doctor.keys import look_at_exported_keys, look_at_proxies
+from mahavishnu.services.doctor.machine import judge_clock, judge_platform, judge_python, judge_room
+from mahavishnu.services.doctor.model import judge_cosines
+from mahavishnu.services.doctor.run import CHECKS, Mended, look, mend
 from tests.command import ROOT
 
 GIB = 1024**3
@@ -309,7 +315,7 @@ def answering(listener: socket.socket, status: int) -> Iterator[None]:
 
 
 def test_a_daemon_that_hangs_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mahavishnu.doctor.daemon.ANSWER_LIMIT_S", 0.2)
+    monkeypatch.setattr("mahavishnu.services.doctor.daemon.ANSWER_LIMIT_S", 0.2)
     lock = tmp_path / "daemon.lock"
     with socket.socket() as listener, claim(lock, version=__version__, since="now") as held:
         listener.bind(("127.0.0.1", 0))

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from mahavishnu.base.errors import UsageError
 from mahavishnu.embedding import ModelIdentity, embed_in_chunks
 from mahavishnu.embedding.addresses import resolve_ollama_url
 from mahavishnu.embedding.documents import EmbeddedChunk
 from mahavishnu.embedding.known_models import DOWNLOADS, find_download, find_known
-from mahavishnu.errors import UsageError
 from tests.fakes import FakeEmbedder
 
 IDENTITY = ModelIdentity("ollama", "nomic-embed-text", "abc", 768, "d: ", "q: ", 2048)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.daemon.client import DaemonClient
-from mahavishnu.daemon.record import claim
-from mahavishnu.daemon.token import ensure_token
+from mahavishnu.base.daemon.client import DaemonClient
+from mahavishnu.base.daemon.record import claim
+from mahavishnu.base.daemon.token import ensure_token
+from mahavishnu.base.errors import UsageError
 from mahavishnu.embedding import DaemonFiles, EmbeddingConfig, choose_embedder
 from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.models import StoredModel
-from mahavishnu.errors import UsageError
 from tests.embedding_daemon import embedding_daemon
 from tests.fakes import FakeEmbedder
 from tests.weights import NAME, stored_model

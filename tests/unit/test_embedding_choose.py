@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from mahavishnu.base.errors import Conflict, MahavishnuError, NotFound, Unavailable
+from mahavishnu.base.hosts import is_this_machine
+from mahavishnu.base.masking import Secret
 from mahavishnu.embedding import Choice, EmbeddingConfig, choose, choose_embedder
 from mahavishnu.embedding.models import StoredModel, write_manifest
-from mahavishnu.errors import Conflict, MahavishnuError, NotFound, Unavailable
-from mahavishnu.hosts import is_this_machine
-from mahavishnu.masking import Secret
 from tests.fake_servers import FakeModel, FakeServer, ollama_server, openai_server
 from tests.weights import NAME, stored_model
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound, Unavailable, UsageError
 from mahavishnu.embedding.known_models import PinnedDownload, PinnedFile
 from mahavishnu.embedding.model_download import download_model, fetch
 from mahavishnu.embedding.models import StoredModel, verify_model
-from mahavishnu.errors import Corrupt, MahavishnuError, NotFound, Unavailable, UsageError
 from tests.fake_servers import FakeServer, Reply, Request
 from tests.weights import packaged_model
 

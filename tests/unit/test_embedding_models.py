@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, NotFound, UsageError
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.model_import import import_model
 from mahavishnu.embedding.models import find_model, list_models, read_model, verify_model
-from mahavishnu.errors import Conflict, Corrupt, MahavishnuError, NotFound, UsageError
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
 

@@ -9,10 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mahavishnu.embedding.ollama import connect_ollama
-from mahavishnu.embedding.openai import connect_openai
-from mahavishnu.embedding.remote import RemoteEmbedder
-from mahavishnu.errors import (
+from mahavishnu.base.errors import (
     Conflict,
     Corrupt,
     Forbidden,
@@ -21,7 +18,10 @@ from mahavishnu.errors import (
     Unavailable,
     UsageError,
 )
-from mahavishnu.masking import Secret
+from mahavishnu.base.masking import Secret
+from mahavishnu.embedding.ollama import connect_ollama
+from mahavishnu.embedding.openai import connect_openai
+from mahavishnu.embedding.remote import RemoteEmbedder
 from tests.fake_servers import (
     DIGEST,
     DROP,

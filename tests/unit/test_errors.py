@@ -2,8 +2,8 @@
 
 import pytest
 
-from mahavishnu import errors
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.base import errors
+from mahavishnu.base.errors import MahavishnuError
 
 
 def tree(kind: type[MahavishnuError] = MahavishnuError) -> list[type[MahavishnuError]]:

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from mahavishnu.daemon.exchange import Exchange
-from mahavishnu.errors import Unavailable
+from mahavishnu.base.daemon.exchange import Exchange
+from mahavishnu.base.errors import Unavailable
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nok"
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import click
 import pytest
 
-from mahavishnu.ai_env.claude_settings.fence import (
+from mahavishnu.ai.clients.claude_code.own_settings.fence import (
     FENCED_COMMANDS,
     FENCED_PROGRAMS,
     FENCED_TOOLS,
     fence_rules,
 )
-from mahavishnu.ai_env.clients.claude_schema import is_rule
-from mahavishnu.cli.root import cli
-from mahavishnu.mcp.clients import NAME
+from mahavishnu.ai.clients.claude_code.schema import is_rule
+from mahavishnu.ai.clients.registration import NAME
+from mahavishnu.interfaces.cli.root import cli
 from mahavishnu.operations.table import OPERATIONS
 
 RULES = list(fence_rules(program="mahavishnu", server=NAME))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from mahavishnu.daemon.token import TokenFile, ensure_token, rotate_token
-from mahavishnu.errors import Conflict
-from mahavishnu.server import guard as guarding
-from mahavishnu.server.guard import Guard, Limits
-from mahavishnu.server.metrics import Metrics
+from mahavishnu.base.daemon.token import TokenFile, ensure_token, rotate_token
+from mahavishnu.base.errors import Conflict
+from mahavishnu.interfaces.http import guard as guarding
+from mahavishnu.interfaces.http.guard import Guard, Limits
+from mahavishnu.interfaces.http.metrics import Metrics
 from tests.served import captured_logs
 
 type Work = Callable[[Scope, Receive, Send], Awaitable[None]]

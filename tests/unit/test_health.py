@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from mahavishnu.app import App
-from mahavishnu.server import asgi
-from mahavishnu.server.asgi import Health
+from mahavishnu.interfaces.http import asgi
+from mahavishnu.interfaces.http.asgi import Health
 
 
 @dataclass

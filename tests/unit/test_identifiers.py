@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.errors import UsageError
-from mahavishnu.identifiers import SHOWN_LENGTH, new_id, parse_reference, shown
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.identifiers import SHOWN_LENGTH, new_id, parse_reference, shown
 
 
 def milliseconds(identifier: UUID) -> int:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai_env.secrets import kept as module
-from mahavishnu.ai_env.secrets.kept import MAX_KEPT, KeptSecrets
-from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
-from mahavishnu.errors import Forbidden, UsageError
-from mahavishnu.masking import Secret
+from mahavishnu.ai.secrets import kept as module
+from mahavishnu.ai.secrets.kept import MAX_KEPT, KeptSecrets
+from mahavishnu.ai.secrets.reference import Reference, parse_reference
+from mahavishnu.base.errors import Forbidden, UsageError
+from mahavishnu.base.masking import Secret
 from tests.kept_secrets import lines, private, seal, stand_ins
 
 

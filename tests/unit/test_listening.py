@@ -12,11 +12,16 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from mahavishnu.server import serve as serving
-from mahavishnu.server.port import bind
-from mahavishnu.server.seldom import LIBRARIES, Quiet, quieten
-from mahavishnu.server.serve import OTHER_FILES, SPARE_CONNECTIONS, allow_connections, listen
-from mahavishnu.settings.tree import ServerSettings
+from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.interfaces.http import serve as serving
+from mahavishnu.interfaces.http.seldom import LIBRARIES, Quiet, quieten
+from mahavishnu.interfaces.http.serve import (
+    OTHER_FILES,
+    SPARE_CONNECTIONS,
+    allow_connections,
+    listen,
+)
+from mahavishnu.services.daemon.port import bind
 
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

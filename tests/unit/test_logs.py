@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.logs import LEVELS, get_logger
+from mahavishnu.base.logs import LEVELS, get_logger
 
 
 def run(code: str) -> tuple[str, list[dict[str, Any]]]:
     """Run `code` in a fresh interpreter; return what it printed and what it logged."""
     result = subprocess.run(
-        [sys.executable, "-c", f"import sys\nfrom mahavishnu.logs import *\n{code}"],
+        [sys.executable, "-c", f"import sys\nfrom mahavishnu.base.logs import *\n{code}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return result.stdout, [json.loads(line) for line in result.stderr.splitlines()]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.mcp.clients import CLIENTS, NAME, command, describe_setup
+from mahavishnu.ai.clients.registration import CLIENTS, NAME, command, describe_setup
 
 URL = "http://127.0.0.1:8680/mcp"
 STDIO = ["mcp", "serve", "--transport", "stdio"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.checks import MAX_METADATA_BYTES, check_text
 from mahavishnu.memory.models import (
     COLLECTIONS,

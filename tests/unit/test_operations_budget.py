@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mahavishnu
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.embedding.chunks import estimate_tokens
-from mahavishnu.identifiers import new_id
 from mahavishnu.operations.bodies import ArmBody, DegradedBody
 from mahavishnu.operations.fitting import (
     fit_answer,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.errors import UsageError
-from mahavishnu.files import digest_file, write_atomically
-from mahavishnu.paths import locate, private_folder
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.files import digest_file, write_atomically
+from mahavishnu.base.paths import locate, private_folder
 
 
 def test_everything_lies_below_one_home(tmp_path: Path) -> None:

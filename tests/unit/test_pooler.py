@@ -6,8 +6,8 @@ from itertools import cycle, repeat
 
 import pytest
 
+from mahavishnu.base.errors import UsageError
 from mahavishnu.database.pooler import require_session
-from mahavishnu.errors import UsageError
 
 
 class FakeConnection:

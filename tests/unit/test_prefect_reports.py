@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.base.extras import PACKAGES, require_enabled, require_installed
 from mahavishnu.engines.prefect import writer as writing
 from mahavishnu.engines.prefect.report import MAX_RESULT, plain_result, report_of
 from mahavishnu.engines.prefect.writer import Writer
-from mahavishnu.errors import Unavailable, UsageError
-from mahavishnu.extras import PACKAGES, require_enabled, require_installed
 
 STARTED = datetime(2026, 1, 2, 3, tzinfo=UTC)
 

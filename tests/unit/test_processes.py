@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mahavishnu.processes import ProcessIdentity, identify, is_alive, process_start_time
+from mahavishnu.base.processes import ProcessIdentity, identify, is_alive, process_start_time
 
 
 def test_a_running_process_has_one_start() -> None:

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from mahavishnu.errors import Unavailable
+from mahavishnu.base.errors import Unavailable
 from mahavishnu.memory.recording import record_run
 from mahavishnu.memory.records import NewExecution, Records
 

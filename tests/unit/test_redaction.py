@@ -2,8 +2,8 @@
 
 import pytest
 
-from mahavishnu.ai_env.documents import KeyPath
-from mahavishnu.ai_env.redaction import holds_key, shown
+from mahavishnu.ai.foreign_files.documents import KeyPath
+from mahavishnu.ai.switching.redaction import holds_key, shown
 
 PLAIN = "AbcdEfghIjklMnopQrstUvwx"  # no shape that is known
 

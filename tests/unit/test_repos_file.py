@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.errors import MahavishnuError, NotFound, UsageError
+from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
 from mahavishnu.knowledge.repos_file import RepositoryEntry, read_repos_file, select_entries
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.release import release
-from mahavishnu.ai_env.secrets.binding import origin_of, require_bound
-from mahavishnu.ai_env.secrets.helper import Asked, helper_line, helper_words, read_words
-from mahavishnu.ai_env.secrets.proxies import LOCAL_HOSTS
-from mahavishnu.ai_env.secrets.reference import Reference, parse_reference
-from mahavishnu.errors import Forbidden, MahavishnuError, UsageError
+from mahavishnu.ai.bindings.release import release
+from mahavishnu.ai.secrets.binding import origin_of, require_bound
+from mahavishnu.ai.secrets.helper import Asked, helper_line, helper_words, read_words
+from mahavishnu.ai.secrets.proxies import LOCAL_HOSTS
+from mahavishnu.ai.secrets.reference import Reference, parse_reference
+from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 
 ZAI = "https://api.z.ai/api/anthropic"
 KEY = {"K": "sk-fake-canary"}

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai_env.secrets.entries import pick_entry
-from mahavishnu.ai_env.secrets.reference import MAX_LENGTH, Reference, parse_reference
-from mahavishnu.errors import MahavishnuError, UsageError
+from mahavishnu.ai.secrets.entries import pick_entry
+from mahavishnu.ai.secrets.reference import MAX_LENGTH, Reference, parse_reference
+from mahavishnu.base.errors import MahavishnuError, UsageError
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/llm-AbCdEf"
 

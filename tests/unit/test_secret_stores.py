@@ -13,13 +13,13 @@ from keyring.errors import InitError, KeyringError, KeyringLocked
 from keyrings.alt.file import PlaintextKeyring
 from keyrings.cryptfile.cryptfile import CryptFileKeyring
 
-from mahavishnu.ai_env.secrets.decrypt import MAX_TEXT_BYTES, find_program
-from mahavishnu.ai_env.secrets.in_file import MAX_BYTES, FileStore, recognise
-from mahavishnu.ai_env.secrets.in_keyring import KeyringStore
-from mahavishnu.ai_env.secrets.reference import parse_reference
-from mahavishnu.errors import MahavishnuError
-from mahavishnu.masking import Secret
-from mahavishnu.processes import identify
+from mahavishnu.ai.secrets.decrypt import MAX_TEXT_BYTES, find_program
+from mahavishnu.ai.secrets.in_file import MAX_BYTES, FileStore, recognise
+from mahavishnu.ai.secrets.in_keyring import KeyringStore
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.masking import Secret
+from mahavishnu.base.processes import identify
 from tests.command import ROOT
 from tests.daemon import wait_until
 from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
@@ -172,7 +172,7 @@ def test_a_program_sees_no_key_of_the_environment(tmp_path: Path, identity: Path
 
 
 def test_gpg_may_not_give_without_bound() -> None:
-    from mahavishnu.ai_env.secrets.decrypt import _gpg
+    from mahavishnu.ai.secrets.decrypt import _gpg
 
     words = _gpg("/usr/bin/gpg")
     assert words[words.index("--max-output") + 1] == str(MAX_TEXT_BYTES)
@@ -301,9 +301,9 @@ def test_a_key_counts_as_kept_only_when_it_is_read_back(
 def test_without_the_library_the_extra_is_named() -> None:
     code = (
         "import sys; sys.modules['keyring'] = None\n"
-        "from mahavishnu.ai_env.secrets.in_keyring import KeyringStore\n"
-        "from mahavishnu.ai_env.secrets.reference import parse_reference\n"
-        "from mahavishnu.errors import Unavailable\n"
+        "from mahavishnu.ai.secrets.in_keyring import KeyringStore\n"
+        "from mahavishnu.ai.secrets.reference import parse_reference\n"
+        "from mahavishnu.base.errors import Unavailable\n"
         "try:\n    KeyringStore().read(parse_reference('keyring:s/n'))\n"
         "except Unavailable as error:\n    print(error.code, error.hint)\n"
     )

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from mahavishnu.server import seldom
-from mahavishnu.server.seldom import LIBRARIES, MAX_KINDS, Quiet, Seldom, quieten
+from mahavishnu.interfaces.http import seldom
+from mahavishnu.interfaces.http.seldom import LIBRARIES, MAX_KINDS, Quiet, Seldom, quieten
 
 
 class Clock:

@@ -12,14 +12,14 @@ import click
 import pytest
 
 import mahavishnu
-from mahavishnu.cli.root import cli
-from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, UsageError
-from mahavishnu.settings.files import MAX_FILE_BYTES
-from mahavishnu.settings.keys import describe_settings, find_setting, setting_keys
-from mahavishnu.settings.legacy import LEGACY_KEYS, RESERVED, find_legacy
-from mahavishnu.settings.sources import ENVIRONMENT, Loaded, load_settings, lookup, shown_value
-from mahavishnu.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS, Settings
-from mahavishnu.settings.trust import find_project_settings, trust
+from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, UsageError
+from mahavishnu.base.settings.files import MAX_FILE_BYTES
+from mahavishnu.base.settings.keys import describe_settings, find_setting, setting_keys
+from mahavishnu.base.settings.legacy import LEGACY_KEYS, RESERVED, find_legacy
+from mahavishnu.base.settings.sources import ENVIRONMENT, Loaded, load_settings, lookup, shown_value
+from mahavishnu.base.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS, Settings
+from mahavishnu.base.settings.trust import find_project_settings, trust
+from mahavishnu.interfaces.cli.root import cli
 
 type Load = Callable[..., Loaded]
 

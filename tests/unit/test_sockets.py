@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.base.processes import ProcessIdentity
 from mahavishnu.database.embedded.sockets import (
     LOCK_FILE,
     SocketFolder,
@@ -14,7 +15,6 @@ from mahavishnu.database.embedded.sockets import (
     remove_leftovers,
 )
 from mahavishnu.database.embedded.state import SOCKET, KeeperRecord, parse_failure, read_failure
-from mahavishnu.processes import ProcessIdentity
 
 DEAD = 2**22 + 1  # beyond the highest pid of Linux
 type Leave = Callable[..., Path]

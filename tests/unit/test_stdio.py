@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mahavishnu.server.stdio import HEAD, Overlong, Writer, split_lines
+from mahavishnu.interfaces.stdio.lines import HEAD, Overlong, Writer, split_lines
 
 
 async def test_lines_are_written_whole_and_in_order_whoever_stops_waiting() -> None:

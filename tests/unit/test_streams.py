@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.cli.root import asks_json
-from mahavishnu.cli.streams import Notes, Output, ReaderGone
-from mahavishnu.errors import MahavishnuError
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.interfaces.cli.root import asks_json
+from mahavishnu.interfaces.cli.streams import Notes, Output, ReaderGone
 
 
 @pytest.fixture

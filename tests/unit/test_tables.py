@@ -1,6 +1,6 @@
 """Tables for people: what is short stays whole, what is long wraps between words, and a row is a line for programs."""
 
-from mahavishnu.cli.tables import lay_out
+from mahavishnu.interfaces.cli.tables import lay_out
 
 COLUMNS = ("name", "says", "key")
 ROWS = [

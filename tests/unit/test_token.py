@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.daemon.token import (
+from mahavishnu.base.daemon.token import (
     PREFIX,
     TokenFile,
     ensure_token,
@@ -16,7 +16,7 @@ from mahavishnu.daemon.token import (
     read_token,
     rotate_token,
 )
-from mahavishnu.errors import Corrupt, Forbidden, MahavishnuError, NotFound, Unavailable
+from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, NotFound, Unavailable
 
 
 def code(work: object, *given: object) -> str:
@@ -139,7 +139,7 @@ def test_an_unchanged_file_is_not_read_again(
     file = TokenFile(path)
     assert file.matches(token)
     monkeypatch.setattr(
-        "mahavishnu.daemon.token.read_token", lambda _path: pytest.fail("read again")
+        "mahavishnu.base.daemon.token.read_token", lambda _path: pytest.fail("read again")
     )
     assert file.matches(token) and not file.matches("other")
 
@@ -159,7 +159,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mahavishnu.daemon.token.write_atomically", full)
+    monkeypatch.setattr("mahavishnu.base.daemon.token.write_atomically", full)
     for act, place in ((rotate_token, path), (ensure_token, tmp_path / "other")):
         with pytest.raises(Unavailable) as caught:
             act(place)

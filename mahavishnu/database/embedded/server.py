@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mahavishnu.base.errors import Forbidden, Unavailable, UsageError
+from mahavishnu.base.paths import private_folder
 from mahavishnu.database.embedded.binaries import Binaries, find_binaries, require_platform
 from mahavishnu.database.embedded.state import (
     KEPT_BY_ANOTHER,
@@ -28,8 +30,6 @@ from mahavishnu.database.embedded.state import (
     require_space,
     translated_os_errors,
 )
-from mahavishnu.errors import Forbidden, Unavailable, UsageError
-from mahavishnu.paths import private_folder
 
 try:
     import fcntl

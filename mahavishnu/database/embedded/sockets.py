@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.base.errors import Forbidden, Unavailable
+from mahavishnu.base.processes import identify
 from mahavishnu.database.embedded.state import SOCKET
-from mahavishnu.errors import Forbidden, Unavailable
-from mahavishnu.processes import identify
 
 LOCK_FILE = f"{SOCKET}.lock"
 SOCKET_PATH_BYTES = 103

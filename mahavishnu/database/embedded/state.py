@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mahavishnu.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
-from mahavishnu.files import FULL, write_atomically
-from mahavishnu.processes import ProcessIdentity
+from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
+from mahavishnu.base.files import FULL, write_atomically
+from mahavishnu.base.processes import ProcessIdentity
 
 KEPT_BY_ANOTHER = 3  # the exit status of a keeper that found another one
 PORT = 5432

@@ -7,6 +7,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from mahavishnu.app import open_target
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.migrate import (
     LOCK_KEY,
     LOCK_WAIT,
@@ -14,8 +16,6 @@ from mahavishnu.database.migrate import (
     open_engine,
     translated_wrapped,
 )
-from mahavishnu.errors import MahavishnuError
-from mahavishnu.settings.sources import load_settings
 
 
 def run(connection: Connection) -> None:

@@ -9,9 +9,9 @@ from uuid import UUID
 from agno.knowledge.document import Document
 from agno.vectordb.base import VectorDb
 
+from mahavishnu.base.errors import NotFound
 from mahavishnu.engines.agno.turns import MAX_TEXT_BYTES, SOURCE
 from mahavishnu.engines.background import BackgroundApp
-from mahavishnu.errors import NotFound
 from mahavishnu.memory.checks import clean_text
 from mahavishnu.memory.models import Hit, MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest

@@ -5,10 +5,10 @@ import concurrent.futures.thread  # noqa: F401 - what it does at the end comes a
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from mahavishnu.base.extras import require_installed
+from mahavishnu.base.logs import get_logger
 from mahavishnu.engines.agno.recorder import Recorder
 from mahavishnu.engines.background import BackgroundApp
-from mahavishnu.extras import require_installed
-from mahavishnu.logs import get_logger
 
 if TYPE_CHECKING:
     from mahavishnu.engines.agno.knowledge import MemoryKnowledge

@@ -6,10 +6,10 @@ import threading
 from concurrent.futures import Future
 from typing import Any
 
+from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.logs import get_logger
 from mahavishnu.engines.agno.turns import turns_of
 from mahavishnu.engines.background import BackgroundApp
-from mahavishnu.errors import MahavishnuError, Unavailable, UsageError
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.conversations import NewTurn
 
 MAX_WAITING = 1_000  # runs that wait while the memory is away; beyond, the oldest is given up

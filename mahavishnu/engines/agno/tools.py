@@ -7,9 +7,9 @@ from agno.agent import Agent
 from agno.run import RunContext
 from agno.tools import Toolkit
 
+from mahavishnu.base.errors import MahavishnuError, NotFound
 from mahavishnu.engines.agno.turns import SOURCE
 from mahavishnu.engines.background import BackgroundApp
-from mahavishnu.errors import MahavishnuError, NotFound
 from mahavishnu.memory.checks import clean_name
 from mahavishnu.memory.models import MemoryFilter, NewMemory
 from mahavishnu.memory.search import SearchRequest

@@ -5,6 +5,7 @@ from typing import Any
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
+from mahavishnu.base.logs import get_logger
 from mahavishnu.engines.llamaindex.embedding import MahavishnuEmbedding
 from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop
 from mahavishnu.engines.llamaindex.vector_store import (
@@ -12,7 +13,6 @@ from mahavishnu.engines.llamaindex.vector_store import (
     MahavishnuVectorStore,
     SearchMemories,
 )
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.models import Collection, Memory, MemoryFilter, Mode
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace

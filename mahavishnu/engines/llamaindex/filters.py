@@ -11,7 +11,7 @@ from llama_index.core.vector_stores.types import (
     MetadataFilters,
 )
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 
 _COMPARING = {FilterOperator.EQ, FilterOperator.NE, FilterOperator.GT, FilterOperator.GTE,
               FilterOperator.LT, FilterOperator.LTE}  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any
 
-from mahavishnu.errors import UsageError
+from mahavishnu.base.errors import UsageError
 
 
 class OwnerLoop:

@@ -21,10 +21,10 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.logs import get_logger
 from mahavishnu.engines.llamaindex.filters import condition_of
 from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop
-from mahavishnu.errors import UsageError
-from mahavishnu.logs import get_logger
 from mahavishnu.memory.models import (
     BroughtVector,
     Collection,

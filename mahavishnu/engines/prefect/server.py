@@ -31,13 +31,13 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from prefect.states import Cancelling
 from websockets.exceptions import WebSocketException
 
+from mahavishnu.base.errors import NotFound, Unavailable
 from mahavishnu.engines.prefect.report import (
     REPOSITORY_PARAMETERS,
     REPOSITORY_TAG,
     UNENDED,
     report_of,
 )
-from mahavishnu.errors import NotFound, Unavailable
 
 PAGE = 200
 EVENTS = "prefect.flow-run."

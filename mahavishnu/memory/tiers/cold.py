@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.errors import MahavishnuError
 from mahavishnu.memory.arms import (
     TextHit,
     VectorHit,

@@ -1,0 +1,127 @@
+"""
+Whether a session may go on in a bound directory: the decision behind `mahavishnu-guard`.
+
+    mahavishnu-guard CLIENT --directories FILE
+
+These words are in other programs' settings: they are read by every later release. Outside of bound
+directories nothing is looked at but that file. Inside, whatever cannot be decided is a no.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mahavishnu.ai.bindings.location import copy_of
+from mahavishnu.ai.bindings.match import Unresolved, find_binding
+from mahavishnu.ai.bindings.seen import Seen, Undecided
+from mahavishnu.ai.bindings.store import (
+    Binding,
+    Bindings,
+    Expected,
+    Unreadable,
+    read_bindings,
+)
+
+PROGRAM = "mahavishnu-guard"
+# Only these look whether the profile is still what it was; the others come in the middle of a turn.
+_ASKS_PROFILE = ("SessionStart", "UserPromptSubmit")
+
+type Current = Callable[[Binding], Mapping[str, Expected]]
+
+
+def stops_by_exit(client: str, event: str) -> bool:
+    """Tell whether an exit code stops the client at an event; else an answer does that says so."""
+    return event == "UserPromptSubmit" or (client == "claude-code" and event == "PreCompact")
+
+
+def judge(seen: Seen, file: Path, current: Current) -> str | None:
+    """
+    Return why the session must not go on, for its user to read; None where it may.
+
+    `current` gives what the profile of a binding says now, and raises a MahavishnuError where it is gone.
+    """
+    try:
+        known = _read(file)
+    except Unreadable:
+        return (
+            f"Mahavishnu cannot read which directories are bound to a profile: {file} is gone or damaged."
+            " To start over: mahavishnu ai unbind --all"
+        )
+    try:
+        touched = list(dict.fromkeys(_find_touched(seen, known.rows)))
+    except Unresolved:
+        return (
+            "Mahavishnu cannot tell whether this directory is bound to a profile: a .git on the way to it leads"
+            " nowhere. Fix it with: git worktree repair"
+        )
+    for number in touched:
+        binding = known.rows[number]
+        reasons = list(_find_reasons(seen, binding, file, current))
+        if reasons:
+            return _tell(seen, binding, reasons)
+    return None
+
+
+def _read(file: Path) -> Bindings:
+    """Return the bindings; the guard is called only where there were some once."""
+    known = read_bindings(file)
+    if not known.rows and not (file.exists() or copy_of(file).exists()):
+        raise Unreadable
+    return known
+
+
+def _find_touched(seen: Seen, rows: Sequence[Binding]) -> Iterator[int]:
+    """Yield the bindings of all folders that the session has to do with, as places in `rows`."""
+    for folder in seen.folders():
+        found = find_binding(folder, rows)
+        if found is not None:
+            yield rows.index(found)
+    for text in seen.maybe_folders():
+        with suppress(Unresolved, ValueError):  # it may be no path at all
+            found = find_binding(text, rows)
+            if found is not None:
+                yield rows.index(found)
+    yield from (number for number, row in enumerate(rows) if seen.names(row.folder.path))
+
+
+def _find_reasons(seen: Seen, binding: Binding, file: Path, current: Current) -> Iterator[str]:
+    expected = binding.clients.get(seen.client)
+    if expected is None:
+        yield "the profile is not for this client"
+        return
+    if seen.event in _ASKS_PROFILE and current(binding).get(seen.client) != expected:
+        yield f"the profile was changed since; to take that over: {_bind(binding)}"
+        return
+    try:
+        yield from _find_faults(seen, binding, expected, file.parent / "threads")
+    except Undecided as reason:
+        yield str(reason)
+
+
+def _find_faults(seen: Seen, binding: Binding, expected: Expected, judged: Path) -> list[str]:
+    if seen.client == "claude-code":
+        from mahavishnu.ai.clients.claude_code.in_force import find_claude_faults  # noqa: PLC0415 - one of three
+
+        return find_claude_faults(seen, expected)
+    if seen.client == "codex":
+        from mahavishnu.ai.clients.codex.in_force import find_codex_faults  # noqa: PLC0415 - one of three
+
+        return find_codex_faults(seen, expected, binding.profile, judged=judged)
+    from mahavishnu.ai.clients.qwen.in_force import find_qwen_faults  # noqa: PLC0415 - one of three
+
+    return find_qwen_faults(seen, expected, binding.profile)
+
+
+def _tell(seen: Seen, binding: Binding, reasons: Sequence[str]) -> str:
+    from mahavishnu.base.masking import mask_url  # noqa: PLC0415 - only where something is wrong
+
+    program = {"claude-code": "claude"}.get(seen.client, seen.client)
+    told = "; ".join(" ".join(map(mask_url, each.split(" "))) for each in reasons)
+    return (
+        f"{binding.folder.path} is bound to the profile {binding.profile}, and this session does not use"
+        f" it: {told}. Start it with: mahavishnu ai run {binding.profile} -- {program}"
+    )
+
+
+def _bind(binding: Binding) -> str:
+    return f"mahavishnu ai bind {binding.profile} {binding.folder.path}"

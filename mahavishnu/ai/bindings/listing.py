@@ -1,0 +1,106 @@
+"""Every bound directory, and whether sessions there can go on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from mahavishnu.ai.bindings import hooks
+from mahavishnu.ai.bindings.location import path_in
+from mahavishnu.ai.bindings.match import is_same
+from mahavishnu.ai.bindings.store import Binding, Expected
+from mahavishnu.ai.clients.codex.trust import is_guard_trusted
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.status import look_at
+from mahavishnu.base.errors import MahavishnuError
+
+# in-force: all stands as it was bound; the others name what has to be mended first.
+type State = Literal[
+    "in-force", "directory-gone", "profile-gone", "profile-changed", "settings-changed", "unguarded"
+]
+
+type Current = Callable[[Binding], Mapping[str, Expected]]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A binding, how it stands, the clients that run the guard, and notes about it."""
+
+    binding: Binding
+    state: State
+    guarded: tuple[ClientName, ...]
+    notes: tuple[str, ...]
+
+
+def list_bindings(
+    site: Site,
+    rows: Sequence[Binding],
+    *,
+    guard: Path,
+    current: Current,
+    profiles: Mapping[str, Profile],
+) -> list[Listed]:
+    """Return them by path; `current` gives what the profile of a binding says now, or raises."""
+    guarded, missing = _find_guarded(site, guard)
+    found = []
+    for row in sorted(rows, key=lambda each: each.folder.path):
+        told = [*_find_faults(site, row, current, profiles), *missing]
+        state: State = told[0][0] if told else "in-force"
+        found.append(Listed(row, state, guarded, tuple(text for _, text in told)))
+    return found
+
+
+def _find_guarded(
+    site: Site, guard: Path
+) -> tuple[tuple[ClientName, ...], list[tuple[State, str]]]:
+    guarded: list[ClientName] = []
+    missing: list[tuple[State, str]] = []
+    for name in hooks.clients_there(site):
+        wanted = hooks.hooks_of(name, guard, path_in(site.state))
+        try:
+            there = hooks.are_installed(site, hooks.file_of(site, name), wanted)
+            trusted = name != "codex" or is_guard_trusted(site)
+        except MahavishnuError as error:
+            missing.append(("unguarded", f"{name}: {error.message}"))
+            continue
+        if there and trusted:
+            guarded.append(name)
+        else:
+            why = "does not run the guard" if not there else "was not told to trust the guard"
+            missing.append(("unguarded", f"{name} {why}; bind the directory once more"))
+    return tuple(guarded), missing
+
+
+def _find_faults(
+    site: Site, row: Binding, current: Current, profiles: Mapping[str, Profile]
+) -> Iterator[tuple[State, str]]:
+    folder = Path(row.folder.path)
+    if not folder.is_dir():
+        yield "directory-gone", "it is not there; one that was renamed is still bound"
+        return
+    if not is_same(folder, row.folder):
+        yield "in-force", "another directory has taken its place, and is bound"
+    try:
+        if current(row) != row.clients:
+            yield "profile-changed", "the profile was changed since; bind the directory once more"
+    except MahavishnuError as error:
+        yield "profile-gone", error.message
+        return
+    yield from (("unguarded", each) for each in hooks.find_switched_off(folder))
+    if row.settings:
+        yield from _find_drift(replace(site, folder=folder), row, profiles)
+
+
+def _find_drift(
+    here: Site, row: Binding, profiles: Mapping[str, Profile]
+) -> Iterator[tuple[State, str]]:
+    try:
+        seen = look_at(here, "claude-code", "project", profiles, here.journal.read())
+    except MahavishnuError as error:
+        yield "settings-changed", error.message
+        return
+    if seen.problem is not None:
+        yield "settings-changed", seen.problem.message
+    elif seen.drift or seen.profile != row.profile:
+        yield "settings-changed", f"{seen.path} is not as it was written"

@@ -1,0 +1,98 @@
+"""
+Give a client the key that it asks for, where everything says that it may have it.
+
+Standard library only for a variable, and little of it: clients wait for this at their start.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
+from mahavishnu.ai.secrets.binding import require_bound
+from mahavishnu.ai.secrets.environment import EnvironmentStore
+from mahavishnu.ai.secrets.helper import Asked, read_words
+from mahavishnu.ai.secrets.project import require_not_redirected
+from mahavishnu.ai.secrets.proxies import require_no_proxy
+from mahavishnu.ai.secrets.reference import Reference
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.masking import Secret
+
+if TYPE_CHECKING:
+    from mahavishnu.ai.secrets.oneiric.stores import FindStores
+
+ROUTE = "/api/v1/secrets/resolve"
+DAEMON_TIMEOUT_S = 35.0  # it may have to wait for a passphrase
+
+
+def release(
+    asked: Asked, environ: Mapping[str, str], *, folder: Path, stores: "FindStores | None" = None
+) -> Secret:
+    """
+    Return the key, if the client, which works in `folder`, asks where the key is bound to.
+
+    `stores` finds the cloud stores of the settings, which are read for such a key alone; None: none.
+
+    What is not in the environment is asked of the running daemon, which remembers it for a while,
+    and else read here.
+
+    Raises:
+        Forbidden: `secret.other_profile`, the folder is bound to a profile that has another key.
+        MahavishnuError: as `require_bound`, `require_no_proxy`, `require_not_redirected`,
+            `require_same_address` and `SecretStore.read`.
+    """
+    _require_bound_profile(asked, environ, folder)
+    require_bound(asked.bound, asked.client, environ)
+    require_no_proxy(asked.bound, asked.client, environ)
+    require_not_redirected(asked.bound, asked.client, folder=folder, environ=environ)
+    if asked.client == "codex":
+        from mahavishnu.ai.clients.codex.key_settings import require_same_address  # noqa: PLC0415 - slow
+
+        require_same_address(asked.bound, lambda words: _means(words, asked), environ)
+    if asked.reference.scheme == "env":
+        return EnvironmentStore(environ).read(asked.reference)
+    return _release_slowly(asked.reference, environ, stores)
+
+
+def _require_bound_profile(asked: Asked, environ: Mapping[str, str], folder: Path) -> None:
+    """Refuse where the folder is bound to another profile; quick where no folder ever was."""
+    file = path_in(state_folder(environ))
+    if os.path.lexists(file) or os.path.lexists(copy_of(file)):
+        from mahavishnu.ai.bindings.keys import require_bound_profile  # noqa: PLC0415 - slow
+
+        require_bound_profile(asked, file, folder, process=os.getppid())
+
+
+def _means(words: Sequence[str], asked: Asked) -> bool:
+    try:
+        return read_words(words) == asked
+    except MahavishnuError:
+        return False
+
+
+def _release_slowly(
+    reference: Reference, environ: Mapping[str, str], stores: "FindStores | None"
+) -> Secret:
+    from mahavishnu.ai.secrets.oneiric.stores import no_stores  # noqa: PLC0415 - slow
+    from mahavishnu.ai.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
+    from mahavishnu.base.paths import locate  # noqa: PLC0415 - slow
+
+    locations = locate(environ)
+    try:
+        return _ask_daemon(reference, locations.daemon_lock, locations.token)
+    except MahavishnuError:  # none is there, or what opens the key is not there for it
+        identity = find_identity(environ, locations)
+        return resolve(reference, environ=environ, identity=identity, stores=stores or no_stores)
+
+
+def _ask_daemon(reference: Reference, lock: Path, token: Path) -> Secret:
+    from mahavishnu.base.daemon.client import DaemonClient, not_running  # noqa: PLC0415 - slow
+    from mahavishnu.base.daemon.record import find_listening  # noqa: PLC0415 - slow
+    from mahavishnu.base.daemon.token import read_token  # noqa: PLC0415 - slow
+
+    record = find_listening(lock)
+    if record is None:
+        raise not_running()
+    client = DaemonClient(record, read_token(token), timeout_s=DAEMON_TIMEOUT_S)
+    return Secret(str(client.ask("POST", ROUTE, {"reference": str(reference)})["key"]))

@@ -1,0 +1,136 @@
+"""The settings that Claude Code reads in a bound directory: the guard in them too, and the way back."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from mahavishnu.ai.bindings.hooks import install, open_file, uninstall
+from mahavishnu.ai.bindings.store import Binding
+from mahavishnu.ai.clients.claude_code.own_settings.hooks import Hook
+from mahavishnu.ai.foreign_files.documents import Absent, KeyPath
+from mahavishnu.ai.foreign_files.documents.port import show_path
+from mahavishnu.ai.foreign_files.merge import Remove, Set
+from mahavishnu.ai.switching.journal import Entry
+from mahavishnu.ai.switching.settle import find_place, keys_of, reverse, state_of, write_back
+from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.undo import changed_meanwhile, undo
+from mahavishnu.base.errors import MahavishnuError
+
+_HOOKS_OFF = ("disableAllHooks",)
+
+
+def read_hooks_off(site: Site, path: Path) -> str:
+    """Return what the file says of hooks being off, as JSON; empty where it says nothing."""
+    said = open_file(site, path).read().get(_HOOKS_OFF)
+    return "" if isinstance(said, Absent) else json.dumps(said)
+
+
+def protect(site: Site, path: Path, hooks: Sequence[Hook]) -> None:
+    """
+    Let the guard run by this file as well, and by no other be switched off.
+
+    So it stands where the user's settings are elsewhere; and a repository's own `disableAllHooks` counts
+    less than this one. Raises as `SettingsFile.edit`.
+    """
+    install(site, path, hooks)
+    open_file(site, path).edit([Set(_HOOKS_OFF, value=False)])
+
+
+def take_back(site: Site, row: Binding, folder: Path, *, overwrite: bool) -> None:
+    """
+    Take out of the directory's settings what binding it wrote; raises as `undo`.
+
+    `folder` is where the directory is now. A switch of the project after that goes too.
+    """
+    if not row.settings:
+        return
+    path = folder / Path(row.settings).relative_to(row.folder.path)
+    entries = _entries(site, row)
+    if str(path) != row.settings:
+        for entry in entries:
+            _take_back_moved(site, row, entry, path)
+    else:
+        _undo_all(site, entries, folder, path, overwrite=overwrite)
+    if path.exists():
+        _unprotect(site, path, row.hooks_off, drop_empty=_was_made(site, row))
+
+
+def _undo_all(
+    site: Site, entries: Sequence[Entry], folder: Path, path: Path, *, overwrite: bool
+) -> None:
+    """Undo them, the last one first; what was given up for a later one is not asked for once more."""
+    if path.exists() and not overwrite:
+        _require_unchanged(site, entries, path)
+    for entry in entries:
+        try:
+            undo(site, str(entry.id), overwrite=True)
+        except MahavishnuError:
+            if folder.exists():
+                raise
+            return  # there is nothing to restore it in
+
+
+def _require_unchanged(site: Site, entries: Sequence[Entry], path: Path) -> None:
+    """Refuse what was changed since the last that wrote it, before anything is touched."""
+    looked_at: set[KeyPath] = set()
+    changed = []
+    for entry in entries:
+        for file in entry.files:
+            if file.path != str(path):
+                continue
+            place = find_place(site, entry, file)
+            document = site.open(place.client, path).read()
+            for record in file.records:
+                if record.path in looked_at or record.before == record.after:
+                    continue
+                looked_at.add(record.path)
+                if record.path in place.client.shared:
+                    continue
+                if state_of(record, document, place.client, entry.salt) == "other":
+                    changed.append(show_path(record.path))
+    if changed:
+        raise changed_meanwhile(path, changed)
+
+
+def stands(site: Site, entry: str) -> bool:
+    """Tell whether a switch, by its whole id, was made and not taken back."""
+    return any(str(each.id) == entry for each in site.journal.read().standing)
+
+
+def _was_made(site: Site, row: Binding) -> bool:
+    """Tell whether the file is of our making, also if the switch that made it was undone since."""
+    files = [file for entry in site.journal.read().done for file in entry.files]
+    return any(file.new for file in files if file.path == row.settings)
+
+
+def _unprotect(site: Site, path: Path, hooks_off: str, *, drop_empty: bool) -> None:
+    uninstall(site, path, drop_empty=False)
+    off = Set(_HOOKS_OFF, json.loads(hooks_off)) if hooks_off else Remove(_HOOKS_OFF, _HOOKS_OFF)
+    open_file(site, path).edit([off], drop_empty=drop_empty)
+
+
+def _entries(site: Site, row: Binding) -> list[Entry]:
+    """Return the switches of the settings since the binding, the last one first."""
+    standing = site.journal.read().standing
+    touching = [e for e in standing if any(file.path == row.settings for file in e.files)]
+    ids = [str(each.id) for each in touching]
+    return touching[ids.index(row.entry) :][::-1] if row.entry in ids else []
+
+
+def _take_back_moved(site: Site, row: Binding, entry: Entry, path: Path) -> None:
+    """Take a switch back in the file that went along with its directory, wherever nobody changed it since."""
+    keys = keys_of(site, site.journal.read(), entry)
+    for file in entry.files:
+        if file.path != row.settings:
+            continue
+        place = find_place(site, entry, msgspec.structs.replace(file, path=str(path)))
+        document, client = site.open(place.client, path).read(), place.client
+        ours = [
+            record
+            for record in file.records
+            if state_of(record, document, client, entry.salt) == "after"
+        ]
+        reversal = reverse(ours, salt=entry.salt, keys=keys, without=client.without)
+        write_back(site, place, reversal.changes, {}, drop_empty=file.new)

@@ -1,0 +1,103 @@
+"""
+Whether the settings of Codex still lead where a key is bound to, since it tells the command nothing of that.
+
+Address and command are in one table there, and are written together; a hand or another program can
+change one alone. Standard library only: Codex waits for the command.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mahavishnu.ai.secrets.binding import Origin, origin_of
+from mahavishnu.base.errors import Forbidden, UsageError
+
+_FILE = "config.toml"
+
+
+def require_same_address(
+    bound: str, asks: Callable[[list[str]], bool], environ: Mapping[str, str]
+) -> None:
+    """
+    Refuse where a provider whose command `asks` for this key has an address elsewhere.
+
+    There may be no such provider: a thread that was open at a switch asks with the earlier words,
+    and that of `ai run` is in no file.
+
+    Raises:
+        Forbidden: `secret.other_host`; also where settings cannot be read.
+    """
+    wanted = origin_of(bound)
+    for path, settings in _layers(environ):
+        for name, provider in _tables(settings.get("model_providers")):
+            if not asks(_words(provider)):
+                continue
+            address = _origin_or_none(provider.get("base_url"))
+            if address != wanted:
+                raise Forbidden(
+                    f"The key is bound to {wanted}, and the provider {name} of {path} takes it to"
+                    f" {address or 'an address of another kind'}.",
+                    hint="Switch with: mahavishnu ai switch-llm",
+                    code="secret.other_host",
+                )
+
+
+def _layers(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the user's settings, then those with each file on top that `--profile` can name."""
+    folder = _folder(environ)
+    if folder is None:
+        return
+    path = folder / _FILE
+    try:
+        there = sorted(folder.iterdir())
+        users = _read(path) if path in there else {}
+        yield path, users
+        for path in (each for each in there if each.name.endswith(f".{_FILE}")):
+            yield path, _laid_over(users, _read(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError, RecursionError) as exc:
+        raise Forbidden(
+            f"Mahavishnu cannot tell where Codex takes the key: {path} cannot be read.",
+            hint="Correct it in an editor.",
+            code="secret.other_host",
+        ) from exc
+
+
+def _folder(environ: Mapping[str, str]) -> Path | None:
+    given = environ.get("CODEX_HOME")
+    if given:
+        return Path(given)
+    return Path(environ["HOME"], ".codex") if environ.get("HOME") else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        return tomllib.load(stream)
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {name: _laid_over(below.get(name), value) for name, value in above.items()}
+
+
+def _tables(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, each in value.items() if isinstance(value, dict) else ():
+        if isinstance(each, dict):
+            yield name, each
+
+
+def _words(provider: dict[str, Any]) -> list[str]:
+    """Return the arguments of the command that a provider asks."""
+    auth = provider.get("auth")
+    arguments = auth.get("args") if isinstance(auth, dict) else None
+    return [str(each) for each in arguments] if isinstance(arguments, list) else []
+
+
+def _origin_or_none(url: object) -> Origin | None:
+    try:
+        return origin_of(str(url or ""))
+    except UsageError:
+        return None

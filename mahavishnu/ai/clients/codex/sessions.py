@@ -1,0 +1,152 @@
+"""
+Threads of Codex: those that it holds a writer's lock on, in its background server or in a process of their own.
+
+A lock's file is made when the thread is loaded, which is when it takes up its provider. The rollout
+of the thread says where it works, which model it asks, and whether a turn is open.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from mahavishnu.ai.clients.registered import read_object
+from mahavishnu.ai.clients.session import Activity, Session
+from mahavishnu.ai.clients.transcripts import member, read_backwards, read_first
+from mahavishnu.base.processes import ProcessIdentity, identify
+
+_ENDS: Mapping[str, Activity] = {
+    "task_started": "busy", "task_complete": "idle", "turn_aborted": "idle",
+}  # fmt: skip
+_DAY = timedelta(days=1)
+_RESUMED_S = 30.0  # from a thread's beginning to its loading
+
+
+def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: ARG001 - the port's
+    """Return the threads that are loaded and had a turn; one without has nothing to lose."""
+    server = find_server(folder)
+    return [
+        session
+        for identifier, process, since in _loaded(folder / "thread-writer-locks", server)
+        if (session := _session(folder, identifier, process, since, server)) is not None
+    ]
+
+
+def find_server(folder: Path) -> ProcessIdentity | None:
+    """Return the background server, by the file that it registers itself in; None where none runs."""
+    about = read_object(folder / "app-server-daemon" / "daemon.pid")
+    pid = about.get("pid")
+    process = identify(pid) if isinstance(pid, int) else None
+    boot, mark, ticks = process.started.partition(":") if process else ("", "", "")
+    said = about.get("processIdentity")
+    if mark and isinstance(said, dict) and "startTicks" in said:
+        same = (str(said.get("bootId", boot)), str(said["startTicks"])) == (boot, ticks)
+        return process if same else None
+    return process
+
+
+def _loaded(
+    folder: Path, server: ProcessIdentity | None
+) -> Iterator[tuple[str, ProcessIdentity, float]]:
+    """Yield each thread with the process that holds its lock, and when it was loaded."""
+    holders = _holders() if sys.platform == "linux" else None
+    for path in sorted(folder.glob("*-*.lock")):
+        try:
+            about = path.stat()
+        except OSError:
+            continue
+        if holders is None:  # no list of locks is to be had: what lies there is the server's
+            process = server
+        else:
+            process = next((p for p in holders.get(about.st_ino, ()) if _has_open(p, path)), None)
+        if process is not None:
+            yield path.stem, process, about.st_mtime
+
+
+def _holders() -> dict[int, list[ProcessIdentity]]:
+    """Return the processes that hold locks on whole files, by the number of the file."""
+    found: dict[int, list[ProcessIdentity]] = {}
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        words = line.split()
+        if len(words) > 5 and words[1] == "FLOCK" and words[4].isdecimal():
+            process = identify(int(words[4]))
+            inode = words[5].rpartition(":")[2]
+            if process is not None and inode.isdecimal():
+                found.setdefault(int(inode), []).append(process)
+    return found
+
+
+def _has_open(process: ProcessIdentity, path: Path) -> bool:
+    """Tell whether the process has this very file open: numbers of files repeat from disk to disk."""
+    try:
+        return any(each.samefile(path) for each in Path(f"/proc/{process.pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def _session(
+    folder: Path,
+    identifier: str,
+    process: ProcessIdentity,
+    since: float,
+    server: ProcessIdentity | None,
+) -> Session | None:
+    rollout = _rollout(folder, identifier)
+    if rollout is None:
+        return None
+    meta: dict[str, Any] = read_first(rollout)
+    activity, model = _last_turn(rollout)
+    return Session(
+        client="codex",
+        id=identifier,
+        process=process,
+        folder=str(member(meta, "payload", "cwd") or ""),
+        since=since,
+        activity=activity,
+        model=model,
+        provider=str(member(meta, "payload", "model_provider") or ""),
+        version=str(member(meta, "payload", "cli_version") or ""),
+        shared=process == server,
+        resumed=since - _made_at(identifier) > _RESUMED_S,
+    )
+
+
+def _rollout(folder: Path, identifier: str) -> Path | None:
+    """Return the thread's file, which lies in a folder by the day; the thread's id holds its time."""
+    try:
+        made = datetime.fromtimestamp(_made_at(identifier))
+    except (ValueError, OverflowError, OSError):
+        return None
+    for day in (made, made - _DAY, made + _DAY):
+        there = folder / "sessions" / f"{day:%Y/%m/%d}"
+        found = next(iter(there.glob(f"rollout-*-{identifier}.jsonl")), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _made_at(identifier: str) -> float:
+    """Return when a thread was begun, in seconds since the epoch; raises ValueError for what is no id."""
+    return (UUID(identifier).int >> 80) / 1000
+
+
+def _last_turn(rollout: Path) -> tuple[Activity, str]:
+    activity: Activity | None = None
+    model = ""
+    for line in read_backwards(rollout):
+        kind = member(line, "payload", "type")
+        if activity is None and isinstance(kind, str):
+            activity = _ENDS.get(kind)
+        if not model:
+            said = member(line, "payload", "model") if line.get("type") == "turn_context" else None
+            said = said or member(line, "payload", "thread_settings", "model")
+            model = said if isinstance(said, str) else ""
+        if activity and model:
+            break
+    return activity or "unknown", model

@@ -1,0 +1,166 @@
+"""Keys in a file that GPG or age encrypted: opened by the program that is installed, never kept open."""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mahavishnu.ai.secrets.decrypt import TIMEOUT_S, Kind, decrypt
+from mahavishnu.ai.secrets.entries import pick_entry
+from mahavishnu.ai.secrets.port import as_key
+from mahavishnu.ai.secrets.reference import Reference
+from mahavishnu.base.errors import Conflict, Corrupt, Forbidden, NotFound
+from mahavishnu.base.masking import Secret
+
+MAX_BYTES = 1024 * 1024
+_AGE = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")
+_PGP = b"-----BEGIN PGP MESSAGE-----"
+_PGP_TAGS = (1, 3)  # session keys, to a public key and to a passphrase: OpenPGP, RFC 9580, 10.3
+
+
+class FileStore:
+    """
+    Reads `file:PATH` and `file:PATH#NAME`.
+
+    `identity` is age's own key file. `expected` refuses a file of the other kind. Without `asking`, one
+    that a passphrase would have to be typed for is not decrypted.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        identity: Path,
+        expected: Kind | None = None,
+        timeout_s: float = TIMEOUT_S,
+        asking: bool = True,
+    ) -> None:
+        self._environ = environ
+        self._identity = identity
+        self._expected = expected
+        self._timeout_s = timeout_s
+        self._asking = asking
+
+    def read(self, reference: Reference) -> Secret:
+        """Return the entry, or the whole content where the reference names none."""
+        return _pick(self._open(reference), reference)
+
+    def find_missing(self, references: Sequence[Reference]) -> list[Reference]:
+        """Return those of one file's entries that are not in it; it is decrypted once."""
+        text = self._open(references[0])
+        missing = []
+        for each in references:
+            try:
+                _pick(text, each)
+            except NotFound:
+                missing.append(each)
+        return missing
+
+    def check(self, reference: Reference) -> None:
+        """Raise what `read` would of a file that is missing, open to others, or not encrypted."""
+        self._seal(reference)
+
+    def _open(self, reference: Reference) -> str:
+        kind, sealed = self._seal(reference)
+        return decrypt(
+            kind,
+            sealed,
+            environ=self._environ,
+            identity=self._identity,
+            timeout_s=self._timeout_s,
+            asking=self._asking,
+        )
+
+    def _seal(self, reference: Reference) -> tuple[Kind, bytes]:
+        """Return what encrypted the file, and its content."""
+        path = find_file(reference, self._environ)
+        sealed = read_private(path)
+        kind = recognise(sealed)
+        if kind is None:
+            raise Forbidden(
+                f"{path} is not encrypted.",
+                hint="Encrypt it: gpg --encrypt --recipient YOU FILE, or age --encrypt; remove the open one.",
+                code="secret.plaintext",
+            )
+        if self._expected not in (None, kind):
+            raise Conflict(
+                f"{path} was encrypted by {kind}, and secrets.file.encryption says {self._expected}.",
+                hint="Correct the setting.",
+                code="secret.encryption",
+            )
+        if kind == "age":
+            read_private(self._identity, what="age's identity, the key to it, ")
+        return kind, sealed
+
+
+def _pick(text: str, reference: Reference) -> Secret:
+    name = reference.name
+    return as_key(
+        pick_entry(text, name) if name else text,
+        reference,
+        hint=f"Add the line {name}=... to the file and encrypt it again."
+        if name
+        else "Put the key into the file and encrypt it again.",
+    )
+
+
+def find_file(reference: Reference, environ: Mapping[str, str]) -> Path:
+    """Return the path of a `file:` reference; `~` is HOME of that environment."""
+    if reference.place.startswith("~/"):
+        return Path(environ.get("HOME", "/")) / reference.place[2:]
+    return Path(reference.place)
+
+
+def read_private(path: Path, *, what: str = "") -> bytes:
+    """
+    Return the content of a regular file that nobody but its owner, this user, can reach.
+
+    Raises:
+        NotFound: `secret.missing`.
+        Forbidden: `secret.exposed`, `secret.unreadable`.
+        Corrupt: `secret.malformed`, beyond all measure.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"There is no file {what}at {path}.",
+            hint="Correct the path, or make the file.",
+            code="secret.missing",
+        ) from error
+    except OSError as error:
+        raise Forbidden(
+            f"{path} cannot be read ({error.strerror}).",
+            hint="Check the owner and the rights of the file and the folders above it.",
+            code="secret.unreadable",
+        ) from error
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
+            raise Forbidden(
+                f"{path} is not a file that you alone can read and write.",
+                hint="Keep it to yourself: chmod 600 FILE",
+                code="secret.exposed",
+            )
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > MAX_BYTES:
+        raise Corrupt(
+            f"{path} is longer than {MAX_BYTES:,} bytes.",
+            hint="Keep keys in a file of their own.",
+            code="secret.malformed",
+        )
+    return content
+
+
+def recognise(content: bytes) -> Kind | None:
+    """Return what encrypted a file, by how it begins; None for what nothing did."""
+    if content.startswith(_AGE):
+        return "age"
+    if content.startswith(_PGP):
+        return "gpg"
+    first = content[0] if content else 0
+    tag = first & 0x3F if first & 0x40 else (first & 0x3C) >> 2
+    return "gpg" if first & 0x80 and tag in _PGP_TAGS else None

@@ -1,0 +1,122 @@
+"""Where switches work: the user's home and state, which clients are there, and their files."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.registered import find_registered
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
+from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.secrets.oneiric.stores import FindStores, no_stores
+from mahavishnu.ai.switching import places
+from mahavishnu.ai.switching.journal import History, Journal
+from mahavishnu.ai.switching.plan import Place, Scope
+from mahavishnu.base.errors import UsageError
+
+# How long a session of Claude Code takes at most to notice a change of its settings, with room to spare.
+NOTICED = timedelta(seconds=2.5)
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What the user's settings say of a client: whether to touch it, and another place of its file."""
+
+    enabled: bool = True
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """
+    Everything that a switch has to know of its surroundings.
+
+    `state` is the folder of our state, `folder` the one that a project's settings are in, `helper`
+    the whole path of `mahavishnu-key`, `identity` age's key file, `stores` finds the cloud stores of keys.
+    """
+
+    environ: Mapping[str, str] = field(repr=False)
+    state: Path
+    folder: Path
+    helper: Path
+    identity: Path
+    clients: Mapping[ClientName, ClientSettings] = field(default_factory=dict)
+    stores: FindStores = no_stores
+    patience: Patience = field(default_factory=Patience)
+    pause: Callable[[float], None] = time.sleep
+
+    @property
+    def locks(self) -> Path:
+        """The folder of locks on other programs' files, one for all that we do to them."""
+        return locks_of(self.state)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of all switches."""
+        return Journal(self.state / "ai" / "journal.jsonl", self.locks)
+
+    def settings_of(self, name: ClientName) -> ClientSettings:
+        """Return what the settings say of a client."""
+        return self.clients.get(name, ClientSettings())
+
+    def has(self, name: ClientName) -> bool:
+        """Tell whether the user has the client: a folder of it, or its program on PATH."""
+        return self.find(name).is_there
+
+    def path_of(self, name: ClientName, scope: Scope) -> Path:
+        """Return the client's settings file of the scope."""
+        client = CLIENTS[name]
+        if scope == "user":
+            return self.find(name).settings
+        project = places.find_project(self.folder, self.environ)
+        path = client.project_file(project)
+        if path is None:
+            raise UsageError(
+                f"{client.title} takes no provider from a project.", code="ai.no_project_scope"
+            )
+        return places.require_inside(path, project)
+
+    def place(self, name: ClientName, scope: Scope, history: History) -> Place:
+        """Return the client's settings, with what is known of them."""
+        client, path = CLIENTS[name], self.path_of(name, scope)
+        return Place(
+            client=client,
+            path=path,
+            make_folder=scope == "project" or self.find(name).program is not None,
+            memory=history.remember(path),
+            running=self.is_running(name),
+            project=scope == "project",
+            new=not path.exists(),
+        )
+
+    def is_running(self, name: ClientName) -> bool:
+        """Tell whether a session of the client runs."""
+        return bool(find_registered(CLIENTS[name].folder(self.environ)))
+
+    def open(self, client: Client, path: Path) -> SettingsFile:
+        """Return a client's file."""
+        return SettingsFile(path, client.read_as(), self.locks, self.patience)
+
+    def find(self, name: ClientName) -> places.Place:
+        """Return where a client is, whether it is there or not."""
+        return places.find_place(name, self.environ, self.settings_of(name).path)
+
+
+def locks_of(state: Path) -> Path:
+    """Return the folder of locks on other programs' files, below the folder of our state."""
+    return state / "ai" / "locks"
+
+
+def require_client(site: Site, name: ClientName) -> None:
+    """
+    Refuse a client that was named and cannot be touched; it is never made.
+
+    Raises:
+        UsageError: `ai.client_disabled`.
+        NotFound: `ai.client_missing`.
+    """
+    places.require_enabled(name, enabled=site.settings_of(name).enabled)
+    places.require_there(site.find(name))

@@ -1,0 +1,26 @@
+"""The engines that feed the memory: each is an extra of the wheel, and `adapters.NAME` turns it off."""
+
+import sys
+from importlib.util import find_spec
+
+from mahavishnu.base.errors import Unavailable, UsageError
+
+PACKAGES = {"prefect": "prefect", "agno": "agno", "llamaindex": "llama_index"}
+
+
+def require_enabled(engine: str, enabled: bool) -> None:
+    """Raise `UsageError`, `engine.off`, where the settings turn an engine off."""
+    if not enabled:
+        raise UsageError(
+            f"The setting adapters.{engine} is false.", hint="Set it to true.", code="engine.off"
+        )
+
+
+def require_installed(engine: str) -> None:
+    """Raise `Unavailable`, `engine.not_installed`, where the package of an engine is missing."""
+    if find_spec(PACKAGES[engine]) is None:
+        raise Unavailable(
+            f"The extra {engine} is not installed.",
+            hint=f"In a checkout of Mahavishnu: {sys.executable} -m pip install '.[{engine}]'",
+            code="engine.not_installed",
+        )

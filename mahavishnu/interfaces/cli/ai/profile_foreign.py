@@ -1,0 +1,258 @@
+"""Take over the providers, and the keys, that other programs keep: plan, ask, move, write, clean."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
+from mahavishnu.ai.foreign_files.files import SettingsFile
+from mahavishnu.ai.profiles.importing.claude_code import (
+    expected_keys,
+    read_claude_code,
+    replace_keys,
+)
+from mahavishnu.ai.profiles.importing.found import Found, PassedOver, free_name
+from mahavishnu.ai.profiles.importing.keys import destination, keep_keys
+from mahavishnu.ai.profiles.presets import SHIPPED
+from mahavishnu.ai.profiles.profile import Entry, check_name
+from mahavishnu.ai.profiles.profile_files import folder_of, write_file
+from mahavishnu.ai.secrets.reference import Reference
+from mahavishnu.ai.switching.rights import closing
+from mahavishnu.base.errors import MahavishnuError, UsageError
+from mahavishnu.base.masking import Secret
+from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.interfaces.cli.ai.profile_store import check_import, profile_of
+from mahavishnu.operations.ai.clients import key_program, lock_folder, place_of
+
+SOURCES = ("claude-code", "cc-switch")
+SERVICE = "keyring:mahavishnu"
+STAYS = "The key is still there in plain text: take it out once the other place has it."
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user said about an import: where to look, what to call it, and where keys go."""
+
+    path: Path | None = None
+    only: tuple[str, ...] = ()
+    name: str | None = None
+    key: str | None = None
+    destination: str | None = None
+    yes: bool = False
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an import did: names of profiles, where they lead, where keys are now, and what to know."""
+
+    imported: tuple[str, ...]
+    unchanged: tuple[str, ...] = ()
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    passed_over: tuple[PassedOver, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
+    """
+    Write the profiles that another program has, and move their keys where the user agrees.
+
+    Nothing is written before all is known to be possible; a key leaves Claude Code's settings last,
+    when the keyring has given it back and the profile is there.
+
+    Raises:
+        MahavishnuError: `ai.import_*`, and as `read_profile`, `SettingsFile` and the keyring.
+    """
+    file = claude_settings(loaded, wishes.path) if source == "claude-code" else None
+    offers = _from_claude_code(file) if file else _from_cc_switch(loaded, wishes.path)
+    plain = any(isinstance(each, Found) and each.secret for each in offers)
+    chosen, passed = _choose(loaded, offers, wishes)
+    moves = _plan_moves(chosen, wishes)
+    chosen = [
+        replace(each, entry=replace(each.entry, key=str(moves[each.name])))
+        if each.name in moves
+        else each
+        for each in chosen
+    ]
+    new = check_import(loaded, {each.name: each.entry for each in chosen}, replace=wishes.replace)
+    _move_keys(chosen, moves, wishes)
+    for each in chosen:
+        if each.name in new:
+            write_file(folder_of(loaded.locations), each.name, each.entry)
+    closed = _clean(file, chosen[0], *moves.values()) if file and moves else ()
+    return Report(
+        imported=new,
+        unchanged=tuple(each.name for each in chosen if each.name not in new),
+        addresses=addresses_of(loaded, {each.name: each.entry for each in chosen}, new),
+        keys={name: str(reference) for name, reference in moves.items()},
+        passed_over=tuple(passed),
+        notes=(*_notes(file, chosen, moves), *closed, *([STAYS] if plain and wishes.key else [])),
+    )
+
+
+def addresses_of(
+    loaded: Loaded, entries: Mapping[str, Entry], names: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return where the profiles of these names lead, which is where their keys will be sent."""
+    profiles = {name: profile_of(loaded, name, entries[name]) for name in names}
+    return {name: tuple(dict.fromkeys(each.endpoints.values())) for name, each in profiles.items()}
+
+
+def claude_settings(loaded: Loaded, path: Path | None) -> SettingsFile:
+    """Return Claude Code's own settings: what is named, else what the settings or the environment say."""
+    place = path or place_of(loaded, "claude-code").settings
+    close = None if path else closing(CLIENTS["claude-code"], loaded.environ)
+    return SettingsFile(place.absolute(), JsonDocument, lock_folder(loaded), close=close)
+
+
+def _from_claude_code(file: SettingsFile) -> list[Found | PassedOver]:
+    return [read_claude_code(file.read())]
+
+
+def _from_cc_switch(loaded: Loaded, path: Path | None) -> list[Found | PassedOver]:
+    from mahavishnu.ai.profiles.importing.cc_switch import (  # noqa: PLC0415 - loads SQLite
+        database_of,
+        read_cc_switch,
+        read_rows,
+    )
+
+    home = Path(loaded.environ.get("HOME") or "/")
+    return list(read_cc_switch(read_rows(path or database_of(home))))
+
+
+def _choose(
+    loaded: Loaded, offers: Sequence[Found | PassedOver], wishes: Wishes
+) -> tuple[list[Found], list[PassedOver]]:
+    """Return what is taken over, under names of its own, and what is not; one alone is wanted or fails."""
+    passed = [each for each in offers if isinstance(each, PassedOver)]
+    named: list[Found] = []
+    for each in offers:
+        if isinstance(each, Found):
+            taken = SHIPPED.keys() | {other.name for other in named}
+            named.append(replace(each, name=free_name(each.name, taken)))
+    chosen = [each for each in named if not wishes.only or each.name in wishes.only]
+    if wishes.name or wishes.key:
+        chosen = [_as_wished(chosen, wishes)]
+    usable = []
+    for each in chosen:
+        try:
+            profile_of(loaded, each.name, _with_any_key(each))
+        except MahavishnuError as error:
+            if len(offers) == 1 or wishes.only:
+                raise
+            passed.append(PassedOver(each.label, error.message))
+        else:
+            usable.append(each)
+    if not usable:
+        raise UsageError(
+            "There is nothing to take over.",
+            hint="; ".join(f"{each.label}: {each.reason}" for each in passed[:5]) or None,
+            code="ai.import_none",
+        )
+    return usable, passed
+
+
+def _as_wished(chosen: Sequence[Found], wishes: Wishes) -> Found:
+    if len(chosen) != 1:
+        raise UsageError(
+            f"--name and --key are for one profile, and {len(chosen)} are meant.",
+            hint="Choose one with --only NAME.",
+            code="ai.import_several",
+        )
+    [one] = chosen
+    name = check_name(wishes.name or one.name)
+    if wishes.key is None:
+        return replace(one, name=name)
+    return replace(one, name=name, secret=None, entry=replace(one.entry, key=wishes.key))
+
+
+def _with_any_key(found: Found) -> Entry:
+    """Return the entry as it can be checked before it is known where its key goes."""
+    return replace(found.entry, key=f"{SERVICE}/{found.name}") if found.secret else found.entry
+
+
+def _plan_moves(chosen: Sequence[Found], wishes: Wishes) -> dict[str, Reference]:
+    """Return where the keys in plain text go, by profile; refuses where that was not said."""
+    names = [each.name for each in chosen if each.secret]
+    if not names:
+        return {}
+    if wishes.destination is None and not sys.stdin.isatty():
+        raise UsageError(
+            f"Keys are there in plain text, of: {', '.join(names)}. They are not copied into files.",
+            hint="Let them be moved: --to keyring:SERVICE --yes. Or store a key yourself, and say where: "
+            "--only NAME --key REFERENCE.",
+            code="ai.import_plain_key",
+        )
+    where = wishes.destination or SERVICE
+    moves = {name: destination(where, name) for name in names}
+    if len(set(moves.values())) < len(moves):
+        raise UsageError(
+            "Several keys cannot go to one place.",
+            hint="Name the service alone: --to keyring:SERVICE",
+            code="ai.import_destination",
+        )
+    _require_consent(moves, agreed=wishes.yes)
+    return moves
+
+
+def _require_consent(moves: Mapping[str, Reference], *, agreed: bool) -> None:
+    if agreed:
+        return
+    if sys.stdin.isatty():
+        for name, reference in moves.items():
+            click.echo(f"The key of {name} goes to {reference}", err=True)
+        if click.confirm("Move what is in plain text there?", err=True):
+            return
+    raise UsageError(
+        "Without your consent no key is moved. Nothing was changed.",
+        hint="Agree with --yes.",
+        code="ai.import_consent",
+    )
+
+
+def _move_keys(chosen: Sequence[Found], moves: Mapping[str, Reference], wishes: Wishes) -> None:
+    if not moves:
+        return
+    from mahavishnu.ai.secrets.in_keyring import KeyringStore  # noqa: PLC0415 - slow
+
+    wanted: dict[Reference, Secret] = {
+        moves[each.name]: each.secret for each in chosen if each.secret
+    }
+    keep_keys(KeyringStore(), wanted, replace=wishes.replace)
+
+
+def _clean(file: SettingsFile, found: Found, reference: Reference) -> tuple[str, ...]:
+    """
+    Let Claude Code ask for the key that it had; what changed meanwhile is not overwritten.
+
+    Returns what to say of the rights of others.
+    """
+    url = str(found.entry.anthropic_base_url)
+    try:
+        document = file.read()
+        changes = replace_keys(document, reference, url=url, program=key_program())
+        return file.edit(changes, expected=expected_keys(document, found.secret)).notes
+    except MahavishnuError as error:
+        raise type(error)(
+            f"{error.message} The profile {found.name} is written, and its key is at {reference}; it is "
+            f"in {file.path} as well.",
+            hint=error.hint,
+            code=error.code,
+        ) from error
+
+
+def _notes(
+    file: SettingsFile | None, chosen: Sequence[Found], moves: Mapping[str, Reference]
+) -> Iterator[str]:
+    for name in (name for each in chosen for name in each.left):
+        yield f"{name} was not taken over: a profile has no place for it, and a switch clears it."
+    if moves and file:
+        yield f"The key is no longer in {file.path}; Claude Code asks mahavishnu-key for it."
+        yield "Copies may be in backups and histories. If that matters, ask the provider for a new key."
+    elif moves:
+        yield "The keys are still in cc-switch's database, too, in plain text."

@@ -1,0 +1,121 @@
+"""`mahavishnu ai switch-llm`."""
+
+import sys
+from typing import Any, Literal
+
+import click
+from msgspec.structs import replace
+
+from mahavishnu.ai.profiles.profile import SPOKEN
+from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.interfaces.cli.ai.switch_output import is_native, print_plan, print_switch
+from mahavishnu.interfaces.cli.ai.telling import scope_option, tell_profiles
+from mahavishnu.interfaces.cli.ai.undo import show_undo
+from mahavishnu.interfaces.cli.options import answers, load_quietly
+from mahavishnu.operations.ai.results import SwitchResult
+from mahavishnu.operations.ai.site import Environments
+from mahavishnu.operations.ai.switching import find_running, switch_clients, undo_switch
+
+
+def _show(body: SwitchResult) -> None:
+    if body.dry_run:
+        print_plan(body, _ask(click.get_current_context().params))
+        return
+    lines: list[str] = []
+    if body.sessions:
+        from mahavishnu.interfaces.cli.ai.sessions_output import lines_of  # noqa: PLC0415 - slow: psutil
+
+        lines = lines_of(body.sessions)
+    print_switch(body, lines)
+    if body.trials and not is_native(body):
+        judge(body, Environments(load_quietly()))
+
+
+def judge(body: SwitchResult, environments: Environments) -> None:
+    """Print what came of asking the provider, and offer undo where it failed."""
+    from mahavishnu.interfaces.cli.ai.verify import print_trial  # noqa: PLC0415 - slow: HTTP
+
+    for each in body.trials or ():
+        print_trial(each)
+    if code_of(body) and body.id is not None and sys.stdin.isatty():
+        click.echo("The switch is made, and its provider does not answer as it should.", err=True)
+        if click.confirm("Take it back?", err=True):
+            show_undo(undo_switch(environments, str(body.id)))
+
+
+def code_of(body: SwitchResult) -> int:
+    """Return the exit code: that of asking the provider, where it was asked."""
+    if not body.trials or is_native(body):
+        return 0
+    from mahavishnu.operations.ai.verification import worst  # noqa: PLC0415 - slow: HTTP
+
+    return worst(body.trials)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    type=click.Choice([*SPOKEN, "all"]),
+    callback=lambda _context, _option, names: () if "all" in names else names,
+    help="Only this client; repeatable. Else all that are there and that the profile fits.",
+)
+@scope_option
+@click.option(
+    "--restart",
+    "how",
+    type=click.Choice(["never", "idle", "all"]),
+    default="idle",
+    show_default=True,
+    help="Which sessions to restart of those that the switch does not reach: the idle ones that tmux can"
+    " resume, or all.",
+)
+@click.option(
+    "--verify/--no-verify",
+    "verified",
+    default=None,
+    help="Ask the provider once afterwards, and offer undo where it fails. By default what the setting"
+    " ai_environments.verify_switch says.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
+@click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
+@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@click.option("--forget-keys", is_flag=True, help="Give up the plain-text keys in the settings.")
+@click.option(
+    "--move-key",
+    metavar="REFERENCE",
+    help="Move the plain-text key in the settings: into keyring:SERVICE; or it is at file:... or env:NAME"
+    " already, and only taken out.",
+)
+@click.option("--allow-missing-key", is_flag=True, help="Switch though the key is not there yet.")
+@answers(_show, code=code_of)
+def switch_llm(
+    name: str,
+    how: Literal["never", "idle", "all"],
+    verified: bool | None,
+    dry_run: bool,
+    **wished: Any,
+) -> SwitchResult:
+    """Point AI clients at the provider of profile NAME: address, key and models as one."""
+    loaded = load_quietly()
+    environments = Environments(loaded)
+    profile = environments.find_wanted(name)
+    tell_profiles(loaded)
+    done = switch_clients(environments, profile, Ask(**wished), dry_run=dry_run)
+    if dry_run:
+        return done
+    if running := find_running(environments, done):
+        from mahavishnu.operations.ai.sessions import follow  # noqa: PLC0415 - slow: psutil
+
+        done = replace(done, sessions=follow(environments, running, how))
+    if loaded.settings.ai_environments.verify_switch if verified is None else verified:
+        from mahavishnu.operations.ai.verification import try_switch  # noqa: PLC0415 - slow: HTTP
+
+        done = replace(done, trials=try_switch(environments, profile, done))
+    return done
+
+
+def _ask(params: dict[str, Any]) -> Ask:
+    return Ask(**{key: value for key, value in params.items() if key in Ask.__dataclass_fields__})

@@ -1,0 +1,57 @@
+"""How commands ask for memories and records: by the table of operations, as HTTP and MCP do."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mahavishnu.interfaces.cli.options import opened_app
+from mahavishnu.interfaces.cli.render import progress
+
+if TYPE_CHECKING:
+    from mahavishnu.operations.operation import Call
+
+SOURCE = "cli"  # source system of what is stored by commands
+
+type Question = Callable[["Call"], Awaitable[Any]]
+
+
+def prepare(operation: str, **fields: Any) -> Question:
+    """Return what asks an operation; raises `UsageError` where the request cannot be answered."""
+    from mahavishnu.operations.memory_table import BY_NAME  # noqa: PLC0415 - after option errors
+
+    found = BY_NAME[operation]
+    request = found.request(**fields)
+    request.check()
+    return lambda call: found.run(call, request)
+
+
+async def ask(operation: str, *, bar: str | None = None, **fields: Any) -> Any:
+    """Ask one operation in an application of its own and return the result; `bar` as `opened_call`."""
+    asked = prepare(operation, **fields)
+    async with opened_call(bar) as call:
+        return await asked(call)
+
+
+@asynccontextmanager
+async def opened_call(bar: str | None = None) -> "AsyncIterator[Call]":
+    """Open the application for questions; a bar of the label `bar` shows how far they are."""
+    async with opened_app() as app:
+        from mahavishnu.operations.operation import Call  # noqa: PLC0415
+
+        with shown_progress(Call(app, SOURCE), bar) as call:
+            yield call
+
+
+@contextmanager
+def shown_progress(call: "Call", bar: str | None, *, about: bool = False) -> "Iterator[Call]":
+    """Yield the call with a bar of its own; `about` as `progress`."""
+    with progress(bar or "", quiet=bar is None, about=about) as advance:
+        done = 0.0
+
+        async def report(now: float, total: float | None, message: str) -> None:
+            nonlocal done
+            advance(now - done, total, message)
+            done = now
+
+        yield replace(call, report=report)

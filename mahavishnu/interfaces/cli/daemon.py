@@ -1,0 +1,129 @@
+"""`mahavishnu up`, `down`: the daemon that all terminals share."""
+
+import sys
+import time
+
+import click
+
+from mahavishnu.base.daemon.record import DaemonRecord, find_daemon, find_listening
+from mahavishnu.base.errors import Conflict, MahavishnuError
+from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.interfaces.cli.daemon_status import record_body
+from mahavishnu.interfaces.cli.options import asynchronous, json_option, load
+from mahavishnu.interfaces.cli.render import print_json, print_line
+from mahavishnu.services.daemon.detach import (
+    START_TIMEOUT_S,
+    read_flags,
+    say_failed,
+    say_ready,
+    start_detached,
+    stop,
+)
+
+POLL_S = 0.05
+STOP_SLACK_S = 15.0  # beyond the time that running requests get
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Run in the background, and return once it answers.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to use; 0: any that is free.")
+@click.option("--ready-fd", type=int, hidden=True)
+@json_option
+def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> None:
+    """
+    Start the daemon: MCP, HTTP API, one pool and one loaded model for all terminals.
+
+    It listens on 127.0.0.1 alone. With --detach it does nothing if one runs already.
+    """
+    flags = click.get_current_context().find_root().obj
+    if port is not None:
+        flags["server.port"] = str(port)
+    if ready_fd is not None:
+        flags |= read_flags(sys.stdin.buffer)
+    if detach:
+        _start_detached(flags, wanted=port, as_json=as_json)
+    else:
+        _serve(ready_fd, as_json=as_json)
+
+
+def _start_detached(flags: dict[str, str], *, wanted: int | None, as_json: bool) -> None:
+    loaded = load()
+    until = time.monotonic() + START_TIMEOUT_S
+    started = False
+    while (running := find_listening(loaded.locations.daemon_lock)) is None:
+        try:
+            running, started = start_detached(loaded.locations, flags), True
+            break
+        except Conflict as error:
+            if error.code != "daemon.running" or time.monotonic() >= until:
+                raise
+            _await_other(loaded, until)
+    if wanted and running.port != wanted:
+        raise Conflict(
+            f"A daemon already serves this data directory, on port {running.port} (pid {running.pid}).",
+            hint="To move it: mahavishnu down, and then up with the other port.",
+            code="daemon.running",
+        )
+    if as_json:
+        print_json({"started": started, "daemon": record_body(running)})
+    else:
+        print_line(
+            f"{'Listening' if started else 'Already listening'} on {running.url} (pid {running.pid})"
+        )
+
+
+def _await_other(loaded: Loaded, until: float) -> None:
+    """Wait until the daemon that was quicker listens, or one that was about to end is gone."""
+    lock = loaded.locations.daemon_lock
+    time.sleep(POLL_S)
+    while time.monotonic() < until and find_daemon(lock) is not None:
+        if find_listening(lock) is not None:
+            return
+        time.sleep(POLL_S)
+
+
+@asynchronous
+async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
+    def ready(record: DaemonRecord) -> None:
+        if ready_fd is not None:
+            say_ready(ready_fd, record)
+        elif as_json:
+            print_json({"started": True, "daemon": record_body(record)})
+        else:
+            print_line(f"Listening on {record.url} (pid {record.pid}); Ctrl-C ends it")
+        sys.stdout.flush()  # whoever reads it waits for it now
+
+    try:
+        loaded = load()
+        from mahavishnu.interfaces.http.serve import Interrupted, serve  # noqa: PLC0415 - a second; settings errors first
+
+        log = None if ready_fd is None else loaded.locations.daemon_log
+        try:
+            await serve(loaded, ready, log=log)
+        except Interrupted:
+            raise click.Abort from None
+    except MahavishnuError as error:
+        if ready_fd is not None:
+            say_failed(ready_fd, error)
+        elif error.code == "daemon.ended":  # as it was told
+            return
+        raise
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Kill it if it does not end in time.")
+@json_option
+def down(force: bool, as_json: bool) -> None:
+    """Stop the daemon; running requests finish first."""
+    loaded = load()
+    record = find_daemon(loaded.locations.daemon_lock)
+    killed = False
+    if record is not None:
+        wait_s = loaded.settings.server.drain_timeout + STOP_SLACK_S
+        killed = stop(record, wait_s=wait_s, force=force)
+    if as_json:
+        print_json({"stopped": record is not None, "killed": killed})
+    elif record is None:
+        print_line("No daemon is running.")
+    else:
+        print_line(f"{'Killed' if killed else 'Ended'} (pid {record.pid})")

@@ -1,0 +1,59 @@
+"""Groups whose commands are imported when they are called."""
+
+from collections.abc import Collection, Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from mahavishnu.base.errors import UsageError
+
+
+def not_yet(what: str) -> UsageError:
+    """Return the error for a command that a later release has."""
+    return UsageError(
+        f"`{what}` is not in this release.",
+        hint="What is there: mahavishnu --help",
+        code="cli.not_yet",
+    )
+
+
+class LaterGroup(click.Group):
+    """A group that answers the commands of a later release, those in `later`, by `not_yet`."""
+
+    def __init__(self, *args: Any, later: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._later = frozenset(later)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; raises UsageError for one of a later release."""
+        if cmd_name in self._later:
+            raise not_yet(f"{ctx.command_path} {cmd_name}")
+        return super().get_command(ctx, cmd_name)
+
+
+class LazyGroup(LaterGroup):
+    """A group whose commands are imported when they are needed, so that help is instant."""
+
+    def __init__(
+        self, *args: Any, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = dict(modules or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the table."""
+        return [*self._modules, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in self._modules:
+            return super().get_command(ctx, cmd_name)
+        module, _ = self._modules[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their help lines without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in self._modules.items()])

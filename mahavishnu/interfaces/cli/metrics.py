@@ -1,0 +1,124 @@
+"""`mahavishnu metrics`: what was measured of components."""
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mahavishnu.base.identifiers import shown
+from mahavishnu.interfaces.cli.asking import ask
+from mahavishnu.interfaces.cli.options import (
+    asynchronous,
+    json_option,
+    metadata_option,
+    read_object,
+    read_time,
+)
+from mahavishnu.interfaces.cli.plotting import draw
+from mahavishnu.interfaces.cli.render import local_time, print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from mahavishnu.memory.metrics import ComponentSummary, FigureSummary
+    from mahavishnu.operations.metrics import MetricsAnswer
+    from mahavishnu.operations.records import Recorded
+
+MAX_PLOT_WIDTH = 100
+PLOT_MARGIN = 14  # characters for the figures beside a plot
+
+
+@click.group()
+def metrics() -> None:
+    """Record and show measurements of components."""
+
+
+@metrics.command()
+@click.argument("component")
+@click.argument("metric_type", metavar="TYPE")
+@click.option("--figures", "metrics", metavar="JSON", callback=read_object,
+              help='Figures by name: {"latency_ms": 12.5}.')  # fmt: skip
+@click.option("--text", metavar="TEXT", help="A state in words, such as healthy.")
+@click.option("--recorded-at", metavar="WHEN", callback=read_time,
+              help="When it was measured; now by default.")  # fmt: skip
+@click.option("--project", metavar="NAME", help="Project; made if it is new.")
+@metadata_option
+@json_option
+@asynchronous
+async def record(metrics: dict[str, Any] | None, as_json: bool, **fields: Any) -> None:
+    """Record figures of a COMPONENT at one moment, its state in words, or both."""
+    recorded: Recorded = await ask("record_metrics", metrics=metrics or {}, **fields)
+    if as_json:
+        print_json(recorded)
+    else:
+        print_line(f"Recorded {shown(recorded.id)}")
+
+
+@metrics.command()
+@click.option("--component", metavar="NAME", help="Only this component, such as search.")
+@click.option("--since", metavar="WHEN", default="7d", show_default=True,
+              help="7d, 12h, 2w, or a date.")  # fmt: skip
+@click.option("--limit", default=100, show_default=True, help="Most components.")
+@click.option("--plot", is_flag=True, help="Draw how they changed over time.")
+@json_option
+@asynchronous
+async def show(plot: bool, as_json: bool, **wanted: Any) -> None:
+    """Show how components and engines do: state, latency, memory, errors."""
+    width = min(shutil.get_terminal_size().columns, MAX_PLOT_WIDTH) - PLOT_MARGIN
+    points = max(width, 20) if plot else 0
+    answer: MetricsAnswer = await ask("show_metrics", max_tokens=None, points=points, **wanted)
+    if as_json:
+        print_json(answer)
+        return
+    if answer.adapters:
+        print_table(
+            ["engine", "state", "runs", "errors", "last run"],
+            [[each.adapter, each.state, *(("", "", "") if (runs := each.runs) is None else
+              (f"{runs.runs:,}", f"{runs.errors:,}", f"{runs.last_status}, {local_time(runs.last_at)}"))]
+             for each in answer.adapters],
+        )  # fmt: skip
+        print_line("")
+    if not answer.components:
+        print_line("Nothing was measured in this time.")
+        return
+    print_table(
+        ["component", "state", "median ms", "p95 ms", "memory MB", "errors", "samples", "since"],
+        [[f"{each.component} {each.metric_type}", each.state or "", *_latency(each),
+          _figure(memory.last) if (memory := each.figures.get("memory_mb")) else "",
+          f"{each.errors:,}", f"{each.samples:,}", local_time(each.first_at)]
+         for each in answer.components],
+    )  # fmt: skip
+    for each in answer.components if plot else ():
+        _plot(each, points)
+
+
+def _plot(component: "ComponentSummary", width: int) -> None:
+    name, figure = _plotted(component)
+    if figure is None or len(figure.points) < 2:
+        return
+    unit = f" in {component.unit}" if name == "value" and component.unit else ""
+    print_line(f"\n{component.component} {component.metric_type}: {name}{unit}, medians")
+    first, last = figure.points[0].at, figure.points[-1].at
+    for line in draw([(each.at.timestamp(), each.median) for each in figure.points], width):
+        print_line(line)
+    begin, end = local_time(first), local_time(last)
+    print_line(f"{'':{PLOT_MARGIN - 2}}{begin}{end:>{max(width - len(begin), len(end) + 1)}}")
+
+
+def _latency(component: "ComponentSummary") -> tuple[str, str]:
+    """Return the median and p95 in milliseconds: of `latency_ms`, or of a value in ms or s."""
+    name, figure = _plotted(component)
+    scale = 1 if name == "latency_ms" else {"ms": 1, "s": 1000}.get(component.unit or "", 0)
+    if figure is None or not scale:
+        return "", ""
+    return _figure(scale * figure.median), _figure(scale * figure.p95)
+
+
+def _plotted(component: "ComponentSummary") -> "tuple[str, FigureSummary | None]":
+    """Return the figure that says most: the latency, the value, or the first one."""
+    for name in ("latency_ms", "value", *component.figures):
+        if name in component.figures:
+            return name, component.figures[name]
+    return "", None
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"

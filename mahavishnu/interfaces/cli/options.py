@@ -1,0 +1,229 @@
+"""Options that several commands share, and how their words become values."""
+
+import functools
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from mahavishnu.base.errors import UsageError
+from mahavishnu.base.logs import set_log_level
+from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.interfaces.cli.render import print_json, printable
+from mahavishnu.operations.moments import read_moment
+
+if TYPE_CHECKING:
+    from mahavishnu.app import App
+
+COMMAND_POOL_SIZE = 2
+
+_METADATA_HINT = 'Write k=v, or a JSON object: {"k": "v"}'
+METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
+
+
+def answers(
+    show: Callable[[Any], object], *, code: Callable[[Any], int] = lambda _: 0
+) -> Callable[[Callable[..., object]], Callable[..., None]]:
+    """Add --json to a command that returns a body, printed as JSON or shown to people; `code` is the exit code."""
+
+    def decorate(function: Callable[..., object]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(*, as_json: bool, **given: Any) -> None:
+            body = function(**given)
+            (print_json if as_json else show)(body)
+            if status := code(body):
+                sys.exit(status)
+
+        return json_option(run)
+
+    return decorate
+
+
+def metadata_option[F: Callable[..., Any]](function: F) -> F:
+    """Add the option for keys of the caller's own."""
+    return click.option(
+        "--metadata", multiple=True, metavar="K=V|JSON", callback=_read_metadata,
+        help=f"Repeatable. {METADATA_HELP}",
+    )(function)  # fmt: skip
+
+
+def filter_options[F: Callable[..., Any]](function: F) -> F:
+    """Add the options that narrow which memories are meant; they are called as `Where` calls them."""
+    options = [
+        click.option("--type", "memory_types", multiple=True, metavar="TYPE",
+                     help="agent, rag, workflow or insight; repeatable."),
+        click.option("--collection", "collections", multiple=True, metavar="NAME",
+                     help="note, conversation, document, code, execution or insight; repeatable."),
+        click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable."),
+        click.option("--repo", "repo_id", metavar="ID", help="Only this repository."),
+        click.option("--agent", "agent_id", metavar="ID", help="Only this agent."),
+        click.option("--workflow", "workflow_id", metavar="ID", help="Only this workflow."),
+        click.option("--session", "session_id", metavar="ID", help="Only this session."),
+        click.option("--source", "source_system", metavar="NAME", help="Only this source system."),
+        click.option("--metadata", multiple=True, metavar="K=V|JSON",
+                     callback=lambda *given: _read_metadata(*given) or None,
+                     help=f"Only with this metadata; repeatable. {METADATA_HELP}"),
+        click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date."),
+        click.option("--until", metavar="WHEN", help="Before this; as --since."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def read_object(_context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    """Read the JSON object of an option, where it is given."""
+    return None if text is None else parse_object(text, option=option.opts[0])
+
+
+def read_time(_context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Read the time of an option, where it is given, as one that says the same later."""
+    return None if text is None else read_moment(text, what=str(option.name)).isoformat()
+
+
+def _read_metadata(
+    _context: click.Context, _option: click.Parameter, items: tuple[str, ...]
+) -> dict[str, Any]:
+    return parse_metadata(items)
+
+
+def parse_metadata(items: tuple[str, ...]) -> dict[str, Any]:
+    """Merge `k=v` pairs (text values) and JSON objects; what stands twice is refused."""
+    pairs: list[tuple[str, Any]] = []
+    for item in items:
+        if item.lstrip().startswith(("{", "[")):
+            value = parse_object(item, option="--metadata", hint=_METADATA_HINT)
+            pairs += value.items()
+            continue
+        key, separator, text = item.partition("=")
+        if not separator or not key.strip():
+            raise UsageError(
+                f"--metadata {item!r} is neither k=v nor a JSON object.",
+                hint="For example: --metadata type=decision",
+                code="input.metadata",
+            )
+        pairs.append((key.strip(), text))
+    return _merge(pairs)
+
+
+def parse_object(
+    text: str, *, option: str, hint: str = 'Write a JSON object: {"k": "v"}'
+) -> dict[str, Any]:
+    """Return the JSON object of an option; what stands twice is refused."""
+    try:
+        value = msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
+        # The faster one, which is also stricter, lets the last of two equal keys win.
+        json.loads(text, object_pairs_hook=_merge)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{option} is not valid JSON: {error}.", hint=hint, code="input.metadata"
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{option} is not a JSON object.", hint=hint, code="input.metadata")
+    return value
+
+
+def _merge(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return pairs as a dict; refuses a key that stands twice, of which one would be lost."""
+    merged = dict(pairs)
+    if len(merged) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UsageError(
+            f"The metadata names {twice!r} twice.",
+            hint='Name it once; several values are a list: {"k": ["a", "b"]}',
+            code="input.metadata",
+        )
+    return merged
+
+
+def read_text(argument: str | None) -> str:
+    """
+    Return the text of an argument, or of stdin for `-` or where text is piped in.
+
+    Raises:
+        UsageError: there is none, it is too long, or it is not UTF-8.
+    """
+    from mahavishnu.memory.models import MAX_CONTENT_BYTES  # noqa: PLC0415
+
+    if argument is not None and argument != "-":
+        return argument
+    if argument is None and sys.stdin.isatty():
+        raise UsageError(
+            "There is no text to remember.",
+            hint='Give it as an argument, or pipe it in: echo "..." | mahavishnu memory store -',
+            code="memory.empty",
+        )
+    with interruptible():
+        content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 1)
+    if len(content) > MAX_CONTENT_BYTES:
+        raise UsageError(
+            f"The text on stdin is longer than {MAX_CONTENT_BYTES:,} bytes.",
+            hint="Split it, or import it as a document.",
+            code="memory.too_large",
+        )
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"The text on stdin is not UTF-8 (byte {error.start}).",
+            hint="Convert it first, for example with iconv.",
+            code="input.encoding",
+        ) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a blocking read: asyncio would cancel the task, which does not notice."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def confirm(question: str) -> bool:
+    """Ask on stderr; only a yes is one."""
+    with interruptible():
+        return click.confirm(question, err=True)
+
+
+def load_quietly() -> Loaded:
+    """Load the settings, those of `--set` above all."""
+    return load_settings(flags=click.get_current_context().find_root().obj)
+
+
+def load() -> Loaded:
+    """Load the settings, telling of what the user should know on stderr."""
+    loaded = load_quietly()
+    set_log_level(loaded.settings.log_level)
+    for notice in loaded.notices:
+        sys.stderr.write(f"Note: {printable(notice)}\n")
+    return loaded
+
+
+def opened_app() -> "AbstractAsyncContextManager[App]":
+    """Open the application for one command."""
+    loaded = load()
+    from mahavishnu.app import open_app  # noqa: PLC0415 - after settings errors, which are cheap
+
+    return open_app(loaded, pool_size=COMMAND_POOL_SIZE)
+
+
+def asynchronous[**P, R](function: Callable[P, Awaitable[R]]) -> Callable[P, R]:
+    """Run an async command to its end."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        import asyncio  # noqa: PLC0415 - 0.05 s that commands without it do not pay
+
+        return asyncio.run(function(*args, **kwargs))  # type: ignore[arg-type]
+
+    return run

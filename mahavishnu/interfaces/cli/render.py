@@ -1,0 +1,119 @@
+"""Results to JSON or to tables; colours only on a terminal, times local, ids in short."""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+SCHEMA = 1
+# C0 but newline and tab, DEL, C1 (one of which begins an escape sequence), lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def print_json(body: object) -> None:
+    """Print a body, a dict, Struct or dataclass, as one JSON object with `"schema": 1` first."""
+    fields = body if isinstance(body, dict) else msgspec.to_builtins(body, enc_hook=_encode)
+    whole = {"schema": SCHEMA, **fields}
+    try:
+        encoded = msgspec.json.format(msgspec.json.encode(whole, enc_hook=_encode), indent=2)
+    except UnicodeEncodeError:  # a path that is not UTF-8: such bytes are written as escapes
+        import json  # noqa: PLC0415 - rare
+
+        encoded = json.dumps(msgspec.to_builtins(whole, enc_hook=_encode), indent=2).encode()
+    sys.stdout.buffer.write(encoded + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_line(text: str) -> None:
+    """Print one line for people; control characters of stored text cannot steer the terminal."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; what is too wide for a terminal wraps between words, or each row becomes a block."""
+    from mahavishnu.interfaces.cli.tables import lay_out  # noqa: PLC0415 - Rich takes 0.04 s, which --json does not pay
+
+    cells = [[printable(cell) for cell in row] for row in rows]
+    sys.stdout.write(lay_out(columns, cells, width=_width(), styled=sys.stdout.isatty()))
+
+
+def _width() -> int | None:
+    """Return the width to keep to; none where a program reads, which wants a row in a line."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+@contextmanager
+def progress(
+    label: str, *, quiet: bool, in_bytes: bool = False, about: bool = False
+) -> "Iterator[Any]":
+    """
+    Show a bar on stderr while work goes on; yields a function that advances it (by, of total).
+
+    With `about` it shows the time left, and a text that the function takes, in place of the numbers.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield _ignore
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *(() if about else (DownloadColumn() if in_bytes else MofNCompleteColumn(),)),
+        TimeElapsedColumn(),
+        *(
+            (TextColumn("{task.fields[about]}"), TimeRemainingColumn(), TextColumn("left"))
+            if about
+            else ()
+        ),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(label, total=None, about="")
+        yield lambda count, total=None, about="": bar.update(
+            task, advance=count, total=total, about=about
+        )
+
+
+def _ignore(count: float, total: float | None = None, about: str = "") -> None:
+    """Advance nothing."""
+
+
+def printable(text: str) -> str:
+    """Replace what could steer a terminal or not be written to it; a CRLF becomes a newline."""
+    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def excerpt(text: str, *, start: int = 0, width: int = 160) -> str:
+    """Return one line of about `width` characters around `start`."""
+    begin = 0 if start < width // 2 else start
+    piece = " ".join(text[begin : begin + 4 * width].split())
+    cut = piece[:width].rstrip()
+    return f"{'… ' if begin else ''}{cut}{' …' if len(piece) > width else ''}"
+
+
+def local_time(moment: datetime) -> str:
+    """Return a stored time as the reader's clock shows it."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, UUID | Path):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,146 @@
+"""Run a command for each of several repositories, and show how they ended."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.interfaces.cli.options import load_quietly, opened_app
+from mahavishnu.interfaces.cli.render import excerpt, print_table, printable
+
+if TYPE_CHECKING:
+    from mahavishnu.knowledge.repositories import Repository
+    from mahavishnu.operations.runners import Ended
+
+AT_ONCE = 4
+INGEST = "repo-ingest"
+RUNNERS = ("local", "prefect")
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def runner_option[F: Callable[..., Any]](function: F) -> F:
+    """Add the option for what runs several at once."""
+    return click.option(
+        "--runner", type=click.Choice(RUNNERS),
+        help="Run several at once, each in a process and recorded: here, or as tasks of Prefect.",
+    )(function)  # fmt: skip
+
+
+def ourselves() -> tuple[str, ...]:
+    """Return the words that call this command again, with its `--set`."""
+    flags = click.get_current_context().find_root().obj or {}
+    words = (sys.executable, "-P", "-m", "mahavishnu")
+    return (*words, *(word for item in flags.items() for word in ("--set", "=".join(item))))
+
+
+async def select_repositories(names: Sequence[str], group: str | None) -> "list[Repository]":
+    """Return the known repositories of these names and of the group; all where neither is given."""
+    async with opened_app() as app:
+        return await app.repositories.select(names=names, group=group)
+
+
+async def ingest_by(runner: str, names: Sequence[str], group: str | None, *, as_json: bool) -> int:
+    """Ingest each repository in a process of its own; returns an exit code as `run_for_each`."""
+    if as_json:
+        raise UsageError(
+            "--json goes without --runner.", hint="Ask afterwards: mahavishnu repo status --json"
+        )
+    repositories = await select_repositories(names, group)
+    ours = ourselves()
+    return await run_for_each(
+        INGEST, repositories, lambda each: ("--", *ours, "repo", "ingest", each.name), runner=runner
+    )
+
+
+async def run_for_each(
+    workflow: str,
+    repositories: "Sequence[Repository]",
+    command: "Callable[[Repository], Sequence[str]]",
+    *,
+    runner: str,
+    at_once: int = AT_ONCE,
+    retries: int = 0,
+) -> int:
+    """
+    Run for each repository what `command` gives: options of `workflow run`, `--` and a command.
+
+    Returns 0 if all succeeded, 128 and the signal where one stopped them, else 1.
+    """
+    from mahavishnu.base.identifiers import new_id  # noqa: PLC0415
+    from mahavishnu.operations.prefect import require_prefect  # noqa: PLC0415
+    from mahavishnu.operations.runners import Job, held_lifeline, run_jobs  # noqa: PLC0415
+
+    if runner == "prefect":
+        require_prefect(enabled=load_quietly().settings.adapters.prefect)
+    width = max((len(each.name) for each in repositories), default=0)
+    with held_lifeline() as (lifeline, cut), _signals(cut) as received:
+        ours = (*ourselves(), "workflow", "run", workflow, "--lifeline", str(lifeline))
+        jobs = [
+            Job(each.name, (*ours, "--label", each.name.ljust(width), "--repo", each.name,
+                            "--id", str(new_id()), *command(each)), lifeline)
+            for each in repositories
+        ]  # fmt: skip
+        ended = await run_jobs(workflow, jobs, runner=runner, at_once=at_once, retries=retries)
+    print_table(["repository", "status", "exit code", "s"], list(map(_row, ended)))
+    return _exit_code(received, succeeded=all(each.code == 0 for each in ended))
+
+
+async def run_deployment(
+    name: str, repositories: "Sequence[Repository]", *, project: str | None
+) -> int:
+    """Start a deployment of Prefect once for each repository; returns an exit code as `run_for_each`."""
+    from mahavishnu.operations import prefect  # noqa: PLC0415
+
+    stop, names = asyncio.Event(), [each.name for each in repositories]
+    async with opened_app() as app:
+        with _signals(stop.set) as received:
+            ended = await prefect.run_deployment(
+                app, name, names, project=project, stop=stop, on_unavailable=print_not_recorded
+            )
+    rows = [
+        [each, run.status, excerpt((run.error or "").rpartition("\n")[2]), run.metadata["run_name"]]
+        for each, run in sorted(ended.items())
+    ]
+    print_table(["repository", "status", "error", "run"], rows)
+    succeeded = all(name in ended and ended[name].status == "completed" for name in names)
+    return _exit_code(received, succeeded=succeeded)
+
+
+def print_not_recorded(error: Unavailable, prefix: str = "") -> None:
+    """Say that a run is not recorded, and why."""
+    click.echo(printable(f"{prefix}Not recorded: {error.message}"), err=True)
+
+
+def _exit_code(received: list[int], *, succeeded: bool) -> int:
+    return 128 + received[0] if received else int(not succeeded)
+
+
+def _row(ended: "Ended") -> list[str]:
+    if ended.code is None:
+        return [ended.name, "not started", "", ""]
+    status = "cancelled" if ended.stopped else "failed" if ended.code else "completed"
+    return [ended.name, status, str(ended.code), f"{ended.took_s:,.2f}"]
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Let signals call `stop`; yields those that came."""
+    received: list[int] = []
+
+    def note(number: int) -> None:
+        received.append(number)
+        stop()
+
+    loop = asyncio.get_running_loop()
+    for each in STOPPING:
+        loop.add_signal_handler(each, note, each)
+    try:
+        yield received
+    finally:
+        for each in STOPPING:
+            loop.remove_signal_handler(each)

@@ -1,0 +1,170 @@
+"""The one ASGI application: `/mcp`, `/api/v1`, `/health`, `/metrics`. Who may ask is the guard's."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mahavishnu.app import App
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.interfaces.http.answers import HttpError, refuse
+from mahavishnu.interfaces.http.http_api import PREFIX, build_routes
+from mahavishnu.interfaces.http.metrics import CONTENT_TYPE, Metrics
+from mahavishnu.interfaces.http.openapi import describe_api
+from mahavishnu.interfaces.http.own_operations import OWN_OPERATIONS
+from mahavishnu.interfaces.http.page import render_page
+from mahavishnu.interfaces.mcp.edge import build_server
+from mahavishnu.operations.table import OPERATIONS
+
+API_OPERATIONS = (*OPERATIONS, *OWN_OPERATIONS)
+HEALTH_TTL_S = 1.0  # the open route asks the database no more often
+HEALTH_TIMEOUT_S = 5.0
+HEALTH_STEP_S = 0.1
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+
+
+@contextlib.asynccontextmanager
+async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterator[Starlette]:
+    """Yield the application; requests are answered while the block lasts."""
+    manager = StreamableHTTPSessionManager(
+        build_server(app), stateless=True, max_request_body_size=max_body
+    )
+    async with manager.run():
+        served = Starlette(
+            routes=[
+                Route("/mcp", _Mcp(manager), methods=["POST"]),
+                *build_routes(app, API_OPERATIONS),
+                Route(f"{PREFIX}/openapi.json", _openapi),
+                Route(f"{PREFIX}/docs", _docs),
+                Route("/health", Health(app), methods=["GET"]),
+                Route("/metrics", _Exposition(app, metrics), methods=["GET"]),
+            ],
+        )
+        # Without Starlette's own answer to faults, which would come before the guard's.
+        served.middleware_stack = ExceptionMiddleware(
+            served.router, handlers={HTTPException: _refused}
+        )
+        served.router.redirect_slashes = False  # an address is right or wrong
+        yield served
+
+
+class _Mcp:
+    """The route of MCP; a class, so that it is called as ASGI."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self._manager = manager
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._manager.handle_request(scope, receive, send)
+
+
+class Health:
+    """Says whether the daemon can work, and nothing else; open to everyone on this machine."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._healthy = False
+        self._seen_at = -HEALTH_TTL_S
+        self._asking: asyncio.Task[None] | None = None
+        self._patience: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 200 or 503."""
+        healthy = await self._look()
+        body = {"name": "mahavishnu", "status": "ok" if healthy else "unavailable"}
+        response = Response(
+            msgspec.json.encode(body),
+            status_code=200 if healthy else 503,
+            media_type="application/json",
+            headers={"cache-control": "no-store"},
+        )
+        await response(scope, receive, send)
+
+    async def _look(self) -> bool:
+        """Return what was seen lately; one question at a time, and none is waited for without an end."""
+        if self._asking is None and time.monotonic() - self._seen_at >= HEALTH_TTL_S:
+            self._asking = asyncio.create_task(self._ask())
+            self._patience = asyncio.create_task(_have_patience())
+        asking, patience = self._asking, self._patience
+        if asking is None or patience is None:
+            return self._healthy
+        # Not cancelled where it takes too long: a database that hangs holds up the cancelling too.
+        await asyncio.wait({asking, patience}, return_when=asyncio.FIRST_COMPLETED)
+        return asking.done() and self._healthy
+
+    async def _ask(self) -> None:
+        try:
+            await self._app.health()
+            self._healthy = True
+        except MahavishnuError:
+            self._healthy = False
+        finally:
+            self._seen_at, self._asking = time.monotonic(), None
+            assert self._patience is not None
+            self._patience.cancel()
+
+
+async def _have_patience() -> None:
+    """Wait as long as the database may take; time in which this process did nothing counts little."""
+    for _ in range(round(HEALTH_TIMEOUT_S / HEALTH_STEP_S)):
+        await asyncio.sleep(HEALTH_STEP_S)
+
+
+class _Exposition:
+    def __init__(self, app: App, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(MahavishnuError, TimeoutError):  # what is not known is not said
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                self._metrics.waiting.set(await self._app.memories.count_waiting())
+                self._metrics.connections.set((await self._app.health()).connections)
+        await Response(self._metrics.render(), media_type=CONTENT_TYPE)(scope, receive, send)
+
+
+async def _openapi(request: Request) -> Response:
+    return Response(msgspec.json.encode(_describe(request)), media_type="application/json")
+
+
+async def _docs(request: Request) -> Response:
+    return HTMLResponse(
+        render_page(_describe(request)), headers={"content-security-policy": _POLICY}
+    )
+
+
+def _describe(request: Request) -> dict[str, Any]:
+    """Return the document with the address that was asked; the guard let only ours pass."""
+    here = f"http://{request.headers['host']}".lower()
+    return describe_api(API_OPERATIONS) | {"servers": [{"url": here}]}
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses in the one shape of errors."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        response = refuse(
+            HttpError(
+                405, f"{request.method} is not for this address.", code="http.method",
+                hint="GET /api/v1/docs tells what is.",
+            )
+        )  # fmt: skip
+        response.headers.update(error.headers or {})
+        return response
+    return refuse(
+        HttpError(
+            404, "There is nothing at this address.", code="http.not_found",
+            hint="GET /api/v1/docs tells what there is.",
+        )
+    )  # fmt: skip

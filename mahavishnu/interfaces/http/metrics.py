@@ -1,0 +1,62 @@
+"""Metrics of the daemon in Prometheus' text format."""
+
+import os
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from mahavishnu import __version__
+from mahavishnu.interfaces.http.own_operations import OWN_OPERATIONS
+from mahavishnu.operations.table import OPERATIONS
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+# A path that somebody makes up must not become a time series.
+_ROUTES = frozenset({"/mcp", "/health", "/metrics", "/api/v1/memories/batch"}) | {
+    operation.name for operation in (*OPERATIONS, *OWN_OPERATIONS)
+}
+
+
+class Metrics:
+    """Counts of one daemon."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "mahavishnu_requests", "Requests by route and status.", ["route", "status"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "mahavishnu_request_seconds", "Time to the end of the answer.", ["route"],
+            buckets=_BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.active = Gauge(
+            "mahavishnu_active_requests", "Requests being served.", registry=self.registry
+        )
+        self.stalled = Counter(
+            "mahavishnu_stalled_readers", "Answers given up, for nobody read them.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.connections = Gauge(
+            "mahavishnu_database_connections", "Open connections.", registry=self.registry
+        )
+        self.waiting = Gauge(
+            "mahavishnu_waiting_memories", "Memories without their vectors, to 10,000.",
+            registry=self.registry,
+        )  # fmt: skip
+        self._memory = Gauge(
+            "mahavishnu_resident_bytes", "Resident memory.", registry=self.registry
+        )
+        self._memory.set_function(lambda: psutil.Process(os.getpid()).memory_info().rss)
+        Info("mahavishnu", "The daemon.", registry=self.registry).info({"version": __version__})
+
+    def count(self, route: str, status: int, seconds: float) -> None:
+        """Count one request; a status of 0 means that it got no answer."""
+        known = route if route in _ROUTES else "other"
+        self._requests.labels(known, str(status)).inc()
+        self._seconds.labels(known).observe(seconds)
+
+    def render(self) -> bytes:
+        """Return everything as text."""
+        return generate_latest(self.registry)

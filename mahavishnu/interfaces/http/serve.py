@@ -1,0 +1,220 @@
+"""Run the daemon: claim the data directory, bind, open the application, serve, drain, let go."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mahavishnu import __version__
+from mahavishnu.app import open_app
+from mahavishnu.base.daemon.record import Claim, DaemonRecord, claim, find_daemon
+from mahavishnu.base.daemon.token import TokenFile, ensure_token
+from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.logs import get_logger
+from mahavishnu.base.paths import private_folder
+from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.interfaces.http.asgi import open_asgi
+from mahavishnu.interfaces.http.connection import Connection
+from mahavishnu.interfaces.http.guard import Guard, Limits
+from mahavishnu.interfaces.http.metrics import Metrics
+from mahavishnu.interfaces.http.seldom import quieten
+from mahavishnu.services.daemon.background import embed_waiting, sample_timings
+from mahavishnu.services.daemon.log_file import keep_log
+from mahavishnu.services.daemon.port import BACKLOG, bind
+
+KEEP_ALIVE_S = 75
+LOOK_AT_LOCK_S = 5.0
+SPARE_CONNECTIONS = 256  # that have no request, or are told that there are too many
+ACCEPTED_AT_ONCE = 64  # as often asyncio tries, and complains where files run out
+OTHER_FILES = 512  # database, libraries, what was accepted and is given up
+_log = get_logger(__name__)
+
+
+class Interrupted(Exception):
+    """Ctrl-C, before the daemon had begun."""
+
+
+async def serve(
+    loaded: Loaded, ready: Callable[[DaemonRecord], None], *, log: Path | None = None
+) -> None:
+    """
+    Serve until SIGTERM or SIGINT; `ready` is called once requests are answered.
+
+    `log` is the file that stdout and stderr lead to, which is then kept from growing without end.
+
+    Raises:
+        Conflict: a daemon serves the data directory already, or the port is taken.
+        MahavishnuError: the token cannot be used, or what `open_app` raises.
+    """
+    locations, server = loaded.locations, loaded.settings.server
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    quieten()
+    most = allow_connections(server.max_requests)
+    with (
+        _ended_before_it_began(),
+        claim(locations.daemon_lock, version=__version__, since=since) as held,
+    ):
+        ensure_token(locations.token)
+        with contextlib.closing(bind(server.port)) as bound:
+            os.chdir(private_folder(locations.data))  # not to hold whatever folder it began in
+            metrics = Metrics()
+            async with (
+                open_app(loaded) as app,
+                open_asgi(app, metrics, max_body=server.max_body) as asgi,
+            ):
+                guard = Guard(
+                    asgi,
+                    token=TokenFile(locations.token),
+                    limits=Limits(server.max_requests, server.max_body, server.request_timeout),
+                    metrics=metrics,
+                )
+
+                def announce() -> None:
+                    held.announce(bound.getsockname()[1])
+                    record = find_daemon(locations.daemon_lock)
+                    assert record is not None
+                    ready(record)
+
+                async with asyncio.TaskGroup() as tasks:
+                    works = [
+                        tasks.create_task(embed_waiting(app)),
+                        tasks.create_task(sample_timings(app)),
+                        tasks.create_task(_end_without_lock(held)),
+                    ]
+                    if log is not None:
+                        works.append(tasks.create_task(keep_log(log)))
+                    await listen(guard, bound, server, most, announce, held.conceal)
+                    for work in works:
+                        work.cancel()
+
+
+@contextlib.contextmanager
+def _ended_before_it_began() -> Generator[None]:
+    """Let a signal end what goes on in the block, until `listen` takes signals for itself."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    told: list[int] = []
+
+    def end(number: int) -> None:
+        told.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        task.uncancel()
+        if signal.SIGINT in told:
+            raise Interrupted from None
+        raise Unavailable(
+            "The daemon was asked to end before it had started.",
+            hint="Start it with: mahavishnu up --detach",
+            code="daemon.ended",
+        ) from None
+
+
+async def _end_without_lock(held: Claim) -> None:
+    """End this daemon where its lock was removed: nobody could find it, and another may begin."""
+    while held.holds:  # noqa: ASYNC110 - files tell nobody
+        await asyncio.sleep(LOOK_AT_LOCK_S)
+    _log.error("lock_lost")
+    signal.raise_signal(signal.SIGTERM)
+
+
+async def listen(
+    asgi: ASGIApp,
+    bound: socket.socket,
+    settings: ServerSettings,
+    most: int,
+    started: Callable[[], None],
+    ending: Callable[[], None],
+) -> None:
+    """Answer on the socket until a signal asks to end; running requests get their time."""
+    server = _Server(
+        uvicorn.Config(
+            asgi,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            http=partial(Connection, timeout_s=settings.request_timeout, most=most),  # type: ignore[arg-type]
+            backlog=ACCEPTED_AT_ONCE,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            # Of 0 seconds uvicorn would complain where nothing runs at all.
+            timeout_graceful_shutdown=max(0.1, settings.drain_timeout),  # type: ignore[arg-type]
+        ),
+        started,
+        ending,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.end)
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with the signals left to us: it would raise them again before everything is closed."""
+
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._announce = started
+        self._conceal = ending
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        for bound in sockets or ():
+            bound.listen(BACKLOG)  # asyncio took the number of those it accepts at once
+        if self.started:
+            self._announce()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture none."""
+        yield
+
+    def end(self) -> None:
+        """Take no more requests and let those that run end; asked twice, end at once."""
+        if self.should_exit:
+            self.force_exit = True
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            for task in self.server_state.tasks:
+                task.cancel()
+        self.should_exit = True
+        self._conceal()
+        _log.info("daemon_ends")
+
+
+def allow_connections(requests: int) -> int:
+    """
+    Return how many connections there may be, and let this process have the files for them.
+
+    There are some more than requests, but not more than the system allows: the usual bound of files
+    is 1,024 or less.
+    """
+    bound, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = requests + SPARE_CONNECTIONS + OTHER_FILES
+    if bound < wanted:
+        bound = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (bound, most))
+    return min(requests + SPARE_CONNECTIONS, max(bound - OTHER_FILES, bound // 2))

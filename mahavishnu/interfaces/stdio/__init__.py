@@ -1,0 +1,1 @@
+"""MCP over stdin and stdout, forwarded to the daemon or answered here."""

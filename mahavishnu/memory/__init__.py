@@ -1,0 +1,1 @@
+"""The memory: store, search, ranking, conversations, executions and metrics."""

@@ -1,0 +1,286 @@
+"""
+Switch AI clients, take it back, and answer what others changed since: all that writes to clients' settings.
+
+MCP, HTTP and Python ask `make_switch` and `take_back`, which write only where the request confirms it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from mahavishnu.ai.clients.finders import FINDERS
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.foreign_files.documents.port import plain
+from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.switching import adopt, apply, restore, undo
+from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.drift import Drift
+from mahavishnu.ai.switching.journal import Entry, value_of
+from mahavishnu.ai.switching.plan import FilePlan, Plan, Scope, check_plan, member_changes
+from mahavishnu.ai.switching.redaction import shown_record
+from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.status import key_state
+from mahavishnu.base.errors import MahavishnuError, NotFound
+from mahavishnu.operations.ai.bindings import require_free
+from mahavishnu.operations.ai.requests import SwitchLlm, UndoSwitch
+from mahavishnu.operations.ai.results import (
+    Adopted,
+    AdoptedFile,
+    MemberBody,
+    Restored,
+    SwitchedClient,
+    SwitchResult,
+    UnchangedClient,
+    UndoResult,
+    Written,
+)
+from mahavishnu.operations.ai.site import Environments
+
+_MISSING = "secret.missing"
+_WITH_OPTIONS = {"ai.changed_meanwhile", "ai.key_away", "ai.plain_key"}
+
+
+def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
+    """Switch, or only say what would change."""
+    site, profile = environments.site, environments.find_wanted(request.profile)
+    ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
+    with _naming_command(f"switch-llm {profile.name}"), _telling_where_keys_are_sought(profile):
+        if request.confirm:
+            done = _switch(environments, profile, ask)
+        else:
+            plan = apply.plan_switch(site, profile, ask)
+            check_plan(plan, overwrite=False, forget_keys=False)
+            done = switched(apply.Switched(plan, None), dry_run=True)
+    if key_state(site, profile) == "missing":
+        done.notes.append(f"{profile.key} is not set here; it must be where the client is started.")
+    return done
+
+
+def switch_clients(
+    environments: Environments, profile: Profile, ask: Ask, *, dry_run: bool
+) -> SwitchResult:
+    """Switch as it is asked; a dry run says what would change, also where that would be refused."""
+    site = environments.site
+    if ask.scope == "project":
+        require_free(site, profile.name)
+    with naming_others(site, profile, ask):
+        if dry_run:
+            plan = apply.plan_switch(site, profile, ask)
+            return switched(apply.Switched(plan, None), dry_run=True)
+        return _switch(environments, profile, ask)
+
+
+def find_running(environments: Environments, done: SwitchResult) -> list[ClientName]:
+    """Return the clients that were switched and have sessions that run."""
+    environ = environments.site.environ
+    names = [each.client for each in done.clients]
+    return [name for name in names if FINDERS[name](CLIENTS[name].folder(environ), environ)]
+
+
+def _switch(environments: Environments, profile: Profile, ask: Ask) -> SwitchResult:
+    done = apply.switch(environments.site, profile, ask)
+    environments.accept(profile)
+    return switched(done)
+
+
+@contextmanager
+def naming_others(site: Site, profile: Profile, ask: Ask) -> Iterator[None]:
+    """
+    Name, in the hint of what stops a switch of all clients, those that could be switched alone.
+
+    A switch is whole or nothing, so one client's settings keep all from it. An error of writing stays as it
+    is: then no client is known to be better off alone.
+    """
+    try:
+        yield
+    except MahavishnuError as error:
+        if ask.clients or error.code.startswith("secret.") or _can(site, profile, ask):
+            raise
+        free = [name for name in CLIENTS if _can(site, profile, replace(ask, clients=(name,)))]
+        if not free:
+            raise
+        words = " ".join(f"--client {name}" for name in free)
+        hint = f"{error.hint or ''} The others can be switched alone: {words}".lstrip()
+        raise type(error)(error.message, hint=hint, code=error.code) from error
+
+
+def _can(site: Site, profile: Profile, ask: Ask) -> bool:
+    try:
+        # Keys were there, and are not asked for again: a keyring or GPG may ask the user each time.
+        quiet = replace(ask, write_key=False, allow_missing_key=True, move_key=None)
+        plan = apply.plan_switch(site, profile, quiet)
+        check_plan(
+            plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys or ask.move_key is not None
+        )
+    except MahavishnuError:
+        return False
+    return True
+
+
+@contextmanager
+def _naming_command(command: str) -> Iterator[None]:
+    """Say which command has the options that a hint names: what is asked here has none of them."""
+    try:
+        yield
+    except MahavishnuError as error:
+        if error.code not in _WITH_OPTIONS:
+            raise
+        hint = f"{error.hint} These are options of: mahavishnu ai {command}"
+        raise type(error)(error.message, hint=hint, code=error.code) from error
+
+
+@contextmanager
+def _telling_where_keys_are_sought(profile: Profile) -> Iterator[None]:
+    """Say of a missing variable where it was looked for: the environment is this process's, no shell's."""
+    try:
+        yield
+    except NotFound as error:
+        if error.code != _MISSING or profile.key is None or profile.key.scheme != "env":
+            raise
+        raise NotFound(
+            error.message,
+            hint="It was looked for in the environment of the process that makes the switch, such as the daemon, not"
+            " in that of your shell. Export it and start that process again; or, where the clients are started"
+            " with it, set allow_missing_key to true.",
+            code=error.code,
+        ) from error
+
+
+def switched(done: apply.Switched, *, dry_run: bool = False) -> SwitchResult:
+    """Return what is shown of a switch."""
+    return SwitchResult(
+        **_written(done.plan, done.entry),
+        dry_run=dry_run,
+        confirmed=not dry_run,
+        settled=list(done.settled),
+        sessions=[],
+        trials=None,
+    )
+
+
+def _written(plan: Plan, entry: Entry | None) -> dict[str, Any]:
+    """Return the fields of `Written`."""
+    return {
+        "id": None if entry is None else entry.id,
+        "profile": plan.profile.name,
+        "scope": plan.scope,
+        "clients": [_file(file) for file in plan.files],
+        "unchanged": [
+            UnchangedClient(client=each.client, reason=each.reason) for each in plan.unchanged
+        ],
+        "notes": list(plan.notes),
+        "lost": [] if entry is None else list(entry.lost),
+    }
+
+
+def _file(file: FilePlan) -> SwitchedClient:
+    return SwitchedClient(
+        client=file.name,
+        path=str(file.place.path),
+        mode=file.delivery.mode,
+        delivery=file.delivery.mode,
+        url=file.delivery.url,
+        model=file.delivery.model,
+        changed=file.changed,
+        members=[
+            MemberBody(path=list(each.path), before=plain(each.before), after=plain(each.after))
+            for each in member_changes(file)
+        ],
+        conflicts=[list(path) for path in file.conflicts],
+        plain_keys=[list(path) for path in file.plain_keys],
+    )
+
+
+def take_back(environments: Environments, request: UndoSwitch) -> UndoResult:
+    """Take a switch back, or only say which."""
+    history = environments.site.journal.read()
+    found = undo.find_entry(history, request.id)
+    already = found.id in history.undone
+    if already or not request.confirm:
+        left = found if already else undo.choose(history, request.id)
+        return _undone(undo.Undone(left, None), confirmed=request.confirm, already=already)
+    with _naming_command(f"undo {request.id}"):
+        return undo_switch(environments, request.id)
+
+
+def undo_switch(
+    environments: Environments, reference: str | None = None, *, overwrite: bool = False
+) -> UndoResult:
+    """Take a switch back, by default the last that stands."""
+    environments.require_trusted()
+    return _undone(undo.undo(environments.site, reference, overwrite=overwrite), confirmed=True)
+
+
+def _undone(done: undo.Undone, *, confirmed: bool, already: bool = False) -> UndoResult:
+    entry = done.entry  # none where it was interrupted, or nothing is taken back now
+    adopted = entry is not None and done.switch.kind == "adopt"
+    return UndoResult(
+        id=None if entry is None else entry.id,
+        at=(entry or done.switch).at,
+        profile=done.switch.profile,
+        scope=done.switch.scope,
+        clients=list(done.clients),
+        undoes=done.switch.id,
+        lost=list(done.switch.lost if entry is None and confirmed and not already else done.lost),
+        given_up=list(_given_up(entry)) if entry is not None and adopted else [],
+        title=done.switch.title,
+        settled=list(done.settled),
+        confirmed=confirmed,
+        already=already,
+    )
+
+
+def _given_up(entry: Entry) -> Iterator[MemberBody]:
+    """Yield what an undo took away that had been adopted, as nothing else keeps it."""
+    for record in (each for file in entry.files for each in file.records):
+        before, after = value_of(record.before), value_of(record.after)
+        if record.kind == "include":
+            before, after = None, record.element
+        elif record.kind == "exclude":
+            before, after = record.element, None
+        shown = plain(shown_record(before)), plain(shown_record(after))
+        yield MemberBody(path=list(record.path), before=shown[0], after=shown[1])
+
+
+def adopt_changes(
+    environments: Environments, clients: Sequence[ClientName], scope: Scope
+) -> Adopted:
+    """Let what others changed since a switch count as written."""
+    environments.require_trusted()
+    done = adopt.adopt(environments.site, clients, scope)
+    return Adopted(
+        adopted=[
+            AdoptedFile(
+                id=entry.id,
+                client=each.place.client.way.client,
+                scope=entry.scope,
+                path=str(each.place.path),
+                profile=entry.profile,
+                members=[_drifted(drift) for drift in each.drift],
+            )
+            for entry, changed in done.entries
+            for each in changed
+        ],
+        settled=list(done.settled),
+    )
+
+
+def _drifted(drift: Drift) -> MemberBody:
+    return MemberBody(path=list(drift.path), before=plain(drift.written), after=plain(drift.now))
+
+
+def restore_settings(environments: Environments, ask: Ask, *, dry_run: bool) -> Restored:
+    """Write again what a switch had written and others changed, or only say what would change."""
+    environments.require_trusted()
+    site = environments.site
+    if dry_run:
+        plans = restore.plan_restore(site, environments.find_wanted, ask)
+        done = restore.Restored(tuple((plan, None) for plan in plans))
+    else:
+        done = restore.restore(site, environments.find_wanted, ask)
+    return Restored(
+        dry_run=dry_run,
+        restored=[Written(**_written(plan, entry)) for plan, entry in done.plans],
+        settled=list(done.settled),
+    )

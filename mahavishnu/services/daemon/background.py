@@ -1,0 +1,64 @@
+"""What a server does on its own: memories that wait get their vectors, and its calls are sampled."""
+
+import asyncio
+
+import psutil
+
+from mahavishnu.app import App
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.logs import get_logger
+from mahavishnu.memory.records import Metric
+
+LOOK_EVERY_S = 5.0
+LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
+AT_ONCE = 64
+SAMPLE_EVERY_S = 60.0
+_log = get_logger(__name__)
+
+
+async def embed_waiting(app: App) -> None:
+    """Work the queue off, for ever; what fails is tried again later, less and less often."""
+    pause_s = LOOK_EVERY_S
+    while True:
+        await asyncio.sleep(pause_s)
+        try:
+            await app.space.reconsider()
+            waiting = await app.memories.count_waiting(cap=1)
+            done = waiting
+            while done:
+                done = await app.memories.embed_waiting(limit=AT_ONCE)
+        except MahavishnuError as error:
+            _log.info("embedding_waits", code=error.code, reason=error.message)
+            pause_s = min(2 * pause_s, LOOK_AGAIN_S)
+            continue
+        except Exception:  # noqa: BLE001 - a fault here must not end the daemon
+            _log.error("embedding_failed", exc_info=True)
+            pause_s = LOOK_AGAIN_S
+            continue
+        stuck = waiting and await _still_waits(app)
+        pause_s = min(2 * pause_s, LOOK_AGAIN_S) if stuck else LOOK_EVERY_S
+
+
+async def sample_timings(app: App) -> None:
+    """Record once a minute, for ever, how long searches and the embedding took; nothing where there were none."""
+    while True:
+        await asyncio.sleep(SAMPLE_EVERY_S)
+        for timings in app.timings:
+            figures = timings.take()
+            if figures is None:
+                continue
+            figures["memory_mb"] = round(psutil.Process().memory_info().rss / 2**20, 1)
+            state = "healthy" if not figures["error_count"] else "degraded"
+            try:
+                await app.records.record_metric(
+                    Metric(source=timings.component, name="calls", figures=figures, text=state)
+                )
+            except MahavishnuError as error:
+                _log.info("timings_not_recorded", code=error.code, reason=error.message)
+
+
+async def _still_waits(app: App) -> bool:
+    try:
+        return bool(await app.memories.count_waiting(cap=1))
+    except MahavishnuError:
+        return True

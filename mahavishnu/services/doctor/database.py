@@ -1,0 +1,223 @@
+"""Checks of the database: can it be reached, is it new enough, is the schema current, is memory usable."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+
+from mahavishnu.app import external_target, open_app, open_target
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.database.embedded.binaries import find_binaries
+from mahavishnu.database.embedded.cluster import version_key
+from mahavishnu.database.embedded.state import Layout
+from mahavishnu.database.errors import translated
+from mahavishnu.database.migrate import (
+    MINIMUM_SERVER,
+    MINIMUM_VECTOR,
+    SchemaState,
+    read_state,
+    require_current,
+)
+from mahavishnu.database.queries import load_queries
+from mahavishnu.database.target import Target
+from mahavishnu.services.doctor.findings import Examination, Finding, ServerFacts, failure
+
+CONNECT_LIMIT_S = 5
+CONNECTIONS = 2
+# Between machines with synchronised clocks; what is beyond it moves memories in lists by date.
+TOLERANCE = timedelta(seconds=5)
+INTOLERABLE = timedelta(minutes=5)
+_QUERIES = load_queries("doctor")
+
+
+def look_at_programs(examination: Examination) -> Finding:
+    """Check the programs of the embedded PostgreSQL; needs `settings`."""
+    postgresql = examination.settings.postgresql
+    if external_target(postgresql) is not None:
+        return Finding("postgres", "ok", "A server of your own is used.")
+    found = find_binaries(Path(postgresql.binaries) if postgresql.binaries else None)
+    return Finding(
+        "postgres",
+        "ok",
+        f"PostgreSQL {found.version}, pgvector {found.vector_version}, {found.bin}.",
+    )
+
+
+async def look_at_database(examination: Examination) -> Finding:
+    """Reach the database, starting the embedded server where it has its cluster; needs `settings`."""
+    assert examination.loaded is not None
+    postgresql = examination.settings.postgresql
+    if not postgresql.enabled:
+        return Finding(
+            "database", "info", "Memory is switched off by the setting postgresql.enabled.",
+            "Set it to true.", code="database.disabled",
+        )  # fmt: skip
+    external = external_target(postgresql)
+    if not examination.with_database:
+        return Finding("database", "skipped", "Not opened, as asked by --no-database.")
+    layout = Layout(examination.places.postgres)
+    if external is None and not layout.cluster.exists():
+        return Finding(
+            "database", "info", "There is none yet; the first memory makes it.",
+            "Make it now: mahavishnu db init",
+        )  # fmt: skip
+    opened = open_target(examination.loaded)
+    target, _ = await examination.stack.enter_async_context(opened)
+    facts = examination.server = await ask_server(target)
+    kind = "The embedded server" if facts.embedded else "The server"
+    return Finding("database", "ok", f"{kind} answers at {facts.shown}.")
+
+
+async def ask_server(target: Target) -> ServerFacts:
+    """Return what the server says; raises as a connection does."""
+    with translated():
+        connection = await asyncpg.connect(
+            **target.direct, timeout=CONNECT_LIMIT_S, statement_cache_size=0
+        )
+        try:
+            before = datetime.now(UTC)
+            row = await connection.fetchrow(_QUERIES["describe_server"])
+            middle = before + (datetime.now(UTC) - before) / 2
+            state = await read_state(connection)
+        finally:
+            await connection.close()
+    said = dict(row)
+    ahead = said.pop("now") - middle
+    said["sees_all"] = bool(said["sees_all"])
+    return ServerFacts(
+        embedded=target.embedded, shown=target.shown, ahead=ahead, state=state, **said
+    )
+
+
+def _facts(examination: Examination) -> ServerFacts:
+    assert examination.server is not None
+    return examination.server
+
+
+def look_at_version(examination: Examination) -> Finding:
+    """Check the server's version; needs `database`."""
+    facts = _facts(examination)
+    return judge_version(facts.server, facts.major)
+
+
+def judge_version(server: str, major: int) -> Finding:
+    """Compare a version of PostgreSQL with the oldest that will do."""
+    if major < MINIMUM_SERVER:
+        return Finding(
+            "server_version", "error",
+            f"PostgreSQL {server} is too old; {MINIMUM_SERVER} or newer is needed.",
+            "Use a newer server, or leave the DSN out for the embedded one.",
+            code="database.too_old",
+        )  # fmt: skip
+    return Finding("server_version", "ok", f"PostgreSQL {server}.")
+
+
+def look_at_pgvector(examination: Examination) -> Finding:
+    """Check the extension; needs `database`."""
+    facts = _facts(examination)
+    return judge_pgvector(facts.vector, facts.offered)
+
+
+def judge_pgvector(installed: str | None, offered: str | None) -> Finding:
+    """Tell whether pgvector is in the database, or can be put there, and is new enough."""
+    needed = ".".join(map(str, MINIMUM_VECTOR))
+    if installed is None and offered is None:
+        return Finding(
+            "pgvector", "error", "The server does not have the pgvector extension.",
+            f"Install pgvector {needed} or newer on it (package postgresql-NN-pgvector).",
+            code="database.no_pgvector",
+        )  # fmt: skip
+    if version_key(installed or offered or "") < MINIMUM_VECTOR:
+        return Finding(
+            "pgvector", "error",
+            f"pgvector {installed or offered} is too old; {needed} or newer is needed.",
+            "Upgrade it on the server, then run: ALTER EXTENSION vector UPDATE",
+            code="database.pgvector_too_old",
+        )  # fmt: skip
+    if installed is None:
+        return Finding(
+            "pgvector", "info", f"pgvector {offered} is on the server, but not in the database.",
+            "mahavishnu db init",
+        )  # fmt: skip
+    return Finding("pgvector", "ok", f"pgvector {installed}.")
+
+
+def look_at_schema(examination: Examination) -> Finding:
+    """Check the schema's revision; needs `database`."""
+    facts = _facts(examination)
+    return judge_schema(facts.state, embedded=facts.embedded)
+
+
+def judge_schema(state: SchemaState, *, embedded: bool) -> Finding:
+    """Tell whether the schema is current, or becomes so by itself."""
+    if state.current:
+        return Finding("schema", "ok", f"Revision {state.revision}, the newest.")
+    newer = state.revision is not None and state.revision > state.head
+    if embedded and not newer:
+        return Finding(
+            "schema", "info",
+            f"Revision {state.revision or 'none'}; the next command brings it to {state.head}.",
+            "Do it now: mahavishnu db upgrade",
+        )  # fmt: skip
+    try:
+        require_current(state)
+    except MahavishnuError as error:
+        return failure("schema", error)
+    raise AssertionError("a schema that is not current is refused")
+
+
+def look_at_visibility(examination: Examination) -> Finding:
+    """Check that row-level security binds this user; needs `database`."""
+    if _facts(examination).sees_all:
+        return Finding(
+            "visibility", "warning",
+            "This database user bypasses row-level security and sees everybody's memories.",
+            "Use an ordinary role; its rights come from: mahavishnu db grant ROLE",
+        )  # fmt: skip
+    return Finding("visibility", "ok", "Row-level security binds this database user.")
+
+
+def look_at_database_clock(examination: Examination) -> Finding:
+    """Compare this machine's clock with the server's; needs `database`."""
+    return judge_difference(_facts(examination).ahead)
+
+
+def judge_difference(ahead: timedelta) -> Finding:
+    """Tell whether two clocks agree; `ahead` is how far the server's is before ours."""
+    seconds = abs(ahead.total_seconds())
+    if seconds <= TOLERANCE.total_seconds():
+        return Finding("database_clock", "ok", "It agrees with this machine's.")
+    return Finding(
+        "database_clock",
+        "error" if seconds > INTOLERABLE.total_seconds() else "warning",
+        f"It is {seconds:,.0f} s {'ahead of' if ahead > timedelta(0) else 'behind'} this machine's.",
+        "Set the one that is wrong, for example with: timedatectl set-ntp true",
+    )
+
+
+async def look_at_memory(examination: Examination) -> Finding:
+    """Open the application, as every memory command does; needs `schema` and `pgvector`."""
+    opened = open_app(examination.loaded, pool_size=CONNECTIONS)
+    app = await examination.stack.enter_async_context(opened)
+    health = await app.health()
+    examination.app = app
+    return Finding(
+        "memory", "ok", f"It can be used; a round trip takes {health.latency_ms:.1f} ms."
+    )
+
+
+async def look_at_times(examination: Examination) -> Finding:
+    """Look for memories from the future; needs `memory`."""
+    assert examination.app is not None
+    row = await examination.app.database.run(
+        lambda connection: connection.fetchrow(_QUERIES["find_future"], TOLERANCE)
+    )
+    assert row is not None
+    if not row["memories"]:
+        return Finding("times", "ok", "No memory was stored in the future.")
+    return Finding(
+        "times", "warning",
+        f"{row['memories']:,} memories were stored in the future, up to {row['newest']:%Y-%m-%d %H:%M}"
+        " UTC: the clock of the machine that stored them was ahead.",
+        "Set that clock; until then they come first in lists: mahavishnu memory list",
+    )  # fmt: skip
