@@ -19,16 +19,16 @@ from pgvector import HalfVector
 from benchmarks.report import Goal, most
 from mahavishnu.app import App
 from mahavishnu.database.pool import SESSION_SETTINGS, Database
-from mahavishnu.database.queries import load_queries
+from mahavishnu.memory.statements import load_memory_queries
 
 RATIO_GOAL = 1.3
 BOOKKEEPING = frozenset(
     (
-        *load_queries("scopes").values(),
-        load_queries("memories")["find_stored"],
-        load_queries("memories")["purge_expired"],
-        load_queries("memories")["select_matching"],
-        load_queries("models")["active_model"],
+        *load_memory_queries("scopes").values(),
+        load_memory_queries("memories")["find_stored"],
+        load_memory_queries("memories")["purge_expired"],
+        load_memory_queries("memories")["select_matching"],
+        load_memory_queries("models")["active_model"],
     )
 )
 SQL_START = ("SELECT", "WITH", "INSERT", "DELETE", "UPDATE", "--")

@@ -20,9 +20,9 @@ from benchmarks.synthetic import (
     nearest,
 )
 from mahavishnu.app import App
-from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.models import MemoryFilter, Mode
 from mahavishnu.memory.search import SearchRequest
+from mahavishnu.memory.statements import load_memory_queries
 
 TOP = 20
 RECALL_GOAL = 0.97
@@ -156,7 +156,7 @@ async def record(
 
 async def _time_joined(floor: Floor, recorded: Sequence[Sequence[Statement]]) -> str:
     """Time the least one could send for twenty rows: one statement, joined, with LIMIT 20."""
-    rows = load_queries("memories")["fetch_by_id"].partition("SELECT")[2]
+    rows = load_memory_queries("memories")["fetch_by_id"].partition("SELECT")[2]
     columns, _, rest = rows.partition("FROM memories m")
     search = next(s for s in recorded[0] if "embedding <#>" in s.sql)
     statement = (

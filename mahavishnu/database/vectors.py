@@ -74,20 +74,15 @@ class VectorTable:
         """Return the exact search among memories. $1 vector, $2 limit, $3 memory numbers."""
         return self._search("memory_no = ANY ($3::bigint[])", exact=True)
 
-    def nearest_filtered(self, *, exact: bool = False) -> str:
+    def nearest_filtered(self, condition: str, *, exact: bool = False) -> str:
         """
-        Return the search under a fine filter that many memories pass. $1 vector, $2 limit, $3 scopes,
-        $4 to $11 as $2 to $9 of `list_memories`; rows as `nearest`.
+        Return the search under a `condition` on memories m that many pass. $1 vector, $2 limit, $3 scopes,
+        from $4 on what the condition takes; rows as `nearest`.
         """
         return (
             "SELECT memory_no, e.scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
             f"FROM {self.name} e JOIN memories m USING (memory_no) "
-            "WHERE e.scope_no = ANY ($3::integer[]) "
-            "AND ($4::text IS NULL OR m.agent_id = $4) AND ($5::text IS NULL OR m.workflow_id = $5) "
-            "AND ($6::text IS NULL OR m.repo_id = $6) AND ($7::text IS NULL OR m.session_id = $7) "
-            "AND ($8::text IS NULL OR m.source_system = $8) AND ($9::jsonb IS NULL OR m.metadata @> $9) "
-            "AND ($10::timestamptz IS NULL OR m.occurred_at >= $10) "
-            "AND ($11::timestamptz IS NULL OR m.occurred_at < $11) "
+            f"WHERE e.scope_no = ANY ($3::integer[]) AND {condition} "
             "AND (m.expires_at IS NULL OR m.expires_at > now()) "
             f"ORDER BY {_order(exact)} LIMIT $2"
         )

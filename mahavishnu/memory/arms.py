@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from mahavishnu.database.pool import Connection
-from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.memory.models import Vector
+from mahavishnu.memory.models import MemoryFilter, Vector
 from mahavishnu.memory.ranking import BM25_B, BM25_K1, MIXED_LENGTH, WEIGHTS
 from mahavishnu.memory.selection import Selection
+from mahavishnu.memory.statements import load_memory_queries, passes
 
 TERM_CAP = 8_192  # postings read of one term
 # Candidates asked of a graph that holds more than what is searched. With 100, questions far from the
@@ -18,9 +18,9 @@ TERM_CAP = 8_192  # postings read of one term
 # 600 .985 to .99 (100,000 memories, filters of 29 to 48 %).
 NARROWED_DEPTH = 500
 WIDENING = 4  # times as many chunks, where too few memories were among them
-NO_FILTER = (None,) * 8
+NO_FILTER = MemoryFilter().fine_parameters
 
-_SEARCH = load_queries("search")
+_SEARCH = load_memory_queries("search")
 
 
 class TextHit(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ def _vector_search(
     if selection.numbers is not None:
         return table.nearest_among(), [selection.numbers]
     if selection.wide is not None:
-        return table.nearest_filtered(exact=exact), [scopes, *selection.wide]
+        return table.nearest_filtered(passes(4), exact=exact), [scopes, *selection.wide]
     if exact:
         return table.nearest_exactly(), [scopes]
     if selection.collections:

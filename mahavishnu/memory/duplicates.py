@@ -13,14 +13,10 @@ import msgspec
 
 from mahavishnu.base.errors import Conflict
 from mahavishnu.database.pool import Connection
-from mahavishnu.database.queries import load_queries
-from mahavishnu.memory.models import NewMemory, Stored
+from mahavishnu.memory.models import BESIDE_IDENTITY, NewMemory, Stored
+from mahavishnu.memory.statements import load_memory_queries
 
-_QUERIES = load_queries("memories")
-_BESIDES = (
-    "context", "source_system", "metadata", "agent_id", "workflow_id", "repo_id", "session_id",
-    "path", "commit_id", "occurred_at", "expires_at",
-)  # fmt: skip
+_QUERIES = load_memory_queries("memories")
 
 type Placed = tuple[NewMemory, int]  # with its scope
 type Identity = tuple[int, str, bytes]  # of a live memory: scope, source key, content hash
@@ -41,7 +37,7 @@ async def find_stored(
     outcomes = {}
     for row in rows:
         place = places[row["ord"] - 1]
-        unkept = _not_kept(placed[place][0], {name: row[name] for name in _BESIDES})
+        unkept = _not_kept(placed[place][0], {name: row[name] for name in BESIDE_IDENTITY})
         outcomes[place] = Stored(row["id"], False, row["embedded"], unkept)
     return outcomes
 
@@ -50,14 +46,16 @@ def repeat_of(stored: Stored, standing: NewMemory, new: NewMemory) -> Stored:
     """Return the outcome of a memory that its batch contains twice."""
     unkept = {*stored.not_kept}
     if standing.content_hash == new.content_hash:  # else it is a text that the last one replaced
-        unkept |= {*_not_kept(new, {name: getattr(standing, name) for name in _BESIDES})}
-    return replace(stored, created=False, not_kept=tuple(n for n in _BESIDES if n in unkept))
+        unkept |= {*_not_kept(new, {name: getattr(standing, name) for name in BESIDE_IDENTITY})}
+    return replace(stored, created=False, not_kept=tuple(n for n in BESIDE_IDENTITY if n in unkept))
 
 
 def _not_kept(new: NewMemory, kept: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the fields that were given and differ; what was left out asks for nothing."""
-    given = {name: getattr(new, name) for name in _BESIDES}
-    differing = (n for n in _BESIDES if given[n] not in (None, "", {}) and given[n] != kept[n])
+    given = {name: getattr(new, name) for name in BESIDE_IDENTITY}
+    differing = (
+        n for n in BESIDE_IDENTITY if given[n] not in (None, "", {}) and given[n] != kept[n]
+    )
     return tuple(n for n in differing if n != "metadata" or _as_json(given[n]) != kept[n])
 
 

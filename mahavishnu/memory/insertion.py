@@ -8,6 +8,7 @@ COPY goes faster but PostgreSQL refuses it on tables with row-level security.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,30 +18,19 @@ from mahavishnu.database.pool import Connection
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding import EmbeddedChunk
 from mahavishnu.memory.lexicon import count_terms
-from mahavishnu.memory.models import NewMemory
+from mahavishnu.memory.models import COLUMNS, NewMemory
 
 COPY_FROM = 64  # rows; below, the temporary tables cost more than they save
 
+_TYPES = {"metadata": "jsonb", "occurred_at": "timestamptz", "expires_at": "timestamptz"}
 _MEMORY_COLUMNS = {
     "ord": "integer",
     "id": "uuid",
     "scope_no": "integer",
-    "collection": "text",
-    "source_system": "text",
-    "source_key": "text",
-    "agent_id": "text",
-    "workflow_id": "text",
-    "repo_id": "text",
-    "session_id": "text",
-    "content": "text",
-    "context": "text",
     "content_hash": "bytea",
-    "metadata": "jsonb",
-    "path": "text",
-    "commit_id": "text",
-    "occurred_at": "timestamptz",
-    "expires_at": "timestamptz",
+    **{name: _TYPES.get(name, "text") for name in COLUMNS},
 }
+_values_of = attrgetter("content_hash", *COLUMNS)
 _POSTING_COLUMNS = {
     "ord": "integer",
     "term": "text",
@@ -71,12 +61,7 @@ def build_batch(
     """Return the rows of memories with their scopes and chunks."""
     batch = Batch()
     for number, ((new, scope), chunks) in enumerate(zip(placed, vectors, strict=True)):
-        batch.memories.append(
-            (number, new.id, scope, new.collection, new.source_system, new.source_key,
-             new.agent_id, new.workflow_id, new.repo_id, new.session_id, new.content, new.context,
-             new.content_hash, new.metadata, new.path, new.commit_id, new.occurred_at,
-             new.expires_at)
-        )  # fmt: skip
+        batch.memories.append((number, new.id, scope, *_values_of(new)))
         counts, length = count_terms(new.indexed_text)
         batch.postings += [(number, term, count, length) for term, count in counts.items()]
         batch.vectors += [

@@ -7,7 +7,7 @@ What a search makes by the dozen is a Struct, which is made five times as fast a
 import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -48,6 +48,21 @@ COLLECTIONS_OF_TYPE: Mapping[str, tuple[Collection, ...]] = {
 }
 
 
+# Where a memory comes from: each is a column, a member of requests and answers, an option, and a filter.
+NAMES: Mapping[str, str] = {
+    "repo_id": "Repository it is about.",
+    "agent_id": "Agent it comes from.",
+    "workflow_id": "Workflow it belongs to.",
+    "session_id": "Session it comes from.",
+}
+SOUGHT_NAMES = (*NAMES, "source_system")
+
+
+def only(name: str) -> str:
+    """Return what one of `NAMES` means in a filter."""
+    return f"Only this {NAMES[name].split()[0].lower()}."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BroughtVector:
     """
@@ -73,12 +88,12 @@ class NewMemory:
 
     content: str
     collection: Collection = "note"
-    source_system: str = "cli"
     source_key: str = ""
     project: str | None = None
     visibility: Visibility = "private"
-    metadata: Mapping[str, Any] = field(default_factory=dict)
     context: str = ""
+    source_system: str = "cli"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     agent_id: str | None = None
     workflow_id: str | None = None
     repo_id: str | None = None
@@ -99,6 +114,16 @@ class NewMemory:
     def content_hash(self) -> bytes:
         """SHA-256 of the content."""
         return hashlib.sha256(self.content.encode()).digest()
+
+
+# Of a new memory these are columns as they are; those of `IDENTITY` tell which memories are the same.
+IDENTITY = ("content", "collection", "source_key")
+COLUMNS = tuple(
+    each.name
+    for each in fields(NewMemory)
+    if each.name not in ("id", "project", "visibility", "vector")
+)
+BESIDE_IDENTITY = tuple(name for name in COLUMNS if name not in IDENTITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +205,7 @@ class MemoryFilter:
                 if known is not None and value not in known:
                     raise unknown_value(what, value, known)
             object.__setattr__(self, name, tuple(values))  # searches remember by these
-        for name in ("agent_id", "workflow_id", "repo_id", "session_id", "source_system"):
+        for name in SOUGHT_NAMES:
             if getattr(self, name) is not None:
                 check_text(getattr(self, name), what=name)
         check_moment(self.since, what="since")
@@ -196,17 +221,9 @@ class MemoryFilter:
 
     @property
     def fine_parameters(self) -> tuple[Any, ...]:
-        """What scopes cannot answer, in the order of the filtering queries' parameters."""
-        return (
-            self.agent_id,
-            self.workflow_id,
-            self.repo_id,
-            self.session_id,
-            self.source_system,
-            self.metadata,
-            self.since,
-            self.until,
-        )
+        """What scopes cannot answer, as parameters of `statements.passes`."""
+        names = (getattr(self, name) for name in SOUGHT_NAMES)
+        return (*names, self.metadata, self.since, self.until)
 
     @property
     def is_fine(self) -> bool:
@@ -305,7 +322,7 @@ def check_new_memory(new: NewMemory) -> NewMemory:
     if new.source_key != "":
         check_name(new.source_key, what="source_key", at_most=MAX_KEY_LENGTH)
     check_name(new.source_system, what="source_system")
-    for name in ("agent_id", "workflow_id", "repo_id", "session_id", "commit_id", "project"):
+    for name in (*NAMES, "commit_id", "project"):
         if getattr(new, name) is not None:
             check_name(getattr(new, name), what=name)
     if new.path is not None:

@@ -5,9 +5,9 @@ from uuid import UUID
 from mahavishnu.base.errors import Conflict, NotFound
 from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.database.pool import Database
-from mahavishnu.database.queries import load_queries
+from mahavishnu.memory.statements import load_memory_queries
 
-_QUERIES = load_queries("memories")
+_QUERIES = load_memory_queries("memories")
 
 
 async def find_reference(database: Database, reference: str) -> UUID:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mahavishnu.database.pool import Connection
-from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.models import Collection, MemoryFilter
 from mahavishnu.memory.scoping import Scopes, Survey
+from mahavishnu.memory.statements import load_memory_queries
 
 EXACT_UP_TO = 20_000  # memories that are compared one by one; beyond, the HNSW graph is walked
 SIZE_TTL_S = 1.0  # how long the size of a selection is believed
@@ -16,7 +16,7 @@ LARGE_TTL_S = 10.0  # and that of one beyond the cap, which stays so
 MAX_REMEMBERED = 256
 ALL = 2**62  # as a limit
 
-_MEMORIES = load_queries("memories")
+_MEMORIES = load_memory_queries("memories")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Selector:
         if fine and listed:
             # A condition is only asked here, so all that pass it are listed.
             most = EXACT_UP_TO + 1 if wanted.condition is None else ALL
-            values = (listed, *wanted.fine_parameters, most, wanted.condition)
+            values = (listed, most, wanted.condition, *wanted.fine_parameters)
             rows = await connection.fetch(_MEMORIES["select_matching"], *values)
             numbers = [row["memory_no"] for row in rows]
             size = len(numbers)

@@ -13,7 +13,6 @@ from mahavishnu.base.errors import Conflict, UsageError
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection, Database
-from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding import EmbeddedChunk
 from mahavishnu.memory.checks import check_limit, check_offset
@@ -39,6 +38,7 @@ from mahavishnu.memory.models import (
 from mahavishnu.memory.references import find_reference, no_memory
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.statements import load_memory_queries
 from mahavishnu.memory.superseding import (
     check_replaceable,
     lock_scopes,
@@ -49,7 +49,7 @@ from mahavishnu.memory.superseding import (
 from mahavishnu.memory.waiting import give_vectors
 
 BATCH_SIZE = 512  # memories of one transaction
-_QUERIES = load_queries("memories")
+_QUERIES = load_memory_queries("memories")
 _log = get_logger(__name__)
 
 
@@ -283,7 +283,7 @@ class MemoryStore:
     async def select_ids(self, wanted: MemoryFilter) -> list[UUID]:
         """Return the ids of all live memories that pass the filter, newest first."""
         scopes = list(await self._scopes.visible(wanted))
-        values = (scopes, *wanted.fine_parameters, wanted.condition)
+        values = (scopes, wanted.condition, *wanted.fine_parameters)
         rows = await self._database.run(lambda c: c.fetch(_QUERIES["select_ids"], *values))
         return [row["id"] for row in rows]
 
@@ -328,11 +328,11 @@ class MemoryStore:
             lambda c: c.fetch(
                 _QUERIES["list_memories"],
                 scopes,
-                *wanted.fine_parameters,
                 limit,
                 offset,
                 *(after or (None, None)),
                 wanted.condition,
+                *wanted.fine_parameters,
             )
         )
         return [read_memory(row) for row in rows]

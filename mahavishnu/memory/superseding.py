@@ -6,12 +6,12 @@ from uuid import UUID
 
 from mahavishnu.base.errors import Conflict, Forbidden
 from mahavishnu.database.pool import Connection
-from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.duplicates import Identity
-from mahavishnu.memory.models import Memory, NewMemory
+from mahavishnu.memory.models import COLUMNS, Memory, NewMemory
+from mahavishnu.memory.statements import load_memory_queries
 
-_QUERIES = load_queries("memories")
+_QUERIES = load_memory_queries("memories")
 
 
 async def check_replaceable(connection: Connection, old: Memory) -> None:
@@ -43,23 +43,13 @@ def make_successor(
     old: Memory, content: str, *, metadata: Mapping[str, Any] | None, context: str | None
 ) -> NewMemory:
     """Return what takes the place of `old`: the same but for its text, and what else is given."""
-    return NewMemory(
-        content=content,
-        collection=old.collection,  # type: ignore[arg-type]
-        source_system=old.source_system,
-        source_key=old.source_key,
-        project=old.project,
-        visibility=old.visibility,  # type: ignore[arg-type]
-        metadata=old.metadata if metadata is None else metadata,
-        context=old.context if context is None else context,
-        agent_id=old.agent_id,
-        workflow_id=old.workflow_id,
-        repo_id=old.repo_id,
-        session_id=old.session_id,
-        path=old.path,
-        commit_id=old.commit_id,
-        expires_at=old.expires_at,
-    )
+    kept = {name: getattr(old, name) for name in COLUMNS} | {"content": content}
+    del kept["occurred_at"]
+    if metadata is not None:
+        kept["metadata"] = metadata
+    if context is not None:
+        kept["context"] = context
+    return NewMemory(**kept, project=old.project, visibility=old.visibility)  # type: ignore[arg-type]
 
 
 async def put_in_place(

@@ -4,11 +4,11 @@ from pgvector import HalfVector
 
 from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection
-from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.statements import load_memory_queries
 
-_QUERIES = load_queries("memories")
+_QUERIES = load_memory_queries("memories")
 _log = get_logger(__name__)
 
 

@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mahavishnu.embedding.chunks import estimate_tokens
+from mahavishnu.memory.models import NAMES
 from mahavishnu.operations.repository_requests import KnowledgeAnswer
 from mahavishnu.operations.results import (
     ForgetResult,
@@ -27,10 +28,7 @@ _OPTIONAL: dict[str, object] = {
     "arms": {},
     "path": None,
     "project": None,
-    "agent_id": None,
-    "workflow_id": None,
-    "repo_id": None,
-    "session_id": None,
+    **dict.fromkeys(NAMES),
     "commit": None,
     "source_system": "",
 }

@@ -26,6 +26,7 @@ from mahavishnu.operations.fitting import (
 from mahavishnu.operations.moments import is_relative
 from mahavishnu.operations.operation import Call, read_request
 from mahavishnu.operations.requests import (
+    FIELDS_IN_METADATA,
     EmbedWaiting,
     ForgetMemory,
     GetMemory,
@@ -55,17 +56,6 @@ from mahavishnu.operations.results import (
 from mahavishnu.operations.vectors import read_vector
 
 EMBEDDED_TOGETHER = 64  # memories between two reports of the progress
-# Metadata of a unified memory that becomes fields of it.
-FIELDS_IN_METADATA = (
-    "memory_type",
-    "collection",
-    "project",
-    "source_system",
-    "agent_id",
-    "workflow_id",
-    "repo_id",
-    "session_id",
-)
 
 
 async def store_memory(call: Call, request: StoreMemory) -> StoreResult:

@@ -15,6 +15,8 @@ from mahavishnu.memory.checks import (
     check_offset,
 )
 from mahavishnu.memory.models import (
+    NAMES,
+    SOUGHT_NAMES,
     BroughtVector,
     Collection,
     MemoryFilter,
@@ -24,6 +26,7 @@ from mahavishnu.memory.models import (
     Visibility,
     check_new_memory,
     choose_collection,
+    only,
 )
 from mahavishnu.memory.search import SearchRequest, TierName, check_request
 from mahavishnu.operations.cursors import read_cursor
@@ -59,7 +62,6 @@ type Cursor = Annotated[
 type Cosine = Annotated[float, Meta(ge=-1, le=1)]
 type Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 type Sought = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]  # an empty one finds nothing
-SOUGHT_NAMES = ("repo_id", "agent_id", "workflow_id", "session_id", "source_system")
 type Moment = Annotated[str, Meta(max_length=64)]
 type Text = Annotated[str, Meta(min_length=1, description="The text to remember, up to 1 MiB.")]
 
@@ -76,10 +78,10 @@ class Where(Request, frozen=True, kw_only=True):
     projects: Annotated[
         list[Sought], Meta(max_length=100, description="Only these projects, by name.")
     ] = field(default_factory=list)
-    repo_id: Annotated[Sought | None, Meta(description="Only this repository.")] = None
-    agent_id: Annotated[Sought | None, Meta(description="Only this agent.")] = None
-    workflow_id: Annotated[Sought | None, Meta(description="Only this workflow.")] = None
-    session_id: Annotated[Sought | None, Meta(description="Only this session.")] = None
+    repo_id: Annotated[Sought | None, Meta(description=only("repo_id"))] = None
+    agent_id: Annotated[Sought | None, Meta(description=only("agent_id"))] = None
+    workflow_id: Annotated[Sought | None, Meta(description=only("workflow_id"))] = None
+    session_id: Annotated[Sought | None, Meta(description=only("session_id"))] = None
     source_system: Annotated[Sought | None, Meta(description="Only what this system stored.")] = (
         None
     )
@@ -127,10 +129,10 @@ class StoreMemory(Request, frozen=True, kw_only=True):
     source_system: Annotated[
         Name | None, Meta(description="What stores it; mcp or http if absent.")
     ] = None
-    agent_id: Annotated[Name | None, Meta(description="Agent it comes from.")] = None
-    workflow_id: Annotated[Name | None, Meta(description="Workflow it belongs to.")] = None
-    repo_id: Annotated[Name | None, Meta(description="Repository it is about.")] = None
-    session_id: Annotated[Name | None, Meta(description="Session it comes from.")] = None
+    agent_id: Annotated[Name | None, Meta(description=NAMES["agent_id"])] = None
+    workflow_id: Annotated[Name | None, Meta(description=NAMES["workflow_id"])] = None
+    repo_id: Annotated[Name | None, Meta(description=NAMES["repo_id"])] = None
+    session_id: Annotated[Name | None, Meta(description=NAMES["session_id"])] = None
     occurred_at: Annotated[
         Moment | None,
         Meta(description="When it happened: ISO, or 2h for two hours ago; now if absent."),
@@ -153,6 +155,10 @@ class StoreMemory(Request, frozen=True, kw_only=True):
         check_new_memory(self.memory(source="check"))
 
 
+# Metadata of a unified memory that becomes fields of it.
+FIELDS_IN_METADATA = ("memory_type", "collection", "project", "source_system", *NAMES)
+
+
 class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
     """A memory to store, with a vector where the caller has one."""
 
@@ -162,8 +168,8 @@ class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
     metadata: Annotated[
         dict[str, Any],
         Meta(
-            description="Your own keys. The keys memory_type, collection, project, source_system, "
-            "agent_id, workflow_id, repo_id and session_id become the memory's own fields."
+            description="Your own keys. The keys "
+            f"{', '.join(FIELDS_IN_METADATA[:-1])} and {FIELDS_IN_METADATA[-1]} become the memory's own fields."
         ),
     ] = field(default_factory=dict)
 

@@ -22,10 +22,10 @@ from mahavishnu.database.migrate import (
     upgrade,
 )
 from mahavishnu.database.pool import DatabaseHealth
-from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.models import Memory
+from mahavishnu.memory.statements import load_memory_queries, passes
 from tests.conftest import Cluster, OpenWorld, World
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -69,7 +69,7 @@ def test_every_sql_file_is_known() -> None:
 async def test_every_query_prepares_on_the_migrated_schema(target: Target, file: str) -> None:
     connection = await asyncpg.connect(**target.direct)
     try:
-        for name, query in load_queries(file).items():
+        for name, query in load_memory_queries(file).items():
             try:
                 await connection.prepare(query)
             except asyncpg.PostgresError as error:
@@ -87,7 +87,7 @@ async def test_reading_queries_give_the_fields_of_a_memory(
     target: Target, file: str, name: str
 ) -> None:
     connection = await asyncpg.connect(**target.direct)
-    prepared = await connection.prepare(load_queries(file)[name])
+    prepared = await connection.prepare(load_memory_queries(file)[name])
     columns = [attribute.name for attribute in prepared.get_attributes()]
     await connection.close()
     assert tuple(columns[-len(Memory.__struct_fields__) :]) == Memory.__struct_fields__
@@ -103,8 +103,8 @@ async def test_every_generated_statement_prepares(world: World, target: Target) 
         table.nearest_in_collections(),
         table.nearest_exactly(),
         table.nearest_among(),
-        table.nearest_filtered(),
-        table.nearest_filtered(exact=True),
+        table.nearest_filtered(passes(4)),
+        table.nearest_filtered(passes(4), exact=True),
         table.similarities(),
         table.samples(),
         table.drop_rows(),

@@ -280,7 +280,7 @@ def test_statements_differ_by_the_two_integers_only(model_no: int, dimensions: i
     def statements(table: VectorTable) -> list[str]:
         return [
             table.create(), table.nearest(), table.nearest_in_collections(), table.add_rows(),
-            table.nearest_exactly(), table.nearest_among(), table.nearest_filtered(),
+            table.nearest_exactly(), table.nearest_among(), table.nearest_filtered("true"),
             table.similarities(), table.drop_rows(),
         ]  # fmt: skip
 
@@ -295,14 +295,14 @@ def test_exact_searches_do_not_walk_the_graph() -> None:
     table = VectorTable(1, 8)
     for exact in (table.nearest_exactly(), table.nearest_among()):
         assert "ORDER BY (embedding <#> $1) + 0" in exact
-    for walked in (table.nearest(), table.nearest_in_collections(), table.nearest_filtered()):
+    for walked in (table.nearest(), table.nearest_in_collections(), table.nearest_filtered("true")):
         assert "ORDER BY embedding <#> $1 LIMIT" in walked
 
 
 def test_every_search_in_scopes_names_them() -> None:
     table = VectorTable(1, 8)
     for statement in (table.nearest(), table.nearest_in_collections(), table.nearest_exactly(),
-                      table.nearest_filtered()):  # fmt: skip
+                      table.nearest_filtered("true")):  # fmt: skip
         assert re.search(r"scope_no = ANY \(\$3::integer\[\]\)", statement)
 
 

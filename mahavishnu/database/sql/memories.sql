@@ -2,8 +2,7 @@
 -- Live memories with the same identity. $1 scopes, $2 source keys, $3 content hashes; (ord, id, embedded, and what
 -- the identity leaves open).
 SELECT wanted.ord, m.id, NOT EXISTS (SELECT FROM embedding_queue q WHERE q.memory_no = m.memory_no) AS embedded,
-       m.context, m.source_system, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id, m.path, m.commit_id,
-       m.occurred_at, m.expires_at
+       {beside the identity}
 FROM unnest($1::integer[], $2::text[], $3::bytea[]) WITH ORDINALITY AS wanted (scope_no, source_key, content_hash, ord)
 JOIN memories m ON m.scope_no = wanted.scope_no AND m.source_key = wanted.source_key
     AND m.content_hash = wanted.content_hash AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now());
@@ -23,9 +22,7 @@ FROM memories m JOIN scopes s USING (scope_no) WHERE m.id = $1;
 
 -- fetch_by_id --
 -- One memory, live or not. $1 id; a row of `memory`.
-SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
-       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
-       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+SELECT {memory}
 FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
 WHERE m.id = $1;
 
@@ -40,24 +37,18 @@ ORDER BY id LIMIT 10;
 SELECT id FROM memories WHERE right(id::text, 8) LIKE '%' || $1 ORDER BY id LIMIT 10;
 
 -- list_memories --
--- Live memories, newest first. $1 scopes, $2 agent, $3 workflow, $4 repository, $5 session, $6 source system,
--- $7 metadata, $8 since, $9 until, $10 limit, $11 offset, $12 and $13 time and number of what the page before ended
--- with, $14 condition on the metadata; rows of `memory`.
-SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
-       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
-       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+-- Live memories, newest first. $1 scopes, $2 limit, $3 offset, $4 and $5 time and number of what the page before
+-- ended with, $6 condition on the metadata, from $7 a filter's fine parameters; rows of `memory`.
+SELECT {memory}
 FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
 WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
-    AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
-    AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
-    AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
-    AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
-    AND ($12::timestamptz IS NULL OR (m.occurred_at, m.memory_no) < ($12, $13::bigint))
-    AND ($14::text IS NULL OR m.metadata @@ $14::text::jsonpath)
-ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $10 OFFSET $11;
+    AND {passes from $7}
+    AND ($4::timestamptz IS NULL OR (m.occurred_at, m.memory_no) < ($4, $5::bigint))
+    AND ($6::text IS NULL OR m.metadata @@ $6::text::jsonpath)
+ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $2 OFFSET $3;
 
 -- list_heads --
--- Live memories, newest first, without their texts. $1 scopes, $2 limit, $3 and $4 as $12 and $13 of list_memories; (id,
+-- Live memories, newest first, without their texts. $1 scopes, $2 limit, $3 and $4 as $4 and $5 of list_memories; (id,
 -- memory_no, beginning, bytes of the text, memory_type, project, occurred_at).
 SELECT m.id, m.memory_no, left(m.content, 320) AS beginning, octet_length(m.content) AS size, m.memory_type,
        p.name AS project, m.occurred_at
@@ -67,33 +58,26 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expire
 ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $2;
 
 -- select_ids --
--- Ids of all live memories that pass a filter, newest first. $1 to $9 as in list_memories, $10 condition; (id).
+-- Ids of all live memories that pass a filter, newest first. $1 scopes, $2 condition, from $3 a filter's fine
+-- parameters; (id).
 SELECT m.id FROM memories m
 WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
-    AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
-    AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
-    AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
-    AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
-    AND ($10::text IS NULL OR m.metadata @@ $10::text::jsonpath)
+    AND {passes from $3}
+    AND ($2::text IS NULL OR m.metadata @@ $2::text::jsonpath)
 ORDER BY m.occurred_at DESC, m.memory_no DESC;
 
 -- select_matching --
--- Numbers of the live memories that pass a fine filter, at most $10. $1 to $9 as in list_memories, $11 condition;
--- (memory_no).
+-- Numbers of the live memories that pass a fine filter. $1 scopes, $2 limit, $3 condition, from $4 the filter's fine
+-- parameters; (memory_no).
 SELECT m.memory_no FROM memories m
 WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
-    AND ($2::text IS NULL OR m.agent_id = $2) AND ($3::text IS NULL OR m.workflow_id = $3)
-    AND ($4::text IS NULL OR m.repo_id = $4) AND ($5::text IS NULL OR m.session_id = $5)
-    AND ($6::text IS NULL OR m.source_system = $6) AND ($7::jsonb IS NULL OR m.metadata @> $7)
-    AND ($8::timestamptz IS NULL OR m.occurred_at >= $8) AND ($9::timestamptz IS NULL OR m.occurred_at < $9)
-    AND ($11::text IS NULL OR m.metadata @@ $11::text::jsonpath)
-LIMIT $10;
+    AND {passes from $4}
+    AND ($3::text IS NULL OR m.metadata @@ $3::text::jsonpath)
+LIMIT $2;
 
 -- fetch_by_ids --
 -- Memories in the order of their storing, live or not. $1 ids; rows of `memory`.
-SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
-       p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
-       m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+SELECT {memory}
 FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
 WHERE m.id = ANY ($1::uuid[]) ORDER BY m.memory_no;
 

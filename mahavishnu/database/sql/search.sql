@@ -2,8 +2,8 @@
 -- BM25 over the terms of a question. A term in $3 or more memories counts through its $3 newest, and while
 -- a rarer term is there so little that it only fills the places behind. idf is that of what is searched, not of what others store.
 -- $1 terms, $2 scopes, $3 cap, $4 number of memories searched, $5 k1, $6 b, $7 usual length, $8 limit,
--- $9 memory numbers or null, $10 whether to test each posting's memory, by $11 to $18 as $2 to $9 of
--- list_memories; (memory_no, scope_no, score), best first.
+-- $9 memory numbers or null, $10 whether to test each posting's memory, by a filter's fine
+-- parameters from $11 on; (memory_no, scope_no, score), best first.
 WITH hits AS (
     SELECT asked.ord, p.memory_no, p.scope_no, p.frequency, p.length
     FROM unnest($1::text[]) WITH ORDINALITY AS asked (term, ord)
@@ -13,11 +13,7 @@ WITH hits AS (
             AND ($9::bigint[] IS NULL OR memory_no = ANY ($9))
             AND (NOT $10::boolean OR EXISTS (
                 SELECT FROM memories m WHERE m.memory_no = postings.memory_no
-                    AND ($11::text IS NULL OR m.agent_id = $11) AND ($12::text IS NULL OR m.workflow_id = $12)
-                    AND ($13::text IS NULL OR m.repo_id = $13) AND ($14::text IS NULL OR m.session_id = $14)
-                    AND ($15::text IS NULL OR m.source_system = $15) AND ($16::jsonb IS NULL OR m.metadata @> $16)
-                    AND ($17::timestamptz IS NULL OR m.occurred_at >= $17)
-                    AND ($18::timestamptz IS NULL OR m.occurred_at < $18)
+                    AND {passes from $11}
                     AND (m.expires_at IS NULL OR m.expires_at > now())))
         ORDER BY memory_no DESC LIMIT $3
     ) AS p
@@ -46,9 +42,7 @@ FROM (
     FROM (SELECT scope_no FROM embedding_queue WHERE scope_no = ANY ($2::integer[]) LIMIT $3) AS queued
     JOIN scopes s USING (scope_no)
 ) AS state LEFT JOIN (
-    SELECT m.id, m.memory_no, m.content, m.context, m.memory_type, m.collection, m.source_system, m.source_key,
-           p.name AS project, s.owner, s.visibility, m.metadata, m.agent_id, m.workflow_id, m.repo_id, m.session_id,
-           m.path, m.commit_id, m.occurred_at, m.stored_at, m.expires_at, m.superseded_by
+    SELECT {memory}
     FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
     WHERE m.memory_no = ANY ($1::bigint[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
 ) AS found ON true;

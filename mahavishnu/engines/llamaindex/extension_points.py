@@ -13,15 +13,14 @@ from mahavishnu.engines.llamaindex.vector_store import (
     MahavishnuVectorStore,
     SearchMemories,
 )
-from mahavishnu.memory.models import Collection, Memory, MemoryFilter, Mode
+from mahavishnu.memory.models import NAMES, Collection, Memory, MemoryFilter, Mode
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 
 # Of a memory these become metadata of its node, where there is something.
 FIELDS = (
-    "memory_type", "collection", "project", "source_system", "agent_id", "workflow_id", "repo_id",
-    "session_id", "path", "commit_id",
+    "memory_type", "collection", "project", "source_system", *NAMES, "path", "commit_id",
 )  # fmt: skip
 _log = get_logger(__name__)
 

@@ -10,11 +10,11 @@ from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask, opened_call, prepare
 from mahavishnu.interfaces.cli.lazy import LaterGroup
 from mahavishnu.interfaces.cli.memory_import import import_
+from mahavishnu.interfaces.cli.memory_options import TYPES, filter_options, name_options
 from mahavishnu.interfaces.cli.memory_search import search
 from mahavishnu.interfaces.cli.options import (
     asynchronous,
     confirm,
-    filter_options,
     json_option,
     metadata_option,
     read_text,
@@ -56,7 +56,7 @@ memory.add_command(import_)
     default="agent",
     show_default=True,
     metavar="TYPE",
-    help="agent, rag, workflow or insight.",
+    help=f"{TYPES}.",
 )
 @click.option(
     "--collection", metavar="NAME", help="Kind within the type; its usual one by default."
@@ -71,10 +71,7 @@ memory.add_command(import_)
 )
 @metadata_option
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
-@click.option("--agent", "agent_id", metavar="ID", help="Agent it comes from.")
-@click.option("--workflow", "workflow_id", metavar="ID", help="Workflow it belongs to.")
-@click.option("--repo", "repo_id", metavar="ID", help="Repository it is about.")
-@click.option("--session", "session_id", metavar="ID", help="Session it comes from.")
+@name_options
 @click.option("--occurred-at", metavar="WHEN", help="When it happened; now by default.")
 @click.option("--shared", is_flag=True, help="Let everyone who uses this database see it.")
 @json_option

@@ -7,7 +7,8 @@ import click
 
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.options import asynchronous, filter_options, json_option
+from mahavishnu.interfaces.cli.memory_options import filter_options
+from mahavishnu.interfaces.cli.options import asynchronous, json_option
 from mahavishnu.interfaces.cli.render import (
     excerpt,
     local_time,

@@ -49,33 +49,9 @@ def answers(
 def metadata_option[F: Callable[..., Any]](function: F) -> F:
     """Add the option for keys of the caller's own."""
     return click.option(
-        "--metadata", multiple=True, metavar="K=V|JSON", callback=_read_metadata,
+        "--metadata", multiple=True, metavar="K=V|JSON", callback=read_metadata,
         help=f"Repeatable. {METADATA_HELP}",
     )(function)  # fmt: skip
-
-
-def filter_options[F: Callable[..., Any]](function: F) -> F:
-    """Add the options that narrow which memories are meant; they are called as `Where` calls them."""
-    options = [
-        click.option("--type", "memory_types", multiple=True, metavar="TYPE",
-                     help="agent, rag, workflow or insight; repeatable."),
-        click.option("--collection", "collections", multiple=True, metavar="NAME",
-                     help="note, conversation, document, code, execution or insight; repeatable."),
-        click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable."),
-        click.option("--repo", "repo_id", metavar="ID", help="Only this repository."),
-        click.option("--agent", "agent_id", metavar="ID", help="Only this agent."),
-        click.option("--workflow", "workflow_id", metavar="ID", help="Only this workflow."),
-        click.option("--session", "session_id", metavar="ID", help="Only this session."),
-        click.option("--source", "source_system", metavar="NAME", help="Only this source system."),
-        click.option("--metadata", multiple=True, metavar="K=V|JSON",
-                     callback=lambda *given: _read_metadata(*given) or None,
-                     help=f"Only with this metadata; repeatable. {METADATA_HELP}"),
-        click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date."),
-        click.option("--until", metavar="WHEN", help="Before this; as --since."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 def read_object(_context: click.Context, option: click.Parameter, text: str | None) -> Any:
@@ -88,7 +64,7 @@ def read_time(_context: click.Context, option: click.Parameter, text: str | None
     return None if text is None else read_moment(text, what=str(option.name)).isoformat()
 
 
-def _read_metadata(
+def read_metadata(
     _context: click.Context, _option: click.Parameter, items: tuple[str, ...]
 ) -> dict[str, Any]:
     return parse_metadata(items)

@@ -8,7 +8,6 @@ from typing import Any
 
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.database.pool import Connection, Database
-from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.arms import (
     TextHit,
@@ -30,6 +29,7 @@ from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.memory.selection import EXACT_UP_TO, Selection, Selector
 from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.statements import load_memory_queries
 from mahavishnu.memory.store import read_memory
 
 DEPTH = 100  # candidates of each arm, at least
@@ -39,8 +39,8 @@ PURGE_EVERY_S = 60.0
 WAITING_CAP = 1000  # how far waiting memories are counted
 ATTEMPTS = 4  # at an answer that is not out of date when it is given
 
-_SEARCH = load_queries("search")
-_MEMORIES = load_queries("memories")
+_SEARCH = load_memory_queries("search")
+_MEMORIES = load_memory_queries("memories")
 
 
 @dataclass(frozen=True)

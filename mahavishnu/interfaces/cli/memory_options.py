@@ -1,0 +1,43 @@
+"""Options that say what a memory carries, and which memories are meant."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mahavishnu.interfaces.cli.options import METADATA_HELP, read_metadata
+from mahavishnu.memory.models import COLLECTIONS, MEMORY_TYPES, NAMES, only
+
+TYPES = f"{', '.join(MEMORY_TYPES[:-1])} or {MEMORY_TYPES[-1]}"
+
+
+def name_options[F: Callable[..., Any]](function: F) -> F:
+    """Add the options that say where a memory comes from."""
+    for name, meaning in reversed([*NAMES.items()]):
+        function = _name_option(name, meaning)(function)
+    return function
+
+
+def filter_options[F: Callable[..., Any]](function: F) -> F:
+    """Add the options that narrow which memories are meant; they are called as `Where` calls them."""
+    options = [
+        click.option("--type", "memory_types", multiple=True, metavar="TYPE",
+                     help=f"{TYPES}; repeatable."),
+        click.option("--collection", "collections", multiple=True, metavar="NAME",
+                     help=f"{', '.join(COLLECTIONS[:-1])} or {COLLECTIONS[-1]}; repeatable."),
+        click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable."),
+        *(_name_option(name, only(name)) for name in NAMES),
+        click.option("--source", "source_system", metavar="NAME", help="Only this source system."),
+        click.option("--metadata", multiple=True, metavar="K=V|JSON",
+                     callback=lambda *given: read_metadata(*given) or None,
+                     help=f"Only with this metadata; repeatable. {METADATA_HELP}"),
+        click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date."),
+        click.option("--until", metavar="WHEN", help="Before this; as --since."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _name_option(name: str, meaning: str) -> Callable[..., Any]:
+    return click.option(f"--{name.removesuffix('_id')}", name, metavar="ID", help=meaning)
