@@ -112,7 +112,9 @@ class Lanes:
         words = [
             sys.executable,
             *(self.measure if job.measured else ()),
-            *("-m", "pytest", "-q", "--durations=8", "--durations-min=5", "-p", "no:cacheprovider"),
+            # Which tests failed is said at the end, when those that are red have been repeated.
+            *("-m", "pytest", "-q", "-rsxX", "--durations=8", "--durations-min=5"),
+            *("-p", "no:cacheprovider"),
             *("-p", "tests.outcomes", "--outcomes", str(file)),
             *("--basetemp", str(self.scratch / job.name), *self.options(job), *job.paths),
         ]
@@ -166,8 +168,8 @@ def describe(verdict: Verdict, *, taken_s: float) -> str:
     ]
     if len(verdict.flaky) > FLAKY_BORNE:
         parts.append(f"{len(verdict.flaky)} flaky tests; a run bears {FLAKY_BORNE}.")
-    parts += [f"RED {test.test}{', a leak: not repeated' * test.is_leak}" for test in verdict.red]
-    parts += [f"RED {problem}" for problem in verdict.problems]
+    parts += [f"FAILED {test.test}{', a leak: not repeated' * test.is_leak}" for test in verdict.red]
+    parts += [f"FAILED {problem}" for problem in verdict.problems]
     listed = ", ".join(f"{verdict.counts[name]} {name}" for name in _ORDER if verdict.counts[name])
     return "\n".join([*parts, f"=== {listed or 'no tests ran'} in {taken_s:.0f} s ==="])
 

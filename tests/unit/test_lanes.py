@@ -41,7 +41,7 @@ def test_what_is_red_twice_is_red(tmp_path: Path) -> None:
     assert [test.test for test in verdict.red] == ["test_a.py::test_red"]
     assert not verdict.is_green and not verdict.flaky
     told = describe(verdict, taken_s=61.2)
-    assert told == "RED test_a.py::test_red\n=== 1 failed, 2 passed in 61 s ==="
+    assert told == "FAILED test_a.py::test_red\n=== 1 failed, 2 passed in 61 s ==="
 
 
 def test_what_is_red_once_is_flaky_and_shown_with_its_first_failure(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_a_leak_is_not_repeated(tmp_path: Path) -> None:
     verdict = run(tmp_path, a=marked, b=said)
     assert not verdict.is_green and not verdict.flaky
     told = describe(verdict, taken_s=2)
-    assert "RED test_a.py::test_once1, a leak: not repeated" in told
-    assert "RED test_b.py::test_says, a leak: not repeated" in told
+    assert "FAILED test_a.py::test_once1, a leak: not repeated" in told
+    assert "FAILED test_b.py::test_says, a leak: not repeated" in told
 
 
 def test_a_set_up_that_fails_is_red_and_a_skipped_test_is_not(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_process_that_does_not_end_as_it_should_is_red(
 ) -> None:
     verdict = run(tmp_path, a=text, b=GREEN)
     assert verdict.problems == (says,) and not verdict.is_green
-    assert f"RED {says}" in describe(verdict, taken_s=2)
+    assert f"FAILED {says}" in describe(verdict, taken_s=2)
 
 
 def test_a_process_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
