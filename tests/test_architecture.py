@@ -173,6 +173,19 @@ def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
             assert LAYERS.index(own) < LAYERS.index(other), f"{relative}:{line} imports {name}"
 
 
+def test_the_decision_page_shows_the_folders() -> None:
+    page = (ROOT.parent / "docs/decisions/0024-house.md").read_text(encoding="utf-8")
+    shown, path = set(), [""]
+    for line in page.split("```")[1].splitlines()[2:]:
+        name, level = line.split()[0], (len(line) - len(line.lstrip())) // 2
+        path = [*path[:level], name]
+        shown.add("".join(path[1:]))
+    folders = {
+        f"{p.relative_to(ROOT)}/" for p in ROOT.rglob("*") if p.is_dir() and p.name != "__pycache__"
+    }
+    assert shown == folders | {"app.py"}
+
+
 def test_engines_are_leaves_imported_where_they_are_used() -> None:
     """Nobody but the application and operations imports an engine, inside a function; none imports another."""
     for path in modules():
