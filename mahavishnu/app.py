@@ -156,7 +156,7 @@ async def open_app(
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
             projects = Projects(database)
-            repositories = Repositories(database, projects, scopes)
+            repositories = Repositories(database, scopes)
             retriever = Retriever(open_tiers(database, space, scopes))
             knowledge = settings.knowledge
             kept = settings.metrics

@@ -168,7 +168,9 @@ def describe(verdict: Verdict, *, taken_s: float) -> str:
     ]
     if len(verdict.flaky) > FLAKY_BORNE:
         parts.append(f"{len(verdict.flaky)} flaky tests; a run bears {FLAKY_BORNE}.")
-    parts += [f"FAILED {test.test}{', a leak: not repeated' * test.is_leak}" for test in verdict.red]
+    parts += [
+        f"FAILED {test.test}{', a leak: not repeated' * test.is_leak}" for test in verdict.red
+    ]
     parts += [f"FAILED {problem}" for problem in verdict.problems]
     listed = ", ".join(f"{verdict.counts[name]} {name}" for name in _ORDER if verdict.counts[name])
     return "\n".join([*parts, f"=== {listed or 'no tests ran'} in {taken_s:.0f} s ==="])

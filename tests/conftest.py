@@ -266,7 +266,7 @@ def open_world(target: Target) -> OpenWorld:
             scopes = Scopes(database)
             memories = MemoryStore(database, space, scopes)
             projects = Projects(database)
-            repositories = Repositories(database, projects, scopes)
+            repositories = Repositories(database, scopes)
             retriever = Retriever(open_tiers(database, space, scopes))
             yield World(
                 database=database,

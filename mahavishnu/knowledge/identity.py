@@ -43,21 +43,20 @@ class Projects:
         """
         Return the project of a git working tree, made if it is new.
 
-        With a `name` it is that project, and the tree is recognised as its own from then on. Else:
+        With a `name` it is that project, which gets the path and the remote if no other has them. Else:
 
-        A known path decides; else a known remote; else, for a checkout without remote, a root commit
-        that just one project has. Forks share roots, so a root never outweighs another remote.
+        A repository that was added decides; else a known path; else a known remote; else, for a
+        checkout without remote, a root commit that just one project has. Forks share roots, so a root
+        never outweighs another remote.
         """
         aliases = await read_aliases(top_level)
 
         async def find_or_add(connection: Connection) -> Project:
             async with connection.transaction():
-                if name is not None:
-                    project = await _find_or_add_named(connection, name)
-                else:
-                    project = await _find(connection, aliases) or await _add(connection, top_level)
-                for kind, value in _pairs(aliases):
-                    await connection.execute(_QUERIES["add_project_alias"], project.id, kind, value)
+                if name is None:
+                    return await find_or_add_project(connection, top_level, aliases)
+                project = await find_or_add_named(connection, name)
+                await add_aliases(connection, project, aliases)
                 return project
 
         return await self._database.run(find_or_add)
@@ -111,12 +110,9 @@ class Projects:
 
         async def move(connection: Connection) -> tuple[str, str | None]:
             async with connection.transaction():
-                former = await _find(connection, aliases)
+                former = await _find(connection, top_level, aliases)
                 project = await choose(connection)
-                await connection.execute(_QUERIES["drop_project_alias"], "path", aliases.path)
-                await connection.execute(
-                    _QUERIES["add_project_alias"], project.id, "path", aliases.path
-                )
+                await move_aliases(connection, project, Aliases(aliases.path, None, None))
                 return project.name, former.name if former and former != project else None
 
         return await self._database.run(move, repeatable=False)
@@ -136,25 +132,38 @@ def _pairs(aliases: Aliases) -> list[tuple[str, str]]:
     return [(kind, value) for kind, value in pairs if value]
 
 
-async def _find(connection: Connection, aliases: Aliases) -> Project | None:
-    pairs = _pairs(aliases)
+async def add_aliases(connection: Connection, project: Project, aliases: Aliases) -> None:
+    """Let a checkout be recognised as of a project by what no other project of one's own has."""
+    for kind, value in _pairs(aliases):
+        await connection.execute(_QUERIES["add_project_alias"], project.id, kind, value)
+
+
+async def move_aliases(connection: Connection, project: Project, aliases: Aliases) -> None:
+    """Let a checkout be recognised as of a project by its path, whichever project had that."""
+    await connection.execute(_QUERIES["drop_project_alias"], "path", aliases.path)
+    await add_aliases(connection, project, aliases)
+
+
+async def find_or_add_project(connection: Connection, top_level: Path, aliases: Aliases) -> Project:
+    """Return the project of a checkout as `identify` does, in the caller's transaction."""
+    project = await _find(connection, top_level, aliases) or await _add(connection, top_level)
+    await add_aliases(connection, project, aliases)
+    return project
+
+
+async def _find(connection: Connection, top_level: Path, aliases: Aliases) -> Project | None:
+    pairs = [("repository", str(top_level.resolve())), *_pairs(aliases)]
     rows = await connection.fetch(
         _QUERIES["find_project_by_alias"], [k for k, _ in pairs], [v for _, v in pairs]
     )
-    by_kind: dict[str, dict[UUID, str]] = {}
-    for row in rows:
-        by_kind.setdefault(row["kind"], {})[row["id"]] = row["name"]
-    for kind in ("path", "remote"):
-        for identifier, name in by_kind.get(kind, {}).items():
-            return Project(identifier, name)
-    roots = by_kind.get("root", {})
-    if aliases.remote is None and len(roots) == 1:
-        [(identifier, name)] = roots.items()
-        return Project(identifier, name)
+    if rows and (rows[0]["kind"] != "root" or (aliases.remote is None and len(rows) == 1)):
+        return Project(rows[0]["id"], rows[0]["name"])
     return None
 
 
-async def _find_or_add_named(connection: Connection, name: str) -> Project:
+async def find_or_add_named(connection: Connection, name: str) -> Project:
+    """Return one's own project of that name, made if it is new."""
+    check_name(name, what="project")
     identifier = new_id()
     if await connection.fetchval(_QUERIES["add_project"], identifier, name) is None:
         identifier = await connection.fetchval(_QUERIES["find_own_project"], name)

@@ -71,7 +71,7 @@ class Ingestion:
         top_level = await find_repository(folder)
         found = await self._identify(folder, top_level, project)
         scope = await self._scope(found.name, "document")
-        imports = await self._fetch("imported_sources", scope)
+        imports = await self._fetch("imported_sources", [scope])
         source = await _recognise(folder, top_level, imports)
         outcome = await _begin(folder, top_level, found, source)
         async with recorded_run(self._database, scope, "markdown", outcome, source.record):
@@ -123,7 +123,7 @@ class Ingestion:
         top_level = await find_top_level(repository)
         found = await self._projects.identify(top_level, name=project)
         documents = await self._scope(found.name, "document")
-        imports = await self._fetch("imported_sources", documents)
+        imports = await self._fetch("imported_sources", [documents])
         source = await _recognise(top_level, top_level, imports)
         outcome = await _begin(top_level, top_level, found, source)
         name, head = outcome.project, outcome.commit

@@ -13,12 +13,13 @@ Read `repos.yaml`: which repositories there are, their groups, and what each dep
 import difflib
 import glob
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
-from mahavishnu.base.errors import NotFound, UsageError
+from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
 from mahavishnu.knowledge.globs import check_glob
 from mahavishnu.memory.checks import MAX_NAME_LENGTH
 
@@ -27,7 +28,7 @@ FIELDS = ("name", "path", "groups", "depends_on", "include", "exclude")
 
 @dataclass(frozen=True)
 class RepositoryEntry:
-    """A repository that the file names; `line` is where its entry begins."""
+    """A repository that the file names; `line` is where its entry in `file` begins."""
 
     name: str
     path: Path
@@ -35,7 +36,17 @@ class RepositoryEntry:
     depends_on: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    file: Path = Path()
     line: int = 0
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Let an error of the block say which entry it is about."""
+        try:
+            yield
+        except MahavishnuError as error:
+            message = f"{self.file}, line {self.line}: {error.message}"
+            raise type(error)(message, hint=error.hint, code=error.code) from error
 
 
 def read_repos_file(
@@ -123,7 +134,7 @@ class _Reader:
             raise self._wrong(
                 node, f"the path matches {len(folders)} folders, which cannot share the name {name}"
             )
-        entry = RepositoryEntry(name="", path=self._path, line=node.start_mark.line + 1, **lists)
+        entry = RepositoryEntry("", Path(), **lists, file=self._path, line=node.start_mark.line + 1)
         for folder in folders:
             yield replace(entry, name=name or folder.resolve().name, path=folder)
 

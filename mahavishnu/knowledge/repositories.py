@@ -1,6 +1,7 @@
 """The repositories that are known: added and removed, in groups, depending on each other, and how each is."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,15 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.knowledge.discovery import check_folder
 from mahavishnu.knowledge.git import find_repository, run_git
-from mahavishnu.knowledge.globs import check_glob
-from mahavishnu.knowledge.identity import Aliases, Project, Projects, read_aliases
+from mahavishnu.knowledge.identity import (
+    Aliases,
+    Project,
+    add_aliases,
+    find_or_add_named,
+    find_or_add_project,
+    move_aliases,
+    read_aliases,
+)
 from mahavishnu.knowledge.repos_file import RepositoryEntry, unknown
 from mahavishnu.knowledge.sources import Source, name_repository
 from mahavishnu.memory.scoping import Scopes
@@ -60,91 +68,71 @@ class RepositoryStatus:
     last_run: LastRun | None = field(default=None)
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """A folder that can be a repository, and what git says of it."""
+
+    place: Path
+    aliases: Aliases
+    is_checkout: bool
+
+    @property
+    def is_main(self) -> bool:
+        """Whether the aliases are of this checkout, not of one whose worktree it is."""
+        return self.is_checkout and self.aliases.path == str(self.place)
+
+
+type _Wanted = tuple[_Folder, str | None, RepositoryEntry | None]
+
+
 class Repositories:
     """Keeps what is known of repositories; what is in them is stored by `RepositoryIngestion`."""
 
-    def __init__(self, database: Database, projects: Projects, scopes: Scopes) -> None:
+    def __init__(self, database: Database, scopes: Scopes) -> None:
         self._database = database
-        self._projects = projects
         self._scopes = scopes
 
-    async def add(
-        self,
-        folder: Path,
-        *,
-        name: str | None = None,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-    ) -> Repository:
+    async def add(self, folder: Path, *, name: str | None = None) -> Repository:
         """
-        Make a repository known, or known with other globs or at another place; nothing is read yet.
+        Make a repository known, or known at another place; nothing is read yet.
 
         Raises:
             NotFound, UsageError, Unavailable: `folder` is no folder that can be read as one repository.
             Conflict: `repository.name_taken`: the project has another folder, which is still there.
+                `repository.known`: the folder is known by another name.
         """
-        check_folder(folder)
-        for pattern in (*include, *exclude):
-            if problem := check_glob(pattern):
-                raise UsageError(f"{pattern}: {problem}.", code="repository.glob")
-        place = folder.resolve()
-        project, source = await self._recognise(place, name)
-        for known in await self.list_all():
-            if known.project_id == project.id and known.path != place and known.path.is_dir():
-                raise Conflict(
-                    f"{project.name} is the name of the repository at {known.path}.",
-                    hint="Give another name with --name, or remove that one first.",
-                    code="repository.name_taken",
-                )
-        values = (project.id, source.repository, str(place), list(include), list(exclude))
-        await self._database.run(lambda c: c.execute(_QUERIES["put_repository"], *values))
-        return await self.find(project.name)
+        return (await self._add([(await _read(folder), name, None)]))[0]
 
     async def add_entries(self, entries: Sequence[RepositoryEntry]) -> list[Repository]:
-        """Add what `repos.yaml` lists; groups and dependencies of those are as it says from now on."""
+        """Add what `repos.yaml` lists, all or nothing; groups, dependencies and globs are as it says."""
+        found = []
         for entry in entries:
-            await self.add(
-                entry.path, name=entry.name, include=entry.include, exclude=entry.exclude
-            )
-        ids = {each.name: each.project_id for each in await self.list_all()}
+            with entry.named():
+                found.append((await _read(entry.path), entry.name, entry))
+        return await self._add(found)
 
-        async def relate(connection: Connection) -> None:
+    async def _add(self, wanted: Sequence[_Wanted]) -> list[Repository]:
+        async def put(connection: Connection) -> list[Repository]:
             async with connection.transaction():
-                for entry in entries:
-                    project = ids[entry.name]
-                    await connection.execute(_QUERIES["clear_groups"], project)
-                    await connection.execute(_QUERIES["add_groups"], project, list(entry.groups))
-                    await connection.execute(_QUERIES["clear_dependencies"], project)
-                    await connection.execute(
-                        _QUERIES["add_dependencies"], project, list(entry.depends_on)
-                    )
+                added: dict[UUID, RepositoryEntry | None] = {}
+                for folder, name, entry in wanted:
+                    with entry.named() if entry else nullcontext():
+                        added[await _put(connection, folder, name, entry)] = entry
+                for project_id, entry in added.items():  # all that they depend on are there now
+                    if entry is not None:
+                        await _relate(connection, project_id, entry)
+                known = await _list_all(connection)
+                return [each for each in known if each.project_id in added]
 
-        await self._database.run(relate)
-        names = {entry.name for entry in entries}
-        return [each for each in await self.list_all() if each.name in names]
+        return await self._database.run(put)
 
     async def list_all(self) -> list[Repository]:
         """Return the caller's repositories, by name."""
-        rows = await self._database.run(lambda c: c.fetch(_QUERIES["list_repositories"]))
-        return [
-            Repository(
-                project_id, name, repo_id, Path(path),
-                tuple(include), tuple(exclude), tuple(groups), tuple(depends_on),
-            )
-            for project_id, name, repo_id, path, include, exclude, groups, depends_on in rows
-        ]  # fmt: skip
+        return await self._database.run(_list_all)
 
     async def find(self, reference: str) -> Repository:
-        """Return the repository of that name, `repo_id` or path; raises `NotFound`."""
-        known = await self.list_all()
-        names = ((each.name, each.repo_id, str(each.path)) for each in known)
-        found = [each for each, own in zip(known, names, strict=True) if reference in own]
-        if not found and "\0" not in reference:
-            place = Path(reference).resolve()
-            found = [each for each in known if each.path == place]
-        if not found:
-            raise unknown("repository", reference, [each.name for each in known])
-        return found[0]
+        """Return the repository of that name, path or `repo_id`; raises `NotFound`, `Conflict` for one of several."""
+        return _find("repository", reference, await self.list_all())
 
     async def select(
         self, *, names: Sequence[str] = (), group: str | None = None
@@ -182,18 +170,16 @@ class Repositories:
             return await connection.fetch(_QUERIES["count_chunks"], scopes), runs
 
         counts, runs = await self._database.run(read)
-        held = {row["repo_id"]: dict(row) for row in counts}
-        last = {row["repo_id"]: _last_run(row) for row in runs}
+        held = {(row["project_id"], row["repo_id"]): dict(row) for row in counts}
+        last = {(row["project_id"], row["repo_id"]): _last_run(row) for row in runs}
         return [
             RepositoryStatus(
                 repository=each,
-                **{
-                    name: held.get(each.repo_id, {}).get(name, 0)
-                    for name in ("files", "chunks", "waiting")
-                },
-                last_run=last.get(each.repo_id),
+                **{name: held.get(key, {}).get(name, 0) for name in ("files", "chunks", "waiting")},
+                last_run=last.get(key),
             )
             for each in repositories
+            for key in [(each.project_id, each.repo_id)]
         ]
 
     async def scope_of(self, repository: Repository) -> int:
@@ -207,23 +193,102 @@ class Repositories:
         return [row["scope_no"] for row in rows]
 
     async def source_of(self, repository: Repository) -> Source:
-        """Return how the repository is recognised by later imports."""
-        return (await self._recognise(repository.path, repository.name))[1]
+        """Return how the repository is recognised by later imports, and note it."""
+        folder = await _read(repository.path)
+        project = Project(repository.project_id, repository.name)
 
-    async def _recognise(self, place: Path, name: str | None) -> tuple[Project, Source]:
-        """Return the project and the source that a folder is; refuses a part of a repository."""
-        if not (place / ".git").exists():
-            await _refuse_inside(place)
-            name = name or place.name or "root"
-            project = Project(await self._scopes.own_project(name), name)
-            aliases = Aliases(str(place), None, None)
-        else:
-            project = await self._projects.identify(place, name=name)
-            aliases = await read_aliases(place)
-        scope = await self._scopes.own_scope("private", project.id, "document")
-        rows = await self._database.run(lambda c: c.fetch(_INGESTIONS["imported_sources"], scope))
-        repo_id = name_repository(aliases, rows)
-        return project, Source(repo_id, "", str(place), aliases)
+        async def read(connection: Connection) -> Source:
+            if folder.is_main:
+                await add_aliases(connection, project, folder.aliases)
+            return await _source_of(connection, project.id, folder)
+
+        return await self._database.run(read)
+
+
+async def _read(path: Path) -> _Folder:
+    """Return what git says of a folder; refuses a part of a repository, and what cannot be read."""
+    check_folder(path)
+    place = path.resolve()
+    if (place / ".git").exists():
+        return _Folder(place, await read_aliases(place), is_checkout=True)
+    await _refuse_inside(place)
+    return _Folder(place, Aliases(str(place), None, None), is_checkout=False)
+
+
+async def _put(
+    connection: Connection, folder: _Folder, name: str | None, entry: RepositoryEntry | None
+) -> UUID:
+    """Note a repository, and what its project is recognised by; raises as `Repositories.add`."""
+    known = await _list_all(connection)
+    place = folder.place
+    if name is None and folder.is_checkout:
+        project = await find_or_add_project(connection, place, folder.aliases)
+    else:
+        if name is None:
+            name = next((each.name for each in known if each.path == place), place.name or "root")
+        project = await find_or_add_named(connection, name)
+        if folder.is_main:
+            await move_aliases(connection, project, folder.aliases)
+    for each in known:
+        if each.path == place and each.project_id != project.id:
+            raise Conflict(
+                f"{place} is the repository {each.name} already.",
+                hint=f"Keep that name, or remove it first: mahavishnu repo remove {each.name}",
+                code="repository.known",
+            )
+        if each.project_id == project.id and each.path != place and each.path.is_dir():
+            raise Conflict(
+                f"{project.name} is the name of the repository at {each.path}.",
+                hint="Give another name (--name, or `name` in repos.yaml), or remove that one first.",
+                code="repository.name_taken",
+            )
+    source = await _source_of(connection, project.id, folder)
+    globs = (list(entry.include), list(entry.exclude)) if entry else (None, None)
+    values = (project.id, source.repository, str(place), *globs)
+    await connection.execute(_QUERIES["put_repository"], *values)
+    return project.id
+
+
+async def _relate(connection: Connection, project_id: UUID, entry: RepositoryEntry) -> None:
+    await connection.execute(_QUERIES["clear_groups"], project_id)
+    await connection.execute(_QUERIES["add_groups"], project_id, list(entry.groups))
+    await connection.execute(_QUERIES["clear_dependencies"], project_id)
+    await connection.execute(_QUERIES["add_dependencies"], project_id, list(entry.depends_on))
+
+
+async def _source_of(connection: Connection, project_id: UUID, folder: _Folder) -> Source:
+    scopes = await connection.fetch(_QUERIES["repository_scopes"], [project_id])
+    values = [row["scope_no"] for row in scopes]
+    rows = await connection.fetch(_INGESTIONS["imported_sources"], values)
+    return Source(name_repository(folder.aliases, rows), "", str(folder.place), folder.aliases)
+
+
+async def _list_all(connection: Connection) -> list[Repository]:
+    return [
+        Repository(
+            project_id, name, repo_id, Path(path),
+            tuple(include), tuple(exclude), tuple(groups), tuple(depends_on),
+        )
+        for project_id, name, repo_id, path, include, exclude, groups, depends_on in (
+            await connection.fetch(_QUERIES["list_repositories"])
+        )
+    ]  # fmt: skip
+
+
+def _find(what: str, reference: str, known: Sequence[Repository]) -> Repository:
+    place = None if "\0" in reference else Path(reference).resolve()
+    found = [each for each in known if reference == each.name]
+    found = found or [each for each in known if each.path == place]
+    found = found or [each for each in known if reference == each.repo_id]
+    if not found:
+        raise unknown(what, reference, [each.name for each in known])
+    if len(found) > 1:
+        raise Conflict(
+            f"{reference} is checked out as {' and '.join(each.name for each in found)}.",
+            hint="Give one of these names.",
+            code="repository.ambiguous",
+        )
+    return found[0]
 
 
 async def _refuse_inside(place: Path) -> None:

@@ -19,7 +19,7 @@ from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
 from tests.fakes import FakeEmbedder
-from tests.ingesting import Ingesting, Killed, commit, write
+from tests.ingesting import Ingesting, Killed, commit, git, write
 
 pytestmark = pytest.mark.postgres
 
@@ -196,6 +196,7 @@ async def test_groups_and_dependencies_are_those_of_the_file(world: World, tmp_p
     graph = {each.name: each.depends_on for each in added}
     cycle = find_cycle(graph)
     assert cycle in (["api", "models", "api"], ["models", "api", "models"])
+    assert (await use.repositories.add(tmp_path / "web")).exclude == ("docs",)
     assert "r2 --> r0" in draw_mermaid(graph) and 'r2["web"]' in draw_mermaid(graph)
     file.write_text("repositories:\n  - {path: models}\n")
     known = [each.name for each in added]
@@ -231,6 +232,48 @@ async def test_what_is_no_repository_of_its_own_is_refused(world: World, tree: P
         with pytest.raises(Unavailable, match="cannot be read"):
             await use.repositories.add(other)
         other.chmod(0o700)
+
+
+async def test_what_is_refused_leaves_nothing_behind(world: World, tree: Path) -> None:
+    add, fork, file = world.repositories.add, tree.with_name("fork"), tree.with_name("repos.yaml")
+    for root in (tree, fork):
+        write(root, a_py=f"{root.name} = 1\n")
+        commit(root)
+    await add(tree)
+    with pytest.raises(Conflict, match="shop is the name of"):
+        await add(fork, name="shop")
+    with pytest.raises(Conflict, match=r"is the repository shop already") as known:
+        await add(tree, name="store")
+    assert known.value.code == "repository.known" and (await add(tree)).name == "shop"
+    tree.with_name("new").mkdir()
+    file.write_text("repositories:\n  - path: new\n  - {path: fork, name: shop, groups: [g]}\n")
+    with pytest.raises(Conflict, match=f"^{file}, line 3: shop is the name of") as refused:
+        await world.repositories.add_entries(read_repos_file(file, home=tree))
+    assert refused.value.code == "repository.name_taken"
+    assert [each.path for each in await world.repositories.list_all()] == [tree]
+    rows = await world.database.run(lambda c: c.fetch("SELECT name FROM projects"))
+    assert [row["name"] for row in rows] == ["shop"]
+    assert (await world.projects.identify(fork)).name == "fork"
+
+
+async def test_two_checkouts_of_a_repository_are_told_apart(world: World, tree: Path) -> None:
+    commit(tree)
+    use, worktree = Ingesting(world), tree.with_name("worktree")
+    git(tree, "worktree", "add", "-q", str(worktree))
+    identify, add = world.projects.identify, use.repositories.add
+    assert (await identify(tree)).name == "shop"
+    store, other = await add(tree, name="store"), await add(worktree, name="other")
+    assert store.repo_id == other.repo_id and await add(worktree) == other
+    assert [(await identify(each)).name for each in (tree, worktree)] == ["store", "other"]
+    await use.ingestion.ingest(store)
+    read, unread = await use.repositories.look([store, other])
+    assert (read.chunks, read.last_run is None) == (6, False)
+    assert (unread.chunks, unread.last_run) == (0, None)
+    with pytest.raises(Conflict, match="is checked out as other and store"):
+        await use.repositories.find(store.repo_id)
+    for each in (store, other):
+        await use.repositories.remove(each)
+    assert [(await identify(each)).name for each in (tree, worktree)] == ["store", "store"]
 
 
 async def test_memories_of_a_repository_have_one_repo_id(world: World, tree: Path) -> None:

@@ -1,5 +1,7 @@
 """Row-level security: another role gets no row of a private memory, on any path."""
 
+from pathlib import Path
+
 import pytest
 
 from mahavishnu.base.errors import Conflict, Forbidden, NotFound, Unavailable
@@ -10,6 +12,7 @@ from mahavishnu.memory.models import MemoryFilter, Mode, NewMemory, utc_now
 from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
+from tests.ingesting import commit
 
 pytestmark = [pytest.mark.postgres, pytest.mark.leak]
 SECRET = "The walrus password is stored in the cellar."
@@ -221,6 +224,19 @@ async def test_a_project_s_name_means_all_visible_projects_of_that_name(
         await other.memories.store(NewMemory(content="My own deploy note.", project="shop"))
         assert len((await other.retriever.search(request)).hits) == 2
         assert len(await other.memories.list_memories(shop)) == 2
+
+
+async def test_a_checkout_is_of_a_project_of_one_s_own(
+    open_world: OpenWorld, bob: Target, tmp_path: Path
+) -> None:
+    commit(tmp_path)
+    async with open_world() as alice, open_world(at=bob) as other:
+        hers = await alice.projects.identify(tmp_path)
+        await alice.memories.store(
+            NewMemory(content="Shared.", project=hers.name, visibility="shared")
+        )
+        his = await other.projects.identify(tmp_path)
+        assert his.id != hers.id and await other.projects.identify(tmp_path) == his
 
 
 async def test_who_waits_for_vectors_is_told_apart(open_world: OpenWorld, bob: Target) -> None:

@@ -25,10 +25,10 @@ WHERE scope_no = $1 AND source = $2 AND kind = $3 AND status = 'completed' AND c
 ORDER BY started_at DESC LIMIT 1;
 
 -- imported_sources --
--- The folders of documents that were read into a scope, the latest first, and how they are recognised: older releases
--- kept nothing of it. $1 scope; (source, kind, metadata, whether those imports were completed).
+-- The folders of documents that were read into scopes, the latest first, and how they are recognised: older releases
+-- kept nothing of it. $1 scopes; (source, kind, metadata, whether those imports were completed).
 SELECT source, kind, metadata - 'given' AS metadata, status = 'completed' AS completed FROM rag_ingestions
-WHERE scope_no = $1 AND kind IN ('markdown', 'repository') GROUP BY 1, 2, 3, 4 ORDER BY max(started_at) DESC;
+WHERE scope_no = ANY ($1::integer[]) AND kind IN ('markdown', 'repository') GROUP BY 1, 2, 3, 4 ORDER BY max(started_at) DESC;
 
 -- live_keys --
 -- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).

@@ -1,9 +1,10 @@
 -- put_repository --
--- Note where the files of a project are, and which are read. $1 project id, $2 repository id, $3 path, $4 include,
--- $5 exclude; no rows.
-INSERT INTO repositories (project_id, repo_id, path, include, exclude) VALUES ($1, $2, $3, $4, $5)
+-- Note where the files of a project are, and which are read. $1 project id, $2 repository id, $3 path; $4 include and
+-- $5 exclude, or null where they stay as they are; no rows.
+INSERT INTO repositories AS r (project_id, repo_id, path, include, exclude)
+VALUES ($1, $2, $3, coalesce($4::text[], '{}'), coalesce($5::text[], '{}'))
 ON CONFLICT ON CONSTRAINT repositories_pkey
-DO UPDATE SET path = excluded.path, include = excluded.include, exclude = excluded.exclude;
+DO UPDATE SET path = $3, include = coalesce($4, r.include), exclude = coalesce($5, r.exclude);
 
 -- list_repositories --
 -- One's repositories by name, with groups and what they depend on.
@@ -62,18 +63,20 @@ WHERE owner = current_user AND visibility = 'private' AND collection IN ('code',
     AND project_id = ANY ($1::uuid[]);
 
 -- count_chunks --
--- How much is stored of repositories. $1 scopes; (repo_id, files, chunks, waiting for their vectors).
-SELECT m.repo_id, count(DISTINCT m.path) AS files, count(*) AS chunks, count(q.memory_no) AS waiting
-FROM memories m LEFT JOIN embedding_queue q USING (memory_no)
+-- How much is stored of repositories. $1 scopes; (project_id, repo_id, files, chunks, waiting for their vectors).
+SELECT s.project_id, m.repo_id, count(DISTINCT m.path) AS files, count(*) AS chunks, count(q.memory_no) AS waiting
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN embedding_queue q USING (memory_no)
 WHERE m.scope_no = ANY ($1::integer[]) AND m.source_system = 'repository' AND m.superseded_by IS NULL
-GROUP BY m.repo_id;
+GROUP BY s.project_id, m.repo_id;
 
 -- last_runs --
 -- The latest ingestion of each repository; `running` tells whether the lock is held that one holds as long as it lives.
--- $1 scopes; (id, repo_id, status, documents_count, chunks_count, skipped, error, started_at, finished_at, running).
-SELECT DISTINCT ON (repo_id) id, repo_id, status, documents_count, chunks_count, skipped, error, started_at, finished_at,
+-- $1 scopes; (id, project_id, repo_id, status, documents_count, chunks_count, skipped, error, started_at, finished_at,
+-- running).
+SELECT DISTINCT ON (project_id, repo_id) id, project_id, repo_id, status, documents_count, chunks_count, skipped, error,
+       started_at, finished_at,
        EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
                WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
                    AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('ingest ' || s.project_id, 0)) AS running
 FROM rag_ingestions JOIN scopes s USING (scope_no) WHERE scope_no = ANY ($1::integer[]) AND kind = 'repository'
-ORDER BY repo_id, started_at DESC;
+ORDER BY project_id, repo_id, started_at DESC;

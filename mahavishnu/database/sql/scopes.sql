@@ -48,19 +48,26 @@ INSERT INTO projects (id, name) VALUES ($1, $2) ON CONFLICT ON CONSTRAINT projec
 -- find_bare_project --
 -- One's own project by name that nothing ties to a folder yet. $1 name; id or no row.
 SELECT p.id FROM projects p
-WHERE p.name = $1 AND p.owner = current_user AND NOT EXISTS (SELECT FROM project_aliases a WHERE a.project_id = p.id);
+WHERE p.name = $1 AND p.owner = current_user AND NOT EXISTS (SELECT FROM project_aliases a WHERE a.project_id = p.id)
+    AND NOT EXISTS (SELECT FROM repositories r WHERE r.project_id = p.id);
 
 -- find_project_by_alias --
--- Projects known by any of the aliases, strongest kind first. $1 kinds, $2 values; (id, name, kind, value).
-SELECT p.id, p.name, a.kind, a.value
+-- One's own projects known by any of the aliases, strongest kind first; the kind `repository` is the folder of one that
+-- was added. $1 kinds, $2 values; (id, name, kind).
+SELECT p.id, p.name, kind
 FROM unnest($1::text[], $2::text[]) AS wanted (kind, value)
-JOIN project_aliases a USING (kind, value)
-JOIN projects p ON p.id = a.project_id
-ORDER BY array_position(ARRAY['path', 'remote', 'root'], a.kind), p.created_at;
+JOIN (SELECT kind, value, project_id FROM project_aliases
+      UNION ALL SELECT 'repository', path, project_id FROM repositories WHERE owner = current_user) a USING (kind, value)
+JOIN projects p ON p.id = a.project_id WHERE p.owner = current_user
+ORDER BY array_position(ARRAY['repository', 'path', 'remote', 'root'], kind), p.created_at;
 
 -- add_project_alias --
--- Note another way to recognise a project. $1 project id, $2 kind, $3 value; no rows.
-INSERT INTO project_aliases (project_id, kind, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+-- Note another way to recognise a project, unless another of one's own has it; a root may be of several. $1 project id,
+-- $2 kind, $3 value; no rows.
+INSERT INTO project_aliases (project_id, kind, value) SELECT $1, $2::text, $3::text
+WHERE $2 = 'root' OR NOT EXISTS (SELECT FROM project_aliases a JOIN projects p ON p.id = a.project_id
+    WHERE a.kind = $2 AND a.value = $3 AND p.owner = current_user)
+ON CONFLICT DO NOTHING;
 
 -- drop_project_alias --
 -- Let an alias lead to none of one's own projects any more. $1 kind, $2 value; no rows.
