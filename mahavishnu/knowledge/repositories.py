@@ -137,18 +137,15 @@ class Repositories:
     async def select(
         self, *, names: Sequence[str] = (), group: str | None = None
     ) -> list[Repository]:
-        """Return the named ones and those of a group; all where neither is given. Raises `NotFound`."""
-        known = await self.list_all()
-        if group is None and not names:
-            return known
-        found = [each for each in known if group is not None and group in each.groups]
-        if group is not None and not found:
-            raise unknown("group", group, {name for each in known for name in each.groups})
-        for name in names:
-            each = await self.find(name)
-            if each not in found:
-                found.append(each)
-        return found
+        """Return those of a group, or the named ones of it; without a group, of all. Raises as `find`."""
+        known, what = await self.list_all(), "repository"
+        if group is not None:
+            groups = {name for each in known for name in each.groups}
+            if group not in groups:
+                raise unknown("group", group, groups)
+            known, what = [each for each in known if group in each.groups], f"repository in {group}"
+        named = {each.project_id: each for each in (_find(what, name, known) for name in names)}
+        return list(named.values()) if names else known
 
     async def remove(self, repository: Repository) -> None:
         """Forget where the repository is, its groups and dependencies."""

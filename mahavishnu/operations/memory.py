@@ -81,9 +81,8 @@ async def search(call: Call, request: Search) -> SearchAnswer:
     """Answer a question."""
     await call.report(0, 2, "Searching")
     if request.group is not None:
-        members = await call.app.repositories.select(group=request.group)
-        names = [*request.projects, *(each.name for each in members)]
-        request = replace(request, projects=names)
+        members = await call.app.repositories.select(names=request.projects, group=request.group)
+        request = replace(request, projects=[each.name for each in members])
     result = await call.app.search(request.question(await _brought(call.app, request)))
     await call.report(1, 2, f"Found {len(result.hits)}")
     answer = SearchAnswer(

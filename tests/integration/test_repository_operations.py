@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 
 from mahavishnu.app import App
-from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.errors import MahavishnuError, NotFound
 from mahavishnu.interfaces.mcp.edge import build_server
 from mahavishnu.operations.memory_table import BY_NAME as ASKED
 from mahavishnu.operations.operation import Call
@@ -117,11 +117,13 @@ async def test_a_question_goes_to_a_repository_a_group_or_all(app: App, tmp_path
     assert await found() == {"one", "two", "three"}
     assert await found(group="g") == {"one", "two"}
     assert await found(repo_id="three") == {"three"}
+    assert await found(repo_id="two", group="g") == {"two"}
     search = BY_NAME["search"]
-    answer = await search.run(
-        Call(app, "tests"), search.parse({"query": "walrus", "group": "g", "projects": ["three"]})
-    )
-    assert {hit.project for hit in answer.hits} == {"one", "two", "three"}
+    both = search.parse({"query": "walrus", "group": "g", "projects": ["two"]})
+    answer = await search.run(Call(app, "tests"), both)
+    assert {hit.project for hit in answer.hits} == {"two"}
+    with pytest.raises(NotFound, match="There is no repository in g called three"):
+        await found(repo_id="three", group="g")
 
 
 async def test_a_checkout_is_split_from_a_project_and_linked_to_it(
