@@ -150,17 +150,18 @@ class RepositoryIngestion:
     async def _ingest(
         self, repository: Repository, metadata: Mapping[str, Any], progress: Progress | None
     ) -> Ingested:
-        found = await discover(
-            repository.path, include=repository.include, exclude=repository.exclude
-        )
-        source = await self._repositories.source_of(repository)
-        commit, blobs = await read_blobs(repository.path)
         path = str(repository.path)
-        outcome = Ingested(path, repository.name, path, repository.repo_id, commit)
-        record = {**source.record, "given": dict(metadata)}
+        outcome = Ingested(path, repository.name, path, repository.repo_id)
         scope = await self._repositories.scope_of(repository)
-        async with recorded_run(self._database, scope, KIND, outcome, record) as run:
+        given = {"given": dict(metadata)}
+        async with recorded_run(self._database, scope, KIND, outcome, given) as run:
+            found = await discover(
+                repository.path, include=repository.include, exclude=repository.exclude
+            )
+            run.record = (await self._repositories.source_of(repository)).record
+            outcome.commit, blobs = await read_blobs(repository.path)
             outcome.skipped.update(found.skipped)
+            await run.note()
             splitting = self._splitting.within(await self._window())
             work = _Work(repository, splitting, await self._known(repository), blobs, outcome)
             if work.known and not found.paths:

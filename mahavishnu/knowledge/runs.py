@@ -51,13 +51,15 @@ class Run:
         self.id: UUID = new_id()
         self.cursor: str | None = None
         self.remark: str | None = None  # what is to be said of one that was completed
+        self.record: Mapping[str, Any] = {}  # what becomes known of its source
         self._database = database
         self._outcome = outcome
 
     async def note(self) -> None:
         """Note how far it is."""
         done = self._outcome
-        values = (self.id, done.documents, done.chunks, dict(done.skipped))
+        counts = (done.documents, done.chunks, dict(done.skipped))
+        values = (self.id, *counts, done.commit, dict(self.record))
         await self._database.run(lambda c: c.execute(_QUERIES["note_ingestion"], *values))
 
     async def finish(self, status: str, error: str | None) -> None:

@@ -168,6 +168,9 @@ async def test_what_is_stored_stays_where_the_files_are_not_there(world: World, 
     tree.rename(tree.with_name("away"))
     with pytest.raises(NotFound, match="not there"):
         await use.ingestion.ingest(repository)
+    [status] = await use.repositories.look([repository])
+    assert status.last_run is not None and status.last_run.status == "failed"
+    assert status.last_run.error == f"repository.not_found: {tree} is not there."
     tree.mkdir()  # as where its disk is not mounted
     with pytest.raises(Conflict, match="no file any more"):
         await use.ingestion.ingest(repository)

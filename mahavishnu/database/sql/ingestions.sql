@@ -26,9 +26,11 @@ ORDER BY started_at DESC LIMIT 1;
 
 -- imported_sources --
 -- The folders of documents that were read into scopes, the latest first, and how they are recognised: older releases
--- kept nothing of it. $1 scopes; (source, kind, metadata, whether those imports were completed).
+-- kept nothing of it, and a run that could not read its repository has nothing to keep. $1 scopes; (source, kind, metadata,
+-- whether those imports were completed).
 SELECT source, kind, metadata - 'given' AS metadata, status = 'completed' AS completed FROM rag_ingestions
-WHERE scope_no = ANY ($1::integer[]) AND kind IN ('markdown', 'repository') GROUP BY 1, 2, 3, 4 ORDER BY max(started_at) DESC;
+WHERE scope_no = ANY ($1::integer[]) AND (kind = 'markdown' OR (kind = 'repository' AND metadata ? 'aliases'))
+GROUP BY 1, 2, 3, 4 ORDER BY max(started_at) DESC;
 
 -- live_keys --
 -- Live memories of a source in a scope. $1 scope, $2 source system; (id, source_key, repo_id, content_hash, metadata).
@@ -45,9 +47,9 @@ UPDATE memories SET source_key = $2, repo_id = $3 WHERE id = $1;
 
 -- note_ingestion --
 -- Note how far an import is, also one that was taken for killed while the server was away. $1 id, $2 documents, $3 chunks,
--- $4 skipped; no rows.
-UPDATE rag_ingestions SET documents_count = $2, chunks_count = $3, skipped = $4, status = 'in_progress', error = NULL,
-    finished_at = NULL
+-- $4 skipped, $5 commit that is read, $6 more about the source; no rows.
+UPDATE rag_ingestions SET documents_count = $2, chunks_count = $3, skipped = $4, commit_id = $5, metadata = metadata || $6,
+    status = 'in_progress', error = NULL, finished_at = NULL
 WHERE id = $1;
 
 -- end_killed --
