@@ -14,6 +14,7 @@ from typing import Any
 
 PACKAGE = "llama-index-vector-stores-postgres>=0.9,<1"
 INSTALLING_S = 900
+GRAPH = {"hnsw_m": 16, "hnsw_ef_construction": 100, "hnsw_ef_search": 100}  # as ours
 
 
 def install(folder: Path) -> Path | None:
@@ -29,20 +30,21 @@ def install(folder: Path) -> Path | None:
     return python
 
 
-def add(nodes: Path, host: str, port: str) -> float:
-    """Add nodes with their vectors, by words and HNSW searchable; return how long that takes."""
+def add(nodes: Path, host: str, port: str, graph: dict[str, int] | None) -> float:
+    """Add nodes with their vectors, searchable by words and in a `graph`; return how long that takes."""
     import psycopg2  # type: ignore[import-untyped]  # of the other environment, as the rest
     from llama_index.core.schema import TextNode
     from llama_index.vector_stores.postgres import (  # type: ignore[import-not-found]
         PGVectorStore,
     )
 
+    database = "pgvector_graph" if graph else "pgvector_plain"
     connection = psycopg2.connect(host=host, port=port, user="postgres", dbname="postgres")
     connection.autocommit = True
-    connection.cursor().execute("CREATE DATABASE pgvector_store")
+    connection.cursor().execute(f"CREATE DATABASE {database}")
     connection.close()
     given: list[dict[str, Any]] = json.loads(nodes.read_text("utf-8"))
-    url = f"postgres@/pgvector_store?host={host}&port={port}"
+    url = f"postgres@/{database}?host={host}&port={port}"
     store = PGVectorStore.from_params(
         connection_string=f"postgresql+psycopg2://{url}",
         async_connection_string=f"postgresql+asyncpg://{url}",
@@ -50,7 +52,7 @@ def add(nodes: Path, host: str, port: str) -> float:
         embed_dim=len(given[0]["embedding"]),
         hybrid_search=True,
         text_search_config="english",
-        hnsw_kwargs={"hnsw_m": 16, "hnsw_ef_construction": 64, "hnsw_ef_search": 40},
+        hnsw_kwargs=graph and {**graph},  # the store takes some of them out
     )
     made = [TextNode(**each) for each in given]
     store.add(made[:1])  # makes table and indexes
@@ -60,4 +62,4 @@ def add(nodes: Path, host: str, port: str) -> float:
 
 
 if __name__ == "__main__":
-    print(add(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    print(json.dumps([add(Path(sys.argv[1]), *sys.argv[2:], graph) for graph in (None, GRAPH)]))
