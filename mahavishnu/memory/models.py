@@ -369,6 +369,12 @@ def choose_collection(memory_type: str, collection: str | None) -> Collection:
 def check_vector(vector: BroughtVector) -> None:
     """Refuse an invalid vector; whether it fits is for the vector space to say."""
     check_name(vector.model, what="the vector's model")
+    if not vector.model.isprintable():
+        raise UsageError(
+            "The vector's model has characters that cannot be printed.",
+            hint="Name it as its provider does.",
+            code="input.vector",
+        )
     try:
         if isinstance(vector.values, str | bytes | bytearray):
             raise TypeError("a text is a sequence too")

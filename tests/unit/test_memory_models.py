@@ -102,6 +102,7 @@ def refusal(**options: Any) -> UsageError:
         ({"metadata": ENDLESS}, "input.metadata"),
         ({"vector": BroughtVector(model="", values=[1.0])}, "input.length"),
         ({"vector": BroughtVector(model=None, values=[1.0])}, "input.wrong_type"),  # type: ignore[arg-type]
+        ({"vector": BroughtVector(model="m\x01", values=[1.0])}, "input.vector"),
         ({"vector": BroughtVector(model="m", values=["x"])}, "input.vector"),  # type: ignore[list-item]
         ({"vector": BroughtVector(model="m", values=None)}, "input.vector"),  # type: ignore[arg-type]
         *(
