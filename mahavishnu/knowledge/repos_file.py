@@ -73,6 +73,8 @@ def read_repos_file(
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise _invalid(path, line, f"not valid YAML: {error.problem}") from error
+    except RecursionError as error:
+        raise _invalid(path, 1, "it is nested too deeply") from error
     except yaml.YAMLError as error:
         raise _invalid(path, 1, "not valid YAML: it holds control characters") from error
     reader = _Reader(path, home)
@@ -204,9 +206,10 @@ class _Reader:
     def _text(self, node: yaml.Node, what: str) -> str:
         is_text = isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
         text: str = node.value if is_text else ""
-        if not text.strip() or len(text) > (4096 if what == "path" else MAX_NAME_LENGTH):
+        is_line = text.strip() and text.splitlines() == [text] and "\0" not in text
+        if not is_line or len(text) > (4096 if what == "path" else MAX_NAME_LENGTH):
             raise self._wrong(
-                node, f"{what} must be a text, in quotes where it looks like a number"
+                node, f"{what} must be a line of text, in quotes where it looks like a number"
             )
         return text
 

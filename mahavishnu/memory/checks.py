@@ -18,13 +18,22 @@ MAX_NESTING = 100  # of JSON; PostgreSQL's own limit lies in its stack
 _JSON_HINT = "Use texts, finite numbers, booleans, null, lists, and objects with texts for keys."
 
 
-def check_name(name: str, *, what: str, at_most: int = MAX_NAME_LENGTH) -> None:
-    """Refuse a name that is no text, empty or longer than its column."""
-    check_text(name, what=what)
-    if not 0 < len(name) <= at_most:
+def check_name(name: str, *, what: str) -> None:
+    """Refuse a name that is no text, empty, longer than its column, or has several lines."""
+    check_length(name, what=what, at_most=MAX_NAME_LENGTH)
+    if name.splitlines() != [name]:
         raise UsageError(
-            f"{what} needs 1 to {at_most} characters, not {len(name):,}.",
-            hint="Shorten it." if name else "Give it a value, or leave it out where it may be.",
+            f"The {what} holds a line break.", hint="Write it in one line.", code="input.line_break"
+        )
+
+
+def check_length(text: str, *, what: str, at_most: int) -> None:
+    """Refuse what is no text, empty or longer than its column."""
+    check_text(text, what=what)
+    if not 0 < len(text) <= at_most:
+        raise UsageError(
+            f"{what} needs 1 to {at_most} characters, not {len(text):,}.",
+            hint="Shorten it." if text else "Give it a value, or leave it out where it may be.",
             code="input.length",
         )
 
@@ -37,7 +46,7 @@ def clean_text(text: str, *, at_most: int | None = None) -> str:
 
 def clean_name(name: str | None) -> str | None:
     """Return a name as a column takes it; None for an empty one."""
-    return clean_text(str(name or ""))[:MAX_NAME_LENGTH] or None
+    return clean_text(" ".join(str(name or "").splitlines()))[:MAX_NAME_LENGTH] or None
 
 
 def check_moment(moment: datetime | None, *, what: str) -> None:

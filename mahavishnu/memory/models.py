@@ -16,6 +16,7 @@ import msgspec
 
 from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.checks import (
+    check_length,
     check_metadata,
     check_moment,
     check_name,
@@ -320,7 +321,7 @@ def check_new_memory(new: NewMemory) -> NewMemory:
     if new.visibility not in VISIBILITIES:
         raise unknown_value("visibility", new.visibility, VISIBILITIES)
     if new.source_key != "":
-        check_name(new.source_key, what="source_key", at_most=MAX_KEY_LENGTH)
+        check_length(new.source_key, what="source_key", at_most=MAX_KEY_LENGTH)
     check_name(new.source_system, what="source_system")
     for name in (*NAMES, "commit_id", "project"):
         if getattr(new, name) is not None:

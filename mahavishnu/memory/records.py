@@ -16,6 +16,7 @@ from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.checks import (
     MAX_NAME_LENGTH,
+    check_length,
     check_limit,
     check_metadata,
     check_moment,
@@ -258,7 +259,7 @@ def check_metric(metric: Metric, *, project: str | None = None) -> None:
         check_number(metric.value, what="value")
         check_name(metric.unit or "", what="unit")
     if metric.text is not None:
-        check_name(metric.text, what="text", at_most=MAX_METRIC_TEXT)
+        check_length(metric.text, what="text", at_most=MAX_METRIC_TEXT)
     check_moment(metric.recorded_at, what="recorded_at")
     check_metadata(metric.labels, what="labels")
     if ROLLED_UP in metric.labels:

@@ -30,9 +30,9 @@ TOKEN = PREFIX + "0" * 43  # cases are made before the application is
 # two fields contradict each other, that blanks are no text, and which tiers are to come.
 BEYOND_SCHEMAS = {
     "embedding.blank_text", "embedding.not_unicode", "input.collection", "input.cursor", "input.id",
-    "input.metadata", "input.nul", "input.profile", "input.start", "input.time", "input.vector", "memory.empty",
-    "execution.order", "metric.empty", "search.empty", "search.tier_not_yet",
-    "secret.own_environment", "secret.reference",
+    "input.line_break", "input.metadata", "input.nul", "input.profile", "input.start", "input.time",
+    "input.vector", "memory.empty", "execution.order", "metric.empty", "search.empty",
+    "search.tier_not_yet", "secret.own_environment", "secret.reference",
 }  # fmt: skip
 
 

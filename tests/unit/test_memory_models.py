@@ -112,6 +112,7 @@ def refusal(**options: Any) -> UsageError:
         *(({name: ""}, "input.length") for name in NAMES),
         *(({name: "x" * 201}, "input.length") for name in NAMES),
         *(({name: "a\x00"}, "input.nul") for name in NAMES),
+        *(({name: f"a{end}"}, "input.line_break") for name in NAMES for end in ("\n", "\u2028b")),
         *(({name: "a\ud800"}, "input.encoding") for name in NAMES),
     ],
 )

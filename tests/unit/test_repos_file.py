@@ -54,6 +54,10 @@ repositories:
         ("repositories:\n  - path: api\n    depends_on: [api]\n", 2, "depends on itself"),
         ("repositories:\n  - path: api\n    groups: backend\n", 3, "must be a list"),
         ("repositories:\n  - path: api\n    name: 5\n", 3, "in quotes"),
+        *((f'repositories:\n  - path: api\n    {key}\n', 3, "must be a line of text")
+          for key in ('name: "a\\nb"', 'name: "a\\n"', 'name: "a\\0"', 'groups: ["a\\rb"]')),
+        ('repositories:\n  - path: "api\\0"\n', 2, "must be a line of text"),
+        ("[" * 6000, 1, "nested too deeply"),
         ("repositories:\n  - path: api\n    include: [../x]\n", 3, "leads out"),
         ("repositories:\n  - path: libs/*\n    name: x\n", 2, "matches 2 folders"),
         ("repositories:\n  - name: api\n", 2, "has no path"),
