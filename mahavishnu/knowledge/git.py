@@ -119,6 +119,14 @@ async def is_ancestor(folder: Path, commit: str) -> bool:
     return process.returncode == 0
 
 
+async def list_unreachable(folder: Path, commit: str) -> set[str]:
+    """Return the commits up to `commit` that no branch, tag or HEAD has any more; none if git dropped it."""
+    try:
+        return set((await run_git(folder, "rev-list", commit, "--not", "--all", "--")).split())
+    except UsageError:
+        return set()
+
+
 async def find_root_commit(folder: Path) -> str | None:
     """Return the oldest root of HEAD's history; None in a shallow clone, which has no true root."""
     if await run_git(folder, "rev-parse", "--is-shallow-repository") == "true":

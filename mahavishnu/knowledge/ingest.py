@@ -16,6 +16,7 @@ from mahavishnu.knowledge.git import (
     find_top_level,
     has_commits,
     is_ancestor,
+    list_unreachable,
     read_history,
     run_git,
 )
@@ -118,7 +119,8 @@ class Ingestion:
         """
         Store the commits of HEAD's history that were not stored by an earlier run.
 
-        A rewritten history is read whole again; commits that are there already are left alone.
+        A rewritten history is read whole again; commits that are there already are left alone, those
+        that no branch or tag has any more are forgotten.
         """
         top_level = await find_top_level(repository)
         found = await self._projects.identify(top_level, name=project)
@@ -134,8 +136,9 @@ class Ingestion:
             after = await self._database.run(
                 lambda c: c.fetchval(_QUERIES["last_cursor"], scope, outcome.source, "git")
             )
+            gone: set[str] = set()
             if after is not None and not await is_ancestor(top_level, after):
-                after = None
+                gone, after = await list_unreachable(top_level, after), None
             pending: list[NewMemory] = []
             async for commit in read_history(top_level, after=after):
                 parts = split_long(
@@ -149,6 +152,10 @@ class Ingestion:
                     await self._store(pending, outcome, progress)
                     pending = []
             await self._store(pending, outcome, progress)
+            if gone:
+                rows = await self._fetch("live_keys", scope, "git")
+                ids = [row["id"] for row in rows if row["source_key"].partition("~")[0] in gone]
+                outcome.removed = len(await self._memories.forget(ids))
             run.cursor = head
         return outcome
 

@@ -69,12 +69,19 @@ async def test_a_history_is_imported_once_and_then_followed(world: World, reposi
     assert best.commit_id == best.source_key and "Files: b.py" in best.content
 
 
-async def test_a_rewritten_history_adds_only_what_is_new(world: World, repository: Path) -> None:
+async def test_a_rewritten_history_replaces_what_is_gone(world: World, repository: Path) -> None:
+    (repository / ".git/long").write_text("A third\n\n" + "word " * 60_000)  # three memories
+    git(repository, "commit", "-q", "--allow-empty", "-F", ".git/long")
+    gone = git(repository, "rev-parse", "HEAD")
     await world.ingestion.import_history(repository)
-    git(repository, "reset", "-q", "--hard", "HEAD~1")
-    commit(repository, "d.py", "Another second")
+    assert f"{gone}~2" in await live(world, "git")
+    git(repository, "branch", "kept", "HEAD~1")
+    git(repository, "reset", "-q", "--hard", "HEAD~2")
+    new = commit(repository, "d.py", "Another second")
     outcome = await world.ingestion.import_history(repository)
-    assert (outcome.seen, outcome.stored, outcome.unchanged) == (2, 1, 1)
+    assert (outcome.seen, outcome.stored, outcome.unchanged, outcome.removed) == (2, 1, 1, 3)
+    known = git(repository, "rev-list", "kept").split()
+    assert (await live(world, "git")).keys() == {new, *known}, "what a branch has stays"
 
 
 async def test_a_project_is_recognised_by_path_remote_and_worktree(
