@@ -70,7 +70,9 @@ async def discover(
         elif (include and not matches(path, include)) or matches(path, exclude):
             reason = EXCLUDED
         else:
-            reason = skip_by_name(path) or _skip_by_status(root, path)
+            status = _skip_by_status(root, path)
+            absent = status in (LINK, OTHER_REPOSITORY, "")  # whatever it is called
+            reason = status if absent else skip_by_name(path) or status
         if reason is None:
             found.paths.append(path)
         elif reason:
@@ -101,8 +103,12 @@ def check_folder(root: Path) -> None:
         )
 
 
-def read_source(root: Path, path: str) -> SourceText | str:
-    """Return a file's text, or why it is not read; bytes that are no UTF-8 become U+FFFD."""
+def read_source(root: Path, path: str, *, committed: bool = True) -> SourceText | str:
+    """
+    Return a file's text, or why it is not read; bytes that are no UTF-8 become U+FFFD.
+
+    Of settings that the commit does not have under this path, those with secrets are not read.
+    """
     reason = _skip_by_status(root, path)
     if reason is not None:
         return reason
@@ -116,7 +122,8 @@ def read_source(root: Path, path: str) -> SourceText | str:
         return BINARY
     text = raw.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-    return skip_by_text(text, language) or SourceText(path, language, text, raw)
+    reason = skip_by_text(text, language, committed=committed)
+    return reason or SourceText(path, language, text, raw)
 
 
 def _skip_by_status(root: Path, path: str) -> str | None:
@@ -152,10 +159,15 @@ async def read_blobs(root: Path) -> tuple[str | None, Mapping[str, str]]:
 
 
 def is_committed(source: SourceText, blobs: Mapping[str, str]) -> bool:
-    """Tell whether the commit has the file as it was read, by the id that git gives its bytes."""
+    """
+    Tell whether the commit has the file as it was read, by the id that git gives its bytes.
+
+    A checkout may end lines by CR LF where the commit has LF: `core.autocrlf`, `eol=crlf`.
+    """
     blob = blobs.get(source.path, "")
     digest = hashlib.sha256 if len(blob) == 64 else hashlib.sha1
-    return digest(b"blob %d\0" % len(source.raw) + source.raw).hexdigest() == blob
+    versions = (source.raw, source.raw.replace(b"\r\n", b"\n"))
+    return any(digest(b"blob %d\0" % len(v) + v).hexdigest() == blob for v in versions)
 
 
 def is_hidden(path: Path) -> bool:

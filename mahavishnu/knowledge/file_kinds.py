@@ -11,6 +11,7 @@ GENERATED = "generated"
 UNKNOWN_KIND = "unknown kind"
 BINARY = "binary"
 EMPTY = "empty"
+SECRETS = "may hold secrets"
 
 # A language, and the suffixes that stand for it.
 _CODE: Mapping[str, str] = {
@@ -142,6 +143,16 @@ _GENERATED_MARK = re.compile(
 )
 _COMMENT = re.compile(r"\s*(#|//|/\*|\*|<!--|--|;|%|\"\"\"|'''|\{-|\(\*|$)")
 _MARK_LINES = 12
+_SETTINGS = frozenset(("ini", "json", "yaml", "toml", "hcl", "xml", "bash"))
+# A value that stands there itself, under a telling name; a password in an address; what begins as a key.
+_SECRET = re.compile(
+    r"(?:password|passwd|passphrase|pwd|secret|token|credentials?"
+    r"|(?:access|account|api|auth|encryption|private|secret|signing)[_-]?key)[\"']?[^\S\n]*[:=>][^\S\n]*[\"']?"
+    r"(?!(?:true|false|null|none)\b|(?:var|local|data|module)\.)[^\s\"'$<{\[*&%|>#,;()]"
+    r"|://[^\s/:@\"']*:[^\s/@\"'$<{]+@|-----BEGIN [A-Z ]*PRIVATE KEY|^kind:[^\S\n]*secret\b"
+    r"|\b(?:sk-(?:ant|proj)-|gh[opusr]_|github_pat_|glpat-|xox[bp]-|akia|aiza)[\w-]{10}",
+    re.IGNORECASE | re.MULTILINE,
+)
 _LONG_LINE = 5_000  # characters; nobody writes such a line of code by hand
 _AVERAGE_LINE = 400
 
@@ -174,10 +185,12 @@ def skip_by_name(path: str) -> str | None:
     return None if language_of(path) else UNKNOWN_KIND
 
 
-def skip_by_text(text: str, language: str) -> str | None:
+def skip_by_text(text: str, language: str, *, committed: bool = True) -> str | None:
     """Return why a file of this text is not read, or None."""
     if not text.strip():
         return EMPTY
+    if not committed and language in _SETTINGS and _SECRET.search(text):
+        return SECRETS
     if language in _DOCUMENTS:
         return None
     lines = text.splitlines()

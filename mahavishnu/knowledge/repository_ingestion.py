@@ -290,7 +290,7 @@ def _read_changed(work: _Work, batch: Sequence[str]) -> list[ChangedFile]:
     changed: list[ChangedFile] = []
     how = f"{SPLITTER} {work.splitting.chunk_tokens}/{work.splitting.overlap_tokens}\0".encode()
     for path in batch:
-        source = read_source(work.repository.path, path)
+        source = read_source(work.repository.path, path, committed=path in work.blobs)
         if isinstance(source, str):
             if source:
                 work.outcome.skipped[source] += 1

@@ -46,13 +46,15 @@ async def test_only_what_changed_is_stored_and_what_is_gone_is_forgotten(
 
     write(tree, a_py="def a():\n    return 1\n")
     (tree / "c.py").rename(tree / "d.py")
-    (tree / "sub/b.py").unlink()
+    (tree / "sub/b.py").rename(tree / "mine.ini")
+    write(tree, **{"mine.ini": "password=hunter2\n"})
     third = await use.ingestion.ingest(repository)
-    assert sorted(use.stored) == ["a.py", "d.py"]
+    assert sorted(use.stored) == ["a.py", "d.py"] and third.skipped == {"may hold secrets": 1}
     assert (third.changed, third.removed, third.chunks) == (1, 2, 3)
     assert {(path, text, sha) for _, path, text, sha, _ in await use.rows()} == {
         ("a.py", "def a():", None), ("a.py", "    return 1", None), ("d.py", "c = 3", None),
     }  # fmt: skip
+    (tree / "mine.ini").unlink()
     second = commit(tree)
     use.stored.clear()
     await use.ingestion.ingest(repository)
