@@ -79,6 +79,10 @@ def test_lines_are_recorded_while_they_come_and_what_never_ended_crashed(
     log = mahavishnu.root / "state/recorder.log"
     quiet = mahavishnu(*command[:-1], "--log", input=b"nonsense")
     assert (quiet.status, quiet.err) == (0, "") and "report_refused" in log.read_text()
+    log.unlink()
+    log.mkdir()  # as a full disk, it cannot be opened
+    assert mahavishnu(*command, "--log", input=lines).json["recorded"] == 2
+    log.rmdir()
 
 
 def test_one_run_or_lines_of_them(mahavishnu: Command) -> None:

@@ -1,5 +1,6 @@
 """`mahavishnu workflow record` where many runs are recorded: those that a program reports, or a server ran."""
 
+import contextlib
 import functools
 import os
 import sys
@@ -82,7 +83,9 @@ async def record_all_lines(crashed_at_end: bool, to_log: bool, *, as_json: bool)
     if to_log:
         from mahavishnu.services.daemon.log_file import open_log  # noqa: PLC0415 - only here
 
-        os.dup2(open_log(load_quietly().locations.recorder_log), sys.stderr.fileno())
+        log = load_quietly().locations.recorder_log
+        with contextlib.suppress(OSError):  # a full disk: runs are recorded all the same
+            os.dup2(open_log(log), sys.stderr.fileno())
     from mahavishnu.operations.record_lines import Lines, record_lines  # noqa: PLC0415 - after option errors
 
     done = await record_lines(Lines(sys.stdin.buffer, crashed_at_end=crashed_at_end), opened_app)
