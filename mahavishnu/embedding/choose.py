@@ -24,10 +24,8 @@ from mahavishnu.embedding.port import Embedder, ModelIdentity
 if TYPE_CHECKING:
     from mahavishnu.embedding.models import StoredModel
 
-# A local server answers a connection in well under this; nobody should wait longer to learn that
-# there is none.
-CONNECT_TIMEOUT_S = 0.3
-ASK_TIMEOUT_S = 2.0  # for the daemon to say which model it has
+# A server that is not there refuses at once; one on a busy machine may need a second to take a connection.
+CONNECT_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,7 @@ def _ask_daemon(
         token = read_token(config.daemon.token)
     except MahavishnuError:
         return None
-    if not knows_model(DaemonClient(record, token, timeout_s=ASK_TIMEOUT_S), model.identity):
+    if not knows_model(DaemonClient(record, token), model.identity):
         return None
     client = DaemonClient(record, token, timeout_s=config.timeout_s)
     return DaemonEmbedder(client, model, batch_size=config.batch_size, open_own=load)

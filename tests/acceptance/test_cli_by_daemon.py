@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import UNMEASURED, Command
+from tests.daemon import wait_until
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -29,6 +30,8 @@ def test_a_command_embeds_with_the_daemons_model_and_loads_none(tmp_path: Path) 
     run("model", "import", os.fspath(model), "--sha256", GRAPH_SHA256)
     assert run("up", "--detach").status == 0
     try:
+        # It loads its model when it is first asked for; a command waits only so long for that.
+        wait_until(lambda: "running daemon" in run("model", "status").out, timeout_s=60)
         stored = traced("memory", "store", "The kettle boils at dawn", "--json")
         found = traced("memory", "search", "when is water heated?", "--mode", "vector", "--json")
         for answer in (stored, found):
@@ -37,8 +40,6 @@ def test_a_command_embeds_with_the_daemons_model_and_loads_none(tmp_path: Path) 
             assert "fastembed" not in answer.err and "onnxruntime" not in answer.err
         assert stored.json["embedded"]
         assert [hit["content"] for hit in found.json["hits"]] == ["The kettle boils at dawn"]
-        told = run("model", "status").out
-        assert "running daemon" in told
         score = found.json["hits"][0]["arms"]["vector"]["score"]
     finally:
         run("down")
