@@ -175,6 +175,7 @@ def run_pytest(
     words = [
         *(sys.executable, "-m", "pytest", "-q", "--tb=line", "-rfE"),
         *("-p", "no:cacheprovider", "--hypothesis-seed=0", "--basetemp", str(copy / ".tmp")),
+        *("-o", "timeout=120"),  # of a test: one that a fault keeps from ending is red by then
         *tests,
     ]
     return run_to_end(

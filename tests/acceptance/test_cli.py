@@ -14,7 +14,7 @@ from mahavishnu import __version__
 from tests.command import Command, run_in_terminal
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file is always full")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

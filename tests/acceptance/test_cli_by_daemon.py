@@ -11,7 +11,7 @@ from tests.command import UNMEASURED, Command
 from tests.daemon import wait_until
 from tests.weights import GRAPH_SHA256, NAME, packaged_model
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.postgres
 
 
 def test_a_command_embeds_with_the_daemons_model_and_loads_none(tmp_path: Path) -> None:

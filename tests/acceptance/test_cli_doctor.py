@@ -19,7 +19,7 @@ from tests.command import PROGRAM, ROOT, Answer, Command, close_to_others, leave
 from tests.external import ExternalServer, free_port, newest_binaries, served
 from tests.weights import packaged_model
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.postgres
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json-output.md"
 

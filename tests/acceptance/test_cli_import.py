@@ -12,7 +12,7 @@ import pytest
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.command import Command
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.postgres
 
 COUNTS = ("seen", "stored", "changed", "removed", "unchanged")
 HOLD_UP = """

@@ -11,7 +11,7 @@ from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
 from tests.command import UNMEASURED, Answer, Command, Word
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 INJECTION = "x'); DROP TABLE memories; -- \"; $1 {0} %s \\' OR '1'='1"
 

@@ -16,8 +16,6 @@ from tests.command import Command, run_in_terminal
 from tests.fake_servers import FakeServer, Reply, Request
 from tests.weights import packaged_model
 
-pytestmark = pytest.mark.timeout(60)
-
 NAME = "owner/small"
 GRAPH = "onnx/model.onnx"
 # The command as it is, with a small model in the place of the half gigabyte that is pinned.

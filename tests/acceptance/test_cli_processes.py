@@ -18,7 +18,7 @@ from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.command import ROOT, Command
 from tests.daemon import layout, wait_until
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.postgres
 
 
 def together(command: Command, calls: list[tuple[str, ...]]) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.command import Command
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 MOMENT = "2026-01-02T03:04:05Z"
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from tests.command import ROOT, Command, close_to_others, leave_root
 
-pytestmark = pytest.mark.timeout(60)
-
 SECRET = "canary-3d81"
 
 

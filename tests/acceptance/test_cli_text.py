@@ -8,7 +8,7 @@ import pytest
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
 from tests.command import Command
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 INJECTION = "x'); DROP TABLE memories; -- \"; $1 {0} %s \\' OR '1'='1"
 LONG = "y" * 131_000  # one argument holds 131,071 bytes on Linux

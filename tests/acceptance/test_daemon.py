@@ -13,7 +13,7 @@ from mahavishnu.base.processes import identify
 from tests.command import Command
 from tests.daemon import NOT_RUNNING, Daemon, record, running, told_status, wait_until
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 
 @contextlib.contextmanager

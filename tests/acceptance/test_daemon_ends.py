@@ -20,7 +20,7 @@ from mahavishnu.services.daemon.detach import stop
 from tests.command import Command
 from tests.daemon import Daemon, running, servers, start, wait_until
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 DRAIN = ("--set", "server.drain_timeout=20")
 

@@ -15,7 +15,7 @@ from tests.daemon import Daemon, layout, running, start, stdio_session, wait_unt
 from tests.fake_servers import FakeModel, FakeServer, ollama_server
 from tests.stdio import HELLO, served
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.postgres
 
 
 def _model_server() -> FakeServer:

@@ -12,7 +12,7 @@ import pytest
 from tests.command import UNMEASURED, Command
 from tests.daemon import Daemon, call, http_session, running, stdio_session
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 ROUTES = (
     "/health",

@@ -13,7 +13,7 @@ from tests.command import Command
 from tests.daemon import call, running, start, stdio_session, wait_until
 from tests.stdio import HELLO, end, served
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 
 def database_clients(command: Command) -> int:

@@ -17,7 +17,7 @@ import pytest
 from tests.command import UNMEASURED, Command
 from tests.daemon import Daemon, running, wait_until
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 TIMEOUT_S = 2.0
 MAX_REQUESTS = 8

@@ -15,7 +15,7 @@ from mahavishnu.base.daemon.record import find_daemon
 from tests.command import Command
 from tests.daemon import NOT_RUNNING, record, running, servers, start, told_status, wait_until
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture

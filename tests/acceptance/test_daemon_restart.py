@@ -28,7 +28,7 @@ from tests.daemon import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(80)]
+pytestmark = pytest.mark.postgres
 
 LOST = (httpx.TransportError, MCPError, ConnectionError, TimeoutError)
 

@@ -12,7 +12,7 @@ from tests.command import Command
 from tests.daemon import STDIO, running, wait_until
 from tests.stdio import HELLO, Line, dispose, end, served
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 
 @pytest.mark.parametrize("by_daemon", [True, False], ids=["handed on", "by itself"])

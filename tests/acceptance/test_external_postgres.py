@@ -29,7 +29,7 @@ from tests.external import (
 from tests.fake_servers import FakeModel, ollama_server
 from tests.fakes import FakeEmbedder
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.postgres
 
 REPOSITORY = Path(__file__).parents[2]
 SECRET = "canary p%/@:#ß"  # needs every kind of escape in an address

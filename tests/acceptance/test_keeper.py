@@ -30,7 +30,7 @@ from mahavishnu.database.embedded.server_log import bound_log
 from mahavishnu.database.embedded.state import SOCKET, KeeperRecord, Layout, PostmasterFile
 from mahavishnu.memory.models import NewMemory
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 ROOT = os.geteuid() == 0
 IDLE = timedelta(seconds=0.5)

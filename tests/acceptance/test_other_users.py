@@ -20,7 +20,6 @@ from tests.command import PROGRAM, ROOT, Answer, Command
 
 pytestmark = [
     pytest.mark.postgres,
-    pytest.mark.timeout(90),
     pytest.mark.skipif(not ROOT, reason="only root can be other users"),
 ]
 

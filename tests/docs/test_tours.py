@@ -127,7 +127,6 @@ def clone(folder: Path) -> Path:
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", [README, TUTORIAL], ids=lambda page: page.stem)
 def test_a_tour_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"

@@ -65,7 +65,6 @@ def test_settings_that_we_never_wrote_are_not_even_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
-@pytest.mark.timeout(300)
 def test_whatever_step_of_a_restoring_fails_all_files_are_old_or_all_are_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

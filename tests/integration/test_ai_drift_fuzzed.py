@@ -71,7 +71,6 @@ def is_clean(site: Site, client: ClientName) -> bool:
 
 
 @pytest.mark.parametrize("client", PATHS)
-@pytest.mark.timeout(300)
 def test_whatever_was_edited_is_adopted_or_restored_and_comes_back(client: ClientName) -> None:
     native = {"claude-code": CLAUDE, "codex": CODEX}.get(client, ONE)
     profiles: dict[str, Profile] = {each.name: each for each in (ONE, TWO, CLAUDE, CODEX)}

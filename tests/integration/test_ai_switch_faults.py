@@ -50,7 +50,6 @@ KINDS: dict[ClientName, Kinds] = {
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.timeout(300)
 def test_killed_at_any_step_the_next_command_settles_it(tmp_path: Path, scenario: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.switching_killed", tmp_path, scenario],
@@ -64,7 +63,6 @@ def test_killed_at_any_step_the_next_command_settles_it(tmp_path: Path, scenario
     ("number", "scenario"),
     [(errno.ENOSPC, "raw keys"), (errno.EACCES, "raw keys"), (errno.ENOSPC, "new files")],
 )
-@pytest.mark.timeout(300)
 def test_whatever_step_fails_all_files_are_old_or_all_are_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, scenario: str
 ) -> None:
@@ -261,7 +259,6 @@ def test_a_file_that_cannot_be_read_stops_all_before_the_first_write(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["truncates", "renames"])
-@pytest.mark.timeout(300)
 def test_neither_side_loses_a_key_in_a_race(tmp_path: Path, kind: str) -> None:
     """
     The client writes all the time, and keeps no lock; its own keys all stay. Ours are there after each
@@ -373,7 +370,6 @@ def is_owned(name: ClientName, path: tuple[str, ...]) -> bool:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.timeout(400)
 def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName) -> None:
     """A file of any style that the client takes: nothing foreign changes, and undo brings all of it back."""
     assert sum(EXAMPLES.values()) == 10_000 and EXAMPLES["codex"] >= 2_000

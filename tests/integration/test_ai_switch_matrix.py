@@ -48,7 +48,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-@pytest.mark.timeout(400)
 def test_every_cell_of_the_matrix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts: Counter[tuple[str, str, str]] = Counter()
     for client, mode in itertools.product(FILES, MODES):

@@ -15,7 +15,7 @@ from tests.peers.bound import household as household  # the fixture
 from tests.peers.pseudo_terminal import Terminal, submit, terminal, until
 from tests.peers.switched import KEYS, NAMES, Household, programs, write
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.peer
 
 
 def test_binding_asks_no_provider_of_codex(household: Household) -> None:

@@ -16,7 +16,7 @@ from tests.command import Answer, Command
 from tests.peers.provider_stub import Use
 from tests.peers.switched import KEYS, NAMES, Household, move_in, providers, strays, write
 
-pytestmark = [pytest.mark.peer, pytest.mark.leak, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.leak]
 
 PROMPT = ("-p", "Say something.")
 SECRET = "the-code-of-customer-one"

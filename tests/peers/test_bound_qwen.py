@@ -9,7 +9,7 @@ from tests.peers.bound import household as household  # the fixture
 from tests.peers.pseudo_terminal import submit, terminal, until
 from tests.peers.switched import KEYS, NAMES, Household, programs, write
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.peer
 
 
 @pytest.mark.verifies("Qwen Code, bound directory")

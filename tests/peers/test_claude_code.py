@@ -20,7 +20,7 @@ from tests.peers.node import node_modules
 from tests.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
 from tests.peers.running import Daemon
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.peer
 
 SERVER = "mahavishnu"
 STORE, SEARCH = f"mcp__{SERVER}__store_memory", f"mcp__{SERVER}__search"

@@ -21,7 +21,7 @@ from tests.kept_secrets import lines, private, seal, stand_ins
 from tests.peers.provider_stub import ProviderStub, provider_stub
 from tests.peers.test_claude_code import claude as claude
 
-pytestmark = [pytest.mark.peer, pytest.mark.leak, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.leak]
 
 KEY = "sk-fake-canary-of-the-first-endpoint"
 

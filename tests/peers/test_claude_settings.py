@@ -20,7 +20,7 @@ from tests.command import UNMEASURED, Command
 from tests.peers.provider_stub import ProviderStub, Use, provider_stub
 from tests.peers.test_claude_code import claude as claude  # the fixture
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.peer
 
 _RUN_TIMEOUT_S = 120
 COMMAND = {"type": "command", "command": "true"}

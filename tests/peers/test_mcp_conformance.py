@@ -18,7 +18,7 @@ from tests.peers.bearer import bearing
 from tests.peers.node import node, node_modules
 from tests.peers.running import Daemon
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.peer
 
 OLD, NEW, EXTENSION = "2025-11-25", "2026-07-28", "extension"
 type Pair = tuple[str, str]  # scenario, and the era or "extension"

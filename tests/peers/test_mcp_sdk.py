@@ -14,7 +14,7 @@ from mahavishnu.operations.table import OPERATIONS
 from tests.command import PROGRAM
 from tests.peers.running import Daemon
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.peer
 
 
 @asynccontextmanager

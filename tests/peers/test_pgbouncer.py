@@ -20,7 +20,7 @@ from tests.lacking import lack
 from tests.peers.debian import NotFetched, fetch
 from tests.weights import GRAPH_SHA256, packaged_model
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.peer
 
 SERVER_CONNECTIONS = 3  # that the pooler opens; far fewer than its clients want
 

@@ -29,7 +29,7 @@ from tests.peers.pseudo_terminal import until
 from tests.peers.switched import KEYS, Household, write
 from tests.peers.tmux import Tmux, tmux
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.peer
 
 CLAUDE, CODEX, QWEN = "Claude Code", "Codex", "Qwen Code"
 

@@ -22,7 +22,7 @@ from tests.peers.switched import (
     write,
 )
 
-pytestmark = [pytest.mark.peer, pytest.mark.leak, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.leak]
 
 PROMPT = ("-p", "Say something.")
 NOTICED_S = 3.0

@@ -117,7 +117,6 @@ def test_the_error_says_who_it_is_as_far_as_it_is_known() -> None:
     assert error.message == "A daemon already serves this data directory." and error.hint
 
 
-@pytest.mark.timeout(10)
 def test_what_is_no_file_of_ours_names_no_daemon_and_blocks_nobody(tmp_path: Path) -> None:
     pipe, link, folder = tmp_path / "pipe", tmp_path / "link", tmp_path / "folder"
     os.mkfifo(pipe)

@@ -1,8 +1,8 @@
 """Which embedder is chosen, and the reasons given."""
 
+import asyncio
 import shutil
 import socket
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path

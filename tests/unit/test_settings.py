@@ -344,7 +344,6 @@ def test_aliases_are_no_duplicates_and_do_not_multiply_without_end(load: Load) -
     assert "1,000 settings" in caught.value.message
 
 
-@pytest.mark.timeout(10)
 @pytest.mark.parametrize(
     "name", ["config/mahavishnu.yaml", "config/trusted.json", "../project/settings/local.yaml"]
 )
