@@ -102,7 +102,7 @@ class Command:
             capture_output=True,
             cwd=cwd or self.home,
             preexec_fn=preexec,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -163,7 +163,7 @@ def run_in_terminal(
             if not piece:
                 break
             shown += piece
-        status = process.wait(60)
+        status = process.wait(120)
     finally:
         os.close(ours)
         process.kill()

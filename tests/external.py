@@ -18,7 +18,7 @@ from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.children import Rights, prepare_child
 from tests.command import ROOT, leave_root
 
-_PATIENCE_S = 30
+_PATIENCE_S = 60
 
 
 def demoted() -> Callable[[], None] | None:

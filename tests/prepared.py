@@ -44,7 +44,7 @@ def _make_cluster(workshop: Path, made: Path) -> None:
     layout = Layout(workshop)
     found = KeeperRecord.read(layout.keeper_lock)
     assert found and found.postmaster
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while found.keeper.alive or found.postmaster.alive:
         assert time.monotonic() < until, "the server does not stop"
         time.sleep(0.02)

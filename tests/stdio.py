@@ -33,7 +33,7 @@ class Line:
     def wait_for_end(self) -> None:
         """Wait until everything was read that a process that is gone had said."""
         if self._reading.ident is not None:
-            self._reading.join(10)
+            self._reading.join(60)
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -115,4 +115,4 @@ def end(line: Line) -> tuple[int, bytes]:
     assert line.process.stdin and line.process.stderr
     line.process.stdin.close()
     err = line.process.stderr.read()
-    return line.process.wait(20), err
+    return line.process.wait(120), err

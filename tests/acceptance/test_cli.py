@@ -332,7 +332,7 @@ def test_a_reader_that_has_gone_is_no_error(mahavishnu: Command, words: tuple[st
     os.close(reader)
     process = mahavishnu.start(*words, stdout=writer)
     os.close(writer)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, b"")
 
 
@@ -340,7 +340,7 @@ def with_full_output(command: Command, *words: str) -> tuple[int, str]:
     """Run it with a stdout that takes nothing and return its status and what is on stderr."""
     with open("/dev/full", "wb") as full:
         process = command.start(*words, stdout=full)
-        err = process.communicate(timeout=30)[1].decode()
+        err = process.communicate(timeout=120)[1].decode()
     return process.returncode, err
 
 
@@ -405,7 +405,7 @@ def test_errors_that_nobody_can_read_keep_their_status(
     with open(writer, "wb") as broken, open("/dev/full", "wb") as full:
         for stderr in (full, broken):
             process = mahavishnu.start("memory", *words, stderr=stderr)
-            assert (process.communicate(timeout=30)[0], process.returncode) == (b"", 2)
+            assert (process.communicate(timeout=120)[0], process.returncode) == (b"", 2)
 
 
 def test_a_pipe_that_does_not_wait_gets_everything(mahavishnu: Command, project: str) -> None:
@@ -417,7 +417,7 @@ def test_a_pipe_that_does_not_wait_gets_everything(mahavishnu: Command, project:
         os.close(writer)
         time.sleep(0.5)  # it fills the pipe meanwhile
         out = stream.read()
-    assert (process.communicate(timeout=30)[1], process.returncode) == (b"", 0)
+    assert (process.communicate(timeout=120)[1], process.returncode) == (b"", 0)
     assert len(json.loads(out)["memories"]) == 1
 
 
@@ -438,4 +438,4 @@ def test_head_ends_a_long_list_quietly(mahavishnu: Command, project: str) -> Non
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
-    assert (head.stdout, err, process.wait(30)) == (b"{\n", b"", 0)
+    assert (head.stdout, err, process.wait(120)) == (b"{\n", b"", 0)

@@ -104,7 +104,7 @@ def test_run_becomes_the_client(command: Command) -> None:
     words = [PROGRAM, "ai", "run", "p", "--", "claude", "--continue", "--json"]
     environ = command.environ({"ANTHROPIC_API_KEY": "stray", "OPENAI_API_KEY": "stray"})
     with subprocess.Popen(words, env=environ, cwd=command.home, stdout=subprocess.PIPE) as process:
-        out = process.communicate(timeout=60)[0].decode()
+        out = process.communicate(timeout=120)[0].decode()
     assert process.returncode == 7
     pid, *lines = out.splitlines()
     assert int(pid) == process.pid

@@ -31,7 +31,7 @@ def test_a_command_embeds_with_the_daemons_model_and_loads_none(tmp_path: Path) 
     assert run("up", "--detach").status == 0
     try:
         # It loads its model when it is first asked for; a command waits only so long for that.
-        wait_until(lambda: "running daemon" in run("model", "status").out, timeout_s=60)
+        wait_until(lambda: "running daemon" in run("model", "status").out)
         stored = traced("memory", "store", "The kettle boils at dawn", "--json")
         found = traced("memory", "search", "when is water heated?", "--mode", "vector", "--json")
         for answer in (stored, found):

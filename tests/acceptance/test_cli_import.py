@@ -118,7 +118,7 @@ def test_an_import_that_was_killed_is_taken_up_again(alone: Command) -> None:
     # As soon as the first batch stands, this holds the next one up: the import cannot end before.
     holding = alone.start("db", "shell", "-XAtqc", HOLD_UP)
     killed = alone.start("memory", "import", "markdown", folder, "--project", "p")
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not (between := int(alone.sql(count))) and killed.poll() is None:
         assert time.monotonic() < until
     assert killed.poll() is None
@@ -130,7 +130,7 @@ def test_an_import_that_was_killed_is_taken_up_again(alone: Command) -> None:
     lock = Layout(alone.root / "data/postgres").keeper_lock
     record = KeeperRecord.read(lock)
     assert record and record.postmaster
-    until = time.monotonic() + 6  # the idle time of two seconds, a poll and a shutdown
+    until = time.monotonic() + 60  # the idle time of two seconds, a poll and a shutdown
     while record.keeper.alive or record.postmaster.alive:
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -118,7 +118,7 @@ async def test_a_killed_download_goes_on_where_it_was(
 
     hub.handle = stall
     killed = small.start("model", "download", NAME)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not [r for r in hub.requests if r.path.endswith(GRAPH) and "range" in r.headers]:
         assert time.monotonic() < until and killed.poll() is None
         await asyncio.sleep(0.05)

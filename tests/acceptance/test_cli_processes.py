@@ -24,7 +24,7 @@ pytestmark = pytest.mark.postgres
 def together(command: Command, calls: list[tuple[str, ...]]) -> list[dict[str, object]]:
     """Start all the calls at once and return what each answered."""
     started = [command.start(*words, "--json") for words in calls]
-    ended = [(process, *process.communicate(timeout=80)) for process in started]
+    ended = [(process, *process.communicate(timeout=120)) for process in started]
     assert [(process.returncode, err) for process, _, err in ended] == [(0, b"")] * len(calls)
     return [json.loads(out) for _, out, _ in ended]
 
@@ -61,9 +61,9 @@ def test_an_interrupt_ends_with_130(alone: Command, words: tuple[str, ...]) -> N
         layout = Layout(alone.root / "data/postgres")
         os.write(writer, b"The begin of a text,")
         reads = words == ("memory", "store")
-        wait_until(lambda: not unread(reader) if reads else layout.keeper_log.exists(), 60)
+        wait_until(lambda: not unread(reader) if reads else layout.keeper_log.exists())
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, out.strip(), err.strip()) == (130, b"", b"")
 
 
@@ -85,7 +85,7 @@ def small_disk(folder: Path, size_mb: int) -> Iterator[None]:
     finally:
         record = KeeperRecord.read(Layout(folder / "data/postgres").keeper_lock)
         if record:
-            wait_until(lambda: not record.keeper.alive, 60)
+            wait_until(lambda: not record.keeper.alive)
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
@@ -184,4 +184,4 @@ def kill_postmaster(command: Command) -> None:
     assert record and record.postmaster
     os.kill(record.postmaster.pid, signal.SIGKILL)
     killed = record.postmaster
-    wait_until(lambda: not killed.alive, 60)
+    wait_until(lambda: not killed.alive)

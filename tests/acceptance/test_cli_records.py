@@ -143,7 +143,7 @@ def test_a_command_that_is_ended_was_cancelled(mahavishnu: Command) -> None:
     with process:
         assert process.stdout is not None and process.stdout.readline() == b"up\n"
         process.terminate()
-        assert process.wait(30) == 128 + 15
+        assert process.wait(120) == 128 + 15
     [run] = mahavishnu("workflow", "list", "--workflow", "w-ended", "--json").json["executions"]
     assert run["status"] == "cancelled"
 
@@ -209,7 +209,7 @@ def test_who_ends_the_run_ends_its_commands(
         assert all(process.stdout.readline().endswith(b"| up\n") for _ in repositories)
         process.send_signal(number)
         said = process.stdout.read()  # to the end of all that hold it
-        assert process.wait(30) == (130 if number is signal.SIGINT else -number)
+        assert process.wait(120) == (130 if number is signal.SIGINT else -number)
     assert b"not ended" not in said
     found = mahavishnu("workflow", "list", "--workflow", f"w-{number.name}", "--json").json
     assert [run["status"] for run in found["executions"]] == ["cancelled", "cancelled"]

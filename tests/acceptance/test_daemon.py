@@ -72,7 +72,7 @@ def test_in_the_foreground_a_signal_ends_it_quietly(settled: Command, number: in
         assert second.status == 4 and second.error["code"] == "daemon.running"
         assert f"pid {process.pid}, port {daemon.port}" in second.error["message"]
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (0, b"", b"")
     assert record(settled).read_bytes() == b""
 
@@ -82,7 +82,7 @@ def test_a_signal_while_it_begins_ends_it_too(alone: Command, number: int) -> No
     process = alone.start("up", "--port", "0")
     wait_until((alone.root / "data/postgres").exists)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode in ((130,) if number == signal.SIGINT else (-number, 143, 0))
     assert (out, err.strip()) == (b"", b"")
     assert told_status(alone) == NOT_RUNNING
@@ -92,7 +92,7 @@ def test_a_signal_while_it_begins_ends_it_too(alone: Command, number: int) -> No
 
 def test_ten_that_start_at_once_get_one(alone: Command) -> None:
     callers = [alone.start("up", "--detach", "--port", "0", "--json") for _ in range(10)]
-    ended = [(each, *each.communicate(timeout=50)) for each in callers]
+    ended = [(each, *each.communicate(timeout=120)) for each in callers]
     try:
         assert [(each.returncode, err) for each, _, err in ended] == [(0, b"")] * 10
         told = [json.loads(out) for _, out, _ in ended]

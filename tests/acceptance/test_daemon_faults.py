@@ -41,7 +41,7 @@ class Model:
 
 async def ask(daemon: Daemon, query: str) -> dict[str, Any]:
     async with httpx.AsyncClient(
-        base_url=daemon.url, headers=daemon.headers, timeout=30, trust_env=False
+        base_url=daemon.url, headers=daemon.headers, timeout=60, trust_env=False
     ) as client:
         answer = await client.post("/api/v1/search", json={"query": query, "explain": True})
         assert answer.status_code == 200, answer.text
@@ -51,7 +51,7 @@ async def ask(daemon: Daemon, query: str) -> dict[str, Any]:
 
 async def store(daemon: Daemon, text: str) -> dict[str, Any]:
     async with httpx.AsyncClient(
-        base_url=daemon.url, headers=daemon.headers, timeout=30, trust_env=False
+        base_url=daemon.url, headers=daemon.headers, timeout=60, trust_env=False
     ) as client:
         answer = await client.post("/api/v1/memories", json={"content": text})
         assert answer.status_code == 201, answer.text
@@ -134,7 +134,7 @@ def test_a_start_on_a_full_disk_says_so(
         for words in (("up", "--port", "0"), ("up", "--port", "0", "--detach")):
             process = alone.start(*words, "--json")
             try:
-                out, err = process.communicate(timeout=40)
+                out, err = process.communicate(timeout=120)
             finally:
                 process.kill()
             assert process.returncode == 5 and out == b"", (out, err)
@@ -178,7 +178,7 @@ async def test_a_store_on_a_full_disk_is_refused_and_the_daemon_goes_on(
                         again = client.post("/api/v1/memories", json={"content": "Room again."})
                         return again.status_code == 201
 
-                    await asyncio.to_thread(wait_until, stored, 30)
+                    await asyncio.to_thread(wait_until, stored)
             assert daemon.process.alive
         finally:
             await asyncio.to_thread(alone, "down", "--force")

@@ -161,7 +161,7 @@ def ask(
     daemon: Daemon, method: str, target: str, headers: list[tuple[str, str]]
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     """Ask with just these headers; returns status, headers and body."""
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=60) as raw:
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
         raw.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
         answer = http.client.HTTPResponse(raw, method=method)
@@ -244,10 +244,10 @@ def test_what_is_no_http_is_refused_and_harms_nobody(daemon: Daemon) -> None:
         b"GET / HTTP/9.9\r\n\r\n",
         b"\0" * 70_000,
     ):
-        with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=60) as raw:
             raw.sendall(noise)
             raw.shutdown(socket.SHUT_WR)
-            raw.settimeout(10)
+            raw.settimeout(60)
             answer = b""
             try:
                 while piece := raw.recv(4096):

@@ -52,7 +52,7 @@ async def test_it_waits_for_a_daemon_that_begins(settled: Command) -> None:
         assert told.json["daemon"]["pid"] == process.pid and stored["created"]
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
 
 
 def test_a_cancelled_call_is_let_go_and_answered_no_more(settled: Command) -> None:

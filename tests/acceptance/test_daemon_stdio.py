@@ -79,7 +79,7 @@ def test_it_ends_without_a_word_of_complaint(settled: Command, by_daemon: bool, 
                 line.process.send_signal(getattr(signal, how))
             assert line.process.stderr
             err = line.process.stderr.read()
-            line.process.wait(20)
+            line.process.wait(120)
         assert err.strip() == b""
         assert len(settled("memory", "list", "--json").json["memories"]) == 1
 
@@ -90,7 +90,7 @@ def test_who_reads_no_more_ends_it(settled: Command) -> None:
         assert line.process.stdout and line.process.stderr
         line.process.stdout.close()
         line.send("ping", number=1)
-        line.process.wait(20)
+        line.process.wait(120)
         assert b"Traceback" not in line.process.stderr.read()
 
 

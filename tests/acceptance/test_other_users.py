@@ -58,7 +58,7 @@ def run_as(user: int, command: Command, *words: str) -> Answer:
             env=command.environ(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
     answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -80,7 +80,7 @@ def outside() -> Iterator[Command]:
 def wait_for_end(home: Path) -> None:
     layout = Layout(home / "mahavishnu/data/postgres")
     record = KeeperRecord.read(layout.keeper_lock)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while record and record.keeper.alive:
         assert time.monotonic() < until
         time.sleep(0.05)

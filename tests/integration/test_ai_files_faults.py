@@ -55,7 +55,7 @@ def run(*arguments: str) -> subprocess.Popen[str]:
 
 
 def said(process: subprocess.Popen[str]) -> Any:
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     return json.loads(output)
 

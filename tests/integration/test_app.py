@@ -109,9 +109,9 @@ async def test_an_uninitialised_server_of_ones_own_is_refused(
 
 
 async def test_a_slow_statement_is_cut(target: Target) -> None:
-    async with Database(target, size=1, statement_timeout=timedelta(milliseconds=200)) as database:
+    async with Database(target, size=1, statement_timeout=timedelta(seconds=1)) as database:
         with pytest.raises(Unavailable) as caught:
-            await database.run(lambda c: c.fetchval("SELECT pg_sleep(5)"))
+            await database.run(lambda c: c.fetchval("SELECT pg_sleep(600)"))
         assert caught.value.code == "database.timeout"
         assert await database.run(lambda c: c.fetchval("SELECT 1")) == 1
 
@@ -123,10 +123,10 @@ async def test_a_server_that_hangs_is_not_waited_for_without_an_end(
 
     async def hang(connection: Connection) -> None:
         await connection.execute("SET statement_timeout = 0")  # the server itself cuts nothing
-        await connection.execute("SELECT pg_sleep(30)")
+        await connection.execute("SELECT pg_sleep(600)")
 
-    async with Database(target, size=1, statement_timeout=timedelta(milliseconds=200)) as database:
-        async with asyncio.timeout(15):
+    async with Database(target, size=1, statement_timeout=timedelta(seconds=1)) as database:
+        async with asyncio.timeout(60):
             with pytest.raises(Unavailable) as caught:
                 await database.run(hang)
         assert caught.value.code == "database.timeout"

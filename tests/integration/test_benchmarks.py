@@ -29,7 +29,7 @@ def test_a_stopped_benchmark_takes_its_home_along(tmp_path: Path, number: signal
         home = Path(process.stdout.readline().strip())
         assert home.is_dir() and home.parent == tmp_path
         process.send_signal(number)
-        assert process.wait(30) == 128 + number
+        assert process.wait(120) == 128 + number
     finally:
         process.kill()
         process.communicate()

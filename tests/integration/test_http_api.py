@@ -393,7 +393,7 @@ class Wire:
         self.pieces.put_nowait({"type": "http.request", "body": body, "more_body": more})
 
     async def until(self, text: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while text not in self.answer.decode():  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.005)
 

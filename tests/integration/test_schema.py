@@ -127,7 +127,7 @@ async def test_many_processes_on_an_empty_database_all_succeed(empty: Target) ->
 @pytest.mark.postgres
 async def test_a_second_upgrade_waits_for_a_bounded_time(empty: Target) -> None:
     holder = await asyncpg.connect(**empty.direct)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async with holder.transaction():
             await holder.execute("SELECT pg_advisory_xact_lock($1)", UPGRADE_LOCK_KEY)
             with pytest.raises(Unavailable) as caught:
@@ -147,7 +147,7 @@ async def test_an_upgrade_waits_for_a_bare_alembic_for_a_bounded_time(
 ) -> None:
     monkeypatch.setattr(migrate, "LOCK_WAIT", timedelta(milliseconds=50))
     holder = await asyncpg.connect(**empty.direct)
-    async with asyncio.timeout(30), holder.transaction():
+    async with asyncio.timeout(60), holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock($1)", migrate.LOCK_KEY)
         with pytest.raises(Unavailable) as caught:
             await upgrade(empty)

@@ -133,7 +133,7 @@ async def no_row_changes(target: Target) -> AsyncIterator[Callable[[int], Awaita
     connection = await asyncpg.connect(**target.direct)
 
     async def waiting(wanted: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await connection.fetchval(WAITERS) < wanted:  # noqa: ASYNC110 - of other sessions
                 await asyncio.sleep(0.01)
 

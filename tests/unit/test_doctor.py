@@ -301,7 +301,7 @@ def answering(listener: socket.socket, status: int) -> Iterator[None]:
             with suppress(TimeoutError):
                 connection, _ = listener.accept()
                 with connection:
-                    connection.settimeout(5)
+                    connection.settimeout(60)
                     connection.recv(4096)
                     connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode())
 
@@ -311,7 +311,7 @@ def answering(listener: socket.socket, status: int) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_a_daemon_that_hangs_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,7 @@ async def test_more_words_than_the_window_are_not_even_sent(
 
 
 async def test_a_slow_server_times_out_once(server: FakeServer) -> None:
-    embedder = await ollama(server, timeout_s=0.2)
+    embedder = await ollama(server, timeout_s=1.5)
     server.script = [Reply(delay_s=30)] * 3
     error = await failure(embedder)
     await embedder.aclose()
@@ -308,11 +308,11 @@ async def test_an_address_that_will_not_do(url: str, code: str) -> None:
 async def test_retry_after_is_honoured(form: str) -> None:
     async with openai_server(FakeModel("text-embedding-3-small", 1536)) as server:
         embedder = await openai(server, model="text-embedding-3-small")
-        after = "1" if form == "seconds" else email.utils.formatdate(time.time() + 2, usegmt=True)
+        until = int(time.time()) + 2 if form == "date" else time.time() + 1
+        after = "1" if form == "seconds" else email.utils.formatdate(until, usegmt=True)
         server.script = [json_reply({}, 429, retry_after=after)]
-        before = time.monotonic()
         await embedder.embed_documents(["a"])
-        assert time.monotonic() - before > 0.8
+        assert time.time() > until - 0.2
         await embedder.aclose()
 
 
@@ -320,7 +320,7 @@ async def test_a_long_retry_after_is_reported_at_once() -> None:
     async with openai_server(FakeModel("text-embedding-3-small", 1536)) as server:
         embedder = await openai(server, model="text-embedding-3-small")
         server.script = [json_reply({}, 429, retry_after="3600")] * 3
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             error = await failure(embedder)
         await embedder.aclose()
     assert (type(error), error.code) == (Unavailable, "embedding.rate_limited")

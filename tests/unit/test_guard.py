@@ -168,7 +168,7 @@ async def test_a_refusal_waits_for_no_body_that_is_there(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guarding, "LINGER_S", 60)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         assert await site.ask(b"x" * 101) == (413, "http.too_large")
         assert await site.ask(b"x" * 901, path=BATCH) == (413, "http.too_large")
         assert await site.ask(b"x" * 50, b"x" * 51, b"x" * 10) == (413, "http.too_large")
@@ -179,15 +179,17 @@ async def test_a_refusal_waits_for_no_body_that_is_there(
 
 
 async def test_so_many_at_once_and_no_more(tmp_path: Path) -> None:
-    go = asyncio.Event()
+    go, entered = asyncio.Event(), asyncio.Semaphore(0)
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        entered.release()
         await go.wait()
         await echo(scope, receive, send)
 
     site = Site(tmp_path / "token", wait)
     running = [asyncio.create_task(site.ask()) for _ in range(2)]
-    await asyncio.sleep(0.01)
+    for _ in running:
+        await entered.acquire()
     assert await site.ask() == (429, "http.too_many")
     assert (await site.ask(replace={"authorization": None}))[
         0
@@ -305,10 +307,11 @@ async def test_no_body_is_read_on_the_open_path(site: Site, header: tuple[str, s
 
 
 async def test_the_open_path_takes_nobodys_place(tmp_path: Path) -> None:
-    go = asyncio.Event()
+    go, entered = asyncio.Event(), asyncio.Semaphore(0)
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/health":
+            entered.release()
             await go.wait()
         await echo(scope, receive, send)
 
@@ -317,7 +320,8 @@ async def test_the_open_path_takes_nobodys_place(tmp_path: Path) -> None:
         asyncio.create_task(site.ask(path="/health", replace={"authorization": None}))
         for _ in range(10)
     ]
-    await asyncio.sleep(0.01)
+    for _ in looking:
+        await entered.acquire()
     assert b"mahavishnu_active_requests 0.0" in site.metrics.render()
     assert (await site.ask())[0] == 200
     go.set()

@@ -153,11 +153,12 @@ def test_a_program_that_does_not_end_is_ended_with_its_children(
     path = seal(tmp_path / "keys.age", TEXT)
     pids = tmp_path / "pids"
     environ = stand_ins(
-        tmp_path / "bin", age=f"sleep 60 & echo $! $$ > {pids}; echo sk-fake-canary; wait"
+        tmp_path / "bin", age=f"sleep 600 & echo $! $$ > {pids}; echo sk-fake-canary; wait"
     )
-    started = time.monotonic()
-    assert refusal(path, environ, identity, timeout_s=0.5).code == "secret.timeout"
-    assert time.monotonic() - started < 10
+    for timeout_s in (0.5, 5, 60):  # until it had begun before it was ended
+        assert refusal(path, environ, identity, timeout_s=timeout_s).code == "secret.timeout"
+        if pids.exists():
+            break
     wait_until(lambda: not any(identify(int(pid)) for pid in pids.read_text().split()))
 
 
@@ -231,11 +232,10 @@ def test_no_keyring_at_all(use_keyring: Any) -> None:
 
 
 def test_a_keyring_that_waits_for_ever_is_left(use_keyring: Any) -> None:
-    use_keyring(Failing(wait_s=5))
-    started = time.monotonic()
+    use_keyring(Failing(wait_s=600))
     with pytest.raises(MahavishnuError) as caught:
         KeyringStore(timeout_s=0.1).read(parse_reference("keyring:s/n"))
-    assert caught.value.code == "secret.locked" and time.monotonic() - started < 3
+    assert caught.value.code == "secret.locked"
 
 
 def test_a_keyring_that_keeps_keys_readable_is_refused(use_keyring: Any, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_key_is_written_where_none_is_readable(
     [
         (Failing(), "secret.not_kept"),
         (Failing(KeyringLocked("sk-fake-canary")), "secret.locked"),
-        (Failing(wait_s=5), "secret.locked"),
+        (Failing(wait_s=600), "secret.locked"),
     ],
 )
 def test_a_key_counts_as_kept_only_when_it_is_read_back(
@@ -294,7 +294,9 @@ def test_a_key_counts_as_kept_only_when_it_is_read_back(
 ) -> None:
     use_keyring(backend)
     with pytest.raises(MahavishnuError) as caught:
-        KeyringStore(timeout_s=0.1).write(parse_reference("keyring:s/n"), Secret("sk-fake-canary"))
+        KeyringStore(timeout_s=0.1 if backend.wait_s else 60).write(
+            parse_reference("keyring:s/n"), Secret("sk-fake-canary")
+        )
     assert caught.value.code == code and "canary" not in caught.value.message
 
 
