@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -778,15 +777,17 @@ async def test_everything_is_private(unmade: Watched) -> None:
 
 
 async def test_a_running_server_is_reached_without_delay(watched: Watched, lease: Lease) -> None:
-    server = watched.server()
-    took = []
+    at_once = 0
     for _ in range(50):
-        began = time.perf_counter()
-        another = await server.acquire()
-        took.append(time.perf_counter() - began)
-        another.close()
-        another.close()
-    assert statistics.median(took) < 0.002
+        acquiring = watched.server().acquire()
+        try:
+            acquiring.send(None)
+            acquiring.close()  # it waits: the keeper looks at this moment whether anybody has a lease
+        except StopIteration as done:
+            done.value.close()
+            done.value.close()
+            at_once += 1
+    assert at_once > 25
 
 
 async def test_ensure_needs_a_lease(watched: Watched) -> None:
