@@ -32,9 +32,9 @@ if lock:
 if child:
     subprocess.Popen([sys.executable, "-c", child])
 print("up", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
-STAYS = "import signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); time.sleep(60)"
+STAYS = "import signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); time.sleep(600)"
 
 
 @dataclass(frozen=True)

@@ -305,7 +305,7 @@ def test_a_half_written_file_is_waited_for(path: Path) -> None:
     """The client truncates, pauses, and writes: what it has written is kept, ours is added."""
     path.write_bytes(b"")
     threading.Timer(0.1, path.write_bytes, [OLD]).start()
-    settings_file(path, Patience()).edit(CHANGE)
+    settings_file(path, Patience(torn=timedelta(seconds=60))).edit(CHANGE)
     assert path.read_bytes() == NEW
 
 

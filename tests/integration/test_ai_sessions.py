@@ -166,7 +166,7 @@ def test_a_time_in_another_unit_is_none(
         about = {"startedAt": time.time() * 1_000 * factor}
         session.register(**about)
         # It is the process then that says when it began, to a second.
-        assert abs(only(site).session.since - time.time()) < 5
+        assert abs(only(site).session.since - time.time()) < 60
         session.register(**about, procStart="what it was")
         found = only(site)
         assert not found.session.certain and session_body(found).since
@@ -473,12 +473,12 @@ def identity_of(session: Running) -> ProcessIdentity:
 
 
 def test_a_session_is_gone_with_what_it_started(tmp_path: Path) -> None:
-    with running(tmp_path, "qwen", child="import time; time.sleep(60)") as session:
+    with running(tmp_path, "qwen", child="import time; time.sleep(600)") as session:
         family = wait_for_child(session)
-        ended = stop(identity_of(session), timeout_s=0.3, force=False)
+        ended = stop(identity_of(session), timeout_s=3, force=False)
         # A child that nobody told of the end stays, and is named.
         assert ended.gone and ended.left == family
-        assert not stop(family[0], timeout_s=5, force=False).left
+        assert not stop(family[0], timeout_s=60, force=False).left
 
 
 def test_one_that_passes_over_the_signal_stays_unless_it_is_to_be_killed(tmp_path: Path) -> None:
@@ -634,13 +634,13 @@ def test_a_suspended_session_is_not_ended(after_a_switch: tuple[Site, Running]) 
         session.process.wait(0.5)
 
 
-SLEEP = "sleep 30"
+SLEEP = "sleep 300"
 
 
 @pytest.mark.parametrize(
     ("words", "opened_for"),
     [
-        (["sleep", "30"], True),
+        (["sleep", "300"], True),
         (["sh", "-c", f"{SLEEP}; exec sh"], None),
         (["bash", "-lc", f"{SLEEP}; true"], None),
         (["sh", "SCRIPT"], None),

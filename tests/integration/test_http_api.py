@@ -498,7 +498,7 @@ async def test_a_database_that_goes_away_in_the_middle_is_told(
 async def test_a_reader_that_does_not_read_is_given_up_and_counted(
     world: World, tmp_path: Path
 ) -> None:
-    async with serve(app_of(world, tmp_path), tmp_path, replace(ROOMY, timeout_s=0.2)) as served:
+    async with serve(app_of(world, tmp_path), tmp_path, replace(ROOMY, timeout_s=1.0)) as served:
         wire = Deaf(served, f"{API}/memories/batch")
         wire.put(row("One."), more=False)
         await wire.work  # ends without an answer's end, and so the connection is closed

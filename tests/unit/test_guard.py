@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -329,15 +329,17 @@ async def test_the_open_path_takes_nobodys_place(tmp_path: Path) -> None:
 
 
 async def test_a_whole_body_has_its_time_and_a_stream_more(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """3 s: a stream may rest for one, which is not much on a busy machine."""
     monkeypatch.setattr(guarding, "LINGER_S", 0.05)
+    site = Site(tmp_path / "token", limits=replace(LIMITS, timeout_s=1.0))
     statuses: list[int] = []
     sent = 0
 
     async def crawl() -> Message:
         nonlocal sent
-        await asyncio.sleep(LIMITS.timeout_s / 4)
+        await asyncio.sleep(0.15)
         sent += 1
         return {"type": "http.request", "body": b"x", "more_body": sent < 10}
 
