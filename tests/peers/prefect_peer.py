@@ -27,7 +27,7 @@ QUIET = {
     "PREFECT_RUNNER_POLL_FREQUENCY": "1",
     "PYTHONPATH": str(FLOWS.parents[2]),
 }
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,15 @@ import threading
 
 from tests.external import free_port
 
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
 
 class Relay:
     """Hands connections on to `target`, a port of the loopback, from a port of its own."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
+        self.busy = 0  # so many connections are answered by 503, as Prefect's server does while SQLite is locked
         self._target = target
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -34,6 +37,11 @@ class Relay:
         with contextlib.suppress(OSError):  # cut
             while True:
                 ours = self._keep(listener.accept()[0])
+                if self.busy:
+                    self.busy -= 1
+                    ours.recv(65_536)
+                    ours.sendall(BUSY)
+                    continue
                 theirs = self._keep(socket.create_connection(("127.0.0.1", self._target)))
                 for ends in ((ours, theirs), (theirs, ours)):
                     threading.Thread(target=self._pump, args=ends, daemon=True).start()

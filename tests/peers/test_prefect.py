@@ -72,6 +72,7 @@ def test_a_server_is_followed_also_after_it_was_away(
     assert flows("untouched", "api").returncode == 1
     done = product(*words, "--project", "web", "--json", **server.environ).json
     assert done["recorded"] == len([row for rows in executions(product).values() for row in rows])
+    relay.busy = 1
     follower = product.start(*words, "--follow", environment=server.environ)
     go = product.home / "go"
     with ended(follower), flows.started("untouched", "shop", str(go)) as flow:

@@ -62,13 +62,12 @@ async def read_runs(
     Raises:
         Unavailable: `prefect.unreachable`, where the server does not answer, or no longer.
     """
-    changed: dict[Any, Any] = {PREFECT_API_URL: _api(url)}
-    if follow:  # who follows tries again by itself, and says so
-        changed[PREFECT_CLIENT_MAX_RETRIES] = 0
-    with _translated(url), temporary_settings(changed):
+    with _translated(url), temporary_settings({PREFECT_API_URL: _api(url)}):
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(get_client())
             await client.read_flow_runs(limit=1)  # refused here, where the key is wrong
+            if follow:  # from now on who follows tries again by itself, and says so
+                stack.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
             names: dict[UUID, str] = {}
             subscriber = None
             if follow:  # before the past is read, so that nothing falls between the two
