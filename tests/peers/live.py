@@ -98,11 +98,14 @@ def switch(household: Household, name: str, client: ClientName, restart: str = "
     return answer.json
 
 
-def asks(household: Household, pane: Pane, name: str) -> str:
-    """Ask something; the requests for a whole answer go to this provider; return the model they were for."""
+def asks(household: Household, pane: Pane, name: str, *, before: str = "") -> str:
+    """
+    Ask something; the requests for a whole answer go to this provider; return the model they were for.
+
+    It is asked again while the client still goes to the provider of `before`: a busy one notices a switch late.
+    """
     served = household.providers
-    for stub in served.stubs.values():
-        stub.asked.clear()
+    end = time.monotonic() + 60
 
     def answering() -> dict[str, list[Asked]]:
         """Return who was asked by the client itself, which offers its tools, and not for a title."""
@@ -112,8 +115,14 @@ def asks(household: Household, pane: Pane, name: str) -> str:
         }
         return {each: asked for each, asked in whole.items() if asked}
 
-    say(household, pane, answering)
-    time.sleep(1)  # what else it asks
+    while True:
+        for stub in served.stubs.values():
+            stub.asked.clear()
+        say(household, pane, answering)
+        time.sleep(1)  # what else it asks
+        served.assert_nothing_leaked()
+        if before not in answering() or time.monotonic() > end:
+            break
     assert answering().keys() == {name}, f"{pane.shown}\n{served.journal}"
     key, turns = KEYS[f"{name.upper()}_KEY"], served.turns(name)
     assert all(key in each.headers["authorization"] for each in turns), str(served.journal)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.external import free_port
 from tests.peers.llama_peer import ENVIRON, ended, llama_peer
 
 MODEL = "local/all-minilm"
@@ -21,7 +21,7 @@ _START_TIMEOUT_S = 60
 def ollama_peer(gguf: Path) -> Iterator[str]:
     """Run both programs; yields the base URL of the Ollama API, which serves `MODEL`."""
     with llama_peer(gguf) as address:
-        port = _free_port()
+        port = free_port()
         proxy = subprocess.Popen(
             [
                 *(sys.executable, "-m", "uvicorn", "ollama_proxy.server:app"),
@@ -40,12 +40,6 @@ def ollama_peer(gguf: Path) -> Iterator[str]:
             url = f"http://127.0.0.1:{port}"
             _wait_for(url, proxy)
             yield url
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

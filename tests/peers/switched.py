@@ -38,7 +38,7 @@ STRAYS = {
 STRAY = "stray-canary"
 # The commands that change what clients go by.
 _CHANGES = {("ai", word) for word in ("bind", "restart", "restore", "switch-llm", "unbind", "undo")}
-_RUN_TIMEOUT_S = 90
+_RUN_TIMEOUT_S = 180
 
 
 @dataclass(frozen=True)

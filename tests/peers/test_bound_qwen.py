@@ -79,7 +79,7 @@ def test_claude_in_a_terminal_is_stopped_when_its_settings_go(household: Househo
         assert until(lambda: list(sessions.glob("*.json")), timeout_s=60), session.shown
         served = household.providers
         for name in ("three", "two"):
-            submit(session, "Say something.", served.count, lambda: session.shown[-3000:])
+            submit(session, "Say something.", served.turns_since, lambda: session.shown[-3000:])
             time.sleep(1)
             assert served.turns_since().keys() == {"one"}, str(served.journal)
             served.forget()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.peer
 SERVER = "mahavishnu"
 STORE, SEARCH = f"mcp__{SERVER}__store_memory", f"mcp__{SERVER}__search"
 TRANSPORTS = ["http", "stdio"]
-_RUN_TIMEOUT_S = 90
+_RUN_TIMEOUT_S = 180
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Client:
         """Ask it one thing, in a folder of the project."""
         return subprocess.run(
             [self.program, "-p", "Say something."], env=self.environ, cwd=self.project / folder,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
 
 

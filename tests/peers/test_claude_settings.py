@@ -22,7 +22,7 @@ from tests.peers.test_claude_code import claude as claude  # the fixture
 
 pytestmark = pytest.mark.peer
 
-_RUN_TIMEOUT_S = 120
+_RUN_TIMEOUT_S = 180
 COMMAND = {"type": "command", "command": "true"}
 # Each makes it ignore the whole file, or an entry, or nothing; which, `find_faults` must say.
 SETTINGS: list[dict[str, Any]] = [

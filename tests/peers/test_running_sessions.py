@@ -62,7 +62,7 @@ def test_claude_code(household: Household, panes: Tmux) -> None:
     told = switch(household, "two", "claude-code")["sessions"]
     assert [(each["outcome"], each["needs"]) for each in told] == [("left", "restart")]
     time.sleep(NOTICED_S)
-    assert asks(household, pane, "two") == "one-large"
+    assert asks(household, pane, "two", before="one") == "one-large"
     saw(CLAUDE, "address and key", "live: the next request after 2.5 s goes there")
     saw(CLAUDE, "the model of a profile", "stays, now asked of the new address: needs a restart")
     assert idle(household, "claude-code")
@@ -151,7 +151,7 @@ def test_claude_code_whose_model_is_its_own_choice(household: Household, panes: 
     )
     assert answer.json["sessions"] == [], answer
     time.sleep(NOTICED_S)
-    assert asks(household, pane, "two") == "two-large"
+    assert asks(household, pane, "two", before="one") == "two-large"
     assert idle(household, "claude-code")
     assert only(household, "claude-code")["needs"] == "nothing"
     saw(CLAUDE, "the model, where it was the client's own choice", "live, with the rest")

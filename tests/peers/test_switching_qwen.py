@@ -201,7 +201,7 @@ def test_a_running_session_keeps_its_provider_and_its_key(household: Household) 
     with terminal(words, environ=environ, folder=household.project) as session:
         assert until(lambda: b"Type your message" in session.shown, timeout_s=60), session.shown
         for change in (("switch-llm", "two", "--client", "qwen"), ("undo",), ("undo",)):
-            submit(session, "Say something.", served.count, lambda: session.shown[-2000:])
+            submit(session, "Say something.", served.turns_since, lambda: session.shown[-2000:])
             time.sleep(3)  # the rest of its answer, and the memories that it asks for afterwards
             served.assert_reached("one", keys_of("one"), "one-large")
             assert household.command("ai", *change).status == 0
