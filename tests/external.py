@@ -28,10 +28,12 @@ def demoted() -> Callable[[], None] | None:
 
 
 def free_port() -> int:
-    """Return a port on the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on the loopback that nobody has, and no connection gets: a server may take it a while later."""
+    while True:
+        port = secrets.randbelow(20_000) + 10_000  # the system hands out those from 32,768 on
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass

@@ -14,6 +14,7 @@ import pytest
 from mahavishnu.base.daemon.record import find_daemon
 from tests.command import Command
 from tests.daemon import NOT_RUNNING, record, running, servers, start, told_status, wait_until
+from tests.external import free_port
 
 pytestmark = pytest.mark.postgres
 
@@ -54,8 +55,7 @@ def test_two_homes_that_want_one_port_at_once(alone: Command, tmp_path: Path) ->
     homes = [
         replace(alone, home=tmp_path / name) for name in ("one", "two")
     ]  # both take their time
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     for each in homes:
         each.home.mkdir()
     callers = [each.start("up", "--detach", "--port", port, "--json") for each in homes]

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -27,15 +26,11 @@ from tests.daemon import (
     stdio_session,
     wait_until,
 )
+from tests.external import free_port
 
 pytestmark = pytest.mark.postgres
 
 LOST = (httpx.TransportError, MCPError, ConnectionError, TimeoutError)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 async def contents(command: Command) -> Counter[str]:
