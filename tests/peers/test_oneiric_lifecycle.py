@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -240,11 +239,10 @@ async def test_where_all_fail_the_error_is_of_the_first_and_none_stays_open() ->
     world = World(one(), two())
     world.behind = {"one": lambda: Fake(on_init=never), "two": lambda: Fake(on_init=fail)}
     world.stores = Stores(world.stores.all, timeout_s=0.2)
-    began = time.monotonic()
     with pytest.raises(Unavailable) as caught:
         await read(world.providers())
     assert caught.value.code == "secret.timeout" and "aws/one" in caught.value.message
-    assert time.monotonic() - began < 30 and world.open == []
+    assert world.open == []
 
 
 async def test_a_refusal_is_not_carried_to_another_store() -> None:

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -92,11 +91,10 @@ def test_a_switch_and_its_words_hold_the_reference_alone(product: Command, cloud
     status = product("ai", "status", "--json").json["clients"][0]
     assert (status["profile"], status["key"]) == ("work", "oneiric:aws/team/llm#ZAI")
     cloud.wait_s = 60
-    began = time.monotonic()
     slow = product("ai", "switch-llm", "claude", "--client", "claude-code")
     assert slow.status == 0, "what needs no key asks no cloud"
     refused = product("ai", "switch-llm", "work", "--client", "claude-code", "--json")
-    assert refused.error["code"] == "secret.timeout" and time.monotonic() - began < 60
+    assert refused.error["code"] == "secret.timeout"
     allowed = product("ai", "switch-llm", "work", "--client", "claude-code", "--allow-missing-key")
     assert allowed.status == 0
     left = [path for path in product.home.rglob("*") if path.is_file()]
@@ -172,9 +170,7 @@ def test_a_daemon_keeps_the_store_open_follows_the_settings_and_ends_whole(
     own = {"AWS_SECRET_ACCESS_KEY": "", "AWS_ACCESS_KEY_ID": ""}  # only the daemon can ask
     assert helper(*words, **own).out == f"{KEY}\n"
     asked = len(cloud.asked)
-    began = time.monotonic()
     assert helper(*words, **own).out == f"{KEY}\n" and len(cloud.asked) == asked
-    assert time.monotonic() - began < 30
     cloud.values["team/llm"] = json.dumps({"ZAI": "sk-fake-rotated"})
     product.settings.write_text(
         product.settings.read_text().replace("priority: -1", "priority: -2")
