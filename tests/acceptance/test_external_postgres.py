@@ -1,7 +1,9 @@
 """A PostgreSQL of the user's own: everything works there too, and what is missing is named."""
 
 import asyncio
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -349,13 +351,9 @@ async def test_a_statement_that_takes_too_long_is_cut(external: Command, owned: 
     try:
         async with blocking.transaction():
             await blocking.execute("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE")
-            began = time.monotonic()
-            status, code, hint = refused(
+            status, code, hint = refused(  # it would wait for the lock for ever
                 external, "memory", "store", "x", MAHAVISHNU_PG_STATEMENT_TIMEOUT="0.3"
             )
-            assert (
-                time.monotonic() - began < 30
-            )  # it would wait for the lock for ever; machines can be busy
     finally:
         await blocking.close()
     assert (status, code) == (5, "database.timeout") and "raise the setting" in hint
@@ -365,7 +363,8 @@ async def test_a_statement_that_takes_too_long_is_cut(external: Command, owned: 
 @pytest.mark.leak
 async def test_the_password_is_seen_nowhere(external: Command, owned: Owned) -> None:
     external("db", "init")
-    process = external.start("db", "shell", "-c", "SELECT 'here', pg_sleep(2)")
+    words = ("db", "shell", "-c", "SELECT 'here', pg_sleep(60)")
+    process = external.start(*words, start_new_session=True)
     try:
         seen: set[bytes] = set()
         until = time.monotonic() + 60
@@ -378,7 +377,7 @@ async def test_the_password_is_seen_nowhere(external: Command, owned: Owned) -> 
                     continue
         assert not [line for line in seen if SECRET.encode() in line or ESCAPED.encode() in line]
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # psql too
         process.communicate()
     for words in (("db", "current"), ("db", "url"), ("config", "show"), ("memory", "list")):
         answer = external("--set", "log_level=debug", *words)

@@ -188,7 +188,8 @@ def test_what_aws_answers_becomes_an_error_of_ours(
 def test_a_slow_store_is_waited_for_in_bounds_and_closed(capfd: pytest.CaptureFixture[str]) -> None:
     faulty = clouds.FaultyAws(wait_s=30)
     with (
-        faulty.serve() as url, clouds.opened(clouds.aws_store(url), timeout_s=1) as store,
+        faulty.serve() as url,
+        clouds.opened(clouds.aws_store(url), timeout_s=1) as store,
         pytest.raises(Unavailable) as caught,
     ):
         store.read(parse_reference("oneiric:aws/id"))
