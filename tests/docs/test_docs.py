@@ -153,7 +153,7 @@ def test_the_python_examples_run_on_an_empty_database(number: int, tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
 

@@ -135,7 +135,7 @@ def conformance(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

@@ -119,5 +119,5 @@ def execute(
     return subprocess.run(
         [sys.executable, "-c", program, *words],
         env=product.environ(environment | {"PYTHONDONTWRITEBYTECODE": "1"}),
-        cwd=product.home, capture_output=True, text=True, timeout=120, check=False,
+        cwd=product.home, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
