@@ -25,30 +25,18 @@ ROOMS = {
     "interfaces": (("cli", "python"), ("stdio",), ("http",), ("mcp",)),
     "services": (("doctor",), ("daemon",)),
     "ai": (
-        (
-            "sessions",
-            "clients.claude_code.layers",
-            "clients.claude_code.desktop",
-            "clients.codex.server",
-        ),
-        ("switching.launch", "bindings.release"),
+        ("sessions",),
         (
             "bindings",
-            "clients.claude_code.in_force",
+            "clients.claude_code.in_force",  # these until what they take from bindings is given to them
             "clients.codex.in_force",
             "clients.codex.trust",
             "clients.qwen.in_force",
-            "switching.restore",
         ),
-        ("switching.adopt", "switching.apply", "switching.undo"),
-        ("switching.settle", "switching.status"),
-        ("switching.lacks", "switching.moving", "switching.proxied"),
-        ("switching.drift", "switching.registrations", "switching.site"),
-        ("clients.claude_code.program", "clients.claude_code.own_settings", "switching.plan"),
-        ("switching.journal", "switching.places", "switching.rights", "clients.qwen.models"),
-        ("clients", "profiles.profile_files", "switching"),
-        ("profiles", "foreign_files.files"),
-        ("foreign_files", "secrets"),
+        ("switching",),
+        ("profiles",),
+        ("clients",),
+        ("secrets", "foreign_files"),
     ),
 }
 # Imported by users, and above all others: their modules load what they offer on first use.

@@ -15,8 +15,7 @@ import pytest
 from mahavishnu.ai.clients import running as machine
 from mahavishnu.ai.clients.finders import FINDERS
 from mahavishnu.ai.clients.session import Session
-from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.sessions import restarting
 from mahavishnu.ai.sessions import standing as standings
 from mahavishnu.ai.sessions.restarting import Wish, choose, follow_switch, plan, restart

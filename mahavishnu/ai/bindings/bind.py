@@ -28,15 +28,15 @@ from mahavishnu.ai.bindings.store import (
 )
 from mahavishnu.ai.clients.codex.trust import distrust_guard, is_guard_trusted, trust_guard
 from mahavishnu.ai.clients.port import home
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.project import find_project
+from mahavishnu.ai.clients.rights import closing
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.locks import locked
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.worktrees import Unresolved, find_repository
 from mahavishnu.ai.switching.apply import Ask, plan_switch, switch
-from mahavishnu.ai.switching.places import find_project
 from mahavishnu.ai.switching.plan import check_plan
-from mahavishnu.ai.switching.rights import closing
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Forbidden, NotFound, UsageError
 from mahavishnu.base.files import write_atomically

@@ -16,7 +16,7 @@ def expected_of(profile: Profile, *, helper: Path) -> Mapping[str, Expected]:
     for name, client in CLIENTS.items():
         if why_not(profile, client, "user"):
             continue
-        delivery = deliver(profile, client.way, helper=helper)
+        delivery = deliver(profile, client, helper=helper)
         native = delivery.mode == "native"
         found[name] = Expected(
             delivery.protocol,

@@ -18,12 +18,11 @@ from mahavishnu.ai.clients.claude_code.own_settings.hooks import (
     read_hooks,
     remove_hook,
 )
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.files import Close, Edit, SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, merge
-from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.ai.switching.site import Site
 
 TIMEOUT_S = 15

@@ -10,7 +10,8 @@ from mahavishnu.ai.bindings.location import path_in
 from mahavishnu.ai.bindings.match import is_same
 from mahavishnu.ai.bindings.store import Binding, Expected
 from mahavishnu.ai.clients.codex.trust import is_guard_trusted
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.clients.table import ClientName
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
 from mahavishnu.base.errors import MahavishnuError

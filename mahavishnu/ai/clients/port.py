@@ -1,13 +1,13 @@
 """What every AI client is to a switch: where its settings are, and which members of them a profile owns."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
+from mahavishnu.ai.clients.delivery import Asks, Delivery, Protocol
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.ai.profiles.delivery import Delivery, Way
 from mahavishnu.base.errors import NotFound
 
 
@@ -57,16 +57,25 @@ class Seen:
 
 class Client(TypingProtocol):
     """
-    One AI client.
+    One AI client: what it is, its settings, and its parts.
+
+    `asks` is how it gets at a key; `protocols` are those it speaks, the one that it is given first,
+    and `own_url` is where its own sign-in is for, by that one; empty without any. `unspoken` says why it
+    cannot use a profile of other protocols; `cc_switch` is what cc-switch calls it, where that knows it.
 
     `shared` are owned members that are the user's to choose too: another value there is no conflict;
     `writes` those of them that the client writes, as its user chooses a model. Paths of `secrets`, and
     what is below them, hold keys.
     """
 
+    name: str
     title: str
     program: str
-    way: Way
+    asks: Asks
+    protocols: Sequence[Protocol]
+    own_url: str
+    unspoken: str
+    cc_switch: str
     needs_model: bool
     shared: Collection[KeyPath]
     writes: Collection[KeyPath]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.base.processes import ProcessIdentity
 
 # busy: it works on an answer; unknown: its client says nothing of it in a form that is known.

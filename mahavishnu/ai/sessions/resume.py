@@ -8,10 +8,9 @@ from pathlib import Path
 
 from mahavishnu.ai.clients.running import variables_of, word_after
 from mahavishnu.ai.clients.session import Session
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.clients.transcripts import decode_object
-from mahavishnu.ai.profiles.profile import ClientName
-from mahavishnu.ai.switching.showing import shown, shown_text
+from mahavishnu.ai.secrets.showing import shown, shown_text
 
 # Options that are said again, with how many words follow each; -1: all up to the next option.
 _KEPT: Mapping[ClientName, Mapping[str, int]] = {

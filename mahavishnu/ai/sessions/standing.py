@@ -11,15 +11,15 @@ from mahavishnu.ai.clients.claude_code.settings import LARGE_MODELS, OWNED_ENV, 
 from mahavishnu.ai.clients.codex.settings import OWN_PROVIDER, PROVIDER
 from mahavishnu.ai.clients.finders import FINDERS
 from mahavishnu.ai.clients.port import Seen, text_at
-from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
+from mahavishnu.ai.clients.qwen.settings import STARTED_ON
 from mahavishnu.ai.clients.running import ancestors, variables_of, word_after, words_of
 from mahavishnu.ai.clients.session import Session
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Absent, Document
 from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.delivery import find_protocol
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.sessions.resume import alias_in
 from mahavishnu.ai.switching.journal import History
 from mahavishnu.ai.switching.launch import RUN_ID

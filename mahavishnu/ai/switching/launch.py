@@ -13,18 +13,18 @@ from pathlib import Path
 
 from mahavishnu.ai.clients.claude_code.settings import HELPER, OWNED_ENV
 from mahavishnu.ai.clients.codex.settings import CHOSEN, MODEL, OWN_PROVIDER, PROVIDER
+from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
 from mahavishnu.ai.clients.port import Known
-from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
 from mahavishnu.ai.clients.qwen.models import find_model
-from mahavishnu.ai.clients.qwen.settings import LISTS
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.qwen.settings import LISTS, STARTED_ON
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
 from mahavishnu.ai.foreign_files.documents.toml_values import render, render_key
 from mahavishnu.ai.foreign_files.merge import Set
-from mahavishnu.ai.profiles.delivery import NO_KEY, Delivery, deliver
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.delivery import deliver
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.project import require_not_redirected
 from mahavishnu.ai.secrets.reference import Reference
@@ -131,7 +131,7 @@ def _deliver(profile: Profile, client: ClientName, helper: Path) -> Delivery:
             hint="Choose another profile or client: mahavishnu ai profile list",
             code="ai.unsuitable_profile",
         )
-    return deliver(profile, known.way, helper=helper)
+    return deliver(profile, known, helper=helper)
 
 
 def _without_strays(

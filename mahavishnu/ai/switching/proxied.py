@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.delivery import choose_mode, find_protocol
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.project import require_not_redirected
 from mahavishnu.ai.secrets.proxies import require_no_proxy
@@ -18,7 +18,7 @@ def proxy_notes(site: Site, profile: Profile) -> Iterator[str]:
     for name, client in CLIENTS.items():
         protocol = find_protocol(profile, name)
         if protocol is not None and site.has(name):
-            asks = choose_mode(profile, client.way, raw=False) == "helper"
+            asks = choose_mode(profile, client, raw=False) == "helper"
             yield from proxy_note(site, name, profile.endpoints[protocol], asks=asks)
 
 

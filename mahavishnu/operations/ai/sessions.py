@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, field
 
-from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.sessions import restarting
 from mahavishnu.ai.sessions.restarting import (
     END_TIMEOUT_S,

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from mahavishnu.ai.clients.finders import FINDERS
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents.port import plain
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching import adopt, apply, restore, undo
 from mahavishnu.ai.switching.apply import Ask
 from mahavishnu.ai.switching.drift import Drift
@@ -253,7 +253,7 @@ def adopt_changes(
         adopted=[
             AdoptedFile(
                 id=entry.id,
-                client=each.place.client.way.client,
+                client=each.place.client.name,
                 scope=entry.scope,
                 path=str(each.place.path),
                 profile=entry.profile,

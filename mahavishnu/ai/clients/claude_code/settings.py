@@ -8,12 +8,11 @@ not wanted is written as "". Without a key of the endpoint's own it would send t
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from mahavishnu.ai.clients.delivery import LONG_TIMEOUT_MS, NO_KEY, Delivery
 from mahavishnu.ai.clients.port import Known, Seen, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.ai.profiles.delivery import NO_KEY, Delivery, Way
-from mahavishnu.ai.profiles.presets import LONG_TIMEOUT_MS
 from mahavishnu.ai.secrets.binding import CLIENTS, origin_of
 from mahavishnu.ai.secrets.helper import PROGRAM, helper_line, read_words
 from mahavishnu.base.errors import Corrupt, MahavishnuError
@@ -53,12 +52,9 @@ def env(name: str) -> KeyPath:
 _NO_SUBAGENT_MODEL = Remove(env(SUBAGENT_MODEL))
 
 
-class ClaudeCode:
-    """The client `claude`."""
+class ClaudeCodeSettings:
+    """The settings of Claude Code."""
 
-    title = "Claude Code"
-    program = "claude"
-    way = Way(client="claude-code", asks="helper")
     needs_model = False
     shared: Collection[KeyPath] = (("env", SUBAGENT_MODEL),)
     writes: Collection[KeyPath] = ()

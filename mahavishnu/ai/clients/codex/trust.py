@@ -18,11 +18,11 @@ from typing import Any
 
 from mahavishnu.ai.bindings.hooks import file_of, is_of, is_ours, open_file
 from mahavishnu.ai.clients.claude_code.own_settings.hooks import read_hooks
+from mahavishnu.ai.clients.rights import closing
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import ABSENT
 from mahavishnu.ai.foreign_files.files import Edit, SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.ai.switching.rights import closing
 from mahavishnu.ai.switching.site import Site
 
 _TIMEOUT_S = 20.0

@@ -10,12 +10,12 @@ never written. Tests against the real client show it.
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.ai.clients.port import home, text_at
 from mahavishnu.ai.clients.qwen.settings import LISTS
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
-from mahavishnu.ai.profiles.delivery import Delivery
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.base.errors import Conflict, Forbidden, UsageError
 

@@ -1,0 +1,19 @@
+"""Claude Code as a client."""
+
+from collections.abc import Sequence
+
+from mahavishnu.ai.clients.claude_code.settings import DEFAULT_URL, ClaudeCodeSettings
+from mahavishnu.ai.clients.delivery import Asks, Protocol
+
+
+class ClaudeCode(ClaudeCodeSettings):
+    """Anthropic's Claude Code."""
+
+    name = "claude-code"
+    title = "Claude Code"
+    program = "claude"
+    asks: Asks = "helper"
+    protocols: Sequence[Protocol] = ("anthropic",)
+    own_url = DEFAULT_URL
+    unspoken = "reaches a model of OpenAI's protocols only through a translating gateway, which is not there yet"
+    cc_switch = "claude"
