@@ -27,9 +27,9 @@ from mahavishnu.ai.bindings.store import (
     render,
 )
 from mahavishnu.ai.clients.codex.trust import distrust_guard, is_guard_trusted, trust_guard
-from mahavishnu.ai.clients.port import home
 from mahavishnu.ai.clients.project import find_project
 from mahavishnu.ai.clients.rights import closing
+from mahavishnu.ai.clients.settings import home
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.locks import locked

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
-from mahavishnu.ai.clients.port import home
+from mahavishnu.ai.clients.settings import home
 from mahavishnu.base.errors import Forbidden, UsageError
 
 

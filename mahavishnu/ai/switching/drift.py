@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mahavishnu.ai.clients.port import Seen
+from mahavishnu.ai.clients.settings import Seen
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,

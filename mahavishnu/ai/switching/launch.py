@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mahavishnu.ai.clients.claude_code.settings import HELPER, OWNED_ENV
-from mahavishnu.ai.clients.codex.settings import CHOSEN, MODEL, OWN_PROVIDER, PROVIDER
+from mahavishnu.ai.clients.codex.settings import CHOSEN, MODEL, OWN_PROVIDER, PROVIDER, RUN_ID
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
-from mahavishnu.ai.clients.port import Known
 from mahavishnu.ai.clients.qwen.models import find_model
 from mahavishnu.ai.clients.qwen.settings import LISTS, STARTED_ON
+from mahavishnu.ai.clients.settings import Known
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
@@ -32,7 +32,6 @@ from mahavishnu.ai.switching.plan import why_not
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
 
-RUN_ID = "mahavishnu-run"  # not that of a switch: Codex merges what is said of one id
 _FOREIGN = ("ANTHROPIC_", "OPENAI_", "CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_")
 SIGN_INS = ("CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
 _QWEN_KEYS = {"openai-chat": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from mahavishnu.ai.clients.delivery import Delivery
-from mahavishnu.ai.clients.port import Client, Known
+from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.rights import Modes, open_modes_of
+from mahavishnu.ai.clients.settings import Known
 from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,

@@ -223,7 +223,7 @@ def find_place(site: Site, entry: Entry, file: FileRecord, memory: Memory | None
         path=Path(file.path),
         make_folder=False,
         memory=memory or Memory(),
-        running=site.is_running(file.client),
+        running=bool(site.sessions_of(file.client)),
         new=not Path(file.path).exists(),
     )
 

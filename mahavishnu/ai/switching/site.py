@@ -9,7 +9,7 @@ from pathlib import Path
 from mahavishnu.ai.clients import places
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.project import find_project, require_inside
-from mahavishnu.ai.clients.registered import find_registered
+from mahavishnu.ai.clients.session import Session
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, no_stores
@@ -87,14 +87,14 @@ class Site:
             path=path,
             make_folder=scope == "project" or self.find(name).program is not None,
             memory=history.remember(path),
-            running=self.is_running(name),
+            running=bool(self.sessions_of(name)),
             project=scope == "project",
             new=not path.exists(),
         )
 
-    def is_running(self, name: ClientName) -> bool:
-        """Tell whether a session of the client runs."""
-        return bool(find_registered(CLIENTS[name].folder(self.environ)))
+    def sessions_of(self, name: ClientName) -> list[Session]:
+        """Return the sessions of the client that run."""
+        return CLIENTS[name].sessions.find(CLIENTS[name].folder(self.environ))
 
     def open(self, client: Client, path: Path) -> SettingsFile:
         """Return a client's file."""

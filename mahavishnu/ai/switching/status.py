@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from mahavishnu.ai.clients.finders import FINDERS
-from mahavishnu.ai.clients.port import Client, Seen, home
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.settings import Seen, home
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.delivery import find_protocol, variable_of
@@ -109,7 +109,7 @@ def look_at(
         "path": str(place.path),
         "installed": site.has(name),
         "enabled": site.settings_of(name).enabled,
-        "sessions": len(FINDERS[name](client.folder(site.environ), site.environ)),
+        "sessions": len(site.sessions_of(name)),
     }
     if not about["installed"]:
         return ClientStatus(**about, use="nothing")  # type: ignore[arg-type]

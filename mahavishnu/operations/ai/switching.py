@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from mahavishnu.ai.clients.finders import FINDERS
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.profiles.profile import Profile
@@ -73,9 +72,8 @@ def switch_clients(
 
 def find_running(environments: Environments, done: SwitchResult) -> list[ClientName]:
     """Return the clients that were switched and have sessions that run."""
-    environ = environments.site.environ
     names = [each.client for each in done.clients]
-    return [name for name in names if FINDERS[name](CLIENTS[name].folder(environ), environ)]
+    return [name for name in names if environments.site.sessions_of(name)]
 
 
 def _switch(environments: Environments, profile: Profile, ask: Ask) -> SwitchResult:

@@ -1,9 +1,11 @@
 """Claude Code as a client."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from mahavishnu.ai.clients.claude_code import sessions
 from mahavishnu.ai.clients.claude_code.settings import DEFAULT_URL, ClaudeCodeSettings
 from mahavishnu.ai.clients.delivery import Asks, Protocol
+from mahavishnu.ai.clients.session import Reach, Sessions
 
 
 class ClaudeCode(ClaudeCodeSettings):
@@ -16,4 +18,8 @@ class ClaudeCode(ClaudeCodeSettings):
     protocols: Sequence[Protocol] = ("anthropic",)
     own_url = DEFAULT_URL
     unspoken = "reaches a model of OpenAI's protocols only through a translating gateway, which is not there yet"
+    home_variable = "CLAUDE_CONFIG_DIR"
+    reach: Reach = "live"
+    said_by_run: Collection[str] | None = None
+    sessions: Sessions = sessions
     cc_switch = "claude"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mahavishnu.ai.clients.places import Place
-from mahavishnu.ai.clients.port import home
 from mahavishnu.ai.clients.servers import Registered, Server
+from mahavishnu.ai.clients.settings import home
 from mahavishnu.ai.secrets.showing import shown_text
 from mahavishnu.base.errors import Corrupt, NotFound, Unavailable
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import LONG_TIMEOUT_MS, NO_KEY, Delivery
-from mahavishnu.ai.clients.port import Known, Seen, home, is_there, text_at
+from mahavishnu.ai.clients.settings import Known, Seen, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set

@@ -1,9 +1,11 @@
 """Codex as a client."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from mahavishnu.ai.clients.codex import sessions
 from mahavishnu.ai.clients.codex.settings import CodexSettings
 from mahavishnu.ai.clients.delivery import Asks, Protocol
+from mahavishnu.ai.clients.session import Reach, Sessions
 
 
 class Codex(CodexSettings):
@@ -16,4 +18,8 @@ class Codex(CodexSettings):
     protocols: Sequence[Protocol] = ("openai-responses",)
     own_url = "https://api.openai.com/v1"
     unspoken = "speaks no protocol of the profile"
+    home_variable = "CODEX_HOME"
+    reach: Reach = "thread"
+    said_by_run: Collection[str] | None = ()
+    sessions: Sessions = sessions
     cc_switch = "codex"

@@ -9,13 +9,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
-from mahavishnu.ai.clients.port import Known, Seen, home, is_there, text_at
+from mahavishnu.ai.clients.settings import Known, Seen, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
 from mahavishnu.ai.secrets.helper import read_words
 from mahavishnu.base.errors import Corrupt, MahavishnuError
 
 ID = "mahavishnu"
+RUN_ID = "mahavishnu-run"  # not that of a switch: Codex merges what is said of one id
 CHOSEN: KeyPath = ("model_provider",)
 MODEL: KeyPath = ("model",)
 PROVIDER: KeyPath = ("model_providers", ID)

@@ -1,9 +1,11 @@
 """Qwen Code as a client."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mahavishnu.ai.clients.delivery import Asks, Protocol
+from mahavishnu.ai.clients.qwen import sessions
 from mahavishnu.ai.clients.qwen.settings import QwenSettings
+from mahavishnu.ai.clients.session import Reach, Sessions
 
 
 class Qwen(QwenSettings):
@@ -16,4 +18,8 @@ class Qwen(QwenSettings):
     protocols: Sequence[Protocol] = ("openai-chat", "anthropic")
     own_url = ""
     unspoken = "speaks no protocol of the profile"
+    home_variable = "QWEN_HOME"
+    reach: Reach = "restart"
+    said_by_run: Collection[str] | None = ("--auth-type", "--openai-base-url")
+    sessions: Sessions = sessions
     cc_switch = ""

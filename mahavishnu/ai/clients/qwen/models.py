@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import Delivery
-from mahavishnu.ai.clients.port import home, text_at
 from mahavishnu.ai.clients.qwen.settings import LISTS
+from mahavishnu.ai.clients.settings import home, text_at
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
-from mahavishnu.ai.clients.port import Known, Seen, home, text_at
+from mahavishnu.ai.clients.settings import Known, Seen, home, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Set
 from mahavishnu.base.errors import Conflict, Corrupt
