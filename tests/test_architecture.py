@@ -26,13 +26,7 @@ ROOMS = {
     "services": (("doctor",), ("daemon",)),
     "ai": (
         ("sessions",),
-        (
-            "bindings",
-            "clients.claude_code.in_force",  # these until what they take from bindings is given to them
-            "clients.codex.in_force",
-            "clients.codex.trust",
-            "clients.qwen.in_force",
-        ),
+        ("bindings",),
         ("switching",),
         ("profiles",),
         ("clients",),

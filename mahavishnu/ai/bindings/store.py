@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mahavishnu.ai.bindings.location import copy_of
+from mahavishnu.ai.clients.facts import Expected
 
 MAX_BYTES = 4 * 1024 * 1024
 _VERSION = 1
@@ -19,21 +20,6 @@ _VERSION = 1
 
 class Unreadable(Exception):
     """The file says something else than it should, or cannot be read."""
-
-
-class Expected(NamedTuple):
-    """
-    What a client has to use by the profile, as it was when the directory was bound.
-
-    `url` is the endpoint, `key` the reference, `variable` where Qwen Code looks for the key, `native`
-    the client's own sign-in.
-    """
-
-    protocol: str
-    url: str
-    key: str = ""
-    variable: str = ""
-    native: bool = False
 
 
 class Identity(NamedTuple):

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery, Mode, Protocol
+from mahavishnu.ai.clients.key_command import helper_words
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
-from mahavishnu.ai.secrets.helper import helper_words
 from mahavishnu.base.masking import Secret
 
 

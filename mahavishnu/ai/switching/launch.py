@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mahavishnu.ai.clients.claude_code.key_settings import require_not_redirected
 from mahavishnu.ai.clients.claude_code.settings import HELPER, OWNED_ENV
 from mahavishnu.ai.clients.codex.settings import CHOSEN, MODEL, OWN_PROVIDER, PROVIDER, RUN_ID
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
@@ -26,7 +27,6 @@ from mahavishnu.ai.foreign_files.merge import Set
 from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
-from mahavishnu.ai.secrets.project import require_not_redirected
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.plan import why_not
 from mahavishnu.base.errors import NotFound, UsageError
@@ -99,7 +99,7 @@ def plan_launch(
     more = {} if delivery.mode == "native" else _past_proxies(delivery.url, environ)
     if client == "claude-code":
         if delivery.words:
-            require_not_redirected(delivery.url, client, folder=folder, environ={**kept, **more})
+            require_not_redirected(delivery.url, folder=folder, environ={**kept, **more})
         options = _claude_options(delivery, words)
     elif client == "codex":
         options = _codex_options(delivery)

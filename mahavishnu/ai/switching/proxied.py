@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
+from mahavishnu.ai.clients.claude_code.key_settings import require_not_redirected
+from mahavishnu.ai.clients.requests import require_no_proxy
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.delivery import choose_mode, find_protocol
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
-from mahavishnu.ai.secrets.project import require_not_redirected
-from mahavishnu.ai.secrets.proxies import require_no_proxy
 from mahavishnu.ai.switching.plan import Scope
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
@@ -36,7 +36,7 @@ def proxy_note(
         environ = _environment(site, name)
         require_no_proxy(url, name, environ)
         if name == "claude-code" and asks and scope == "user":
-            require_not_redirected(url, name, folder=site.folder, environ=environ)
+            require_not_redirected(url, folder=site.folder, environ=environ)
     except UsageError:  # another client's sign-in, or what is no address
         return []
     except Forbidden as error:

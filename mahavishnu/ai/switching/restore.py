@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import Delivery
+from mahavishnu.ai.clients.key_command import PROGRAM
 from mahavishnu.ai.clients.qwen.settings import session_running
 from mahavishnu.ai.clients.rights import note_of
 from mahavishnu.ai.foreign_files.documents import Absent, KeyPath, Value, same_value
@@ -20,7 +21,6 @@ from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Change, Effect, Exclude, Remove, Set, merge
 from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.helper import PROGRAM
 from mahavishnu.ai.switching.adopt import Changed, find_changed
 from mahavishnu.ai.switching.apply import Ask, carry_out, require_key
 from mahavishnu.ai.switching.drift import Replay, replay

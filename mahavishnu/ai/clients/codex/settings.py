@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
+from mahavishnu.ai.clients.key_command import read_words
 from mahavishnu.ai.clients.settings import Known, Seen, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.ai.secrets.helper import read_words
 from mahavishnu.base.errors import Corrupt, MahavishnuError
 
 ID = "mahavishnu"

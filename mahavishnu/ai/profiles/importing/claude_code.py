@@ -7,6 +7,7 @@ from pathlib import Path
 from mahavishnu.ai.clients.claude_code.client import ClaudeCode
 from mahavishnu.ai.clients.claude_code.settings import API_KEY, HEADERS, HELPER, TOKEN, URL
 from mahavishnu.ai.clients.delivery import KeyHeader
+from mahavishnu.ai.clients.key_command import PROGRAM, helper_line, helper_words, read_words
 from mahavishnu.ai.foreign_files.documents import Document, Value
 from mahavishnu.ai.foreign_files.merge import Change, Expected, Set
 from mahavishnu.ai.profiles.importing.found import (
@@ -17,7 +18,6 @@ from mahavishnu.ai.profiles.importing.found import (
     timeout_of,
 )
 from mahavishnu.ai.profiles.profile import Entry
-from mahavishnu.ai.secrets.helper import PROGRAM, helper_line, helper_words, read_words
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
