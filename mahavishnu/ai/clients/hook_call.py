@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from mahavishnu.ai.clients.facts import facts_of
 _MENTION = re.compile(r"@(?:\"([^\"]+)\"|(\S+))")
 _PATHS = ("file_path", "path", "notebook_path")
 _NAME = r"[\w.+@%-]"  # what goes on with the name of a file
-_HEAD_BYTES = 256 * 1024
+_HEAD_BYTES, _SETTINGS_BYTES = 256 * 1024, 4 * 1024 * 1024
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
 
 
@@ -131,6 +131,32 @@ class HookCall(NamedTuple):
                 continue
             if isinstance(value, dict):
                 yield value
+
+
+def read_settings(path: Path, parse: Callable[[bytes], Any]) -> dict[str, Any]:
+    """
+    Return what a file says that the client reads; nothing where it is not there.
+
+    Raises:
+        Undecided: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_SETTINGS_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as exc:
+        raise Undecided(f"{path} cannot be read") from exc
+    return parse_settings(content, str(path), parse)
+
+
+def parse_settings(content: bytes, place: str, parse: Callable[[bytes], Any]) -> dict[str, Any]:
+    """Return what such a file, or an option, says; raises as `read_settings`."""
+    try:
+        values = parse(content) if content else {}
+    except (ValueError, RecursionError) as exc:
+        raise Undecided(f"{place} cannot be understood") from exc
+    return values if isinstance(values, dict) else {}
 
 
 def read_words(process: int) -> list[str] | None:

@@ -14,7 +14,7 @@ from typing import Any
 from mahavishnu.ai.clients.claude_code import FACTS
 from mahavishnu.ai.clients.claude_code.key_settings import FILES
 from mahavishnu.ai.clients.facts import Expected
-from mahavishnu.ai.clients.hook_call import HookCall, Undecided
+from mahavishnu.ai.clients.hook_call import HookCall, parse_settings, read_settings
 from mahavishnu.ai.clients.key_command import DEFAULT_CLIENT, are_for
 from mahavishnu.ai.clients.requests import find_clouds
 from mahavishnu.ai.secrets.worktrees import find_checkouts
@@ -23,7 +23,6 @@ _NONE = ("", "none")
 _KEYS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 _HELPER = "apiKeyHelper"
 _ADDRESS = "ANTHROPIC_BASE_URL="
-_MAX_BYTES = 1024 * 1024
 
 
 def find_faults(
@@ -78,7 +77,7 @@ def _helpers(call: HookCall) -> Iterator[tuple[str, str]]:
     found = [
         (str(path), str(settings[_HELPER]))
         for path in _files(call.project)
-        if _HELPER in (settings := _read(path))
+        if _HELPER in (settings := read_settings(path, json.loads))
     ]
     yield from found or _users(call)
 
@@ -86,7 +85,7 @@ def _helpers(call: HookCall) -> Iterator[tuple[str, str]]:
 def _users(call: HookCall) -> Iterator[tuple[str, str]]:
     folder = call.environ.get("CLAUDE_CONFIG_DIR") or f"{call.environ.get('HOME', '')}/.claude"
     path = Path(folder) / "settings.json"
-    settings = _read(path)
+    settings = read_settings(path, json.loads)
     if _HELPER in settings:
         yield str(path), str(settings[_HELPER])
 
@@ -109,24 +108,6 @@ def _given(call: HookCall) -> dict[str, Any] | None:
             continue
         said = value if mark else "".join(words[number + 1 : number + 2])
         if said.lstrip().startswith("{"):
-            return _parse(said.encode(), "--settings")
-        return _read(call.project / said)
+            return parse_settings(said.encode(), "--settings", json.loads)
+        return read_settings(call.project / said, json.loads)
     return None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            return _parse(stream.read(_MAX_BYTES), str(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as exc:
-        raise Undecided(f"{path} cannot be read") from exc
-
-
-def _parse(content: bytes, place: str) -> dict[str, Any]:
-    try:
-        values = json.loads(content or b"{}")
-    except (ValueError, RecursionError) as exc:
-        raise Undecided(f"{place} cannot be understood") from exc
-    return values if isinstance(values, dict) else {}

@@ -18,12 +18,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mahavishnu.ai.clients.codex.key_settings import FILE, lay_over
 from mahavishnu.ai.clients.facts import Expected
-from mahavishnu.ai.clients.hook_call import HookCall, Undecided
+from mahavishnu.ai.clients.hook_call import HookCall, read_settings
 from mahavishnu.ai.clients.key_command import are_for
 
 _OWN = "openai"
-_FILE = "config.toml"
 _KEPT_S = 90 * 24 * 3600
 _STARTING_S = 3.0
 _JOURNAL_BYTES = 256 * 1024
@@ -58,7 +58,7 @@ def find_faults(call: HookCall, expected: Expected, profile: str, judged: Path) 
         return [f"{options.other} asks another provider"]
     mark = judged / _name_thread(call, expected)
     begins = call.event == "SessionStart" and call.text("source") != "compact"
-    files = [_home(call) / _FILE, *(_home(call) / f"{name}.{_FILE}" for name in options.profiles)]
+    files = [_home(call) / FILE, *(_home(call) / f"{name}.{FILE}" for name in options.profiles)]
     faults = list(_faults_of(_read_settings(options, files), call, expected, profile))
     if options.says_all or options.once:
         return faults
@@ -117,9 +117,9 @@ def _read_settings(options: _Options, files: Sequence[Path]) -> dict[str, Any]:
     """Return what the files say, each laid over those before it, and the options over all."""
     settings: dict[str, Any] = {}
     for each in files:
-        settings = _laid_over(settings, _read(each))
+        settings = lay_over(settings, read_settings(each, _parse))
     for path, value in options.settings:
-        settings = _laid_over(settings, _nested(path, value))
+        settings = lay_over(settings, _nested(path, value))
     return settings
 
 
@@ -211,24 +211,12 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
     return value
 
 
-def _laid_over(below: Any, above: Any) -> Any:
-    if not isinstance(below, dict) or not isinstance(above, dict):
-        return above
-    return below | {name: _laid_over(below.get(name), value) for name, value in above.items()}
-
-
 def _home(call: HookCall) -> Path:
     return Path(call.environ.get("CODEX_HOME") or f"{call.environ.get('HOME', '')}/.codex")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError, RecursionError) as exc:
-        raise Undecided(f"{path} cannot be understood") from exc
+def _parse(content: bytes) -> dict[str, Any]:
+    return tomllib.loads(content.decode())
 
 
 def _moment(said: Any) -> float | None:

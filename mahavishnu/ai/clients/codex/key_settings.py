@@ -14,7 +14,7 @@ from mahavishnu.ai.clients.key_command import Asked, read_words
 from mahavishnu.ai.secrets.binding import origin_of, origin_or_none
 from mahavishnu.base.errors import Forbidden, MahavishnuError
 
-_FILE = "config.toml"
+FILE = "config.toml"
 
 
 def require_settings(
@@ -52,13 +52,13 @@ def _layers(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]
     folder = _folder(environ)
     if folder is None:
         return
-    path = folder / _FILE
+    path = folder / FILE
     try:
         there = sorted(folder.iterdir())
         users = _read(path) if path in there else {}
         yield path, users
-        for path in (each for each in there if each.name.endswith(f".{_FILE}")):
-            yield path, _laid_over(users, _read(path))
+        for path in (each for each in there if each.name.endswith(f".{FILE}")):
+            yield path, lay_over(users, _read(path))
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, RecursionError) as exc:
@@ -81,10 +81,11 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.load(stream)
 
 
-def _laid_over(below: Any, above: Any) -> Any:
+def lay_over(below: Any, above: Any) -> Any:
+    """Return settings with others over them, table by table."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
-    return below | {name: _laid_over(below.get(name), value) for name, value in above.items()}
+    return below | {name: lay_over(below.get(name), value) for name, value in above.items()}
 
 
 def _tables(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mahavishnu.ai.clients.facts import Expected
-from mahavishnu.ai.clients.hook_call import HookCall, Undecided
+from mahavishnu.ai.clients.hook_call import HookCall, Undecided, read_settings
 
 KINDS = {"openai-chat": "openai", "anthropic": "anthropic"}
 MODEL, IDENTITY = "QWEN_CODE_MODEL", "QWEN_CODE_MODEL_IDENTITY"
@@ -20,7 +20,6 @@ MODEL, IDENTITY = "QWEN_CODE_MODEL", "QWEN_CODE_MODEL_IDENTITY"
 STARTED_ON = "MAHAVISHNU_AI_PROFILE"
 _OTHER_TASKS = ("fastModel", "visionModel", "imageModel", "voiceModel")
 _DIGITS = 8
-_MAX_BYTES = 4 * 1024 * 1024
 
 
 def find_faults(
@@ -80,14 +79,7 @@ def _settings(call: HookCall) -> Iterator[dict[str, Any]]:
     given = call.environ.get("QWEN_HOME", "")
     users = Path(f"{home}{given[1:]}" if given[:1] == "~" else given or f"{home}/.qwen")
     for path in (users / "settings.json", call.project / ".qwen" / "settings.json"):
-        try:
-            with path.open("rb") as stream:
-                values = json.loads(stream.read(_MAX_BYTES) or b"{}")
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except (OSError, ValueError, RecursionError) as exc:
-            raise Undecided(f"{path} cannot be understood") from exc
-        yield values if isinstance(values, dict) else {}
+        yield read_settings(path, json.loads)
 
 
 def _list(value: Any) -> list[Any]:
