@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from mahavishnu.ai.clients import delivery
+from mahavishnu.ai.clients.launch import Launcher
 from mahavishnu.ai.clients.session import Reach, Sessions
 from mahavishnu.ai.clients.settings import Settings
 
@@ -17,6 +18,8 @@ class Client(Settings, Protocol):
     sign-in is for, by that one; empty without any. `unspoken` says why it cannot use a profile of other
     protocols. `cc_switch` is what cc-switch calls it, where that knows it.
 
+    With `settings_lead` variables of its settings count over those that are exported; None where it has none.
+
     `reach` is how a switch reaches its sessions. `said_by_run` are options that `ai run` says again when
     a session is resumed that it started; None where the session's own options do.
     """
@@ -29,7 +32,9 @@ class Client(Settings, Protocol):
     protocols: Sequence[delivery.Protocol]
     own_url: str
     unspoken: str
+    settings_lead: bool | None
     cc_switch: str
     reach: Reach
     said_by_run: Collection[str] | None
     sessions: Sessions
+    launch: Launcher

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from mahavishnu.ai.clients.codex import sessions
+from mahavishnu.ai.clients.codex import launch, sessions
 from mahavishnu.ai.clients.codex.settings import CodexSettings
 from mahavishnu.ai.clients.delivery import Asks, Protocol
+from mahavishnu.ai.clients.launch import Launcher
 from mahavishnu.ai.clients.session import Reach, Sessions
 
 
@@ -18,8 +19,10 @@ class Codex(CodexSettings):
     protocols: Sequence[Protocol] = ("openai-responses",)
     own_url = "https://api.openai.com/v1"
     unspoken = "speaks no protocol of the profile"
+    settings_lead: bool | None = None
     home_variable = "CODEX_HOME"
     reach: Reach = "thread"
     said_by_run: Collection[str] | None = ()
     sessions: Sessions = sessions
+    launch: Launcher = launch
     cc_switch = "codex"
