@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from mahavishnu.ai.clients.codex import launch, sessions
+from mahavishnu.ai.clients.codex import FACTS, launch, sessions
 from mahavishnu.ai.clients.codex.settings import CodexSettings
 from mahavishnu.ai.clients.delivery import Asks, Protocol
 from mahavishnu.ai.clients.launch import Launcher
+from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.session import Reach, Sessions
 
 
@@ -14,7 +15,7 @@ class Codex(CodexSettings):
 
     name = "codex"
     title = "Codex"
-    program = "codex"
+    program = FACTS.program
     asks: Asks = "helper"
     protocols: Sequence[Protocol] = ("openai-responses",)
     own_url = "https://api.openai.com/v1"
@@ -26,3 +27,6 @@ class Codex(CodexSettings):
     sessions: Sessions = sessions
     launch: Launcher = launch
     cc_switch = "codex"
+
+
+CLIENT: Client = Codex()
