@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from mahavishnu.ai.clients.claude_code import FACTS, launch, sessions
+from mahavishnu.ai.clients.claude_code import FACTS, launch, mcp, sessions
 from mahavishnu.ai.clients.claude_code.settings import ClaudeCodeSettings
 from mahavishnu.ai.clients.delivery import Asks, Protocol
 from mahavishnu.ai.clients.launch import Launcher
+from mahavishnu.ai.clients.mcp import Mcp
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.session import Reach, Sessions
 
@@ -26,6 +27,7 @@ class ClaudeCode(ClaudeCodeSettings):
     said_by_run: Collection[str] | None = None
     sessions: Sessions = sessions
     launch: Launcher = launch
+    mcp: Mcp = mcp
     cc_switch = "claude"
 
 
