@@ -8,8 +8,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.qwen.settings import session_running
 from mahavishnu.ai.clients.rights import reopen_modes
+from mahavishnu.ai.clients.settings import session_running
 from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import Document, KeyPath, same_value
 from mahavishnu.ai.foreign_files.documents.port import show_path
@@ -209,7 +209,7 @@ def _plan(
 def _check_sessions(place: Place, records: Sequence[Record]) -> None:
     """Refuse to put another element in the place of one that a running session may use."""
     if place.running and any(record.kind == "exclude" for record in records):
-        raise session_running()
+        raise session_running(place.client.title)
 
 
 def _check_foreign(
