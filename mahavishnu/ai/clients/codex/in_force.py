@@ -2,7 +2,7 @@
 What a thread of Codex uses, against what it has to.
 
 Codex hands nothing on that tells. A process that was given options reads the settings itself, and its
-words can be call; else a background server serves, and a thread keeps the settings of the moment that it
+words can be seen; else a background server serves, and a thread keeps the settings of the moment that it
 was opened at, while its title is asked for with those of the present. So a thread is judged at its start,
 and remembered, and both have to be right; where the settings were written since it was opened, nobody can
 tell.
