@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.ai.clients.table import PACKAGES
+
 ROOT = Path(__file__).parent.parent / "mahavishnu"
 # Each layer may import those after it, and within itself only what its own tree allows.
 LAYERS = (
@@ -25,30 +27,12 @@ ROOMS = {
     "interfaces": (("cli", "python"), ("stdio",), ("http",), ("mcp",)),
     "services": (("doctor",), ("daemon",)),
     "ai": (
-        (
-            "sessions",
-            "clients.claude_code.layers",
-            "clients.claude_code.desktop",
-            "clients.codex.server",
-        ),
-        ("switching.launch", "bindings.release"),
-        (
-            "bindings",
-            "clients.claude_code.in_force",
-            "clients.codex.in_force",
-            "clients.codex.trust",
-            "clients.qwen.in_force",
-            "switching.restore",
-        ),
-        ("switching.adopt", "switching.apply", "switching.undo"),
-        ("switching.settle", "switching.status"),
-        ("switching.lacks", "switching.moving", "switching.proxied"),
-        ("switching.drift", "switching.registrations", "switching.site"),
-        ("clients.claude_code.program", "clients.claude_code.own_settings", "switching.plan"),
-        ("switching.journal", "switching.places", "switching.rights", "clients.qwen.models"),
-        ("clients", "profiles.profile_files", "switching"),
-        ("profiles", "foreign_files.files"),
-        ("foreign_files", "secrets"),
+        ("sessions",),
+        ("bindings",),
+        ("switching",),
+        ("profiles",),
+        ("clients",),
+        ("secrets", "foreign_files"),
     ),
 }
 # Imported by users, and above all others: their modules load what they offer on first use.
@@ -71,6 +55,8 @@ BROAD_ALLOWED = {
     "embedding/openai.py",  # and so does this
     "embedding/ollama.py",  # and this
 }
+# Where a client's name may stand outside of `ai/clients`.
+NAMES_CLIENTS = {"ai/profiles/presets.py": "profiles that are for one client, or called as it is"}
 # Started by name or by path, not imported: pyproject.toml and `database/embedded/server.py` say so.
 STARTED = {
     "mahavishnu",
@@ -234,6 +220,18 @@ def test_broad_handlers_only_at_the_roots() -> None:
                 if any(n is None or ast.unparse(n).split(".")[-1] in broadest for n in names):
                     broad.append(str(path.relative_to(ROOT)))
     assert set(broad) <= BROAD_ALLOWED
+
+
+def test_clients_are_named_by_their_table_alone() -> None:
+    """A further client is a folder in `ai/clients` and a line of the table: nothing else asks for a name."""
+    naming = {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if not path.is_relative_to(ROOT / "ai" / "clients")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in PACKAGES
+    }
+    assert naming == set(NAMES_CLIENTS)
 
 
 def test_no_module_is_too_long() -> None:

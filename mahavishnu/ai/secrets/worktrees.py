@@ -26,19 +26,10 @@ def find_checkouts(folder: Path) -> Iterator[Path]:
     Raises:
         Unresolved: it is unknown.
     """
-    link = _text(folder / ".git")
-    if link is None:
-        return
-    mark, _, private = link.partition(":")
-    if mark != "gitdir":
-        raise Unresolved
-    own = _follow(folder, private)
-    common = _text(own / "commondir")
-    if common is None:
-        return
-    shared = _follow(own, common)
-    yield shared.parent
-    yield shared
+    _, shared = _find_folders(folder)
+    if shared is not None:
+        yield shared.parent
+        yield shared
 
 
 def find_repository(folder: Path) -> Path | None:
@@ -51,15 +42,21 @@ def find_repository(folder: Path) -> Path | None:
         Unresolved: it is unknown.
     """
     git = folder / ".git"
-    link = _text(git)
+    own, shared = _find_folders(folder)
+    return shared or own or (git if git.is_dir() else None)
+
+
+def _find_folders(folder: Path) -> tuple[Path | None, Path | None]:
+    """Return git's folder that the file `.git` names, and the one that it shares with other worktrees."""
+    link = _text(folder / ".git")
     if link is None:
-        return git if git.is_dir() else None
+        return None, None
     mark, _, private = link.partition(":")
     if mark != "gitdir":
         raise Unresolved
     own = _follow(folder, private)
     common = _text(own / "commondir")
-    return own if common is None else _follow(own, common)
+    return own, None if common is None else _follow(own, common)
 
 
 def _follow(folder: Path, said: str) -> Path:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document
 from mahavishnu.ai.foreign_files.files import told
-from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.ai.switching.drift import Drift, changed_elements, changed_members, find_drift
 from mahavishnu.ai.switching.journal import Entry, FileRecord, Record, recorded
 from mahavishnu.ai.switching.plan import Place, Scope, new_entry
@@ -120,7 +119,7 @@ def _file_record(changed: Changed, salt: str) -> FileRecord:
         if not isinstance(successor, Absent):
             records.append(Record("include", path, element=redact(successor, path, secret, salt)))
     return FileRecord(
-        client=place.client.way.client,
+        client=place.client.name,
         path=str(place.path),
         mode=place.memory.mode or "",
         records=tuple(records),

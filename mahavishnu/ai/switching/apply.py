@@ -8,12 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.rights import Modes, close_modes, note_of
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect
 from mahavishnu.ai.profiles.delivery import deliver
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal
@@ -32,7 +33,6 @@ from mahavishnu.ai.switching.plan import (
     why_not,
 )
 from mahavishnu.ai.switching.proxied import proxy_note
-from mahavishnu.ai.switching.rights import Modes, close_modes, note_of
 from mahavishnu.ai.switching.settle import settle, whole_or_not
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
@@ -101,7 +101,7 @@ def _plan(site: Site, profile: Profile, ask: Ask, history: History) -> Plan:
     files = []
     for name in names:
         client = CLIENTS[name]
-        delivery = deliver(profile, client.way, helper=site.helper, key=key)
+        delivery = deliver(profile, client, helper=site.helper, key=key)
         place = site.place(name, ask.scope, history)
         with told(place.path):
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
@@ -272,7 +272,7 @@ def _file_record(
     client = file.place.client
     records = records_of(effects, lambda path: client.gives_back(path, file.delivery))
     return FileRecord(
-        client=client.way.client,
+        client=client.name,
         path=str(file.place.path),
         mode=file.delivery.mode,
         records=tuple(mark(record, client.is_secret, salt) for record in records),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mahavishnu.ai.clients.port import Seen
+from mahavishnu.ai.clients.settings import Seen
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,
@@ -14,7 +14,6 @@ from mahavishnu.ai.foreign_files.documents import (
     same_value,
 )
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, Set, merge
-from mahavishnu.ai.profiles.profile import SIGN_IN
 from mahavishnu.ai.secrets.binding import Origin, origin_of
 from mahavishnu.ai.switching.journal import Written
 from mahavishnu.ai.switching.plan import Place
@@ -164,7 +163,7 @@ def find_warning(place: Place, document: Document) -> str:
         )
     if not now.key or now.key != then.key:
         return ""
-    if client.way.asks == "helper":
+    if client.asks == "helper":
         return (
             f"{client.title} asks {where} now, and its key command is bound to {there}:"
             " mahavishnu-key refuses, and requests go there without a key, if at all."
@@ -181,7 +180,7 @@ def _origin(place: Place, seen: Seen) -> Origin | None:
 
 def _own_url(place: Place) -> str:
     """Return where the client goes when no address is named."""
-    return SIGN_IN.get(place.client.way.client, ("", ""))[1]
+    return place.client.own_url
 
 
 def _keeps_key(place: Place, document: Document) -> bool:

@@ -9,7 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from mahavishnu.ai.clients.port import Client, Known
+from mahavishnu.ai.clients.delivery import Delivery
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.rights import Modes, open_modes_of
+from mahavishnu.ai.clients.settings import Known
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,
@@ -30,8 +34,8 @@ from mahavishnu.ai.foreign_files.merge import (
     Set,
     merge,
 )
-from mahavishnu.ai.profiles.delivery import Delivery, find_protocol
-from mahavishnu.ai.profiles.profile import SIGN_IN, ClientName, Profile
+from mahavishnu.ai.profiles.delivery import find_protocol
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.journal import (
     Entry,
     FileRecord,
@@ -42,7 +46,6 @@ from mahavishnu.ai.switching.journal import (
     value_of,
 )
 from mahavishnu.ai.switching.redaction import IsSecret, has_key, marks_in, redact, shown
-from mahavishnu.ai.switching.rights import Modes, open_modes_of
 from mahavishnu.base.errors import Conflict, Forbidden
 from mahavishnu.base.identifiers import new_id
 
@@ -106,7 +109,7 @@ class FilePlan:
     @property
     def name(self) -> ClientName:
         """The client's."""
-        return self.place.client.way.client
+        return self.place.client.name
 
 
 @dataclass(frozen=True)
@@ -130,27 +133,18 @@ class Plan:
 
 def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
     """Return why a client cannot be given the profile; None where it can."""
-    name, title = client.way.client, client.title
+    name, title = client.name, client.title
     if scope == "project" and client.project_file(Path()) is None:
         return f"{title} takes no provider from a project"
     if profile.clients is not None and name not in profile.clients:
         return f"the profile is not for {title}"
     if find_protocol(profile, name) is None:
-        return _no_protocol(profile, name, title)
+        if profile.auth == "native":
+            return f"the profile is the sign-in of another client than {title}"
+        return f"{title} {client.unspoken}"
     if client.needs_model and profile.model is None:
         return f"the profile names no model, which {title} needs"
     return None
-
-
-def _no_protocol(profile: Profile, name: ClientName, title: str) -> str:
-    if profile.auth == "native":
-        return f"the profile is the sign-in of another client than {title}"
-    if name == "claude-code":
-        return (
-            f"{title} reaches a model of OpenAI's protocols only through a translating gateway,"
-            " which is not there yet"
-        )
-    return f"{title} speaks no protocol of the profile"
 
 
 def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
@@ -185,7 +179,7 @@ def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
 
 def _leads_elsewhere(document: Document, client: Client) -> bool:
     seen = client.see(document)
-    return bool(seen.key) or seen.url not in ("", SIGN_IN[client.way.client][1])
+    return bool(seen.key) or seen.url not in ("", client.own_url)
 
 
 def plan_changes(

@@ -14,7 +14,10 @@ from typing import Literal
 
 import msgspec
 
+from mahavishnu.ai.clients.delivery import NO_KEY
 from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.project import require_inside
+from mahavishnu.ai.clients.rights import close_modes, reopen_modes
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
@@ -27,7 +30,6 @@ from mahavishnu.ai.foreign_files.documents import (
 from mahavishnu.ai.foreign_files.files import Edit
 from mahavishnu.ai.foreign_files.files import told as naming
 from mahavishnu.ai.foreign_files.merge import Change, Effect, Exclude, Include, Remove, Set
-from mahavishnu.ai.profiles.delivery import NO_KEY
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.switching.journal import (
@@ -39,10 +41,8 @@ from mahavishnu.ai.switching.journal import (
     Record,
     value_of,
 )
-from mahavishnu.ai.switching.places import require_inside
 from mahavishnu.ai.switching.plan import Place
 from mahavishnu.ai.switching.redaction import is_marked, keys_in, redact, unmark
-from mahavishnu.ai.switching.rights import close_modes, reopen_modes
 from mahavishnu.ai.switching.site import NOTICED, Site
 from mahavishnu.base.errors import MahavishnuError
 
@@ -223,7 +223,7 @@ def find_place(site: Site, entry: Entry, file: FileRecord, memory: Memory | None
         path=Path(file.path),
         make_folder=False,
         memory=memory or Memory(),
-        running=site.is_running(file.client),
+        running=bool(site.sessions_of(file.client)),
         new=not Path(file.path).exists(),
     )
 

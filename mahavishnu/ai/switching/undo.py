@@ -8,16 +8,16 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.qwen.settings import session_running
+from mahavishnu.ai.clients.rights import reopen_modes
+from mahavishnu.ai.clients.settings import session_running
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import Document, KeyPath, same_value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
-from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record, value_of
 from mahavishnu.ai.switching.plan import Place, expect, mark, new_entry, records_of
 from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in, redact
-from mahavishnu.ai.switching.rights import reopen_modes
 from mahavishnu.ai.switching.settle import (
     Reversal,
     Settled,
@@ -209,7 +209,7 @@ def _plan(
 def _check_sessions(place: Place, records: Sequence[Record]) -> None:
     """Refuse to put another element in the place of one that a running session may use."""
     if place.running and any(record.kind == "exclude" for record in records):
-        raise session_running()
+        raise session_running(place.client.title)
 
 
 def _check_foreign(

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai.clients.registration import NAME, describe_setup
-from mahavishnu.ai.profiles.profile import ClientName
-from mahavishnu.ai.switching.places import TITLES, Place, require_there
-from mahavishnu.ai.switching.registrations import Done, find_registered, install, uninstall
-from mahavishnu.ai.switching.servers import Registered, Server
+from mahavishnu.ai.clients.mcp import Done, Registered, Server
+from mahavishnu.ai.clients.places import Place, require_there
+from mahavishnu.ai.clients.registration import describe_setup
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.interfaces.cli.ai.claude_file import dry_run_option
@@ -28,7 +27,7 @@ from mahavishnu.operations.ai.clients import (
 )
 
 client_option = click.option(
-    "--client", type=click.Choice([*TITLES, "all"]), default="all", help="Only this one."
+    "--client", type=click.Choice([*CLIENTS, "all"]), default="all", help="Only this one."
 )
 transport_option = click.option(
     "--transport",
@@ -71,11 +70,12 @@ def mcp() -> None:
 def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bool) -> None:
     """Register this memory in the clients that you have; update existing entries."""
     loaded = load_quietly()
-    servers = {each: _server(loaded, each, transport, scope) for each in TITLES}
+    servers = {each: _server(loaded, each, transport, scope) for each in CLIENTS}
 
     def act(place: Place, dry: bool) -> Outcome:
-        setup, server = servers[place.client]
-        return _outcome(place, install(place, server, dry_run=dry), start=setup or None)
+        server = servers[place.client]
+        done = CLIENTS[place.client].mcp.install(server, dry_run=dry)
+        return _outcome(place, done, start=server.setup.start or None)
 
     outcomes = _each(loaded, client, scope, dry_run, act)
     tell_what_stays_behind(loaded.environ)
@@ -90,10 +90,11 @@ def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bo
 def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
     """Remove this memory from the clients' settings."""
     loaded = load_quietly()
-    servers = {each: _server(loaded, each, "stdio", scope)[1] for each in TITLES}
+    servers = {each: _server(loaded, each, "stdio", scope) for each in CLIENTS}
 
     def act(place: Place, dry: bool) -> Outcome:
-        return _outcome(place, uninstall(place, servers[place.client], dry_run=dry))
+        server = servers[place.client]
+        return _outcome(place, CLIENTS[place.client].mcp.uninstall(server, dry_run=dry))
 
     _tell(_each(loaded, client, scope, dry_run, act), "removed", dry_run, as_json)
 
@@ -104,7 +105,7 @@ def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
 def list_(scope: str, as_json: bool) -> None:
     """Print which clients there are, which know this memory, and whether as it is reached now."""
     loaded = load_quietly()
-    rows = [_describe(loaded, client, scope) for client in TITLES if _has_scope(client, scope)]
+    rows = [_describe(loaded, client, scope) for client in CLIENTS if _has_scope(client, scope)]
     if as_json:
         print_json({"scope": scope, "clients": rows})
         return
@@ -123,21 +124,20 @@ def list_(scope: str, as_json: bool) -> None:
     )
 
 
-def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> tuple[str, Server]:
-    """Return what must run before the client starts, and the server as the client calls it."""
+def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> Server:
+    """Return the server as the client calls it."""
     words = "local" if scope == "project" else scope
     url, places = find_address(loaded, transport), find_places(loaded.environ)
-    setup = describe_setup(client, url=url, places=places, scope=words)
-    server = Server(
-        name=NAME,
-        entry=setup.entry,
-        words=setup.words,
+    place = place_of(loaded, client)
+    return Server(
+        setup=describe_setup(client, url=url, places=places, scope=words),
         scope=words,
+        settings=place.settings,
+        program=place.program,
         environ=loaded.environ,
         folder=Path.cwd(),
         locks=lock_folder(loaded),
     )
-    return setup.start, server
 
 
 def _outcome(place: Place, done: Done, *, start: str | None = None) -> Outcome:
@@ -147,7 +147,7 @@ def _outcome(place: Place, done: Done, *, start: str | None = None) -> Outcome:
 
 
 def _has_scope(client: str, scope: str) -> bool:
-    return scope == "user" or client == "claude-code"
+    return scope == "user" or CLIENTS[client].mcp.project_scope
 
 
 def _each(
@@ -155,9 +155,9 @@ def _each(
 ) -> list[Outcome]:
     """Act on the one client that was named, or on all that are there; look at all before the first."""
     require_trusted(loaded)
-    places = {name: place_of(loaded, name) for name in TITLES}
+    places = {name: place_of(loaded, name) for name in CLIENTS}
     if client != "all":
-        [name] = (each for each in TITLES if each == client)
+        [name] = (each for each in CLIENTS if each == client)
         _require(loaded, places[name], scope)
         return [act(places[name], dry_run)]
     reasons = {name: _why_not(loaded, place, scope) for name, place in places.items()}
@@ -165,7 +165,7 @@ def _each(
     if not chosen:
         raise NotFound(
             "There is no client to change: "
-            + "; ".join(f"{TITLES[name]}: {reason}" for name, reason in reasons.items()),
+            + "; ".join(f"{CLIENTS[name].title}: {reason}" for name, reason in reasons.items()),
             hint="Install one and start it once.",
             code="ai.no_client",
         )
@@ -180,7 +180,7 @@ def _require(loaded: Loaded, place: Place, scope: str) -> None:
     require_there(place)
     if not _has_scope(place.client, scope):
         raise UsageError(
-            f"{TITLES[place.client]} is not changed: {NO_SCOPE}.",
+            f"{CLIENTS[place.client].title} is not changed: {NO_SCOPE}.",
             hint="Leave out --scope project.",
             code="ai_mcp.no_scope",
         )
@@ -226,8 +226,8 @@ def _lines(outcomes: list[Outcome], verb: str, dry_run: bool) -> Iterator[str]:
 
 def _describe(loaded: Loaded, client: ClientName, scope: str) -> dict[str, Any]:
     place = place_of(loaded, client)
-    server = _server(loaded, client, "stdio", scope)[1]
-    found = find_registered(place, server) if place.is_there else None
+    server = _server(loaded, client, "stdio", scope)
+    found = CLIENTS[client].mcp.find(server) if place.is_there else None
     return {
         "client": client,
         "there": place.is_there,
@@ -244,4 +244,4 @@ def _is_current(
     """Tell whether what is registered is what would be now; None where nothing is."""
     if found is None:
         return None
-    return found.says(_server(loaded, client, found.transport, scope)[1].entry)
+    return found.says(_server(loaded, client, found.transport, scope).setup.entry)
