@@ -113,6 +113,22 @@ class IngestedRepository(Body, frozen=True, kw_only=True):
     skipped: Annotated[dict[str, int], Meta(description="Files that were not read, by reason.")]
 
 
+class FailedRepository(Body, frozen=True, kw_only=True):
+    """A repository that could not be read, and why."""
+
+    name: str
+    code: str
+    message: str
+    hint: str | None
+
+
+class IngestedRepositories(Body, frozen=True, kw_only=True):
+    """What runs over several repositories did."""
+
+    repositories: list[IngestedRepository]
+    failed: list[FailedRepository]
+
+
 class Passage(FoundMemory, frozen=True, kw_only=True):
     """A passage of a file; `path`, `commit` and lines (from 1, inclusive) say where it was read."""
 

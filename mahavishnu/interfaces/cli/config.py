@@ -4,14 +4,17 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
-from mahavishnu.base.settings.sources import Loaded, keys_in_force, lookup, shown_value
-from mahavishnu.base.settings.trust import trust
+from mahavishnu.base.settings.shown import Places, ShownSettings, shown_settings
+from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.base.settings.trust import Trusted, trust
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
-from mahavishnu.interfaces.cli.options import json_option, load, load_quietly
+from mahavishnu.interfaces.cli.options import answers, json_option, load, load_quietly, parameter
 from mahavishnu.interfaces.cli.render import print_json, print_line, print_table
 from mahavishnu.operations.ai.clients import check_environments
 from mahavishnu.operations.ai.profiles import read_own
+from mahavishnu.operations.ai.results import SettingsCheck
 from mahavishnu.operations.ai.secret_settings import require_declared
 from mahavishnu.operations.ai.team_profiles import read_shared
 
@@ -21,32 +24,21 @@ def config() -> None:
     """Show and check the settings."""
 
 
+def _show_values(body: ShownSettings) -> None:
+    columns = ("setting", "value", "origin") if parameter("origin") else ("setting", "value")
+    rows = (
+        (key, "" if each.value is None else str(each.value), each.origin)[: len(columns)]
+        for key, each in body.settings.items()
+    )
+    print_table(columns, rows)
+
+
 @config.command()
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
-@json_option
-def show(origin: bool, as_json: bool) -> None:
+@answers(_show_values)
+def show(origin: bool) -> ShownSettings:  # noqa: ARG001 - `_show_values` asks for it
     """Print every setting with its value; secrets are masked."""
-    loaded = load()
-    rows = []
-    for key in keys_in_force(loaded):
-        setting = loaded.origins.get(key)
-        rows.append(
-            (
-                key,
-                shown_value(key, lookup(loaded.settings, key)),
-                setting.origin if setting else "default",
-            )
-        )
-    if as_json:
-        print_json(
-            {"settings": {key: {"value": value, "origin": place} for key, value, place in rows}}
-        )
-        return
-    columns = ("setting", "value", "origin") if origin else ("setting", "value")
-    print_table(
-        columns,
-        ([str("" if cell is None else cell) for cell in row[: len(columns)]] for row in rows),
-    )
+    return shown_settings(load())
 
 
 @config.command()
@@ -59,7 +51,7 @@ def validate(as_json: bool) -> None:
     notices = [*loaded.notices, *check_environments(loaded)]
     own, shared = read_own(loaded), read_shared(loaded)
     if as_json:
-        print_json({"valid": not own.broken, "notices": notices, "unusable": own.unusable})
+        print_json(SettingsCheck(valid=not own.broken, notices=notices, unusable=own.unusable))
     else:
         for line in (*notices, *own.reasons):
             print_line(line)
@@ -88,30 +80,22 @@ def _check_addresses(loaded: Loaded) -> None:
         resolve_ollama_url(embedding.ollama_base_url, loaded.environ)
 
 
+def _show_places(body: Places) -> None:
+    for name, place in msgspec.structs.asdict(body).items():
+        print_line(f"{name}: {place}")
+
+
 @config.command()
-@json_option
-def path(as_json: bool) -> None:
+@answers(_show_places)
+def path() -> Places:
     """Print where settings, data and state live."""
     places = load().locations
-    named = {
-        "settings": str(places.user_settings),
-        "data": str(places.data),
-        "state": str(places.state),
-    }
-    if as_json:
-        print_json(named)
-        return
-    for name, place in named.items():
-        print_line(f"{name}: {place}")
+    return Places(str(places.user_settings), str(places.data), str(places.state))
 
 
 @config.command("trust")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
-@json_option
-def trust_folder(folder: Path, as_json: bool) -> None:
+@answers(lambda body: print_line(f"Trusted: {body.trusted}"))
+def trust_folder(folder: Path) -> Trusted:
     """Use the settings/ of FOLDER (here by default); only for repositories you trust."""
-    resolved = trust(folder, load_quietly().locations)
-    if as_json:
-        print_json({"trusted": str(resolved)})
-    else:
-        print_line(f"Trusted: {resolved}")
+    return Trusted(str(trust(folder, load_quietly().locations)))
