@@ -83,6 +83,7 @@ STARTED = {
     "mahavishnu.engines.prefect",
 }
 MAX_LINES = 400
+MAX_IMPORTS_INSIDE = 60
 
 
 def modules() -> list[Path]:
@@ -226,6 +227,37 @@ def test_broad_handlers_only_at_the_roots() -> None:
 def test_no_module_is_too_long() -> None:
     sizes = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8").count("\n") for p in modules()}
     assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}
+
+
+def test_few_imports_are_inside_functions_and_each_says_why() -> None:
+    """What is imported at the top is what a module costs; the exceptions are slow or optional."""
+    inside = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {lines[node.lineno - 1]}"
+        for path in modules()
+        for lines in [path.read_text(encoding="utf-8").splitlines()]
+        for function in ast.walk(ast.parse("\n".join(lines)))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert len(inside) <= MAX_IMPORTS_INSIDE
+    assert [each for each in inside if "PLC0415 - " not in each] == []
+
+
+def test_commands_print_bodies_that_are_made_elsewhere() -> None:
+    """No dict reaches the printer of JSON, nor does the command line have a body of its own."""
+    for path in (ROOT / "interfaces" / "cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                assert not any("Struct" in ast.unparse(base) for base in node.bases), path
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                decorators = [ast.unparse(each) for each in node.decorator_list]
+                if any(each.startswith("answers(") for each in decorators):
+                    returned = ast.unparse(node.returns) if node.returns else ""
+                    assert returned and "dict" not in returned and "Any" not in returned, path
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "print_json":
+                parts = [part for each in node.args for part in ast.walk(each)]
+                assert not any(isinstance(part, ast.Dict | ast.DictComp) for part in parts), path
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -11,6 +11,7 @@ from itertools import batched
 from typing import Any, Literal
 
 from mahavishnu.base.daemon.client import DaemonClient
+from mahavishnu.base.daemon.record import DaemonRecord
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.embedding.chunks import estimate_tokens
@@ -19,6 +20,7 @@ from mahavishnu.embedding.port import Embedder, ModelIdentity, Vector
 from mahavishnu.embedding.vectors import reject_unusable
 
 PATH = "/api/v1/embeddings"
+ASK_TIMEOUT_S = 2.0  # for the daemon to say which model it has
 # Of the daemon, not of the texts: in these cases the work is done here.
 _ITS_OWN = ("daemon.", "http.", "internal")
 _log = get_logger(__name__)
@@ -34,6 +36,22 @@ def knows_model(client: DaemonClient, identity: ModelIdentity) -> bool:
     except (MahavishnuError, KeyError, TypeError) as error:
         _log.info("daemon_does_not_embed", reason=str(error))
         return False
+
+
+def ask_daemon(
+    record: DaemonRecord,
+    token: str,
+    model: StoredModel,
+    *,
+    batch_size: int,
+    timeout_s: float,
+    open_own: Callable[[], Embedder],
+) -> Embedder | None:
+    """Return the daemon's embedder where it has loaded this very model."""
+    if not knows_model(DaemonClient(record, token, timeout_s=ASK_TIMEOUT_S), model.identity):
+        return None
+    client = DaemonClient(record, token, timeout_s=timeout_s)
+    return DaemonEmbedder(client, model, batch_size=batch_size, open_own=open_own)
 
 
 class DaemonEmbedder:

@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from mahavishnu.base.errors import Conflict, NotFound
+from mahavishnu.base.errors import Conflict
 from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
+from mahavishnu.memory.checks import no_memory
 
 _QUERIES = load_queries("memories")
 
@@ -32,12 +33,3 @@ async def find_reference(database: Database, reference: str) -> UUID:
         )
     found: UUID = rows[0]["id"]
     return found
-
-
-def no_memory(reference: str) -> NotFound:
-    """Return the error for an id that leads nowhere."""
-    return NotFound(
-        f"There is no memory {reference}.",
-        hint="List them with: mahavishnu memory list",
-        code="memory.not_found",
-    )

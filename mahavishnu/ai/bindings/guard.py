@@ -21,6 +21,7 @@ from mahavishnu.ai.bindings.store import (
     Unreadable,
     read_bindings,
 )
+from mahavishnu.base.masking import mask_url
 
 PROGRAM = "mahavishnu-guard"
 # Only these look whether the profile is still what it was; the others come in the middle of a turn.
@@ -113,8 +114,6 @@ def _find_faults(seen: Seen, binding: Binding, expected: Expected, judged: Path)
 
 
 def _tell(seen: Seen, binding: Binding, reasons: Sequence[str]) -> str:
-    from mahavishnu.base.masking import mask_url  # noqa: PLC0415 - only where something is wrong
-
     program = {"claude-code": "claude"}.get(seen.client, seen.client)
     told = "; ".join(" ".join(map(mask_url, each.split(" "))) for each in reasons)
     return (

@@ -4,7 +4,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from mahavishnu.base.settings.sources import Loaded, keys_in_force, lookup, shown_value
+from mahavishnu.base.masking import MASK, mask_url
+from mahavishnu.base.settings.keys import find_setting
+from mahavishnu.base.settings.sources import Loaded, keys_in_force, lookup
+from mahavishnu.base.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS
+from mahavishnu.database.target import mask_password
 
 
 class ShownSetting(Struct, frozen=True):
@@ -39,3 +43,15 @@ def shown_settings(loaded: Loaded) -> ShownSettings:
             for key in keys_in_force(loaded)
         }
     )
+
+
+def shown_value(key: str, value: Any) -> Any:
+    """Return a value as it may be printed: secrets masked."""
+    setting = find_setting(key) or key
+    if setting in SECRET_KEYS and value is not None:
+        return MASK
+    if setting in ADDRESS_KEYS and value is not None:
+        return mask_password(value)
+    if setting in URL_KEYS and value is not None:
+        return mask_url(value)
+    return value

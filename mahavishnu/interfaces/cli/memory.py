@@ -21,6 +21,7 @@ from mahavishnu.interfaces.cli.options import (
     read_text,
 )
 from mahavishnu.interfaces.cli.render import excerpt, local_time, print_line, print_table
+from mahavishnu.memory.checks import no_memory
 
 if TYPE_CHECKING:
     from mahavishnu.operations.results import (
@@ -113,9 +114,8 @@ async def list_memories(**fields: Any) -> Struct:
 
 
 def _show_memory(found: "MemoryPart") -> None:
-    from mahavishnu.operations.bodies import MemoryBody  # noqa: PLC0415 - loaded by now
-
-    for name in MemoryBody.__struct_fields__:
+    names = found.__struct_fields__
+    for name in names[: names.index("char_start")]:
         value = getattr(found, name)
         if value not in (None, "", {}) and name != "content":
             print_line(f"{name}: {local_time(value) if hasattr(value, 'astimezone') else value}")
@@ -193,8 +193,6 @@ async def forget(
 def _require_all(told: "ForgetResult") -> None:
     """Refuse to forget some of what was named, where others are not there or not the caller's."""
     if told.not_found:
-        from mahavishnu.memory.references import no_memory  # noqa: PLC0415 - loads the driver
-
         raise no_memory(told.not_found[0])
     if told.not_own:
         raise Forbidden(

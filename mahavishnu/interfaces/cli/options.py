@@ -171,7 +171,7 @@ def read_text(argument: str | None) -> str:
     Raises:
         UsageError: there is none, it is too long, or it is not UTF-8.
     """
-    from mahavishnu.memory.models import MAX_CONTENT_BYTES  # noqa: PLC0415
+    from mahavishnu.memory.models import MAX_CONTENT_BYTES  # noqa: PLC0415 - for texts alone
 
     if argument is not None and argument != "-":
         return argument

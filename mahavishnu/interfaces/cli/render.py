@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.identifiers import shown
 
 SCHEMA = 1
@@ -34,6 +35,17 @@ def print_json(body: object) -> None:
 def print_line(text: str) -> None:
     """Print one line for people; control characters of stored text cannot steer the terminal."""
     sys.stdout.write(printable(text) + "\n")
+
+
+def print_error(error: MahavishnuError, *, as_json: bool) -> None:
+    """Write an error to stderr, as JSON where that was asked for."""
+    if as_json:
+        body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+        sys.stderr.write(json.dumps(body) + "\n")
+        return
+    sys.stderr.write(f"Error: {printable(error.message)}\n")
+    if error.hint:
+        sys.stderr.write(f"Hint: {printable(error.hint)}\n")
 
 
 def print_recorded(recorded: Any) -> None:
@@ -66,34 +78,10 @@ def progress(
     if quiet or not sys.stderr.isatty():
         yield _ignore
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from mahavishnu.interfaces.cli.bars import opened_bar  # noqa: PLC0415 - Rich, as above
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *(() if about else (DownloadColumn() if in_bytes else MofNCompleteColumn(),)),
-        TimeElapsedColumn(),
-        *(
-            (TextColumn("{task.fields[about]}"), TimeRemainingColumn(), TextColumn("left"))
-            if about
-            else ()
-        ),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task(label, total=None, about="")
-        yield lambda count, total=None, about="": bar.update(
-            task, advance=count, total=total, about=about
-        )
+    with opened_bar(label, in_bytes=in_bytes, about=about) as advance:
+        yield advance
 
 
 def _ignore(count: float, total: float | None = None, about: str = "") -> None:

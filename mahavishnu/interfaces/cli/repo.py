@@ -8,13 +8,12 @@ import click
 from msgspec import Struct
 
 from mahavishnu.base.errors import MahavishnuError, UsageError
-from mahavishnu.interfaces.cli.asking import ask, opened_call, prepare, shown_progress
+from mahavishnu.interfaces.cli.asking import ask, shown_progress
 from mahavishnu.interfaces.cli.memory_search import print_hits
-from mahavishnu.interfaces.cli.options import answers, asynchronous, json_option
+from mahavishnu.interfaces.cli.options import answers, parameter
 from mahavishnu.interfaces.cli.render import (
     excerpt,
     local_time,
-    print_json,
     print_line,
     print_table,
     printable,
@@ -170,42 +169,28 @@ async def graph() -> Struct:
 @click.option("--all", "everything", is_flag=True, help="All that are known.")
 @click.option("--group", metavar="NAME", help="Those of a group.")
 @runner_option
-@json_option
-@asynchronous
+@answers(lambda _: None)
 async def ingest(
-    names: tuple[str, ...], everything: bool, group: str | None, runner: str | None, as_json: bool
-) -> None:
+    names: tuple[str, ...], everything: bool, group: str | None, runner: str | None
+) -> tuple[Struct, int]:
     """Read repositories: store what changed, forget what is gone. One that fails stops no other."""
     if everything == bool(names or group):
         raise UsageError("Give names, --group or --all.", code="cli.arguments")
+    as_json = parameter("as_json")
     if runner is not None:
         sys.exit(await ingest_by(runner, names, group, as_json=as_json))
-    listing = prepare("list_repositories", names=names, group=group, max_tokens=None)
-    done: list[IngestedRepository] = []
     failed: list[tuple[str, MahavishnuError]] = []
-    async with opened_call() as call:
-        for each in (await listing(call)).repositories:
-            read = prepare("ingest_repository", repo_path=each.path)
-            try:
-                with shown_progress(call, f"Reading {each.name}", about=True) as showing:
-                    done.append(await read(showing))
-            except MahavishnuError as error:
-                failed.append((each.name, error))
-                continue
-            if not as_json:
-                _print_ingested(done[-1])
-    if as_json:
-        from mahavishnu.operations import repository_requests as bodies  # noqa: PLC0415 - loads the driver
-
-        problems = [
-            bodies.FailedRepository(name=name, code=each.code, message=each.message, hint=each.hint)
-            for name, each in failed
-        ]
-        print_json(bodies.IngestedRepositories(repositories=done, failed=problems))
+    body = await ask(
+        "ingest_repositories",
+        names=names,
+        group=group,
+        showing=lambda call, name: shown_progress(call, f"Reading {name}", about=True),
+        on_ingested=(lambda _: None) if as_json else _print_ingested,
+        on_failed=lambda *each: failed.append(each),
+    )
     for name, problem in failed:
         click.echo(printable(f"{name}: {problem.message} {problem.hint or ''}".rstrip()), err=True)
-    if failed:
-        sys.exit(failed[0][1].exit_code)
+    return body, failed[0][1].exit_code if failed else 0
 
 
 @repo.command()

@@ -124,17 +124,9 @@ def asks_json(words: Sequence[str]) -> bool:
 
 def fail(error: MahavishnuError, *, as_json: bool) -> NoReturn:
     """Write an error to stderr, as JSON where that was asked for, and leave with its exit code."""
-    if as_json:
-        import json  # noqa: PLC0415 - cold path
+    from mahavishnu.interfaces.cli.render import print_error  # noqa: PLC0415 - cold path
 
-        body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-        sys.stderr.write(json.dumps(body) + "\n")
-    else:
-        from mahavishnu.interfaces.cli.render import printable  # noqa: PLC0415 - cold path
-
-        sys.stderr.write(f"Error: {printable(error.message)}\n")
-        if error.hint:
-            sys.stderr.write(f"Hint: {printable(error.hint)}\n")
+    print_error(error, as_json=as_json)
     sys.exit(error.exit_code)
 
 

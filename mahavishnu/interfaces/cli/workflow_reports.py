@@ -6,11 +6,12 @@ import sys
 import click
 
 from mahavishnu.base.errors import MahavishnuError, UsageError
+from mahavishnu.base.extras import require_prefect
 from mahavishnu.interfaces.cli.options import load_quietly, opened_app, parameter
 from mahavishnu.interfaces.cli.render import local_time, print_line, printable
 from mahavishnu.memory.records import NewExecution
 from mahavishnu.operations.moments import read_moment
-from mahavishnu.operations.prefect import RecordedRuns, record_server, require_prefect
+from mahavishnu.operations.prefect import RecordedRuns, record_server
 from mahavishnu.operations.record_lines import Lines, RecordedLines, record_lines
 from mahavishnu.services.daemon.log_file import open_log
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from mahavishnu.base.durations import spell_duration
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.options import add_options, answers, parameter
@@ -117,8 +118,6 @@ async def stats(**wanted: Any) -> Struct:
 
 def _describe(run: "FoundExecution") -> str:
     """Return a run as a paragraph: what became of it, why, and what was said and committed since."""
-    from mahavishnu.memory.records import spell_duration  # noqa: PLC0415 - the driver of the database
-
     took = (
         ""
         if run.duration_s is None
