@@ -1,5 +1,6 @@
 """Mahavishnu: one place for a developer's AI tools. Importing it imports nothing heavy."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -21,8 +22,6 @@ def __getattr__(name: str) -> Any:
     """Load the public API on first use (PEP 562), so that `import mahavishnu` stays instant."""
     if name not in __all__:
         raise AttributeError(f"module 'mahavishnu' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - the point is to import late
-
     if name == "ai":
         return import_module("mahavishnu.ai")
     return getattr(import_module(_HOMES[name]), name)

@@ -69,6 +69,7 @@ STARTED = {
     "mahavishnu.engines.prefect",
 }
 MAX_LINES = 400
+MAX_IMPORTS_INSIDE = 60
 
 
 def modules() -> list[Path]:
@@ -201,7 +202,7 @@ def test_the_environment_is_read_in_known_places_only() -> None:
         readers
         <= {
             "base/settings/sources.py",
-            "interfaces/cli/database.py",  # hands it on to psql
+            "interfaces/cli/db.py",  # hands it on to psql
             "interfaces/cli/key.py",  # hands it on to the store of `env:`
             "interfaces/cli/guard.py",  # compares it with what a bound directory asks for
             "interfaces/cli/doctor.py",  # hands it on to the checks, which go on without readable settings
@@ -239,9 +240,48 @@ def test_no_module_is_too_long() -> None:
     assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}
 
 
+def test_few_imports_are_inside_functions_and_each_says_why() -> None:
+    """What is imported at the top is what a module costs; the exceptions are slow or optional."""
+    inside = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {lines[node.lineno - 1]}"
+        for path in modules()
+        for lines in [path.read_text(encoding="utf-8").splitlines()]
+        for function in ast.walk(ast.parse("\n".join(lines)))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert len(inside) <= MAX_IMPORTS_INSIDE
+    assert [each for each in inside if "PLC0415 - " not in each] == []
+
+
+def test_commands_print_bodies_that_are_made_elsewhere() -> None:
+    """No dict reaches the printer of JSON, nor does the command line have a body of its own."""
+    for path in (ROOT / "interfaces" / "cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                assert not any("Struct" in ast.unparse(base) for base in node.bases), path
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                decorators = [ast.unparse(each) for each in node.decorator_list]
+                if any(each.startswith("answers(") for each in decorators):
+                    returned = ast.unparse(node.returns) if node.returns else ""
+                    assert returned and "dict" not in returned and "Any" not in returned, path
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "print_json":
+                parts = [part for each in node.args for part in ast.walk(each)]
+                assert not any(isinstance(part, ast.Dict | ast.DictComp) for part in parts), path
+
+
 def test_every_module_says_what_it_is_for() -> None:
     for path in modules():
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def is_command(name: str) -> bool:
+    """Tell whether a group imports this module when its command is called, for which it has a line of help."""
+    package, _, last = name.rpartition(".")
+    group = MODULES.get(f"{package}.root", MODULES.get(package))
+    text = "" if group is None else group.read_text(encoding="utf-8")
+    return "cls=LazyGroup" in text and f'        "{last.replace("_", "-")}": "' in text
 
 
 def test_every_module_has_a_caller() -> None:
@@ -252,6 +292,7 @@ def test_every_module_has_a_caller() -> None:
         reached |= following
         texts = [MODULES[name].read_text(encoding="utf-8") for name in following]
         named = {name for name in MODULES if any(f'"{name}"' in text for text in texts)}
+        named |= {name for name in MODULES if is_command(name)}
         imported = set().union(*(modules_imported_by(MODULES[name]) for name in following))
         following = (imported | named) - reached
     assert sorted(MODULES.keys() - reached) == []

@@ -1,5 +1,6 @@
 """AI environments: profiles, keys, and the settings and sessions of AI clients; no database, no daemon."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +41,4 @@ def __getattr__(name: str) -> Any:
     """Load what is offered to Python programs on first use (PEP 562): it stands above this package."""
     if name not in __all__:
         raise AttributeError(f"module 'mahavishnu.ai' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - the point is to import late
-
     return getattr(import_module("mahavishnu.interfaces.python"), name)

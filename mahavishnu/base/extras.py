@@ -24,3 +24,9 @@ def require_installed(engine: str) -> None:
             hint=f"In a checkout of Mahavishnu: {sys.executable} -m pip install '.[{engine}]'",
             code="engine.not_installed",
         )
+
+
+def require_prefect(*, enabled: bool) -> None:
+    """Refuse where Prefect is turned off or not installed."""
+    require_enabled("prefect", enabled)
+    require_installed("prefect")

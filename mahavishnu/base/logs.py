@@ -6,6 +6,7 @@ Importing structlog costs a third of a second; a command that has nothing to say
 
 import logging
 import sys
+from types import ModuleType
 from typing import Any
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -37,22 +38,19 @@ class Logger:
     def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
         if LEVELS[level] < _threshold[0]:
             return
-        import structlog  # noqa: PLC0415 - see the module docstring
-
-        configure_structlog()
-        getattr(structlog.get_logger(), level)(event, logger=self._name, **fields)
+        getattr(configure_structlog().get_logger(), level)(event, logger=self._name, **fields)
 
 
-def configure_structlog() -> None:
+def configure_structlog() -> ModuleType:
     """
-    Send structlog to stderr, unless somebody has set it up; for libraries that speak by it as well.
+    Load structlog, and send it to stderr unless somebody has set it up; for libraries that speak by it as well.
 
     Left alone it prints on stdout, where an answer or the messages of MCP are.
     """
     import structlog  # noqa: PLC0415 - see the module docstring
 
     if structlog.is_configured():
-        return
+        return structlog
     structlog.configure(
         processors=[
             _drop_foreign,
@@ -67,14 +65,13 @@ def configure_structlog() -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    return structlog
 
 
 def _drop_foreign(_logger: Any, _level: str, event: Any) -> Any:
     """Pass over what a library says, but for debugging: what matters of it becomes an error of ours."""
-    import structlog  # noqa: PLC0415 - see the module docstring
-
     if "logger" not in event and _threshold[0] > LEVELS["debug"]:
-        raise structlog.DropEvent
+        raise configure_structlog().DropEvent
     return event
 
 

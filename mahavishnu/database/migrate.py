@@ -1,11 +1,8 @@
 """Bring a database to the newest schema: extension, versions, Alembic under an advisory lock."""
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -14,10 +11,6 @@ from mahavishnu.database.errors import translated
 from mahavishnu.database.pool import DriverConnection
 from mahavishnu.database.pooler import require_session
 from mahavishnu.database.target import Target
-
-if TYPE_CHECKING:
-    from alembic.config import Config
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
 LOCK_KEY = 5_131_903_144_907_361_072
 UPGRADE_LOCK_KEY = LOCK_KEY + 2
@@ -147,7 +140,9 @@ async def upgrade(target: Target, *, lock_wait: timedelta = LOCK_WAIT) -> Schema
             async with connection.transaction():
                 await _lock(connection, lock_wait)
                 if not (await _check_state(connection)).current:
-                    await _run_scripts(target)
+                    from mahavishnu.database.scripts import run_scripts  # noqa: PLC0415 - Alembic takes a second
+
+                    await run_scripts(target)
         finally:
             await connection.close()
     return SchemaState(HEAD)
@@ -180,10 +175,11 @@ async def _lock(connection: DriverConnection, wait: timedelta) -> None:
     try:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", UPGRADE_LOCK_KEY)
     except asyncpg.LockNotAvailableError as error:
-        raise _held(wait) from error
+        raise lock_held(wait) from error
 
 
-def _held(wait: timedelta) -> Unavailable:
+def lock_held(wait: timedelta) -> Unavailable:
+    """Return the error for a lock that another upgrade holds."""
     return Unavailable(
         "Another process migrates this database, or keeps its tables locked, for more than "
         f"{wait.total_seconds():g} seconds; nothing was changed.",
@@ -223,60 +219,3 @@ async def _require_create(connection: DriverConnection) -> None:
             "GRANT CREATE ON SCHEMA public TO ROLE",
             code="database.create_rights",
         )
-
-
-async def _run_scripts(target: Target) -> None:
-    with translated_wrapped():
-        async with open_engine(target) as engine, engine.connect() as handed:
-            await handed.run_sync(_upgrade)
-
-
-def _upgrade(connection: object) -> None:
-    from alembic import command  # noqa: PLC0415 - Alembic costs a second; only migrations need it
-
-    config = alembic_config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def alembic_config() -> "Config":
-    """Return Alembic's configuration for our scripts, without an ini file."""
-    from alembic.config import Config  # noqa: PLC0415 - see `_upgrade`
-
-    config = Config()
-    config.set_main_option("script_location", str(SCRIPTS))
-    return config
-
-
-@contextlib.asynccontextmanager
-async def open_engine(target: Target) -> AsyncIterator["AsyncEngine"]:
-    """Lend an SQLAlchemy engine over asyncpg on the direct connection."""
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see `_upgrade`
-    from sqlalchemy.pool import NullPool  # noqa: PLC0415
-
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(**target.direct, timeout=10),
-        poolclass=NullPool,
-    )
-    try:
-        yield engine
-    finally:
-        await engine.dispose()
-
-
-@contextlib.contextmanager
-def translated_wrapped() -> Iterator[None]:
-    """Like `translated`, for driver errors that SQLAlchemy wrapped once or twice."""
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - see `_upgrade`
-
-    with translated():
-        try:
-            yield
-        except DBAPIError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, asyncpg.PostgresError | OSError):
-                cause = cause.__cause__
-            if isinstance(cause, asyncpg.LockNotAvailableError):
-                raise _held(LOCK_WAIT) from error
-            raise (cause or error) from error

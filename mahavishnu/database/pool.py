@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 from pgvector import HalfVector
 
 from mahavishnu.base.errors import Unavailable, UsageError
@@ -278,8 +279,6 @@ class Database:
 
 async def _register_types(connection: DriverConnection) -> None:
     """Teach the connection halfvec and jsonb; the former only where the extension is there."""
-    import msgspec  # noqa: PLC0415 - only the first connection pays
-
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",

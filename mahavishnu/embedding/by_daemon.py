@@ -11,6 +11,7 @@ from itertools import batched
 from typing import Any, Literal
 
 from mahavishnu.base.daemon.client import DaemonClient
+from mahavishnu.base.daemon.record import DaemonRecord
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.embedding.chunks import estimate_tokens
@@ -34,6 +35,22 @@ def knows_model(client: DaemonClient, identity: ModelIdentity) -> bool:
     except (MahavishnuError, KeyError, TypeError) as error:
         _log.info("daemon_does_not_embed", reason=str(error))
         return False
+
+
+def ask_daemon(
+    record: DaemonRecord,
+    token: str,
+    model: StoredModel,
+    *,
+    batch_size: int,
+    timeout_s: float,
+    open_own: Callable[[], Embedder],
+) -> Embedder | None:
+    """Return the daemon's embedder where it has loaded this very model."""
+    if not knows_model(DaemonClient(record, token), model.identity):
+        return None
+    client = DaemonClient(record, token, timeout_s=timeout_s)
+    return DaemonEmbedder(client, model, batch_size=batch_size, open_own=open_own)
 
 
 class DaemonEmbedder:

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mahavishnu.base.daemon.record import find_listening
@@ -19,10 +18,8 @@ from mahavishnu.embedding.known_models import (
     DEFAULT_OLLAMA_MODEL,
     DEFAULT_OPENAI_MODEL,
 )
+from mahavishnu.embedding.models import StoredModel, find_model, list_models, runs_here
 from mahavishnu.embedding.port import Embedder, ModelIdentity
-
-if TYPE_CHECKING:
-    from mahavishnu.embedding.models import StoredModel
 
 # A server that is not there refuses at once; one on a busy machine may need a second to take a connection.
 CONNECT_TIMEOUT_S = 2.0
@@ -158,12 +155,6 @@ async def _open_ollama(config: EmbeddingConfig, model: str, environ: Mapping[str
 
 def _open_in_process(config: EmbeddingConfig, model: str | None, models: Path) -> Embedder:
     """Open `model`; without a name the default one, or else the only one that is in the store."""
-    from mahavishnu.embedding.models import (  # noqa: PLC0415 - loads msgspec
-        find_model,
-        list_models,
-        runs_here,
-    )
-
     try:
         stored = find_model(models, model or DEFAULT_LOCAL_MODEL)
     except NotFound:
@@ -189,23 +180,26 @@ def _open_in_process(config: EmbeddingConfig, model: str | None, models: Path) -
 
 
 def _ask_daemon(
-    config: EmbeddingConfig, model: "StoredModel", load: Callable[[], Embedder]
+    config: EmbeddingConfig, model: StoredModel, load: Callable[[], Embedder]
 ) -> Embedder | None:
     """Return the daemon's embedder where a daemon runs that has loaded this very model."""
     record = find_listening(config.daemon.lock) if config.daemon else None
     if config.daemon is None or record is None or record.pid == os.getpid():
         return None
-    from mahavishnu.base.daemon.client import DaemonClient  # noqa: PLC0415 - only with a daemon
-    from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model  # noqa: PLC0415
+    from mahavishnu.embedding.by_daemon import ask_daemon  # noqa: PLC0415 - only with a daemon
 
     try:
         token = read_token(config.daemon.token)
     except MahavishnuError:
         return None
-    if not knows_model(DaemonClient(record, token), model.identity):
-        return None
-    client = DaemonClient(record, token, timeout_s=config.timeout_s)
-    return DaemonEmbedder(client, model, batch_size=config.batch_size, open_own=load)
+    return ask_daemon(
+        record,
+        token,
+        model,
+        batch_size=config.batch_size,
+        timeout_s=config.timeout_s,
+        open_own=load,
+    )
 
 
 def _unnamed(names: list[str]) -> NotFound:

@@ -47,11 +47,47 @@ class Manifest(msgspec.Struct, frozen=True):
     imported_at: str
 
 
+class ModelBody(msgspec.Struct, frozen=True):
+    """What is shown of a model in the store."""
+
+    name: str
+    dimensions: int
+    window_tokens: int
+    source: str
+    imported_at: str
+    sha256: str
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """The models in the store."""
+
+    models: list[ModelBody]
+
+
+class ModelResult(msgspec.Struct, frozen=True):
+    """A model that was looked at."""
+
+    model: ModelBody
+
+
+class NewModel(ModelResult, frozen=True):
+    """A model that came in; `usable`: it can run here, and was tried."""
+
+    usable: bool
+
+
 class StoredModel(msgspec.Struct, frozen=True):
     """A model in the store: its folder and what its manifest says."""
 
     folder: Path
     manifest: Manifest
+
+    @property
+    def body(self) -> ModelBody:
+        """What is shown of it."""
+        m = self.manifest
+        sha256 = m.files[m.model_file].sha256
+        return ModelBody(m.name, m.dimensions, m.window_tokens, m.source, m.imported_at, sha256)
 
     @property
     def identity(self) -> ModelIdentity:

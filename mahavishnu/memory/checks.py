@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mahavishnu.base.errors import UsageError
+from mahavishnu.base.errors import NotFound, UsageError
 
 MAX_METADATA_BYTES = 65_536
 MAX_LIMIT = 1_000
@@ -182,4 +182,13 @@ def unknown_value(what: str, value: str, known: Sequence[str]) -> UsageError:
         f"Unknown {what}: {value!r:.120}.",
         hint=f"Known are: {', '.join(known)}.",
         code=f"input.{what.replace(' ', '_')}",
+    )
+
+
+def no_memory(reference: str) -> NotFound:
+    """Return the error for an id that leads nowhere."""
+    return NotFound(
+        f"There is no memory {reference}.",
+        hint="List them with: mahavishnu memory list",
+        code="memory.not_found",
     )

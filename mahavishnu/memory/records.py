@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from mahavishnu.base.durations import spell_duration
 from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.base.identifiers import derive_id, new_id
 from mahavishnu.base.logs import get_logger
@@ -354,15 +355,3 @@ def describe(new: NewExecution) -> str:
     said += f": {lines[-1][:MAX_ERROR_LINE].rstrip('.')}."
     whole = len(lines) == 1 and len(lines[0]) <= MAX_ERROR_LINE
     return said if whole or not new.error else f"{said}\n\n{new.error[:MAX_ERROR_CHARACTERS]}"
-
-
-def spell_duration(took: timedelta) -> str:
-    """Return a duration as people say it: "0.25 s", "12 s", "5 min 3 s", "2 h 5 min", "3 d 1 h"."""
-    seconds = took.total_seconds()
-    if seconds < 10:
-        return f"{round(seconds, 2):g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

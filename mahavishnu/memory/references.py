@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from mahavishnu.base.errors import Conflict, NotFound
+from mahavishnu.base.errors import Conflict
 from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.database.pool import Database
+from mahavishnu.memory.checks import no_memory
 from mahavishnu.memory.statements import load_memory_queries
 
 _QUERIES = load_memory_queries("memories")
@@ -32,12 +33,3 @@ async def find_reference(database: Database, reference: str) -> UUID:
         )
     found: UUID = rows[0]["id"]
     return found
-
-
-def no_memory(reference: str) -> NotFound:
-    """Return the error for an id that leads nowhere."""
-    return NotFound(
-        f"There is no memory {reference}.",
-        hint="List them with: mahavishnu memory list",
-        code="memory.not_found",
-    )

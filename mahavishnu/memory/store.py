@@ -15,7 +15,7 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding import EmbeddedChunk
-from mahavishnu.memory.checks import check_limit, check_offset
+from mahavishnu.memory.checks import check_limit, check_offset, no_memory
 from mahavishnu.memory.duplicates import (
     Placed,
     find_stored,
@@ -35,7 +35,7 @@ from mahavishnu.memory.models import (
     check_new_memory,
     utc_now,
 )
-from mahavishnu.memory.references import find_reference, no_memory
+from mahavishnu.memory.references import find_reference
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.statements import load_memory_queries

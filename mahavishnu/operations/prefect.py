@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import ModuleType
 
 import msgspec
 
 from mahavishnu.app import App
 from mahavishnu.base.errors import Unavailable
-from mahavishnu.base.extras import require_enabled, require_installed
+from mahavishnu.base.extras import require_prefect
 from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import FINAL, KnownExecution, NewExecution
 from mahavishnu.operations.bodies import Body
@@ -27,12 +28,6 @@ class RecordedRuns(Body, frozen=True, kw_only=True):
 
 
 type OnRecorded = Callable[[NewExecution], None]
-
-
-def require_prefect(*, enabled: bool) -> None:
-    """Refuse where Prefect is turned off or not installed; raises as `extras` does."""
-    require_enabled("prefect", enabled)
-    require_installed("prefect")
 
 
 async def record_server(
@@ -96,10 +91,8 @@ async def run_deployment(
     Returns how they ended, by repository; when `stop` is set they are cancelled.
     """
     require_prefect(enabled=app.settings.adapters.prefect)
-    from mahavishnu.engines.prefect import server  # noqa: PLC0415 - an extra, and 2 s
-
     ended: dict[str, NewExecution] = {}
-    async with aclosing(server.run_deployment(name, repositories, stop=stop)) as pages:
+    async with aclosing(_server().run_deployment(name, repositories, stop=stop)) as pages:
         async for page in pages:
             new = {each: msgspec.convert(report, NewExecution) for each, report in page}
             ended |= new
@@ -111,12 +104,16 @@ async def run_deployment(
     return ended
 
 
+def _server() -> ModuleType:
+    from mahavishnu.engines.prefect import server  # noqa: PLC0415 - an extra, and 2 s
+
+    return server
+
+
 async def _read(
     url: str, since: datetime, follow: bool
 ) -> AsyncGenerator[tuple[list[NewExecution], bool]]:
-    from mahavishnu.engines.prefect.server import read_runs  # noqa: PLC0415 - an extra, and 2 s
-
-    async with aclosing(read_runs(url, since=since, follow=follow)) as pages:
+    async with aclosing(_server().read_runs(url, since=since, follow=follow)) as pages:
         async for page, past_is_read in pages:
             yield [msgspec.convert(report, NewExecution) for report in page], past_is_read
 

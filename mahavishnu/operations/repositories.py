@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from mahavishnu.base.errors import NotFound, UsageError
+from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
 from mahavishnu.knowledge.dependencies import find_cycle
 from mahavishnu.knowledge.repos_file import read_repos_file
 from mahavishnu.knowledge.repositories import LastRun, Repository
@@ -17,7 +17,10 @@ from mahavishnu.operations.fitting import fit_answer, fit_list
 from mahavishnu.operations.operation import Call, LocalOperation, Operation
 from mahavishnu.operations.repository_requests import (
     AddRepositories,
+    FailedRepository,
+    IngestedRepositories,
     IngestedRepository,
+    IngestRepositories,
     IngestRepository,
     KnowledgeAnswer,
     ListRepositories,
@@ -63,6 +66,28 @@ async def ingest_repository(call: Call, request: IngestRepository) -> IngestedRe
         waiting=done.waiting,
         skipped=dict(done.skipped),
     )
+
+
+async def ingest_repositories(call: Call, request: IngestRepositories) -> IngestedRepositories:
+    """Bring what is stored of several repositories in line with their files; one that fails stops no other."""
+    selected = await call.app.repositories.select(names=request.names, group=request.group)
+    done: list[IngestedRepository] = []
+    failed: list[FailedRepository] = []
+    for each in selected:
+        try:
+            with request.showing(call, each.name) as showing:
+                path = IngestRepository(repo_path=str(each.path))
+                done.append(await ingest_repository(showing, path))
+        except MahavishnuError as error:
+            failed.append(
+                FailedRepository(
+                    name=each.name, code=error.code, message=error.message, hint=error.hint
+                )
+            )
+            request.on_failed(each.name, error)
+        else:
+            request.on_ingested(done[-1])
+    return IngestedRepositories(repositories=done, failed=failed)
 
 
 async def query_knowledge_base(call: Call, request: QueryKnowledgeBase) -> KnowledgeAnswer:
@@ -220,6 +245,12 @@ LOCAL_REPOSITORY_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
         request=AddRepositories,
         result=RepositoryList,
         run=add_repositories,
+    ),
+    LocalOperation(
+        name="ingest_repositories",
+        request=IngestRepositories,
+        result=IngestedRepositories,
+        run=ingest_repositories,
     ),
     LocalOperation(
         name="remove_repository",

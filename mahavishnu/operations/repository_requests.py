@@ -1,16 +1,18 @@
 """What the operations on repositories take, and what they give."""
 
 import pathlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, field
 
-from mahavishnu.base.errors import UsageError
+from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.search import SearchRequest, check_request
 from mahavishnu.operations.bodies import Body
-from mahavishnu.operations.operation import Request
+from mahavishnu.operations.operation import Call, Request
 from mahavishnu.operations.requests import DEFAULT_BUDGET, Budget, Name
 from mahavishnu.operations.results import FoundMemory, SearchAnswer
 
@@ -27,6 +29,16 @@ class IngestRepository(Request, frozen=True, kw_only=True):
     metadata: Annotated[
         dict[str, Any], Meta(description="Your own keys; they are kept with the run.")
     ] = field(default_factory=dict)
+
+
+class IngestRepositories(Request, frozen=True, kw_only=True):
+    """Which known repositories are read, and who hears of each: its call, its result, its error."""
+
+    names: tuple[str, ...]
+    group: str | None
+    showing: Callable[[Call, str], AbstractContextManager[Call]]
+    on_ingested: Callable[["IngestedRepository"], object]
+    on_failed: Callable[[str, MahavishnuError], object]
 
 
 class QueryKnowledgeBase(Request, frozen=True, kw_only=True):
@@ -111,6 +123,22 @@ class IngestedRepository(Body, frozen=True, kw_only=True):
     unchanged: int
     waiting: Annotated[int, Meta(description="New chunks that wait for their vectors.")]
     skipped: Annotated[dict[str, int], Meta(description="Files that were not read, by reason.")]
+
+
+class FailedRepository(Body, frozen=True, kw_only=True):
+    """A repository that could not be read, and why."""
+
+    name: str
+    code: str
+    message: str
+    hint: str | None
+
+
+class IngestedRepositories(Body, frozen=True, kw_only=True):
+    """What runs over several repositories did."""
+
+    repositories: list[IngestedRepository]
+    failed: list[FailedRepository]
 
 
 class Passage(FoundMemory, frozen=True, kw_only=True):

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from mahavishnu.operations.ai import requests as environment_requests
 from mahavishnu.operations.ai import results as environment_results
 from mahavishnu.operations.ai import state as environments
 from mahavishnu.operations.ai import switching
+from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
@@ -88,3 +91,26 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *REPOSITORY_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )
+
+
+class Tool(Whole, frozen=True, kw_only=True):
+    """An operation as models see it."""
+
+    name: str
+    title: str
+    description: str
+    read_only: bool
+    destructive: bool
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+
+
+class Tools(Whole, frozen=True, kw_only=True):
+    """The tools."""
+
+    tools: list[Tool]
+
+
+def list_tools() -> Tools:
+    """Return all operations as models see them."""
+    return Tools(tools=msgspec.convert(OPERATIONS, list[Tool], from_attributes=True))

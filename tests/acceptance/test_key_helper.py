@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai.bindings.release import ROUTE
+from mahavishnu.ai.bindings.stored_keys import ROUTE
 from tests.command import PROGRAM, Answer, Command
 from tests.daemon import Daemon, running
 from tests.kept_secrets import lines, private, seal, sealed_keyring, stand_ins

@@ -181,6 +181,7 @@ LOCAL_COMMANDS = {
     "select_memories": "memory forget",
     "embed_waiting": "memory embed",
     "add_repositories": "repo add",
+    "ingest_repositories": "repo ingest",
     "remove_repository": "repo remove",
     "link_project": "project link",
     "split_project": "project split",

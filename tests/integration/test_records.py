@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mahavishnu.base.durations import spell_duration
 from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.recording import record_run
-from mahavishnu.memory.records import Metric, NewExecution, spell_duration
+from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import World
 

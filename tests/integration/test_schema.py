@@ -16,12 +16,12 @@ from mahavishnu.database.migrate import (
     HEAD,
     UPGRADE_LOCK_KEY,
     SchemaState,
-    alembic_config,
     read_state,
     require_current,
     upgrade,
 )
 from mahavishnu.database.pool import DatabaseHealth
+from mahavishnu.database.scripts import alembic_config
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.models import Memory

@@ -40,7 +40,7 @@ from mahavishnu.database.target import (
     target_of_socket,
 )
 from mahavishnu.database.vectors import MAX_DIMENSIONS, VectorTable
-from mahavishnu.interfaces.cli.database import psql_environment
+from mahavishnu.interfaces.cli.db import psql_environment
 from mahavishnu.memory.models import COLLECTIONS
 from tests.strategies import storable_text
 

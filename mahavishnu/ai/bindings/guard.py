@@ -18,6 +18,7 @@ from mahavishnu.ai.bindings.store import Binding, Bindings, Unreadable, read_bin
 from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hook_call import HookCall, Undecided
 from mahavishnu.ai.clients.table import facts_of
+from mahavishnu.base.masking import mask_url
 
 PROGRAM = "mahavishnu-guard"
 # Only these look whether the profile is still what it was; the others come in the middle of a turn.
@@ -93,8 +94,6 @@ def _find_reasons(call: HookCall, binding: Binding, file: Path, current: Current
 
 
 def _tell(call: HookCall, binding: Binding, reasons: Sequence[str]) -> str:
-    from mahavishnu.base.masking import mask_url  # noqa: PLC0415 - only where something is wrong
-
     told = "; ".join(" ".join(map(mask_url, each.split(" "))) for each in reasons)
     return (
         f"{binding.folder.path} is bound to the profile {binding.profile}, and this session does not use"

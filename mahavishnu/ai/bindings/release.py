@@ -15,15 +15,10 @@ from mahavishnu.ai.clients.key_command import Asked
 from mahavishnu.ai.clients.requests import require_bound, require_no_proxy
 from mahavishnu.ai.clients.table import facts_of
 from mahavishnu.ai.secrets.environment import EnvironmentStore
-from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
     from mahavishnu.ai.secrets.oneiric.stores import FindStores
-
-ROUTE = "/api/v1/secrets/resolve"
-DAEMON_TIMEOUT_S = 35.0  # it may have to wait for a passphrase
 
 
 def release(
@@ -49,7 +44,9 @@ def release(
     settings.require_settings(asked, folder=folder, environ=environ)
     if asked.reference.scheme == "env":
         return EnvironmentStore(environ).read(asked.reference)
-    return _release_slowly(asked.reference, environ, stores)
+    from mahavishnu.ai.bindings.stored_keys import read_key  # noqa: PLC0415 - slow
+
+    return read_key(asked.reference, environ, stores)
 
 
 def _require_bound_profile(asked: Asked, environ: Mapping[str, str], folder: Path) -> None:
@@ -59,30 +56,3 @@ def _require_bound_profile(asked: Asked, environ: Mapping[str, str], folder: Pat
         from mahavishnu.ai.bindings.keys import require_bound_profile  # noqa: PLC0415 - slow
 
         require_bound_profile(asked, file, folder, process=os.getppid())
-
-
-def _release_slowly(
-    reference: Reference, environ: Mapping[str, str], stores: "FindStores | None"
-) -> Secret:
-    from mahavishnu.ai.secrets.oneiric.stores import no_stores  # noqa: PLC0415 - slow
-    from mahavishnu.ai.secrets.resolve import find_identity, resolve  # noqa: PLC0415 - slow
-    from mahavishnu.base.paths import locate  # noqa: PLC0415 - slow
-
-    locations = locate(environ)
-    try:
-        return _ask_daemon(reference, locations.daemon_lock, locations.token)
-    except MahavishnuError:  # none is there, or what opens the key is not there for it
-        identity = find_identity(environ, locations)
-        return resolve(reference, environ=environ, identity=identity, stores=stores or no_stores)
-
-
-def _ask_daemon(reference: Reference, lock: Path, token: Path) -> Secret:
-    from mahavishnu.base.daemon.client import DaemonClient, not_running  # noqa: PLC0415 - slow
-    from mahavishnu.base.daemon.record import find_listening  # noqa: PLC0415 - slow
-    from mahavishnu.base.daemon.token import read_token  # noqa: PLC0415 - slow
-
-    record = find_listening(lock)
-    if record is None:
-        raise not_running()
-    client = DaemonClient(record, read_token(token), timeout_s=DAEMON_TIMEOUT_S)
-    return Secret(str(client.ask("POST", ROUTE, {"reference": str(reference)})["key"]))

@@ -59,8 +59,7 @@ def _ask(
     reference: Reference, question: Callable[[list[Any], Reference], str | None]
 ) -> str | None:
     try:
-        import keyring  # noqa: PLC0415 - an extra, and a quarter of a second
-        from keyring import errors  # noqa: PLC0415
+        import keyring.errors  # noqa: PLC0415 - an extra, and a quarter of a second
     except ImportError as error:
         raise Unavailable(
             "Keyrings need the library keyring, which is not installed.",
@@ -69,11 +68,11 @@ def _ask(
         ) from error
     try:
         return question(_backends(keyring.get_keyring()), reference)
-    except errors.NoKeyringError as error:
+    except keyring.errors.NoKeyringError as error:
         raise _no_backend() from error
-    except (errors.KeyringLocked, errors.InitError) as error:
+    except (keyring.errors.KeyringLocked, keyring.errors.InitError) as error:
         raise _locked() from error
-    except errors.KeyringError as error:
+    except keyring.errors.KeyringError as error:
         raise Unavailable(
             "The keyring failed.",
             hint="See whether this works: keyring get SERVICE NAME",

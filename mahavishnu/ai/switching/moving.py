@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mahavishnu.ai.profiles.importing.keys import KeyKeeper, check_room, named
+from mahavishnu.ai.secrets.in_keyring import KeyringStore
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.switching.plan import FilePlan, Plan
@@ -28,8 +29,6 @@ class Move:
 
 def open_keyring() -> KeyKeeper:
     """Return the user's keyring."""
-    from mahavishnu.ai.secrets.in_keyring import KeyringStore  # noqa: PLC0415 - slow
-
     return KeyringStore()
 
 

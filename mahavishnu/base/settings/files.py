@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError
@@ -32,11 +33,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         return {}
     except UnicodeDecodeError as error:
         raise _unparsable(f"{path} is not a UTF-8 text file.") from error
-    # A yaml parser takes a tenth of the time of a whole command, and most homes have no settings file.
-    from mahavishnu.base.settings.yaml_text import parse_yaml  # noqa: PLC0415
-
     try:
-        content = parse_yaml(text)
+        content = _yaml().parse_yaml(text)
         if content is None:
             return {}
         if not isinstance(content, dict):
@@ -48,15 +46,23 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise _unparsable(f"{path} is nested too deeply.") from error
 
 
+def _yaml() -> ModuleType:
+    """Return our reader of YAML: it takes a tenth of a command's time, and most homes have no settings file."""
+    from mahavishnu.base.settings import yaml_text  # noqa: PLC0415 - slow
+
+    return yaml_text
+
+
 def find_names(origin: str, key: str) -> tuple[tuple[str, ...], int] | None:
     """Return what `find_key` finds in a file; None also where `origin` is no file that can be read."""
     path = Path(origin)
     if not path.is_absolute():
         return None
-    from mahavishnu.base.settings.yaml_text import find_key  # noqa: PLC0415 - as above
-
     with suppress(MahavishnuError, OSError, UnicodeDecodeError):
-        return find_key(read_regular(path).decode("utf-8"), key)
+        found: tuple[tuple[str, ...], int] | None = _yaml().find_key(
+            read_regular(path).decode("utf-8"), key
+        )
+        return found
     return None
 
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, get_args, get_origin
 
 import msgspec
+from msgspec import inspect
 
 from mahavishnu.base.settings.tree import Settings
 
@@ -78,8 +79,6 @@ def _keys(kind: type[msgspec.Struct], prefix: str) -> Iterator[str]:
 
 
 def _describe(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, str, Any, str]]:
-    from msgspec import inspect  # noqa: PLC0415 - only the reference needs it
-
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     for item in info.fields:
@@ -98,8 +97,6 @@ def _describe(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, st
 
 
 def _name_type(kind: Any) -> str:
-    from msgspec import inspect  # noqa: PLC0415 - only the reference needs it
-
     if isinstance(kind, inspect.UnionType):
         return " or ".join(_name_type(part) for part in kind.types)
     if isinstance(kind, inspect.LiteralType):

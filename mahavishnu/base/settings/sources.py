@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.base.masking import MASK, mask_url
 from mahavishnu.base.paths import Locations, locate, working_folder
 from mahavishnu.base.settings.files import read_settings
 from mahavishnu.base.settings.keys import find_setting, setting_keys
 from mahavishnu.base.settings.legacy import find_legacy_variable
 from mahavishnu.base.settings.merge import Setting, build_settings, merge_layers
 from mahavishnu.base.settings.profiles import WrongProfile
-from mahavishnu.base.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS, Settings
+from mahavishnu.base.settings.tree import Settings
 from mahavishnu.base.settings.trust import PROJECT_FILES, find_project_settings, is_trusted
 
 ENVIRONMENT = {
@@ -108,20 +107,6 @@ def load_settings(
     notices += _mention_unknown(environ, settings)
     untrusted = None if trusted else project
     return Loaded(settings, merged, tuple(notices), locations, environ, untrusted, wrong)
-
-
-def shown_value(key: str, value: Any) -> Any:
-    """Return a value as it may be printed: secrets masked."""
-    from mahavishnu.database.target import mask_password  # noqa: PLC0415 - cold path
-
-    setting = find_setting(key) or key
-    if setting in SECRET_KEYS and value is not None:
-        return MASK
-    if setting in ADDRESS_KEYS and value is not None:
-        return mask_password(value)
-    if setting in URL_KEYS and value is not None:
-        return mask_url(value)
-    return value
 
 
 def lookup(settings: Settings, key: str) -> Any:

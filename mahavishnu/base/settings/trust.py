@@ -18,6 +18,12 @@ from mahavishnu.base.settings.files import read_regular
 PROJECT_FILES = ("mahavishnu.yaml", "local.yaml")  # the later wins
 
 
+class Trusted(msgspec.Struct, frozen=True):
+    """A folder whose settings count now."""
+
+    trusted: str
+
+
 def find_project_settings(folder: Path, environ: Mapping[str, str]) -> Path | None:
     """Return the nearest folder at or above `folder`, below the home, that has settings."""
     home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None

@@ -9,13 +9,8 @@ from sqlalchemy import Connection, text
 from mahavishnu.app import open_target
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.settings.sources import load_settings
-from mahavishnu.database.migrate import (
-    LOCK_KEY,
-    LOCK_WAIT,
-    check_target,
-    open_engine,
-    translated_wrapped,
-)
+from mahavishnu.database.migrate import LOCK_KEY, LOCK_WAIT, check_target
+from mahavishnu.database.scripts import open_engine, translated_wrapped
 
 
 def run(connection: Connection) -> None:

@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mahavishnu.interfaces.cli.options import opened_app
+from msgspec import Struct
+
+from mahavishnu.interfaces.cli.options import opened_app, parameter
 from mahavishnu.interfaces.cli.render import progress
-
-if TYPE_CHECKING:
-    from mahavishnu.operations.operation import Call
+from mahavishnu.operations.operation import Call
 
 SOURCE = "cli"  # source system of what is stored by commands
 
-type Question = Callable[["Call"], Awaitable[Any]]
+type Question = Callable[[Call], Awaitable[Any]]
 
 
 def prepare(operation: str, **fields: Any) -> Question:
@@ -26,27 +26,26 @@ def prepare(operation: str, **fields: Any) -> Question:
     return lambda call: found.run(call, request)
 
 
-async def ask(operation: str, *, bar: str | None = None, **fields: Any) -> Any:
+async def ask(operation: str, *, bar: str | None = None, **fields: Any) -> Struct:
     """Ask one operation in an application of its own and return the result; `bar` as `opened_call`."""
     asked = prepare(operation, **fields)
     async with opened_call(bar) as call:
-        return await asked(call)
+        answer: Struct = await asked(call)
+        return answer
 
 
 @asynccontextmanager
-async def opened_call(bar: str | None = None) -> "AsyncIterator[Call]":
+async def opened_call(bar: str | None = None) -> AsyncIterator[Call]:
     """Open the application for questions; a bar of the label `bar` shows how far they are."""
     async with opened_app() as app:
-        from mahavishnu.operations.operation import Call  # noqa: PLC0415
-
         with shown_progress(Call(app, SOURCE), bar) as call:
             yield call
 
 
 @contextmanager
-def shown_progress(call: "Call", bar: str | None, *, about: bool = False) -> "Iterator[Call]":
-    """Yield the call with a bar of its own; `about` as `progress`."""
-    with progress(bar or "", quiet=bar is None, about=about) as advance:
+def shown_progress(call: Call, bar: str | None, *, about: bool = False) -> Iterator[Call]:
+    """Yield the call with a bar of its own, except where JSON is printed; `about` as `progress`."""
+    with progress(bar or "", quiet=bar is None or parameter("as_json"), about=about) as advance:
         done = 0.0
 
         async def report(now: float, total: float | None, message: str) -> None:

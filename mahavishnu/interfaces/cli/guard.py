@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mahavishnu import __version__
 from mahavishnu.ai.bindings.guard import PROGRAM, judge
 from mahavishnu.ai.bindings.store import Binding
 from mahavishnu.ai.clients.facts import Expected
@@ -33,8 +34,6 @@ def main() -> int:
         sys.stdout.write(f"Usage: {USAGE}\n")
         return 0
     if words == ["--version"]:
-        from mahavishnu import __version__  # noqa: PLC0415 - cold path
-
         sys.stdout.write(f"{PROGRAM} {__version__}\n")
         return 0
     said: dict[str, Any] = {}

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mahavishnu import __version__
 from mahavishnu.ai.bindings.release import release
 from mahavishnu.ai.clients.key_command import read_words, usage
 from mahavishnu.base.errors import MahavishnuError
@@ -26,8 +27,6 @@ def main() -> int:
         sys.stdout.write(f"Usage: {usage()}\n")
         return 0
     if words == ["--version"]:
-        from mahavishnu import __version__  # noqa: PLC0415 - cold path
-
         sys.stdout.write(f"mahavishnu-key {__version__}\n")
         return 0
     try:

@@ -33,27 +33,32 @@ class LaterGroup(click.Group):
 
 
 class LazyGroup(LaterGroup):
-    """A group whose commands are imported when they are needed, so that help is instant."""
+    """
+    A group whose commands are imported when they are needed, so that help is instant.
+
+    `summaries` has a line of help for each; `package` has a module for each, of the same name.
+    """
 
     def __init__(
-        self, *args: Any, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any
+        self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._modules = dict(modules or {})
+        self._package = package
+        self._summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the table."""
-        return [*self._modules, *super().list_commands(ctx)]
+        return [*self._summaries, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command."""
-        if cmd_name not in self._modules:
+        if cmd_name not in self._summaries:
             return super().get_command(ctx, cmd_name)
-        module, _ = self._modules[cmd_name]
-        command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
-        return command
+        module = import_module(f"{self._package}.{cmd_name.replace('-', '_')}")
+        found = (each for each in vars(module).values() if isinstance(each, click.Command))
+        return next(each for each in found if each.name == cmd_name)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their help lines without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in self._modules.items()])
+            formatter.write_dl(list(self._summaries.items()))

@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from mahavishnu.base.errors import Forbidden, UsageError
 from mahavishnu.base.identifiers import shown
@@ -13,19 +14,14 @@ from mahavishnu.interfaces.cli.memory_import import import_
 from mahavishnu.interfaces.cli.memory_options import TYPES, filter_options, name_options
 from mahavishnu.interfaces.cli.memory_search import search
 from mahavishnu.interfaces.cli.options import (
-    asynchronous,
+    answers,
     confirm,
-    json_option,
     metadata_option,
+    parameter,
     read_text,
 )
-from mahavishnu.interfaces.cli.render import (
-    excerpt,
-    local_time,
-    print_json,
-    print_line,
-    print_table,
-)
+from mahavishnu.interfaces.cli.render import excerpt, local_time, print_line, print_table
+from mahavishnu.memory.checks import no_memory
 
 if TYPE_CHECKING:
     from mahavishnu.operations.results import (
@@ -46,6 +42,14 @@ def memory() -> None:
 
 memory.add_command(search)
 memory.add_command(import_)
+
+
+def _show_stored(stored: "StoreResult") -> None:
+    print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
+    if stored.not_kept:
+        print_line(f"Not kept, as it says otherwise: {', '.join(stored.not_kept)}.")
+    if not stored.embedded:
+        print_line("It waits for its vector; words find it meanwhile (mahavishnu model status).")
 
 
 @memory.command()
@@ -74,26 +78,25 @@ memory.add_command(import_)
 @name_options
 @click.option("--occurred-at", metavar="WHEN", help="When it happened; now by default.")
 @click.option("--shared", is_flag=True, help="Let everyone who uses this database see it.")
-@json_option
-@asynchronous
-async def store(text: str | None, shared: bool, as_json: bool, **fields: Any) -> None:
+@answers(_show_stored)
+async def store(text: str | None, shared: bool, **fields: Any) -> Struct:
     """
     Remember TEXT (or what is piped in).
 
     The same text again gives the id it already has; what else is given with it is not kept.
     """
     visibility = "shared" if shared else "private"
-    stored: StoreResult = await ask(
-        "store_memory", content=read_text(text), visibility=visibility, **fields
-    )
-    if as_json:
-        print_json(stored)
-        return
-    print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
-    if stored.not_kept:
-        print_line(f"Not kept, as it says otherwise: {', '.join(stored.not_kept)}.")
-    if not stored.embedded:
-        print_line("It waits for its vector; words find it meanwhile (mahavishnu model status).")
+    return await ask("store_memory", content=read_text(text), visibility=visibility, **fields)
+
+
+def _show_page(page: "MemoryPage") -> None:
+    print_table(
+        ("id", "when", "type", "project", "content"),
+        (
+            (shown(m.id), local_time(m.occurred_at), m.memory_type, m.project or "", excerpt(m.content))
+            for m in page.memories
+        ),
+    )  # fmt: skip
 
 
 @memory.command("list")
@@ -101,42 +104,15 @@ async def store(text: str | None, shared: bool, as_json: bool, **fields: Any) ->
 @click.option("--offset", default=0, show_default=True)
 @click.option("--cursor", metavar="TEXT", help="next_cursor of the page before (--json).")
 @filter_options
-@json_option
-@asynchronous
-async def list_memories(as_json: bool, **fields: Any) -> None:
+@answers(_show_page)
+async def list_memories(**fields: Any) -> Struct:
     """List memories, newest first."""
-    page: MemoryPage = await ask("list_memories", max_tokens=None, **fields)
-    if as_json:
-        print_json(page)
-        return
-    print_table(
-        ("id", "when", "type", "project", "content"),
-        (
-            (
-                shown(m.id),
-                local_time(m.occurred_at),
-                m.memory_type,
-                m.project or "",
-                excerpt(m.content),
-            )
-            for m in page.memories
-        ),
-    )
+    return await ask("list_memories", max_tokens=None, **fields)
 
 
-@memory.command()
-@click.argument("reference", metavar="ID")
-@json_option
-@asynchronous
-async def show(reference: str, as_json: bool) -> None:
-    """Show one memory whole."""
-    found: MemoryPart = await ask("get_memory", id=reference, max_tokens=None)
-    if as_json:
-        print_json(found)
-        return
-    from mahavishnu.operations.bodies import MemoryBody  # noqa: PLC0415 - loaded by now
-
-    for name in MemoryBody.__struct_fields__:
+def _show_memory(found: "MemoryPart") -> None:
+    names = found.__struct_fields__
+    for name in names[: names.index("char_start")]:
         value = getattr(found, name)
         if value not in (None, "", {}) and name != "content":
             print_line(f"{name}: {local_time(value) if hasattr(value, 'astimezone') else value}")
@@ -145,16 +121,33 @@ async def show(reference: str, as_json: bool) -> None:
 
 @memory.command()
 @click.argument("reference", metavar="ID")
+@answers(_show_memory)
+async def show(reference: str) -> Struct:
+    """Show one memory whole."""
+    return await ask("get_memory", id=reference, max_tokens=None)
+
+
+def _show_superseded(done: "SupersedeResult") -> None:
+    print_line(f"{shown(done.supersedes)} is superseded by {shown(done.id)}")
+
+
+@memory.command()
+@click.argument("reference", metavar="ID")
 @click.argument("text", required=False)
-@json_option
-@asynchronous
-async def supersede(reference: str, text: str | None, as_json: bool) -> None:
+@answers(_show_superseded)
+async def supersede(reference: str, text: str | None) -> Struct:
     """Replace the text of memory ID; the old version is kept but no longer found."""
-    done: SupersedeResult = await ask("supersede_memory", id=reference, content=read_text(text))
-    if as_json:
-        print_json(done)
-    else:
-        print_line(f"{shown(done.supersedes)} is superseded by {shown(done.id)}")
+    return await ask("supersede_memory", id=reference, content=read_text(text))
+
+
+def _show_forgotten(told: "ForgetResult | None") -> None:
+    if told is None:
+        print_line("Nothing was forgotten.")
+        return
+    dry_run = parameter("dry_run")
+    print_line(f"{'Would forget' if dry_run else 'Forgot'} {told.count} memories")
+    for identifier in told.ids[:20] if dry_run else []:
+        print_line(f"  {shown(identifier)}")
 
 
 @memory.command()
@@ -162,11 +155,10 @@ async def supersede(reference: str, text: str | None, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
 @click.option("--yes", is_flag=True, help="Do not ask before forgetting by filter.")
 @filter_options
-@json_option
-@asynchronous
+@answers(_show_forgotten)
 async def forget(
-    references: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **narrowing: Any
-) -> None:
+    references: tuple[str, ...], dry_run: bool, yes: bool, **narrowing: Any
+) -> "ForgetResult | None":
     """Delete memories by ID, or all that pass a filter; older versions go with them."""
     by_filter = any(value not in (None, ()) for value in narrowing.values())
     if bool(references) == by_filter:
@@ -175,7 +167,7 @@ async def forget(
             hint="For example: mahavishnu memory forget --project old --dry-run",
             code="memory.forget_what",
         )
-    if by_filter and not (dry_run or yes) and (as_json or not sys.stdin.isatty()):
+    if by_filter and not (dry_run or yes) and (parameter("as_json") or not sys.stdin.isatty()):
         raise UsageError(
             "Forgetting by filter needs --yes.",
             hint="See first what it would be: --dry-run",
@@ -188,24 +180,16 @@ async def forget(
         if references:
             _require_all(told)
         elif not (dry_run or yes or confirm(f"Forget {told.count} memories?")):
-            print_line("Nothing was forgotten.")
-            return
+            return None
         if not dry_run:
             sure = prepare("forget_memory", ids=ids, max_tokens=None, confirm=True)
             told = await sure(call)
-    if as_json:
-        print_json(told)
-        return
-    print_line(f"{'Would forget' if dry_run else 'Forgot'} {told.count} memories")
-    for identifier in told.ids[:20] if dry_run else []:
-        print_line(f"  {shown(identifier)}")
+    return told
 
 
 def _require_all(told: "ForgetResult") -> None:
     """Refuse to forget some of what was named, where others are not there or not the caller's."""
     if told.not_found:
-        from mahavishnu.memory.references import no_memory  # noqa: PLC0415 - loaded by now
-
         raise no_memory(told.not_found[0])
     if told.not_own:
         raise Forbidden(
@@ -215,15 +199,7 @@ def _require_all(told: "ForgetResult") -> None:
         )
 
 
-@memory.command()
-@json_option
-@asynchronous
-async def stats(as_json: bool) -> None:
-    """Count memories by type, collection and project."""
-    counted: Stats = await ask("memory_stats", max_tokens=None)
-    if as_json:
-        print_json(counted)
-        return
+def _show_stats(counted: "Stats") -> None:
     print_table(
         ("type", "collection", "project", "memories", "newest"),
         (
@@ -241,14 +217,19 @@ async def stats(as_json: bool) -> None:
 
 
 @memory.command()
+@answers(_show_stats)
+async def stats() -> Struct:
+    """Count memories by type, collection and project."""
+    return await ask("memory_stats", max_tokens=None)
+
+
+def _show_embedded(done: "Embedded") -> None:
+    print_line(f"Embedded {done.embedded} memories; {done.waiting} wait")
+
+
+@memory.command()
 @click.option("--limit", default=0, help="Most memories; all by default.")
-@json_option
-@asynchronous
-async def embed(limit: int, as_json: bool) -> None:
+@answers(_show_embedded)
+async def embed(limit: int) -> Struct:
     """Give vectors to the memories that wait for them."""
-    bar = None if as_json else "Embedding"
-    done: Embedded = await ask("embed_waiting", bar=bar, limit=limit)
-    if as_json:
-        print_json(done)
-    else:
-        print_line(f"Embedded {done.embedded} memories; {done.waiting} wait")
+    return await ask("embed_waiting", bar="Embedding", limit=limit)

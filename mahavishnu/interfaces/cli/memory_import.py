@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from mahavishnu.base.errors import UsageError
 from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.options import asynchronous, confirm, json_option
-from mahavishnu.interfaces.cli.render import print_json, print_line
+from mahavishnu.interfaces.cli.options import answers, confirm, parameter
+from mahavishnu.interfaces.cli.render import print_line
 
 if TYPE_CHECKING:
     from mahavishnu.operations.imports import Imported
@@ -23,46 +24,7 @@ def import_() -> None:
     """Import documents and histories; each run stores only what changed."""
 
 
-@import_.command("markdown")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--project", metavar="NAME", help="The repository's, or the folder's name by default."
-)
-@click.option("--yes", is_flag=True, help="Do not ask before forgetting most of a source.")
-@json_option
-@asynchronous
-async def import_markdown(yes: bool, as_json: bool, **fields: Any) -> None:
-    """Remember the sections of all Markdown files below FOLDER."""
-    bring_in = partial(
-        ask, "import_markdown", bar=None if as_json else "Importing sections", **fields
-    )
-    try:
-        outcome = await bring_in(forget_most=yes)
-    except UsageError as error:
-        may_ask = sys.stdin.isatty() and not as_json
-        if error.code != "import.forgets_most" or not may_ask:
-            raise
-        if not confirm(f"{error.message} Go on?"):
-            raise
-        outcome = await bring_in(forget_most=True)
-    _print_imported(outcome, as_json=as_json)
-
-
-@import_.command("git")
-@click.argument("repository", type=click.Path(path_type=Path))
-@click.option("--project", metavar="NAME", help="The repository's own by default.")
-@json_option
-@asynchronous
-async def import_git(as_json: bool, **fields: Any) -> None:
-    """Remember the commits of REPOSITORY that are not remembered yet."""
-    bar = None if as_json else "Importing commits"
-    _print_imported(await ask("import_git", bar=bar, **fields), as_json=as_json)
-
-
-def _print_imported(outcome: "Imported", *, as_json: bool) -> None:
-    if as_json:
-        print_json(outcome)
-        return
+def _show(outcome: "Imported") -> None:
     print_line(
         f"{outcome.project}: {outcome.stored} new, {outcome.changed} changed, "
         f"{outcome.removed} removed, {outcome.unchanged} unchanged"
@@ -73,3 +35,33 @@ def _print_imported(outcome: "Imported", *, as_json: bool) -> None:
         print_line(f"  skipped {count}: {reason} ({', '.join(paths[:MAX_NAMED])}{more})")
     if outcome.waiting:
         print_line(f"  {outcome.waiting} wait for vectors: mahavishnu memory embed")
+
+
+@import_.command("markdown")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--project", metavar="NAME", help="The repository's, or the folder's name by default."
+)
+@click.option("--yes", is_flag=True, help="Do not ask before forgetting most of a source.")
+@answers(_show)
+async def import_markdown(yes: bool, **fields: Any) -> Struct:
+    """Remember the sections of all Markdown files below FOLDER."""
+    bring_in = partial(ask, "import_markdown", bar="Importing sections", **fields)
+    try:
+        return await bring_in(forget_most=yes)
+    except UsageError as error:
+        may_ask = sys.stdin.isatty() and not parameter("as_json")
+        if error.code != "import.forgets_most" or not may_ask:
+            raise
+        if not confirm(f"{error.message} Go on?"):
+            raise
+        return await bring_in(forget_most=True)
+
+
+@import_.command("git")
+@click.argument("repository", type=click.Path(path_type=Path))
+@click.option("--project", metavar="NAME", help="The repository's own by default.")
+@answers(_show)
+async def import_git(**fields: Any) -> Struct:
+    """Remember the commits of REPOSITORY that are not remembered yet."""
+    return await ask("import_git", bar="Importing commits", **fields)

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.memory_options import filter_options
-from mahavishnu.interfaces.cli.options import asynchronous, json_option
+from mahavishnu.interfaces.cli.options import answers
 from mahavishnu.interfaces.cli.render import (
     excerpt,
     local_time,
-    print_json,
     print_line,
     print_table,
     printable,
@@ -20,27 +20,6 @@ from mahavishnu.interfaces.cli.render import (
 
 if TYPE_CHECKING:
     from mahavishnu.operations.results import SearchAnswer
-
-
-@click.command()
-@click.argument("query")
-@click.option("--mode", default="hybrid", show_default=True, help="hybrid, vector or text.")
-@click.option("--limit", default=10, show_default=True, help="Most hits.")
-@click.option("--threshold", type=float, help="Least cosine similarity of the vector arm.")
-@click.option("--max-tokens", type=int, help="Bound on the whole answer, 800 or more.")
-@click.option("--tier", "tiers", multiple=True, help="cold (the default), hot, development or all.")
-@click.option("--group", metavar="NAME", help="Only projects of this group of repositories.")
-@click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
-@filter_options
-@json_option
-@asynchronous
-async def search(as_json: bool, **fields: Any) -> None:
-    """Find the memories that answer QUERY, best first."""
-    answer: SearchAnswer = await ask("search", **fields)
-    if as_json:
-        print_json(answer)
-    else:
-        print_answer(answer)
 
 
 def print_answer(answer: "SearchAnswer") -> None:
@@ -81,3 +60,19 @@ def print_hits(
     print_table(columns, rows)
     for name, value in (answer.explanation or {}).items():
         print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
+
+
+@click.command()
+@click.argument("query")
+@click.option("--mode", default="hybrid", show_default=True, help="hybrid, vector or text.")
+@click.option("--limit", default=10, show_default=True, help="Most hits.")
+@click.option("--threshold", type=float, help="Least cosine similarity of the vector arm.")
+@click.option("--max-tokens", type=int, help="Bound on the whole answer, 800 or more.")
+@click.option("--tier", "tiers", multiple=True, help="cold (the default), hot, development or all.")
+@click.option("--group", metavar="NAME", help="Projects of a group of repositories.")
+@click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
+@filter_options
+@answers(print_answer)
+async def search(**fields: Any) -> Struct:
+    """Find the memories that answer QUERY, best first."""
+    return await ask("search", **fields)

@@ -4,23 +4,22 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
-from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.options import (
-    asynchronous,
-    json_option,
+    answers,
     metadata_option,
+    parameter,
     read_object,
     read_time,
 )
 from mahavishnu.interfaces.cli.plotting import draw
-from mahavishnu.interfaces.cli.render import local_time, print_json, print_line, print_table
+from mahavishnu.interfaces.cli.render import local_time, print_line, print_recorded, print_table
 
 if TYPE_CHECKING:
     from mahavishnu.memory.metrics import ComponentSummary, FigureSummary
     from mahavishnu.operations.metrics import MetricsAnswer
-    from mahavishnu.operations.records import Recorded
 
 MAX_PLOT_WIDTH = 100
 PLOT_MARGIN = 14  # characters for the figures beside a plot
@@ -41,33 +40,13 @@ def metrics() -> None:
               help="When it was measured; now by default.")  # fmt: skip
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
 @metadata_option
-@json_option
-@asynchronous
-async def record(metrics: dict[str, Any] | None, as_json: bool, **fields: Any) -> None:
+@answers(print_recorded)
+async def record(metrics: dict[str, Any] | None, **fields: Any) -> Struct:
     """Record figures of a COMPONENT at one moment, its state in words, or both."""
-    recorded: Recorded = await ask("record_metrics", metrics=metrics or {}, **fields)
-    if as_json:
-        print_json(recorded)
-    else:
-        print_line(f"Recorded {shown(recorded.id)}")
+    return await ask("record_metrics", metrics=metrics or {}, **fields)
 
 
-@metrics.command()
-@click.option("--component", metavar="NAME", help="Only this component, such as search.")
-@click.option("--since", metavar="WHEN", default="7d", show_default=True,
-              help="7d, 12h, 2w, or a date.")  # fmt: skip
-@click.option("--limit", default=100, show_default=True, help="Most components.")
-@click.option("--plot", is_flag=True, help="Draw how they changed over time.")
-@json_option
-@asynchronous
-async def show(plot: bool, as_json: bool, **wanted: Any) -> None:
-    """Show how components and engines do: state, latency, memory, errors."""
-    width = min(shutil.get_terminal_size().columns, MAX_PLOT_WIDTH) - PLOT_MARGIN
-    points = max(width, 20) if plot else 0
-    answer: MetricsAnswer = await ask("show_metrics", max_tokens=None, points=points, **wanted)
-    if as_json:
-        print_json(answer)
-        return
+def _show(answer: "MetricsAnswer") -> None:
     if answer.adapters:
         print_table(
             ["engine", "state", "runs", "errors", "last run"],
@@ -86,8 +65,25 @@ async def show(plot: bool, as_json: bool, **wanted: Any) -> None:
           f"{each.errors:,}", f"{each.samples:,}", local_time(each.first_at)]
          for each in answer.components],
     )  # fmt: skip
-    for each in answer.components if plot else ():
-        _plot(each, points)
+    for each in answer.components if parameter("plot") else ():
+        _plot(each, _plot_width())
+
+
+@metrics.command()
+@click.option("--component", metavar="NAME", help="Only this component, such as search.")
+@click.option("--since", metavar="WHEN", default="7d", show_default=True,
+              help="7d, 12h, 2w, or a date.")  # fmt: skip
+@click.option("--limit", default=100, show_default=True, help="Most components.")
+@click.option("--plot", is_flag=True, help="Draw how they changed over time.")
+@answers(_show)
+async def show(plot: bool, **wanted: Any) -> Struct:
+    """Show how components and engines do: state, latency, memory, errors."""
+    points = _plot_width() if plot else 0
+    return await ask("show_metrics", max_tokens=None, points=points, **wanted)
+
+
+def _plot_width() -> int:
+    return max(min(shutil.get_terminal_size().columns, MAX_PLOT_WIDTH) - PLOT_MARGIN, 20)
 
 
 def _plot(component: "ComponentSummary", width: int) -> None:

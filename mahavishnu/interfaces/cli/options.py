@@ -4,12 +4,13 @@ import functools
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from msgspec import Struct
 
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.logs import set_log_level
@@ -25,25 +26,46 @@ COMMAND_POOL_SIZE = 2
 _METADATA_HINT = 'Write k=v, or a JSON object: {"k": "v"}'
 METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
 
+# None where the user was asked, and said no; with an exit code where the body does not say it.
+type _Answer = Struct | tuple[Struct, int] | None
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
 
 
 def answers(
     show: Callable[[Any], object], *, code: Callable[[Any], int] = lambda _: 0
-) -> Callable[[Callable[..., object]], Callable[..., None]]:
+) -> Callable[[Callable[..., _Answer | Coroutine[Any, Any, _Answer]]], Callable[..., None]]:
     """Add --json to a command that returns a body, printed as JSON or shown to people; `code` is the exit code."""
 
-    def decorate(function: Callable[..., object]) -> Callable[..., None]:
+    def decorate(
+        function: Callable[..., _Answer | Coroutine[Any, Any, _Answer]],
+    ) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, as_json: bool, **given: Any) -> None:
             body = function(**given)
+            if isinstance(body, Coroutine):
+                body = _finish(body)
+            body, status = body if isinstance(body, tuple) else (body, code(body))
             (print_json if as_json else show)(body)
-            if status := code(body):
+            if status:
+                sys.stdout.flush()
                 sys.exit(status)
 
         return json_option(run)
 
     return decorate
+
+
+def parameter(name: str) -> Any:
+    """Return what the command that runs was given; `as_json` where it prints JSON."""
+    return click.get_current_context().params.get(name)
+
+
+def add_options[F: Callable[..., Any]](function: F, *options: Callable[[F], F]) -> F:
+    """Add options to a command, in the order in which help lists them."""
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def metadata_option[F: Callable[..., Any]](function: F) -> F:
@@ -127,7 +149,7 @@ def read_text(argument: str | None) -> str:
     Raises:
         UsageError: there is none, it is too long, or it is not UTF-8.
     """
-    from mahavishnu.memory.models import MAX_CONTENT_BYTES  # noqa: PLC0415
+    from mahavishnu.memory.models import MAX_CONTENT_BYTES  # noqa: PLC0415 - for texts alone
 
     if argument is not None and argument != "-":
         return argument
@@ -193,13 +215,17 @@ def opened_app() -> "AbstractAsyncContextManager[App]":
     return open_app(loaded, pool_size=COMMAND_POOL_SIZE)
 
 
-def asynchronous[**P, R](function: Callable[P, Awaitable[R]]) -> Callable[P, R]:
+def asynchronous[**P, R](function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     """Run an async command to its end."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        import asyncio  # noqa: PLC0415 - 0.05 s that commands without it do not pay
-
-        return asyncio.run(function(*args, **kwargs))  # type: ignore[arg-type]
+        return _finish(function(*args, **kwargs))
 
     return run
+
+
+def _finish[R](work: Coroutine[Any, Any, R]) -> R:
+    import asyncio  # noqa: PLC0415 - 0.05 s that commands without it do not pay
+
+    return asyncio.run(work)

@@ -1,5 +1,6 @@
 """Results to JSON or to tables; colours only on a terminal, times local, ids in short."""
 
+import json
 import re
 import shutil
 import sys
@@ -12,21 +13,21 @@ from uuid import UUID
 
 import msgspec
 
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.identifiers import shown
+
 SCHEMA = 1
 # C0 but newline and tab, DEL, C1 (one of which begins an escape sequence), lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def print_json(body: object) -> None:
-    """Print a body, a dict, Struct or dataclass, as one JSON object with `"schema": 1` first."""
-    fields = body if isinstance(body, dict) else msgspec.to_builtins(body, enc_hook=_encode)
-    whole = {"schema": SCHEMA, **fields}
+    """Print a body as one JSON object with `"schema": 1` first."""
+    whole = {"schema": SCHEMA, **msgspec.to_builtins(body, enc_hook=_encode)}
     try:
-        encoded = msgspec.json.format(msgspec.json.encode(whole, enc_hook=_encode), indent=2)
+        encoded = msgspec.json.format(msgspec.json.encode(whole), indent=2)
     except UnicodeEncodeError:  # a path that is not UTF-8: such bytes are written as escapes
-        import json  # noqa: PLC0415 - rare
-
-        encoded = json.dumps(msgspec.to_builtins(whole, enc_hook=_encode), indent=2).encode()
+        encoded = json.dumps(whole, indent=2).encode()
     sys.stdout.buffer.write(encoded + b"\n")
     sys.stdout.buffer.flush()
 
@@ -34,6 +35,22 @@ def print_json(body: object) -> None:
 def print_line(text: str) -> None:
     """Print one line for people; control characters of stored text cannot steer the terminal."""
     sys.stdout.write(printable(text) + "\n")
+
+
+def print_error(error: MahavishnuError, *, as_json: bool) -> None:
+    """Write an error to stderr, as JSON where that was asked for."""
+    if as_json:
+        body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+        sys.stderr.write(json.dumps(body) + "\n")
+        return
+    sys.stderr.write(f"Error: {printable(error.message)}\n")
+    if error.hint:
+        sys.stderr.write(f"Hint: {printable(error.hint)}\n")
+
+
+def print_recorded(recorded: Any) -> None:
+    """Print the id of what was recorded."""
+    print_line(f"Recorded {shown(recorded.id)}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -61,34 +78,10 @@ def progress(
     if quiet or not sys.stderr.isatty():
         yield _ignore
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from mahavishnu.interfaces.cli.bars import opened_bar  # noqa: PLC0415 - Rich, as above
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *(() if about else (DownloadColumn() if in_bytes else MofNCompleteColumn(),)),
-        TimeElapsedColumn(),
-        *(
-            (TextColumn("{task.fields[about]}"), TimeRemainingColumn(), TextColumn("left"))
-            if about
-            else ()
-        ),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task(label, total=None, about="")
-        yield lambda count, total=None, about="": bar.update(
-            task, advance=count, total=total, about=about
-        )
+    with opened_bar(label, in_bytes=in_bytes, about=about) as advance:
+        yield advance
 
 
 def _ignore(count: float, total: float | None = None, about: str = "") -> None:

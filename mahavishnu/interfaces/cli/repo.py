@@ -5,32 +5,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
+from msgspec import Struct
 
 from mahavishnu.base.errors import MahavishnuError, UsageError
-from mahavishnu.interfaces.cli.asking import ask, opened_call, prepare, shown_progress
+from mahavishnu.interfaces.cli.asking import ask, shown_progress
 from mahavishnu.interfaces.cli.memory_search import print_hits
-from mahavishnu.interfaces.cli.options import asynchronous, json_option
+from mahavishnu.interfaces.cli.options import answers, parameter
 from mahavishnu.interfaces.cli.render import (
     excerpt,
     local_time,
-    print_json,
     print_line,
     print_table,
     printable,
 )
 from mahavishnu.interfaces.cli.workflow_many import ingest_by, runner_option
+from mahavishnu.knowledge.dependencies import draw_mermaid
 
 if TYPE_CHECKING:
     from mahavishnu.operations.repository_requests import (
         IngestedRepository,
         KnowledgeAnswer,
-        RemovedRepository,
         RepositoryBody,
         RepositoryList,
     )
-
-WHOLE: dict[str, Any] = {"max_tokens": None}  # a command bounds no answer
 
 
 @click.group()
@@ -38,151 +35,14 @@ def repo() -> None:
     """Ingest repositories, and ask their code and documents."""
 
 
-@repo.command()
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--name", metavar="NAME", help="What to call it; the project's name by default.")
-@click.option(
-    "--from", "source", type=click.Path(path_type=Path), metavar="FILE",
-    help="Add what a repos.yaml lists, with groups and dependencies.",
-)  # fmt: skip
-@json_option
-@asynchronous
-async def add(as_json: bool, **fields: Any) -> None:
-    """Make the repository in FOLDER known, or those of a file; nothing is read yet."""
-    added: RepositoryList = await ask("add_repositories", **fields)
-    _print_repositories(added, as_json=as_json)
-    if added.repositories and not as_json:
+def _show_added(added: "RepositoryList") -> None:
+    _show_list(added)
+    if added.repositories:
         names = " ".join(each.name for each in added.repositories)
         print_line(f"To read them: mahavishnu repo ingest {names}")
 
 
-@repo.command("list")
-@json_option
-@asynchronous
-async def list_(as_json: bool) -> None:
-    """List the repositories that are known."""
-    _print_repositories(await ask("list_repositories", **WHOLE), as_json=as_json)
-
-
-@repo.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--group", metavar="NAME", help="Those of a group.")
-@json_option
-@asynchronous
-async def status(names: tuple[str, ...], group: str | None, as_json: bool) -> None:
-    """Show how much is stored of repositories, and how their latest runs went."""
-    found: RepositoryList = await ask("list_repositories", names=names, group=group, **WHOLE)
-    if as_json:
-        print_json(found)
-        return
-    for each in found.repositories:
-        _print_status(each)
-
-
-@repo.command()
-@click.argument("name")
-@json_option
-@asynchronous
-async def remove(name: str, as_json: bool) -> None:
-    """Forget a repository and its chunks; its files stay, and can be read again."""
-    removed: RemovedRepository = await ask("remove_repository", name=name)
-    if as_json:
-        print_json(removed)
-    else:
-        print_line(f"{removed.name} is removed, with {removed.chunks:,} chunks.")
-
-
-@repo.command()
-@click.option(
-    "--format", type=click.Choice(["mermaid"]), default="mermaid", show_default=True,
-    expose_value=False,
-)  # fmt: skip
-@json_option
-@asynchronous
-async def graph(as_json: bool) -> None:
-    """Print which repositories depend on which."""
-    from mahavishnu.knowledge.dependencies import draw_mermaid  # noqa: PLC0415
-
-    found: RepositoryList = await ask("list_repositories", **WHOLE)
-    if as_json:
-        print_json(found)
-        return
-    graph = {each.name: each.depends_on for each in found.repositories}
-    print_line(draw_mermaid(graph).rstrip("\n"))
-    _report_cycle(found.cycle)
-
-
-@repo.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All that are known.")
-@click.option("--group", metavar="NAME", help="Those of a group.")
-@runner_option
-@json_option
-@asynchronous
-async def ingest(
-    names: tuple[str, ...], everything: bool, group: str | None, runner: str | None, as_json: bool
-) -> None:
-    """Read repositories: store what changed, forget what is gone. One that fails stops no other."""
-    if everything == bool(names or group):
-        raise UsageError("Give names, --group or --all.", code="cli.arguments")
-    if runner is not None:
-        sys.exit(await ingest_by(runner, names, group, as_json=as_json))
-    listing = prepare("list_repositories", names=names, group=group, **WHOLE)
-    done: list[IngestedRepository] = []
-    failed: list[tuple[str, MahavishnuError]] = []
-    async with opened_call() as call:
-        for each in (await listing(call)).repositories:
-            read = prepare("ingest_repository", repo_path=each.path)
-            label = None if as_json else f"Reading {each.name}"
-            try:
-                with shown_progress(call, label, about=True) as showing:
-                    done.append(await read(showing))
-            except MahavishnuError as error:
-                failed.append((each.name, error))
-                continue
-            if not as_json:
-                _print_ingested(done[-1])
-    if as_json:
-        problems = [
-            {"name": name, "code": error.code, "message": error.message, "hint": error.hint}
-            for name, error in failed
-        ]
-        print_json({"repositories": msgspec.to_builtins(done), "failed": problems})
-    for name, problem in failed:
-        click.echo(printable(f"{name}: {problem.message} {problem.hint or ''}".rstrip()), err=True)
-    if failed:
-        sys.exit(failed[0][1].exit_code)
-
-
-@repo.command()
-@click.argument("query", metavar="TEXT")
-@click.option("--repo", "repo_id", metavar="NAME", help="Only this repository.")
-@click.option("--group", metavar="NAME", help="Only repositories of this group.")
-@click.option("--limit", "top_k", default=5, show_default=True, help="Most passages.")
-@click.option("--explain", is_flag=True, help="Show how they were found.")
-@json_option
-@asynchronous
-async def query(as_json: bool, **fields: Any) -> None:
-    """Find the passages of code and documents that answer TEXT, best first."""
-    answer: KnowledgeAnswer = await ask("query_knowledge_base", **fields, **WHOLE)
-    if as_json:
-        print_json(answer)
-        return
-    print_hits(
-        answer,
-        ("score", "project", "lines", "commit", "content"),
-        lambda hit: (
-            f"{hit.score:.3f}", hit.project or "",
-            f"{hit.path or ''}{f':{hit.start_line}-{hit.end_line}' if hit.start_line else ''}",
-            (hit.commit or "")[:8], excerpt(hit.content, start=hit.char_start or 0),
-        ),
-    )  # fmt: skip
-
-
-def _print_repositories(found: "RepositoryList", *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
+def _show_list(found: "RepositoryList") -> None:
     if not found.repositories:
         print_line("There is no repository. Add one: mahavishnu repo add FOLDER")
         return
@@ -201,6 +61,17 @@ def _report_cycle(cycle: list[str]) -> None:
     if cycle:
         told = f"They depend on each other in a circle: {' -> '.join(cycle)}"
         click.echo(printable(told), err=True)
+
+
+def _show_graph(found: "RepositoryList") -> None:
+    graph = {each.name: each.depends_on for each in found.repositories}
+    print_line(draw_mermaid(graph).rstrip("\n"))
+    _report_cycle(found.cycle)
+
+
+def _show_status(found: "RepositoryList") -> None:
+    for each in found.repositories:
+        _print_status(each)
 
 
 def _print_status(each: "RepositoryBody") -> None:
@@ -231,3 +102,104 @@ def _print_ingested(done: "IngestedRepository") -> None:
 
 def _reasons(skipped: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
+
+
+def _show_passages(answer: "KnowledgeAnswer") -> None:
+    print_hits(
+        answer,
+        ("score", "project", "lines", "commit", "content"),
+        lambda hit: (
+            f"{hit.score:.3f}", hit.project or "",
+            f"{hit.path or ''}{f':{hit.start_line}-{hit.end_line}' if hit.start_line else ''}",
+            (hit.commit or "")[:8], excerpt(hit.content, start=hit.char_start or 0),
+        ),
+    )  # fmt: skip
+
+
+@repo.command()
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--name", metavar="NAME", help="What to call it; the project's name by default.")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), metavar="FILE",
+    help="Add what a repos.yaml lists, with groups and dependencies.",
+)  # fmt: skip
+@answers(_show_added)
+async def add(**fields: Any) -> Struct:
+    """Make the repository in FOLDER known, or those of a file; nothing is read yet."""
+    return await ask("add_repositories", **fields)
+
+
+@repo.command("list")
+@answers(_show_list)
+async def list_() -> Struct:
+    """List the repositories that are known."""
+    return await ask("list_repositories", max_tokens=None)
+
+
+@repo.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--group", metavar="NAME", help="Those of a group.")
+@answers(_show_status)
+async def status(**wanted: Any) -> Struct:
+    """Show how much is stored of repositories, and how their latest runs went."""
+    return await ask("list_repositories", max_tokens=None, **wanted)
+
+
+@repo.command()
+@click.argument("name")
+@answers(lambda done: print_line(f"{done.name} is removed, with {done.chunks:,} chunks."))
+async def remove(name: str) -> Struct:
+    """Forget a repository and its chunks; its files stay, and can be read again."""
+    return await ask("remove_repository", name=name)
+
+
+@repo.command()
+@click.option(
+    "--format", type=click.Choice(["mermaid"]), default="mermaid", show_default=True,
+    expose_value=False,
+)  # fmt: skip
+@answers(_show_graph)
+async def graph() -> Struct:
+    """Print which repositories depend on which."""
+    return await ask("list_repositories", max_tokens=None)
+
+
+@repo.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that are known.")
+@click.option("--group", metavar="NAME", help="Those of a group.")
+@runner_option
+@answers(lambda _: None)
+async def ingest(
+    names: tuple[str, ...], everything: bool, group: str | None, runner: str | None
+) -> tuple[Struct, int]:
+    """Read repositories: store what changed, forget what is gone. One that fails stops no other."""
+    if everything == bool(names or group):
+        raise UsageError("Give names, --group or --all.", code="cli.arguments")
+    as_json = parameter("as_json")
+    if runner is not None:
+        sys.exit(await ingest_by(runner, names, group, as_json=as_json))
+    failed: list[tuple[str, MahavishnuError]] = []
+    body = await ask(
+        "ingest_repositories",
+        names=names,
+        group=group,
+        showing=lambda call, name: shown_progress(call, f"Reading {name}", about=True),
+        on_ingested=(lambda _: None) if as_json else _print_ingested,
+        on_failed=lambda *each: failed.append(each),
+    )
+    for name, problem in failed:
+        click.echo(printable(f"{name}: {problem.message} {problem.hint or ''}".rstrip()), err=True)
+    return body, failed[0][1].exit_code if failed else 0
+
+
+@repo.command()
+@click.argument("query", metavar="TEXT")
+@click.option("--repo", "repo_id", metavar="NAME", help="Only this repository.")
+@click.option("--group", metavar="NAME", help="Only repositories of this group.")
+@click.option("--limit", "top_k", default=5, show_default=True, help="Most passages.")
+@click.option("--explain", is_flag=True, help="Show how they were found.")
+@answers(_show_passages)
+async def query(**fields: Any) -> Struct:
+    """Find the passages of code and documents that answer TEXT, best first."""
+    return await ask("query_knowledge_base", max_tokens=None, **fields)

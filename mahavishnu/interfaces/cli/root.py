@@ -23,46 +23,26 @@ _log = get_logger(__name__)
 
 @click.group(
     cls=LazyGroup,
-    modules={
-        "ai": (
-            "mahavishnu.interfaces.cli.ai",
-            "Switch and protect Claude Code, Codex and Qwen Code.",
-        ),
-        "memory": (
-            "mahavishnu.interfaces.cli.memory",
-            "Store, search, correct and forget memories.",
-        ),
-        "repo": (
-            "mahavishnu.interfaces.cli.repo",
-            "Ingest repositories, and ask their code and documents.",
-        ),
-        "project": (
-            "mahavishnu.interfaces.cli.project",
-            "Say which project a checkout belongs to.",
-        ),
-        "session": (
-            "mahavishnu.interfaces.cli.session",
-            "Record conversations; list, show and search them.",
-        ),
-        "workflow": ("mahavishnu.interfaces.cli.workflow", "Record and find runs of workflows."),
-        "metrics": ("mahavishnu.interfaces.cli.metrics", "Record measurements of components."),
-        "up": ("mahavishnu.interfaces.cli.daemon", "Start the daemon that all terminals share."),
-        "down": ("mahavishnu.interfaces.cli.daemon", "Stop the daemon."),
-        "status": (
-            "mahavishnu.interfaces.cli.daemon_status",
-            "Show whether the daemon runs, and its state.",
-        ),
-        "mcp": ("mahavishnu.interfaces.cli.mcp", "Memory for AI clients: serve, check, connect."),
-        "api": ("mahavishnu.interfaces.cli.api", "Describe the daemon's HTTP API."),
-        "token": ("mahavishnu.interfaces.cli.token", "The daemon's bearer token."),
-        "db": ("mahavishnu.interfaces.cli.database", "Set up, upgrade and inspect the database."),
-        "model": ("mahavishnu.interfaces.cli.model", "Manage the embedding model."),
-        "config": ("mahavishnu.interfaces.cli.config", "Show and check the settings."),
-        "service": (
-            "mahavishnu.interfaces.cli.service",
-            "Restart what runs around the AI clients.",
-        ),
-        "doctor": ("mahavishnu.interfaces.cli.doctor", "Check everything, and name what fixes it."),
+    package=__package__,
+    summaries={
+        "ai": "Switch and protect Claude Code, Codex and Qwen Code.",
+        "memory": "Store, search, correct and forget memories.",
+        "repo": "Ingest repositories, and ask their code and documents.",
+        "project": "Say which project a checkout belongs to.",
+        "session": "Record conversations; list, show and search them.",
+        "workflow": "Record and find runs of workflows.",
+        "metrics": "Record measurements of components.",
+        "up": "Start the daemon that all terminals share.",
+        "down": "Stop the daemon.",
+        "status": "Show whether the daemon runs, and its state.",
+        "mcp": "Memory for AI clients: serve, check, connect.",
+        "api": "Describe the daemon's HTTP API.",
+        "token": "The daemon's bearer token.",
+        "db": "Set up, upgrade and inspect the database.",
+        "model": "Manage the embedding model.",
+        "config": "Show and check the settings.",
+        "service": "Restart what runs around the AI clients.",
+        "doctor": "Check everything, and name what fixes it.",
     },
     later=LATER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -144,17 +124,9 @@ def asks_json(words: Sequence[str]) -> bool:
 
 def fail(error: MahavishnuError, *, as_json: bool) -> NoReturn:
     """Write an error to stderr, as JSON where that was asked for, and leave with its exit code."""
-    if as_json:
-        import json  # noqa: PLC0415 - cold path
+    from mahavishnu.interfaces.cli.render import print_error  # noqa: PLC0415 - cold path
 
-        body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-        sys.stderr.write(json.dumps(body) + "\n")
-    else:
-        from mahavishnu.interfaces.cli.render import printable  # noqa: PLC0415 - cold path
-
-        sys.stderr.write(f"Error: {printable(error.message)}\n")
-        if error.hint:
-            sys.stderr.write(f"Hint: {printable(error.hint)}\n")
+    print_error(error, as_json=as_json)
     sys.exit(error.exit_code)
 
 

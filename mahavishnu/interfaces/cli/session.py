@@ -3,33 +3,31 @@
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.memory_search import print_answer
 from mahavishnu.interfaces.cli.options import (
-    asynchronous,
-    json_option,
+    answers,
     metadata_option,
     read_text,
     read_time,
 )
-from mahavishnu.interfaces.cli.render import (
-    excerpt,
-    local_time,
-    print_json,
-    print_line,
-    print_table,
-)
+from mahavishnu.interfaces.cli.render import excerpt, local_time, print_line, print_table
 
 if TYPE_CHECKING:
     from mahavishnu.operations.records import RecordedTurn
-    from mahavishnu.operations.results import SearchAnswer, SessionPage, SessionPart
+    from mahavishnu.operations.results import SessionPage, SessionPart
 
 
 @click.group()
 def session() -> None:
     """Record conversations; list, show and search them."""
+
+
+def _show_recorded(stored: "RecordedTurn") -> None:
+    print_line(f"{'Recorded' if stored.created else 'Already recorded as'} {shown(stored.id)}")
 
 
 @session.command()
@@ -48,36 +46,17 @@ def session() -> None:
 @metadata_option
 @click.option("--occurred-at", metavar="WHEN", callback=read_time,
               help="When it was said; now by default.")  # fmt: skip
-@json_option
-@asynchronous
-async def record(text: str | None, as_json: bool, **fields: Any) -> None:
+@answers(_show_recorded)
+async def record(text: str | None, **fields: Any) -> Struct:
     """
     Record the turn TEXT (or what is piped in).
 
     Recorded again with another text, the later text takes the place of the former.
     """
-    stored: RecordedTurn = await ask("record_turn", content=read_text(text), **fields)
-    if as_json:
-        print_json(stored)
-    else:
-        print_line(f"{'Recorded' if stored.created else 'Already recorded as'} {shown(stored.id)}")
+    return await ask("record_turn", content=read_text(text), **fields)
 
 
-@session.command("list")
-@click.option("--project", metavar="NAME", help="Only this project.")
-@click.option("--agent", "agent_id", metavar="ID", help="Only those that this agent is in.")
-@click.option("--since", metavar="WHEN", help="Went on after this: 7d, 12h, 2w, or a date.")
-@click.option("--until", metavar="WHEN", help="Began before this; as --since.")
-@click.option("--limit", default=20, show_default=True, help="Most sessions.")
-@click.option("--cursor", metavar="TEXT", help="next_cursor of the page before (--json).")
-@json_option
-@asynchronous
-async def list_sessions(as_json: bool, **fields: Any) -> None:
-    """List sessions, the one with the newest turn first."""
-    page: SessionPage = await ask("list_sessions", max_tokens=None, **fields)
-    if as_json:
-        print_json(page)
-        return
+def _show_page(page: "SessionPage") -> None:
     print_table(
         ("session", "last turn", "turns", "agents", "models", "project", "opening"),
         (
@@ -88,23 +67,35 @@ async def list_sessions(as_json: bool, **fields: Any) -> None:
     )  # fmt: skip
 
 
-@session.command()
-@click.argument("session_id", metavar="SESSION")
-@click.option("--project", metavar="NAME", help="Only the turns of this project.")
-@click.option("--start", default=0, show_default=True, help="Turns to pass over.")
-@json_option
-@asynchronous
-async def show(as_json: bool, **fields: Any) -> None:
-    """Show what was said in SESSION, in order."""
-    part: SessionPart = await ask("get_session", max_tokens=None, **fields)
-    if as_json:
-        print_json(part)
-        return
+@session.command("list")
+@click.option("--project", metavar="NAME", help="Only this project.")
+@click.option("--agent", "agent_id", metavar="ID", help="Only those that this agent is in.")
+@click.option("--since", metavar="WHEN", help="Went on after this: 7d, 12h, 2w, or a date.")
+@click.option("--until", metavar="WHEN", help="Began before this; as --since.")
+@click.option("--limit", default=20, show_default=True, help="Most sessions.")
+@click.option("--cursor", metavar="TEXT", help="next_cursor of the page before (--json).")
+@answers(_show_page)
+async def list_sessions(**fields: Any) -> Struct:
+    """List sessions, the one with the newest turn first."""
+    return await ask("list_sessions", max_tokens=None, **fields)
+
+
+def _show_part(part: "SessionPart") -> None:
     for turn in part.turns:
         about = (turn.speaker or turn.role, turn.agent_id, turn.model, turn.metadata.get("status"))
         named = " · ".join(dict.fromkeys(str(each) for each in about if each))
         print_line(f"{turn.position}  {local_time(turn.occurred_at)}  {named}")
         print_line(f"{turn.content}\n")
+
+
+@session.command()
+@click.argument("session_id", metavar="SESSION")
+@click.option("--project", metavar="NAME", help="Only the turns of this project.")
+@click.option("--start", default=0, show_default=True, help="Turns to pass over.")
+@answers(_show_part)
+async def show(**fields: Any) -> Struct:
+    """Show what was said in SESSION, in order."""
+    return await ask("get_session", max_tokens=None, **fields)
 
 
 @session.command("search")
@@ -115,14 +106,7 @@ async def show(as_json: bool, **fields: Any) -> None:
 @click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date.")
 @click.option("--until", metavar="WHEN", help="Before this; as --since.")
 @click.option("--limit", default=10, show_default=True, help="Most turns.")
-@json_option
-@asynchronous
-async def search(as_json: bool, **fields: Any) -> None:
+@answers(print_answer)
+async def search(**fields: Any) -> Struct:
     """Find the turns that answer QUERY, best first: `memory search --collection conversation`."""
-    answer: SearchAnswer = await ask(
-        "search", collections=["conversation"], max_tokens=None, **fields
-    )
-    if as_json:
-        print_json(answer)
-    else:
-        print_answer(answer)
+    return await ask("search", collections=["conversation"], max_tokens=None, **fields)

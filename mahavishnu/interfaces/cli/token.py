@@ -1,13 +1,13 @@
 """`mahavishnu token`: show, path, rotate."""
 
 import json
-from typing import Any
 
 import click
 
 from mahavishnu.base.daemon.token import ensure_token, rotate_token
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
+from mahavishnu.services.daemon.report import Rotated, Token, TokenPath
 
 _ROTATED = "The token was replaced. Clients that were given the old one need the new one."
 
@@ -18,26 +18,26 @@ def token() -> None:
 
 
 @token.command()
-@answers(lambda body: print_line(body["token"]))
-def show() -> dict[str, str]:
+@answers(lambda body: print_line(body.token))
+def show() -> Token:
     """Print the token; whoever has it can use the daemon."""
-    return {"token": ensure_token(load_quietly().locations.token)}
+    return Token(token=ensure_token(load_quietly().locations.token))
 
 
 @token.command()
-@answers(lambda body: print_line(body["path"]))
-def path() -> dict[str, str]:
+@answers(lambda body: print_line(body.path))
+def path() -> TokenPath:
     """Print where the token is kept."""
-    return {"path": str(load_quietly().locations.token)}
+    return TokenPath(path=str(load_quietly().locations.token))
 
 
 @token.command()
 @answers(lambda _: print_line(_ROTATED))
-def rotate() -> dict[str, Any]:
+def rotate() -> Rotated:
     """Replace the token; a running daemon takes the new one at once, and the old one no more."""
     where = load_quietly().locations.token
     rotate_token(where)
-    return {"rotated": True, "path": str(where)}
+    return Rotated(path=str(where))
 
 
 @token.command()

@@ -1,25 +1,20 @@
 """`mahavishnu workflow`: runs of workflows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from msgspec import Struct
 
-from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.options import (
-    asynchronous,
-    json_option,
+    answers,
     metadata_option,
     read_object,
     read_time,
 )
-from mahavishnu.interfaces.cli.render import print_json, print_line
-from mahavishnu.interfaces.cli.workflow_record import many_options, one_or_many
+from mahavishnu.interfaces.cli.workflow_record import many_options, one_or_many, print_done
 from mahavishnu.interfaces.cli.workflow_run import run
 from mahavishnu.interfaces.cli.workflow_show import list_runs, search, show, stats
-
-if TYPE_CHECKING:
-    from mahavishnu.operations.records import Recorded
 
 
 @click.group()
@@ -56,10 +51,9 @@ for command in (run, list_runs, search, show, stats):
 @click.option("--error", metavar="TEXT", help="What went wrong.")
 @click.option("--project", metavar="NAME", help="Project; made if it is new.")
 @metadata_option
-@json_option
+@answers(print_done)
 @one_or_many
-@asynchronous
-async def record(as_json: bool, **fields: Any) -> None:
+async def record(**fields: Any) -> Struct:
     """
     Record the run EXECUTION of a workflow, or what became of it.
 
@@ -70,8 +64,4 @@ async def record(as_json: bool, **fields: Any) -> None:
     the operation `record_execution`. With --server, record the flow runs of a Prefect server; --repo and
     --project count for all of them.
     """
-    recorded: Recorded = await ask("record_execution", **fields)
-    if as_json:
-        print_json(recorded)
-    else:
-        print_line(f"Recorded {shown(recorded.id)}")
+    return await ask("record_execution", **fields)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.base.extras import require_prefect
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.interfaces.cli.options import load_quietly, opened_app
 from mahavishnu.interfaces.cli.render import excerpt, print_table, printable
+from mahavishnu.operations.runners import Ended, Job, held_lifeline, run_jobs
 
 if TYPE_CHECKING:
     from mahavishnu.knowledge.repositories import Repository
-    from mahavishnu.operations.runners import Ended
 
 AT_ONCE = 4
 INGEST = "repo-ingest"
@@ -71,10 +73,6 @@ async def run_for_each(
 
     Returns 0 if all succeeded, 128 and the signal where one stopped them, else 1.
     """
-    from mahavishnu.base.identifiers import new_id  # noqa: PLC0415
-    from mahavishnu.operations.prefect import require_prefect  # noqa: PLC0415
-    from mahavishnu.operations.runners import Job, held_lifeline, run_jobs  # noqa: PLC0415
-
     if runner == "prefect":
         require_prefect(enabled=load_quietly().settings.adapters.prefect)
     width = max((len(each.name) for each in repositories), default=0)
@@ -94,7 +92,7 @@ async def run_deployment(
     name: str, repositories: "Sequence[Repository]", *, project: str | None
 ) -> int:
     """Start a deployment of Prefect once for each repository; returns an exit code as `run_for_each`."""
-    from mahavishnu.operations import prefect  # noqa: PLC0415
+    from mahavishnu.operations import prefect  # noqa: PLC0415 - loads the driver
 
     stop, names = asyncio.Event(), [each.name for each in repositories]
     async with opened_app() as app:
@@ -120,7 +118,7 @@ def _exit_code(received: list[int], *, succeeded: bool) -> int:
     return 128 + received[0] if received else int(not succeeded)
 
 
-def _row(ended: "Ended") -> list[str]:
+def _row(ended: Ended) -> list[str]:
     if ended.code is None:
         return [ended.name, "not started", "", ""]
     status = "cancelled" if ended.stopped else "failed" if ended.code else "completed"

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.interfaces.cli.command import Command
 from mahavishnu.interfaces.cli.options import asynchronous, metadata_option, opened_app
 from mahavishnu.interfaces.cli.workflow_many import (
     AT_ONCE,
@@ -126,8 +127,7 @@ async def _run(
     words: tuple[str, ...], workflow: str, *, folder: Path | None, label: str, lifeline: Path | None,
     **fields: Any,
 ) -> int:  # fmt: skip
-    from mahavishnu.interfaces.cli.command import Command  # noqa: PLC0415 - after option errors
-    from mahavishnu.memory.recording import Recording, record_run  # noqa: PLC0415
+    from mahavishnu.memory.recording import Recording, record_run  # noqa: PLC0415 - loads the driver
 
     prefix = f"{label} | " if label else ""
     say_not_recorded = functools.partial(print_not_recorded, prefix=prefix)

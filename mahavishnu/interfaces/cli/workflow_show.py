@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from msgspec import Struct
 
+from mahavishnu.base.durations import spell_duration
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.options import asynchronous, json_option
+from mahavishnu.interfaces.cli.options import add_options, answers, parameter
 from mahavishnu.interfaces.cli.render import (
     excerpt,
     local_time,
-    print_json,
     print_line,
     print_table,
     printable,
@@ -21,7 +22,6 @@ from mahavishnu.interfaces.cli.render import (
 
 if TYPE_CHECKING:
     from mahavishnu.operations.workflow_requests import (
-        ExecutionDetails,
         FoundExecution,
         RelatedMemory,
         WorkflowAnswer,
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 def narrowing[F: Callable[..., Any]](function: F) -> F:
     """Add the options that say which runs are meant."""
-    options = [
+    return add_options(
+        function,
         click.option("--workflow", "workflow_id", metavar="ID", help="Only this workflow."),
         click.option("--repo", "repository", metavar="ID", help="Only runs on this repository."),
         click.option("--status", metavar="STATUS", help="Only runs that are or ended so, such as failed."),
@@ -42,80 +43,13 @@ def narrowing[F: Callable[..., Any]](function: F) -> F:
         click.option("--limit", default=10, show_default=True, help="Most runs."),
         click.option("--with-context", is_flag=True,
                      help="Add what was said and committed about each run afterwards."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
+    )  # fmt: skip
 
 
-@click.command(name="list")
-@narrowing
-@json_option
-@asynchronous
-async def list_runs(as_json: bool, **wanted: Any) -> None:
-    """List runs, the newest first."""
-    answer = await ask("search_workflows", max_tokens=None, **wanted)
-    _print_answer(answer, as_json=as_json, as_blocks=wanted["with_context"])
-
-
-@click.command()
-@click.argument("query")
-@narrowing
-@json_option
-@asynchronous
-async def search(query: str, as_json: bool, **wanted: Any) -> None:
-    """
-    Find the runs that QUERY is about, best first.
-
-    For example: mahavishnu workflow search "why do deployments fail" --repo shop --since 7d --with-context
-    """
-    answer = await ask("search_workflows", max_tokens=None, query=query, **wanted)
-    _print_answer(answer, as_json=as_json, as_blocks=wanted["with_context"])
-
-
-@click.command()
-@click.argument("run_id", metavar="RUN")
-@json_option
-@asynchronous
-async def show(run_id: str, as_json: bool) -> None:
-    """Show everything about RUN, by its id here or in its adapter."""
-    found: ExecutionDetails = await ask("get_execution", id=run_id, max_tokens=None)
-    if as_json:
-        print_json(found)
-        return
-    for name, value in msgspec.to_builtins(found).items():
-        print_line(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
-
-
-@click.command()
-@click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date.")
-@click.option("--limit", default=100, show_default=True, help="Most workflows.")
-@json_option
-@asynchronous
-async def stats(as_json: bool, **wanted: Any) -> None:
-    """Count runs by workflow: how they ended, and how long they took."""
-    answer: WorkflowCountsAnswer = await ask("workflow_stats", max_tokens=None, **wanted)
-    if as_json:
-        print_json(answer)
-        return
-    columns = ["workflow", "adapter", "runs", "completed", "failed", "cancelled", "crashed",
-               "median s", "p95 s", "last"]  # fmt: skip
-    rows = [
-        [each.workflow_id, each.adapter, *map(str, (each.runs, each.completed, each.failed,
-         each.cancelled, each.crashed)), _seconds(each.median_s), _seconds(each.p95_s),
-         f"{each.last_status}, {local_time(each.last_started_at)}"]
-        for each in answer.workflows
-    ]  # fmt: skip
-    _print_rows(columns, rows)
-
-
-def _print_answer(answer: "WorkflowAnswer", *, as_json: bool, as_blocks: bool = False) -> None:
-    if as_json:
-        print_json(answer)
-        return
+def _show_runs(answer: "WorkflowAnswer") -> None:
     for part in answer.degraded:
         click.echo(printable(f"Degraded ({part.part}): {part.reason}"), err=True)
-    if as_blocks and answer.executions:
+    if parameter("with_context") and answer.executions:
         print_line("\n\n".join(map(_describe, answer.executions)))
         return
     rows = [
@@ -127,10 +61,63 @@ def _print_answer(answer: "WorkflowAnswer", *, as_json: bool, as_blocks: bool = 
     _print_rows(["id", "when", "workflow", "status", "repositories", "s", "error"], rows)
 
 
+@click.command(name="list")
+@narrowing
+@answers(_show_runs)
+async def list_runs(**wanted: Any) -> Struct:
+    """List runs, the newest first."""
+    return await ask("search_workflows", max_tokens=None, **wanted)
+
+
+@click.command()
+@click.argument("query")
+@narrowing
+@answers(_show_runs)
+async def search(query: str, **wanted: Any) -> Struct:
+    """
+    Find the runs that QUERY is about, best first.
+
+    For example: mahavishnu workflow search "why do deployments fail" --repo shop --since 7d --with-context
+    """
+    return await ask("search_workflows", max_tokens=None, query=query, **wanted)
+
+
+def _show_details(found: Struct) -> None:
+    for name, value in msgspec.to_builtins(found).items():
+        print_line(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@answers(_show_details)
+async def show(run_id: str) -> Struct:
+    """Show everything about RUN, by its id here or in its adapter."""
+    return await ask("get_execution", id=run_id, max_tokens=None)
+
+
+def _show_stats(answer: "WorkflowCountsAnswer") -> None:
+    columns = ["workflow", "adapter", "runs", "completed", "failed", "cancelled", "crashed",
+               "median s", "p95 s", "last"]  # fmt: skip
+    rows = [
+        [each.workflow_id, each.adapter, *map(str, (each.runs, each.completed, each.failed,
+         each.cancelled, each.crashed)), _seconds(each.median_s), _seconds(each.p95_s),
+         f"{each.last_status}, {local_time(each.last_started_at)}"]
+        for each in answer.workflows
+    ]  # fmt: skip
+    _print_rows(columns, rows)
+
+
+@click.command()
+@click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date.")
+@click.option("--limit", default=100, show_default=True, help="Most workflows.")
+@answers(_show_stats)
+async def stats(**wanted: Any) -> Struct:
+    """Count runs by workflow: how they ended, and how long they took."""
+    return await ask("workflow_stats", max_tokens=None, **wanted)
+
+
 def _describe(run: "FoundExecution") -> str:
     """Return a run as a paragraph: what became of it, why, and what was said and committed since."""
-    from mahavishnu.memory.records import spell_duration  # noqa: PLC0415 - the driver of the database
-
     took = (
         ""
         if run.duration_s is None

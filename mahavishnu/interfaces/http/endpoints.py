@@ -20,7 +20,6 @@ from mahavishnu.base.settings.sources import Loaded
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message
 
-OWN_POOL_SIZE = 2
 RESTART_S = 3.0  # how long a daemon that was there is waited for before its work is done here
 STARTING_S = 60.0  # how long one that begins is waited for
 POLL_S = 0.05
@@ -142,22 +141,12 @@ class _OwnApplication:
         await self._task
 
     async def _live(self) -> None:
-        from mahavishnu.app import open_app  # noqa: PLC0415 - only where no daemon runs
-        from mahavishnu.interfaces.http.asgi import open_asgi  # noqa: PLC0415
-        from mahavishnu.interfaces.http.metrics import Metrics  # noqa: PLC0415
-        from mahavishnu.services.daemon.background import sample_timings  # noqa: PLC0415
+        from mahavishnu.interfaces.http.own_server import opened_server  # noqa: PLC0415 - only where no daemon runs
 
-        most = self._loaded.settings.server.max_body
         try:
-            async with (
-                open_app(self._loaded, pool_size=OWN_POOL_SIZE) as app,
-                open_asgi(app, Metrics(), max_body=most) as asgi,
-                asyncio.TaskGroup() as tasks,
-            ):
+            async with opened_server(self._loaded) as asgi:
                 self._asgi.set_result(asgi)
-                sampling = tasks.create_task(sample_timings(app))
                 await self._end.wait()
-                sampling.cancel()
         except Exception as error:
             if self._asgi.done():
                 raise

@@ -1,4 +1,4 @@
-"""Ask a server over stdio whether it answers: the one that a client would start."""
+"""Ask over MCP whether this memory answers: the daemon, or the server that a client would start over stdio."""
 
 import json
 import subprocess
@@ -7,11 +7,36 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from mahavishnu.base.daemon.client import HELLO
+from msgspec import Struct
+
+from mahavishnu.base.daemon.client import HELLO, DaemonClient
+from mahavishnu.base.daemon.record import find_listening
 from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.settings.sources import Loaded
 
 _TIMEOUT_S = 60.0
 _WORDS = ("-m", "mahavishnu", "mcp", "serve")
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """Who answered, where, with which tools, and how long it took."""
+
+    transport: str
+    url: str | None
+    server: dict[str, Any]
+    tools: list[str]
+    latency_ms: float
+
+
+def probe(loaded: Loaded) -> Health:
+    """Ask the daemon; where none runs, a server over stdio."""
+    if find_listening(loaded.locations.daemon_lock) is None:
+        url, (server, tools, ms) = None, probe_stdio(loaded.environ)
+    else:
+        client = DaemonClient.find(loaded.locations.daemon_lock, loaded.locations.token)
+        url, (server, tools, ms) = f"{client.record.url}/mcp", client.probe_mcp()
+    transport = "http" if url else "stdio"
+    return Health(transport=transport, url=url, server=server, tools=tools, latency_ms=round(ms, 1))
 
 
 def probe_stdio(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str], float]:

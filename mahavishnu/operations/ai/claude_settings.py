@@ -25,78 +25,178 @@ from mahavishnu.ai.foreign_files.documents.port import Document, show_path
 from mahavishnu.ai.foreign_files.files import SettingsFile
 from mahavishnu.ai.secrets.showing import shown, shown_text
 from mahavishnu.operations.ai.clients import lock_folder, place_of, require_enabled
+from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
 
 _KINDS = ("command", "prompt", "url", "tool")
 
 
-type Body = dict[str, Any]
+class OwnSettings(Whole, frozen=True, kw_only=True):
+    """How each answer begins: whose file, and which."""
+
+    client: str = CLIENT
+    scope: Scope
+    path: str
+
+
+class StepBody(Whole, frozen=True, kw_only=True):
+    """A change of one member; of its value, what may be a key is hidden."""
+
+    action: str
+    member: str
+    value: Any
+
+
+class FaultBody(Whole, frozen=True, kw_only=True):
+    """What Claude Code does not take: a member, or all of the file for its sake."""
+
+    member: str
+    must_be: str
+    voids_file: bool
+
+
+class ChangedSettings(OwnSettings, frozen=True, kw_only=True):
+    """What was changed, or would be."""
+
+    changed: bool
+    dry_run: bool
+    steps: list[StepBody]
+    faults: list[FaultBody]
+
+
+class WholeSettings(OwnSettings, frozen=True, kw_only=True):
+    """All that the file says; `there`: it exists."""
+
+    there: bool
+    settings: Any
+    faults: list[FaultBody]
+
+
+class VariableBody(Whole, frozen=True, kw_only=True):
+    """A variable of the sessions; one that is `owned` changes by switches."""
+
+    name: str
+    value: Any
+    owned: bool
+
+
+class Variables(OwnSettings, frozen=True, kw_only=True):
+    """The variables."""
+
+    variables: list[VariableBody]
+
+
+class HookBody(Whole, frozen=True, kw_only=True):
+    """What Claude Code runs at an event."""
+
+    event: str
+    matcher: str | None
+    type: str
+    runs: Any
+    timeout_s: Any
+
+
+class Hooks(OwnSettings, frozen=True, kw_only=True):
+    """The hooks of all kinds."""
+
+    hooks: list[HookBody]
+
+
+class Permissions(OwnSettings, frozen=True, kw_only=True):
+    """The rules by list; `not_fenced` are those of the fence that are missing."""
+
+    permissions: dict[Verdict, list[str]]
+    fenced: bool
+    not_fenced: list[str]
+
+
+class PluginBody(Whole, frozen=True, kw_only=True):
+    """A plugin that the file names."""
+
+    name: str
+    enabled: bool
+
+
+class Plugins(OwnSettings, frozen=True, kw_only=True):
+    """The plugins."""
+
+    plugins: list[PluginBody]
+
+
+class StatusLine(OwnSettings, frozen=True, kw_only=True):
+    """The command that makes the line below the prompt."""
+
+    command: str | None
 
 
 def change_settings(
     environments: Environments, scope: Scope, plan: Plan, *, dry_run: bool
-) -> tuple[Body, tuple[str, ...]]:
+) -> tuple[ChangedSettings, tuple[str, ...]]:
     """Carry out what is planned, or only say what would change; returns notes on rights, too."""
     environments.require_trusted()
     require_enabled(environments.loaded, CLIENT)
     done = carry_out(_file(environments, scope), plan, dry_run=dry_run)
-    body = {
-        **_about(scope, done.path),
-        "changed": bool(done.steps) and not dry_run,
-        "dry_run": dry_run,
-        "steps": [_step(each) for each in done.steps],
-        "faults": _faults(done.faults),
-    }
+    body = ChangedSettings(
+        scope=scope,
+        path=str(done.path),
+        changed=bool(done.steps) and not dry_run,
+        dry_run=dry_run,
+        steps=[_step(each) for each in done.steps],
+        faults=_faults(done.faults),
+    )
     return body, done.notes
 
 
-def show_settings(environments: Environments, scope: Scope) -> Body:
+def show_settings(environments: Environments, scope: Scope) -> WholeSettings:
     """Return all that the file says."""
-    about, document = _read(environments, scope)
-    there = Path(about["path"]).exists()
-    whole = shown("", file.read_all(document))
-    return {
-        **about,
-        "there": there,
-        "settings": whole,
-        "faults": _faults(file.read_faults(document)),
-    }
+    path, document = _read(environments, scope)
+    return WholeSettings(
+        scope=scope,
+        path=path,
+        there=Path(path).exists(),
+        settings=shown("", file.read_all(document)),
+        faults=_faults(file.read_faults(document)),
+    )
 
 
-def list_variables(environments: Environments, scope: Scope) -> Body:
-    """Return the variables; those that are `owned` change by switches."""
-    about, document = _read(environments, scope)
+def list_variables(environments: Environments, scope: Scope) -> Variables:
+    """Return the variables."""
+    path, document = _read(environments, scope)
     rows = [
-        {"name": name, "value": shown(name, value), "owned": name in RESERVED_ENV}
+        VariableBody(name=name, value=shown(name, value), owned=name in RESERVED_ENV)
         for name, value in read_variables(document).items()
     ]
-    return {**about, "variables": rows}
+    return Variables(scope=scope, path=path, variables=rows)
 
 
-def list_hooks(environments: Environments, scope: Scope) -> Body:
+def list_hooks(environments: Environments, scope: Scope) -> Hooks:
     """Return the hooks of all kinds."""
-    about, document = _read(environments, scope)
-    return {**about, "hooks": [_hook(each) for each in read_hooks(document)]}
+    path, document = _read(environments, scope)
+    return Hooks(scope=scope, path=path, hooks=[_hook(each) for each in read_hooks(document)])
 
 
-def _hook(found: Found) -> Body:
+def _hook(found: Found) -> HookBody:
     runs = next((found.hook[kind] for kind in _KINDS if kind in found.hook), "")
-    return {
-        "event": found.event,
-        "matcher": found.matcher,
-        "type": str(found.hook.get("type", "")),
-        "runs": shown("", str(runs)),
-        "timeout_s": found.hook.get("timeout"),
-    }
+    return HookBody(
+        event=found.event,
+        matcher=found.matcher,
+        type=str(found.hook.get("type", "")),
+        runs=shown("", str(runs)),
+        timeout_s=found.hook.get("timeout"),
+    )
 
 
-def list_permissions(environments: Environments, scope: Scope, fence: Collection[str]) -> Body:
+def list_permissions(
+    environments: Environments, scope: Scope, fence: Collection[str]
+) -> Permissions:
     """Return the rules by list, and which of a fence are missing."""
-    about, document = _read(environments, scope)
+    path, document = _read(environments, scope)
     rules = read_rules(document)
     missing = [rule for rule in fence if rule not in rules["deny"]]
     told = {verdict: [*map(shown_text, each)] for verdict, each in rules.items()}
-    return {**about, "permissions": told, "fenced": not missing, "not_fenced": missing}
+    return Permissions(
+        scope=scope, path=path, permissions=told, fenced=not missing, not_fenced=missing
+    )
 
 
 def find_stronger(
@@ -108,28 +208,25 @@ def find_stronger(
     return [each for each in order[: order.index(verdict)] if rule in rules[each]]
 
 
-def list_plugins(environments: Environments, scope: Scope) -> Body:
+def list_plugins(environments: Environments, scope: Scope) -> Plugins:
     """Return the plugins that the file names."""
-    about, document = _read(environments, scope)
+    path, document = _read(environments, scope)
     found = read_plugins(document).items()
-    return {**about, "plugins": [{"name": name, "enabled": on is True} for name, on in found]}
+    rows = [PluginBody(name=name, enabled=on is True) for name, on in found]
+    return Plugins(scope=scope, path=path, plugins=rows)
 
 
-def show_statusline(environments: Environments, scope: Scope) -> Body:
+def show_statusline(environments: Environments, scope: Scope) -> StatusLine:
     """Return the command that makes the line below the prompt."""
-    about, document = _read(environments, scope)
+    path, document = _read(environments, scope)
     command = read_statusline(document)
-    return {**about, "command": None if command is None else shown_text(command)}
+    said = None if command is None else shown_text(command)
+    return StatusLine(scope=scope, path=path, command=said)
 
 
-def _about(scope: Scope, path: Path) -> Body:
-    """Return how each answer begins: whose file, and which."""
-    return {"client": CLIENT, "scope": scope, "path": str(path)}
-
-
-def _read(environments: Environments, scope: Scope) -> tuple[Body, Document]:
+def _read(environments: Environments, scope: Scope) -> tuple[str, Document]:
     found = _file(environments, scope)
-    return _about(scope, found.path), found.read()
+    return str(found.path), found.read()
 
 
 def _file(environments: Environments, scope: Scope) -> SettingsFile:
@@ -142,14 +239,13 @@ def _file(environments: Environments, scope: Scope) -> SettingsFile:
     )
 
 
-def _step(step: Step) -> Body:
+def _step(step: Step) -> StepBody:
     value = None if step.value is ABSENT else shown(step.path[-1], step.value)
-    return {"action": step.action, "member": show_path(step.path), "value": value}
+    return StepBody(action=step.action, member=show_path(step.path), value=value)
 
 
-def _faults(faults: tuple[Fault, ...]) -> list[Body]:
-    """Return what Claude Code does not take: a member, or all of the file for its sake."""
+def _faults(faults: tuple[Fault, ...]) -> list[FaultBody]:
     return [
-        {"member": show_path(each.path), "must_be": each.must_be, "voids_file": each.voids_file}
+        FaultBody(member=show_path(each.path), must_be=each.must_be, voids_file=each.voids_file)
         for each in faults
     ]

@@ -23,6 +23,7 @@ from mahavishnu.base.settings.files import place_of
 from mahavishnu.base.settings.profiles import SECTION
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.operations.ai.profile_entries import read_entry
+from mahavishnu.operations.ai.results import UnusableProfile
 from mahavishnu.operations.ai.team_profiles import read_shared
 
 
@@ -98,10 +99,10 @@ class Own:
         )
 
     @property
-    def unusable(self) -> list[dict[str, str | None]]:
-        """Those that cannot be used, as plain values."""
+    def unusable(self) -> list[UnusableProfile]:
+        """What is shown of those that cannot be used."""
         return [
-            {"profile": name, "code": each.code, "message": each.message, "hint": each.hint}
+            UnusableProfile(profile=name, code=each.code, message=each.message, hint=each.hint)
             for name, each in self.broken.items()
         ]
 

@@ -57,6 +57,14 @@ class UnusableProfile(Whole, frozen=True, kw_only=True):
     hint: str | None
 
 
+class SettingsCheck(Whole, frozen=True, kw_only=True):
+    """Whether the settings and the user's own profiles are valid, and what to know."""
+
+    valid: bool
+    notices: list[str]
+    unusable: list[UnusableProfile]
+
+
 class LackBody(Whole, frozen=True, kw_only=True):
     """What shared profiles need and this machine does not have."""
 

@@ -7,8 +7,6 @@ Each is answered for the settings and the folder of an `Environments`; `operatio
 import itertools
 from typing import Any
 
-import msgspec
-
 from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.journal import Entry, History
@@ -33,7 +31,6 @@ from mahavishnu.operations.ai.results import (
     SwitchBody,
     Switches,
     UnreadFile,
-    UnusableProfile,
 )
 from mahavishnu.operations.ai.site import Environments
 
@@ -46,7 +43,7 @@ def find_profiles(environments: Environments, _request: ListLlms) -> Profiles:
     statuses = look(site, profiles, site.journal.read())
     return Profiles(
         profiles=[_profile(site, each, statuses) for each in profiles.values()],
-        unusable=msgspec.convert(environments.own.unusable, list[UnusableProfile]),
+        unusable=environments.own.unusable,
         clients=[_client(each) for each in statuses],
         missing=[lack_body(each) for each in shared_lacks(environments.loaded, site)],
         notes=environments.notes,

@@ -1,13 +1,11 @@
 """Ask the providers of profiles, and say what came of it."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.switching import verify
-from mahavishnu.ai.switching.answers import Verdict
 from mahavishnu.ai.switching.proxied import proxy_notes
 from mahavishnu.ai.switching.status import look
 from mahavishnu.ai.switching.verify import TIMEOUT_S, Trial
@@ -16,19 +14,7 @@ from mahavishnu.operations.ai.profiles import find_profile
 from mahavishnu.operations.ai.results import SwitchResult, TrialBody, Whole
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.ai.team_profiles import require_accepted
-
-# Of each verdict the exit code, as the errors of the same kind have it, and what it means.
-_VERDICTS: dict[Verdict, tuple[int, str]] = {
-    "ok": (0, "It answers."),
-    "auth": (6, "The key is not accepted, or may not do this."),
-    "quota": (5, "The key is accepted, and its quota is used up."),
-    "overload": (5, "The provider has too much to do; try again later."),
-    "not_found": (3, "There is no such model or address."),
-    "unreachable": (5, "Nobody answers."),
-    "tls": (6, "Who answers cannot prove to be that host; nothing was sent."),
-    "unexpected": (1, "It answers in another way than it should."),
-    "untried": (2, "Nothing was asked."),
-}
+from mahavishnu.operations.ai.verdicts import VERDICTS, worst
 
 
 class Verified(Whole, frozen=True, kw_only=True):
@@ -73,14 +59,8 @@ def try_profile(
 
 def trial_body(trial: Trial) -> TrialBody:
     """Return what is shown of a trial; where the key could not be had, the provider did not judge it."""
-    _, meaning = _VERDICTS["untried" if trial.code else trial.verdict]
+    _, meaning = VERDICTS["untried" if trial.code else trial.verdict]
     return TrialBody(**vars(trial), meaning=meaning)
-
-
-def worst(trials: Sequence[TrialBody]) -> int:
-    """Return the exit code of the worst; 0 where all answer."""
-    codes = {verdict: code for verdict, (code, _) in _VERDICTS.items()}
-    return max((codes[each.verdict] for each in trials), default=0)
 
 
 def _used(environments: Environments) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
 from mahavishnu.services.doctor.clients import close_clients, look_at_clients
@@ -99,17 +101,12 @@ class Mended:
     summary: str
 
 
-@dataclass(frozen=True)
-class Report:
-    """All findings, as they are after what was fixed."""
+class Report(Struct, frozen=True):
+    """All findings, as they are after what was fixed, and the worst status."""
 
     findings: tuple[Finding, ...]
-    mended: tuple[Mended, ...] = ()
-
-    @property
-    def status(self) -> Status:
-        """The worst status."""
-        return worst(self.findings)
+    mended: tuple[Mended, ...]
+    status: Status
 
 
 async def examine(
@@ -133,11 +130,16 @@ async def examine(
         if fix:
             mended = await mend(first, announce)
     if not mended:
-        return Report(tuple(first.findings.values()))
+        return _report(first)
     async with AsyncExitStack() as stack:
         again = Examination(environ, flags, with_database, stack)
         await look(again)
-    return Report(tuple(again.findings.values()), mended)
+    return _report(again, mended)
+
+
+def _report(done: Examination, mended: tuple[Mended, ...] = ()) -> Report:
+    findings = tuple(done.findings.values())
+    return Report(findings, mended, worst(findings))
 
 
 async def look(examination: Examination, checks: tuple[Check, ...] = CHECKS) -> None:

@@ -221,6 +221,11 @@ def gcp_adapter(store: GcpStore, client: Any = None) -> Adapter:
     return made
 
 
+def open_store(store: CloudStore, timeout_s: float) -> Provider:
+    """Return a store as the settings describe it."""
+    return Provider(store, make_adapter, timeout_s)
+
+
 def _is_here(url: str | None) -> bool:
     """Tell whether an address is of this machine: it may be http, and is never asked by way of a proxy."""
     return is_this_machine(urlsplit(url or "").hostname or "")

@@ -134,20 +134,16 @@ class OneiricStore:
             if self._loop is None or self._providers is None:
                 require_installed()
                 # Before the time is taken: it is this machine that is slow here.
-                from mahavishnu.ai.secrets.oneiric.lifecycle import Providers  # noqa: PLC0415 - an extra, and 3 s
+                from mahavishnu.ai.secrets.oneiric import lifecycle, providers  # noqa: PLC0415 - an extra, and 3 s
 
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=_serve, args=(self._loop,), name="oneiric", daemon=True
                 )
                 self._thread.start()
-                self._providers = Providers(self._stores, self._open_store or self._opener())
+                open_store = self._open_store or providers.open_store
+                self._providers = lifecycle.Providers(self._stores, open_store)
             return self._loop, self._providers
-
-    def _opener(self) -> "Open":
-        from mahavishnu.ai.secrets.oneiric.providers import Provider, make_adapter  # noqa: PLC0415 - as above
-
-        return lambda store, timeout_s: Provider(store, make_adapter, timeout_s)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

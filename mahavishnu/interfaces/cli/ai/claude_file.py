@@ -11,7 +11,12 @@ from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, Scope
 from mahavishnu.interfaces.cli.ai.telling import tell_note
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.operations.ai.claude_settings import Body, change_settings
+from mahavishnu.operations.ai.claude_settings import (
+    ChangedSettings,
+    FaultBody,
+    StepBody,
+    change_settings,
+)
 from mahavishnu.operations.ai.site import Environments
 
 scope_option = click.option(
@@ -37,7 +42,7 @@ def changes(
 
     def decorate(command: Callable[..., Plan]) -> Callable[..., None]:
         @functools.wraps(command)
-        def run(scope: Scope, dry_run: bool, **words: Any) -> Body:
+        def run(scope: Scope, dry_run: bool, **words: Any) -> ChangedSettings:
             plan = command(**words)
             done, rights = change_settings(
                 Environments(load_quietly()), scope, plan, dry_run=dry_run
@@ -51,29 +56,27 @@ def changes(
     return decorate
 
 
-def _show(done: Body) -> None:
-    if not done["steps"]:
-        print_line(f"Nothing to change: {done['path']} says so already.")
+def _show(done: ChangedSettings) -> None:
+    if not done.steps:
+        print_line(f"Nothing to change: {done.path} says so already.")
     else:
-        print_line(f"{'Would change' if done['dry_run'] else 'Changed'} {done['path']}:")
-        for step in done["steps"]:
+        print_line(f"{'Would change' if done.dry_run else 'Changed'} {done.path}:")
+        for step in done.steps:
             print_line(f"  {_tell_step(step)}")
-    note_faults(done["path"], done["faults"])
+    note_faults(done.path, done.faults)
 
 
-def note_faults(path: str, faults: Iterable[Body]) -> None:
+def note_faults(path: str, faults: Iterable[FaultBody]) -> None:
     """Tell on stderr what Claude Code does not take."""
     for fault in faults:
-        what = "the whole file" if fault["voids_file"] else "that entry"
-        tell_note(
-            f"Claude Code ignores {what}: in {path}, {fault['member']} must be {fault['must_be']}."
-        )
+        what = "the whole file" if fault.voids_file else "that entry"
+        tell_note(f"Claude Code ignores {what}: in {path}, {fault.member} must be {fault.must_be}.")
 
 
-def _tell_step(step: Body) -> str:
-    if step["action"] == "remove":
-        return f"{step['action']} {step['member']}"
-    return f"{step['action']} {step['member']}: {text_of(step['value'])}"
+def _tell_step(step: StepBody) -> str:
+    if step.action == "remove":
+        return f"{step.action} {step.member}"
+    return f"{step.action} {step.member}: {text_of(step.value)}"
 
 
 def text_of(value: Any) -> str:

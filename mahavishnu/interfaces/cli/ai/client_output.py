@@ -6,7 +6,7 @@ from datetime import datetime
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.interfaces.cli.ai.telling import said, show_path
 from mahavishnu.interfaces.cli.render import local_time, print_line
-from mahavishnu.operations.ai.results import ClientBody, DriftedFile, LackBody
+from mahavishnu.operations.ai.results import ClientBody, DriftedFile, LackBody, TrialBody
 
 _USES = {"sign-in": "its own sign-in", "other": "something else", "nothing": "nothing"}
 _OTHERS = "by hand or by another program"
@@ -92,3 +92,18 @@ def _author(file: DriftedFile) -> str:
             return f"{_OTHERS} (cc-switch is installed here)"
         case _:
             return _OTHERS
+
+
+def print_trial(trial: TrialBody) -> None:
+    """Print what came of it."""
+    where = f" by {trial.protocol} at {trial.url}" if trial.protocol else ""
+    model = f", model {trial.model}" if trial.model else ""
+    took = f", {trial.duration_s:.2f} s" if trial.protocol else ""
+    print_line(f"{trial.verdict}: {trial.profile}{where}{model}{took}")
+    if trial.verdict != "ok":
+        status = f" (HTTP {trial.status})" if trial.status else ""
+        print_line(f"  {trial.meaning}{status} {trial.detail}".rstrip())
+    elif trial.model is None:
+        print_line("  The profile names no model: the list of models was asked for.")
+    if trial.resets_at:
+        print_line(f"  Again from {trial.resets_at.astimezone():%Y-%m-%d %H:%M:%S %Z} on.")

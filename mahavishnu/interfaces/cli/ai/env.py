@@ -14,7 +14,7 @@ from mahavishnu.base.errors import UsageError
 from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option, text_of
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line, print_table
-from mahavishnu.operations.ai.claude_settings import Body, list_variables
+from mahavishnu.operations.ai.claude_settings import ChangedSettings, Variables, list_variables
 from mahavishnu.operations.ai.site import Environments
 
 
@@ -23,13 +23,13 @@ def env() -> None:
     """Variables of Claude Code's sessions; those of the provider change by switch-llm."""
 
 
-def _note_keys(done: Body, pairs: tuple[str, ...]) -> Iterator[str]:
+def _note_keys(done: ChangedSettings, pairs: tuple[str, ...]) -> Iterator[str]:
     secret = sorted(
         name for name, value in dict(map(_split, pairs)).items() if is_secret(name, value)
     )
     if secret:
         yield (
-            f"{', '.join(secret)} looks like a key, which {done['path']} now holds in plain text."
+            f"{', '.join(secret)} looks like a key, which {done.path} now holds in plain text."
             " Keys of providers need not be in files: mahavishnu ai profile add"
         )
 
@@ -51,19 +51,19 @@ def unset(names: tuple[str, ...]) -> Plan:
     return lambda document: unset_variables(document, names)
 
 
-def _show(body: Body) -> None:
-    if not body["variables"]:
-        print_line(f"{body['path']} has no variables.")
+def _show(body: Variables) -> None:
+    if not body.variables:
+        print_line(f"{body.path} has no variables.")
         return
     print_table(
         ("name", "value", "changes by"),
         (
             (
-                each["name"],
-                text_of(each["value"]),
-                "ai switch-llm" if each["owned"] else "ai env set",
+                each.name,
+                text_of(each.value),
+                "ai switch-llm" if each.owned else "ai env set",
             )
-            for each in body["variables"]
+            for each in body.variables
         ),
     )
 
@@ -71,7 +71,7 @@ def _show(body: Body) -> None:
 @env.command("list")
 @scope_option
 @answers(_show)
-def list_(scope: Scope) -> Body:
+def list_(scope: Scope) -> Variables:
     """Print the variables; what looks like a key is hidden."""
     return list_variables(Environments(load_quietly()), scope)
 

@@ -11,7 +11,7 @@ from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option
 from mahavishnu.interfaces.cli.lazy import LaterGroup
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line, print_table
-from mahavishnu.operations.ai.claude_settings import Body, list_hooks
+from mahavishnu.operations.ai.claude_settings import ChangedSettings, Hooks, list_hooks
 from mahavishnu.operations.ai.site import Environments
 
 
@@ -20,10 +20,10 @@ def hooks() -> None:
     """Commands that Claude Code runs at events."""
 
 
-def _note_keys(done: Body, command: str, **_: object) -> Iterator[str]:
+def _note_keys(done: ChangedSettings, command: str, **_: object) -> Iterator[str]:
     if is_secret("", command):
         yield (
-            f"The command seems to hold a key, which {done['path']} now has in plain text. Let it read the key"
+            f"The command seems to hold a key, which {done.path} now has in plain text. Let it read the key"
             " from the environment or a file of its own."
         )
 
@@ -53,21 +53,21 @@ def remove(event: str, command: str, matcher: str | None) -> Plan:
     return lambda document: remove_hook(document, event, command, matcher=matcher)
 
 
-def _show(body: Body) -> None:
-    if not body["hooks"]:
-        print_line(f"{body['path']} has no hooks.")
+def _show(body: Hooks) -> None:
+    if not body.hooks:
+        print_line(f"{body.path} has no hooks.")
         return
     print_table(
         ("event", "matcher", "type", "runs", "timeout"),
         (
             (
-                each["event"],
-                each["matcher"] or "",
-                each["type"],
-                each["runs"],
-                "" if each["timeout_s"] is None else f"{each['timeout_s']} s",
+                each.event,
+                each.matcher or "",
+                each.type,
+                each.runs,
+                "" if each.timeout_s is None else f"{each.timeout_s} s",
             )
-            for each in body["hooks"]
+            for each in body.hooks
         ),
     )
 
@@ -75,6 +75,6 @@ def _show(body: Body) -> None:
 @hooks.command("list")
 @scope_option
 @answers(_show)
-def list_(scope: Scope) -> Body:
+def list_(scope: Scope) -> Hooks:
     """Print the hooks of all kinds."""
     return list_hooks(Environments(load_quietly()), scope)

@@ -15,7 +15,8 @@ from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line, print_table
 from mahavishnu.operations.ai.claude_settings import (
-    Body,
+    ChangedSettings,
+    Permissions,
     find_stronger,
     list_permissions,
 )
@@ -30,11 +31,9 @@ def permissions() -> None:
 
 
 def _adding(verdict: Verdict, summary: str) -> Callable[..., None]:
-    def note_stronger(done: Body, rules: tuple[str, ...]) -> Iterator[str]:
+    def note_stronger(done: ChangedSettings, rules: tuple[str, ...]) -> Iterator[str]:
         for rule in set(rules):
-            for stronger in find_stronger(
-                Environments(load_quietly()), done["scope"], verdict, rule
-            ):
+            for stronger in find_stronger(Environments(load_quietly()), done.scope, verdict, rule):
                 yield f"{shown_text(rule)} is on the list {stronger} too, which counts first."
 
     @permissions.command(verdict, help=summary)
@@ -59,20 +58,20 @@ def remove(rules: tuple[str, ...]) -> Plan:
     return lambda document: remove_rules(document, rules)
 
 
-def _show(body: Body) -> None:
-    rules = [(verdict, rule) for verdict in VERDICTS for rule in body["permissions"][verdict]]
+def _show(body: Permissions) -> None:
+    rules = [(verdict, rule) for verdict in VERDICTS for rule in body.permissions[verdict]]
     if rules:
         print_table(("list", "rule"), rules)
     else:
-        print_line(f"{body['path']} has no rules.")
-    if missing := len(body["not_fenced"]):
+        print_line(f"{body.path} has no rules.")
+    if missing := len(body.not_fenced):
         print_line(f"Of the fence {missing} rules are missing: {APP} ai permissions fence")
 
 
 @permissions.command("list")
 @scope_option
 @answers(_show)
-def list_(scope: Scope) -> Body:
+def list_(scope: Scope) -> Permissions:
     """Print the rules, and whether the fence is whole."""
     return list_permissions(Environments(load_quietly()), scope, _FENCE)
 

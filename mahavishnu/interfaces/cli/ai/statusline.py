@@ -10,7 +10,7 @@ from mahavishnu.ai.clients.claude_code.own_settings.statusline import (
 from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.operations.ai.claude_settings import Body, show_statusline
+from mahavishnu.operations.ai.claude_settings import StatusLine, show_statusline
 from mahavishnu.operations.ai.site import Environments
 
 
@@ -19,14 +19,14 @@ def statusline() -> None:
     """The line below Claude Code's prompt."""
 
 
-def _show(body: Body) -> None:
-    print_line(body["command"] or "There is no status line.")
+def _show(body: StatusLine) -> None:
+    print_line(body.command or "There is no status line.")
 
 
 @statusline.command()
 @scope_option
 @answers(_show)
-def show(scope: Scope) -> Body:
+def show(scope: Scope) -> StatusLine:
     """Print the command that makes the line."""
     return show_statusline(Environments(load_quietly()), scope)
 

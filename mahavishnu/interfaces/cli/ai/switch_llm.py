@@ -8,6 +8,8 @@ from msgspec.structs import replace
 
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.interfaces.cli.ai.client_output import print_trial
+from mahavishnu.interfaces.cli.ai.sessions_output import lines_of
 from mahavishnu.interfaces.cli.ai.switch_output import is_native, print_plan, print_switch
 from mahavishnu.interfaces.cli.ai.telling import scope_option, tell_profiles
 from mahavishnu.interfaces.cli.ai.undo import show_undo
@@ -15,26 +17,20 @@ from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.operations.ai.results import SwitchResult
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.ai.switching import find_running, switch_clients, undo_switch
+from mahavishnu.operations.ai.verdicts import worst
 
 
 def _show(body: SwitchResult) -> None:
     if body.dry_run:
         print_plan(body, _ask(click.get_current_context().params))
         return
-    lines: list[str] = []
-    if body.sessions:
-        from mahavishnu.interfaces.cli.ai.sessions_output import lines_of  # noqa: PLC0415 - slow: psutil
-
-        lines = lines_of(body.sessions)
-    print_switch(body, lines)
+    print_switch(body, lines_of(body.sessions))
     if body.trials and not is_native(body):
         judge(body, Environments(load_quietly()))
 
 
 def judge(body: SwitchResult, environments: Environments) -> None:
     """Print what came of asking the provider, and offer undo where it failed."""
-    from mahavishnu.interfaces.cli.ai.verify import print_trial  # noqa: PLC0415 - slow: HTTP
-
     for each in body.trials or ():
         print_trial(each)
     if code_of(body) and body.id is not None and sys.stdin.isatty():
@@ -47,8 +43,6 @@ def code_of(body: SwitchResult) -> int:
     """Return the exit code: that of asking the provider, where it was asked."""
     if not body.trials or is_native(body):
         return 0
-    from mahavishnu.operations.ai.verification import worst  # noqa: PLC0415 - slow: HTTP
-
     return worst(body.trials)
 
 

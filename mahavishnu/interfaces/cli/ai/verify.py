@@ -3,11 +3,12 @@
 import click
 
 from mahavishnu.ai.switching.verify import TIMEOUT_S
+from mahavishnu.interfaces.cli.ai.client_output import print_trial
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.operations.ai.results import TrialBody
 from mahavishnu.operations.ai.site import Environments
-from mahavishnu.operations.ai.verification import Verified, verify_profiles, worst
+from mahavishnu.operations.ai.verdicts import worst
+from mahavishnu.operations.ai.verification import Verified, verify_profiles
 
 _MAX_TIMEOUT_S = 300
 
@@ -17,21 +18,6 @@ def _show(body: Verified) -> None:
         print_trial(each)
     for note in body.notes:
         print_line(f"Note: {note}")
-
-
-def print_trial(trial: TrialBody) -> None:
-    """Print what came of it."""
-    where = f" by {trial.protocol} at {trial.url}" if trial.protocol else ""
-    model = f", model {trial.model}" if trial.model else ""
-    took = f", {trial.duration_s:.2f} s" if trial.protocol else ""
-    print_line(f"{trial.verdict}: {trial.profile}{where}{model}{took}")
-    if trial.verdict != "ok":
-        status = f" (HTTP {trial.status})" if trial.status else ""
-        print_line(f"  {trial.meaning}{status} {trial.detail}".rstrip())
-    elif trial.model is None:
-        print_line("  The profile names no model: the list of models was asked for.")
-    if trial.resets_at:
-        print_line(f"  Again from {trial.resets_at.astimezone():%Y-%m-%d %H:%M:%S %Z} on.")
 
 
 @click.command()

@@ -1,11 +1,10 @@
 """Take over the providers, and the keys, that other programs keep: plan, ask, move, write, clean."""
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import click
+import msgspec
 
 from mahavishnu.ai.clients.claude_code.client import CLIENT as CLAUDE_CODE
 from mahavishnu.ai.clients.rights import closing
@@ -21,21 +20,29 @@ from mahavishnu.ai.profiles.importing.keys import destination, keep_keys
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Entry, check_name
 from mahavishnu.ai.profiles.profile_files import folder_of, write_file
+from mahavishnu.ai.secrets.in_keyring import KeyringStore
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.base.masking import Secret
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.interfaces.cli.ai.profile_store import check_import, profile_of
-from mahavishnu.operations.ai.clients import key_program, lock_folder, place_of
+from mahavishnu.operations.ai.clients import key_program, lock_folder, place_of, require_trusted
+from mahavishnu.operations.ai.profile_changes import check_import, profile_of, turn
+from mahavishnu.operations.ai.profile_entries import entry_of_values, read_export
+from mahavishnu.operations.ai.results import Whole
 
 SOURCES = (CLAUDE_CODE.name, "cc-switch")
 SERVICE = "keyring:mahavishnu"
+type Ask = Callable[[Mapping[str, Reference]], bool]
 STAYS = "The key is still there in plain text: take it out once the other place has it."
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user said about an import: where to look, what to call it, and where keys go."""
+    """
+    What the user said about an import: where to look, what to call it, and where keys go.
+
+    `ask` asks whether keys may be moved to their places; None where nobody can be asked.
+    """
 
     path: Path | None = None
     only: tuple[str, ...] = ()
@@ -44,21 +51,52 @@ class Wishes:
     destination: str | None = None
     yes: bool = False
     replace: bool = False
+    ask: Ask | None = None
 
 
-@dataclass(frozen=True)
-class Report:
+class ImportedProfiles(Whole, frozen=True, kw_only=True):
     """What an import did: names of profiles, where they lead, where keys are now, and what to know."""
 
     imported: tuple[str, ...]
     unchanged: tuple[str, ...] = ()
-    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    keys: Mapping[str, str] = field(default_factory=dict)
+    addresses: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    keys: dict[str, str] = msgspec.field(default_factory=dict)
     passed_over: tuple[PassedOver, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
+def import_profiles(
+    loaded: Loaded, file: Path | None, source: str | None, wishes: Wishes
+) -> ImportedProfiles:
+    """Write the profiles of an export, or those that another program has."""
+    require_trusted(loaded)
+    if (file is None) == (source is None):
+        raise UsageError(
+            "Name either a file, or a program with --from.",
+            hint=f"Programs: {', '.join(SOURCES)}.",
+            code="ai.import_source",
+        )
+    with turn(loaded):
+        if source is not None:
+            return take_over(loaded, source, wishes)
+        assert file is not None
+        wanted = {
+            name: entry_of_values(name, said, origin=f"{file}")
+            for name, said in read_export(file).items()
+        }
+        if wishes.only:
+            wanted = {name: wanted[name] for name in wanted if name in wishes.only}
+        new = check_import(loaded, wanted, replace=wishes.replace)
+        for name in new:
+            write_file(folder_of(loaded.locations), name, wanted[name])
+    return ImportedProfiles(
+        imported=new,
+        unchanged=tuple(name for name in wanted if name not in new),
+        addresses=addresses_of(loaded, wanted, new),
+    )
+
+
+def take_over(loaded: Loaded, source: str, wishes: Wishes) -> ImportedProfiles:
     """
     Write the profiles that another program has, and move their keys where the user agrees.
 
@@ -85,7 +123,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
         if each.name in new:
             write_file(folder_of(loaded.locations), each.name, each.entry)
     closed = _clean(file, chosen[0], *moves.values()) if file and moves else ()
-    return Report(
+    return ImportedProfiles(
         imported=new,
         unchanged=tuple(each.name for each in chosen if each.name not in new),
         addresses=addresses_of(loaded, {each.name: each.entry for each in chosen}, new),
@@ -115,14 +153,12 @@ def _from_claude_code(file: SettingsFile) -> list[Found | PassedOver]:
 
 
 def _from_cc_switch(loaded: Loaded, path: Path | None) -> list[Found | PassedOver]:
-    from mahavishnu.ai.profiles.importing.cc_switch import (  # noqa: PLC0415 - loads SQLite
-        database_of,
-        read_cc_switch,
-        read_rows,
-    )
+    from mahavishnu.ai.profiles.importing import cc_switch  # noqa: PLC0415 - loads SQLite
 
-    home = Path(loaded.environ.get("HOME") or "/")
-    return list(read_cc_switch(read_rows(path or database_of(home))))
+    rows = cc_switch.read_rows(
+        path or cc_switch.database_of(Path(loaded.environ.get("HOME") or "/"))
+    )
+    return list(cc_switch.read_cc_switch(rows))
 
 
 def _choose(
@@ -181,7 +217,7 @@ def _plan_moves(chosen: Sequence[Found], wishes: Wishes) -> dict[str, Reference]
     names = [each.name for each in chosen if each.secret]
     if not names:
         return {}
-    if wishes.destination is None and not sys.stdin.isatty():
+    if wishes.destination is None and wishes.ask is None:
         raise UsageError(
             f"Keys are there in plain text, of: {', '.join(names)}. They are not copied into files.",
             hint="Let them be moved: --to keyring:SERVICE --yes. Or store a key yourself, and say where: "
@@ -196,18 +232,15 @@ def _plan_moves(chosen: Sequence[Found], wishes: Wishes) -> dict[str, Reference]
             hint="Name the service alone: --to keyring:SERVICE",
             code="ai.import_destination",
         )
-    _require_consent(moves, agreed=wishes.yes)
+    _require_consent(moves, wishes.ask, agreed=wishes.yes)
     return moves
 
 
-def _require_consent(moves: Mapping[str, Reference], *, agreed: bool) -> None:
+def _require_consent(moves: Mapping[str, Reference], ask: Ask | None, *, agreed: bool) -> None:
     if agreed:
         return
-    if sys.stdin.isatty():
-        for name, reference in moves.items():
-            click.echo(f"The key of {name} goes to {reference}", err=True)
-        if click.confirm("Move what is in plain text there?", err=True):
-            return
+    if ask is not None and ask(moves):
+        return
     raise UsageError(
         "Without your consent no key is moved. Nothing was changed.",
         hint="Agree with --yes.",
@@ -218,8 +251,6 @@ def _require_consent(moves: Mapping[str, Reference], *, agreed: bool) -> None:
 def _move_keys(chosen: Sequence[Found], moves: Mapping[str, Reference], wishes: Wishes) -> None:
     if not moves:
         return
-    from mahavishnu.ai.secrets.in_keyring import KeyringStore  # noqa: PLC0415 - slow
-
     wanted: dict[Reference, Secret] = {
         moves[each.name]: each.secret for each in chosen if each.secret
     }

@@ -1,4 +1,4 @@
-"""`mahavishnu up`, `down`: the daemon that all terminals share."""
+"""`mahavishnu up`: the daemon that all terminals share."""
 
 import sys
 import time
@@ -8,7 +8,6 @@ import click
 from mahavishnu.base.daemon.record import DaemonRecord, find_daemon, find_listening
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.interfaces.cli.daemon_status import record_body
 from mahavishnu.interfaces.cli.options import asynchronous, json_option, load
 from mahavishnu.interfaces.cli.render import print_json, print_line
 from mahavishnu.services.daemon.detach import (
@@ -17,11 +16,10 @@ from mahavishnu.services.daemon.detach import (
     say_failed,
     say_ready,
     start_detached,
-    stop,
 )
+from mahavishnu.services.daemon.report import DaemonBody, Started
 
 POLL_S = 0.05
-STOP_SLACK_S = 15.0  # beyond the time that running requests get
 
 
 @click.command()
@@ -64,12 +62,9 @@ def _start_detached(flags: dict[str, str], *, wanted: int | None, as_json: bool)
             hint="To move it: mahavishnu down, and then up with the other port.",
             code="daemon.running",
         )
-    if as_json:
-        print_json({"started": started, "daemon": record_body(running)})
-    else:
-        print_line(
-            f"{'Listening' if started else 'Already listening'} on {running.url} (pid {running.pid})"
-        )
+    _print(
+        running, "Listening" if started else "Already listening", started=started, as_json=as_json
+    )
 
 
 def _await_other(loaded: Loaded, until: float) -> None:
@@ -87,11 +82,8 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
     def ready(record: DaemonRecord) -> None:
         if ready_fd is not None:
             say_ready(ready_fd, record)
-        elif as_json:
-            print_json({"started": True, "daemon": record_body(record)})
         else:
-            print_line(f"Listening on {record.url} (pid {record.pid}); Ctrl-C ends it")
-        sys.stdout.flush()  # whoever reads it waits for it now
+            _print(record, "Listening", "; Ctrl-C ends it", started=True, as_json=as_json)
 
     try:
         loaded = load()
@@ -110,20 +102,12 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
         raise
 
 
-@click.command()
-@click.option("--force", is_flag=True, help="Kill it if it does not end in time.")
-@json_option
-def down(force: bool, as_json: bool) -> None:
-    """Stop the daemon; running requests finish first."""
-    loaded = load()
-    record = find_daemon(loaded.locations.daemon_lock)
-    killed = False
-    if record is not None:
-        wait_s = loaded.settings.server.drain_timeout + STOP_SLACK_S
-        killed = stop(record, wait_s=wait_s, force=force)
+def _print(
+    record: DaemonRecord, verb: str, more: str = "", *, started: bool, as_json: bool
+) -> None:
+    """Say where the daemon is, at once: whoever reads it may wait for it."""
     if as_json:
-        print_json({"stopped": record is not None, "killed": killed})
-    elif record is None:
-        print_line("No daemon is running.")
+        print_json(Started(started=started, daemon=DaemonBody.of(record)))
     else:
-        print_line(f"{'Killed' if killed else 'Ended'} (pid {record.pid})")
+        print_line(f"{verb} on {record.url} (pid {record.pid}){more}")
+    sys.stdout.flush()

@@ -1,0 +1,53 @@
+"""`mahavishnu config validate`."""
+
+import sys
+
+import click
+
+from mahavishnu.app import external_target
+from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
+from mahavishnu.interfaces.cli.options import json_option, load_quietly
+from mahavishnu.interfaces.cli.render import print_json, print_line
+from mahavishnu.operations.ai.clients import check_environments
+from mahavishnu.operations.ai.profiles import read_own
+from mahavishnu.operations.ai.results import SettingsCheck
+from mahavishnu.operations.ai.secret_settings import require_declared
+from mahavishnu.operations.ai.team_profiles import read_shared
+
+
+@click.command()
+@json_option
+def validate(as_json: bool) -> None:
+    """Check all settings and profiles; names what replaced and unknown keys should be."""
+    loaded = load_quietly()
+    _check_addresses(loaded)
+    require_declared(loaded)
+    notices = [*loaded.notices, *check_environments(loaded)]
+    own, shared = read_own(loaded), read_shared(loaded)
+    if as_json:
+        print_json(SettingsCheck(valid=not own.broken, notices=notices, unusable=own.unusable))
+    else:
+        for line in (*notices, *own.reasons):
+            print_line(line)
+        if own.broken:
+            print_line(
+                f"Profiles that cannot be used: {len(own.broken)}; the other settings are valid."
+            )
+        elif shared.broken or shared.unread:
+            print_line("Your settings are valid, but not all that your team shares can be used.")
+        else:
+            print_line("The settings are valid.")
+    sys.exit(max((each.exit_code for each in own.broken.values()), default=0))
+
+
+def _check_addresses(loaded: Loaded) -> None:
+    """Raise what a command would raise that uses them; nothing is asked on the network."""
+    external_target(loaded.settings.postgresql)
+    embedding = loaded.settings.embedding
+    if embedding.provider == "openai":
+        require_openai_url(embedding.openai_base_url)
+    if embedding.provider == "ollama" or (
+        embedding.provider == "auto" and embedding.ollama_base_url
+    ):
+        resolve_ollama_url(embedding.ollama_base_url, loaded.environ)

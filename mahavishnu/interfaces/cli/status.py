@@ -1,0 +1,48 @@
+"""`mahavishnu status`: whether the daemon runs, and how it is."""
+
+from typing import Any
+
+import click
+
+from mahavishnu.interfaces.cli.options import answers, load_quietly
+from mahavishnu.interfaces.cli.render import print_line
+from mahavishnu.services.daemon.report import DaemonReport, report_daemon
+
+
+def _show(body: DaemonReport) -> None:
+    daemon = body.daemon
+    if daemon is None:
+        print_line("The daemon is not running. Start it with: mahavishnu up --detach")
+    elif daemon.url is None:
+        print_line(f"The daemon is starting or ending (pid {daemon.pid}).")
+    else:
+        print_line(
+            f"Running on {daemon.url} (pid {daemon.pid}) since {daemon.since}, version {daemon.version}"
+        )
+    if body.state is not None:
+        _print_state(body.state)
+    if body.problem is not None:
+        print_line(f"Problem: {body.problem.message}")
+        print_line(f"Hint: {body.problem.hint}")
+    if body.log is not None:
+        print_line(f"Log: {body.log}")
+
+
+def _print_state(state: dict[str, Any]) -> None:
+    database = state["database"]
+    if database["reachable"]:
+        print_line(
+            f"Database: PostgreSQL {database['server_version']}, pgvector "
+            f"{database.get('vector_version')}, connections open: {database['connections']}"
+        )
+        waiting = state.get("waiting", 0)
+        print_line(f"Embedding: {state['embedder']}" + (f" {waiting:,} wait." if waiting else ""))
+    else:
+        print_line(f"Database: {database['reason']}")
+
+
+@click.command()
+@answers(_show)
+def status() -> DaemonReport:
+    """Show whether the daemon runs, and its state; starts nothing."""
+    return report_daemon(load_quietly().locations)

@@ -1,0 +1,104 @@
+"""What is shown of the daemon: whether it runs, where, and how it is."""
+
+from typing import Any, Self
+
+from msgspec import Struct
+
+from mahavishnu.base.daemon.client import DaemonClient
+from mahavishnu.base.daemon.record import DaemonRecord, find_daemon
+from mahavishnu.base.daemon.token import read_token
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.paths import Locations
+
+
+class DaemonBody(Struct, frozen=True, kw_only=True):
+    """A daemon; without port and address while it begins or ends."""
+
+    pid: int
+    port: int | None
+    url: str | None
+    version: str
+    since: str
+
+    @classmethod
+    def of(cls, record: DaemonRecord) -> Self:
+        """Return what is shown of a daemon."""
+        return cls(
+            pid=record.pid,
+            port=record.port,
+            url=None if record.port is None else record.url,
+            version=record.version,
+            since=record.since,
+        )
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """The daemon that runs now, and whether it was started for this."""
+
+    started: bool
+    daemon: DaemonBody
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """Whether a daemon ran, and whether it had to be killed."""
+
+    stopped: bool
+    killed: bool
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """The bearer token itself."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "Token(***)"
+
+
+class TokenPath(Struct, frozen=True, kw_only=True):
+    """Where the token is kept."""
+
+    path: str
+
+
+class Rotated(Struct, frozen=True, kw_only=True):
+    """A token was replaced."""
+
+    rotated: bool = True
+    path: str
+
+
+class DaemonProblem(Struct, frozen=True, kw_only=True):
+    """Why a daemon that runs does not say how it is."""
+
+    code: str
+    message: str
+    hint: str | None
+
+
+class DaemonReport(Struct, frozen=True, kw_only=True):
+    """Whether the daemon runs, and what it says of itself."""
+
+    running: bool
+    daemon: DaemonBody | None
+    state: dict[str, Any] | None = None
+    problem: DaemonProblem | None = None
+    log: str | None
+
+
+def report_daemon(locations: Locations) -> DaemonReport:
+    """Return whether the daemon runs, and its state; starts nothing."""
+    record = find_daemon(locations.daemon_lock)
+    state = problem = None
+    if record is not None and record.port is not None:
+        try:
+            state = DaemonClient(record, read_token(locations.token)).ask("GET", "/api/v1/status")
+        except MahavishnuError as error:
+            problem = DaemonProblem(code=error.code, message=error.message, hint=error.hint)
+    return DaemonReport(
+        running=record is not None,
+        daemon=DaemonBody.of(record) if record else None,
+        state=state,
+        problem=problem,
+        log=str(locations.daemon_log) if locations.daemon_log.exists() else None,
+    )
