@@ -18,7 +18,7 @@ class Options:
 
 
 class CheckProject(Protocol):
-    """Tells whether settings of a project would lead elsewhere what is meant for an address."""
+    """Says whether settings of a project would send requests to another address than the one that is meant."""
 
     def __call__(self, bound: str, *, folder: Path, environ: Mapping[str, str]) -> None:
         """

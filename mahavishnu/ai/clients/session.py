@@ -85,7 +85,7 @@ class Timeline(Protocol):
     """
     A client's settings, now and at earlier times, and the profiles that they may name.
 
-    A profile is told by its name; None is none that is known, of which everything is empty.
+    A profile is given by its name; None means that it is unknown, and then everything is empty.
     """
 
     @property

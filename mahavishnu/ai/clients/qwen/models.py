@@ -38,7 +38,7 @@ def find_model(
         Corrupt: settings that cannot be read.
     """
     users = QwenSettings().file(environ)
-    # A folder is told by its own path, a home often by that of a link to it.
+    # A folder is known by its own path, a home often by that of a link to it.
     at_home, here = home(environ).resolve(), folder.resolve()
     for each in (here, *here.parents):
         if each == at_home:
