@@ -56,7 +56,11 @@ def uninstall(site: Site, client: ClientName, path: Path, *, drop_empty: bool) -
 
 
 def find_guard(site: Site, client: ClientName, *, close: Close | None = None) -> PlacedGuard:
-    """Return the guard's hooks in the client's file, and what trusts them; raises as `SettingsFile.read`."""
+    """
+    Return the guard's hooks in the client's file, with what is needed to trust them.
+
+    Raises as `SettingsFile.read`.
+    """
     path = file_of(site, client)
     settings = site.open(CLIENTS[client], site.path_of(client, "user"))
     return PlacedGuard(
