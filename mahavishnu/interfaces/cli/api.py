@@ -33,10 +33,9 @@ def openapi(output: Path | None) -> None:
 
 
 def _describe() -> dict[str, Any]:
-    from mahavishnu.interfaces.http.asgi import API_OPERATIONS  # noqa: PLC0415 - slow
     from mahavishnu.interfaces.http.openapi import describe_api  # noqa: PLC0415 - slow
 
-    return describe_api(API_OPERATIONS)
+    return describe_api()
 
 
 def _write(content: bytes, output: Path | None) -> None:
