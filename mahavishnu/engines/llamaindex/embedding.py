@@ -30,7 +30,6 @@ class MahavishnuEmbedding(BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name that LlamaIndex writes it down by."""
         return "MahavishnuEmbedding"
 
     async def _embed_query(self, query: str) -> list[float]:

@@ -89,17 +89,14 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name that LlamaIndex writes it down by."""
         return "MahavishnuVectorStore"
 
     @property
     def client(self) -> MemoryStore:
-        """What stores the memories."""
         return self._access.memories
 
     @property
     def system(self) -> str:
-        """The source system of the memories."""
         return f"{SYSTEM}-{self.name}" if self.name else SYSTEM
 
     def _memory_of(self, node: BaseNode) -> NewMemory:

@@ -36,7 +36,6 @@ def look_at_trusted(examination: Examination) -> Finding:
 
 
 def look_at_settings(examination: Examination) -> Finding:
-    """Read the settings."""
     loaded = load_settings(environ=examination.environ, flags=examination.flags)
     examination.loaded = loaded
     set_log_level(loaded.settings.log_level)

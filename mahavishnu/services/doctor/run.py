@@ -91,7 +91,6 @@ class Report:
 
     @property
     def status(self) -> Status:
-        """The worst status."""
         return worst(self.findings)
 
 
