@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class RepositoryStatus:
     files: int = 0
     chunks: int = 0
     waiting: int = 0
-    last_run: LastRun | None = field(default=None)
+    last_run: LastRun | None = None
 
 
 @dataclass(frozen=True)
