@@ -19,16 +19,7 @@ from mahavishnu.base.extras import require_enabled
 from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.knowledge.discovery import (
-    UNREADABLE,
-    SourceText,
-    check_folder,
-    discover,
-    is_committed,
-    is_hidden,
-    read_blobs,
-    read_source,
-)
+from mahavishnu.knowledge import discovery
 from mahavishnu.knowledge.repositories import Repositories, Repository
 from mahavishnu.knowledge.runs import Ingested, Run, recorded_run
 from mahavishnu.memory.space import EmbeddingSpace
@@ -65,7 +56,7 @@ class Splitting:
 class ChangedFile:
     """A file to be stored. `fingerprint` changes with its bytes and with how it is split."""
 
-    source: SourceText
+    source: discovery.SourceText
     fingerprint: str
     commit: str | None
 
@@ -145,11 +136,11 @@ class RepositoryIngestion:
         scope = await self.repositories.scope_of(repository)
         given = {"given": dict(metadata)}
         async with recorded_run(self.database, scope, KIND, outcome, given) as run:
-            found = await discover(
+            found = await discovery.discover(
                 repository.path, include=repository.include, exclude=repository.exclude
             )
             run.record = (await self.repositories.source_of(repository)).record
-            outcome.commit, blobs = await read_blobs(repository.path)
+            outcome.commit, blobs = await discovery.read_blobs(repository.path)
             outcome.skipped.update(found.skipped)
             await run.note()
             splitting = self.splitting.within(await self._window())
@@ -235,9 +226,10 @@ class RepositoryIngestion:
             await self.database.run(lambda c: c.execute(_QUERIES["note_commits"], *values))
 
     async def _forget_gone(self, work: _Work) -> None:
-        check_folder(work.repository.path)  # it may have gone meanwhile, and all its files with it
+        # It may have gone meanwhile, and all its files with it.
+        discovery.check_folder(work.repository.path)
         gone = [path for path in work.known if path not in work.kept]
-        gone = [path for path in gone if not is_hidden(work.repository.path / path)]
+        gone = [path for path in gone if not discovery.is_hidden(work.repository.path / path)]
         ids = [each for path in gone for each in work.known[path].ids]
         if ids:
             await self.memories.forget(ids)
@@ -280,18 +272,18 @@ def _read_changed(work: _Work, batch: Sequence[str]) -> list[ChangedFile]:
     changed: list[ChangedFile] = []
     how = f"{SPLITTER} {work.splitting.chunk_tokens}/{work.splitting.overlap_tokens}\0".encode()
     for path in batch:
-        source = read_source(work.repository.path, path)
+        source = discovery.read_source(work.repository.path, path)
         if isinstance(source, str):
             if source:
                 work.outcome.skipped[source] += 1
-            if source == UNREADABLE:
+            if source == discovery.UNREADABLE:
                 work.kept.add(path)
             continue
         work.kept.add(path)
         work.outcome.seen += 1
         work.outcome.documents += 1
         fingerprint = hashlib.sha256(how + source.raw).hexdigest()
-        committed = is_committed(source, work.blobs)
+        committed = discovery.is_committed(source, work.blobs)
         known = work.known.get(path)
         if known is None or known.fingerprint != fingerprint:
             commit = work.outcome.commit if committed else None

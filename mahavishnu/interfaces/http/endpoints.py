@@ -194,8 +194,6 @@ class _OwnReply:
             "root_path": "",
             "headers": [(b"host", b"localhost")]
             + [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-            "client": None,
-            "server": None,
         }
 
         async def receive() -> "Message":
