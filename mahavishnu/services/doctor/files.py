@@ -59,16 +59,7 @@ def judge_folder(path: Path) -> Finding:
             f"{path} is not a folder, nor a link to one.",
             "Remove it, or choose another place, for example by MAHAVISHNU_HOME.",
         )
-    about = path.stat()
-    if about.st_uid != os.geteuid():
-        return Finding("error", f"{path} belongs to another user.", _OF_ANOTHER)
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        return Finding(
-            "error",
-            f"{path} cannot be used ({stat.filemode(about.st_mode)}).",
-            f"chmod 700 {quote(str(path))}",
-        )
-    return _judge_mode(path, about.st_mode, FOLDER_MODE)
+    return _judge_rights(path, FOLDER_MODE, "used", os.R_OK | os.W_OK | os.X_OK)
 
 
 def judge_file(path: Path) -> Finding:
@@ -77,18 +68,9 @@ def judge_file(path: Path) -> Finding:
         return Finding("ok", f"There is no {path}.")
     if not path.exists():
         return Finding("warning", f"{path} is a link to nothing.", f"rm {quote(str(path))}")
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode):
+    if not path.is_file():
         return Finding("error", f"{path} is not a regular file.", "Put a text file there.")
-    if about.st_uid != os.geteuid():
-        return Finding("error", f"{path} belongs to another user.", _OF_ANOTHER)
-    if not os.access(path, os.R_OK):
-        return Finding(
-            "error",
-            f"{path} cannot be read ({stat.filemode(about.st_mode)}).",
-            f"chmod 600 {quote(str(path))}",
-        )
-    return _judge_mode(path, about.st_mode, FILE_MODE)
+    return _judge_rights(path, FILE_MODE, "read", os.R_OK)
 
 
 def privacy_check(
@@ -115,15 +97,21 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _judge_mode(path: Path, mode: int, wanted: int) -> Finding:
-    """Tell whether others have rights; of a link to a place of our own, --fix leaves that alone."""
-    if not mode & _OTHERS:
+def _judge_rights(path: Path, wanted: int, how: str, access: int) -> Finding:
+    """Tell whether it is ours, and nobody else's; of a link to a place of our own, --fix leaves that alone."""
+    about = path.stat()
+    mode, hint = stat.filemode(about.st_mode), f"chmod {wanted:o} {quote(str(path))}"
+    if about.st_uid != os.geteuid():
+        return Finding("error", f"{path} belongs to another user.", _OF_ANOTHER)
+    if not os.access(path, access):
+        return Finding("error", f"{path} cannot be {how} ({mode}).", hint)
+    if not about.st_mode & _OTHERS:
         return Finding("ok", f"Only its owner can use {path}.")
-    writable = mode & _OTHERS_WRITE
+    writable = about.st_mode & _OTHERS_WRITE
     return Finding(
         "error" if writable else "warning",
-        f"Others may {'change' if writable else 'read'} {path} ({stat.filemode(mode)}).",
-        f"chmod {wanted:o} {quote(str(path))}",
+        f"Others may {'change' if writable else 'read'} {path} ({mode}).",
+        hint,
         fixable=not path.is_symlink(),
     )
 
