@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from mahavishnu.interfaces.http.asgi import API_OPERATIONS
 from mahavishnu.interfaces.http.openapi import describe_api
 from mahavishnu.interfaces.http.page import kind_of
 from mahavishnu.interfaces.mcp.edge import INSTRUCTIONS
@@ -64,7 +63,7 @@ def render_mcp() -> str:
 
 def render_http() -> str:
     """Return the page of the HTTP API."""
-    document = describe_api(API_OPERATIONS)
+    document = describe_api()
     schemas = document["components"]["schemas"]
     parts = [
         "# HTTP API",

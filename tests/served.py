@@ -13,12 +13,13 @@ from starlette.types import ASGIApp
 from mahavishnu.app import App
 from mahavishnu.base.daemon.token import TokenFile, ensure_token
 from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http.asgi import open_asgi
-from mahavishnu.interfaces.http.guard import Guard, Limits
+from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
 from tests.conftest import World
 
-ROOMY = Limits(max_requests=64, max_body=4 * 1024 * 1024, timeout_s=10.0)
+ROOMY = ServerSettings(max_requests=64, max_body=4 * 1024 * 1024, request_timeout=10.0)
 
 
 def app_of(world: World, home: Path) -> App:
@@ -60,7 +61,7 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serve(app: App, home: Path, limits: Limits = ROOMY) -> AsyncIterator[Served]:
+async def serve(app: App, home: Path, limits: ServerSettings = ROOMY) -> AsyncIterator[Served]:
     """Yield the daemon's application over an open one."""
     metrics = Metrics()
     path = home / "state" / "token"

@@ -36,6 +36,13 @@ def shown(identifier: UUID) -> str:
     return identifier.hex[-SHOWN_LENGTH:]
 
 
+def bounded(name: str, *, at_most: int) -> str:
+    """Return a name, with a digest in the place of what is beyond `at_most` characters."""
+    if len(name) <= at_most:
+        return name
+    return f"{name[: at_most - 64]}{hashlib.sha256(name.encode()).hexdigest()}"
+
+
 def parse_reference(text: str) -> UUID | str:
     """
     Read what a user typed for an id: a whole UUID, or the hex digits an id ends with (at least 4).

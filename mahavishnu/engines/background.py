@@ -39,7 +39,6 @@ class BackgroundApp:
         self._closed = False
 
     def begin[T](self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Begin work in the thread."""
         loop = self._running()
         return asyncio.run_coroutine_threadsafe(work(), loop)
 

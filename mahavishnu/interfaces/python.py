@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from mahavishnu.ai.clients.table import ClientName
+from mahavishnu.ai.clients.table import ClientName as ClientName
 from mahavishnu.ai.sessions.restarting import END_TIMEOUT_S
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.settings.sources import Loaded, load_settings
@@ -21,33 +21,15 @@ from mahavishnu.operations.ai import sessions as running
 from mahavishnu.operations.ai import state as environments
 from mahavishnu.operations.ai import switching
 from mahavishnu.operations.ai.requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
-from mahavishnu.operations.ai.results import (
-    LlmState,
-    Profiles,
-    RestartResult,
-    Sessions,
-    SwitchResult,
-    UndoResult,
-)
+from mahavishnu.operations.ai.results import LlmState as LlmState
+from mahavishnu.operations.ai.results import Profiles as Profiles
+from mahavishnu.operations.ai.results import RestartResult as RestartResult
+from mahavishnu.operations.ai.results import Sessions as Sessions
+from mahavishnu.operations.ai.results import SwitchResult as SwitchResult
+from mahavishnu.operations.ai.results import UndoResult as UndoResult
 from mahavishnu.operations.ai.sessions import ListSessions, RestartSessions
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.operation import read_request
-
-__all__ = [
-    "ClientName",
-    "LlmState",
-    "Profiles",
-    "RestartResult",
-    "Sessions",
-    "SwitchResult",
-    "UndoResult",
-    "list_llms",
-    "list_sessions",
-    "restart",
-    "status",
-    "switch_llm",
-    "undo",
-]
 
 
 async def list_llms(*, loaded: Loaded | None = None) -> Profiles:

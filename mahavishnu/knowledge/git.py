@@ -145,7 +145,6 @@ async def find_remote(folder: Path) -> str | None:
 
 
 async def has_commits(folder: Path) -> bool:
-    """Tell whether HEAD names a commit."""
     process = await _start(folder, "rev-parse", "--verify", "--quiet", "HEAD")
     await process.communicate()
     return process.returncode == 0

@@ -1,7 +1,7 @@
 """Import documents and histories as memories, again and again, storing only what changed."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,8 @@ from typing import Any
 from mahavishnu.base.errors import NotFound
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
+from mahavishnu.knowledge import git
 from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_lost
-from mahavishnu.knowledge.git import (
-    Commit,
-    find_repository,
-    find_top_level,
-    has_commits,
-    is_ancestor,
-    list_unreachable,
-    read_history,
-    run_git,
-)
 from mahavishnu.knowledge.identity import Project, Projects, read_aliases
 from mahavishnu.knowledge.markdown import bounded_parts, read_documents
 from mahavishnu.knowledge.runs import Ingested, recorded_run
@@ -36,16 +27,14 @@ _QUERIES = load_queries("ingestions")
 type Progress = Callable[[int], Awaitable[None]]
 
 
+@dataclass(frozen=True)
 class Ingestion:
     """Brings sources in; each run leaves a row in `rag_ingestions` that tells how it ended."""
 
-    def __init__(
-        self, database: Database, memories: MemoryStore, scopes: Scopes, projects: Projects
-    ) -> None:
-        self._database = database
-        self._memories = memories
-        self._scopes = scopes
-        self._projects = projects
+    database: Database
+    memories: MemoryStore
+    scopes: Scopes
+    projects: Projects
 
     async def import_markdown(
         self,
@@ -69,13 +58,13 @@ class Ingestion:
         """
         if not folder.is_dir():
             raise NotFound(f"{folder} is not a folder.", code="import.not_found")
-        top_level = await find_repository(folder)
+        top_level = await git.find_repository(folder)
         found = await self._identify(folder, top_level, project)
         scope = await self._scope(found.name, "document")
         imports = await self._fetch("imported_sources", [scope])
         source = await _recognise(folder, top_level, imports)
         outcome = await _begin(folder, top_level, found, source)
-        async with recorded_run(self._database, scope, "markdown", outcome, source.record):
+        async with recorded_run(self.database, scope, "markdown", outcome, source.record):
             plan = plan_changes(
                 read_documents(folder),
                 await self._fetch("live_keys", scope, "markdown"),
@@ -98,20 +87,20 @@ class Ingestion:
     ) -> None:
         adopted = [(identifier, key, source.repository) for identifier, key in plan.adopted]
         if adopted:
-            await self._database.run(lambda c: c.executemany(_QUERIES["adopt_section"], adopted))
+            await self.database.run(lambda c: c.executemany(_QUERIES["adopt_section"], adopted))
         outcome.unchanged = plan.unchanged
         await _advance(progress, plan.unchanged)
         for before, new in plan.changed:
-            await self._memories.supersede(
+            await self.memories.supersede(
                 before, new.content, metadata=new.metadata, context=new.context
             )
             outcome.changed += 1
             await _advance(progress, 1)
         await self._store(plan.fresh, outcome, progress)
         if plan.moved:
-            await self._database.run(lambda c: c.executemany(_QUERIES["move_section"], plan.moved))
+            await self.database.run(lambda c: c.executemany(_QUERIES["move_section"], plan.moved))
         if plan.gone:
-            outcome.removed = len(await self._memories.forget(plan.gone))
+            outcome.removed = len(await self.memories.forget(plan.gone))
 
     async def import_history(
         self, repository: Path, *, project: str | None = None, progress: Progress | None = None
@@ -122,25 +111,25 @@ class Ingestion:
         A rewritten history is read whole again; commits that are there already are left alone, those
         that no branch or tag has any more are forgotten.
         """
-        top_level = await find_top_level(repository)
-        found = await self._projects.identify(top_level, name=project)
+        top_level = await git.find_top_level(repository)
+        found = await self.projects.identify(top_level, name=project)
         documents = await self._scope(found.name, "document")
         imports = await self._fetch("imported_sources", [documents])
         source = await _recognise(top_level, top_level, imports)
         outcome = await _begin(top_level, top_level, found, source)
         name, head = outcome.project, outcome.commit
         scope = await self._scope(name, "note")
-        async with recorded_run(self._database, scope, "git", outcome, source.record) as run:
+        async with recorded_run(self.database, scope, "git", outcome, source.record) as run:
             if head is None:
                 return outcome
-            after = await self._database.run(
+            after = await self.database.run(
                 lambda c: c.fetchval(_QUERIES["last_cursor"], scope, outcome.source, "git")
             )
             gone: set[str] = set()
-            if after is not None and not await is_ancestor(top_level, after):
-                gone, after = await list_unreachable(top_level, after), None
+            if after is not None and not await git.is_ancestor(top_level, after):
+                gone, after = await git.list_unreachable(top_level, after), None
             pending: list[NewMemory] = []
-            async for commit in read_history(top_level, after=after):
+            async for commit in git.read_history(top_level, after=after):
                 parts = split_long(
                     memory_of_commit(commit, project=name, repository=source.repository)
                 )
@@ -155,7 +144,7 @@ class Ingestion:
             if gone:
                 rows = await self._fetch("live_keys", scope, "git")
                 ids = [row["id"] for row in rows if row["source_key"].partition("~")[0] in gone]
-                outcome.removed = len(await self._memories.forget(ids))
+                outcome.removed = len(await self.memories.forget(ids))
             run.cursor = head
         return outcome
 
@@ -163,7 +152,7 @@ class Ingestion:
         self, news: Iterable[NewMemory], outcome: Ingested, progress: Progress | None
     ) -> None:
         for batch in batched(news, BATCH, strict=False):
-            for stored in await self._memories.store_batch(batch):
+            for stored in await self.memories.store_batch(batch):
                 outcome.stored += stored.created
                 outcome.unchanged += not stored.created
                 outcome.waiting += not stored.embedded
@@ -172,15 +161,15 @@ class Ingestion:
     async def _identify(self, folder: Path, top_level: Path | None, name: str | None) -> Project:
         """Return the project of a repository, or of a folder outside of any."""
         if top_level is not None:
-            return await self._projects.identify(top_level, name=name)
+            return await self.projects.identify(top_level, name=name)
         name = name or folder.resolve().name or "root"
-        return Project(await self._scopes.own_project(name), name)
+        return Project(await self.scopes.own_project(name), name)
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
-        return await self._database.run(lambda c: c.fetch(_QUERIES[query], *values))
+        return await self.database.run(lambda c: c.fetch(_QUERIES[query], *values))
 
     async def _scope(self, project: str, collection: str) -> int:
-        return await self._scopes.place(
+        return await self.scopes.place(
             NewMemory(content="-", collection=collection, project=project)  # type: ignore[arg-type]
         )
 
@@ -221,8 +210,8 @@ async def _begin(
 ) -> Ingested:
     """Return what an import is about to do: from where, into which project, and at which commit."""
     commit = None
-    if top_level is not None and await has_commits(top_level):
-        commit = await run_git(top_level, "rev-parse", "HEAD")
+    if top_level is not None and await git.has_commits(top_level):
+        commit = await git.run_git(top_level, "rev-parse", "HEAD")
     resolved = str(folder.resolve())
     return Ingested(
         resolved, project.name, str(top_level or resolved),
@@ -238,7 +227,9 @@ def split_long(new: NewMemory) -> list[NewMemory]:
     ]
 
 
-def memory_of_commit(commit: Commit, *, project: str, repository: str | None = None) -> NewMemory:
+def memory_of_commit(
+    commit: git.Commit, *, project: str, repository: str | None = None
+) -> NewMemory:
     """Return the memory of a commit: subject, body and the files it touched."""
     parts = [commit.subject]
     if commit.body:

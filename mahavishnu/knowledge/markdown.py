@@ -1,6 +1,5 @@
 """Split Markdown into sections that can stand alone. Pure but for `read_documents`."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from mahavishnu.base.identifiers import bounded
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
 
 if TYPE_CHECKING:
@@ -112,9 +112,8 @@ def split_sections(text: str, *, path: str) -> Iterator[Section]:
         pieces = list(bounded_parts(content))
         for place, piece in enumerate(pieces):
             part = f"~{place + 1}" if place else ""
-            yield Section(
-                path, _bounded_key(f"{path}#{slug}{part}"), heading, above, piece, line + 1, end
-            )
+            key = bounded(f"{path}#{slug}{part}", at_most=MAX_KEY)
+            yield Section(path, key, heading, above, piece, line + 1, end)
 
 
 def _headings(text: str) -> Iterator[tuple["Token", "Token"]]:
@@ -140,13 +139,6 @@ def _is_unicode(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _bounded_key(key: str) -> str:
-    """Keep a key within its column, by a digest of what does not fit."""
-    if len(key) <= MAX_KEY:
-        return key
-    return f"{key[: MAX_KEY - 64]}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _slug(heading: str) -> str:

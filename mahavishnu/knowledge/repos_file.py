@@ -84,21 +84,6 @@ def read_repos_file(
     return entries
 
 
-def select_entries(
-    entries: Sequence[RepositoryEntry], *, names: Sequence[str] = (), group: str | None = None
-) -> list[RepositoryEntry]:
-    """Return the named entries, or those of a group; raises `NotFound` for a name that none has."""
-    found = [each for each in entries if group in each.groups] if group else []
-    groups = {name for each in entries for name in each.groups}
-    if group and not found:
-        raise unknown("group", group, groups)
-    by_name = {each.name: each for each in entries}
-    for name in names:
-        if name not in by_name:
-            raise unknown("repository", name, by_name)
-    return found + [by_name[name] for name in dict.fromkeys(names) if by_name[name] not in found]
-
-
 class _Reader:
     """Turns the nodes of one file into entries; every error names its line."""
 
@@ -107,7 +92,6 @@ class _Reader:
         self._home = home
 
     def items(self, root: yaml.Node | None) -> list[yaml.Node]:
-        """Return the nodes of the entries."""
         if root is None:
             return []
         fields = self._fields(root, ("repositories",))

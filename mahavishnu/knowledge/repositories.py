@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,10 @@ from uuid import UUID
 from mahavishnu.base.errors import Conflict, UsageError
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
+from mahavishnu.knowledge import identity
 from mahavishnu.knowledge.discovery import check_folder
 from mahavishnu.knowledge.git import find_repository, run_git
-from mahavishnu.knowledge.identity import (
-    Aliases,
-    Project,
-    add_aliases,
-    find_or_add_named,
-    find_or_add_project,
-    move_aliases,
-    read_aliases,
-)
+from mahavishnu.knowledge.identity import Aliases, Project, read_aliases
 from mahavishnu.knowledge.repos_file import RepositoryEntry, unknown
 from mahavishnu.knowledge.sources import Source, name_repository
 from mahavishnu.memory.scoping import Scopes
@@ -65,7 +58,7 @@ class RepositoryStatus:
     files: int = 0
     chunks: int = 0
     waiting: int = 0
-    last_run: LastRun | None = field(default=None)
+    last_run: LastRun | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +189,7 @@ class Repositories:
 
         async def read(connection: Connection) -> Source:
             if folder.is_main:
-                await add_aliases(connection, project, folder.aliases)
+                await identity.add_aliases(connection, project, folder.aliases)
             return await _source_of(connection, project.id, folder)
 
         return await self._database.run(read)
@@ -219,13 +212,13 @@ async def _put(
     known = await _list_all(connection)
     place = folder.place
     if name is None and folder.is_checkout:
-        project = await find_or_add_project(connection, place, folder.aliases)
+        project = await identity.find_or_add_project(connection, place, folder.aliases)
     else:
         if name is None:
             name = next((each.name for each in known if each.path == place), place.name or "root")
-        project = await find_or_add_named(connection, name)
+        project = await identity.find_or_add_named(connection, name)
         if folder.is_main:
-            await move_aliases(connection, project, folder.aliases)
+            await identity.move_aliases(connection, project, folder.aliases)
     for each in known:
         if each.path == place and each.project_id != project.id:
             raise Conflict(

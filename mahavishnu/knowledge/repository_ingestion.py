@@ -19,16 +19,7 @@ from mahavishnu.base.extras import require_enabled
 from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.knowledge.discovery import (
-    UNREADABLE,
-    SourceText,
-    check_folder,
-    discover,
-    is_committed,
-    is_hidden,
-    read_blobs,
-    read_source,
-)
+from mahavishnu.knowledge import discovery
 from mahavishnu.knowledge.repositories import Repositories, Repository
 from mahavishnu.knowledge.runs import Ingested, Run, recorded_run
 from mahavishnu.memory.space import EmbeddingSpace
@@ -65,7 +56,7 @@ class Splitting:
 class ChangedFile:
     """A file to be stored. `fingerprint` changes with its bytes and with how it is split."""
 
-    source: SourceText
+    source: discovery.SourceText
     fingerprint: str
     commit: str | None
 
@@ -105,27 +96,17 @@ class _Work:
     kept: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
 class RepositoryIngestion:
     """Ingests repositories; `make_store_files` is called where there is something to store."""
 
-    def __init__(
-        self,
-        database: Database,
-        memories: MemoryStore,
-        repositories: Repositories,
-        space: EmbeddingSpace,
-        make_store_files: MakeStoreFiles,
-        splitting: Splitting,
-        *,
-        enabled: bool = True,
-    ) -> None:
-        self._enabled = enabled
-        self._database = database
-        self._memories = memories
-        self._repositories = repositories
-        self._space = space
-        self._make_store_files = make_store_files
-        self._splitting = splitting
+    database: Database
+    memories: MemoryStore
+    repositories: Repositories
+    space: EmbeddingSpace
+    make_store_files: MakeStoreFiles
+    splitting: Splitting
+    enabled: bool = True
 
     async def ingest(
         self,
@@ -143,7 +124,7 @@ class RepositoryIngestion:
             Unavailable: `engine.not_installed`, or git is not installed.
             UsageError: `engine.off`.
         """
-        require_enabled("llamaindex", self._enabled)
+        require_enabled("llamaindex", self.enabled)
         async with self._alone(repository):
             return await self._ingest(repository, metadata or {}, progress)
 
@@ -152,17 +133,17 @@ class RepositoryIngestion:
     ) -> Ingested:
         path = str(repository.path)
         outcome = Ingested(path, repository.name, path, repository.repo_id)
-        scope = await self._repositories.scope_of(repository)
+        scope = await self.repositories.scope_of(repository)
         given = {"given": dict(metadata)}
-        async with recorded_run(self._database, scope, KIND, outcome, given) as run:
-            found = await discover(
+        async with recorded_run(self.database, scope, KIND, outcome, given) as run:
+            found = await discovery.discover(
                 repository.path, include=repository.include, exclude=repository.exclude
             )
-            run.record = (await self._repositories.source_of(repository)).record
-            outcome.commit, blobs = await read_blobs(repository.path)
+            run.record = (await self.repositories.source_of(repository)).record
+            outcome.commit, blobs = await discovery.read_blobs(repository.path)
             outcome.skipped.update(found.skipped)
             await run.note()
-            splitting = self._splitting.within(await self._window())
+            splitting = self.splitting.within(await self._window())
             work = _Work(repository, splitting, await self._known(repository), blobs, outcome)
             if work.known and not found.paths:
                 raise Conflict(
@@ -180,8 +161,8 @@ class RepositoryIngestion:
         """Forget a repository with all its chunks; return how many they were. Raises as `ingest`."""
         async with self._alone(repository):
             known = (await self._known(repository)).values()
-            gone = await self._memories.forget([each for file in known for each in file.ids])
-            await self._repositories.remove(repository)
+            gone = await self.memories.forget([each for file in known for each in file.ids])
+            await self.repositories.remove(repository)
         return len(gone)
 
     async def _store_changes(
@@ -206,7 +187,7 @@ class RepositoryIngestion:
                     changed = await asyncio.to_thread(_read_changed, work, batch)
                     for part in _bounded(changed):
                         if store_files is None:
-                            store_files = await self._make_store_files(
+                            store_files = await self.make_store_files(
                                 work.repository, work.splitting
                             )
                         await free.acquire()
@@ -234,29 +215,30 @@ class RepositoryIngestion:
                 work.outcome.changed += 1
                 former += set(known.ids) - set(chunks.ids)
         if former:
-            await self._memories.forget(former)
+            await self.memories.forget(former)
 
     async def _note_commits(self, work: _Work, batch: Sequence[str]) -> None:
         """Let the chunks of files that were committed since they were stored name the commit."""
         paths = [path for path in batch if path in work.newly_committed]
         if paths:
-            scopes = await self._repositories.scopes_of(work.repository)
+            scopes = await self.repositories.scopes_of(work.repository)
             values = (scopes, work.repository.repo_id, paths, work.outcome.commit)
-            await self._database.run(lambda c: c.execute(_QUERIES["note_commits"], *values))
+            await self.database.run(lambda c: c.execute(_QUERIES["note_commits"], *values))
 
     async def _forget_gone(self, work: _Work) -> None:
-        check_folder(work.repository.path)  # it may have gone meanwhile, and all its files with it
+        # It may have gone meanwhile, and all its files with it.
+        discovery.check_folder(work.repository.path)
         gone = [path for path in work.known if path not in work.kept]
-        gone = [path for path in gone if not is_hidden(work.repository.path / path)]
+        gone = [path for path in gone if not discovery.is_hidden(work.repository.path / path)]
         ids = [each for path in gone for each in work.known[path].ids]
         if ids:
-            await self._memories.forget(ids)
+            await self.memories.forget(ids)
         work.outcome.removed = len(gone)
 
     @asynccontextmanager
     async def _alone(self, repository: Repository) -> AsyncIterator[None]:
         """Let nobody else ingest the repository meanwhile; `last_runs` asks for the same lock."""
-        async with self._database.exclusive(f"ingest {repository.project_id}") as held:
+        async with self.database.exclusive(f"ingest {repository.project_id}") as held:
             if not held:
                 raise Conflict(
                     f"{repository.name} is being ingested already.",
@@ -268,15 +250,15 @@ class RepositoryIngestion:
     async def _window(self) -> int:
         """Return the window of the database's model; the embedder's becomes that where there is none."""
         try:
-            await self._space.claim()
+            await self.space.claim()
         except MahavishnuError as error:
             _log.info("chunks_wait_for_vectors", code=error.code, reason=error.message)
-        active = await self._space.active()
+        active = await self.space.active()
         return active[1].window_tokens if active else 0
 
     async def _known(self, repository: Repository) -> dict[str, _Known]:
-        scopes = await self._repositories.scopes_of(repository)
-        rows = await self._database.run(
+        scopes = await self.repositories.scopes_of(repository)
+        rows = await self.database.run(
             lambda c: c.fetch(_QUERIES["stored_files"], scopes, repository.repo_id)
         )
         return {
@@ -290,18 +272,18 @@ def _read_changed(work: _Work, batch: Sequence[str]) -> list[ChangedFile]:
     changed: list[ChangedFile] = []
     how = f"{SPLITTER} {work.splitting.chunk_tokens}/{work.splitting.overlap_tokens}\0".encode()
     for path in batch:
-        source = read_source(work.repository.path, path, committed=path in work.blobs)
+        source = discovery.read_source(work.repository.path, path, committed=path in work.blobs)
         if isinstance(source, str):
             if source:
                 work.outcome.skipped[source] += 1
-            if source == UNREADABLE:
+            if source == discovery.UNREADABLE:
                 work.kept.add(path)
             continue
         work.kept.add(path)
         work.outcome.seen += 1
         work.outcome.documents += 1
         fingerprint = hashlib.sha256(how + source.raw).hexdigest()
-        committed = is_committed(source, work.blobs)
+        committed = discovery.is_committed(source, work.blobs)
         known = work.known.get(path)
         if known is None or known.fingerprint != fingerprint:
             commit = work.outcome.commit if committed else None

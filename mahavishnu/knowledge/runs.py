@@ -56,14 +56,12 @@ class Run:
         self._outcome = outcome
 
     async def note(self) -> None:
-        """Note how far it is."""
         done = self._outcome
         counts = (done.documents, done.chunks, dict(done.skipped))
         values = (self.id, *counts, done.commit, dict(self.record))
         await self._database.run(lambda c: c.execute(_QUERIES["note_ingestion"], *values))
 
     async def finish(self, status: str, error: str | None) -> None:
-        """Note how it ended."""
         done = self._outcome
         await self._database.run(
             lambda c: c.execute(

@@ -1,11 +1,11 @@
 """Where imported memories come from: a repository, by whatever checkout, or a folder outside of one."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mahavishnu.base.identifiers import bounded
 from mahavishnu.knowledge.identity import Aliases
 
 MAX_IDENTITY = 120  # characters; it begins every key of the source
@@ -53,7 +53,7 @@ def name_repository(aliases: Aliases, imports: Iterable[Mapping[str, Any]]) -> s
         if _are_same(aliases, Aliases(**record["aliases"])):
             return str(record["repository"])
         taken.add(record["repository"])
-    name = base = _bounded(aliases.remote or aliases.root or aliases.path)
+    name = base = bounded(aliases.remote or aliases.root or aliases.path, at_most=MAX_IDENTITY)
     repeat = 1
     while name in taken:
         repeat += 1
@@ -101,9 +101,3 @@ def may_be_another(source: Source, imports: Iterable[Mapping[str, Any]]) -> bool
         if read_all and row["completed"]:
             return False
     return False
-
-
-def _bounded(name: str) -> str:
-    if len(name) <= MAX_IDENTITY:
-        return name
-    return f"{name[: MAX_IDENTITY - 64]}{hashlib.sha256(name.encode()).hexdigest()}"

@@ -19,7 +19,6 @@ from starlette.types import Message, Receive, Scope, Send
 from mahavishnu.base.daemon.token import PREFIX
 from mahavishnu.base.files import write_atomically
 from mahavishnu.base.paths import private_folder
-from mahavishnu.interfaces.http.asgi import API_OPERATIONS
 from mahavishnu.interfaces.http.openapi import describe_api
 from tests.conftest import OpenWorld
 from tests.served import Served, app_of, serve
@@ -71,7 +70,7 @@ class Door:
 
 
 DOOR = Door()
-SCHEMA = schemathesis.openapi.from_dict(describe_api(API_OPERATIONS))
+SCHEMA = schemathesis.openapi.from_dict(describe_api())
 SCHEMA.app = DOOR
 SCHEMA.config.update(base_url="http://127.0.0.1:8680")
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from mahavishnu.ai.secrets import kept
@@ -19,8 +19,8 @@ from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.masking import Secret
 from mahavishnu.database.target import Target
 from mahavishnu.interfaces.http import batch
-from mahavishnu.interfaces.http.asgi import API_OPERATIONS
 from mahavishnu.interfaces.http.openapi import describe_api
+from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 from mahavishnu.interfaces.http.page import render_page
 from mahavishnu.memory.models import NewMemory, Stored
 from tests.conftest import OpenWorld, World
@@ -65,7 +65,7 @@ async def store(http: httpx.AsyncClient, content: str, **fields: Any) -> str:
 async def test_every_route_answers_as_documented(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    document = describe_api(API_OPERATIONS)
+    document = describe_api()
     seen = set()
 
     async def ask(method: str, template: str, status: int, **given: Any) -> Any:
@@ -498,7 +498,9 @@ async def test_a_database_that_goes_away_in_the_middle_is_told(
 async def test_a_reader_that_does_not_read_is_given_up_and_counted(
     world: World, tmp_path: Path
 ) -> None:
-    async with serve(app_of(world, tmp_path), tmp_path, replace(ROOMY, timeout_s=1.0)) as served:
+    async with serve(
+        app_of(world, tmp_path), tmp_path, replace(ROOMY, request_timeout=1.0)
+    ) as served:
         wire = Deaf(served, f"{API}/memories/batch")
         wire.put(row("One."), more=False)
         await wire.work  # ends without an answer's end, and so the connection is closed
@@ -666,7 +668,7 @@ async def test_the_page_has_every_route_and_field_and_nothing_foreign(
 
 def test_the_page_escapes_whatever_is_in_the_document() -> None:
     evil = '<script>alert("1")</script>&'
-    document = describe_api(API_OPERATIONS)
+    document = describe_api()
     text = json.dumps(document)
     for part in (
         "Search memories",

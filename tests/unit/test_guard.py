@@ -12,13 +12,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mahavishnu.base.daemon.token import TokenFile, ensure_token, rotate_token
 from mahavishnu.base.errors import Conflict
+from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http import guard as guarding
-from mahavishnu.interfaces.http.guard import Guard, Limits
+from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
 from tests.served import captured_logs
 
 type Work = Callable[[Scope, Receive, Send], Awaitable[None]]
-LIMITS = Limits(max_requests=2, max_body=100, timeout_s=0.2)
+LIMITS = ServerSettings(max_requests=2, max_body=100, request_timeout=0.2)
 BATCH = "/api/v1/memories/batch"
 
 
@@ -38,7 +39,7 @@ class Site:
 
     path: Path
     work: Work = echo
-    limits: Limits = LIMITS
+    limits: ServerSettings = LIMITS
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
@@ -333,7 +334,7 @@ async def test_a_whole_body_has_its_time_and_a_stream_more(
 ) -> None:
     """3 s: a stream may rest for one, which is not much on a busy machine."""
     monkeypatch.setattr(guarding, "LINGER_S", 0.05)
-    site = Site(tmp_path / "token", limits=replace(LIMITS, timeout_s=1.0))
+    site = Site(tmp_path / "token", limits=replace(LIMITS, request_timeout=1.0))
     statuses: list[int] = []
     sent = 0
 

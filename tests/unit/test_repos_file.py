@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
-from mahavishnu.knowledge.repos_file import RepositoryEntry, read_repos_file, select_entries
+from mahavishnu.base.errors import MahavishnuError, UsageError
+from mahavishnu.knowledge.repos_file import RepositoryEntry, read_repos_file
 
 
 def read(folder: Path, text: str, known: tuple[str, ...] = ()) -> list[RepositoryEntry]:
@@ -36,10 +36,6 @@ repositories:
     ]  # fmt: skip
     api = entries[0]
     assert (api.depends_on, api.include, api.exclude) == (("data", "one"), ("src/**",), ("docs",))
-    assert [each.name for each in select_entries(entries, group="backend")] == ["api", "data"]
-    assert [each.name for each in select_entries(entries, names=["two", "two"])] == ["two"]
-    with pytest.raises(NotFound, match="group called backen"):
-        select_entries(entries, group="backen")
 
 
 @pytest.mark.parametrize(

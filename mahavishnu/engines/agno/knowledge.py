@@ -68,11 +68,9 @@ class MemoryKnowledge(VectorDb):
         self.insert(content_hash, documents, filters, user_id)
 
     def upsert_available(self) -> bool:
-        """Say that `upsert` is there."""
         return True
 
     def name_exists(self, name: str) -> bool:
-        """Tell whether there is a document of this name."""
         return bool(self._ids(name=name))
 
     def id_exists(self, id: str) -> bool:
@@ -91,11 +89,9 @@ class MemoryKnowledge(VectorDb):
         return self.id_exists(id) and self._forget([UUID(id)])
 
     def delete_by_name(self, name: str) -> bool:
-        """Forget the documents of this name."""
         return self._forget(self._ids(name=name))
 
     def delete_by_metadata(self, metadata: dict[str, Any]) -> bool:
-        """Forget the documents whose metadata contains this."""
         return self._forget(self._ids(metadata))
 
     def delete_by_content_id(self, content_id: str, user_id: str | None = None) -> bool:
@@ -108,18 +104,15 @@ class MemoryKnowledge(VectorDb):
         return self._forget(self._ids())
 
     def drop(self) -> None:
-        """Do as `delete`."""
         self.delete()
 
     def exists(self) -> bool:
-        """Say that there is nothing to be made."""
         return True
 
     def create(self) -> None:
-        """Make nothing."""
+        """There is nothing to be made."""
 
     def get_supported_search_types(self) -> list[str]:
-        """Name the one kind of search."""
         return ["hybrid"]
 
     async_search = _in_thread(search)

@@ -3,7 +3,8 @@
 import atexit
 import concurrent.futures.thread  # noqa: F401 - what it does at the end comes after what is registered later
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from mahavishnu.base.extras import require_installed
 from mahavishnu.base.logs import get_logger
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class AgentMemory:
+class AgentMemory(AbstractContextManager["AgentMemory"]):
     """
     The memory of agents, in `project` or in none; one for as many agents as there are.
 
@@ -81,10 +82,5 @@ class AgentMemory:
             _log.warning("runs_lost", runs=lost)
         self._background.close()
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
     def __exit__(self, *_: object) -> None:
-        """Close it."""
         self.close()

@@ -7,7 +7,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 
 from mahavishnu.embedding import ModelIdentity
 from mahavishnu.embedding.vectors import scale_to_unit
-from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop
+from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop, on_owner
 from mahavishnu.memory.space import EmbeddingSpace
 
 
@@ -30,31 +30,22 @@ class MahavishnuEmbedding(BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name that LlamaIndex writes it down by."""
         return "MahavishnuEmbedding"
 
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return list(self._owner.run_sync(self._space.embed_query(query)))
+    async def _embed_query(self, query: str) -> list[float]:
+        return list(await self._space.embed_query(query))
 
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return list(await self._owner.run(self._space.embed_query(query)))
+    async def _embed_text(self, text: str) -> list[float]:
+        return (await self._embed([text]))[0]
 
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return self._get_text_embeddings([text])[0]
-
-    async def _aget_text_embedding(self, text: str) -> list[float]:
-        return (await self._aget_text_embeddings([text]))[0]
-
-    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return self._owner.run_sync(self._embed(texts))
-
-    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return await self._owner.run(self._embed(texts))
-
-    async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def _embed(self, texts: list[str]) -> list[list[float]]:
         return [
             _mean([chunk.vector for chunk in chunks]) for chunks in await self._space.embed(texts)
         ]
+
+    _get_query_embedding, _aget_query_embedding = on_owner(_embed_query)
+    _get_text_embedding, _aget_text_embedding = on_owner(_embed_text)
+    _get_text_embeddings, _aget_text_embeddings = on_owner(_embed)
 
 
 def _mean(vectors: Sequence[Sequence[float]]) -> list[float]:

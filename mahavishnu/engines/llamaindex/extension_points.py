@@ -7,7 +7,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from mahavishnu.base.logs import get_logger
 from mahavishnu.engines.llamaindex.embedding import MahavishnuEmbedding
-from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop
+from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop, on_owner
 from mahavishnu.engines.llamaindex.vector_store import (
     Access,
     MahavishnuVectorStore,
@@ -77,25 +77,22 @@ class MahavishnuRetriever(BaseRetriever):
         self, access: Access, *, limit: int, mode: Mode, wanted: MemoryFilter | None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self._access = access
+        self._owner = access.owner
+        self._search = access.search
         self._limit = limit
         self._mode: Mode = mode
         self._wanted = wanted or MemoryFilter()
 
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return self._access.owner.run_sync(self._find(query_bundle.query_str))
-
-    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await self._access.owner.run(self._find(query_bundle.query_str))
-
-    async def _find(self, question: str) -> list[NodeWithScore]:
+    async def _find(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         request = SearchRequest(
-            query=question, mode=self._mode, wanted=self._wanted, limit=self._limit
+            query=query_bundle.query_str, mode=self._mode, wanted=self._wanted, limit=self._limit
         )
-        result = await self._access.search(request)
+        result = await self._search(request)
         for part in result.degraded:
             _log.warning("search_degraded", part=part.part, reason=part.reason)
         return [NodeWithScore(node=_node_of(hit.memory), score=hit.score) for hit in result.hits]
+
+    _retrieve, _aretrieve = on_owner(_find)
 
 
 def _node_of(memory: Memory) -> TextNode:

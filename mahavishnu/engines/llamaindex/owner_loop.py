@@ -1,9 +1,10 @@
 """The event loop that the database's connections belong to, for callers of any thread and any loop."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate
 
 from mahavishnu.base.errors import UsageError
 
@@ -48,3 +49,19 @@ class OwnerLoop:
                 "The application is closed.", hint="Use it inside its `with`.", code="usage.closed"
             )
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def on_owner[**P, R](
+    work: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+) -> tuple[Callable[Concatenate[Any, P], R], Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]]:
+    """Return two methods that do `work` on the loop of `self._owner`: a plain one that waits, an asynchronous one."""
+
+    @wraps(work)
+    def wait(self: Any, /, *words: P.args, **named: P.kwargs) -> R:
+        return self._owner.run_sync(work(self, *words, **named))  # type: ignore[no-any-return]
+
+    @wraps(work)
+    async def run(self: Any, /, *words: P.args, **named: P.kwargs) -> R:
+        return await self._owner.run(work(self, *words, **named))  # type: ignore[no-any-return]
+
+    return wait, run

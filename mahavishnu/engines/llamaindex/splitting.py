@@ -47,7 +47,6 @@ class SourceSplitter(NodeParser):
     _sentences: SentenceSplitter = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Make the splitter that all kinds fall back to."""
         super().model_post_init(context)
         self._sentences = SentenceSplitter(
             chunk_size=self.chunk_tokens - self.overlap_tokens,

@@ -24,7 +24,7 @@ from llama_index.core.vector_stores.types import (
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.engines.llamaindex.filters import condition_of
-from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop
+from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop, on_owner
 from mahavishnu.memory.models import (
     BroughtVector,
     Collection,
@@ -79,87 +79,25 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
     name: str | None = None
     model: str | None = None
     _access: Access = PrivateAttr()
+    _owner: OwnerLoop = PrivateAttr()
 
     def __init__(self, access: Access, **fields: Any) -> None:
         super().__init__(**fields)
         self._access = access
+        self._owner = access.owner
         self.is_embedding_query = self.model is not None
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name that LlamaIndex writes it down by."""
         return "MahavishnuVectorStore"
 
     @property
     def client(self) -> MemoryStore:
-        """What stores the memories."""
         return self._access.memories
 
     @property
     def system(self) -> str:
-        """The source system of the memories."""
         return f"{SYSTEM}-{self.name}" if self.name else SYSTEM
-
-    def add(self, nodes: Sequence[BaseNode], **_: Any) -> list[str]:
-        """Store nodes; return their ids."""
-        return self._access.owner.run_sync(self._add(nodes))
-
-    async def async_add(self, nodes: Sequence[BaseNode], **_: Any) -> list[str]:
-        """Store nodes, some hundreds in a transaction; return their ids."""
-        return await self._access.owner.run(self._add(nodes))
-
-    def delete(self, ref_doc_id: str, **_: Any) -> None:
-        """Delete the nodes of a document for good."""
-        self._access.owner.run_sync(self._delete(condition_of(None, doc_ids=[ref_doc_id])))
-
-    async def adelete(self, ref_doc_id: str, **_: Any) -> None:
-        """Delete the nodes of a document for good."""
-        await self._access.owner.run(self._delete(condition_of(None, doc_ids=[ref_doc_id])))
-
-    def delete_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **_: Any
-    ) -> None:
-        """Delete the nodes that have one of the ids and pass the filters; as `adelete_nodes`."""
-        self._access.owner.run_sync(self._delete_nodes(node_ids, filters))
-
-    async def adelete_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **_: Any
-    ) -> None:
-        """Delete nodes for good; raises `UsageError` where neither ids nor filters are given."""
-        await self._access.owner.run(self._delete_nodes(node_ids, filters))
-
-    def clear(self) -> None:
-        """Delete all nodes of this store for good."""
-        self._access.owner.run_sync(self._delete(None))
-
-    async def aclear(self) -> None:
-        """Delete all nodes of this store for good."""
-        await self._access.owner.run(self._delete(None))
-
-    def get_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
-    ) -> list[BaseNode]:
-        """Return nodes; as `aget_nodes`."""
-        return self._access.owner.run_sync(self._get_nodes(node_ids, filters))
-
-    async def aget_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
-    ) -> list[BaseNode]:
-        """Return the nodes that have one of the ids and pass the filters, without vectors, oldest first."""
-        return await self._access.owner.run(self._get_nodes(node_ids, filters))
-
-    def query(self, query: VectorStoreQuery, **_: Any) -> VectorStoreQueryResult:
-        """Return the best nodes for a question; as `aquery`."""
-        return self._access.owner.run_sync(self._query(query))
-
-    async def aquery(self, query: VectorStoreQuery, **_: Any) -> VectorStoreQueryResult:
-        """
-        Return the best nodes for a question.
-
-        DEFAULT compares vectors and gives cosines, TEXT_SEARCH and SPARSE match words and give BM25,
-        HYBRID fuses both and gives 0 to 1. Raises `UsageError` for other modes.
-        """
-        return await self._access.owner.run(self._query(query))
 
     def _memory_of(self, node: BaseNode) -> NewMemory:
         """Return what keeps a node; what it shows to be embedded is searched with its text."""
@@ -187,7 +125,8 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
             vector=_brought(node.embedding, self.model) if brings else None,
         )  # fmt: skip
 
-    async def _add(self, nodes: Sequence[BaseNode]) -> list[str]:
+    async def _add(self, /, nodes: Sequence[BaseNode], **_: Any) -> list[str]:
+        """Store nodes, some hundreds in a transaction; return their ids."""
         last = {node.node_id: node for node in nodes}
         for batch in batched(last.values(), BATCH_SIZE, strict=False):
             await self._store([self._memory_of(node) for node in batch])
@@ -210,9 +149,14 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
             condition=condition,
         )
 
+    async def _delete_document(self, /, ref_doc_id: str, **_: Any) -> None:
+        """Delete the nodes of a document for good."""
+        await self._forget(condition_of(None, doc_ids=[ref_doc_id]))
+
     async def _delete_nodes(
-        self, node_ids: list[str] | None, filters: MetadataFilters | None
+        self, /, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **_: Any
     ) -> None:
+        """Delete the nodes that pass both for good; raises `UsageError` where neither ids nor filters are given."""
         condition = condition_of(filters, node_ids=node_ids)
         if condition is None:
             raise UsageError(
@@ -220,15 +164,20 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
                 hint="All of them are deleted by clear().",
                 code="engine.nothing_named",
             )
-        await self._delete(condition)
+        await self._forget(condition)
 
-    async def _delete(self, condition: str | None) -> None:
+    async def _clear(self) -> None:
+        """Delete all nodes of this store for good."""
+        await self._forget(None)
+
+    async def _forget(self, condition: str | None) -> None:
         memories = self._access.memories
         await memories.forget(await memories.select_ids(self._wanted(condition)))
 
     async def _get_nodes(
-        self, node_ids: list[str] | None, filters: MetadataFilters | None
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
+        """Return the nodes that have one of the ids and pass the filters, without vectors, oldest first."""
         memories = self._access.memories
         wanted = self._wanted(condition_of(filters, node_ids=node_ids))
         return [
@@ -236,7 +185,13 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
             for memory in await memories.get_many(await memories.select_ids(wanted))
         ]
 
-    async def _query(self, query: VectorStoreQuery) -> VectorStoreQueryResult:
+    async def _query(self, /, query: VectorStoreQuery, **_: Any) -> VectorStoreQueryResult:
+        """
+        Return the best nodes for a question.
+
+        DEFAULT compares vectors and gives cosines, TEXT_SEARCH and SPARSE match words and give BM25,
+        HYBRID fuses both and gives 0 to 1. Raises `UsageError` for other modes.
+        """
         mode = _MODES.get(VectorStoreQueryMode(query.mode))
         if mode is None:
             raise UsageError(
@@ -266,6 +221,13 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
             similarities=[_score(hit, mode) for hit in result.hits],
             ids=[node.node_id for node in nodes],
         )
+
+    add, async_add = on_owner(_add)
+    delete, adelete = on_owner(_delete_document)
+    delete_nodes, adelete_nodes = on_owner(_delete_nodes)
+    clear, aclear = on_owner(_clear)
+    get_nodes, aget_nodes = on_owner(_get_nodes)
+    query, aquery = on_owner(_query)
 
 
 def _node_of(memory: Memory) -> BaseNode:

@@ -1,5 +1,6 @@
 """`mahavishnu up`: the daemon that all terminals share."""
 
+import json
 import sys
 import time
 
@@ -12,9 +13,7 @@ from mahavishnu.interfaces.cli.options import asynchronous, json_option, load
 from mahavishnu.interfaces.cli.render import print_json, print_line
 from mahavishnu.services.daemon.detach import (
     START_TIMEOUT_S,
-    read_flags,
-    say_failed,
-    say_ready,
+    report_start,
     start_detached,
 )
 from mahavishnu.services.daemon.report import DaemonBody, Started
@@ -37,7 +36,7 @@ def up(detach: bool, port: int | None, ready_fd: int | None, as_json: bool) -> N
     if port is not None:
         flags["server.port"] = str(port)
     if ready_fd is not None:
-        flags |= read_flags(sys.stdin.buffer)
+        flags |= json.load(sys.stdin.buffer)  # from `start_detached`
     if detach:
         _start_detached(flags, wanted=port, as_json=as_json)
     else:
@@ -81,7 +80,7 @@ def _await_other(loaded: Loaded, until: float) -> None:
 async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
     def ready(record: DaemonRecord) -> None:
         if ready_fd is not None:
-            say_ready(ready_fd, record)
+            report_start(ready_fd, record)
         else:
             _print(record, "Listening", "; Ctrl-C ends it", started=True, as_json=as_json)
 
@@ -96,7 +95,7 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
             raise click.Abort from None
     except MahavishnuError as error:
         if ready_fd is not None:
-            say_failed(ready_fd, error)
+            report_start(ready_fd, error)
         elif error.code == "daemon.ended":  # as it was told
             return
         raise

@@ -38,23 +38,23 @@ def failure(error: MahavishnuError) -> Failure:
 
 
 def status_of(error: MahavishnuError) -> int:
-    """Return the HTTP status of an error."""
     return error.status if isinstance(error, HttpError) else error.http_status
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """Return the answer that has a value as JSON."""
+    headers = {"cache-control": "no-store"}
+    return Response(msgspec.json.encode(value), status, headers, "application/json")
 
 
 def refuse(error: MahavishnuError) -> Response:
     """Return the answer that says an error."""
-    headers = {"cache-control": "no-store"}
-    if status_of(error) == 401:
-        headers["www-authenticate"] = 'Bearer realm="mahavishnu"'
-    if status_of(error) in (429, 503):
-        headers["retry-after"] = "1"
-    return Response(
-        msgspec.json.encode(FailureBody(failure(error))),
-        status_code=status_of(error),
-        headers=headers,
-        media_type="application/json",
-    )
+    response = answer(FailureBody(failure(error)), status_of(error))
+    if response.status_code == 401:
+        response.headers["www-authenticate"] = 'Bearer realm="mahavishnu"'
+    if response.status_code in (429, 503):
+        response.headers["retry-after"] = "1"
+    return response
 
 
 def masked() -> MahavishnuError:

@@ -3,31 +3,31 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.streamable_http_manager import (
+    StreamableHTTPASGIApp,
+    StreamableHTTPSessionManager,
+)
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError
-from mahavishnu.interfaces.http.answers import HttpError, refuse
+from mahavishnu.interfaces.http.answers import HttpError, answer, refuse
 from mahavishnu.interfaces.http.http_api import PREFIX, build_routes
 from mahavishnu.interfaces.http.metrics import CONTENT_TYPE, Metrics
 from mahavishnu.interfaces.http.openapi import describe_api
-from mahavishnu.interfaces.http.own_operations import OWN_OPERATIONS
+from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 from mahavishnu.interfaces.http.page import render_page
 from mahavishnu.interfaces.mcp.edge import build_server
-from mahavishnu.operations.table import OPERATIONS
 
-API_OPERATIONS = (*OPERATIONS, *OWN_OPERATIONS)
 HEALTH_TTL_S = 1.0  # the open route asks the database no more often
 HEALTH_TIMEOUT_S = 5.0
 HEALTH_STEP_S = 0.1
@@ -43,12 +43,12 @@ async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterat
     async with manager.run():
         served = Starlette(
             routes=[
-                Route("/mcp", _Mcp(manager), methods=["POST"]),
+                Route("/mcp", StreamableHTTPASGIApp(manager), methods=["POST"]),
                 *build_routes(app, API_OPERATIONS),
                 Route(f"{PREFIX}/openapi.json", _openapi),
                 Route(f"{PREFIX}/docs", _docs),
-                Route("/health", Health(app), methods=["GET"]),
-                Route("/metrics", _Exposition(app, metrics), methods=["GET"]),
+                Route("/health", Health(app).answer, methods=["GET"]),
+                Route("/metrics", _expose(app, metrics), methods=["GET"]),
             ],
         )
         # Without Starlette's own answer to faults, which would come before the guard's.
@@ -57,16 +57,6 @@ async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterat
         )
         served.router.redirect_slashes = False  # an address is right or wrong
         yield served
-
-
-class _Mcp:
-    """The route of MCP; a class, so that it is called as ASGI."""
-
-    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
-        self._manager = manager
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._manager.handle_request(scope, receive, send)
 
 
 class Health:
@@ -79,17 +69,11 @@ class Health:
         self._asking: asyncio.Task[None] | None = None
         self._patience: asyncio.Task[None] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 200 or 503."""
+    async def answer(self, _request: Request | None = None) -> Response:
+        """Return an answer with 200 or 503."""
         healthy = await self._look()
-        body = {"name": "mahavishnu", "status": "ok" if healthy else "unavailable"}
-        response = Response(
-            msgspec.json.encode(body),
-            status_code=200 if healthy else 503,
-            media_type="application/json",
-            headers={"cache-control": "no-store"},
-        )
-        await response(scope, receive, send)
+        status = "ok" if healthy else "unavailable"
+        return answer({"name": "mahavishnu", "status": status}, 200 if healthy else 503)
 
     async def _look(self) -> bool:
         """Return what was seen lately; one question at a time, and none is waited for without an end."""
@@ -121,17 +105,15 @@ async def _have_patience() -> None:
         await asyncio.sleep(HEALTH_STEP_S)
 
 
-class _Exposition:
-    def __init__(self, app: App, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+def _expose(app: App, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(_: Request) -> Response:
         with contextlib.suppress(MahavishnuError, TimeoutError):  # what is not known is not said
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                self._metrics.waiting.set(await self._app.memories.count_waiting())
-                self._metrics.connections.set((await self._app.health()).connections)
-        await Response(self._metrics.render(), media_type=CONTENT_TYPE)(scope, receive, send)
+                metrics.waiting.set(await app.memories.count_waiting())
+                metrics.connections.set((await app.health()).connections)
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
+
+    return endpoint
 
 
 async def _openapi(request: Request) -> Response:
@@ -147,24 +129,22 @@ async def _docs(request: Request) -> Response:
 def _describe(request: Request) -> dict[str, Any]:
     """Return the document with the address that was asked; the guard let only ours pass."""
     here = f"http://{request.headers['host']}".lower()
-    return describe_api(API_OPERATIONS) | {"servers": [{"url": here}]}
+    return describe_api() | {"servers": [{"url": here}]}
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     """Answer what the router refuses in the one shape of errors."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        response = refuse(
-            HttpError(
-                405, f"{request.method} is not for this address.", code="http.method",
-                hint="GET /api/v1/docs tells what is.",
-            )
+        refusal = HttpError(
+            405, f"{request.method} is not for this address.", code="http.method",
+            hint="GET /api/v1/docs tells what is.",
         )  # fmt: skip
-        response.headers.update(error.headers or {})
-        return response
-    return refuse(
-        HttpError(
+    else:
+        refusal = HttpError(
             404, "There is nothing at this address.", code="http.not_found",
             hint="GET /api/v1/docs tells what there is.",
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+    response = refuse(refusal)
+    response.headers.update(error.headers or {})
+    return response

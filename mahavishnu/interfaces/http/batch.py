@@ -7,8 +7,7 @@ go on. The last line counts: an answer without it was cut off.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -55,12 +54,6 @@ class LastLine(msgspec.Struct, frozen=True):
     failed: int
 
 
-@dataclass(frozen=True)
-class _Line:
-    number: int
-    new: NewMemory
-
-
 class Batch:
     """
     The ASGI endpoint. Lines are taken before the answers about others are read, up to `MAX_TOLD` bytes.
@@ -73,7 +66,6 @@ class Batch:
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         if media_type(Headers(scope=scope).get("content-type", "")) not in CONTENT_TYPES:
             refusal = HttpError(
                 415, "The body must be lines of JSON.",
@@ -101,7 +93,7 @@ class Batch:
 
     async def _store_lines(self, body: "_Body", told: "_Told") -> bool:
         """Store line by line as they come; returns whether it came to the end of them."""
-        pending: list[_Line] = []
+        pending: dict[int, NewMemory] = {}  # by the numbers of their lines
         number = 0
         try:
             async for raw, last in body.lines():
@@ -111,7 +103,7 @@ class Batch:
                 if pending and (last or given_up or len(pending) == TOGETHER):
                     if not await self._store(pending, told):
                         return False
-                    pending = []
+                    pending = {}
                 if given_up:
                     return False
                 await told.room()
@@ -122,25 +114,25 @@ class Batch:
             return False
         return True
 
-    def _take(self, number: int, raw: bytes, pending: list[_Line], told: "_Told") -> None:
+    def _take(self, number: int, raw: bytes, pending: dict[int, NewMemory], told: "_Told") -> None:
         if not raw.strip():
             return
         try:
             new = read_request(StoreMemory, read_json(raw)).memory(source=self._source)
-            pending.append(_Line(number, check_new_memory(new)))
+            pending[number] = check_new_memory(new)
         except MahavishnuError as error:
             told.failed(number, error)
 
-    async def _store(self, pending: Sequence[_Line], told: "_Told") -> bool:
+    async def _store(self, pending: Mapping[int, NewMemory], told: "_Told") -> bool:
         """Store lines in one transaction; returns whether that could be done."""
         try:
-            outcomes = await self._app.memories.store_batch([each.new for each in pending])
+            outcomes = await self._app.memories.store_batch(list(pending.values()))
         except MahavishnuError as error:
-            for each in pending:
-                told.failed(each.number, error)
+            for number in pending:
+                told.failed(number, error)
             return False
-        for each, outcome in zip(pending, outcomes, strict=True):
-            told.stored(each.number, outcome)
+        for number, outcome in zip(pending, outcomes, strict=True):
+            told.stored(number, outcome)
         return True
 
 
@@ -157,21 +149,17 @@ class _Told:
         self.failures = 0
 
     def stored(self, number: int, outcome: Stored) -> None:
-        """Tell that a line was stored."""
         self._stored += 1
         self._put(StoredLine(number, outcome.id, outcome.created, outcome.embedded))
 
     def failed(self, number: int, error: MahavishnuError) -> None:
-        """Tell why a line was not."""
         self.failures += 1
         self._put(StoredLine(number, error=failure(error)))
 
     def last(self, *, complete: bool) -> None:
-        """Tell the totals."""
         self._put(LastLine(complete, self._stored, self.failures))
 
     def end(self) -> None:
-        """Tell nothing more."""
         self._ended = True
         self._news.set()
 

@@ -38,18 +38,15 @@ class Connection(H11Protocol):
             self._forget_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
         self._forget_head()
         self._forget_reader()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Watch whether the client reads on."""
         super().pause_writing()
         self._await_reader()
 
     def resume_writing(self) -> None:
-        """Stop watching."""
         self._forget_reader()
         super().resume_writing()
 

@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from mahavishnu.base.daemon.exchange import Exchange
 from mahavishnu.base.daemon.record import find_daemon, find_listening
@@ -31,20 +30,17 @@ class Reply(Protocol):
     @property
     def status_code(self) -> int:
         """HTTP status."""
-        ...
 
     @property
     def headers(self) -> Mapping[str, str]:
         """HTTP headers, names in lower case."""
-        ...
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces."""
-        ...
 
 
 class Endpoints:
-    """The daemon while there is one, this process while there is none; an async context."""
+    """The daemon while there is one, this process while there is none."""
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
@@ -53,16 +49,7 @@ class Endpoints:
         self._seen_at: float | None = None
         self._own: _OwnApplication | None = None
 
-    async def __aenter__(self) -> Self:
-        """Open nothing yet."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def aclose(self) -> None:
         """Close what was opened."""
         await self._exchange.aclose()
         await self._close_own()
@@ -196,8 +183,6 @@ class _OwnReply:
             "root_path": "",
             "headers": [(b"host", b"localhost")]
             + [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-            "client": None,
-            "server": None,
         }
 
         async def receive() -> "Message":

@@ -9,7 +9,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mahavishnu.base.daemon.token import TokenFile
 from mahavishnu.base.errors import Forbidden, MahavishnuError
 from mahavishnu.base.logs import get_logger
+from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http.answers import HttpError, masked, refuse
 from mahavishnu.interfaces.http.metrics import Metrics
 from mahavishnu.interfaces.http.seldom import Seldom
@@ -31,19 +31,12 @@ LINGER_S = 5.0  # how long the rest of a refused body is read, so that its sende
 _log = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Bounds: requests at once, bytes of one, seconds to send one or to read a piece of its answer."""
-
-    max_requests: int
-    max_body: int
-    timeout_s: float
-
-
 class Guard:
     """Lets through what may pass, and answers the rest itself."""
 
-    def __init__(self, app: ASGIApp, *, token: TokenFile, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, token: TokenFile, limits: ServerSettings, metrics: Metrics
+    ) -> None:
         self._app = app
         self._token = token
         self._limits = limits
@@ -57,7 +50,7 @@ class Guard:
         if scope["type"] != "http":
             return
         started = time.perf_counter()
-        answer = _Answer(send, self._limits.timeout_s)
+        answer = _Answer(send, self._limits.request_timeout)
         open_to_all = scope["path"] in OPEN_PATHS
         try:
             self._admit(scope)
@@ -121,7 +114,11 @@ class Guard:
         self._metrics.active.set(self._active)
         streamed = scope["path"] in STREAMED_PATHS
         counted = _Counted(
-            receive, self._limits, self._most(scope), self._too_large(scope), whole=not streamed
+            receive,
+            self._limits.request_timeout,
+            self._most(scope),
+            self._too_large(scope),
+            whole=not streamed,
         )
         try:
             body: Receive | None = counted
@@ -240,13 +237,13 @@ class _Counted:
     """The receiving side of a request: bounded in bytes, and in time: of a piece, or of it all."""
 
     def __init__(
-        self, receive: Receive, limits: Limits, most: int, refusal: HttpError, *, whole: bool
+        self, receive: Receive, timeout_s: float, most: int, refusal: HttpError, *, whole: bool
     ) -> None:
         self._receive = receive
-        self._limits = limits
+        self._timeout_s = timeout_s
         self._left = most
         self._refusal = refusal
-        self._until = asyncio.get_running_loop().time() + limits.timeout_s if whole else None
+        self._until = asyncio.get_running_loop().time() + timeout_s if whole else None
         self.complete = False
         self.held = 0
 
@@ -254,7 +251,7 @@ class _Counted:
         if self.complete:
             return await self._receive()  # waits for the client to go; that has no bound
         try:
-            until = self._until or asyncio.get_running_loop().time() + self._limits.timeout_s
+            until = self._until or asyncio.get_running_loop().time() + self._timeout_s
             async with asyncio.timeout_at(until):
                 message = await self._receive()
         except TimeoutError:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError, UsageError
-from mahavishnu.interfaces.http.answers import HttpError, media_type, read_json, refuse
+from mahavishnu.interfaces.http.answers import HttpError, answer, media_type, read_json, refuse
 from mahavishnu.interfaces.http.batch import Batch
 from mahavishnu.operations.operation import Call, Operation
 
@@ -56,12 +55,7 @@ def _endpoint(app: App, operation: Operation[Any, Any]) -> Any:
             result = await operation.run(Call(app, SOURCE), asked)
         except MahavishnuError as error:
             return refuse(error)
-        return Response(
-            msgspec.json.encode(result),
-            status_code=201 if getattr(result, "created", False) else 200,
-            media_type="application/json",
-            headers={"cache-control": "no-store"},
-        )
+        return answer(result, 201 if getattr(result, "created", False) else 200)
 
     return endpoint
 

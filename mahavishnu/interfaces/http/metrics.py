@@ -7,14 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mahavishnu import __version__
-from mahavishnu.interfaces.http.own_operations import OWN_OPERATIONS
-from mahavishnu.operations.table import OPERATIONS
+from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 # A path that somebody makes up must not become a time series.
 _ROUTES = frozenset({"/mcp", "/health", "/metrics", "/api/v1/memories/batch"}) | {
-    operation.name for operation in (*OPERATIONS, *OWN_OPERATIONS)
+    operation.name for operation in API_OPERATIONS
 }
 
 
@@ -58,5 +57,4 @@ class Metrics:
         self._seconds.labels(known).observe(seconds)
 
     def render(self) -> bytes:
-        """Return everything as text."""
         return generate_latest(self.registry)

@@ -1,6 +1,5 @@
 """The OpenAPI document of `/api/v1`, made from the operations and their types."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ from mahavishnu import __version__
 from mahavishnu.interfaces.http.answers import FailureBody
 from mahavishnu.interfaces.http.batch import LastLine, StoredLine
 from mahavishnu.interfaces.http.http_api import PREFIX
+from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 from mahavishnu.operations.operation import Operation, Schema
 from mahavishnu.operations.requests import StoreMemory
 
@@ -29,15 +29,15 @@ _ERRORS = {
 }
 
 
-def describe_api(operations: Sequence[Operation[Any, Any]]) -> dict[str, Any]:
+def describe_api() -> dict[str, Any]:
     """Return the document, as OpenAPI 3.1 has it."""
     kinds: set[Any] = {StoreMemory, FailureBody, StoredLine, LastLine}
-    for operation in operations:
+    for operation in API_OPERATIONS:
         kinds |= {operation.request, operation.result}
     ordered = sorted(kinds, key=lambda kind: str(kind.__name__))
     _, components = msgspec.json.schema_components(ordered, ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
+    for operation in API_OPERATIONS:
         path = paths.setdefault(f"{PREFIX}{operation.path}", {})
         path[operation.method.lower()] = _describe(operation, components)
     paths[f"{PREFIX}/memories/batch"] = {"post": _describe_batch()}

@@ -11,13 +11,12 @@ from mahavishnu import __version__
 from mahavishnu.ai.secrets.reference import MAX_LENGTH, parse_reference
 from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.base.errors import MahavishnuError, Unavailable
-from mahavishnu.embedding import ModelIdentity
 from mahavishnu.operations.ai.secret_settings import own_stores
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Call, Operation, Request
+from mahavishnu.operations.table import OPERATIONS
 
 MAX_TEXTS = 512
-type Texts = Annotated[list[str], Meta(max_length=MAX_TEXTS)]
 
 
 class DaemonStatus(Request, frozen=True, kw_only=True):
@@ -53,7 +52,7 @@ class Embed(Request, frozen=True, kw_only=True):
     """Texts to embed; none asks for the model's identity alone."""
 
     kind: Literal["document", "query"] = "document"
-    texts: Texts = msgspec.field(default_factory=list)
+    texts: Annotated[list[str], Meta(max_length=MAX_TEXTS)] = msgspec.field(default_factory=list)
 
 
 class Embedded(Struct, frozen=True, kw_only=True):
@@ -127,7 +126,9 @@ async def embed(call: Call, request: Embed) -> Embedded:
                 vectors = [await embedder.embed_query(text) for text in request.texts]
             else:
                 vectors = await embedder.embed_documents(request.texts)
-    return Embedded(model=_identity(embedder.identity), vectors=[list(v) for v in vectors])
+    return Embedded(
+        model=msgspec.to_builtins(embedder.identity), vectors=[list(v) for v in vectors]
+    )
 
 
 async def resolve_secret(call: Call, request: ResolveSecret) -> ResolvedSecret:
@@ -140,11 +141,6 @@ async def resolve_secret(call: Call, request: ResolveSecret) -> ResolvedSecret:
         stores=lambda: own_stores(loaded.environ),
     )
     return ResolvedSecret(key=secret.reveal())
-
-
-def _identity(identity: ModelIdentity) -> dict[str, Any]:
-    values: dict[str, Any] = msgspec.to_builtins(identity)
-    return values
 
 
 OWN_OPERATIONS: Sequence[Operation[Any, Any]] = (
@@ -184,3 +180,4 @@ OWN_OPERATIONS: Sequence[Operation[Any, Any]] = (
         read_only=True,
     ),
 )
+API_OPERATIONS = (*OPERATIONS, *OWN_OPERATIONS)  # all that `/api/v1` offers

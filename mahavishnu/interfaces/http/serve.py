@@ -25,7 +25,7 @@ from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.connection import Connection
-from mahavishnu.interfaces.http.guard import Guard, Limits
+from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
 from mahavishnu.interfaces.http.seldom import quieten
 from mahavishnu.services.daemon.background import embed_waiting, sample_timings
@@ -75,7 +75,7 @@ async def serve(
                 guard = Guard(
                     asgi,
                     token=TokenFile(locations.token),
-                    limits=Limits(server.max_requests, server.max_body, server.request_timeout),
+                    limits=server,
                     metrics=metrics,
                 )
 
@@ -189,7 +189,6 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Capture none."""
         yield
 
     def end(self) -> None:

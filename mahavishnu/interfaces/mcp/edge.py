@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import mcp_types as types
@@ -49,10 +49,7 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
     async def call_tool(context: Context, params: types.CallToolRequestParams) -> Any:
         operation = by_name.get(params.name)
         if operation is None:
-            raise MCPError(
-                code=types.INVALID_PARAMS,
-                message=f"There is no tool {brief(params.name)!r}; there are: {', '.join(by_name)}.",
-            )
+            raise _unknown("tool", params.name, by_name)
         return await _run(app, operation, params.arguments or {}, context)
 
     async def list_templates(_context: Context, _params: Any) -> types.ListResourceTemplatesResult:
@@ -71,11 +68,7 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
 
     async def get_prompt(_context: Context, params: types.GetPromptRequestParams) -> Any:
         if params.name not in PROMPTS:
-            raise MCPError(
-                code=types.INVALID_PARAMS,
-                message=f"There is no prompt {brief(params.name)!r}; there are: "
-                + f"{', '.join(PROMPTS)}.",
-            )
+            raise _unknown("prompt", params.name, PROMPTS)
         with _protocol_errors():
             return await PROMPTS[params.name].write(app, params.arguments or {})
 
@@ -98,8 +91,12 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
     return server
 
 
+def _unknown(what: str, name: str, known: Iterable[str]) -> MCPError:
+    text = f"There is no {what} {brief(name)!r}; there are: {', '.join(known)}."
+    return MCPError(code=types.INVALID_PARAMS, message=text)
+
+
 def describe_tool(operation: Operation[Any, Any]) -> types.Tool:
-    """Return the description of an operation for clients."""
     return types.Tool(
         name=operation.name,
         title=operation.title,
@@ -196,7 +193,6 @@ class _Progress:
         self._total: float | None = None
 
     async def report(self, done: float, total: float | None, message: str) -> None:
-        """Tell a step."""
         self._total = total
         if done > self._done:
             self._done = done

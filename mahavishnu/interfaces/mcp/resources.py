@@ -17,7 +17,6 @@ TITLE_LENGTH = 80
 
 
 def template() -> types.ResourceTemplate:
-    """Return how any memory is addressed."""
     return types.ResourceTemplate(
         name="memory",
         title="A memory",

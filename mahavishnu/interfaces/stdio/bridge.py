@@ -56,7 +56,10 @@ async def serve_stdio(loaded: Loaded) -> None:
 
 
 async def _serve(loaded: Loaded, write: Callable[[bytes], object]) -> None:
-    async with Endpoints(loaded) as endpoints, asyncio.TaskGroup() as tasks:
+    async with (
+        contextlib.aclosing(Endpoints(loaded)) as endpoints,
+        asyncio.TaskGroup() as tasks,
+    ):
         writer = Writer(write, room=AT_ONCE)
         bridge = Bridge(endpoints, writer.write)
         running: set[asyncio.Task[None]] = set()
@@ -84,7 +87,6 @@ class Bridge:
         self._running: dict[int | str, asyncio.Task[None]] = {}
 
     async def handle(self, line: bytes | Overlong) -> None:
-        """Handle one line."""
         if isinstance(line, Overlong):
             number = _find_id(line.head, line.tail)
             await self._fail(number, INVALID_REQUEST, "The message is too long.")

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import BinaryIO
 
 from mahavishnu.base.daemon.record import DaemonRecord, translated_files
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
@@ -55,20 +54,17 @@ def start_detached(locations: Locations, flags: Mapping[str, str]) -> DaemonReco
         os.close(ours)
 
 
-def read_flags(pipe: BinaryIO) -> dict[str, str]:
-    """Return the flags that `start_detached` hands over."""
-    flags: dict[str, str] = json.loads(pipe.read())
-    return flags
-
-
-def say_ready(descriptor: int, record: DaemonRecord) -> None:
-    """Tell the process that waits at the other end that requests are answered."""
-    _say(descriptor, {"record": asdict(record)})
-
-
-def say_failed(descriptor: int, error: MahavishnuError) -> None:
-    """Tell it why not."""
-    _say(descriptor, {"error": tell(error)})
+def report_start(descriptor: int, outcome: DaemonRecord | MahavishnuError) -> None:
+    """Tell the process that waits at the other end that requests are answered, or why not."""
+    if isinstance(outcome, MahavishnuError):
+        told: dict[str, object] = {"error": tell(outcome)}
+    else:
+        told = {"record": asdict(outcome)}
+    try:
+        with contextlib.suppress(BrokenPipeError):  # who asked has gone; it serves all the same
+            os.write(descriptor, json.dumps(told).encode() + b"\n")
+    finally:
+        os.close(descriptor)
 
 
 def stop(record: DaemonRecord, *, wait_s: float, force: bool) -> bool:
@@ -114,23 +110,14 @@ def _hear(descriptor: int, locations: Locations) -> DaemonRecord:
     raise untell(told["error"])
 
 
-def _say(descriptor: int, what: object) -> None:
-    try:
-        with contextlib.suppress(BrokenPipeError):  # who asked has gone; it serves all the same
-            os.write(descriptor, json.dumps(what).encode() + b"\n")
-    finally:
-        os.close(descriptor)
-
-
 def _signal(record: DaemonRecord, number: int) -> None:
     """Signal the process of the record, and no other that has its pid by now."""
     try:
         if sys.platform == "linux":
             handle = os.pidfd_open(record.pid)
             try:
-                if (
-                    record.process.alive
-                ):  # asked while the handle keeps the pid from meaning another
+                # Asked while the handle keeps the pid from meaning another.
+                if record.process.alive:
                     signal.pidfd_send_signal(handle, number)
             finally:
                 os.close(handle)

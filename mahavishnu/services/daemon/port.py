@@ -46,17 +46,11 @@ def bind(port: int) -> socket.socket:
 
 def describe_owner(port: int) -> str:
     """Return who listens on a port, by name and pid where the system tells."""
-    try:
-        listening = [
-            each
-            for each in psutil.net_connections(kind="tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
-        ]
-    except psutil.AccessDenied:  # macOS shows others' connections to root alone
-        listening = []
-    for each in listening:
-        with contextlib.suppress(psutil.Error):
-            if each.pid:
-                owner = psutil.Process(each.pid)
-                return f"{owner.name()} (pid {owner.pid}, user {owner.username()})"
+    with contextlib.suppress(psutil.AccessDenied):  # macOS shows others' connections to root alone
+        for each in psutil.net_connections(kind="tcp"):
+            listens = each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+            with contextlib.suppress(psutil.Error):
+                if listens and each.pid:
+                    owner = psutil.Process(each.pid)
+                    return f"{owner.name()} (pid {owner.pid}, user {owner.username()})"
     return "a process of another user, or one that the system does not show"

@@ -20,42 +20,36 @@ _RESTART = "Start it again: mahavishnu down --force; mahavishnu up --detach"
 _DATABASE_FIRST = f"Fix what is reported about the database below. Where that is well: {_RESTART}"
 
 
-def look_at_daemon(examination: Examination) -> Finding:
-    """Check the daemon of the data directory; needs `home`."""
-    return judge_daemon(examination.places.daemon_lock)
-
-
 def judge_daemon(lock: Path) -> Finding:
     """Tell what the record says and whether it is true."""
     size = _size(lock)
     if size is not None and not is_own_file(lock):  # a pipe would keep its reader waiting
-        return Finding(
-            "daemon", "error", f"{lock} is no file of this user's own.", "Move it away."
-        )  # fmt: skip
+        return Finding("error", f"{lock} is no file of this user's own.", "Move it away.")
     if not size:
-        return Finding("daemon", "info", "No daemon runs.", "Start it with: mahavishnu up")
+        return Finding("info", "No daemon runs.", "Start it with: mahavishnu up")
     record = DaemonRecord.read(lock)
     if record is None:
         return _stale(f"The record of the daemon is damaged: {lock}")
     if not record.process.alive:
         return _stale(f"{lock} names a daemon that is gone (pid {record.pid}).")
     if record.port is None:
-        return Finding("daemon", "info", f"A daemon begins or ends (pid {record.pid}).")
+        return Finding("info", f"A daemon begins or ends (pid {record.pid}).")
     status = _ask(record.port)
     if status != 200:
         problem = "does not answer" if status is None else f"cannot work (HTTP {status})"
         return Finding(
-            "daemon", "error", f"The daemon (pid {record.pid}) {problem} at {record.url}.",
+            "error",
+            f"The daemon (pid {record.pid}) {problem} at {record.url}.",
             _DATABASE_FIRST if status == 503 else _RESTART,
-        )  # fmt: skip
+        )
     shown = f"It runs at {record.url} (pid {record.pid}, version {record.version})."
     if record.version != __version__:
-        return Finding("daemon", "warning", f"{shown} This is version {__version__}.", _RESTART)
-    return Finding("daemon", "ok", shown)
+        return Finding("warning", f"{shown} This is version {__version__}.", _RESTART)
+    return Finding("ok", shown)
 
 
 def _stale(summary: str) -> Finding:
-    return Finding("daemon", "warning", summary, "mahavishnu doctor --fix", fixable=True)
+    return Finding("warning", summary, "mahavishnu doctor --fix", fixable=True)
 
 
 def _size(path: Path) -> int | None:
@@ -118,13 +112,11 @@ def judge_port(port: int, daemon: DaemonRecord | None) -> Finding:
     That is no error while the daemon runs on another one; one that begins has not told its port yet.
     """
     if port == 0:
-        return Finding("port", "ok", "The daemon takes any port that is free.")
+        return Finding("ok", "The daemon takes any port that is free.")
     if daemon is not None and daemon.port is None:
-        return Finding(
-            "port", "info", f"Not looked at while a daemon begins or ends (pid {daemon.pid})."
-        )
+        return Finding("info", f"Not looked at while a daemon begins or ends (pid {daemon.pid}).")
     if daemon is not None and daemon.port == port:
-        return Finding("port", "ok", f"{port} is the daemon's (pid {daemon.pid}).")
+        return Finding("ok", f"{port} is the daemon's (pid {daemon.pid}).")
     hint = "End it, or choose another port: mahavishnu up --port PORT (or the setting server.port)"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,13 +126,15 @@ def judge_port(port: int, daemon: DaemonRecord | None) -> Finding:
             if error.errno == errno.EADDRINUSE:
                 taken = f"{port} is taken by {describe_owner(port)}."
                 if daemon is None:
-                    return Finding("port", "error", taken, hint)
+                    return Finding("error", taken, hint)
                 return Finding(
-                    "port", "warning", f"{taken} The daemon has {daemon.port}.",
+                    "warning",
+                    f"{taken} The daemon has {daemon.port}.",
                     f"Keep that by the setting server.port: {daemon.port}",
-                )  # fmt: skip
+                )
             return Finding(
-                "port", "error", f"{port} cannot be used ({error.strerror}).",
+                "error",
+                f"{port} cannot be used ({error.strerror}).",
                 "Choose another one in the setting server.port; those from 1024 are for everybody.",
-            )  # fmt: skip
-    return Finding("port", "ok", f"{port} is free.")
+            )
+    return Finding("ok", f"{port} is free.")

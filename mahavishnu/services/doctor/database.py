@@ -14,7 +14,6 @@ from mahavishnu.database.errors import translated
 from mahavishnu.database.migrate import (
     MINIMUM_SERVER,
     MINIMUM_VECTOR,
-    SchemaState,
     read_state,
     require_current,
 )
@@ -34,10 +33,9 @@ def look_at_programs(examination: Examination) -> Finding:
     """Check the programs of the embedded PostgreSQL; needs `settings`."""
     postgresql = examination.settings.postgresql
     if external_target(postgresql) is not None:
-        return Finding("postgres", "ok", "A server of your own is used.")
+        return Finding("ok", "A server of your own is used.")
     found = find_binaries(Path(postgresql.binaries) if postgresql.binaries else None)
     return Finding(
-        "postgres",
         "ok",
         f"PostgreSQL {found.version}, pgvector {found.vector_version}, {found.bin}.",
     )
@@ -49,23 +47,26 @@ async def look_at_database(examination: Examination) -> Finding:
     postgresql = examination.settings.postgresql
     if not postgresql.enabled:
         return Finding(
-            "database", "info", "Memory is switched off by the setting postgresql.enabled.",
-            "Set it to true.", code="database.disabled",
-        )  # fmt: skip
+            "info",
+            "Memory is switched off by the setting postgresql.enabled.",
+            "Set it to true.",
+            code="database.disabled",
+        )
     external = external_target(postgresql)
     if not examination.with_database:
-        return Finding("database", "skipped", "Not opened, as asked by --no-database.")
+        return Finding("skipped", "Not opened, as asked by --no-database.")
     layout = Layout(examination.places.postgres)
     if external is None and not layout.cluster.exists():
         return Finding(
-            "database", "info", "There is none yet; the first memory makes it.",
+            "info",
+            "There is none yet; the first memory makes it.",
             "Make it now: mahavishnu db init",
-        )  # fmt: skip
+        )
     opened = open_target(examination.loaded)
     target, _ = await examination.stack.enter_async_context(opened)
     facts = examination.server = await ask_server(target)
     kind = "The embedded server" if facts.embedded else "The server"
-    return Finding("database", "ok", f"{kind} answers at {facts.shown}.")
+    return Finding("ok", f"{kind} answers at {facts.shown}.")
 
 
 async def ask_server(target: Target) -> ServerFacts:
@@ -89,108 +90,83 @@ async def ask_server(target: Target) -> ServerFacts:
     )
 
 
-def _facts(examination: Examination) -> ServerFacts:
-    assert examination.server is not None
-    return examination.server
-
-
-def look_at_version(examination: Examination) -> Finding:
-    """Check the server's version; needs `database`."""
-    facts = _facts(examination)
-    return judge_version(facts.server, facts.major)
-
-
-def judge_version(server: str, major: int) -> Finding:
-    """Compare a version of PostgreSQL with the oldest that will do."""
-    if major < MINIMUM_SERVER:
+def judge_version(facts: ServerFacts) -> Finding:
+    """Compare the version of PostgreSQL with the oldest that will do."""
+    if facts.major < MINIMUM_SERVER:
         return Finding(
-            "server_version", "error",
-            f"PostgreSQL {server} is too old; {MINIMUM_SERVER} or newer is needed.",
+            "error",
+            f"PostgreSQL {facts.server} is too old; {MINIMUM_SERVER} or newer is needed.",
             "Use a newer server, or leave the DSN out for the embedded one.",
             code="database.too_old",
-        )  # fmt: skip
-    return Finding("server_version", "ok", f"PostgreSQL {server}.")
+        )
+    return Finding("ok", f"PostgreSQL {facts.server}.")
 
 
-def look_at_pgvector(examination: Examination) -> Finding:
-    """Check the extension; needs `database`."""
-    facts = _facts(examination)
-    return judge_pgvector(facts.vector, facts.offered)
-
-
-def judge_pgvector(installed: str | None, offered: str | None) -> Finding:
+def judge_pgvector(facts: ServerFacts) -> Finding:
     """Tell whether pgvector is in the database, or can be put there, and is new enough."""
+    installed, offered = facts.vector, facts.offered
     needed = ".".join(map(str, MINIMUM_VECTOR))
     if installed is None and offered is None:
         return Finding(
-            "pgvector", "error", "The server does not have the pgvector extension.",
+            "error",
+            "The server does not have the pgvector extension.",
             f"Install pgvector {needed} or newer on it (package postgresql-NN-pgvector).",
             code="database.no_pgvector",
-        )  # fmt: skip
+        )
     if version_key(installed or offered or "") < MINIMUM_VECTOR:
         return Finding(
-            "pgvector", "error",
+            "error",
             f"pgvector {installed or offered} is too old; {needed} or newer is needed.",
             "Upgrade it on the server, then run: ALTER EXTENSION vector UPDATE",
             code="database.pgvector_too_old",
-        )  # fmt: skip
+        )
     if installed is None:
         return Finding(
-            "pgvector", "info", f"pgvector {offered} is on the server, but not in the database.",
+            "info",
+            f"pgvector {offered} is on the server, but not in the database.",
             "mahavishnu db init",
-        )  # fmt: skip
-    return Finding("pgvector", "ok", f"pgvector {installed}.")
+        )
+    return Finding("ok", f"pgvector {installed}.")
 
 
-def look_at_schema(examination: Examination) -> Finding:
-    """Check the schema's revision; needs `database`."""
-    facts = _facts(examination)
-    return judge_schema(facts.state, embedded=facts.embedded)
-
-
-def judge_schema(state: SchemaState, *, embedded: bool) -> Finding:
+def judge_schema(facts: ServerFacts) -> Finding:
     """Tell whether the schema is current, or becomes so by itself."""
+    state = facts.state
     if state.current:
-        return Finding("schema", "ok", f"Revision {state.revision}, the newest.")
+        return Finding("ok", f"Revision {state.revision}, the newest.")
     newer = state.revision is not None and state.revision > state.head
-    if embedded and not newer:
+    if facts.embedded and not newer:
         return Finding(
-            "schema", "info",
+            "info",
             f"Revision {state.revision or 'none'}; the next command brings it to {state.head}.",
             "Do it now: mahavishnu db upgrade",
-        )  # fmt: skip
+        )
     try:
         require_current(state)
     except MahavishnuError as error:
-        return failure("schema", error)
+        return failure(error)
     raise AssertionError("a schema that is not current is refused")
 
 
-def look_at_visibility(examination: Examination) -> Finding:
-    """Check that row-level security binds this user; needs `database`."""
-    if _facts(examination).sees_all:
+def judge_visibility(facts: ServerFacts) -> Finding:
+    """Tell whether row-level security binds this user."""
+    if facts.sees_all:
         return Finding(
-            "visibility", "warning",
+            "warning",
             "This database user bypasses row-level security and sees everybody's memories.",
             "Use an ordinary role; its rights come from: mahavishnu db grant ROLE",
-        )  # fmt: skip
-    return Finding("visibility", "ok", "Row-level security binds this database user.")
+        )
+    return Finding("ok", "Row-level security binds this database user.")
 
 
-def look_at_database_clock(examination: Examination) -> Finding:
-    """Compare this machine's clock with the server's; needs `database`."""
-    return judge_difference(_facts(examination).ahead)
-
-
-def judge_difference(ahead: timedelta) -> Finding:
-    """Tell whether two clocks agree; `ahead` is how far the server's is before ours."""
-    seconds = abs(ahead.total_seconds())
+def judge_clocks(facts: ServerFacts) -> Finding:
+    """Tell whether the server's clock agrees with this machine's."""
+    seconds = abs(facts.ahead.total_seconds())
     if seconds <= TOLERANCE.total_seconds():
-        return Finding("database_clock", "ok", "It agrees with this machine's.")
+        return Finding("ok", "It agrees with this machine's.")
     return Finding(
-        "database_clock",
         "error" if seconds > INTOLERABLE.total_seconds() else "warning",
-        f"It is {seconds:,.0f} s {'ahead of' if ahead > timedelta(0) else 'behind'} this machine's.",
+        f"It is {seconds:,.0f} s {'ahead of' if facts.ahead > timedelta(0) else 'behind'} this machine's.",
         "Set the one that is wrong, for example with: timedatectl set-ntp true",
     )
 
@@ -201,9 +177,7 @@ async def look_at_memory(examination: Examination) -> Finding:
     app = await examination.stack.enter_async_context(opened)
     health = await app.health()
     examination.app = app
-    return Finding(
-        "memory", "ok", f"It can be used; a round trip takes {health.latency_ms:.1f} ms."
-    )
+    return Finding("ok", f"It can be used; a round trip takes {health.latency_ms:.1f} ms.")
 
 
 async def look_at_times(examination: Examination) -> Finding:
@@ -214,10 +188,10 @@ async def look_at_times(examination: Examination) -> Finding:
     )
     assert row is not None
     if not row["memories"]:
-        return Finding("times", "ok", "No memory was stored in the future.")
+        return Finding("ok", "No memory was stored in the future.")
     return Finding(
-        "times", "warning",
+        "warning",
         f"{row['memories']:,} memories were stored in the future, up to {row['newest']:%Y-%m-%d %H:%M}"
         " UTC: the clock of the machine that stored them was ahead.",
         "Set that clock; until then they come first in lists: mahavishnu memory list",
-    )  # fmt: skip
+    )

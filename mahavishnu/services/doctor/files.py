@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
@@ -9,7 +10,7 @@ from mahavishnu.base.daemon.record import find_listening
 from mahavishnu.base.daemon.token import read_token, rotate_token
 from mahavishnu.base.errors import Corrupt, Forbidden, NotFound
 from mahavishnu.base.logs import set_log_level
-from mahavishnu.base.paths import locate
+from mahavishnu.base.paths import Locations, locate
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.base.settings.trust import is_trusted
 from mahavishnu.operations.ai.profiles import read_own
@@ -23,95 +24,68 @@ _OF_ANOTHER = "Run as that user, or set MAHAVISHNU_HOME to a place of your own."
 def look_at_home(examination: Examination) -> Finding:
     """Find out where things live."""
     found = examination.locations = locate(examination.environ)
-    return Finding("home", "ok", f"Settings in {found.config}, data in {found.data}.")
+    return Finding("ok", f"Settings in {found.config}, data in {found.data}.")
 
 
 def look_at_trusted(examination: Examination) -> Finding:
     """Check the list of trusted folders; needs `home`."""
-    found = judge_file("trusted_file", examination.places.trusted_directories)
+    found = judge_file(examination.places.trusted_directories)
     if found.usable:
         is_trusted(Path("/"), examination.places)  # raises where the list is damaged
     return found
 
 
-def close_trusted(examination: Examination) -> str:
-    """Take others' rights from the list of trusted folders."""
-    return close(examination.places.trusted_directories, FILE_MODE)
-
-
 def look_at_settings(examination: Examination) -> Finding:
-    """Read the settings."""
     loaded = load_settings(environ=examination.environ, flags=examination.flags)
     examination.loaded = loaded
     set_log_level(loaded.settings.log_level)
     notices = (*loaded.notices, *read_own(loaded).told)
     if notices:
         return Finding(
-            "settings", "warning", " ".join(notices),
+            "warning",
+            " ".join(notices),
             "See where each value comes from: mahavishnu config show --origin",
-        )  # fmt: skip
-    return Finding("settings", "ok", f"They can be read; set are {len(loaded.origins)}.")
+        )
+    return Finding("ok", f"They can be read; set are {len(loaded.origins)}.")
 
 
-def folder_check(name: str, place: str) -> Check:
-    """Return the check of one of our folders; `place` is the attribute of `Locations`."""
-
-    def look(examination: Examination) -> Finding:
-        return judge_folder(name, getattr(examination.places, place))
-
-    def mend(examination: Examination) -> str:
-        return close(getattr(examination.places, place), FOLDER_MODE)
-
-    return Check(name, look, needs=("home",), mend=mend)
-
-
-def look_at_settings_file(examination: Examination) -> Finding:
-    """Check who can read and change the user's settings; needs `home`."""
-    return judge_file("settings_file", examination.places.user_settings)
-
-
-def close_settings_file(examination: Examination) -> str:
-    """Take others' rights from the user's settings."""
-    return close(examination.places.user_settings, FILE_MODE)
-
-
-def judge_folder(name: str, path: Path) -> Finding:
+def judge_folder(path: Path) -> Finding:
     """Tell whether a folder is ours alone."""
     if not _is_there(path):
-        return Finding(name, "info", f"{path} is not there yet; it is made when it is needed.")
+        return Finding("info", f"{path} is not there yet; it is made when it is needed.")
     if not path.is_dir():
         return Finding(
-            name, "error", f"{path} is not a folder, nor a link to one.",
+            "error",
+            f"{path} is not a folder, nor a link to one.",
             "Remove it, or choose another place, for example by MAHAVISHNU_HOME.",
-        )  # fmt: skip
-    about = path.stat()
-    if about.st_uid != os.geteuid():
-        return Finding(name, "error", f"{path} belongs to another user.", _OF_ANOTHER)
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        return Finding(
-            name, "error", f"{path} cannot be used ({stat.filemode(about.st_mode)}).",
-            f"chmod 700 {quote(str(path))}",
-        )  # fmt: skip
-    return _judge_mode(name, path, about.st_mode, FOLDER_MODE)
+        )
+    return _judge_rights(path, FOLDER_MODE, "used", os.R_OK | os.W_OK | os.X_OK)
 
 
-def judge_file(name: str, path: Path) -> Finding:
+def judge_file(path: Path) -> Finding:
     """Tell whether a file is ours alone, or absent."""
     if not _is_there(path):
-        return Finding(name, "ok", f"There is no {path}.")
+        return Finding("ok", f"There is no {path}.")
     if not path.exists():
-        return Finding(name, "warning", f"{path} is a link to nothing.", f"rm {quote(str(path))}")
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode):
-        return Finding(name, "error", f"{path} is not a regular file.", "Put a text file there.")
-    if about.st_uid != os.geteuid():
-        return Finding(name, "error", f"{path} belongs to another user.", _OF_ANOTHER)
-    if not os.access(path, os.R_OK):
-        return Finding(
-            name, "error", f"{path} cannot be read ({stat.filemode(about.st_mode)}).",
-            f"chmod 600 {quote(str(path))}",
-        )  # fmt: skip
-    return _judge_mode(name, path, about.st_mode, FILE_MODE)
+        return Finding("warning", f"{path} is a link to nothing.", f"rm {quote(str(path))}")
+    if not path.is_file():
+        return Finding("error", f"{path} is not a regular file.", "Put a text file there.")
+    return _judge_rights(path, FILE_MODE, "read", os.R_OK)
+
+
+def privacy_check(
+    name: str,
+    place: Callable[[Locations], Path],
+    judge: Callable[[Path], Finding] = judge_folder,
+    mode: int = FOLDER_MODE,
+) -> Check:
+    """Return the check that one of our folders, or files, is ours alone; --fix gives it `mode`."""
+    return Check(
+        name,
+        lambda examination: judge(place(examination.places)),
+        needs=("home",),
+        mend=lambda examination: close(place(examination.places), mode),
+    )
 
 
 def _is_there(path: Path) -> bool:
@@ -123,16 +97,21 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _judge_mode(name: str, path: Path, mode: int, wanted: int) -> Finding:
-    """Tell whether others have rights; of a link to a place of our own, --fix leaves that alone."""
-    if not mode & _OTHERS:
-        return Finding(name, "ok", f"Only its owner can use {path}.")
-    writable = mode & _OTHERS_WRITE
+def _judge_rights(path: Path, wanted: int, how: str, access: int) -> Finding:
+    """Tell whether it is ours, and nobody else's; of a link to a place of our own, --fix leaves that alone."""
+    about = path.stat()
+    mode, hint = stat.filemode(about.st_mode), f"chmod {wanted:o} {quote(str(path))}"
+    if about.st_uid != os.geteuid():
+        return Finding("error", f"{path} belongs to another user.", _OF_ANOTHER)
+    if not os.access(path, access):
+        return Finding("error", f"{path} cannot be {how} ({mode}).", hint)
+    if not about.st_mode & _OTHERS:
+        return Finding("ok", f"Only its owner can use {path}.")
+    writable = about.st_mode & _OTHERS_WRITE
     return Finding(
-        name,
         "error" if writable else "warning",
-        f"Others may {'change' if writable else 'read'} {path} ({stat.filemode(mode)}).",
-        f"chmod {wanted:o} {quote(str(path))}",
+        f"Others may {'change' if writable else 'read'} {path} ({mode}).",
+        hint,
         fixable=not path.is_symlink(),
     )
 
@@ -174,14 +153,17 @@ def look_at_token(examination: Examination) -> Finding:
     except NotFound as error:
         lock = examination.places.daemon_lock
         if not is_own_file(lock) or find_listening(lock) is None:
-            return Finding("token", "info", error.message, error.hint)
+            return Finding("info", error.message, error.hint)
         return Finding(
-            "token", "error", f"The daemon runs, but its token is gone: {path}",
-            "mahavishnu token rotate", fixable=True, code=error.code,
-        )  # fmt: skip
+            "error",
+            f"The daemon runs, but its token is gone: {path}",
+            "mahavishnu token rotate",
+            fixable=True,
+            code=error.code,
+        )
     except (Forbidden, Corrupt) as error:
-        return failure("token", error, fixable=is_own_file(path))
-    return Finding("token", "ok", "The daemon's token is whole, and for its owner alone.")
+        return failure(error, fixable=is_own_file(path))
+    return Finding("ok", "The daemon's token is whole, and for its owner alone.")
 
 
 def replace_token(examination: Examination) -> str:

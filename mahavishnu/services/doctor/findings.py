@@ -24,13 +24,13 @@ LIMIT_S = 10.0
 @dataclass(frozen=True)
 class Finding:
     """
-    What one check found.
+    What the check `name` found; `look` fills the name in.
 
     `hint` says what fixes it, with the command where there is one. `fixable`: `--fix` would do it.
     `code` is that of the error that was met, None without one.
     """
 
-    name: str
+    name: str = field(default="", kw_only=True)
     status: Status
     summary: str
     hint: str | None = None
@@ -42,15 +42,10 @@ class Finding:
         """Whether checks that build on this one can be made."""
         return self.status in ("ok", "warning")
 
-    @property
-    def skipped(self) -> bool:
-        """Whether it was not looked at."""
-        return self.status == "skipped"
 
-
-def failure(name: str, error: MahavishnuError, *, fixable: bool = False) -> Finding:
+def failure(error: MahavishnuError, *, fixable: bool = False) -> Finding:
     """Return the finding of a check that met an error."""
-    return Finding(name, "error", error.message, error.hint, fixable, error.code)
+    return Finding("error", error.message, error.hint, fixable, error.code)
 
 
 def worst(findings: Iterable[Finding]) -> Status:
@@ -104,6 +99,12 @@ class Examination:
         """The settings; for checks that need `settings`."""
         assert self.loaded is not None
         return self.loaded.settings
+
+    @property
+    def facts(self) -> ServerFacts:
+        """What the server says of itself; for checks that need `database`."""
+        assert self.server is not None
+        return self.server
 
 
 @dataclass(frozen=True)

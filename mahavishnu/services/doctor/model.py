@@ -24,15 +24,15 @@ async def look_at_model(examination: Examination) -> Finding:
         if error.code != "embedding.model_differs":
             raise
         examination.mismatch = error  # it answers; that it is another one is the next check's
-        return Finding("model", "ok", "The configured one answers.")
+        return Finding("ok", "The configured one answers.")
     examination.choice = choice
     if choice.embedder is not None:
-        return Finding("model", "ok", f"It is {choice.reason}")
+        return Finding("ok", f"It is {choice.reason}")
     summary = f"{choice.reason} Search goes by words."
     if not choice.tried:
-        return Finding("model", "info", summary)
+        return Finding("info", summary)
     why = "\n".join(f"{refusal.provider}: {refusal.why}" for refusal in choice.tried)
-    return Finding("model", "warning", summary, why)
+    return Finding("warning", summary, why)
 
 
 async def _choose(examination: Examination) -> Choice:
@@ -49,18 +49,18 @@ async def _choose(examination: Examination) -> Choice:
 async def look_at_identity(examination: Examination) -> Finding:
     """Compare the embedder's identity with that of the stored vectors; needs `memory`."""
     if examination.mismatch is not None:
-        return failure("model_identity", examination.mismatch)
+        return failure(examination.mismatch)
     active = await _app(examination).space.active()
     embedder = _embedder(examination)
     if active is None:
-        return Finding("model_identity", "ok", "No vectors are stored yet.")
+        return Finding("ok", "No vectors are stored yet.")
     if embedder is None:
         return Finding(
-            "model_identity", "skipped",
+            "skipped",
             f"The stored vectors are of {active[1].key}; there is no embedder to compare.",
-        )  # fmt: skip
+        )
     await _app(examination).space.embedder()  # raises where it is another one
-    return Finding("model_identity", "ok", f"The stored vectors are of {active[1].key}, as it is.")
+    return Finding("ok", f"The stored vectors are of {active[1].key}, as it is.")
 
 
 async def look_at_probe(examination: Examination) -> Finding:
@@ -69,12 +69,12 @@ async def look_at_probe(examination: Examination) -> Finding:
     embedder = _embedder(examination)
     if embedder is None or identity.status == "error":
         why = "there is no embedder" if embedder is None else "of model_identity"
-        return Finding("model_probe", "skipped", f"Not looked at, because {why}.")
+        return Finding("skipped", f"Not looked at, because {why}.")
     active = await examination.app.space.active() if examination.app else None
     samples = await read_samples(examination.app, active[0]) if examination.app and active else []
     if not samples:
         [vector] = await embedder.embed_documents(["trial"])
-        return Finding("model_probe", "ok", f"It made a trial vector of {len(vector)} dimensions.")
+        return Finding("ok", f"It made a trial vector of {len(vector)} dimensions.")
     made = [(await embedder.embed_documents([text]))[0] for text, _ in samples]
     return judge_cosines([math.sumprod(a, b) for a, (_, b) in zip(made, samples, strict=True)])
 
@@ -92,19 +92,19 @@ def judge_cosines(cosines: Sequence[float]) -> Finding:
     lowest, best = min(cosines), max(cosines)
     shown = f"cosine {lowest:.5f}" if len(cosines) == 1 else f"cosines {lowest:.5f} to {best:.5f}"
     if lowest >= SAME_MODEL_COSINE:
-        return Finding("model_probe", "ok", f"Stored texts get the vectors they have ({shown}).")
+        return Finding("ok", f"Stored texts get the vectors they have ({shown}).")
     if best >= SAME_MODEL_COSINE:
         return Finding(
-            "model_probe", "warning",
+            "warning",
             f"Some stored vectors are not those of the model ({shown}); they may have been brought.",
             "Store such texts again without a vector, after: mahavishnu memory forget ID",
-        )  # fmt: skip
+        )
     return Finding(
-        "model_probe", "error",
+        "error",
         f"The model makes other vectors than those that are stored ({shown}).",
         "Bring the former model back; a local one is checked by: mahavishnu model verify NAME",
         code="embedding.model_differs",
-    )  # fmt: skip
+    )
 
 
 async def look_at_waiting(examination: Examination) -> Finding:
@@ -112,15 +112,15 @@ async def look_at_waiting(examination: Examination) -> Finding:
     app = _app(examination)
     count = await app.memories.count_waiting()
     if not count:
-        return Finding("waiting", "ok", "No memory waits for its vectors.")
+        return Finding("ok", "No memory waits for its vectors.")
     shown = f"{count:,} memories wait for their vectors" if count > 1 else "1 memory waits for its"
     summary = f"{shown}; search finds them by words." if count > 1 else f"{shown} vectors."
     checks = ("model", "model_identity", "model_probe")
     if _embedder(examination) is None or not all(
         examination.findings[name].usable for name in checks
     ):
-        return Finding("waiting", "warning", summary, "First fix what is reported about the model.")
-    return Finding("waiting", "warning", summary, "mahavishnu memory embed", fixable=True)
+        return Finding("warning", summary, "First fix what is reported about the model.")
+    return Finding("warning", summary, "mahavishnu memory embed", fixable=True)
 
 
 async def embed_waiting(examination: Examination) -> str:

@@ -2,92 +2,75 @@
 
 import asyncio
 import inspect
+import platform
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import distributions
 
 from msgspec import Struct
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
-from mahavishnu.services.doctor.clients import close_clients, look_at_clients
-from mahavishnu.services.doctor.daemon import empty_record, look_at_daemon, look_at_port
-from mahavishnu.services.doctor.database import (
-    look_at_database,
-    look_at_database_clock,
-    look_at_memory,
-    look_at_pgvector,
-    look_at_programs,
-    look_at_schema,
-    look_at_times,
-    look_at_version,
-    look_at_visibility,
-)
-from mahavishnu.services.doctor.files import (
-    close_settings_file,
-    close_trusted,
-    folder_check,
-    look_at_home,
-    look_at_settings,
-    look_at_settings_file,
-    look_at_token,
-    look_at_trusted,
-    replace_token,
-)
+from mahavishnu.services.doctor import clients, daemon, database, files, machine, model
 from mahavishnu.services.doctor.findings import Check, Examination, Finding, Status, failure, worst
-from mahavishnu.services.doctor.installation import look_at_command, look_at_package
-from mahavishnu.services.doctor.keys import look_at_exported_keys, look_at_proxies
-from mahavishnu.services.doctor.machine import (
-    look_at_clock,
-    look_at_disk,
-    look_at_platform,
-    look_at_python,
-)
-from mahavishnu.services.doctor.model import (
-    embed_waiting,
-    look_at_identity,
-    look_at_model,
-    look_at_probe,
-    look_at_waiting,
-)
 
 # The embedded server may have to start, and a model to load.
 START_LIMIT_S = 20.0
-HOME = ("home",)
+HOME, SETTINGS, DATABASE, MEMORY = ("home",), ("settings",), ("database",), ("memory",)
 # An order that gives each check what it needs.
 CHECKS = (
-    Check("python", look_at_python),
-    Check("platform", look_at_platform),
-    Check("clock", look_at_clock),
-    Check("package", look_at_package),
-    Check("command", look_at_command),
-    Check("home", look_at_home),
-    Check("disk", look_at_disk, HOME),
-    folder_check("config_folder", "config"),
-    folder_check("data_folder", "data"),
-    folder_check("state_folder", "state"),
-    Check("settings_file", look_at_settings_file, HOME, close_settings_file),
-    Check("trusted_file", look_at_trusted, HOME, close_trusted),
-    Check("token", look_at_token, HOME, replace_token),
-    Check("daemon", look_at_daemon, HOME, empty_record),
-    Check("settings", look_at_settings, HOME),
-    Check("clients", look_at_clients, ("settings",), close_clients),
-    Check("exported_keys", look_at_exported_keys, needs=("settings",)),
-    Check("proxies", look_at_proxies, needs=("settings",)),
-    Check("port", look_at_port, needs=("settings",)),
-    Check("postgres", look_at_programs, needs=("settings",)),
-    Check("database", look_at_database, needs=("settings",), limit_s=START_LIMIT_S),
-    Check("server_version", look_at_version, needs=("database",)),
-    Check("pgvector", look_at_pgvector, needs=("database",)),
-    Check("schema", look_at_schema, needs=("database",)),
-    Check("visibility", look_at_visibility, needs=("database",)),
-    Check("database_clock", look_at_database_clock, needs=("database",)),
-    Check("memory", look_at_memory, needs=("pgvector", "schema")),
-    Check("times", look_at_times, needs=("memory",)),
-    Check("model", look_at_model, needs=("settings",)),
-    Check("model_identity", look_at_identity, needs=("memory",)),
-    Check("model_probe", look_at_probe, needs=("model",), limit_s=START_LIMIT_S),
-    Check("waiting", look_at_waiting, needs=("memory",), mend=embed_waiting),
+    Check(
+        "python",
+        lambda _: machine.judge_python(sys.version_info[:3], platform.python_implementation()),
+    ),
+    Check(
+        "platform",
+        lambda _: machine.judge_platform(sys.platform, platform.release(), platform.machine()),
+    ),
+    Check("clock", lambda _: machine.judge_clock(datetime.now(UTC))),
+    Check("package", lambda _: machine.judge_owners(distributions())),
+    Check(
+        "command", lambda run: machine.judge_command(machine.COMMAND, run.environ.get("PATH", ""))
+    ),
+    Check("home", files.look_at_home),
+    Check("disk", machine.look_at_disk, HOME),
+    files.privacy_check("config_folder", lambda places: places.config),
+    files.privacy_check("data_folder", lambda places: places.data),
+    files.privacy_check("state_folder", lambda places: places.state),
+    files.privacy_check(
+        "settings_file", lambda places: places.user_settings, files.judge_file, files.FILE_MODE
+    ),
+    Check(
+        "trusted_file",
+        files.look_at_trusted,
+        HOME,
+        lambda run: files.close(run.places.trusted_directories, files.FILE_MODE),
+    ),
+    Check("token", files.look_at_token, HOME, files.replace_token),
+    Check(
+        "daemon", lambda run: daemon.judge_daemon(run.places.daemon_lock), HOME, daemon.empty_record
+    ),
+    Check("settings", files.look_at_settings, HOME),
+    Check("clients", clients.look_at_clients, SETTINGS, clients.close_clients),
+    Check("exported_keys", clients.look_at_exported_keys, SETTINGS),
+    Check("proxies", clients.look_at_proxies, SETTINGS),
+    Check("port", daemon.look_at_port, SETTINGS),
+    Check("postgres", database.look_at_programs, SETTINGS),
+    Check("database", database.look_at_database, SETTINGS, limit_s=START_LIMIT_S),
+    Check("server_version", lambda run: database.judge_version(run.facts), DATABASE),
+    Check("pgvector", lambda run: database.judge_pgvector(run.facts), DATABASE),
+    Check("schema", lambda run: database.judge_schema(run.facts), DATABASE),
+    Check("visibility", lambda run: database.judge_visibility(run.facts), DATABASE),
+    Check("database_clock", lambda run: database.judge_clocks(run.facts), DATABASE),
+    Check("memory", database.look_at_memory, ("pgvector", "schema")),
+    Check("times", database.look_at_times, MEMORY),
+    Check("model", model.look_at_model, SETTINGS),
+    Check("model_identity", model.look_at_identity, MEMORY),
+    Check("model_probe", model.look_at_probe, ("model",), limit_s=START_LIMIT_S),
+    Check("waiting", model.look_at_waiting, MEMORY, model.embed_waiting),
 )
 _log = get_logger(__name__)
 
@@ -145,7 +128,8 @@ def _report(done: Examination, mended: tuple[Mended, ...] = ()) -> Report:
 async def look(examination: Examination, checks: tuple[Check, ...] = CHECKS) -> None:
     """Make the checks one after another; their findings are in the examination."""
     for check in checks:
-        examination.findings[check.name] = await _look(check, examination)
+        found = await _look(check, examination)
+        examination.findings[check.name] = replace(found, name=check.name)
 
 
 async def _look(check: Check, examination: Examination) -> Finding:
@@ -153,12 +137,12 @@ async def _look(check: Check, examination: Examination) -> Finding:
     missing = next((found[name] for name in check.needs if not found[name].usable), None)
     if missing is not None:
         why = f"Not looked at, because of {missing.name}."
-        return Finding(check.name, "skipped", missing.summary if missing.skipped else why)
+        return Finding("skipped", missing.summary if missing.status == "skipped" else why)
     try:
         async with asyncio.timeout(check.limit_s):
             return await _call(check.look, examination)
     except Exception as error:  # noqa: BLE001 - a root: what one check meets must not stop the others
-        return failure(check.name, explain(error, check))
+        return failure(explain(error, check))
 
 
 async def mend(examination: Examination, announce: Callable[[str], None]) -> tuple[Mended, ...]:

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from mahavishnu.interfaces.cli.api.openapi import output_option, write
-from mahavishnu.interfaces.http.asgi import API_OPERATIONS
 from mahavishnu.interfaces.http.openapi import describe_api
 from mahavishnu.interfaces.http.page import render_page
 
@@ -14,4 +13,4 @@ from mahavishnu.interfaces.http.page import render_page
 @output_option
 def docs(output: Path | None) -> None:
     """Write the API as an HTML page."""
-    write(render_page(describe_api(API_OPERATIONS)).encode() + b"\n", output)
+    write(render_page(describe_api()).encode() + b"\n", output)

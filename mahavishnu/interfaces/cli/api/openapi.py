@@ -8,7 +8,6 @@ import msgspec
 
 from mahavishnu.base.errors import Forbidden
 from mahavishnu.base.files import write_atomically
-from mahavishnu.interfaces.http.asgi import API_OPERATIONS
 from mahavishnu.interfaces.http.openapi import describe_api
 
 output_option = click.option(
@@ -20,7 +19,7 @@ output_option = click.option(
 @output_option
 def openapi(output: Path | None) -> None:
     """Write the API as an OpenAPI 3.1 document (JSON)."""
-    described = msgspec.json.encode(describe_api(API_OPERATIONS))
+    described = msgspec.json.encode(describe_api())
     write(msgspec.json.format(described, indent=2) + b"\n", output)
 
 
