@@ -51,8 +51,7 @@ BROAD_ALLOWED = {
     "embedding/tokenizer.py",  # nor do those of tokenizers
     "ai/secrets/oneiric/providers.py",  # nor do those of the clouds' libraries
     "services/doctor/run.py",  # what one check meets becomes a finding, and the others are made
-    "database/migrate.py",  # closes what it opened, also where it is cancelled, and raises again
-    "embedding/openai.py",  # and so does this
+    "embedding/openai.py",  # closes what it opened, also where it is cancelled, and raises again
     "embedding/ollama.py",  # and this
 }
 # Where a client's name may stand outside of `ai/clients`.

@@ -1,5 +1,7 @@
 """Bring a database to the newest schema: extension, versions, Alembic under an advisory lock."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +10,7 @@ import asyncpg
 
 from mahavishnu.base.errors import Conflict, Forbidden, Unavailable
 from mahavishnu.database.errors import translated
-from mahavishnu.database.pool import DriverConnection
+from mahavishnu.database.pool import DriverConnection, read_revision
 from mahavishnu.database.pooler import require_session
 from mahavishnu.database.target import Target
 
@@ -36,10 +38,8 @@ class SchemaState:
 
 
 async def read_state(connection: DriverConnection) -> SchemaState:
-    """Read the revision of the connected database: two cheap statements, no Alembic import."""
-    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
-        return SchemaState(None)
-    return SchemaState(await connection.fetchval("SELECT version_num FROM alembic_version"))
+    """Read the revision of the connected database, without an import of Alembic."""
+    return SchemaState(await read_revision(connection))
 
 
 def require_current(state: SchemaState) -> None:
@@ -131,25 +131,20 @@ async def upgrade(target: Target, *, lock_wait: timedelta = LOCK_WAIT) -> Schema
         Unavailable: another process still migrates after `lock_wait`.
         UsageError: the address leads to a transaction-mode pooler.
     """
-    with translated():
-        connection = await _connect(target)
-        try:
-            await check_server(connection)
-            # Alembic keeps its context in module globals, so that two upgrades in one process
-            # must not overlap; those of other processes would wait for the migration's own lock.
-            async with connection.transaction():
-                await _lock(connection, lock_wait)
-                if not (await _check_state(connection)).current:
-                    from mahavishnu.database.scripts import run_scripts  # noqa: PLC0415 - Alembic takes a second
+    # Alembic keeps its context in module globals, so that two upgrades in one process
+    # must not overlap; those of other processes would wait for the migration's own lock.
+    async with _checked_server(target) as connection, connection.transaction():
+        await _lock(connection, lock_wait)
+        if not (await _check_state(connection)).current:
+            from mahavishnu.database.scripts import run_scripts  # noqa: PLC0415 - Alembic takes a second
 
-                    await run_scripts(target)
-        finally:
-            await connection.close()
+            await run_scripts(target)
     return SchemaState(HEAD)
 
 
-async def _connect(target: Target) -> DriverConnection:
-    """Connect to the server itself; raises `UsageError` behind a transaction-mode pooler."""
+@contextlib.asynccontextmanager
+async def _checked_server(target: Target) -> AsyncIterator[DriverConnection]:
+    """Lend a connection to the server itself; raises `UsageError` behind a transaction-mode pooler."""
 
     async def connect() -> DriverConnection:
         made: DriverConnection = await asyncpg.connect(
@@ -157,13 +152,14 @@ async def _connect(target: Target) -> DriverConnection:
         )
         return made
 
-    connection = await connect()
-    try:
-        await require_session(connection, connect)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
+    with translated():
+        connection = await connect()
+        try:
+            await require_session(connection, connect)
+            await check_server(connection)
+            yield connection
+        finally:
+            await connection.close()
 
 
 async def _lock(connection: DriverConnection, wait: timedelta) -> None:
@@ -191,13 +187,8 @@ def lock_held(wait: timedelta) -> Unavailable:
 
 async def check_target(target: Target) -> None:
     """Refuse what `upgrade` refuses before it runs anything, for the bare `alembic` command."""
-    with translated():
-        connection = await _connect(target)
-        try:
-            await check_server(connection)
-            await _check_state(connection)
-        finally:
-            await connection.close()
+    async with _checked_server(target) as connection:
+        await _check_state(connection)
 
 
 async def _check_state(connection: DriverConnection) -> SchemaState:

@@ -211,12 +211,7 @@ class Database:
             vector = await connection.fetchval(
                 "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
             )
-            known = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
-            revision = (
-                await connection.fetchval("SELECT version_num FROM alembic_version")
-                if known
-                else None
-            )
+            revision = await read_revision(connection)
             assert self._pool is not None
             return DatabaseHealth(version, vector, revision, latency_ms, self._pool.get_size())
 
@@ -275,6 +270,14 @@ class Database:
 
     def _local_settings(self) -> str:
         return ";".join(f"SET LOCAL {name} = '{value}'" for name, value in self._settings().items())
+
+
+async def read_revision(connection: DriverConnection | Connection) -> str | None:
+    """Return the revision of the schema; None before the first one."""
+    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+        return None
+    revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    return revision
 
 
 async def _register_types(connection: DriverConnection) -> None:

@@ -32,11 +32,6 @@ TEXT_MAY_BE_AT_FAULT = frozenset((400, 413, 422))
 type Rows = Sequence[Sequence[float | None]]
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether `url` names this machine itself."""
-    return is_this_machine(httpx.URL(url).host)
-
-
 class HttpService:
     """
     JSON requests to one base URL, three tries at most, every failure one of ours.
@@ -60,7 +55,7 @@ class HttpService:
         self._client = httpx.AsyncClient(
             headers=dict(headers or {}),
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 5.0)),
-            trust_env=not is_loopback(base_url),
+            trust_env=not is_this_machine(httpx.URL(base_url).host),
             follow_redirects=False,
         )
 

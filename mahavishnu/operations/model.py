@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from mahavishnu.base.errors import Forbidden, MahavishnuError
 from mahavishnu.database.grants import require_founder
-from mahavishnu.embedding import Choice
-from mahavishnu.embedding.choose import Refusal
+from mahavishnu.embedding.choose import Choice, Refusal
 from mahavishnu.operations.ai.results import Whole
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from mahavishnu.app import open_app
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.target import Target, target_of_dsn
-from mahavishnu.embedding import Embedder
+from mahavishnu.embedding.port import Embedder
 from mahavishnu.memory.models import BroughtVector, NewMemory
 from mahavishnu.services.doctor.database import ask_server, judge_visibility, look_at_times
 from mahavishnu.services.doctor.findings import Examination

@@ -6,7 +6,7 @@ What is wrong with a profile keeps that profile out of the tree; all else that i
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,12 +25,11 @@ from mahavishnu.base.settings.keys import (
 from mahavishnu.base.settings.legacy import LEGACY_KEYS, LEGACY_SECTIONS, find_legacy
 from mahavishnu.base.settings.profiles import (
     WrongProfile,
-    outranked_keys,
     profile_of,
     setting_aside,
     shown_key,
 )
-from mahavishnu.base.settings.tree import REFERENCE_KEYS, Settings
+from mahavishnu.base.settings.tree import PROFILE_ADDRESSES, REFERENCE_KEYS, Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ADDRESS_PARTS = ("host", "port", "database", "user", "password")
@@ -60,7 +59,7 @@ def merge_layers(
     for rank, (origin, values) in enumerate(layers, start=1):
         merged |= _accept(values, origin, rank, notices, wrong)
     _settle_address(merged, notices, environ)
-    for key in tuple(outranked_keys(merged)):
+    for key in tuple(_outranked_keys(merged)):
         del merged[key]
     if not merged.keys() & {"postgresql.dsn", "postgresql.host"}:
         notices += [
@@ -135,6 +134,22 @@ def _present_key(key: str, value: Any, origin: str, notices: list[str]) -> str |
         else f"{key} in {origin}: {legacy.answer}"
     )
     return legacy.now
+
+
+def _outranked_keys(merged: Mapping[str, Setting]) -> Iterator[str]:
+    """
+    Yield the keys of profiles that do not count, since a source of a higher rank gives an address.
+
+    What gives none only changes what it names, as everywhere in the settings.
+    """
+    names: dict[str, list[str]] = {}
+    for key in merged:
+        if (name := profile_of(key)) is not None:
+            names.setdefault(name, []).append(key)
+    for keys in names.values():
+        addresses = [key for key in keys if key.rpartition(".")[2] in PROFILE_ADDRESSES]
+        rank = max((merged[key].rank for key in addresses), default=0)
+        yield from (key for key in keys if merged[key].rank < rank)
 
 
 def _expand(key: str, setting: Setting, environ: Mapping[str, str]) -> Setting:

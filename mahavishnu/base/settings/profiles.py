@@ -1,33 +1,22 @@
 """
-Profiles in the settings: a wrong one is set aside, and several sources may set the same one.
+Profiles in the settings: which setting is a member of one; a wrong one is set aside.
 
 Whether the others can be used is not decided here: `ai_env.profiles` does that.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import MASK
 from mahavishnu.base.settings.files import find_names, place_of
 from mahavishnu.base.settings.keys import find_setting, match_key
 from mahavishnu.base.settings.legacy import find_legacy
-from mahavishnu.base.settings.tree import PROFILE_ADDRESSES
 
 SECTION = "ai_environments.llm_profiles"
 _KEY_SHAPE = re.compile(r"sk-|(?=.*\d).{20}", re.DOTALL)
-
-
-class Ranked(Protocol):
-    """A value with the rank of its source."""
-
-    @property
-    def rank(self) -> int:
-        """Return the rank; a higher one wins."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -77,22 +66,6 @@ def shown_key(key: str) -> str:
     free = 3 if key.startswith(f"{SECTION}.") else 0
     hidden = (MASK if _KEY_SHAPE.match(name) else name for name in names[free:])
     return ".".join((*names[:free], *hidden))
-
-
-def outranked_keys(merged: Mapping[str, Ranked]) -> Iterable[str]:
-    """
-    Return the keys of profiles that do not count, since a source of a higher rank gives an address.
-
-    What gives none only changes what it names, as everywhere in the settings.
-    """
-    names: dict[str, list[str]] = {}
-    for key in merged:
-        if (name := profile_of(key)) is not None:
-            names.setdefault(name, []).append(key)
-    for keys in names.values():
-        addresses = [key for key in keys if key.rpartition(".")[2] in PROFILE_ADDRESSES]
-        rank = max((merged[key].rank for key in addresses), default=0)
-        yield from (key for key in keys if merged[key].rank < rank)
 
 
 def _named_by(key: str, origin: str) -> str | None:

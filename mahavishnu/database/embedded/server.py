@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from mahavishnu.base.errors import Forbidden, Unavailable, UsageError
@@ -268,12 +267,7 @@ class Lease:
         """Return the lease, already held."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 
