@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mahavishnu.ai.switching.adopt import adopt
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.settle import settle
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.ai.switching.undo import undo
 from tests.ai_files import at_step
 from tests.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to

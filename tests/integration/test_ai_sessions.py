@@ -24,7 +24,7 @@ from mahavishnu.ai.sessions.resume import plan_resume, shown_words
 from mahavishnu.ai.sessions.standing import Standing, find_standings
 from mahavishnu.ai.sessions.stopping import stop
 from mahavishnu.ai.sessions.terminals import Pane, is_opened_for
-from mahavishnu.ai.switching.adopt import adopt
+from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.base.processes import ProcessIdentity, identify

@@ -7,7 +7,7 @@ from mahavishnu.ai.bindings.store import Expected
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.switching.plan import why_not
+from mahavishnu.ai.switching.switch import why_not
 
 
 def expected_of(profile: Profile, *, helper: Path) -> Mapping[str, Expected]:

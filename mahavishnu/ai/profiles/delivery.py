@@ -66,7 +66,7 @@ def deliver(profile: Profile, way: Way, *, helper: Path, key: Secret | None = No
     Raises:
         UsageError: as `origin_of`, for an address that no key may go to.
     """
-    protocol = find_protocol(profile, way.client)
+    protocol = profile.protocol_for(way.client)
     assert protocol is not None
     url = profile.endpoints[protocol]
     if profile.auth != "native":

@@ -25,6 +25,8 @@ from mahavishnu.base import files
 from mahavishnu.base.errors import Corrupt, UsageError
 from mahavishnu.base.paths import private_folder
 
+type Kind = Literal["set", "remove", "include", "exclude"]
+type EntryKind = Literal["switch", "undo", "adopt", "restore"]
 PATIENCE = timedelta(seconds=15)
 
 
@@ -36,7 +38,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     that of its marks, where it is not the entry's.
     """
 
-    kind: Literal["set", "remove", "include", "exclude"]
+    kind: Kind
     path: KeyPath
     before: Any = msgspec.UNSET
     after: Any = msgspec.UNSET
@@ -68,7 +70,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", t
 
     id: UUID
     at: str
-    kind: Literal["switch", "undo", "adopt", "restore"]
+    kind: EntryKind
     profile: str
     scope: str
     salt: str
@@ -348,11 +350,7 @@ class Journal:
         )
 
     def intend(self, entry: Entry) -> None:
-        """Write down what is going to be done, durably."""
-        self._append(entry)
-
-    def adopt(self, entry: Entry) -> None:
-        """Write down what files contain already: that line alone is the whole of it."""
+        """Write down what is going to be done, durably; an adoption is done with that."""
         self._append(entry)
 
     def finish(self, entry: Entry, files: Sequence[FileRecord] | None = None) -> None:

@@ -28,7 +28,7 @@ from mahavishnu.ai.profiles.profile import ClientName, Profile
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.project import require_not_redirected
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.switching.plan import why_not
+from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
 

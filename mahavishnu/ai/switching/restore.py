@@ -19,9 +19,8 @@ from mahavishnu.ai.foreign_files.merge import Change, Effect, Exclude, Remove, S
 from mahavishnu.ai.profiles.delivery import Delivery, deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.helper import PROGRAM
-from mahavishnu.ai.switching.adopt import Changed, find_changed
-from mahavishnu.ai.switching.apply import Ask, carry_out, require_key
-from mahavishnu.ai.switching.drift import Replay, replay
+from mahavishnu.ai.switching.apply import carry_out
+from mahavishnu.ai.switching.drift import Changed, Replay, find_changed, replay
 from mahavishnu.ai.switching.journal import Entry
 from mahavishnu.ai.switching.plan import (
     FilePlan,
@@ -31,12 +30,12 @@ from mahavishnu.ai.switching.plan import (
     check_plan,
     known_for,
     plan_changes,
-    why_not,
 )
 from mahavishnu.ai.switching.redaction import shown, shown_record
 from mahavishnu.ai.switching.rights import note_of
 from mahavishnu.ai.switching.settle import Settled, settle
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.switch import Ask, require_key, why_not
 from mahavishnu.base.errors import Conflict, NotFound
 
 type FindProfile = Callable[[str], Profile]

@@ -1,6 +1,6 @@
 """Take a switch back: only what it wrote, and only where that stands as it was written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -9,14 +9,15 @@ from msgspec.structs import replace
 
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.qwen.settings import session_running
-from mahavishnu.ai.foreign_files.documents import Document, KeyPath, same_value
+from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
 from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_of
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record, value_of
-from mahavishnu.ai.switching.plan import Place, expect, mark, new_entry, records_of
-from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in, redact
+from mahavishnu.ai.switching.plan import Place, changed_meanwhile
+from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
 from mahavishnu.ai.switching.rights import reopen_modes
 from mahavishnu.ai.switching.settle import (
     Reversal,
@@ -88,9 +89,10 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         settled.require([file.path for file in switched.files])
         keys = keys_of(site, history, switched)
         parts = [_plan(site, history, switched, file, keys, overwrite) for file in switched.files]
+        salt = new_salt()
         entry = new_entry(
-            "undo", switched.profile, switched.scope,
-            lambda salt: [_file_record(part, salt) for part in parts],
+            "undo", switched.profile, switched.scope, salt,
+            [_file_record(part, salt) for part in parts],
             undoes=switched.id,
             lost=tuple(show_path(path) for part in parts for path in part.reversal.lost),
         )  # fmt: skip
@@ -228,7 +230,8 @@ def _check_foreign(
         if record.path not in client.shared
         and record.before != record.after
         and state_of(record, document, client, switched.salt) == "other"
-        and not _stands_in(record.path, document, place)
+        # What a later undo put there, in the place of a key that was lost, is ours.
+        and not place.is_as_written(record.path, document.get(record.path))
     ]
     foreign = [record.path for record in changed]
     # What was adopted is the user's, although it stands as the journal says.
@@ -247,24 +250,6 @@ def _check_foreign(
         raise changed_meanwhile(place.path, map(show_path, foreign))
 
 
-def _stands_in(path: KeyPath, document: Document, place: Place) -> bool:
-    """Tell whether what is there was put there by a later undo, in the place of a key that was lost."""
-    written = place.memory.written.get(path)
-    if written is None:
-        return False
-    now = redact(document.get(path), path, place.client.is_secret, written.salt)
-    return same_value(now, written.value)
-
-
-def changed_meanwhile(path: Path, members: Iterable[str]) -> Conflict:
-    """Return the error of a file that another wrote to since."""
-    return Conflict(
-        f"What Mahavishnu wrote to {path} was changed by hand or by a program: {', '.join(members)}.",
-        hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
-        code="ai.changed_meanwhile",
-    )
-
-
 def _loses_key(
     record: Record, document: Document, back: Document, switched: Entry, client: Client
 ) -> bool:
@@ -279,18 +264,17 @@ def _loses_key(
 
 
 def _file_record(part: _Part, salt: str) -> FileRecord:
-    secret = part.place.client.is_secret
     # What is emptied first has to be removed with its parents by whoever settles this.
     made = {each.path: each.made for each in part.reversal.changes if isinstance(each, Remove)}
     records = [
         replace(record, made=made.get(record.path)) if record.kind == "remove" else record
-        for record in records_of(part.effects, lambda _: False)
+        for record in records_of(part.effects, part.place.client, salt)
     ]
     return FileRecord(
         client=part.file.client,
         path=part.file.path,
         mode=part.file.mode,
-        records=tuple(mark(record, secret, salt) for record in records),
+        records=tuple(records),
         new=part.file.new or part.place.new,
         modes=(None, part.file.modes[1]) if part.reversal.private else part.file.modes,
     )

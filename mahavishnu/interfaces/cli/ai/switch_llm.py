@@ -7,7 +7,7 @@ import click
 from msgspec.structs import replace
 
 from mahavishnu.ai.profiles.profile import SPOKEN
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.interfaces.cli.ai.switch_output import is_native, print_plan, print_switch
 from mahavishnu.interfaces.cli.ai.telling import scope_option, tell_profiles
 from mahavishnu.interfaces.cli.ai.undo import show_undo
