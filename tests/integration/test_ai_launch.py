@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai.profiles.profile import ClientName, Profile, Protocol
-from mahavishnu.ai.secrets.environment import EnvironmentStore
+from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.launch import Launch, plan_launch, recognise
 from mahavishnu.base.errors import MahavishnuError

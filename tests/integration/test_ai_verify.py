@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from msgspec import structs
 
 from mahavishnu.ai.profiles.profile import Profile, Protocol
-from mahavishnu.ai.secrets.environment import EnvironmentStore
+from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.answers import Verdict
 from mahavishnu.ai.switching.verify import Trial, verify

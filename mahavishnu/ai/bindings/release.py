@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
 from mahavishnu.ai.secrets.binding import require_bound
-from mahavishnu.ai.secrets.environment import EnvironmentStore
 from mahavishnu.ai.secrets.helper import Asked, read_words
+from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.ai.secrets.project import require_not_redirected
 from mahavishnu.ai.secrets.proxies import require_no_proxy
 from mahavishnu.ai.secrets.reference import Reference

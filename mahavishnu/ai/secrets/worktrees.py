@@ -26,19 +26,10 @@ def find_checkouts(folder: Path) -> Iterator[Path]:
     Raises:
         Unresolved: it is unknown.
     """
-    link = _text(folder / ".git")
-    if link is None:
-        return
-    mark, _, private = link.partition(":")
-    if mark != "gitdir":
-        raise Unresolved
-    own = _follow(folder, private)
-    common = _text(own / "commondir")
-    if common is None:
-        return
-    shared = _follow(own, common)
-    yield shared.parent
-    yield shared
+    link = _follow_link(folder)
+    if link is not None and link[1] is not None:
+        yield link[1].parent
+        yield link[1]
 
 
 def find_repository(folder: Path) -> Path | None:
@@ -50,16 +41,25 @@ def find_repository(folder: Path) -> Path | None:
     Raises:
         Unresolved: it is unknown.
     """
-    git = folder / ".git"
-    link = _text(git)
+    link = _follow_link(folder)
     if link is None:
+        git = folder / ".git"
         return git if git.is_dir() else None
+    own, shared = link
+    return shared or own
+
+
+def _follow_link(folder: Path) -> tuple[Path, Path | None] | None:
+    """Return where a `.git` file leads, and what that shares with other checkouts; None without such a file."""
+    link = _text(folder / ".git")
+    if link is None:
+        return None
     mark, _, private = link.partition(":")
     if mark != "gitdir":
         raise Unresolved
     own = _follow(folder, private)
     common = _text(own / "commondir")
-    return own if common is None else _follow(own, common)
+    return own, None if common is None else _follow(own, common)
 
 
 def _follow(folder: Path, said: str) -> Path:

@@ -8,8 +8,7 @@ from typing import Literal
 from mahavishnu.ai.profiles.profile import SPOKEN, ClientName, Profile
 from mahavishnu.ai.secrets.decrypt import PROGRAMS, find_program
 from mahavishnu.ai.secrets.in_file import find_file, read_private, recognise
-from mahavishnu.ai.secrets.oneiric.installed import require_installed
-from mahavishnu.ai.secrets.oneiric.stores import provider_of
+from mahavishnu.ai.secrets.oneiric.stores import provider_of, require_installed
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
 from mahavishnu.ai.switching.places import TITLES
@@ -34,7 +33,7 @@ class Lack:
 def find_lacks(site: Site, profile: Profile) -> list[Lack]:
     """Return what keeps this profile from being used here, as far as a look tells."""
     found = [
-        _lack(profile, "client", text, hint="Install it.")
+        Lack(profile.name, "client", text, "Install it.", "ai.client_missing")
         for text in _missing_clients(site, profile)
     ]
     if profile.auth == "native" or profile.key is None:
@@ -50,10 +49,6 @@ def find_lacks(site: Site, profile: Profile) -> list[Lack]:
 def lack_of(profile: str, what: What, error: MahavishnuError) -> Lack:
     """Return the lack that an error describes."""
     return Lack(profile, what, error.message, error.hint or "", error.code, error.exit_code)
-
-
-def _lack(profile: Profile, what: What, message: str, *, hint: str) -> Lack:
-    return Lack(profile.name, what, message, hint, "ai.client_missing")
 
 
 def _missing_clients(site: Site, profile: Profile) -> list[str]:
@@ -86,20 +81,15 @@ def _program_is_there(site: Site, key: Reference) -> None:
         find_program(PROGRAMS[kind], site.environ)
 
 
-def _store_is_there(site: Site, key: Reference) -> None:
-    site.stores().require(provider_of(key))
-
-
-def _oneiric_is_there(_site: Site, _key: Reference) -> None:
-    require_installed()
-
-
-type _Check = tuple[What, Callable[[Site, Reference], None]]
+type _Check = tuple[What, Callable[[Site, Reference], object]]
 
 # A keyring may ask to be unlocked, and a cloud takes its time: those are not asked for the key.
 _CHECKS: dict[str, tuple[_Check, ...]] = {
     "env": (("key", _key_is_there),),
     "file": (("key", _key_is_there), ("program", _program_is_there)),
     "keyring": (("extra", _keyring_is_there),),
-    "oneiric": (("store", _store_is_there), ("extra", _oneiric_is_there)),
+    "oneiric": (
+        ("store", lambda site, key: site.stores().require(provider_of(key))),
+        ("extra", lambda _, __: require_installed()),
+    ),
 }

@@ -12,8 +12,7 @@ from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.delivery import find_protocol, variable_of
 from mahavishnu.ai.profiles.profile import SIGN_IN, ClientName, Profile
-from mahavishnu.ai.secrets.oneiric.installed import is_installed
-from mahavishnu.ai.secrets.oneiric.stores import provider_of
+from mahavishnu.ai.secrets.oneiric.stores import is_installed, provider_of
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
 from mahavishnu.ai.switching.drift import Author, Drift, find_drift, find_warning

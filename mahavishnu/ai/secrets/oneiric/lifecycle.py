@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from oneiric.core.lifecycle import LifecycleError, LifecycleManager, LifecycleSafetyOptions
 from oneiric.core.resolution import Candidate, Resolver, ResolverSettings
 
-from mahavishnu.ai.secrets.health import ComponentHealth, health_of
-from mahavishnu.ai.secrets.oneiric.answers import Answer
+from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of
 from mahavishnu.ai.secrets.oneiric.providers import Provider
 from mahavishnu.ai.secrets.oneiric.stores import CloudStore, Stores

@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mahavishnu.ai.secrets.health import ComponentHealth, health_of
-from mahavishnu.ai.secrets.oneiric.answers import Answer
+from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of, is_missing
 from mahavishnu.ai.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore
 from mahavishnu.base.errors import MahavishnuError, Unavailable

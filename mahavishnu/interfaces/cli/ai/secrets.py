@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai.secrets.health import ComponentHealth
+from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
 from mahavishnu.ai.secrets.reading import ReadKey
 from mahavishnu.ai.secrets.reference import PROVIDERS
 from mahavishnu.ai.secrets.resolve import open_clouds
