@@ -126,7 +126,7 @@ def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
 def settle_in(site: Site) -> tuple[str, ...]:
     """Do what the next command does first."""
     with site.journal.held():
-        return settle(site, site.journal).told
+        return settle(site).told
 
 
 def history_before(scenario: str) -> int:

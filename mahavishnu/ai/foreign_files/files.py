@@ -79,7 +79,6 @@ class Edit:
 class _Manner:
     """How a file is to be changed, as `SettingsFile.edit` has it."""
 
-    overwrite: bool
     make_folder: bool
     private: bool
     drop_empty: bool
@@ -126,7 +125,6 @@ class SettingsFile:
         changes: Sequence[Change],
         *,
         expected: Expected | None = None,
-        overwrite: bool = False,
         make_folder: bool = False,
         private: bool = False,
         drop_empty: bool = False,
@@ -139,7 +137,7 @@ class SettingsFile:
         either, is removed.
 
         Raises:
-            Conflict: `ai_files.conflict`, a member is not what `expected` says; not with `overwrite`.
+            Conflict: `ai_files.conflict`, a member is not what `expected` says.
             Corrupt, UsageError: as `Document` tells, with the path.
             NotFound, Forbidden, Unavailable, UsageError: `ai_files.*`, the file cannot be replaced.
         """
@@ -150,7 +148,7 @@ class SettingsFile:
                 held.enter_context(locked(target, self.locks, timeout=self.patience.lock))
             with told(self.path):
                 sweep(target)
-                manner = _Manner(overwrite, make_folder, private, drop_empty)
+                manner = _Manner(make_folder, private, drop_empty)
                 done = self._write(target, changes, expected or {}, manner)
                 if self.close is None or not done.changed:
                     return done
@@ -173,7 +171,7 @@ class SettingsFile:
             done = Edit(self.path, target, first or effects, first is not None, made)
             if merged.content == document.content and not (manner.private and seen.mode & 0o077):
                 return done
-            if done.foreign and not manner.overwrite:
+            if done.foreign:
                 raise _conflict(done)
             _check_folder(target, manner.make_folder)
             if manner.make_folder:

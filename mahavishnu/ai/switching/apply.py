@@ -17,7 +17,6 @@ from mahavishnu.ai.switching.journal import (
     Entry,
     EntryKind,
     FileRecord,
-    Journal,
     Kind,
     Record,
     recorded,
@@ -32,7 +31,6 @@ from mahavishnu.base.identifiers import new_id
 
 def carry_out(
     site: Site,
-    journal: Journal,
     plan: Plan,
     kind: Literal["switch", "restore"] = "switch",
     *,
@@ -61,14 +59,14 @@ def carry_out(
         lost=() if moved else lost,
         is_moved=moved is not None,
     )  # fmt: skip
-    journal.intend(entry)
-    return _write_all(site, journal, entry, files)
+    site.journal.intend(entry)
+    return _write_all(site, entry, files)
 
 
-def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FilePlan]) -> Entry:
+def _write_all(site: Site, entry: Entry, files: Sequence[FilePlan]) -> Entry:
     """Write the files one by one; where one fails, take back what is written."""
     done = []
-    with whole_or_not(site, journal, entry, [(file.place, file.effects) for file in files]):
+    with whole_or_not(site, entry, [(file.place, file.effects) for file in files]):
         for file, intended in zip(files, entry.files, strict=True):
             place = file.place
             edit = site.open(place.client, place.path).edit(
@@ -80,7 +78,7 @@ def _write_all(site: Site, journal: Journal, entry: Entry, files: Sequence[FileP
             with told(place.path):
                 close_modes(place.path, intended.modes)
             done.append(_file_record(file, edit.effects, entry.salt, intended.modes, edit.made))
-        journal.finish(entry, None if tuple(done) == entry.files else done)
+        site.journal.finish(entry, None if tuple(done) == entry.files else done)
     return msgspec.structs.replace(entry, files=tuple(done))
 
 

@@ -30,7 +30,7 @@ from mahavishnu.ai.switching.redaction import (
     shown_record,
     unmark,
 )
-from mahavishnu.ai.switching.settle import Settled, settle
+from mahavishnu.ai.switching.settle import Reversal, Settled, held_journal
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import mask_url
@@ -63,14 +63,6 @@ class Element(NamedTuple):
     path: KeyPath
     written: Value
     now: Value | Absent
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Changes by which everything is again as it was written, and the members whose keys they lack."""
-
-    changes: tuple[Change, ...]
-    lost: tuple[KeyPath, ...] = ()
 
 
 def find_drift(place: Place, document: Document) -> tuple[Drift, ...]:
@@ -132,7 +124,7 @@ def _find_successor(
     return ABSENT
 
 
-def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Replay:
+def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Reversal:
     """
     Return what writes again all that was written; marks become those of `keys` that they stand for.
 
@@ -158,7 +150,7 @@ def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Replay
         if not isinstance(successor, Absent):
             changes.append(Exclude(path, successor))
         changes.append(Include(path, element))
-    return Replay(tuple(changes), tuple(lost))
+    return Reversal(tuple(changes), tuple(lost))
 
 
 def find_warning(place: Place, document: Document) -> str:
@@ -269,9 +261,7 @@ def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user")
     Raises:
         MahavishnuError: as `find_changed`.
     """
-    journal = site.journal
-    with journal.held():
-        settled = settle(site, journal)
+    with held_journal(site) as settled:
         changed = find_changed(site, clients, scope, settled)
         entries = []
         for profile, files in groupby(sorted(changed, key=_profile_of), key=_profile_of):
@@ -279,7 +269,7 @@ def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user")
             salt = new_salt()
             records = [_file_record(each, salt) for each in group]
             entry = new_entry("adopt", profile, scope, salt, records)
-            journal.intend(entry)  # that line alone is the whole of it
+            site.journal.intend(entry)  # that line alone is the whole of it
             entries.append((entry, group))
         return Adopted(tuple(entries), settled.told)
 

@@ -71,12 +71,7 @@ class Place:
         return ours and not self.is_as_written(path, now)
 
     def open_modes(self, environ: Mapping[str, str]) -> Modes:
-        """
-        Return the modes of settings that others can use; a project's are shared by its nature.
-
-        Raises:
-            MahavishnuError: the modes cannot be read.
-        """
+        """Return the modes of settings that others can use; a project's are shared by its nature."""
         if self.project:
             return None, None
         with told(self.path):
@@ -130,12 +125,7 @@ class Plan:
 
 
 def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
-    """
-    Return what points a client at a profile.
-
-    Raises:
-        MahavishnuError: as `Client.check`, `Client.changes` and `merge`.
-    """
+    """Return what points a client at a profile; raises as `Client.check`, `Client.changes` and `merge`."""
     client = place.client
     client.check(document)
     known = known_for(place, document, delivery)
@@ -150,18 +140,16 @@ def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
     back to the user is that one's, and they have to be again what they were given back as.
     """
     known, client, memory = place.known, place.client, place.memory
-    if not memory.mode == delivery.mode == "native" or not _leads_elsewhere(document, client):
+    if not memory.mode == delivery.mode == "native":
+        return known
+    seen = client.see(document)
+    if not seen.key and seen.url in ("", SIGN_IN[client.way.client][1]):
         return known
     touched = {change.path for change in client.changes(document, delivery, known)}
     before: dict[KeyPath, Value | Absent] = {
         path: memory.freed.get(path, ABSENT) for path in {*touched, *memory.freed}
     }
     return replace(known, originals={**before, **known.originals})
-
-
-def _leads_elsewhere(document: Document, client: Client) -> bool:
-    seen = client.see(document)
-    return bool(seen.key) or seen.url not in ("", SIGN_IN[client.way.client][1])
 
 
 def plan_changes(

@@ -34,7 +34,6 @@ from mahavishnu.ai.switching.journal import (
     Entry,
     FileRecord,
     History,
-    Journal,
     Memory,
     Record,
     value_of,
@@ -89,16 +88,24 @@ class Settled:
                 raise self.stuck[path]
 
 
-def settle(site: Site, journal: Journal) -> Settled:
+@contextmanager
+def held_journal(site: Site) -> Iterator[Settled]:
+    """Keep other processes of ours from switching meanwhile; what they left unfinished is settled first."""
+    with site.journal.held():
+        yield settle(site)
+
+
+def settle(site: Site) -> Settled:
     """Settle every open entry that can be; the journal must be held."""
+    journal = site.journal
     history = journal.read()
     told: list[str] = []
     stuck: dict[str, MahavishnuError] = {}
     for entry in history.open:
         try:
-            told.append(settle_entry(site, journal, entry, keys_of(site, history, entry)))
+            told.append(settle_entry(site, entry, keys_of(site, history, entry)))
         except MahavishnuError as error:
-            told.append(f"{_name(entry)} stays open: {error.message}")
+            told.append(f"The interrupted {entry.title} stays open: {error.message}")
             left = next(each for each in journal.read().open if each.id == entry.id)
             stuck |= {file.path: error for file in left.files}
     latest = max((*history.done, *history.open), key=lambda each: each.id, default=None)
@@ -112,7 +119,7 @@ def settle(site: Site, journal: Journal) -> Settled:
 
 @contextmanager
 def whole_or_not(
-    site: Site, journal: Journal, entry: Entry, touched: Iterable[tuple[Place, Sequence[Effect]]]
+    site: Site, entry: Entry, touched: Iterable[tuple[Place, Sequence[Effect]]]
 ) -> Iterator[None]:
     """Take back what is written of an entry where what is done in here fails, and raise that."""
     try:
@@ -125,13 +132,11 @@ def whole_or_not(
             for key in keys_in(each.before, each.change.path, place.client.is_secret)
         ]
         with suppress(MahavishnuError):  # else it stays open, and the next command settles it
-            settle_entry(site, journal, entry, keys, back=True)
+            settle_entry(site, entry, keys, back=True)
         raise
 
 
-def settle_entry(
-    site: Site, journal: Journal, entry: Entry, keys: Sequence[str], *, back: bool = False
-) -> str:
+def settle_entry(site: Site, entry: Entry, keys: Sequence[str], *, back: bool = False) -> str:
     """
     Finish an entry or take it back; with `back`, the latter wherever that can be.
 
@@ -140,6 +145,7 @@ def settle_entry(
     Raises:
         MahavishnuError: why it stays open.
     """
+    journal = site.journal
     found, unread = [], {}
     for file in entry.files:
         try:
@@ -147,7 +153,7 @@ def settle_entry(
         except MahavishnuError as error:
             unread[file.path] = error
     new = [each for each in found if each.is_new]
-    what = _name(entry)
+    what = f"The interrupted {entry.title}"
     if len(new) == len(found) and not back and not unread:
         for each in found:
             write_back(site, each.place, each.leftovers, {}, drop_empty=each.file.new)
@@ -184,10 +190,6 @@ def _set_modes(entry: Entry, found: Found, *, stands: bool, private: bool = Fals
             reopen_modes(path, modes, private=private)
         else:
             close_modes(path, modes)
-
-
-def _name(entry: Entry) -> str:
-    return f"The interrupted {entry.title}"
 
 
 def keys_of(site: Site, history: History, entry: Entry) -> list[str]:

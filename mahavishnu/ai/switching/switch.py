@@ -14,7 +14,6 @@ from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import ClientName, Profile
-from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai.switching.apply import carry_out
 from mahavishnu.ai.switching.journal import Entry, History
@@ -22,7 +21,7 @@ from mahavishnu.ai.switching.moving import find_move, move_key
 from mahavishnu.ai.switching.plan import Plan, Scope, Unchanged, check_plan, plan_file
 from mahavishnu.ai.switching.proxied import proxy_note
 from mahavishnu.ai.switching.rights import note_of
-from mahavishnu.ai.switching.settle import settle
+from mahavishnu.ai.switching.settle import held_journal
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import Secret
@@ -114,24 +113,19 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
         MahavishnuError: as `plan_switch`, `check_plan` and `SettingsFile.edit`; what was written by
             then was taken back.
     """
-    journal = site.journal
-    with journal.held():
-        settled = settle(site, journal)
+    with held_journal(site) as settled:
         plan = _plan(site, profile, ask, settled.history)
         settled.require([str(file.place.path) for file in plan.files])
         keeps = ask.forget_keys or ask.move_key is not None
         check_plan(plan, overwrite=ask.overwrite, forget_keys=keeps)
         moved = None if ask.move_key is None else move_key(site, plan, ask.move_key)
         if moved is not None:
-            plan = replace(plan, notes=(*plan.notes, _moved_note(moved)))
-        return Switched(plan, carry_out(site, journal, plan, moved=moved), settled.told)
-
-
-def _moved_note(moved: Reference) -> str:
-    return (
-        f"The key that stood in plain text is at {moved} and nowhere else in these settings; undo brings it back"
-        " from there."
-    )
+            note = (
+                f"The key that stood in plain text is at {moved} and nowhere else in these settings; undo brings"
+                " it back from there."
+            )
+            plan = replace(plan, notes=(*plan.notes, note))
+        return Switched(plan, carry_out(site, plan, moved=moved), settled.told)
 
 
 def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:

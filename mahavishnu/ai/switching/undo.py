@@ -15,7 +15,7 @@ from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
 from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_of
-from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record, value_of
+from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Record, value_of
 from mahavishnu.ai.switching.plan import Place, changed_meanwhile
 from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
 from mahavishnu.ai.switching.rights import reopen_modes
@@ -23,9 +23,9 @@ from mahavishnu.ai.switching.settle import (
     Reversal,
     Settled,
     find_place,
+    held_journal,
     keys_of,
     reverse,
-    settle,
     state_of,
     whole_or_not,
     write_back,
@@ -79,9 +79,7 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         Forbidden: `ai.plain_key`.
         MahavishnuError: as `SettingsFile.edit`; what was taken back until then is as before.
     """
-    journal = site.journal
-    with journal.held():
-        settled = settle(site, journal)
+    with held_journal(site) as settled:
         history = settled.history
         if reference is None and (ended := _end_interrupted(settled)) is not None:
             return ended
@@ -98,8 +96,8 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         )  # fmt: skip
         if not overwrite:
             _require_keys(switched, entry)
-        journal.intend(entry)
-        _write(site, journal, entry, parts)
+        site.journal.intend(entry)
+        _write(site, entry, parts)
         return Undone(switched, entry, settled.told)
 
 
@@ -115,12 +113,7 @@ def _require_keys(switched: Entry, entry: Entry) -> None:
 
 
 def _end_interrupted(settled: Settled) -> Undone | None:
-    """
-    Return what settling the last entry took back; None where it took nothing back.
-
-    Raises:
-        MahavishnuError: why that entry is still open.
-    """
+    """Return what settling the last entry took back, if it did; raises why that is still open."""
     latest, history = settled.latest, settled.history
     if latest is None:
         return None
@@ -194,7 +187,8 @@ def _plan(
     place = find_place(site, switched, file, history.remember(Path(file.path)))
     with told(place.path):
         document = site.open(place.client, place.path).read()
-        _check_sessions(place, file.records)
+        if place.running and any(record.kind == "exclude" for record in file.records):
+            raise session_running()  # it may use the element that another would replace
         there = [
             key
             for record in file.records
@@ -206,12 +200,6 @@ def _plan(
         back, effects = merge(document, reversal.changes, {})
     _check_foreign(place, document, back, switched, file, overwrite)
     return _Part(place, file, reversal, effects)
-
-
-def _check_sessions(place: Place, records: Sequence[Record]) -> None:
-    """Refuse to put another element in the place of one that a running session may use."""
-    if place.running and any(record.kind == "exclude" for record in records):
-        raise session_running()
 
 
 def _check_foreign(
@@ -233,12 +221,9 @@ def _check_foreign(
         # What a later undo put there, in the place of a key that was lost, is ours.
         and not place.is_as_written(record.path, document.get(record.path))
     ]
-    foreign = [record.path for record in changed]
     # What was adopted is the user's, although it stands as the journal says.
     theirs = file.records if switched.kind == "adopt" else changed
-    plain = [
-        each.path for each in theirs if _loses_key(each, document, back, switched, client)
-    ]  # fmt: skip
+    plain = [each.path for each in theirs if _loses_key(each, document, back, switched, client)]
     if plain:
         raise Forbidden(
             f"{place.path} holds a key in plain text that is not Mahavishnu's:"
@@ -246,8 +231,8 @@ def _check_foreign(
             hint="Move it elsewhere, and empty the member; then try again.",
             code="ai.plain_key",
         )
-    if foreign and not overwrite:
-        raise changed_meanwhile(place.path, map(show_path, foreign))
+    if changed and not overwrite:
+        raise changed_meanwhile(place.path, (show_path(each.path) for each in changed))
 
 
 def _loses_key(
@@ -280,8 +265,8 @@ def _file_record(part: _Part, salt: str) -> FileRecord:
     )
 
 
-def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -> None:
-    with whole_or_not(site, journal, entry, [(part.place, part.effects) for part in parts]):
+def _write(site: Site, entry: Entry, parts: Sequence[_Part]) -> None:
+    with whole_or_not(site, entry, [(part.place, part.effects) for part in parts]):
         for part in parts:
             changes, expected = part.reversal.changes, expect(part.effects)
             write_back(
@@ -290,4 +275,4 @@ def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -
             )  # fmt: skip
             with told(part.place.path):
                 reopen_modes(part.place.path, part.file.modes, private=part.reversal.private)
-        journal.finish(entry)
+        site.journal.finish(entry)
