@@ -46,7 +46,12 @@ ROOMS = {
         ("switching.settle",),
         ("switching.lacks", "switching.moving", "switching.proxied"),
         ("switching.registrations", "switching.site"),
-        ("clients.claude_code.program", "clients.claude_code.own_settings", "switching.plan"),
+        (
+            "clients.claude_code.program",
+            "clients.claude_code.own_settings",
+            "switching.plan",
+            "switching.reversal",
+        ),
         ("switching.journal", "switching.places", "switching.rights", "clients.qwen.models"),
         ("clients", "profiles.profile_files", "switching"),
         ("profiles", "foreign_files.files"),

@@ -26,7 +26,7 @@ from mahavishnu.ai.profiles.profile import ClientName, Profile
 from mahavishnu.ai.switching.apply import records_of
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record
 from mahavishnu.ai.switching.plan import Place, plan_file
-from mahavishnu.ai.switching.settle import reverse
+from mahavishnu.ai.switching.reversal import reverse
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.identifiers import new_id

@@ -14,7 +14,8 @@ from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Remove, Set
 from mahavishnu.ai.switching.journal import Entry
 from mahavishnu.ai.switching.plan import changed_meanwhile
-from mahavishnu.ai.switching.settle import find_place, keys_of, reverse, state_of, write_back
+from mahavishnu.ai.switching.reversal import reverse, state_of
+from mahavishnu.ai.switching.settle import find_place, keys_of, write_back
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError

@@ -30,7 +30,8 @@ from mahavishnu.ai.switching.redaction import (
     shown_record,
     unmark,
 )
-from mahavishnu.ai.switching.settle import Reversal, Settled, held_journal
+from mahavishnu.ai.switching.reversal import Reversal, is_emptied
+from mahavishnu.ai.switching.settle import Settled, held_journal
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import mask_url
@@ -92,7 +93,7 @@ def changed_members(place: Place, document: Document) -> Iterator[Member]:
         if path in chosen:
             continue
         now = document.get(path)
-        emptied = written.value is ABSENT and now is not ABSENT and now == client.blank(path)
+        emptied = is_emptied(path, written.value, now, client)
         if not emptied and not place.is_as_written(path, now):
             yield Member(path, written, now)
 

@@ -32,8 +32,9 @@ from mahavishnu.ai.switching.plan import (
     plan_changes,
 )
 from mahavishnu.ai.switching.redaction import shown, shown_record
+from mahavishnu.ai.switching.reversal import Reversal
 from mahavishnu.ai.switching.rights import note_of
-from mahavishnu.ai.switching.settle import Reversal, Settled, held_journal
+from mahavishnu.ai.switching.settle import Settled, held_journal
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.switch import Ask, require_key, why_not
 from mahavishnu.base.errors import Conflict, NotFound

@@ -6,11 +6,10 @@ have to come back is lost do they stay, and the entry then names them alone. A s
 variable that was removed: such a one is emptied first, and removed when every session has seen that.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -19,15 +18,12 @@ from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,
-    Document,
     KeyPath,
     Value,
-    same_value,
 )
 from mahavishnu.ai.foreign_files.files import Edit
 from mahavishnu.ai.foreign_files.files import told as naming
-from mahavishnu.ai.foreign_files.merge import Change, Effect, Exclude, Include, Remove, Set
-from mahavishnu.ai.profiles.delivery import NO_KEY
+from mahavishnu.ai.foreign_files.merge import Change, Effect, Remove, Set
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.switching.journal import (
@@ -40,12 +36,11 @@ from mahavishnu.ai.switching.journal import (
 )
 from mahavishnu.ai.switching.places import require_inside
 from mahavishnu.ai.switching.plan import Place
-from mahavishnu.ai.switching.redaction import is_marked, keys_in, redact, unmark
+from mahavishnu.ai.switching.redaction import is_marked, keys_in
+from mahavishnu.ai.switching.reversal import State, is_emptied, reverse, state_of
 from mahavishnu.ai.switching.rights import close_modes, reopen_modes
 from mahavishnu.ai.switching.site import NOTICED, Site
 from mahavishnu.base.errors import MahavishnuError
-
-type State = Literal["before", "after", "other"]
 
 
 @dataclass(frozen=True)
@@ -237,84 +232,11 @@ def _find(site: Site, entry: Entry, file: FileRecord) -> Found:
         (record, state_of(record, document, place.client, entry.salt)) for record in file.records
     )
     leftovers = tuple(
-        Remove(record.path, record.made)
-        for record in file.records
-        if record.kind == "remove" and _is_blank(record, document.get(record.path), place.client)
+        Remove(r.path, r.made)
+        for r in file.records
+        if r.kind == "remove" and is_emptied(r.path, ABSENT, document.get(r.path), place.client)
     )
     return Found(file, place, states, leftovers)
-
-
-def state_of(record: Record, document: Document, client: Client, salt: str) -> State:
-    """Tell which side of a record a document is on; of one that changes nothing, before."""
-    now = document.get(record.path)
-    if record.kind in ("include", "exclude"):
-        elements = now if isinstance(now, list) else []
-        there = any(same_value(each, record.element) for each in elements)
-        return "after" if there == (record.kind == "include") else "before"
-    marked = redact(now, record.path, client.is_secret, record.salt or salt)
-    if same_value(marked, value_of(record.before)):
-        return "before"
-    if same_value(marked, value_of(record.after)) or _is_blank(record, now, client):
-        return "after"
-    return "other"
-
-
-def _is_blank(record: Record, now: Value | Absent, client: Client) -> bool:
-    """Tell whether the member is emptied, and still to be removed."""
-    blank = client.blank(record.path)
-    return (
-        value_of(record.after) is ABSENT
-        and not isinstance(blank, Absent)
-        and same_value(now, blank)
-    )
-
-
-@dataclass(frozen=True)
-class Reversal:
-    """
-    Changes that take records back, and the members whose keys are lost: they stay without.
-
-    With `private` a raw key is among them.
-    """
-
-    changes: tuple[Change, ...]
-    lost: tuple[KeyPath, ...] = ()
-    private: bool = False
-
-
-def reverse(
-    records: Sequence[Record],
-    *,
-    salt: str = "",
-    keys: Sequence[str] = (),
-    without: Callable[[KeyPath], Value] = lambda _: NO_KEY,
-) -> Reversal:
-    """
-    Return what takes the records back; marks become the `keys` behind them.
-
-    `without` gives the value for a key that is not among them.
-    """
-    changes: list[Change] = []
-    lost: list[KeyPath] = []
-    private = False
-    for record in reversed(records):
-        before = value_of(record.before)
-        if record.kind == "include":
-            changes.append(Exclude(record.path, record.element, record.made))
-        elif record.kind == "exclude":
-            changes.append(Include(record.path, record.element))
-        elif isinstance(before, Absent):
-            if record.after is not record.before:
-                changes.append(Remove(record.path, record.made))
-        else:
-            own = record.salt or salt
-            value, whole = unmark(before, own, list(keys), without(record.path))
-            if not same_value(before, value_of(record.after)):
-                changes.append(Set(record.path, value))
-            private = private or (whole and is_marked(before))
-            if not whole:
-                lost.append(record.path)
-    return Reversal(tuple(changes), tuple(lost), private)
 
 
 def write_back(

@@ -18,15 +18,13 @@ from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_o
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Record, value_of
 from mahavishnu.ai.switching.plan import Place, changed_meanwhile
 from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
+from mahavishnu.ai.switching.reversal import Reversal, reverse, state_of
 from mahavishnu.ai.switching.rights import reopen_modes
 from mahavishnu.ai.switching.settle import (
-    Reversal,
     Settled,
     find_place,
     held_journal,
     keys_of,
-    reverse,
-    state_of,
     whole_or_not,
     write_back,
 )
