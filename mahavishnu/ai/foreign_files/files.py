@@ -56,14 +56,13 @@ class Patience:
 @dataclass(frozen=True)
 class Edit:
     """
-    What was done to a file, or would be: `target` is where links lead.
+    What was done to a file, or would be.
 
     `effects` has each change, in order, with values that may be secret; `changed` tells whether the
     file's bytes are others by them, `made` whether there was no file before. `notes` say whose rights it took.
     """
 
     path: Path
-    target: Path
     effects: tuple[Effect, ...]
     changed: bool
     made: bool = False
@@ -103,22 +102,16 @@ class SettingsFile:
         with told(self.path):
             return self._read_whole(self.path.resolve())[1]
 
-    def plan(
-        self,
-        changes: Sequence[Change],
-        *,
-        expected: Expected | None = None,
-        make_folder: bool = False,
-    ) -> Edit:
-        """Return what `edit` would do to the file as it is, conflicts included; nothing is written."""
+    def plan(self, changes: Sequence[Change], *, make_folder: bool = False) -> Edit:
+        """Return what `edit` would do to the file as it is; nothing is written."""
         with told(self.path):
             target = self.path.resolve()
             _, document = self._read_whole(target)
-            merged, effects = merge(document, changes, expected or {})
+            merged, effects = merge(document, changes, {})
             changed = merged.content != document.content
             if changed:
                 _check_folder(target, make_folder)
-            return Edit(self.path, target, effects, changed)
+            return Edit(self.path, effects, changed)
 
     def edit(
         self,
@@ -168,7 +161,7 @@ class SettingsFile:
             seen, document = self._read_whole(target)
             merged, effects = merge(document, changes, expected)
             # What was there before is what was there before the first time that we wrote.
-            done = Edit(self.path, target, first or effects, first is not None, made)
+            done = Edit(self.path, first or effects, first is not None, made)
             if merged.content == document.content and not (manner.private and seen.mode & 0o077):
                 return done
             if done.foreign:

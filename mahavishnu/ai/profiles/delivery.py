@@ -63,8 +63,7 @@ def deliver(profile: Profile, way: Way, *, helper: Path, key: Secret | None = No
     """
     Return what the client, which can use the profile, is given; with `key`, that instead of a way to it.
 
-    Raises:
-        UsageError: as `origin_of`, for an address that no key may go to.
+    Raises as `origin_of`, for an address that no key may go to.
     """
     protocol = profile.protocol_for(way.client)
     assert protocol is not None

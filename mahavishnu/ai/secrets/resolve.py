@@ -12,6 +12,7 @@ from mahavishnu.base.masking import Secret
 from mahavishnu.base.paths import Locations
 
 if TYPE_CHECKING:
+    from mahavishnu.ai.secrets.in_file import FileStore
     from mahavishnu.ai.secrets.oneiric.store import OneiricStore
 
 # A file that does not open unattended may open to its user.
@@ -38,9 +39,7 @@ def require_there(
 ) -> None:
     """Make sure of a key as far as that goes without decrypting; raises as `SecretStore.read`."""
     if reference.scheme == "file":
-        from mahavishnu.ai.secrets.in_file import FileStore  # noqa: PLC0415 - slow
-
-        FileStore(environ, identity=identity).check(reference)
+        _open_file(environ, identity).check(reference)
     else:
         resolve(reference, environ=environ, identity=identity, stores=stores)
 
@@ -56,10 +55,8 @@ def find_doubt(
     if reference.scheme != "file":
         resolve(reference, environ=environ, identity=identity, stores=stores)
         return None
-    from mahavishnu.ai.secrets.in_file import FileStore  # noqa: PLC0415 - slow
-
     try:
-        FileStore(environ, identity=identity, asking=False).read(reference)
+        _open_file(environ, identity, asking=False).read(reference)
     except MahavishnuError as error:
         if error.code not in _LOCKED:
             raise
@@ -82,9 +79,13 @@ def open_store(reference: Reference, *, environ: Mapping[str, str], identity: Pa
         from mahavishnu.ai.secrets.in_keyring import KeyringStore  # noqa: PLC0415 - slow
 
         return KeyringStore()
+    return _open_file(environ, identity)
+
+
+def _open_file(environ: Mapping[str, str], identity: Path, *, asking: bool = True) -> "FileStore":
     from mahavishnu.ai.secrets.in_file import FileStore  # noqa: PLC0415 - slow
 
-    return FileStore(environ, identity=identity)
+    return FileStore(environ, identity=identity, asking=asking)
 
 
 def find_identity(environ: Mapping[str, str], locations: Locations) -> Path:

@@ -257,10 +257,7 @@ def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user")
     """
     Take the values in changed settings for written, so that the next switch builds on it.
 
-    What was written before is kept in the journal: undoing the adoption brings it back.
-
-    Raises:
-        MahavishnuError: as `find_changed`.
+    What was written before is kept in the journal: undoing the adoption brings it back. Raises as `find_changed`.
     """
     with held_journal(site) as settled:
         changed = find_changed(site, clients, scope, settled)

@@ -61,10 +61,10 @@ def find_move(
         UsageError: `secret.reference`.
         MahavishnuError: as `SecretStore.read`.
     """
-    in_keyring = place.startswith("keyring:")
-    name = next((file.name for file in plan.files if file.plain_keys), "key")
-    reference = parse_reference(named(place, name) if in_keyring else place)
     holders = [file for file in plan.files if file.plain_keys]
+    in_keyring = place.startswith("keyring:")
+    name = holders[0].name if holders else "key"
+    reference = parse_reference(named(place, name) if in_keyring else place)
     keys = {key for file in holders for key in _keys_of(file)}
     if not holders:
         return None

@@ -21,7 +21,6 @@ from mahavishnu.ai.foreign_files.documents import (
     KeyPath,
     Value,
 )
-from mahavishnu.ai.foreign_files.files import Edit
 from mahavishnu.ai.foreign_files.files import told as naming
 from mahavishnu.ai.foreign_files.merge import Change, Effect, Remove, Set
 from mahavishnu.ai.secrets.reference import parse_reference
@@ -247,32 +246,29 @@ def write_back(
     *,
     drop_empty: bool = False,
     private: bool = False,
-) -> Edit:
+) -> None:
     """
     Make changes that take others back, on the condition that members are what is `expected`.
 
     With `drop_empty` the file was made by what is taken back, and goes where nothing else is in it; with
-    `private` a raw key comes back, and the file is its owner's alone.
-
-    Raises:
-        MahavishnuError: as `SettingsFile.edit`.
+    `private` a raw key comes back, and the file is its owner's alone. Raises as `SettingsFile.edit`.
     """
     file = site.open(place.client, place.path)
     softened = [_soften(change, place.client) for change in changes]
     if not place.running or softened == list(changes):
-        return file.edit(changes, expected=expected, drop_empty=drop_empty, private=private)
+        file.edit(changes, expected=expected, drop_empty=drop_empty, private=private)
+        return
     there = file.read()
     first = [
         soft
         for soft in softened
         if not (isinstance(soft, Set) and there.get(soft.path) is ABSENT and soft not in changes)
     ]
-    done = file.edit(first, expected=expected, private=private)
+    file.edit(first, expected=expected, private=private)
     site.pause(NOTICED.total_seconds())
     removals = [each for each in changes if each not in softened]
     blank = {each.path: place.client.blank(each.path) for each in removals}
     file.edit(removals, expected=blank, drop_empty=drop_empty)
-    return done
 
 
 def _soften(change: Change, client: Client) -> Change:

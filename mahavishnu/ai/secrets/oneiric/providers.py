@@ -92,12 +92,7 @@ class Provider:
             raise error
 
     async def read(self, identifier: str) -> Answer:
-        """
-        Return what stands at an id.
-
-        Raises:
-            MahavishnuError: as `failure_of` says.
-        """
+        """Return what stands at an id; raises as `failure_of` says."""
         text, error = await self._bounded(lambda: self._get(identifier))
         self.failure = error
         if error is not None:
