@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.base.processes import process_start_time
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.files import Patience
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.site import Site as Site
 from mahavishnu.ai.switching.switch import Ask, Switched, switch

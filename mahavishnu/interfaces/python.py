@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.sessions.restarting import END_TIMEOUT_S
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.settings.sources import Loaded, load_settings

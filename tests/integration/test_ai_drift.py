@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.profiles.presets import SHIPPED
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.drift import Adopted, adopt
 from mahavishnu.ai.switching.restore import Restored, plan_restore, restore

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Document
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.site import Site

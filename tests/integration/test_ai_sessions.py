@@ -13,15 +13,13 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.clients import running as machine
-from mahavishnu.ai.clients.finders import FINDERS
-from mahavishnu.ai.clients.session import Session
-from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.session import Session, Standing
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.sessions import restarting
 from mahavishnu.ai.sessions import standing as standings
 from mahavishnu.ai.sessions.restarting import Wish, choose, follow_switch, plan, restart
 from mahavishnu.ai.sessions.resume import plan_resume, shown_words
-from mahavishnu.ai.sessions.standing import Standing, find_standings
+from mahavishnu.ai.sessions.standing import find_standings
 from mahavishnu.ai.sessions.stopping import stop
 from mahavishnu.ai.sessions.terminals import Pane, is_opened_for
 from mahavishnu.ai.switching.drift import adopt
@@ -93,11 +91,11 @@ def test_a_codex_server_whose_pid_was_reused_is_none(tmp_path: Path) -> None:
     with thread(tmp_path):
         file = tmp_path / ".codex/app-server-daemon/daemon.pid"
         about = json.loads(file.read_text())
-        find = standings.FINDERS["codex"]
-        assert [each.shared for each in find(tmp_path / ".codex", {})] == [True]
+        find = CLIENTS["codex"].sessions.find
+        assert [each.shared for each in find(tmp_path / ".codex")] == [True]
         about["processIdentity"]["startTicks"] += 1
         file.write_text(json.dumps(about))
-        assert [each.shared for each in find(tmp_path / ".codex", {})] == [False]
+        assert [each.shared for each in find(tmp_path / ".codex")] == [False]
 
 
 def test_a_thread_whose_lock_nobody_holds_is_none(site: Site, tmp_path: Path) -> None:
@@ -745,8 +743,7 @@ def test_one_without_a_turn_is_started_anew() -> None:
 
 
 @pytest.mark.leak
-def test_every_client_has_a_finder_and_no_key_of_it_shows(site: Site, tmp_path: Path) -> None:
-    assert set(FINDERS) == set(CLIENTS)
+def test_no_key_of_a_session_shows(site: Site, tmp_path: Path) -> None:
     with running(tmp_path, "qwen", model="x"):
         assert "canary" not in repr(look(site))
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai.clients.registered import find_registered
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.requests import LOCAL_HOSTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.presets import SHIPPED
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.port import as_key
-from mahavishnu.ai.secrets.proxies import LOCAL_HOSTS
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.ai.switching import apply, switch
 from mahavishnu.ai.switching.moving import find_move, move_key

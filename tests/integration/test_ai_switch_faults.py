@@ -18,11 +18,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import ABSENT, Document, same_value
 from mahavishnu.ai.foreign_files.merge import merge
 from mahavishnu.ai.profiles.delivery import choose_mode, deliver
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.apply import records_of
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record
 from mahavishnu.ai.switching.plan import Place, plan_file
@@ -333,8 +333,8 @@ def switched[D: Document](
     """Do what a switch does, and keep what it would keep, without a file."""
     client = CLIENTS[name]
     key = Secret(KEYS[profile.key.place]) if raw and profile.key else None
-    delivery = deliver(profile, client.way, helper=Path("/bin/mahavishnu-key"), key=key)
-    assert delivery.mode == choose_mode(profile, client.way, raw=key is not None)
+    delivery = deliver(profile, client, helper=Path("/bin/mahavishnu-key"), key=key)
+    assert delivery.mode == choose_mode(profile, client, raw=key is not None)
     plan = plan_file(place_of(name, history), document, delivery)
     assert not plan.conflicts
     document, effects = merge(document, plan.changes, {})

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.presets import SHIPPED
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.status import look_at
 from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.ai.switching.undo import undo

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from msgspec import structs
 
-from mahavishnu.ai.profiles.profile import Profile, Protocol
+from mahavishnu.ai.clients.delivery import Protocol
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.answers import Verdict

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from tests.peers.provider_stub import Asked
 from tests.peers.pseudo_terminal import submit, until
 from tests.peers.switched import KEYS, Household, move_in, programs, providers, write

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.switching.switch import Ask, switch
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.operations.ai.profiles import find_profile

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai.secrets.helper import helper_line, helper_words
-from mahavishnu.ai.secrets.proxies import LOCAL_HOSTS
+from mahavishnu.ai.clients.key_command import helper_line, helper_words
+from mahavishnu.ai.clients.requests import LOCAL_HOSTS
 from mahavishnu.ai.secrets.reference import parse_reference
 from tests.command import PROGRAM
 from tests.kept_secrets import lines, private, seal, stand_ins

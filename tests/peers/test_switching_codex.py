@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai.secrets.proxies import LOCAL_HOSTS
+from mahavishnu.ai.clients.requests import LOCAL_HOSTS
 from tests.command import PROGRAM
 from tests.peers.pseudo_terminal import until
 from tests.peers.switched import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai.profiles.profile import Protocol
+from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.switching.answers import Reading, find_reset, quotable, read_answer
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai.switching.places import find_place, find_project, require_there
+from mahavishnu.ai.clients.places import find_place, require_there
+from mahavishnu.ai.clients.project import find_project
 from mahavishnu.base.errors import NotFound, UsageError
 
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import (
-    SIGN_IN,
-    SPOKEN,
     Entry,
     Profile,
     check_profile,
@@ -42,7 +41,7 @@ def test_what_is_shipped_can_be_used(name: str) -> None:
     assert profile.name == name and profile.title and profile.key is not None
     assert profile.origin in ("built-in", "preset")
     assert all(origin_of(url).scheme == "https" for url in profile.endpoints.values())
-    assert any(profile.protocol_for(client) for client in SPOKEN)
+    assert any(profile.protocol_for(client) for client in CLIENTS)
     assert not doubtful_hosts(profile)
 
 
@@ -126,8 +125,8 @@ def test_an_address_of_the_same_host_keeps_what_belongs_to_it() -> None:
 
 
 def test_an_own_sign_in_is_for_the_clients_that_have_one() -> None:
-    native = read(anthropic_base_url=SIGN_IN["claude-code"][1], auth="native")
-    assert [client for client in SPOKEN if native.protocol_for(client)] == ["claude-code"]
+    native = read(anthropic_base_url=CLIENTS["claude-code"].own_url, auth="native")
+    assert [client for client in CLIENTS if native.protocol_for(client)] == ["claude-code"]
 
 
 def test_another_address_or_a_key_ends_the_use_of_the_own_sign_in() -> None:
@@ -186,8 +185,8 @@ def test_a_key_in_a_variable_that_a_switch_clears_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("said", [
     {"anthropic_base_url": URL},
-    {"anthropic_base_url": SIGN_IN["claude-code"][1], "clients": ("qwen",)},
-    {"openai_responses_base_url": SIGN_IN["codex"][1], "clients": ("claude-code", "codex", "qwen")},
+    {"anthropic_base_url": CLIENTS["claude-code"].own_url, "clients": ("qwen",)},
+    {"openai_responses_base_url": CLIENTS["codex"].own_url, "clients": ("claude-code", "codex", "qwen")},
     {"openai_chat_base_url": "https://api.openai.com/v1"},
 ])  # fmt: skip
 def test_an_own_sign_in_goes_nowhere_else(said: dict[str, Any]) -> None:

@@ -15,14 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai.bindings.ancestry import read_words as read_words_of
-from mahavishnu.ai.bindings.expected import expected_of
 from mahavishnu.ai.bindings.guard import judge
-from mahavishnu.ai.bindings.hooks import hooks_of, is_ours
+from mahavishnu.ai.bindings.hooks import guard_lines, is_ours
 from mahavishnu.ai.bindings.keys import require_bound_profile
 from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
 from mahavishnu.ai.bindings.match import Unresolved, find_binding, identify
-from mahavishnu.ai.bindings.seen import Seen
+from mahavishnu.ai.bindings.profiles import expected_of
 from mahavishnu.ai.bindings.store import (
     Binding,
     Bindings,
@@ -31,7 +29,9 @@ from mahavishnu.ai.bindings.store import (
     read_bindings,
     render,
 )
-from mahavishnu.ai.secrets.helper import helper_line, helper_words, read_words
+from mahavishnu.ai.clients.hook_call import HookCall
+from mahavishnu.ai.clients.hook_call import read_words as read_words_of
+from mahavishnu.ai.clients.key_command import helper_line, helper_words, read_words
 from mahavishnu.base.errors import Forbidden, NotFound
 from mahavishnu.base.paths import locate
 from tests.switching import CLAUDE, CODEX, ONE, TWO
@@ -129,8 +129,8 @@ def test_a_submodule_in_a_bound_part_of_a_bound_repository_is_of_that_part(tmp_p
 def test_the_guard_is_known_among_hooks_wherever_it_is_installed() -> None:
     for folder in ("/opt/bin", "/home/u/Application Support/bin", "/it's/bin"):
         program = Path(folder, "mahavishnu-guard")
-        found = hooks_of("codex", program, Path("/a state/ai/directories.json"))
-        assert all(is_ours(each.command) for each in found)
+        found = guard_lines("codex", program, Path("/a state/ai/directories.json"))
+        assert all(is_ours(command) for _, command in found)
     assert not any(map(is_ours, (None, "logger mahavishnu-guard ran", "x --directories y", "'")))
 
 
@@ -241,7 +241,7 @@ class Home:
     ) -> str | None:
         event = {"hook_event_name": "UserPromptSubmit", "cwd": str(folder or self.bound), **said}
         whole = {"HOME": str(self.root), **(environ or {})}
-        seen = Seen(client, event, whole, process, "/")
+        seen = HookCall(client, event, whole, process, "/")
         return judge(seen, self.file, lambda _: self.current)
 
 
@@ -352,7 +352,7 @@ def test_a_profile_that_was_changed_or_is_gone_is_a_no(home: Home) -> None:
     def gone(_: Binding) -> Any:
         raise NotFound("gone")
 
-    seen = Seen(
+    seen = HookCall(
         "claude-code", {"cwd": str(home.bound), "hook_event_name": "SessionStart"}, RIGHT, 0, "/"
     )
     with pytest.raises(NotFound):
@@ -450,7 +450,7 @@ class Codex:
         self.transcript.write_text(json.dumps({"type": "session_meta", "payload": payload}) + "\n")
 
     def ask(self, *words: str, event: str = "UserPromptSubmit", source: str = "") -> str | None:
-        self.patch.setattr(Seen, "words", lambda _: list(words) or None)
+        self.patch.setattr(HookCall, "words", lambda _: list(words) or None)
         return self.home.ask(
             "codex", hook_event_name=event, source=source, session_id="t",
             transcript_path=str(self.transcript),

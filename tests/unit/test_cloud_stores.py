@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from mahavishnu.ai.clients.key_command import helper_line, helper_words
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.helper import helper_line, helper_words
 from mahavishnu.ai.secrets.kept import KeptSecrets
 from mahavishnu.ai.secrets.oneiric import store, stores
 from mahavishnu.ai.secrets.oneiric.failures import failure_of, is_missing

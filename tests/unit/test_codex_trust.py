@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mahavishnu.ai.clients.codex.trust import trust_guard
+from mahavishnu.ai.bindings.hooks import find_guard
+from mahavishnu.ai.clients.hooks import hooks_of
 from tests.switching import install, site_in
 
 
@@ -14,6 +15,7 @@ def test_codex_is_asked_with_no_provider(tmp_path: Path) -> None:
     program = tmp_path / "bin/codex"
     program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/said\n")
     program.chmod(0o755)
-    trust_guard(site_in(tmp_path, environ={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}))
+    site = site_in(tmp_path, environ={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
+    hooks_of("codex").trust(find_guard(site, "codex"))
     said = (tmp_path / "said").read_text().splitlines()
     assert 'model_provider="nobody"' in said and said[-1] == "app-server"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mahavishnu.ai.profiles.key_shapes import find_keys, prints_key
+from mahavishnu.ai.secrets.key_shapes import find_keys, prints_key
 
 KEYS = [
     "/opt/get/sk-0123456789abcdef0123",

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mahavishnu.ai.clients.registration import NAME, describe_setup
+from mahavishnu.ai.clients.servers import Registered
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
 from mahavishnu.ai.foreign_files.merge import Change, merge
 from mahavishnu.ai.switching.registrations import add_server, remove_server
-from mahavishnu.ai.switching.servers import Registered
 
 URL = "http://127.0.0.1:8680/mcp"
 OPEN: dict[str, Callable[[bytes], Document]] = {

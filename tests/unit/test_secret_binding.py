@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mahavishnu.ai.bindings.release import release
-from mahavishnu.ai.secrets.binding import origin_of, require_bound
-from mahavishnu.ai.secrets.helper import Asked, helper_line, helper_words, read_words
-from mahavishnu.ai.secrets.proxies import LOCAL_HOSTS
+from mahavishnu.ai.clients.key_command import Asked, helper_line, helper_words, read_words
+from mahavishnu.ai.clients.requests import LOCAL_HOSTS, require_bound
+from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 

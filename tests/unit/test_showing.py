@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai.switching.showing import is_secret, shown
+from mahavishnu.ai.secrets.showing import is_secret, shown
 
 SECRETS = [
     ("GITHUB_TOKEN", "abc"),

@@ -13,29 +13,35 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mahavishnu.ai.bindings import hooks
-from mahavishnu.ai.bindings.known import load_bindings
 from mahavishnu.ai.bindings.location import copy_of, path_in
 from mahavishnu.ai.bindings.match import identify, is_same
-from mahavishnu.ai.bindings.settings import protect, read_hooks_off, stands, take_back
+from mahavishnu.ai.bindings.profiles import load_bindings
+from mahavishnu.ai.bindings.settings import (
+    PROJECT_CLIENT,
+    protect,
+    read_hooks_off,
+    stands,
+    take_back,
+)
 from mahavishnu.ai.bindings.store import (
     Binding,
     Bindings,
-    Expected,
     Identity,
     Unreadable,
     read_bindings,
     render,
 )
-from mahavishnu.ai.clients.codex.trust import distrust_guard, is_guard_trusted, trust_guard
-from mahavishnu.ai.clients.port import home
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.facts import Expected
+from mahavishnu.ai.clients.hooks import hooks_of
+from mahavishnu.ai.clients.project import find_project
+from mahavishnu.ai.clients.rights import closing
+from mahavishnu.ai.clients.settings import home
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.locks import locked
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.worktrees import Unresolved, find_repository
-from mahavishnu.ai.switching.places import find_project
 from mahavishnu.ai.switching.plan import check_plan
-from mahavishnu.ai.switching.rights import closing
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.switch import Ask, plan_switch, switch
 from mahavishnu.base.errors import Forbidden, NotFound, UsageError
@@ -43,10 +49,6 @@ from mahavishnu.base.files import write_atomically
 from mahavishnu.base.paths import private_folder
 
 _PATIENCE = timedelta(seconds=15)
-_CLAUDE: ClientName = "claude-code"
-_UNTRUSTED = (
-    "Codex runs the guard only after you have trusted it: start codex there, and choose /hooks."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +90,8 @@ def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
     with _held(site):
         known = load_bindings(site)
         old = find_row(known.rows, folder)
-        settled = _settings_apply(here) and _CLAUDE in wanted.expected
-        ask = Ask(clients=(_CLAUDE,), scope="project", overwrite=wanted.overwrite)
+        settled = _settings_apply(here) and PROJECT_CLIENT in wanted.expected
+        ask = Ask(clients=(PROJECT_CLIENT,), scope="project", overwrite=wanted.overwrite)
         if settled:
             plan = plan_switch(here, wanted.profile, ask)
             check_plan(plan, overwrite=wanted.overwrite, forget_keys=False)
@@ -106,16 +108,18 @@ def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
             entry = row.entry
             if done.entry and not stands(site, entry):
                 entry = str(done.entry.id)
-            path = here.path_of(_CLAUDE, "project")
+            path = here.path_of(PROJECT_CLIENT, "project")
             if row.settings != str(path):
                 row = row._replace(hooks_off=read_hooks_off(here, path))
             row = row._replace(entry=entry, settings=str(path))
-            protect(here, path, hooks.hooks_of(_CLAUDE, wanted.guard, path_in(site.state)))
+            lines = hooks.guard_lines(PROJECT_CLIENT, wanted.guard, path_in(site.state))
+            protect(here, path, lines)
             _write(site, known._replace(rows=(*rows, row)))
-        elif _CLAUDE in wanted.expected and _CLAUDE in guarded:
+        elif PROJECT_CLIENT in wanted.expected and PROJECT_CLIENT in guarded:
+            client = CLIENTS[PROJECT_CLIENT]
             notes.append(
-                "Claude Code reads no settings of its own here, but those of the repository around it:"
-                " start it with mahavishnu ai run --bound -- claude"
+                f"{client.title} reads no settings of its own here, but those of the repository around it:"
+                f" start it with mahavishnu ai run --bound -- {client.program}"
             )
     return Bound(row, tuple(guarded), (*notes, *hooks.find_switched_off(folder)))
 
@@ -184,8 +188,8 @@ def _require_bindable(site: Site, directory: Path) -> Path:
 
 
 def _settings_apply(here: Site) -> bool:
-    """Tell whether Claude Code, started in the folder, reads the settings that a switch would write."""
-    if _CLAUDE not in hooks.clients_there(here):
+    """Tell whether the client, started in the folder, reads the settings that a switch would write."""
+    if PROJECT_CLIENT not in hooks.clients_there(here):
         return False
     if find_project(here.folder, here.environ) != here.folder:
         return False
@@ -230,15 +234,13 @@ def _guard(
     notes: list[str] = []
     for name in hooks.clients_there(site):
         path = hooks.file_of(site, name)
-        guard = hooks.hooks_of(name, wanted.guard, path_in(site.state))
+        lines = hooks.guard_lines(name, wanted.guard, path_in(site.state))
         close = closing(CLIENTS[name], site.environ)
-        edit = hooks.install(site, path, guard, close=close)
+        edit = hooks.install(site, name, path, lines, close=close)
         notes += edit.notes
         if edit.made:
             known = _write(site, known._replace(made=(*known.made, str(path))))
-        if name == "codex":
-            trusted = trust_guard(site)
-            notes += trusted.notes if trusted else (_UNTRUSTED,)
+        notes += hooks_of(name).trust(hooks.find_guard(site, name, close=close))
         guarded.append(name)
         if name not in wanted.expected:
             notes.append(f"The profile is not for {CLIENTS[name].title}, which is refused there.")
@@ -251,9 +253,8 @@ def _require_readable(site: Site) -> None:
         path = hooks.file_of(site, name)
         if path.exists():
             with told(path):
-                hooks.open_file(site, path).read()
-            if name == "codex":
-                is_guard_trusted(site)
+                guard = hooks.find_guard(site, name)
+            hooks_of(name).is_trusted(guard)
 
 
 def _unguard(site: Site, made: Sequence[str]) -> None:
@@ -261,9 +262,8 @@ def _unguard(site: Site, made: Sequence[str]) -> None:
         path = hooks.file_of(site, name)
         if not path.exists():
             continue
-        if name == "codex":
-            distrust_guard(site)
-        hooks.uninstall(site, path, drop_empty=str(path) in made)
+        hooks_of(name).distrust(hooks.find_guard(site, name))
+        hooks.uninstall(site, name, path, drop_empty=str(path) in made)
 
 
 def _write(site: Site, known: Bindings) -> Bindings:

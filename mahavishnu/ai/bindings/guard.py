@@ -9,18 +9,14 @@ directories nothing is looked at but that file. Inside, whatever cannot be decid
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from mahavishnu.ai.bindings.location import copy_of
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
-from mahavishnu.ai.bindings.seen import Seen, Undecided
-from mahavishnu.ai.bindings.store import (
-    Binding,
-    Bindings,
-    Expected,
-    Unreadable,
-    read_bindings,
-)
+from mahavishnu.ai.bindings.store import Binding, Bindings, Unreadable, read_bindings
+from mahavishnu.ai.clients.facts import Expected, facts_of
+from mahavishnu.ai.clients.hook_call import HookCall, Undecided
 
 PROGRAM = "mahavishnu-guard"
 # Only these look whether the profile is still what it was; the others come in the middle of a turn.
@@ -31,10 +27,10 @@ type Current = Callable[[Binding], Mapping[str, Expected]]
 
 def stops_by_exit(client: str, event: str) -> bool:
     """Tell whether an exit code stops the client at an event; else an answer does that says so."""
-    return event == "UserPromptSubmit" or (client == "claude-code" and event == "PreCompact")
+    return event in facts_of(client).exit_stops
 
 
-def judge(seen: Seen, file: Path, current: Current) -> str | None:
+def judge(call: HookCall, file: Path, current: Current) -> str | None:
     """
     Return why the session must not go on, for its user to read; None where it may.
 
@@ -48,7 +44,7 @@ def judge(seen: Seen, file: Path, current: Current) -> str | None:
             " To start over: mahavishnu ai unbind --all"
         )
     try:
-        touched = list(dict.fromkeys(_find_touched(seen, known.rows)))
+        touched = list(dict.fromkeys(_find_touched(call, known.rows)))
     except Unresolved:
         return (
             "Mahavishnu cannot tell whether this directory is bound to a profile: a .git on the way to it leads"
@@ -56,9 +52,9 @@ def judge(seen: Seen, file: Path, current: Current) -> str | None:
         )
     for number in touched:
         binding = known.rows[number]
-        reasons = list(_find_reasons(seen, binding, file, current))
+        reasons = list(_find_reasons(call, binding, file, current))
         if reasons:
-            return _tell(seen, binding, reasons)
+            return _tell(call, binding, reasons)
     return None
 
 
@@ -70,56 +66,42 @@ def _read(file: Path) -> Bindings:
     return known
 
 
-def _find_touched(seen: Seen, rows: Sequence[Binding]) -> Iterator[int]:
+def _find_touched(call: HookCall, rows: Sequence[Binding]) -> Iterator[int]:
     """Yield the bindings of all folders that the session has to do with, as places in `rows`."""
-    for folder in seen.folders():
+    for folder in call.folders():
         found = find_binding(folder, rows)
         if found is not None:
             yield rows.index(found)
-    for text in seen.maybe_folders():
+    for text in call.maybe_folders():
         with suppress(Unresolved, ValueError):  # it may be no path at all
             found = find_binding(text, rows)
             if found is not None:
                 yield rows.index(found)
-    yield from (number for number, row in enumerate(rows) if seen.names(row.folder.path))
+    yield from (number for number, row in enumerate(rows) if call.names(row.folder.path))
 
 
-def _find_reasons(seen: Seen, binding: Binding, file: Path, current: Current) -> Iterator[str]:
-    expected = binding.clients.get(seen.client)
+def _find_reasons(call: HookCall, binding: Binding, file: Path, current: Current) -> Iterator[str]:
+    expected = binding.clients.get(call.client)
     if expected is None:
         yield "the profile is not for this client"
         return
-    if seen.event in _ASKS_PROFILE and current(binding).get(seen.client) != expected:
+    if call.event in _ASKS_PROFILE and current(binding).get(call.client) != expected:
         yield f"the profile was changed since; to take that over: {_bind(binding)}"
         return
     try:
-        yield from _find_faults(seen, binding, expected, file.parent / "threads")
+        client = import_module(facts_of(call.client).in_force)
+        yield from client.find_faults(call, expected, binding.profile, file.parent / "threads")
     except Undecided as reason:
         yield str(reason)
 
 
-def _find_faults(seen: Seen, binding: Binding, expected: Expected, judged: Path) -> list[str]:
-    if seen.client == "claude-code":
-        from mahavishnu.ai.clients.claude_code.in_force import find_claude_faults  # noqa: PLC0415 - one of three
-
-        return find_claude_faults(seen, expected)
-    if seen.client == "codex":
-        from mahavishnu.ai.clients.codex.in_force import find_codex_faults  # noqa: PLC0415 - one of three
-
-        return find_codex_faults(seen, expected, binding.profile, judged=judged)
-    from mahavishnu.ai.clients.qwen.in_force import find_qwen_faults  # noqa: PLC0415 - one of three
-
-    return find_qwen_faults(seen, expected, binding.profile)
-
-
-def _tell(seen: Seen, binding: Binding, reasons: Sequence[str]) -> str:
+def _tell(call: HookCall, binding: Binding, reasons: Sequence[str]) -> str:
     from mahavishnu.base.masking import mask_url  # noqa: PLC0415 - only where something is wrong
 
-    program = {"claude-code": "claude"}.get(seen.client, seen.client)
     told = "; ".join(" ".join(map(mask_url, each.split(" "))) for each in reasons)
     return (
         f"{binding.folder.path} is bound to the profile {binding.profile}, and this session does not use"
-        f" it: {told}. Start it with: mahavishnu ai run {binding.profile} -- {program}"
+        f" it: {told}. Start it with: mahavishnu ai run {binding.profile} -- {facts_of(call.client).program}"
     )
 
 

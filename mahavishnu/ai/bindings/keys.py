@@ -7,11 +7,11 @@ which tells nothing of them: there it is the guard alone that stops them.
 
 from pathlib import Path
 
-from mahavishnu.ai.bindings.ancestry import read_words
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
 from mahavishnu.ai.bindings.store import Unreadable, read_bindings
-from mahavishnu.ai.bindings.words import is_for
-from mahavishnu.ai.secrets.helper import Asked
+from mahavishnu.ai.clients.facts import PACKAGES, facts_of
+from mahavishnu.ai.clients.hook_call import read_words
+from mahavishnu.ai.clients.key_command import Asked, is_for
 from mahavishnu.base.errors import Forbidden
 
 
@@ -24,7 +24,8 @@ def require_bound_profile(asked: Asked, file: Path, folder: Path, *, process: in
     Raises:
         Forbidden: `secret.other_profile`; also where that is unknown.
     """
-    if asked.client == "codex" and "app-server" in (read_words(process) or []):
+    server = facts_of(asked.client).server_word if asked.client in PACKAGES else ""
+    if server and server in (read_words(process) or []):
         return
     try:
         row = find_binding(folder, read_bindings(file).rows)

@@ -8,9 +8,12 @@ from typing import Literal
 from mahavishnu.ai.bindings import hooks
 from mahavishnu.ai.bindings.location import path_in
 from mahavishnu.ai.bindings.match import is_same
-from mahavishnu.ai.bindings.store import Binding, Expected
-from mahavishnu.ai.clients.codex.trust import is_guard_trusted
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.bindings.settings import PROJECT_CLIENT
+from mahavishnu.ai.bindings.store import Binding
+from mahavishnu.ai.clients.facts import Expected
+from mahavishnu.ai.clients.hooks import hooks_of
+from mahavishnu.ai.clients.table import ClientName
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
 from mahavishnu.base.errors import MahavishnuError
@@ -57,10 +60,11 @@ def _find_guarded(
     guarded: list[ClientName] = []
     missing: list[tuple[State, str]] = []
     for name in hooks.clients_there(site):
-        wanted = hooks.hooks_of(name, guard, path_in(site.state))
+        lines = hooks.guard_lines(name, guard, path_in(site.state))
         try:
-            there = hooks.are_installed(site, hooks.file_of(site, name), wanted)
-            trusted = name != "codex" or is_guard_trusted(site)
+            found = hooks.find_guard(site, name)
+            placed = {(each.event, each.command) for each in found.hooks}
+            there, trusted = placed.issuperset(lines), hooks_of(name).is_trusted(found)
         except MahavishnuError as error:
             missing.append(("unguarded", f"{name}: {error.message}"))
             continue
@@ -96,7 +100,7 @@ def _find_drift(
     here: Site, row: Binding, profiles: Mapping[str, Profile]
 ) -> Iterator[tuple[State, str]]:
     try:
-        seen = look_at(here, "claude-code", "project", profiles, here.journal.read())
+        seen = look_at(here, PROJECT_CLIENT, "project", profiles, here.journal.read())
     except MahavishnuError as error:
         yield "settings-changed", error.message
         return

@@ -5,16 +5,16 @@ Standard library only for a variable, and little of it: clients wait for this at
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
-from mahavishnu.ai.secrets.binding import require_bound
-from mahavishnu.ai.secrets.helper import Asked, read_words
+from mahavishnu.ai.clients.facts import facts_of
+from mahavishnu.ai.clients.key_command import Asked
+from mahavishnu.ai.clients.requests import require_bound, require_no_proxy
 from mahavishnu.ai.secrets.port import EnvironmentStore
-from mahavishnu.ai.secrets.project import require_not_redirected
-from mahavishnu.ai.secrets.proxies import require_no_proxy
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
@@ -39,17 +39,14 @@ def release(
 
     Raises:
         Forbidden: `secret.other_profile`, the folder is bound to a profile that has another key.
-        MahavishnuError: as `require_bound`, `require_no_proxy`, `require_not_redirected`,
-            `require_same_address` and `SecretStore.read`.
+        MahavishnuError: as `require_bound`, `require_no_proxy`, `require_settings` of the client and
+            `SecretStore.read`.
     """
     _require_bound_profile(asked, environ, folder)
     require_bound(asked.bound, asked.client, environ)
     require_no_proxy(asked.bound, asked.client, environ)
-    require_not_redirected(asked.bound, asked.client, folder=folder, environ=environ)
-    if asked.client == "codex":
-        from mahavishnu.ai.clients.codex.key_settings import require_same_address  # noqa: PLC0415 - slow
-
-        require_same_address(asked.bound, lambda words: _means(words, asked), environ)
+    settings = import_module(facts_of(asked.client).key_settings)
+    settings.require_settings(asked, folder=folder, environ=environ)
     if asked.reference.scheme == "env":
         return EnvironmentStore(environ).read(asked.reference)
     return _release_slowly(asked.reference, environ, stores)
@@ -62,13 +59,6 @@ def _require_bound_profile(asked: Asked, environ: Mapping[str, str], folder: Pat
         from mahavishnu.ai.bindings.keys import require_bound_profile  # noqa: PLC0415 - slow
 
         require_bound_profile(asked, file, folder, process=os.getppid())
-
-
-def _means(words: Sequence[str], asked: Asked) -> bool:
-    try:
-        return read_words(words) == asked
-    except MahavishnuError:
-        return False
 
 
 def _release_slowly(

@@ -1,4 +1,4 @@
-"""The settings that Claude Code reads in a bound directory: the guard in them too, and the way back."""
+"""The settings that a client reads in a bound directory itself: the guard in them too, and the way back."""
 
 import json
 from collections.abc import Sequence
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from mahavishnu.ai.bindings.hooks import install, open_file, uninstall
+from mahavishnu.ai.bindings.hooks import GuardLines, install, open_file, uninstall
 from mahavishnu.ai.bindings.store import Binding
-from mahavishnu.ai.clients.claude_code.own_settings.hooks import Hook
+from mahavishnu.ai.clients.hooks import hooks_of
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import Absent, KeyPath
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Remove, Set
@@ -20,24 +21,26 @@ from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
 
-_HOOKS_OFF = ("disableAllHooks",)
+# The client that has settings of a project: a binding keeps those of one.
+PROJECT_CLIENT = next(name for name, each in CLIENTS.items() if each.project_file(Path()))
+_HOOKS_OFF = hooks_of(PROJECT_CLIENT).off_switch
 
 
 def read_hooks_off(site: Site, path: Path) -> str:
     """Return what the file says of hooks being off, as JSON; empty where it says nothing."""
-    said = open_file(site, path).read().get(_HOOKS_OFF)
+    said = open_file(site, PROJECT_CLIENT, path).read().get(_HOOKS_OFF)
     return "" if isinstance(said, Absent) else json.dumps(said)
 
 
-def protect(site: Site, path: Path, hooks: Sequence[Hook]) -> None:
+def protect(site: Site, path: Path, lines: GuardLines) -> None:
     """
     Let the guard run by this file as well, and by no other be switched off.
 
     So it stands where the user's settings are elsewhere; and a repository's own `disableAllHooks` counts
     less than this one. Raises as `SettingsFile.edit`.
     """
-    install(site, path, hooks)
-    open_file(site, path).edit([Set(_HOOKS_OFF, value=False)])
+    install(site, PROJECT_CLIENT, path, lines)
+    open_file(site, PROJECT_CLIENT, path).edit([Set(_HOOKS_OFF, value=False)])
 
 
 def take_back(site: Site, row: Binding, folder: Path, *, overwrite: bool) -> None:
@@ -108,9 +111,9 @@ def _was_made(site: Site, row: Binding) -> bool:
 
 
 def _unprotect(site: Site, path: Path, hooks_off: str, *, drop_empty: bool) -> None:
-    uninstall(site, path, drop_empty=False)
+    uninstall(site, PROJECT_CLIENT, path, drop_empty=False)
     off = Set(_HOOKS_OFF, json.loads(hooks_off)) if hooks_off else Remove(_HOOKS_OFF, _HOOKS_OFF)
-    open_file(site, path).edit([off], drop_empty=drop_empty)
+    open_file(site, PROJECT_CLIENT, path).edit([off], drop_empty=drop_empty)
 
 
 def _entries(site: Site, row: Binding) -> list[Entry]:

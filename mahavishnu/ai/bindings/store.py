@@ -12,28 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mahavishnu.ai.bindings.location import copy_of
+from mahavishnu.ai.clients.facts import Expected
 
 MAX_BYTES = 4 * 1024 * 1024
 _VERSION = 1
+_TEXTS = ("profile", "at", "inside", "home", "entry", "settings", "hooks_off")
 
 
 class Unreadable(Exception):
     """The file says something else than it should, or cannot be read."""
-
-
-class Expected(NamedTuple):
-    """
-    What a client has to use by the profile, as it was when the directory was bound.
-
-    `url` is the endpoint, `key` the reference, `variable` where Qwen Code looks for the key, `native`
-    the client's own sign-in.
-    """
-
-    protocol: str
-    url: str
-    key: str = ""
-    variable: str = ""
-    native: bool = False
 
 
 class Identity(NamedTuple):
@@ -131,26 +118,17 @@ def _binding(said: Any) -> Binding:
     """Return one binding; a member that is missing or of another kind raises."""
     clients = {
         _text(name): Expected(
-            protocol=_text(each["protocol"]),
-            url=_text(each["url"]),
-            key=_text(each["key"]),
-            variable=_text(each["variable"]),
+            **{field: _text(each[field]) for field in Expected._fields if field != "native"},
             native=_flag(each["native"]),
         )
         for name, each in said["clients"].items()
     }
     repository = said["repository"]
     return Binding(
-        profile=_text(said["profile"]),
+        **{field: _text(said[field]) for field in _TEXTS},
         folder=_identity(said["folder"]),
         clients=clients,
-        at=_text(said["at"]),
         repository=None if repository is None else _identity(repository),
-        inside=_text(said["inside"]),
-        home=_text(said["home"]),
-        entry=_text(said["entry"]),
-        settings=_text(said["settings"]),
-        hooks_off=_text(said["hooks_off"]),
     )
 
 

@@ -1,20 +1,29 @@
 """What the machine says of a running process of the user's: its words, its environment, its family."""
 
-import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
-
-import psutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from mahavishnu.base.processes import ProcessIdentity, identify
+
+if TYPE_CHECKING:
+    from psutil import Process
+
+
+def _ask[T](process: ProcessIdentity, look: Callable[["Process"], T], otherwise: T) -> T:
+    """Return what a look at the process tells; `otherwise` where that cannot be had, or it is another one."""
+    import psutil  # noqa: PLC0415 - slow
+
+    try:
+        found = look(psutil.Process(process.pid))
+    except (psutil.Error, OSError):
+        return otherwise
+    return found if process.alive else otherwise
 
 
 def words_of(process: ProcessIdentity) -> Sequence[str]:
     """Return the words it was started with; none where they cannot be had."""
-    with contextlib.suppress(psutil.Error, OSError):
-        words = psutil.Process(process.pid).cmdline()
-        return words if process.alive else ()
-    return ()
+    return _ask(process, lambda each: each.cmdline(), [])
 
 
 def word_after(option: str, words: Sequence[str]) -> str:
@@ -29,50 +38,35 @@ def word_after(option: str, words: Sequence[str]) -> str:
 
 def variables_of(process: ProcessIdentity, names: Collection[str]) -> Mapping[str, str]:
     """Return these variables of the environment it was started with; others are not looked at."""
-    with contextlib.suppress(psutil.Error, OSError):
-        whole = psutil.Process(process.pid).environ()
-        return {name: whole[name] for name in names if name in whole} if process.alive else {}
-    return {}
+    whole: Mapping[str, str] = _ask(process, lambda each: each.environ(), {})
+    return {name: whole[name] for name in names if name in whole}
 
 
 def terminal_of(process: ProcessIdentity) -> str | None:
     """Return the path of the terminal that it belongs to."""
-    with contextlib.suppress(psutil.Error, OSError):
-        terminal = psutil.Process(process.pid).terminal()
-        return terminal if process.alive else None
-    return None
+    return _ask(process, lambda each: each.terminal(), None)
 
 
 def is_suspended(process: ProcessIdentity) -> bool:
     """Tell whether it is suspended, as by Ctrl-Z: a signal then counts when it goes on."""
-    with contextlib.suppress(psutil.Error, OSError):
-        return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
-    return False
+    return _ask(process, lambda each: each.status() == "stopped", False)
 
 
 def parents_of(process: ProcessIdentity) -> Sequence[ProcessIdentity]:
     """Return the processes that it was started by, the nearest first."""
-    with contextlib.suppress(psutil.Error, OSError):
-        parents = psutil.Process(process.pid).parents()
-        if not process.alive:
-            return ()
-        return [each for parent in parents if (each := identify(parent.pid)) is not None]
-    return ()
+    return _ask(process, lambda each: _identified(each.parents()), [])
 
 
 def family_of(process: ProcessIdentity) -> Sequence[ProcessIdentity]:
     """Return the processes that it started, with theirs."""
-    with contextlib.suppress(psutil.Error, OSError):
-        children = psutil.Process(process.pid).children(recursive=True)
-        if not process.alive:
-            return ()
-        return [each for child in children if (each := identify(child.pid)) is not None]
-    return ()
+    return _ask(process, lambda each: _identified(each.children(recursive=True)), [])
 
 
 def ancestors() -> frozenset[int]:
     """Return the pids of the processes that this one was started by, and its own."""
-    found = [os.getpid()]
-    with contextlib.suppress(psutil.Error, OSError):
-        found += [each.pid for each in psutil.Process().parents()]
-    return frozenset(found)
+    own = identify(os.getpid())
+    return frozenset([os.getpid(), *(each.pid for each in (parents_of(own) if own else ()))])
+
+
+def _identified(processes: Iterable["Process"]) -> list[ProcessIdentity]:
+    return [found for each in processes if (found := identify(each.pid)) is not None]

@@ -1,15 +1,22 @@
-"""What is known of a running session, whichever client it is of."""
+"""What is known of a running session, whichever client it is of: where it stands, and how it is resumed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.settings import Seen
+from mahavishnu.ai.foreign_files.documents import Document
+from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.processes import ProcessIdentity
 
 # busy: it works on an answer; unknown: its client says nothing of it in a form that is known.
 type Activity = Literal["idle", "busy", "unknown"]
+# live: it takes a switch over by itself; thread: a new thread does; restart: only once started again;
+# own: it was started on a profile of its own, which no switch changes.
+type Reach = Literal["live", "thread", "restart", "own"]
+type Need = Literal["nothing", "thread", "restart"]
+type RestartServer = Callable[[Path | None, Mapping[str, str]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +32,7 @@ class Session:
     the pid may have come to mean another process.
     """
 
-    client: ClientName
+    client: str
     id: str
     process: ProcessIdentity
     folder: str
@@ -42,9 +49,144 @@ class Session:
     certain: bool = True
 
 
-class Finder(Protocol):
-    """Finds the sessions of one client in the folder where that registers them."""
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """
+    Where a session stands.
 
-    def __call__(self, folder: Path, environ: Mapping[str, str], /) -> list[Session]:
-        """Return those that run; a file that cannot be understood tells less, and stops nothing."""
+    `model` is the one that it asks; `profile` the one that it is really on, None for none that is known;
+    `url` the address, empty for the client's own or where it is not known. `reach` says how a switch
+    reaches its address and key, `model_reach` its model; `needs` what it takes now to be on what the
+    settings say, and `why`. `wanted` is the model that the settings say, empty for the client's own
+    choice. `here` marks the session that this command was called from.
+    """
+
+    session: Session
+    model: str = ""
+    profile: str | None = None
+    url: str = ""
+    reach: Reach
+    model_reach: Reach
+    needs: Need = "nothing"
+    why: str = ""
+    wanted: str = ""
+    here: bool = False
+
+
+@dataclass(frozen=True)
+class Resume:
+    """The `words`, the program first, and the options of the session that are not among them."""
+
+    words: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class Timeline(Protocol):
+    """
+    A client's settings, now and at earlier times, and the profiles that they may name.
+
+    A profile is told by its name; None is none that is known, of which everything is empty.
+    """
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of this command."""
         ...
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def document(self) -> Document:
+        """What is in it."""
+        ...
+
+    @property
+    def changed(self) -> float:
+        """When it was last written, in seconds since the epoch; 0 where it is not there."""
+        ...
+
+    @property
+    def seen(self) -> Seen:
+        """What the settings say now."""
+        ...
+
+    def match(self, seen: Seen) -> str | None:
+        """Return the profile that settings which say this lead to."""
+        ...
+
+    def at(self, seconds: float) -> str | None:
+        """Return the profile that the settings said at a time."""
+        ...
+
+    def before(self, seconds: float) -> Document:
+        """Return the settings as they were at a time, as far as our own switches since tell."""
+        ...
+
+    def find(self, url: str, model: str, key: str = "") -> str | None:
+        """Return the profile of an address; of several, one whose key is named, then the one with the model."""
+        ...
+
+    def models(self) -> set[str]:
+        """Return the models that profiles name."""
+        ...
+
+    def url_of(self, name: str | None) -> str:
+        """Return the address of a profile; empty for the client's own sign-in."""
+        ...
+
+    def model_of(self, name: str | None) -> str:
+        """Return the model of a profile; empty where it says none."""
+        ...
+
+    def key_of(self, name: str | None) -> Reference | None:
+        """Return where a profile's key is."""
+        ...
+
+    def is_native(self, name: str | None) -> bool | None:
+        """Tell whether a profile is the client's own sign-in."""
+        ...
+
+    def has_model(self, name: str | None, model: str) -> bool:
+        """Tell whether a model is the profile's; of one that says none, every one may be."""
+        ...
+
+
+class Sessions(Protocol):
+    """The sessions of one client."""
+
+    def find(self, folder: Path) -> list[Session]:
+        """Return those that run, by the client's own folder; a file that cannot be understood tells less."""
+        ...
+
+    def judge(self, session: Session, timeline: Timeline) -> Standing:
+        """Return where a session stands."""
+        ...
+
+    def resume(self, session: Session, words: Sequence[str], model: str | None) -> Resume:
+        """Return how one is resumed that was started by `words`; `model` as in `plan_resume`."""
+        ...
+
+    @property
+    def restart_server(self) -> RestartServer | None:
+        """
+        Restart the background server that has the sessions; None where each has a process of its own.
+
+        Raises:
+            NotFound: `ai.program_missing`.
+            Unavailable: `ai.server_not_restarted`.
+        """
+        ...
+
+
+def stand_alone(
+    session: Session, timeline: Timeline, url: str, *, name: str = "", key: str = ""
+) -> Standing:
+    """Return where a session stands that was started on an address of its own."""
+    known = bool(url) and timeline.url_of(name) == url
+    return Standing(
+        session=session, model=session.model, url=url, reach="own", model_reach="own",
+        profile=name if known else timeline.find(url, session.model, key),
+    )  # fmt: skip

@@ -7,11 +7,12 @@ there, where a comment says so. Without a model, the client asks for its own.
 
 from collections.abc import Mapping
 
-from mahavishnu.ai.profiles.profile import SIGN_IN, Profile
+from mahavishnu.ai.clients.delivery import LONG_TIMEOUT_MS
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import Reference
 
-LONG_TIMEOUT_MS = 3_000_000
-_CLAUDE, _CODEX = SIGN_IN["claude-code"][1], SIGN_IN["codex"][1]
+_CLAUDE, _CODEX = CLIENTS["claude-code"].own_url, CLIENTS["codex"].own_url
 
 _BUILT_IN = (
     Profile(

@@ -9,25 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
+from mahavishnu.ai.clients.delivery import KeyHeader, Protocol
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.base.errors import UsageError
 
-type Protocol = Literal["anthropic", "openai-responses", "openai-chat"]
-type ClientName = Literal["claude-code", "codex", "qwen"]
 type Auth = Literal["key", "native"]
-type KeyHeader = Literal["bearer", "x-api-key"]
 
-# Which protocols a client speaks, the one that it is given first; a client's own sign-in has one address.
-SPOKEN: Mapping[ClientName, tuple[Protocol, ...]] = {
-    "claude-code": ("anthropic",),
-    "codex": ("openai-responses",),
-    "qwen": ("openai-chat", "anthropic"),
-}
-SIGN_IN: Mapping[ClientName, tuple[Protocol, str]] = {
-    "claude-code": ("anthropic", "https://api.anthropic.com"),
-    "codex": ("openai-responses", "https://api.openai.com/v1"),
-}
 ADDRESS_KEYS: Mapping[str, Protocol] = {
     "anthropic_base_url": "anthropic",
     "openai_responses_base_url": "openai-responses",
@@ -71,9 +60,10 @@ class Profile:
         """Return the protocol by which a client can be pointed here; None where it speaks none."""
         if self.clients is not None and client not in self.clients:
             return None
-        if self.auth == "native" and client not in SIGN_IN:
-            return None
-        return next((each for each in SPOKEN[client] if each in self.endpoints), None)
+        protocols = CLIENTS[client].protocols
+        if self.auth == "native":  # a client's own sign-in has one address
+            protocols = protocols[:1] if CLIENTS[client].own_url else ()
+        return next((each for each in protocols if each in self.endpoints), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +185,7 @@ def _require_same_hosts(endpoints: Mapping[Protocol, str], base: Profile) -> Non
 def check_profile(profile: Profile) -> None:
     """Raise what is wrong with a profile as a whole."""
     _check_texts(profile)
-    if all(profile.protocol_for(client) is None for client in SPOKEN):
+    if all(profile.protocol_for(client) is None for client in CLIENTS):
         raise UsageError(
             f"The profile {profile.name} has no address that a client speaks to.",
             hint=f"Give it one of {', '.join(ADDRESS_KEYS)}, and clients that speak to it.",
@@ -298,10 +288,11 @@ def _check_texts(profile: Profile) -> None:
 
 def _check_native(profile: Profile) -> None:
     """Refuse to send a client's own login anywhere but to whom it belongs."""
-    clients = profile.clients or SIGN_IN.keys()
-    own = {SIGN_IN[each][0]: origin_of(SIGN_IN[each][1]) for each in clients if each in SIGN_IN}
+    able = {name: client for name, client in CLIENTS.items() if client.own_url}
+    clients = profile.clients or able.keys()
+    own = {able[each].protocols[0]: origin_of(able[each].own_url) for each in clients & able.keys()}
     elsewhere = any(own.get(p) != origin_of(url) for p, url in profile.endpoints.items())
-    if elsewhere or not clients <= SIGN_IN.keys():
+    if elsewhere or not clients <= able.keys():
         raise UsageError(
             f"The profile {profile.name} uses a client's own sign-in, which is for that client at its "
             "maker's address alone.",

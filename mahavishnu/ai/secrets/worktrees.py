@@ -26,10 +26,10 @@ def find_checkouts(folder: Path) -> Iterator[Path]:
     Raises:
         Unresolved: it is unknown.
     """
-    link = _follow_link(folder)
-    if link is not None and link[1] is not None:
-        yield link[1].parent
-        yield link[1]
+    _, shared = _find_folders(folder)
+    if shared is not None:
+        yield shared.parent
+        yield shared
 
 
 def find_repository(folder: Path) -> Path | None:
@@ -41,19 +41,16 @@ def find_repository(folder: Path) -> Path | None:
     Raises:
         Unresolved: it is unknown.
     """
-    link = _follow_link(folder)
-    if link is None:
-        git = folder / ".git"
-        return git if git.is_dir() else None
-    own, shared = link
-    return shared or own
+    git = folder / ".git"
+    own, shared = _find_folders(folder)
+    return shared or own or (git if git.is_dir() else None)
 
 
-def _follow_link(folder: Path) -> tuple[Path, Path | None] | None:
-    """Return where a `.git` file leads, and what that shares with other checkouts; None without such a file."""
+def _find_folders(folder: Path) -> tuple[Path | None, Path | None]:
+    """Return git's folder that the file `.git` names, and the one that it shares with other worktrees."""
     link = _text(folder / ".git")
     if link is None:
-        return None
+        return None, None
     mark, _, private = link.partition(":")
     if mark != "gitdir":
         raise Unresolved

@@ -5,13 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mahavishnu.ai.clients.codex.server import restart_server
-from mahavishnu.ai.clients.finders import FINDERS
 from mahavishnu.ai.clients.running import is_suspended, words_of
-from mahavishnu.ai.clients.session import Session
+from mahavishnu.ai.clients.session import RestartServer, Resume, Session, Standing
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.sessions.resume import Resume, at_home, on_profile, plan_resume, shown_words
-from mahavishnu.ai.sessions.standing import Standing
+from mahavishnu.ai.sessions.resume import at_home, on_profile, plan_resume, shown_words
 from mahavishnu.ai.sessions.stopping import stop
 from mahavishnu.ai.sessions.terminals import Pane, find_pane
 from mahavishnu.ai.switching.site import Site
@@ -71,10 +68,13 @@ def restart(
 
     A session is asked to end only while it still is what it was when it was chosen.
     """
-    threads = [each for each in standings if each.session.client == "codex"]
-    done = _restart_threads(site, threads, wish, look) if threads else []
+    done: list[Restarted] = []
+    for name, client in CLIENTS.items():
+        threads = [each for each in standings if each.session.client == name]
+        if threads and (restart_server := client.sessions.restart_server):
+            done += _restart_threads(site, threads, wish, look, restart_server)
     for each in standings:
-        if each.session.client != "codex":
+        if not CLIENTS[each.session.client].sessions.restart_server:
             done.append(_restart_one(site, each, wish, look))
     return tuple(done)
 
@@ -158,26 +158,27 @@ def plan(standing: Standing) -> Resume:
     strange = standing.needs == "restart" and not standing.wanted
     model = "" if strange else standing.wanted or None
     resume = plan_resume(standing.session, words, model=model)
-    if standing.reach == "own" and standing.profile and standing.session.client != "claude-code":
-        resume = on_profile(resume, standing.profile)
+    said = CLIENTS[standing.session.client].said_by_run
+    if standing.reach == "own" and standing.profile and said is not None:
+        resume = on_profile(resume, standing.profile, said)
     return at_home(resume, standing.session)
 
 
 def _activity_now(site: Site, session: Session) -> str:
     """Return what it does at this moment; unknown where it is not there any more."""
-    folder = CLIENTS[session.client].folder(site.environ)
-    for each in FINDERS[session.client](folder, site.environ):
+    for each in site.sessions_of(session.client):
         if each.process == session.process and each.id == session.id:
             return each.activity
     return "unknown"
 
 
 def _restart_threads(
-    site: Site, threads: Sequence[Standing], wish: Wish, look: Look
+    site: Site, threads: Sequence[Standing], wish: Wish, look: Look, restart_server: RestartServer
 ) -> list[Restarted]:
-    """Restart the background server that has them; a thread's own process is its user's to end."""
+    """Restart the background server that has those of one client; a thread's own process is its user's to end."""
+    name = threads[0].session.client
     told = [Restarted(standing=each, outcome="left", command=plan(each).words) for each in threads]
-    served = [each for each in look() if each.session.client == "codex" and each.session.shared]
+    served = [each for each in look() if each.session.client == name and each.session.shared]
     busy = [each for each in served if each.session.activity != "idle"]
     reason = ""
     own = "it runs in a process of its own, which its user ends"
@@ -189,14 +190,14 @@ def _restart_threads(
         reason = "a thread of the same server is busy, or does not tell whether it is"
     else:
         try:
-            restart_server(site.find("codex").program, site.environ)
+            restart_server(site.find(name).program, site.environ)
         except MahavishnuError as error:
             reason = error.message
     if reason:
         return [
             replace(each, reason=reason if each.standing.session.shared else own) for each in told
         ]
-    after = _await_threads([each.standing.session.id for each in told], look)
+    after = _await_threads([each.standing.session for each in told], look)
     return [
         _brought_along(each, after.get(each.standing.session.id))
         if each.standing.session.shared
@@ -211,12 +212,13 @@ def _brought_along(told: Restarted, after: Standing | None) -> Restarted:
     return replace(told, outcome="resumed", after=after)
 
 
-def _await_threads(ids: Sequence[str], look: Look) -> dict[str, Standing]:
+def _await_threads(threads: Sequence[Session], look: Look) -> dict[str, Standing]:
     """Return where the threads stand, of those that windows open again."""
     end = time.monotonic() + _WINDOWS_S
+    ids = {each.id for each in threads}
     while True:
-        found = {each.session.id: each for each in look() if each.session.client == "codex"}
-        if found.keys() >= set(ids) or time.monotonic() > end:
+        found = {each.session.id: each for each in look() if each.session.id in ids}
+        if found.keys() >= ids or time.monotonic() > end:
             return found
         time.sleep(_PAUSE_S)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.ai.clients.places import search_path
 from mahavishnu.ai.clients.running import parents_of, terminal_of, variables_of, words_of
-from mahavishnu.ai.switching.places import search_path
 from mahavishnu.base.processes import ProcessIdentity
 
 _SHELLS = frozenset(

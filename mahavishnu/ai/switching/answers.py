@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, cast
 
-from mahavishnu.ai.profiles.profile import Protocol
+from mahavishnu.ai.clients.delivery import Protocol
 
 type Verdict = Literal[
     "ok",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.rights import Modes, close_modes
 from mahavishnu.ai.foreign_files.documents import KeyPath, same_value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
@@ -23,7 +24,6 @@ from mahavishnu.ai.switching.journal import (
 )
 from mahavishnu.ai.switching.plan import FilePlan, Plan
 from mahavishnu.ai.switching.redaction import redact
-from mahavishnu.ai.switching.rights import Modes, close_modes
 from mahavishnu.ai.switching.settle import whole_or_not
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.identifiers import new_id
@@ -87,7 +87,7 @@ def _file_record(
 ) -> FileRecord:
     client = file.place.client
     return FileRecord(
-        client=client.way.client,
+        client=client.name,
         path=str(file.place.path),
         mode=file.delivery.mode,
         records=records_of(

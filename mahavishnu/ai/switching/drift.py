@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from mahavishnu.ai.clients.port import Seen
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.settings import Seen
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,
@@ -17,7 +17,6 @@ from mahavishnu.ai.foreign_files.documents import (
 )
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, Set, merge
-from mahavishnu.ai.profiles.profile import SIGN_IN, ClientName
 from mahavishnu.ai.secrets.binding import Origin, origin_of
 from mahavishnu.ai.switching.apply import new_entry, new_salt
 from mahavishnu.ai.switching.journal import Entry, FileRecord, Kind, Record, Written, recorded
@@ -169,7 +168,7 @@ def find_warning(place: Place, document: Document) -> str:
         )
     if not now.key or now.key != then.key:
         return ""
-    if client.way.asks == "helper":
+    if client.asks == "helper":
         return (
             f"{client.title} asks {where} now, and its key command is bound to {there}:"
             " mahavishnu-key refuses, and requests go there without a key, if at all."
@@ -186,7 +185,7 @@ def _origin(place: Place, seen: Seen) -> Origin | None:
 
 def _own_url(place: Place) -> str:
     """Return where the client goes when no address is named."""
-    return SIGN_IN.get(place.client.way.client, ("", ""))[1]
+    return place.client.own_url
 
 
 def _keeps_key(place: Place, document: Document) -> bool:
@@ -292,7 +291,7 @@ def _file_record(changed: Changed, salt: str) -> FileRecord:
         if not isinstance(successor, Absent):
             records.append(Record("include", path, element=redact(successor, path, secret, salt)))
     return FileRecord(
-        client=place.client.way.client,
+        client=place.client.name,
         path=str(place.path),
         mode=place.memory.mode or "",
         records=tuple(records),

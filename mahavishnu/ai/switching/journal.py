@@ -16,10 +16,10 @@ from uuid import UUID
 
 import msgspec
 
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, KeyPath, Value, same_value
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.locks import locked
-from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.ai.switching.redaction import is_marked, marks_in
 from mahavishnu.base import files
 from mahavishnu.base.errors import Corrupt, UsageError

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from mahavishnu.ai.profiles.profile import SPOKEN, ClientName, Profile
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.decrypt import PROGRAMS, find_program
 from mahavishnu.ai.secrets.in_file import find_file, read_private, recognise
 from mahavishnu.ai.secrets.oneiric.stores import provider_of, require_installed
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
-from mahavishnu.ai.switching.places import TITLES
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 
@@ -53,13 +53,13 @@ def lack_of(profile: str, what: What, error: MahavishnuError) -> Lack:
 
 def _missing_clients(site: Site, profile: Profile) -> list[str]:
     """Return what to say of clients; where nobody named any, one that can use it is enough."""
-    able: list[ClientName] = [name for name in SPOKEN if profile.protocol_for(name)]
+    able: list[ClientName] = [name for name in CLIENTS if profile.protocol_for(name)]
     gone = [name for name in able if not site.has(name)]
     if profile.clients is not None:
-        return [f"{TITLES[name]} is not installed." for name in gone]
+        return [f"{CLIENTS[name].title} is not installed." for name in gone]
     if len(gone) < len(able):
         return []
-    return [f"None of its clients is installed: {', '.join(TITLES[name] for name in able)}."]
+    return [f"None of its clients is installed: {', '.join(CLIENTS[name].title for name in able)}."]
 
 
 def _key_is_there(site: Site, key: Reference) -> None:

@@ -5,39 +5,25 @@ No key is among the words, which every user of the machine can read. Variables t
 client elsewhere, or send another key along, are taken out.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mahavishnu.ai.clients.claude_code.settings import HELPER, OWNED_ENV
-from mahavishnu.ai.clients.codex.settings import CHOSEN, MODEL, OWN_PROVIDER, PROVIDER
-from mahavishnu.ai.clients.port import Known
-from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
-from mahavishnu.ai.clients.qwen.models import find_model
-from mahavishnu.ai.clients.qwen.settings import LISTS
-from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.foreign_files.documents import Value
-from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
-from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
-from mahavishnu.ai.foreign_files.documents.toml_values import render, render_key
-from mahavishnu.ai.foreign_files.merge import Set
-from mahavishnu.ai.profiles.delivery import NO_KEY, Delivery, deliver
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.profiles.delivery import deliver
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
-from mahavishnu.ai.secrets.project import require_not_redirected
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
 
-RUN_ID = "mahavishnu-run"  # not that of a switch: Codex merges what is said of one id
 _FOREIGN = ("ANTHROPIC_", "OPENAI_", "CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_")
 SIGN_INS = ("CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
-_QWEN_KEYS = {"openai-chat": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 _NO_PROXY = {"NO_PROXY": "no_proxy", "no_proxy": "NO_PROXY"}
-_OWN_SETTINGS = ("--settings", "--managed-settings")
 
 type Resolve = Callable[[Reference], Secret]
 
@@ -92,22 +78,19 @@ def plan_launch(
         Forbidden: `secret.project_redirects`.
     """
     program = _find_program(words[0], environ)
-    delivery = _deliver(profile, client, helper)
+    known = CLIENTS[client]
+    delivery = _deliver(profile, known, helper)
     key = Secret(NO_KEY)
     if delivery.mode != "native" and profile.key is not None:
         key = resolve(profile.key)
     kept, taken_out = _without_strays(profile, delivery, environ)
     more = {} if delivery.mode == "native" else _past_proxies(delivery.url, environ)
-    if client == "claude-code":
-        if delivery.words:
-            require_not_redirected(delivery.url, client, folder=folder, environ={**kept, **more})
-        options = _claude_options(delivery, words)
-    elif client == "codex":
-        options = _codex_options(delivery)
-    else:
-        keys, options = _qwen_options(delivery, key, environ=environ, folder=folder)
-        more |= {**keys, STARTED_ON: profile.name}
-    said = (words[0], *options, *words[1:])
+    check_project = known.launch.check_project
+    if check_project and delivery.words:
+        check_project(delivery.url, folder=folder, environ={**kept, **more})
+    options = known.launch.find_options(delivery, words, key=key, environ=environ, folder=folder)
+    said = (words[0], *options.words, *words[1:])
+    more |= options.environ
     return Launch(program, said, {**kept, **more}, taken_out)
 
 
@@ -122,16 +105,15 @@ def _find_program(word: str, environ: Mapping[str, str]) -> Path:
     return Path(found)
 
 
-def _deliver(profile: Profile, client: ClientName, helper: Path) -> Delivery:
-    known = CLIENTS[client]
-    reason = why_not(profile, known, "user")
+def _deliver(profile: Profile, client: Client, helper: Path) -> Delivery:
+    reason = why_not(profile, client, "user")
     if reason:
         raise UsageError(
-            f"{known.title} cannot be started on {profile.name}: {reason}.",
+            f"{client.title} cannot be started on {profile.name}: {reason}.",
             hint="Choose another profile or client: mahavishnu ai profile list",
             code="ai.unsuitable_profile",
         )
-    return deliver(profile, known.way, helper=helper)
+    return deliver(profile, client, helper=helper)
 
 
 def _without_strays(
@@ -149,59 +131,6 @@ def _without_strays(
     }
     kept = {name: value for name, value in environ.items() if name not in out}
     return kept, tuple(sorted(out))
-
-
-def _claude_options(delivery: Delivery, words: Sequence[str]) -> tuple[str, ...]:
-    """Return settings that override those of all files, in which "" stands for what is not wanted."""
-    if any(word.split("=")[0] in _OWN_SETTINGS for word in words):
-        raise UsageError(
-            "Claude Code takes only one --settings, and the profile is given by that.",
-            hint="Put your settings into a file of the client, or switch with: mahavishnu ai"
-            " switch-llm",
-            code="ai.own_settings",
-        )
-    variables: dict[str, Value] = dict.fromkeys(OWNED_ENV, "")
-    helper: Value = ""
-    for change in CLIENTS["claude-code"].changes(JsonDocument.parse(b""), delivery, Known()):
-        if isinstance(change, Set) and change.path == HELPER:
-            helper = change.value
-        elif isinstance(change, Set):
-            variables[change.path[1]] = change.value
-    return ("--settings", json.dumps({"env": variables, "apiKeyHelper": helper}))
-
-
-def _codex_options(delivery: Delivery) -> tuple[str, ...]:
-    """Return overrides for a provider of this session's own."""
-    if delivery.mode == "native":
-        model = [(MODEL, delivery.model)] if delivery.model else []
-        return _overrides([(CHOSEN, OWN_PROVIDER), *model])
-    found = CLIENTS["codex"].changes(TomlDocument.parse(b""), delivery, Known())
-    said = {each.path: each.value for each in found if isinstance(each, Set)}
-    provider = said.pop(PROVIDER)
-    said[CHOSEN] = RUN_ID
-    return _overrides([*said.items(), ((*PROVIDER[:-1], RUN_ID), provider)])
-
-
-def _overrides(said: Sequence[tuple[tuple[str, ...], Value]]) -> tuple[str, ...]:
-    return tuple(
-        word for path, value in said for word in ("-c", f"{render_key(path)}={render(value)}")
-    )
-
-
-def _qwen_options(
-    delivery: Delivery, key: Secret, *, environ: Mapping[str, str], folder: Path
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return variables with the key, and flags; it has no way to ask a command for the key."""
-    kind = LISTS[delivery.protocol]
-    names = {_QWEN_KEYS[delivery.protocol]}
-    known = find_model(delivery, names, environ=environ, folder=folder)
-    names |= {known} if known else set()
-    more = dict.fromkeys(names, key.reveal())
-    more["NODE_TLS_REJECT_UNAUTHORIZED"] = "1"  # else a .env of the project could switch it off
-    flags = ("--auth-type", kind, "--model", delivery.model)
-    if kind == "anthropic":
-        return {**more, "ANTHROPIC_BASE_URL": delivery.url}, flags
-    return more, (*flags, "--openai-base-url", delivery.url)
 
 
 def _past_proxies(url: str, environ: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from mahavishnu.ai.clients.port import Client, Known
+from mahavishnu.ai.clients.delivery import Delivery
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.rights import Modes, open_modes_of
+from mahavishnu.ai.clients.settings import Known
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,
@@ -25,13 +29,11 @@ from mahavishnu.ai.foreign_files.merge import (
     Set,
     merge,
 )
-from mahavishnu.ai.profiles.delivery import Delivery
-from mahavishnu.ai.profiles.profile import SIGN_IN, ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.journal import (
     Memory,
 )
 from mahavishnu.ai.switching.redaction import has_key, marks_in, redact, shown
-from mahavishnu.ai.switching.rights import Modes, open_modes_of
 from mahavishnu.base.errors import Conflict, Forbidden
 
 type Scope = Literal["user", "project"]
@@ -102,7 +104,7 @@ class FilePlan:
     @property
     def name(self) -> ClientName:
         """The client's."""
-        return self.place.client.way.client
+        return self.place.client.name
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
     if not memory.mode == delivery.mode == "native":
         return known
     seen = client.see(document)
-    if not seen.key and seen.url in ("", SIGN_IN[client.way.client][1]):
+    if not seen.key and seen.url in ("", client.own_url):
         return known
     touched = {change.path for change in client.changes(document, delivery, known)}
     before: dict[KeyPath, Value | Absent] = {

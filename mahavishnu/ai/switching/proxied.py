@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.profiles.delivery import choose_mode, find_protocol
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.clients.requests import require_no_proxy
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.profiles.delivery import choose_mode
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
-from mahavishnu.ai.secrets.project import require_not_redirected
-from mahavishnu.ai.secrets.proxies import require_no_proxy
 from mahavishnu.ai.switching.plan import Scope
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
@@ -16,9 +15,9 @@ from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 def proxy_notes(site: Site, profile: Profile) -> Iterator[str]:
     """Yield what to say of each client that is there and can use the profile."""
     for name, client in CLIENTS.items():
-        protocol = find_protocol(profile, name)
+        protocol = profile.protocol_for(name)
         if protocol is not None and site.has(name):
-            asks = choose_mode(profile, client.way, raw=False) == "helper"
+            asks = choose_mode(profile, client, raw=False) == "helper"
             yield from proxy_note(site, name, profile.endpoints[protocol], asks=asks)
 
 
@@ -35,8 +34,9 @@ def proxy_note(
             return []
         environ = _environment(site, name)
         require_no_proxy(url, name, environ)
-        if name == "claude-code" and asks and scope == "user":
-            require_not_redirected(url, name, folder=site.folder, environ=environ)
+        check_project = CLIENTS[name].launch.check_project
+        if check_project and asks and scope == "user":
+            check_project(url, folder=site.folder, environ=environ)
     except UsageError:  # another client's sign-in, or what is no address
         return []
     except Forbidden as error:
@@ -46,14 +46,14 @@ def proxy_note(
 
 
 def _environment(site: Site, name: ClientName) -> Mapping[str, str]:
-    """Return the variables that count for a client: Claude Code puts its settings before what is exported."""
-    if name == "codex":
+    """Return the variables that count for a client, of its settings and of those that are exported."""
+    if CLIENTS[name].settings_lead is None:
         return site.environ
     try:
         found = site.open(CLIENTS[name], site.path_of(name, "user")).read().get(("env",))
     except MahavishnuError:  # what reads them for more says so
         found = None
     settings = {key: str(each) for key, each in found.items()} if isinstance(found, dict) else {}
-    if name == "qwen":
-        return {**settings, **site.environ}
-    return {**site.environ, **settings}
+    if CLIENTS[name].settings_lead:
+        return {**site.environ, **settings}
+    return {**settings, **site.environ}

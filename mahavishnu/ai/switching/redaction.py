@@ -9,9 +9,9 @@ import hmac
 import re
 from collections.abc import Callable
 
+from mahavishnu.ai.clients.delivery import NO_KEY
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, KeyPath, Value, same_value
-from mahavishnu.ai.profiles.delivery import NO_KEY
-from mahavishnu.ai.profiles.key_shapes import find_keys, prints_key
+from mahavishnu.ai.secrets.key_shapes import find_keys, prints_key
 from mahavishnu.base.masking import MASK
 
 type IsSecret = Callable[[KeyPath], bool]

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mahavishnu.ai.clients.claude_code import program as claude_program
+from mahavishnu.ai.clients.places import Place
+from mahavishnu.ai.clients.rights import closing
+from mahavishnu.ai.clients.servers import Registered, Server
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import ABSENT, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.files import SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.ai.switching.places import Place
-from mahavishnu.ai.switching.rights import closing
-from mahavishnu.ai.switching.servers import Registered, Server
 
 # The members that say how the server is reached, of both transports; others are the user's.
 _OURS = {

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from mahavishnu.ai.clients.delivery import Delivery
+from mahavishnu.ai.clients.key_command import PROGRAM
 from mahavishnu.ai.clients.qwen.settings import session_running
+from mahavishnu.ai.clients.rights import note_of
 from mahavishnu.ai.foreign_files.documents import Absent, KeyPath, Value, same_value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Change, Effect, Exclude, Remove, Set, merge
-from mahavishnu.ai.profiles.delivery import Delivery, deliver
+from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.helper import PROGRAM
 from mahavishnu.ai.switching.apply import carry_out
 from mahavishnu.ai.switching.drift import Changed, find_changed, replay
 from mahavishnu.ai.switching.journal import Entry
@@ -33,7 +35,6 @@ from mahavishnu.ai.switching.plan import (
 )
 from mahavishnu.ai.switching.redaction import shown, shown_record
 from mahavishnu.ai.switching.reversal import Reversal
-from mahavishnu.ai.switching.rights import note_of
 from mahavishnu.ai.switching.settle import Settled, held_journal
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.switch import Ask, require_key, why_not
@@ -104,7 +105,7 @@ def _plan(site: Site, find: FindProfile, ask: Ask, files: Sequence[Changed]) -> 
     key, notes = require_key(site, profile, replace(ask, write_key=written))
     plans = []
     for each in files:
-        delivery = deliver(profile, each.place.client.way, helper=site.helper, key=key)
+        delivery = deliver(profile, each.place.client, helper=site.helper, key=key)
         with told(each.place.path):
             plans.append(_plan_file(each, delivery, profile, ask.scope))
             notes += note_of(each.place.path, each.place.open_modes(site.environ))
@@ -207,7 +208,7 @@ def _changed(profile: Profile, place: Place, scope: Scope, why: str) -> Conflict
 
 
 def _ways_out(place: Place, scope: Scope) -> str:
-    options = f"--client {place.client.way.client}" + (" --scope project" * (scope == "project"))
+    options = f"--client {place.client.name}" + (" --scope project" * (scope == "project"))
     return (
         f"To accept the values that are there: mahavishnu ai adopt {options}. Or choose a profile:"
         f" mahavishnu ai switch-llm NAME {options} --overwrite"

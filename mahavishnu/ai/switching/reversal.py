@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mahavishnu.ai.clients.delivery import NO_KEY
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
@@ -14,7 +15,6 @@ from mahavishnu.ai.foreign_files.documents import (
     same_value,
 )
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, Set
-from mahavishnu.ai.profiles.delivery import NO_KEY
 from mahavishnu.ai.switching.journal import Record, value_of
 from mahavishnu.ai.switching.redaction import is_marked, redact, unmark
 

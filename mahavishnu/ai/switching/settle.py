@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 
 from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.project import require_inside
+from mahavishnu.ai.clients.rights import close_modes, reopen_modes
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
@@ -33,11 +35,9 @@ from mahavishnu.ai.switching.journal import (
     Record,
     value_of,
 )
-from mahavishnu.ai.switching.places import require_inside
 from mahavishnu.ai.switching.plan import Place
 from mahavishnu.ai.switching.redaction import is_marked, keys_in
 from mahavishnu.ai.switching.reversal import State, is_emptied, reverse, state_of
-from mahavishnu.ai.switching.rights import close_modes, reopen_modes
 from mahavishnu.ai.switching.site import NOTICED, Site
 from mahavishnu.base.errors import MahavishnuError
 
@@ -219,7 +219,7 @@ def find_place(site: Site, entry: Entry, file: FileRecord, memory: Memory | None
         path=Path(file.path),
         make_folder=False,
         memory=memory or Memory(),
-        running=site.is_running(file.client),
+        running=bool(site.sessions_of(file.client)),
         new=not Path(file.path).exists(),
     )
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from mahavishnu.ai.clients import places
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.registered import find_registered
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.project import find_project, require_inside
+from mahavishnu.ai.clients.session import Session
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
-from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, no_stores
-from mahavishnu.ai.switching import places
 from mahavishnu.ai.switching.journal import History, Journal
 from mahavishnu.ai.switching.plan import Place, Scope
 from mahavishnu.base.errors import UsageError
@@ -71,13 +71,13 @@ class Site:
         client = CLIENTS[name]
         if scope == "user":
             return self.find(name).settings
-        project = places.find_project(self.folder, self.environ)
+        project = find_project(self.folder, self.environ)
         path = client.project_file(project)
         if path is None:
             raise UsageError(
                 f"{client.title} takes no provider from a project.", code="ai.no_project_scope"
             )
-        return places.require_inside(path, project)
+        return require_inside(path, project)
 
     def place(self, name: ClientName, scope: Scope, history: History) -> Place:
         """Return the client's settings, with what is known of them."""
@@ -87,14 +87,14 @@ class Site:
             path=path,
             make_folder=scope == "project" or self.find(name).program is not None,
             memory=history.remember(path),
-            running=self.is_running(name),
+            running=bool(self.sessions_of(name)),
             project=scope == "project",
             new=not path.exists(),
         )
 
-    def is_running(self, name: ClientName) -> bool:
-        """Tell whether a session of the client runs."""
-        return bool(find_registered(CLIENTS[name].folder(self.environ)))
+    def sessions_of(self, name: ClientName) -> list[Session]:
+        """Return the sessions of the client that run."""
+        return CLIENTS[name].sessions.find(CLIENTS[name].folder(self.environ))
 
     def open(self, client: Client, path: Path) -> SettingsFile:
         """Return a client's file."""

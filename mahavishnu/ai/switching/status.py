@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from mahavishnu.ai.clients.finders import FINDERS
-from mahavishnu.ai.clients.port import Client, Seen, home
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.settings import Seen, home
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
-from mahavishnu.ai.profiles.delivery import find_protocol, variable_of
-from mahavishnu.ai.profiles.profile import SIGN_IN, ClientName, Profile
+from mahavishnu.ai.profiles.delivery import variable_of
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.oneiric.stores import is_installed, provider_of
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
@@ -24,8 +24,6 @@ from mahavishnu.base.masking import mask_url
 
 # profile: one that is known; sign-in: the client's own; other: what no profile says; nothing: no choice.
 type Use = Literal["profile", "sign-in", "other", "nothing"]
-# What cc-switch writes to, where it is installed.
-_OF_CC_SWITCH: tuple[ClientName, ...] = ("claude-code", "codex")
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def look_at(
         "path": str(place.path),
         "installed": site.has(name),
         "enabled": site.settings_of(name).enabled,
-        "sessions": len(FINDERS[name](client.folder(site.environ), site.environ)),
+        "sessions": len(site.sessions_of(name)),
     }
     if not about["installed"]:
         return ClientStatus(**about, use="nothing")  # type: ignore[arg-type]
@@ -145,8 +143,8 @@ def _find_author(site: Site, place: Place, drift: tuple[Drift, ...]) -> Authorsh
         changed_at = None
     if all(each.author == "client" for each in drift):
         return Authorship("client", changed_at)
-    known = place.client.way.client in _OF_CC_SWITCH and changed_at is not None
-    installed = known and (home(site.environ) / ".cc-switch" / "cc-switch.db").is_file()
+    known = place.client.cc_switch and changed_at is not None
+    installed = bool(known) and (home(site.environ) / ".cc-switch" / "cc-switch.db").is_file()
     return Authorship("cc-switch" if installed else "unknown", changed_at)
 
 
@@ -166,11 +164,11 @@ def match(
 
 
 def _says(seen: Seen, client: Client, profile: Profile) -> bool:
-    protocol = find_protocol(profile, client.way.client)
+    protocol = profile.protocol_for(client.name)
     if protocol is None:
         return False
     if profile.auth == "native":
-        return not seen.key and seen.url in ("", SIGN_IN[client.way.client][1])
+        return not seen.key and seen.url in ("", client.own_url)
     key = seen.key in (str(profile.key), "written", f"env:{variable_of(profile)}")
     return (
         seen.url == profile.endpoints[protocol]
@@ -182,7 +180,7 @@ def _says(seen: Seen, client: Client, profile: Profile) -> bool:
 def _without_profile(seen: Seen, client: Client) -> Use:
     if seen.url or seen.key:
         return "other"
-    return "sign-in" if client.way.client in SIGN_IN else "nothing"
+    return "sign-in" if client.own_url else "nothing"
 
 
 def key_state(site: Site, profile: Profile) -> str:

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.rights import note_of
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.delivery import deliver
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai.switching.apply import carry_out
 from mahavishnu.ai.switching.journal import Entry, History
 from mahavishnu.ai.switching.moving import find_move, move_key
 from mahavishnu.ai.switching.plan import Plan, Scope, Unchanged, check_plan, plan_file
 from mahavishnu.ai.switching.proxied import proxy_note
-from mahavishnu.ai.switching.rights import note_of
 from mahavishnu.ai.switching.settle import held_journal
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
@@ -89,7 +89,7 @@ def _plan(site: Site, profile: Profile, ask: Ask, history: History) -> Plan:
     files = []
     for name in names:
         client = CLIENTS[name]
-        delivery = deliver(profile, client.way, helper=site.helper, key=key)
+        delivery = deliver(profile, client, helper=site.helper, key=key)
         place = site.place(name, ask.scope, history)
         with told(place.path):
             files.append(plan_file(place, site.open(client, place.path).read(), delivery))
@@ -130,27 +130,18 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
 
 def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
     """Return why a client cannot be given the profile; None where it can."""
-    name, title = client.way.client, client.title
+    name, title = client.name, client.title
     if scope == "project" and client.project_file(Path()) is None:
         return f"{title} takes no provider from a project"
     if profile.clients is not None and name not in profile.clients:
         return f"the profile is not for {title}"
     if profile.protocol_for(name) is None:
-        return _no_protocol(profile, name, title)
+        if profile.auth == "native":
+            return f"the profile is the sign-in of another client than {title}"
+        return f"{title} {client.unspoken}"
     if client.needs_model and profile.model is None:
         return f"the profile names no model, which {title} needs"
     return None
-
-
-def _no_protocol(profile: Profile, name: ClientName, title: str) -> str:
-    if profile.auth == "native":
-        return f"the profile is the sign-in of another client than {title}"
-    if name == "claude-code":
-        return (
-            f"{title} reaches a model of OpenAI's protocols only through a translating gateway,"
-            " which is not there yet"
-        )
-    return f"{title} speaks no protocol of the profile"
 
 
 def _choose(

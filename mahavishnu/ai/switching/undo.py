@@ -9,17 +9,17 @@ from msgspec.structs import replace
 
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.qwen.settings import session_running
+from mahavishnu.ai.clients.rights import reopen_modes
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
-from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_of
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Record, value_of
 from mahavishnu.ai.switching.plan import Place, changed_meanwhile
 from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
 from mahavishnu.ai.switching.reversal import Reversal, reverse, state_of
-from mahavishnu.ai.switching.rights import reopen_modes
 from mahavishnu.ai.switching.settle import (
     Settled,
     find_place,

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mahavishnu.ai.profiles.profile import Profile, Protocol
+from mahavishnu.ai.clients.delivery import Protocol
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import Origin, origin_of
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.answers import Reading, Verdict, quotable, read_answer

@@ -15,11 +15,12 @@ from types import FrameType
 from typing import Any
 
 from mahavishnu.ai.bindings.guard import PROGRAM, judge, stops_by_exit
-from mahavishnu.ai.bindings.seen import Seen
-from mahavishnu.ai.bindings.store import Binding, Expected
+from mahavishnu.ai.bindings.store import Binding
+from mahavishnu.ai.clients.facts import PACKAGES, Expected, facts_of
+from mahavishnu.ai.clients.hook_call import HookCall
 from mahavishnu.base.errors import MahavishnuError
 
-USAGE = f"{PROGRAM} claude-code|codex|qwen --directories FILE"
+USAGE = f"{PROGRAM} {'|'.join(PACKAGES)} --directories FILE"
 REFUSED = 2  # what all clients take for a no before a prompt
 TIMEOUT_S = 8.0  # less than the clients wait
 
@@ -41,8 +42,8 @@ def main() -> int:
         signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
         client, file = _read_words(words)
         said = _read_said()
-        seen = Seen(client, said, os.environ, _process(client, os.environ), _working_folder())
-        reason = judge(seen, file, _current)
+        call = HookCall(client, said, os.environ, _process(client, os.environ), _working_folder())
+        reason = judge(call, file, _current)
     except Exception as error:  # what is not known here is a no as well
         reason = f"{PROGRAM} could not tell whether this session may go on: {_told(error)}"
     finally:
@@ -52,7 +53,7 @@ def main() -> int:
 
 def _read_words(words: list[str]) -> tuple[str, Path]:
     match words:
-        case [("claude-code" | "codex" | "qwen") as client, "--directories", file]:
+        case [client, "--directories", file] if client in PACKAGES:
             return client, Path(file)
     raise ValueError(f"it is called as {USAGE}")
 
@@ -70,9 +71,9 @@ def _working_folder() -> str:
 
 
 def _process(client: str, environ: Mapping[str, str]) -> int:
-    """Return the client's pid, which Claude Code says; with others, of what called this."""
-    said = environ.get("CLAUDE_PID", "")
-    return int(said) if client == "claude-code" and said.isdecimal() else os.getppid()
+    """Return the client's pid, where it says it; else that of what called this."""
+    said = environ.get(facts_of(client).pid_variable, "")
+    return int(said) if said.isdecimal() else os.getppid()
 
 
 def _current(binding: Binding) -> Mapping[str, Expected]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mahavishnu.ai.bindings.release import release
-from mahavishnu.ai.secrets.helper import USAGE, read_words
+from mahavishnu.ai.clients.key_command import read_words, usage
 from mahavishnu.base.errors import MahavishnuError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def main() -> int:
     """Print the key and a line's end on stdout; what goes wrong is one line on stderr."""
     words = sys.argv[1:]
     if words in (["--help"], ["-h"]):
-        sys.stdout.write(f"Usage: {USAGE}\n")
+        sys.stdout.write(f"Usage: {usage()}\n")
         return 0
     if words == ["--version"]:
         from mahavishnu import __version__  # noqa: PLC0415 - cold path

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mahavishnu.ai.bindings.expected import expected_of
 from mahavishnu.ai.bindings.guard import PROGRAM
-from mahavishnu.ai.bindings.known import load_bindings
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
-from mahavishnu.ai.bindings.store import Binding, Expected
+from mahavishnu.ai.bindings.profiles import expected_of, load_bindings
+from mahavishnu.ai.bindings.store import Binding
+from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Forbidden
 from mahavishnu.base.settings.sources import load_settings

@@ -23,7 +23,7 @@ from mahavishnu.ai.clients.claude_code.settings import RESERVED_ENV
 from mahavishnu.ai.foreign_files.documents import ABSENT
 from mahavishnu.ai.foreign_files.documents.port import Document, show_path
 from mahavishnu.ai.foreign_files.files import SettingsFile
-from mahavishnu.ai.switching.showing import shown, shown_text
+from mahavishnu.ai.secrets.showing import shown, shown_text
 from mahavishnu.operations.ai.clients import lock_folder, place_of, require_enabled
 from mahavishnu.operations.ai.site import Environments
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mahavishnu.ai.profiles.profile import ClientName
-from mahavishnu.ai.secrets.helper import PROGRAM
-from mahavishnu.ai.switching import places
+from mahavishnu.ai.clients import places
+from mahavishnu.ai.clients.key_command import PROGRAM
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.switching.site import ClientSettings, locks_of
 from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.base.settings.files import read_settings

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.operations.operation import Request

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.switching.answers import Verdict
 from mahavishnu.ai.switching.journal import title_of
 from mahavishnu.base.errors import MahavishnuError, tell

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, field
 
-from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.clients.session import Standing
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.sessions import restarting
 from mahavishnu.ai.sessions.restarting import (
     END_TIMEOUT_S,
@@ -23,7 +24,7 @@ from mahavishnu.ai.sessions.restarting import (
     plan,
 )
 from mahavishnu.ai.sessions.resume import shown_words
-from mahavishnu.ai.sessions.standing import Standing, find_standings
+from mahavishnu.ai.sessions.standing import find_standings
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.operations.ai.results import (

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from mahavishnu.ai.clients.finders import FINDERS
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents.port import plain
-from mahavishnu.ai.profiles.profile import ClientName, Profile
+from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching import restore, switch, undo
 from mahavishnu.ai.switching.drift import Drift
 from mahavishnu.ai.switching.drift import adopt as adopt_drift
@@ -74,9 +73,8 @@ def switch_clients(
 
 def find_running(environments: Environments, done: SwitchResult) -> list[ClientName]:
     """Return the clients that were switched and have sessions that run."""
-    environ = environments.site.environ
     names = [each.client for each in done.clients]
-    return [name for name in names if FINDERS[name](CLIENTS[name].folder(environ), environ)]
+    return [name for name in names if environments.site.sessions_of(name)]
 
 
 def _switch(environments: Environments, profile: Profile, ask: Ask) -> SwitchResult:
@@ -254,7 +252,7 @@ def adopt_changes(
         adopted=[
             AdoptedFile(
                 id=entry.id,
-                client=each.place.client.way.client,
+                client=each.place.client.name,
                 scope=entry.scope,
                 path=str(each.place.path),
                 profile=entry.profile,

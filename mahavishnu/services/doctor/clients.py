@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from mahavishnu.ai.clients import places
+from mahavishnu.ai.clients.rights import FILE_MODE, FOLDER_MODE, open_modes_of
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.switching import places
-from mahavishnu.ai.switching.rights import FILE_MODE, FOLDER_MODE, open_modes_of
 from mahavishnu.operations.ai.clients import chosen_clients
 from mahavishnu.services.doctor.files import close
 from mahavishnu.services.doctor.findings import Examination, Finding

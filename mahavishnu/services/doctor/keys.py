@@ -46,7 +46,7 @@ def look_at_proxies(examination: Examination) -> Finding:
             site,
             each.client,
             each.url,
-            asks=CLIENTS[each.client].way.asks == "helper" and each.key not in ("", "written"),
+            asks=CLIENTS[each.client].asks == "helper" and each.key not in ("", "written"),
             scope=each.scope,
         )
     ]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mahavishnu.ai.clients.claude_code.settings import HELPER, SIGN_IN, URL
+from mahavishnu.ai.clients.project import find_project
 from mahavishnu.ai.clients.running import word_after
 from mahavishnu.ai.clients.transcripts import decode_object
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
-from mahavishnu.ai.switching.places import find_project
 from mahavishnu.base.errors import MahavishnuError
 
 _MANAGED = Path("/etc/claude-code/managed-settings.json")

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.clients.port import home
-from mahavishnu.ai.switching.places import Place
-from mahavishnu.ai.switching.servers import Registered, Server
-from mahavishnu.ai.switching.showing import shown_text
+from mahavishnu.ai.clients.places import Place
+from mahavishnu.ai.clients.servers import Registered, Server
+from mahavishnu.ai.clients.settings import home
+from mahavishnu.ai.secrets.showing import shown_text
 from mahavishnu.base.errors import Corrupt, NotFound, Unavailable
 
 TIMEOUT_S = 60.0

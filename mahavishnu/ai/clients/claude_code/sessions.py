@@ -1,16 +1,52 @@
 """Sessions of Claude Code: `sessions/PID.json` says whether one works, its transcript which model it asks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from mahavishnu.ai.clients.claude_code.layers import read_layers
+from mahavishnu.ai.clients.claude_code.settings import (
+    LARGE_MODELS,
+    OWNED_ENV,
+    ClaudeCodeSettings,
+    env,
+)
+from mahavishnu.ai.clients.options import sort_options
 from mahavishnu.ai.clients.registered import find_registered
-from mahavishnu.ai.clients.session import Activity, Session
+from mahavishnu.ai.clients.running import variables_of, word_after, words_of
+from mahavishnu.ai.clients.session import (
+    Activity,
+    RestartServer,
+    Resume,
+    Session,
+    Standing,
+    Timeline,
+)
+from mahavishnu.ai.clients.settings import text_at
 from mahavishnu.ai.clients.transcripts import find_transcript, member, read_backwards, time_of
+from mahavishnu.ai.foreign_files.documents import Document
 
+# Names of Claude Code's own that a provider's models are put behind.
+_ALIASES = frozenset({"default", "opus", "opusplan", "sonnet", "haiku", "fable", "best"})
+MODEL = LARGE_MODELS[0]
+# Options that are said again, with how many words follow each; -1: all up to the next option.
+_KEPT = {
+    "--dangerously-skip-permissions": 0, "--allow-dangerously-skip-permissions": 0,
+    "--strict-mcp-config": 0, "--verbose": 0, "--ide": 0, "--chrome": 0,
+    "--permission-mode": 1, "--settings": 1, "--agent": 1, "--append-system-prompt": 1,
+    "--system-prompt": 1, "--setting-sources": 1,
+    "--add-dir": -1, "--mcp-config": -1, "--allowedTools": -1, "--allowed-tools": -1,
+    "--disallowedTools": -1, "--disallowed-tools": -1, "--plugin-dir": -1,
+}  # fmt: skip
+# Options that the words to resume take the place of.
+_REPLACED = {
+    "--resume": 1, "-r": 1, "--continue": 0, "-c": 0, "--model": 1, "--session-id": 1,
+}  # fmt: skip
+restart_server: RestartServer | None = None
 _ACTIVITIES: Mapping[str, Activity] = {"idle": "idle", "busy": "busy"}
 
 
-def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: ARG001 - the port's
+def find(folder: Path) -> list[Session]:
     """Return the sessions that run."""
     found = []
     for each in find_registered(folder):
@@ -47,3 +83,67 @@ def _last_answer(transcript: Path) -> tuple[str, float]:
         if isinstance(model, str) and not model.startswith("<"):  # <synthetic>: the client's own
             return model, time_of(line)
     return "", 0.0
+
+
+def judge(session: Session, timeline: Timeline) -> Standing:
+    """Judge by the settings as they are: it takes address and key over within two seconds, the model not."""
+    words = words_of(session.process)
+    layers = read_layers(
+        user=timeline.path,
+        folder=session.folder,
+        words=words,
+        exported=variables_of(session.process, OWNED_ENV),
+    )
+    seen = ClaudeCodeSettings().see(layers.document)
+    wanted = seen.model or text_at(layers.document, ("model",))
+    # One that was resumed asks the model of the settings of then; without one, that of its last answer.
+    chosen = word_after("--model", words) or _model_then(session, timeline, layers.document)
+    model = session.model if session.answered >= session.since else chosen or session.model
+    standing = Standing(
+        session=session,
+        model=model,
+        wanted=wanted,
+        # What it asks is not compared: a session that keeps its model is on the profile all the same.
+        profile=timeline.match(seen) or timeline.find(seen.url, model, seen.key),
+        url=seen.url,
+        reach="own" if layers.own else "live",
+        model_reach="own" if layers.own else "live",
+    )
+    if session.activity == "busy" and 0 < session.busy_since < timeline.changed and not layers.own:
+        then = timeline.at(session.busy_since)
+        standing = replace(
+            standing, profile=then, url=timeline.url_of(then), why="it follows when it has answered"
+        )
+    if layers.own or not chosen or alias_in(words):
+        return standing
+    standing = replace(standing, model_reach="restart")
+    foreign = timeline.models()
+    if model and model != wanted and (wanted or model in foreign):
+        return replace(standing, needs="restart", why=f"it asks for {model}")
+    return standing
+
+
+def _model_then(session: Session, timeline: Timeline, document: Document) -> str:
+    """Return the model it was started with; empty for the client's own choice, which follows the settings."""
+    before = timeline.before(session.since)
+    return (
+        timeline.model_of(timeline.at(session.since))
+        or text_at(before, env(MODEL))
+        or text_at(document, ("model",))
+        or variables_of(session.process, [MODEL]).get(MODEL, "")
+    )
+
+
+def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:
+    """Return its own options, the model where it was chosen by one, and the session's id."""
+    kept, left_out = sort_options(words, _KEPT, _REPLACED)
+    alias = alias_in(words)
+    chosen = ("--model", alias or "default") if alias or model == "" else ()
+    again = ("--resume", session.id) if session.id else ()
+    return Resume(("claude", *kept, *chosen, *again), left_out)
+
+
+def alias_in(words: Sequence[str]) -> str:
+    """Return the name of Claude Code's own that was chosen as model; settings change what it stands for."""
+    given = word_after("--model", words)
+    return given if given.partition("[")[0] in _ALIASES else ""

@@ -8,14 +8,14 @@ not wanted is written as "". Without a key of the endpoint's own it would send t
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mahavishnu.ai.clients.port import Known, Seen, home, is_there, text_at
+from mahavishnu.ai.clients.claude_code import FACTS
+from mahavishnu.ai.clients.delivery import LONG_TIMEOUT_MS, NO_KEY, Delivery
+from mahavishnu.ai.clients.key_command import PROGRAM, helper_line, read_words
+from mahavishnu.ai.clients.settings import Known, Seen, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.ai.profiles.delivery import NO_KEY, Delivery, Way
-from mahavishnu.ai.profiles.presets import LONG_TIMEOUT_MS
-from mahavishnu.ai.secrets.binding import CLIENTS, origin_of
-from mahavishnu.ai.secrets.helper import PROGRAM, helper_line, read_words
+from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.base.errors import Corrupt, MahavishnuError
 
 URL, TOKEN, API_KEY = "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"
@@ -31,9 +31,9 @@ SMALL_MODEL, OLD_SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_SMALL
 SUBAGENT_MODEL = "CLAUDE_CODE_SUBAGENT_MODEL"
 TIMEOUT, HELPER_TTL = "API_TIMEOUT_MS", "CLAUDE_CODE_API_KEY_HELPER_TTL_MS"
 # Any of them leads past the address, and takes the endpoint's key along.
-OTHER_CLOUDS = CLIENTS["claude-code"].clouds
+OTHER_CLOUDS = FACTS.clouds
 SIGN_IN = (URL, TOKEN, API_KEY)
-DEFAULT_URL = CLIENTS["claude-code"].default
+DEFAULT_URL = FACTS.default_url
 ONLY_WHERE_THERE = (OLD_SMALL_MODEL, SUBAGENT_MODEL, HELPER_TTL)
 OWNED_ENV = (
     *SIGN_IN, HEADERS, *LARGE_MODELS, SMALL_MODEL, OLD_SMALL_MODEL, SUBAGENT_MODEL, TIMEOUT, HELPER_TTL,
@@ -53,12 +53,9 @@ def env(name: str) -> KeyPath:
 _NO_SUBAGENT_MODEL = Remove(env(SUBAGENT_MODEL))
 
 
-class ClaudeCode:
-    """The client `claude`."""
+class ClaudeCodeSettings:
+    """The settings of Claude Code."""
 
-    title = "Claude Code"
-    program = "claude"
-    way = Way(client="claude-code", asks="helper")
     needs_model = False
     shared: Collection[KeyPath] = (("env", SUBAGENT_MODEL),)
     writes: Collection[KeyPath] = ()

@@ -2,7 +2,7 @@
 What a thread of Codex uses, against what it has to.
 
 Codex hands nothing on that tells. A process that was given options reads the settings itself, and its
-words can be seen; else a background server serves, and a thread keeps the settings of the moment that it
+words can be call; else a background server serves, and a thread keeps the settings of the moment that it
 was opened at, while its title is asked for with those of the present. So a thread is judged at its start,
 and remembered, and both have to be right; where the settings were written since it was opened, nobody can
 tell.
@@ -18,13 +18,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mahavishnu.ai.bindings.seen import Seen, Undecided
-from mahavishnu.ai.bindings.store import Expected
-from mahavishnu.ai.bindings.words import are_for
+from mahavishnu.ai.clients.codex.key_settings import FILE, lay_over
+from mahavishnu.ai.clients.facts import Expected
+from mahavishnu.ai.clients.hook_call import HookCall, read_settings
+from mahavishnu.ai.clients.key_command import are_for
 
-NAME = "codex"
 _OWN = "openai"
-_FILE = "config.toml"
 _KEPT_S = 90 * 24 * 3600
 _STARTING_S = 3.0
 _JOURNAL_BYTES = 256 * 1024
@@ -47,41 +46,41 @@ class _Options(NamedTuple):
         return ("model_providers", str(chosen)) in said or chosen == _OWN
 
 
-def find_codex_faults(seen: Seen, expected: Expected, profile: str, *, judged: Path) -> list[str]:
+def find_faults(call: HookCall, expected: Expected, profile: str, judged: Path) -> list[str]:
     """
     Return what is not as it has to be; empty where all is. `judged` is a folder for what was found.
 
     Raises:
         Undecided: the settings, or the thread's beginning, cannot be read.
     """
-    options = _read_options(seen.words())
+    options = _read_options(call.words())
     if options.other:
         return [f"{options.other} asks another provider"]
-    mark = judged / _name_thread(seen, expected)
-    begins = seen.event == "SessionStart" and seen.text("source") != "compact"
-    files = [_home(seen) / _FILE, *(_home(seen) / f"{name}.{_FILE}" for name in options.profiles)]
-    faults = list(_faults_of(_read_settings(options, files), seen, expected, profile))
+    mark = judged / _name_thread(call, expected)
+    begins = call.event == "SessionStart" and call.text("source") != "compact"
+    files = [_home(call) / FILE, *(_home(call) / f"{name}.{FILE}" for name in options.profiles)]
+    faults = list(_faults_of(_read_settings(options, files), call, expected, profile))
     if options.says_all or options.once:
         return faults
     if not begins:
         return faults or ([] if mark.exists() else [f"this thread was not seen to begin. {_NEW}"])
     mark.unlink(missing_ok=True)
-    faults += _find_doubts(seen, files, judged.parent / "journal.jsonl")
+    faults += _find_doubts(call, files, judged.parent / "journal.jsonl")
     if not faults:
         _remember(mark)
     return faults
 
 
-def _name_thread(seen: Seen, expected: Expected) -> str:
+def _name_thread(call: HookCall, expected: Expected) -> str:
     """Return the name of a thread that was found right for what is expected."""
-    name = "\0".join((seen.text("session_id"), expected.url, expected.key))
+    name = "\0".join((call.text("session_id"), expected.url, expected.key))
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def _find_doubts(seen: Seen, files: Sequence[Path], journal: Path) -> Iterator[str]:
+def _find_doubts(call: HookCall, files: Sequence[Path], journal: Path) -> Iterator[str]:
     """Yield why the files may not be those that a thread was opened with."""
-    opened = _moment(seen.header().get("timestamp"))
-    if seen.text("source") == "resume":
+    opened = _moment(call.header().get("timestamp"))
+    if call.text("source") == "resume":
         yield "Mahavishnu cannot tell with which settings this thread goes on"
     elif opened is None or _may_have_changed(files, journal, opened):
         yield f"the settings were written after this thread was opened. {_NEW}"
@@ -118,18 +117,18 @@ def _read_settings(options: _Options, files: Sequence[Path]) -> dict[str, Any]:
     """Return what the files say, each laid over those before it, and the options over all."""
     settings: dict[str, Any] = {}
     for each in files:
-        settings = _laid_over(settings, _read(each))
+        settings = lay_over(settings, read_settings(each, _parse))
     for path, value in options.settings:
-        settings = _laid_over(settings, _nested(path, value))
+        settings = lay_over(settings, _nested(path, value))
     return settings
 
 
 def _faults_of(
-    settings: Mapping[str, Any], seen: Seen, expected: Expected, profile: str
+    settings: Mapping[str, Any], call: HookCall, expected: Expected, profile: str
 ) -> Iterator[str]:
     chosen = str(settings.get("model_provider") or _OWN)
-    opened = seen.header().get("model_provider", chosen)
-    if opened != chosen and seen.text("source") != "resume":
+    opened = call.header().get("model_provider", chosen)
+    if opened != chosen and call.text("source") != "resume":
         yield f"the thread is with {opened}"
     if chosen == _OWN:
         url = str(settings.get("openai_base_url") or "")
@@ -148,7 +147,7 @@ def _faults_of(
     if isinstance(auth, dict):
         arguments = auth.get("args")
         words = [str(auth.get("command")), *(arguments if isinstance(arguments, list) else ())]
-        if not are_for([str(each) for each in words], expected, NAME):
+        if not are_for([str(each) for each in words], expected, call.client):
             yield "the key is not that of the profile"
     elif provider.get("name") != f"Mahavishnu: {profile}":
         yield "the key is not that of the profile"
@@ -212,24 +211,12 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
     return value
 
 
-def _laid_over(below: Any, above: Any) -> Any:
-    if not isinstance(below, dict) or not isinstance(above, dict):
-        return above
-    return below | {name: _laid_over(below.get(name), value) for name, value in above.items()}
+def _home(call: HookCall) -> Path:
+    return Path(call.environ.get("CODEX_HOME") or f"{call.environ.get('HOME', '')}/.codex")
 
 
-def _home(seen: Seen) -> Path:
-    return Path(seen.environ.get("CODEX_HOME") or f"{seen.environ.get('HOME', '')}/.codex")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError, RecursionError) as exc:
-        raise Undecided(f"{path} cannot be understood") from exc
+def _parse(content: bytes) -> dict[str, Any]:
+    return tomllib.loads(content.decode())
 
 
 def _moment(said: Any) -> float | None:

@@ -6,21 +6,25 @@ change one alone. Standard library only: Codex waits for the command.
 """
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.secrets.binding import Origin, origin_of
-from mahavishnu.base.errors import Forbidden, UsageError
+from mahavishnu.ai.clients.key_command import Asked, read_words
+from mahavishnu.ai.secrets.binding import origin_of, origin_or_none
+from mahavishnu.base.errors import Forbidden, MahavishnuError
 
-_FILE = "config.toml"
+FILE = "config.toml"
 
 
-def require_same_address(
-    bound: str, asks: Callable[[list[str]], bool], environ: Mapping[str, str]
+def require_settings(
+    asked: Asked,
+    *,
+    folder: Path,  # noqa: ARG001 - the same for all clients
+    environ: Mapping[str, str],
 ) -> None:
     """
-    Refuse where a provider whose command `asks` for this key has an address elsewhere.
+    Refuse where a provider whose command asks for this key has an address elsewhere.
 
     There may be no such provider: a thread that was open at a switch asks with the earlier words,
     and that of `ai run` is in no file.
@@ -28,12 +32,12 @@ def require_same_address(
     Raises:
         Forbidden: `secret.other_host`; also where settings cannot be read.
     """
-    wanted = origin_of(bound)
+    wanted = origin_of(asked.bound)
     for path, settings in _layers(environ):
         for name, provider in _tables(settings.get("model_providers")):
-            if not asks(_words(provider)):
+            if not _asks(provider, asked):
                 continue
-            address = _origin_or_none(provider.get("base_url"))
+            address = origin_or_none(str(provider.get("base_url") or ""))
             if address != wanted:
                 raise Forbidden(
                     f"The key is bound to {wanted}, and the provider {name} of {path} takes it to"
@@ -48,13 +52,13 @@ def _layers(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]
     folder = _folder(environ)
     if folder is None:
         return
-    path = folder / _FILE
+    path = folder / FILE
     try:
         there = sorted(folder.iterdir())
         users = _read(path) if path in there else {}
         yield path, users
-        for path in (each for each in there if each.name.endswith(f".{_FILE}")):
-            yield path, _laid_over(users, _read(path))
+        for path in (each for each in there if each.name.endswith(f".{FILE}")):
+            yield path, lay_over(users, _read(path))
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, RecursionError) as exc:
@@ -77,10 +81,11 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.load(stream)
 
 
-def _laid_over(below: Any, above: Any) -> Any:
+def lay_over(below: Any, above: Any) -> Any:
+    """Return settings with others over them, table by table."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
-    return below | {name: _laid_over(below.get(name), value) for name, value in above.items()}
+    return below | {name: lay_over(below.get(name), value) for name, value in above.items()}
 
 
 def _tables(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -89,15 +94,11 @@ def _tables(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, each
 
 
-def _words(provider: dict[str, Any]) -> list[str]:
-    """Return the arguments of the command that a provider asks."""
+def _asks(provider: dict[str, Any], asked: Asked) -> bool:
+    """Tell whether the command of a provider asks for just this."""
     auth = provider.get("auth")
     arguments = auth.get("args") if isinstance(auth, dict) else None
-    return [str(each) for each in arguments] if isinstance(arguments, list) else []
-
-
-def _origin_or_none(url: object) -> Origin | None:
     try:
-        return origin_of(str(url or ""))
-    except UsageError:
-        return None
+        return read_words([*map(str, arguments)] if isinstance(arguments, list) else []) == asked
+    except MahavishnuError:
+        return False

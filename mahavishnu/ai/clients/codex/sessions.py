@@ -5,15 +5,20 @@ A lock's file is made when the thread is loaded, which is when it takes up its p
 of the thread says where it works, which model it asks, and whether a turn is open.
 """
 
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from mahavishnu.ai.clients.codex.server import restart_server as restart_server
+from mahavishnu.ai.clients.codex.settings import OWN_PROVIDER, PROVIDER, RUN_ID
 from mahavishnu.ai.clients.registered import read_object
-from mahavishnu.ai.clients.session import Activity, Session
+from mahavishnu.ai.clients.running import variables_of, words_of
+from mahavishnu.ai.clients.session import Activity, Resume, Session, Standing, Timeline, stand_alone
 from mahavishnu.ai.clients.transcripts import member, read_backwards, read_first
 from mahavishnu.base.processes import ProcessIdentity, identify
 
@@ -21,10 +26,11 @@ _ENDS: Mapping[str, Activity] = {
     "task_started": "busy", "task_complete": "idle", "turn_aborted": "idle",
 }  # fmt: skip
 _DAY = timedelta(days=1)
+_URL = re.compile(r'base_url\s*=\s*"([^"]*)"')
 _RESUMED_S = 30.0  # from a thread's beginning to its loading
 
 
-def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: ARG001 - the port's
+def find(folder: Path) -> list[Session]:
     """Return the threads that are loaded and had a turn; one without has nothing to lose."""
     server = find_server(folder)
     return [
@@ -150,3 +156,58 @@ def _last_turn(rollout: Path) -> tuple[Activity, str]:
         if activity and model:
             break
     return activity or "unknown", model
+
+
+def judge(session: Session, timeline: Timeline) -> Standing:
+    """Judge by the time at which the thread was loaded: it stays with the provider of then."""
+    if session.provider == RUN_ID:
+        given = _given_provider(words_of(session.process))
+        found = _URL.search(given)
+        return stand_alone(session, timeline, found[1] if found else "", key=given)
+    profile = timeline.at(session.since)
+    if not session.resumed and _is_other_provider(session.provider, timeline.is_native(profile)):
+        return Standing(
+            session=session, model=session.model, reach="own", model_reach="own",
+            why=f"it was started on the provider {session.provider}",
+        )  # fmt: skip
+    current = timeline.match(timeline.seen)
+    standing = Standing(
+        session=session, model=session.model, profile=profile, url=timeline.url_of(profile),
+        reach="thread", model_reach="thread", wanted=timeline.seen.model,
+    )  # fmt: skip
+    lacking = _lacking(session, timeline, current)
+    if lacking:
+        return replace(standing, needs="restart", why=lacking)
+    if profile != current and (profile or current):
+        return replace(standing, needs="thread", why="it began before the switch")
+    if timeline.seen.model and session.model and timeline.seen.model != session.model:
+        return replace(standing, needs="thread", why=f"it asks for {session.model}")
+    return standing
+
+
+def _lacking(session: Session, timeline: Timeline, current: str | None) -> str:
+    """Return why the background server could not get at the present key: its environment is that of its start."""
+    key = timeline.key_of(current)
+    if key is None or key.scheme != "env" or not session.shared:
+        return ""
+    name = key.place
+    wanted = timeline.environ.get(name)
+    if not wanted or variables_of(session.process, [name]).get(name) == wanted:
+        return ""
+    return f"Codex's background server was started with another {name}, or without it"
+
+
+def _given_provider(words: Sequence[str]) -> str:
+    """Return the provider that `ai run` gave, as the words have it."""
+    return next((each for each in words if each.startswith(f"model_providers.{RUN_ID}=")), "")
+
+
+def _is_other_provider(said: str, native: bool | None) -> bool:
+    """Tell whether what Codex calls a provider cannot be that of a profile; None: of one that is not known."""
+    own = OWN_PROVIDER if native else PROVIDER[-1]
+    return native is not None and said not in ("", own)
+
+
+def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:  # noqa: ARG001 - the port's
+    """Return its own command for it; a thread keeps what it was begun with."""
+    return Resume(("codex", "resume", session.id, *(("-m", model) if model else ())))

@@ -8,14 +8,15 @@ provider with two ways to a key, so that the whole table is exchanged; with none
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mahavishnu.ai.clients.port import Known, Seen, home, is_there, text_at
+from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
+from mahavishnu.ai.clients.key_command import read_words
+from mahavishnu.ai.clients.settings import Known, Seen, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.ai.profiles.delivery import NO_KEY, Delivery, Way
-from mahavishnu.ai.secrets.helper import read_words
 from mahavishnu.base.errors import Corrupt, MahavishnuError
 
 ID = "mahavishnu"
+RUN_ID = "mahavishnu-run"  # not that of a switch: Codex merges what is said of one id
 CHOSEN: KeyPath = ("model_provider",)
 MODEL: KeyPath = ("model",)
 PROVIDER: KeyPath = ("model_providers", ID)
@@ -26,12 +27,9 @@ TIMEOUT_MS = 10_000
 _SECRETS = ("experimental_bearer_token", "http_headers", "query_params")
 
 
-class Codex:
-    """The client `codex`."""
+class CodexSettings:
+    """The settings of Codex."""
 
-    title = "Codex"
-    program = "codex"
-    way = Way(client="codex", asks="helper")
     needs_model = False
     shared: Collection[KeyPath] = (MODEL,)
     writes = shared

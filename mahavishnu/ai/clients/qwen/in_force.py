@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.bindings.seen import Seen, Undecided
-from mahavishnu.ai.bindings.store import Expected
+from mahavishnu.ai.clients.facts import Expected
+from mahavishnu.ai.clients.hook_call import HookCall, Undecided, read_settings
 
 KINDS = {"openai-chat": "openai", "anthropic": "anthropic"}
 MODEL, IDENTITY = "QWEN_CODE_MODEL", "QWEN_CODE_MODEL_IDENTITY"
@@ -20,31 +20,35 @@ MODEL, IDENTITY = "QWEN_CODE_MODEL", "QWEN_CODE_MODEL_IDENTITY"
 STARTED_ON = "MAHAVISHNU_AI_PROFILE"
 _OTHER_TASKS = ("fastModel", "visionModel", "imageModel", "voiceModel")
 _DIGITS = 8
-_MAX_BYTES = 4 * 1024 * 1024
 
 
-def find_qwen_faults(seen: Seen, expected: Expected, profile: str) -> list[str]:
+def find_faults(
+    call: HookCall,
+    expected: Expected,
+    profile: str,
+    judged: Path,  # noqa: ARG001 - the same for all clients
+) -> list[str]:
     """
     Return what is not as it has to be; empty where all is.
 
     Raises:
         Undecided: the client does not tell, or settings cannot be read.
     """
-    identity = seen.environ.get(IDENTITY, "")
+    identity = call.environ.get(IDENTITY, "")
     model, mark, digest = identity.rpartition("@")
     if not mark:
         raise Undecided("Qwen Code does not tell where its requests go")
     if digest not in _digests(expected):
         return [f"requests for {model} go elsewhere"]
-    if seen.environ.get(STARTED_ON) == profile:
+    if call.environ.get(STARTED_ON) == profile:
         return []
-    elements = list(_elements(seen))
+    elements = list(_elements(call))
     own = [each for each in elements if each.get("id") == model and _is_at(each, expected)]
     if not own or any(each.get("envKey") != expected.variable for each in own):
         return ["the key is not that of the profile"]
     others = {
         settings[name]
-        for settings in _settings(seen)
+        for settings in _settings(call)
         for name in _OTHER_TASKS
         if settings.get(name)
     }
@@ -62,27 +66,20 @@ def _is_at(element: dict[str, Any], expected: Expected) -> bool:
     return str(element.get("baseUrl")).rstrip("/") == expected.url.rstrip("/")
 
 
-def _elements(seen: Seen) -> Iterator[dict[str, Any]]:
-    for settings in _settings(seen):
+def _elements(call: HookCall) -> Iterator[dict[str, Any]]:
+    for settings in _settings(call):
         lists = settings.get("modelProviders")
         for listed in lists.values() if isinstance(lists, dict) else ():
             yield from (each for each in _list(listed) if isinstance(each, dict))
 
 
-def _settings(seen: Seen) -> Iterator[dict[str, Any]]:
+def _settings(call: HookCall) -> Iterator[dict[str, Any]]:
     """Yield what the user's settings say, and those of the folder that Qwen Code was started in."""
-    home = seen.environ.get("HOME", "")
-    given = seen.environ.get("QWEN_HOME", "")
+    home = call.environ.get("HOME", "")
+    given = call.environ.get("QWEN_HOME", "")
     users = Path(f"{home}{given[1:]}" if given[:1] == "~" else given or f"{home}/.qwen")
-    for path in (users / "settings.json", seen.project / ".qwen" / "settings.json"):
-        try:
-            with path.open("rb") as stream:
-                values = json.loads(stream.read(_MAX_BYTES) or b"{}")
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except (OSError, ValueError, RecursionError) as exc:
-            raise Undecided(f"{path} cannot be understood") from exc
-        yield values if isinstance(values, dict) else {}
+    for path in (users / "settings.json", call.project / ".qwen" / "settings.json"):
+        yield read_settings(path, json.loads)
 
 
 def _list(value: Any) -> list[Any]:

@@ -10,12 +10,11 @@ never written. Tests against the real client show it.
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from mahavishnu.ai.clients.port import home, text_at
-from mahavishnu.ai.clients.qwen.settings import LISTS
-from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.clients.delivery import Delivery
+from mahavishnu.ai.clients.qwen.settings import LISTS, QwenSettings
+from mahavishnu.ai.clients.settings import home, text_at
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
-from mahavishnu.ai.profiles.delivery import Delivery
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.base.errors import Conflict, Forbidden, UsageError
 
@@ -38,7 +37,7 @@ def find_model(
         Forbidden: `secret.project_redirects`, a project has models.
         Corrupt: settings that cannot be read.
     """
-    users = CLIENTS["qwen"].file(environ)
+    users = QwenSettings().file(environ)
     # A folder is told by its own path, a home often by that of a link to it.
     at_home, here = home(environ).resolve(), folder.resolve()
     for each in (here, *here.parents):

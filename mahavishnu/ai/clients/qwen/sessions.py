@@ -1,14 +1,37 @@
 """Sessions of Qwen Code: whether one works is read from its transcript, since it does not say so itself."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from mahavishnu.ai.clients.options import sort_options
+from mahavishnu.ai.clients.qwen.settings import STARTED_ON
 from mahavishnu.ai.clients.registered import find_registered
-from mahavishnu.ai.clients.session import Activity, Session
+from mahavishnu.ai.clients.running import variables_of, word_after, words_of
+from mahavishnu.ai.clients.session import (
+    Activity,
+    RestartServer,
+    Resume,
+    Session,
+    Standing,
+    Timeline,
+    stand_alone,
+)
 from mahavishnu.ai.clients.transcripts import find_transcript, member, read_backwards, time_of
 
+_URL = "ANTHROPIC_BASE_URL"
+# Options that are said again, and that the words to resume take the place of, with how many words follow each.
+_KEPT = {
+    "-y": 0, "--yolo": 0, "-s": 0, "--sandbox": 0, "--approval-mode": 1,
+    "--system-prompt": 1, "--append-system-prompt": 1, "--output-style": 1,
+}  # fmt: skip
+_REPLACED = {
+    "--resume": 1, "-r": 1, "--continue": 0, "-c": 0, "--model": 1, "-m": 1, "--session-id": 1,
+}  # fmt: skip
+restart_server: RestartServer | None = None
 
-def find(folder: Path, environ: Mapping[str, str]) -> list[Session]:  # noqa: ARG001 - the port's
+
+def find(folder: Path) -> list[Session]:
     """Return the sessions that run."""
     found = []
     for each in find_registered(folder):
@@ -53,3 +76,34 @@ def _last_turn(transcript: Path) -> tuple[Activity, str, float]:
         if kind in ("user", "tool_result"):
             activity = "busy"
     return activity or "idle", "", 0.0
+
+
+def judge(session: Session, timeline: Timeline) -> Standing:
+    """Judge by what it began with: a session keeps model, address and key until it ends."""
+    words = words_of(session.process)
+    given = variables_of(session.process, [STARTED_ON, _URL])
+    url = word_after("--openai-base-url", words)
+    if word_after("--auth-type", words) == "anthropic":  # an option for that address there is not
+        url = given.get(_URL, "")
+    if url:
+        return stand_alone(session, timeline, url, name=given.get(STARTED_ON, ""))
+    profile = timeline.at(session.since)
+    answered = session.answered >= session.since
+    model = session.model if answered else timeline.model_of(profile)
+    # Settings of a project, or its user, may have chosen a model that is not of the profile.
+    known = not answered or timeline.has_model(profile, model)
+    standing = Standing(
+        session=session, model=model, profile=profile if known else None,
+        url=timeline.url_of(profile) if known else "", reach="restart", model_reach="restart",
+    )  # fmt: skip
+    current = timeline.match(timeline.seen)
+    if profile != current and (profile or current):
+        return replace(standing, needs="restart", why="it began before the switch")
+    return standing
+
+
+def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:  # noqa: ARG001 - the port's
+    """Return its own options, and the session's id."""
+    kept, left_out = sort_options(words, _KEPT, _REPLACED)
+    again = ("--resume", session.id) if session.id else ()
+    return Resume(("qwen", *kept, *again), left_out)

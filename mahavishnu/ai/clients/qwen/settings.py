@@ -10,24 +10,23 @@ less than what is exported.
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mahavishnu.ai.clients.port import Known, Seen, home, text_at
+from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
+from mahavishnu.ai.clients.settings import Known, Seen, home, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Set
-from mahavishnu.ai.profiles.delivery import NO_KEY, Delivery, Way
 from mahavishnu.base.errors import Conflict, Corrupt
 
 MODEL: KeyPath = ("model", "name")
 KIND: KeyPath = ("security", "auth", "selectedType")
 LISTS = {"openai-chat": "openai", "anthropic": "anthropic"}
 MARK = "Mahavishnu: "
+# Set by `ai run`: the profile that a session was started on.
+STARTED_ON = "MAHAVISHNU_AI_PROFILE"
 
 
-class Qwen:
-    """The client `qwen`."""
+class QwenSettings:
+    """The settings of Qwen Code."""
 
-    title = "Qwen Code"
-    program = "qwen"
-    way = Way(client="qwen", asks="environment")
     needs_model = True
     shared: Collection[KeyPath] = (MODEL, KIND)
     writes = shared

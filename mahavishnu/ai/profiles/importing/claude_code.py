@@ -4,6 +4,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from mahavishnu.ai.clients.claude_code.client import ClaudeCode
+from mahavishnu.ai.clients.claude_code.settings import API_KEY, HEADERS, HELPER, TOKEN, URL
+from mahavishnu.ai.clients.delivery import KeyHeader
+from mahavishnu.ai.clients.key_command import PROGRAM, helper_line, helper_words, read_words
 from mahavishnu.ai.foreign_files.documents import Document, Value
 from mahavishnu.ai.foreign_files.merge import Change, Expected, Set
 from mahavishnu.ai.profiles.importing.found import (
@@ -13,15 +17,11 @@ from mahavishnu.ai.profiles.importing.found import (
     text_of,
     timeout_of,
 )
-from mahavishnu.ai.profiles.profile import SIGN_IN, Entry, KeyHeader
-from mahavishnu.ai.secrets.helper import PROGRAM, helper_line, helper_words, read_words
+from mahavishnu.ai.profiles.profile import Entry
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
 
-URL, TOKEN, API_KEY = "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"
-HELPER = ("apiKeyHelper",)
-_LEFT = ("ANTHROPIC_CUSTOM_HEADERS",)
 _KEYS: Mapping[str, KeyHeader] = {TOKEN: "bearer", API_KEY: "x-api-key"}
 
 
@@ -43,9 +43,9 @@ def read_claude_code(document: Document) -> Found:
             hint="Its own sign-in is the built-in profile claude.",
             code="ai.import_nothing",
         )
-    address = url or SIGN_IN["claude-code"][1]
+    address = url or ClaudeCode.own_url
     entry = claude_entry(env, address, header, reference)
-    left = tuple(name for name in _LEFT if text_of(env, name))
+    left = (HEADERS,) if text_of(env, HEADERS) else ()
     return Found(name_of_host(address), address, entry, secret, left)
 
 
@@ -95,7 +95,7 @@ def replace_keys(
     A running session forgets a variable only if it is set to nothing; and of one that is not named, what
     the user happens to have exported would be sent to the provider as well.
     """
-    words = helper_words(reference, bound=url, client="claude-code", program=program)
+    words = helper_words(reference, bound=url, client=ClaudeCode.name, program=program)
     cleared = (Set(("env", name), "") for name in _KEYS if document.get(("env", name)) != "")
     return (*cleared, Set(HELPER, helper_line(words)))
 

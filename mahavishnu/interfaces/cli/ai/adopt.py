@@ -4,7 +4,7 @@ from itertools import groupby
 
 import click
 
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.switching.plan import Scope
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.ai.client_output import print_change

@@ -7,7 +7,7 @@ import click
 from mahavishnu.ai.bindings.bind import Wanted, unbind_all
 from mahavishnu.ai.bindings.bind import bind as bind_directory
 from mahavishnu.ai.bindings.bind import unbind as unbind_one
-from mahavishnu.ai.bindings.expected import expected_of
+from mahavishnu.ai.bindings.profiles import expected_of
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.base.errors import UsageError
 from mahavishnu.interfaces.cli.ai.telling import tell_note

@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai.bindings.known import load_bindings
 from mahavishnu.ai.bindings.listing import Listed, list_bindings
+from mahavishnu.ai.bindings.profiles import load_bindings
 from mahavishnu.interfaces.cli.ai.telling import tell_note
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line, print_table

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from mahavishnu.ai.switching.places import TITLES
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.interfaces.cli.ai.telling import said, show_path
 from mahavishnu.interfaces.cli.render import local_time, print_line
 from mahavishnu.operations.ai.results import ClientBody, DriftedFile, LackBody
@@ -87,7 +87,7 @@ def _by_whom(file: DriftedFile) -> str:
 def _author(file: DriftedFile) -> str:
     match file.author:
         case "client":
-            return f"by {TITLES[file.client]} itself"
+            return f"by {CLIENTS[file.client].title} itself"
         case "cc-switch":
             return f"{_OTHERS} (cc-switch is installed here)"
         case _:

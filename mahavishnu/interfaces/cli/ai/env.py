@@ -9,7 +9,7 @@ from mahavishnu.ai.clients.claude_code.own_settings.environment import (
     unset_variables,
 )
 from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, Scope
-from mahavishnu.ai.switching.showing import is_secret
+from mahavishnu.ai.secrets.showing import is_secret
 from mahavishnu.base.errors import UsageError
 from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option, text_of
 from mahavishnu.interfaces.cli.options import answers, load_quietly

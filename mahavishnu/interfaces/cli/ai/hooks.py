@@ -6,7 +6,7 @@ import click
 
 from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, Scope
 from mahavishnu.ai.clients.claude_code.own_settings.hooks import Hook, add_hook, remove_hook
-from mahavishnu.ai.switching.showing import is_secret
+from mahavishnu.ai.secrets.showing import is_secret
 from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option
 from mahavishnu.interfaces.cli.lazy import LaterGroup
 from mahavishnu.interfaces.cli.options import answers, load_quietly

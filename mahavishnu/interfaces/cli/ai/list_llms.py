@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.ai.switching.places import TITLES
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.interfaces.cli.ai.client_output import tell_drift, tell_lacks, use_of
 from mahavishnu.interfaces.cli.ai.telling import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
@@ -31,7 +31,7 @@ def _show(body: Profiles) -> None:
         print_line(f"The profile {broken.profile} cannot be used. {broken.message}{hint}")
     for each in body.clients:
         if each.installed and each.use != "profile":
-            print_line(f"{TITLES[each.client]} uses {use_of(each)}.")
+            print_line(f"{CLIENTS[each.client].title} uses {use_of(each)}.")
     tell_lacks(body.missing)
     tell_drift(body.clients)
 

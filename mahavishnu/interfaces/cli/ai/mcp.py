@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from mahavishnu.ai.clients.places import Place, require_there
 from mahavishnu.ai.clients.registration import NAME, describe_setup
-from mahavishnu.ai.profiles.profile import ClientName
-from mahavishnu.ai.switching.places import TITLES, Place, require_there
+from mahavishnu.ai.clients.servers import Registered, Server
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.switching.registrations import Done, find_registered, install, uninstall
-from mahavishnu.ai.switching.servers import Registered, Server
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.interfaces.cli.ai.claude_file import dry_run_option
@@ -28,7 +28,7 @@ from mahavishnu.operations.ai.clients import (
 )
 
 client_option = click.option(
-    "--client", type=click.Choice([*TITLES, "all"]), default="all", help="Only this one."
+    "--client", type=click.Choice([*CLIENTS, "all"]), default="all", help="Only this one."
 )
 transport_option = click.option(
     "--transport",
@@ -71,7 +71,7 @@ def mcp() -> None:
 def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bool) -> None:
     """Register this memory in the clients that you have; update existing entries."""
     loaded = load_quietly()
-    servers = {each: _server(loaded, each, transport, scope) for each in TITLES}
+    servers = {each: _server(loaded, each, transport, scope) for each in CLIENTS}
 
     def act(place: Place, dry: bool) -> Outcome:
         setup, server = servers[place.client]
@@ -90,7 +90,7 @@ def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bo
 def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
     """Remove this memory from the clients' settings."""
     loaded = load_quietly()
-    servers = {each: _server(loaded, each, "stdio", scope)[1] for each in TITLES}
+    servers = {each: _server(loaded, each, "stdio", scope)[1] for each in CLIENTS}
 
     def act(place: Place, dry: bool) -> Outcome:
         return _outcome(place, uninstall(place, servers[place.client], dry_run=dry))
@@ -104,7 +104,7 @@ def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
 def list_(scope: str, as_json: bool) -> None:
     """Print which clients there are, which know this memory, and whether as it is reached now."""
     loaded = load_quietly()
-    rows = [_describe(loaded, client, scope) for client in TITLES if _has_scope(client, scope)]
+    rows = [_describe(loaded, client, scope) for client in CLIENTS if _has_scope(client, scope)]
     if as_json:
         print_json({"scope": scope, "clients": rows})
         return
@@ -155,9 +155,9 @@ def _each(
 ) -> list[Outcome]:
     """Act on the one client that was named, or on all that are there; look at all before the first."""
     require_trusted(loaded)
-    places = {name: place_of(loaded, name) for name in TITLES}
+    places = {name: place_of(loaded, name) for name in CLIENTS}
     if client != "all":
-        [name] = (each for each in TITLES if each == client)
+        [name] = (each for each in CLIENTS if each == client)
         _require(loaded, places[name], scope)
         return [act(places[name], dry_run)]
     reasons = {name: _why_not(loaded, place, scope) for name, place in places.items()}
@@ -165,7 +165,7 @@ def _each(
     if not chosen:
         raise NotFound(
             "There is no client to change: "
-            + "; ".join(f"{TITLES[name]}: {reason}" for name, reason in reasons.items()),
+            + "; ".join(f"{CLIENTS[name].title}: {reason}" for name, reason in reasons.items()),
             hint="Install one and start it once.",
             code="ai.no_client",
         )
@@ -180,7 +180,7 @@ def _require(loaded: Loaded, place: Place, scope: str) -> None:
     require_there(place)
     if not _has_scope(place.client, scope):
         raise UsageError(
-            f"{TITLES[place.client]} is not changed: {NO_SCOPE}.",
+            f"{CLIENTS[place.client].title} is not changed: {NO_SCOPE}.",
             hint="Leave out --scope project.",
             code="ai_mcp.no_scope",
         )

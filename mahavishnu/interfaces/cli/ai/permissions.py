@@ -9,7 +9,7 @@ from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, Scope
 from mahavishnu.ai.clients.claude_code.own_settings.permissions import add_rules, remove_rules
 from mahavishnu.ai.clients.claude_code.schema import VERDICTS, Verdict
 from mahavishnu.ai.clients.registration import NAME
-from mahavishnu.ai.switching.showing import shown_text
+from mahavishnu.ai.secrets.showing import shown_text
 from mahavishnu.base.paths import APP
 from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option
 from mahavishnu.interfaces.cli.options import answers, load_quietly

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.presets import SHIPPED
-from mahavishnu.ai.profiles.profile import SPOKEN, Entry, check_name
+from mahavishnu.ai.profiles.profile import Entry, check_name
 from mahavishnu.ai.profiles.profile_files import find_files, folder_of, remove_file
 from mahavishnu.base.errors import Conflict, UsageError
 from mahavishnu.interfaces.cli.ai.profile_show import as_values
@@ -48,7 +49,7 @@ def entry_options[F: Callable[..., Any]](function: F) -> F:
         click.option("--small-model", metavar="NAME", help="The model for small tasks of Claude Code."),
         click.option("--timeout-ms", "api_timeout_ms", type=click.IntRange(1, 86_400_000),
                      help="How long Claude Code waits."),
-        click.option("--client", "clients", multiple=True, type=click.Choice(list(SPOKEN)),
+        click.option("--client", "clients", multiple=True, type=click.Choice(list(CLIENTS)),
                      help="A client that it may configure; repeatable; all by default."),
     ]  # fmt: skip
     for option in reversed(options):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mahavishnu.ai.clients.rights import closing
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.files import SettingsFile
@@ -21,7 +22,6 @@ from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Entry, check_name
 from mahavishnu.ai.profiles.profile_files import folder_of, write_file
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.switching.rights import closing
 from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.base.masking import Secret
 from mahavishnu.base.settings.sources import Loaded

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai.profiles.profile import ADDRESS_KEYS, SPOKEN, Profile
+from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.ai.profiles.profile import ADDRESS_KEYS, Profile
 from mahavishnu.interfaces.cli.ai.telling import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line, print_table
@@ -63,7 +64,7 @@ def as_values(found: Profile) -> dict[str, Any]:
         "model": found.model,
         "small_model": found.small_model,
         "api_timeout_ms": found.timeout_ms,
-        "clients": [client for client in SPOKEN if found.protocol_for(client)],
+        "clients": [client for client in CLIENTS if found.protocol_for(client)],
         "origin": found.origin,
     }
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.locks import locked
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Entry, Profile, check_name, read_profile
 from mahavishnu.ai.profiles.profile_files import find_files, folder_of, path_of, write_file
-from mahavishnu.ai.switching.places import TITLES
 from mahavishnu.ai.switching.status import ClientStatus, look
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.settings.sources import Loaded
@@ -101,7 +101,7 @@ def note_users(users: Iterable[ClientStatus], what: str, name: str) -> None:
     for each in users:
         scope = " --scope project" if each.scope == "project" else ""
         tell_note(
-            f"{TITLES[each.client]} goes on with {what}, until you call:"
+            f"{CLIENTS[each.client].title} goes on with {what}, until you call:"
             f" mahavishnu ai switch-llm {name} --client {each.client}{scope}"
         )
 

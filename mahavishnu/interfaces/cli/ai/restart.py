@@ -6,7 +6,7 @@ import click
 from msgspec.structs import replace
 
 from mahavishnu.ai.clients.claude_code.desktop import require_macos, restart_app
-from mahavishnu.ai.profiles.profile import ClientName
+from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.sessions.restarting import END_TIMEOUT_S
 from mahavishnu.base.errors import Conflict
 from mahavishnu.interfaces.cli.ai.sessions import client_option

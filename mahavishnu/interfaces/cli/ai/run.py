@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import click
 
-from mahavishnu.ai.profiles.profile import SPOKEN, ClientName
+from mahavishnu.ai.clients.places import search_path
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.launch import Launch, plan_launch, recognise
-from mahavishnu.ai.switching.places import search_path
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import NotFound, Unavailable, UsageError
 from mahavishnu.base.masking import Secret
@@ -28,7 +28,9 @@ from mahavishnu.operations.ai.team_profiles import accept, require_accepted
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- PROGRAM ...")
 @click.option("--bound", is_flag=True, help="Use the profile that this directory is bound to.")
 @click.option(
-    "--client", type=click.Choice(list(SPOKEN)), help="Which client the program is, if not by name."
+    "--client",
+    type=click.Choice(list(CLIENTS)),
+    help="Which client the program is, if not by name.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be started; start nothing.")
 @click.option(

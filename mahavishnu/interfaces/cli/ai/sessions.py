@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.ai.profiles.profile import SPOKEN, ClientName
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.interfaces.cli.ai.sessions_output import show_sessions
 from mahavishnu.interfaces.cli.ai.telling import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
@@ -14,7 +14,7 @@ client_option = click.option(
     "--client",
     "clients",
     multiple=True,
-    type=click.Choice([*SPOKEN]),
+    type=click.Choice([*CLIENTS]),
     help="Only sessions of this client; repeatable.",
 )
 

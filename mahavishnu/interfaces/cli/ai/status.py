@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.ai.switching.places import TITLES
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.ai.client_output import offer, tell_drift, use_of
 from mahavishnu.interfaces.cli.ai.telling import tell_profiles
@@ -19,7 +19,7 @@ def _show(body: LlmState) -> None:
         ("client", "uses", "address", "model", "key", "sessions"),
         (
             (
-                f"{TITLES[each.client]}{' (project)' if each.scope == 'project' else ''}",
+                f"{CLIENTS[each.client].title}{' (project)' if each.scope == 'project' else ''}",
                 use_of(each),
                 each.url,
                 each.model,

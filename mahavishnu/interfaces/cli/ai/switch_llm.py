@@ -6,7 +6,7 @@ from typing import Any, Literal
 import click
 from msgspec.structs import replace
 
-from mahavishnu.ai.profiles.profile import SPOKEN
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.interfaces.cli.ai.switch_output import is_native, print_plan, print_switch
 from mahavishnu.interfaces.cli.ai.telling import scope_option, tell_profiles
@@ -58,7 +58,7 @@ def code_of(body: SwitchResult) -> int:
     "--client",
     "clients",
     multiple=True,
-    type=click.Choice([*SPOKEN, "all"]),
+    type=click.Choice([*CLIENTS, "all"]),
     callback=lambda _context, _option, names: () if "all" in names else names,
     help="Only this client; repeatable. Else all that are there and that the profile fits.",
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from mahavishnu.ai.profiles.profile import SPOKEN
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.interfaces.cli.render import print_line, printable
 from mahavishnu.operations.ai.profiles import read_own
@@ -24,7 +24,7 @@ changed_clients_option = click.option(
     "--client",
     "clients",
     multiple=True,
-    type=click.Choice([*SPOKEN, "all"]),
+    type=click.Choice([*CLIENTS, "all"]),
     callback=lambda _context, _option, names: () if "all" in names else names,
     help="Only this client; repeatable. Else all whose settings were changed.",
 )

@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.ai.switching.places import TITLES
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.interfaces.cli.ai.telling import print_members
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
@@ -15,7 +15,7 @@ def show_undo(body: UndoResult) -> None:
     """Print what was taken back."""
     for text in body.settled:
         print_line(text)
-    names = ", ".join(TITLES[name] for name in body.clients)
+    names = ", ".join(CLIENTS[name].title for name in body.clients)
     print_line(f"The {body.title} was taken back: {names}.")
     print_members(body.given_up)
     for path in body.lost if body.id is not None else ():

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai.clients.claude_code.schema import Fault, find_faults
+from mahavishnu.ai.clients.places import Place, require_there
+from mahavishnu.ai.clients.project import find_project, require_inside
+from mahavishnu.ai.clients.rights import closing
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.files import SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, Set, merge
-from mahavishnu.ai.switching.places import Place, find_project, require_inside, require_there
-from mahavishnu.ai.switching.rights import closing
 from mahavishnu.base.errors import Unavailable, UsageError
 
 type Scope = Literal["user", "project"]

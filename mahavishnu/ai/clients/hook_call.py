@@ -4,25 +4,25 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mahavishnu.ai.bindings.ancestry import read_words
+from mahavishnu.ai.clients.facts import facts_of
 
 _MENTION = re.compile(r"@(?:\"([^\"]+)\"|(\S+))")
 _PATHS = ("file_path", "path", "notebook_path")
 _NAME = r"[\w.+@%-]"  # what goes on with the name of a file
-# A client that is run by another one has that one's variables too.
-_FOLDERS = {"claude-code": "CLAUDE_PROJECT_DIR", "qwen": "QWEN_PROJECT_DIR"}
-_HEAD_BYTES = 256 * 1024
+_HEAD_BYTES, _SETTINGS_BYTES = 256 * 1024, 4 * 1024 * 1024
+_SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
 
 
 class Undecided(Exception):
     """What the client uses is unknown; the text says why."""
 
 
-class Seen(NamedTuple):
+class HookCall(NamedTuple):
     """
     One call of the guard.
 
@@ -49,7 +49,8 @@ class Seen(NamedTuple):
     @property
     def project(self) -> Path:
         """The folder that the client was started in."""
-        said = self.environ.get(_FOLDERS.get(self.client, ""))
+        # A client that is run by another one has that one's variables too.
+        said = self.environ.get(facts_of(self.client).folder_variable)
         return Path(said or self.text("cwd") or self.folder)
 
     def folders(self) -> list[str]:
@@ -130,6 +131,66 @@ class Seen(NamedTuple):
                 continue
             if isinstance(value, dict):
                 yield value
+
+
+def read_settings(path: Path, parse: Callable[[bytes], Any]) -> dict[str, Any]:
+    """
+    Return what a file says that the client reads; nothing where it is not there.
+
+    Raises:
+        Undecided: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_SETTINGS_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as exc:
+        raise Undecided(f"{path} cannot be read") from exc
+    return parse_settings(content, str(path), parse)
+
+
+def parse_settings(content: bytes, place: str, parse: Callable[[bytes], Any]) -> dict[str, Any]:
+    """Return what such a file, or an option, says; raises as `read_settings`."""
+    try:
+        values = parse(content) if content else {}
+    except (ValueError, RecursionError) as exc:
+        raise Undecided(f"{place} cannot be understood") from exc
+    return values if isinstance(values, dict) else {}
+
+
+def read_words(process: int) -> list[str] | None:
+    """Return the words of a process, or of the one above where it is a shell; None where none can be seen."""
+    words, above = _look(process)
+    if words and Path(words[0]).name.lstrip("-") in _SHELLS:
+        words, _ = _look(above)
+    return words or None
+
+
+def _look(process: int) -> tuple[list[str], int]:
+    """Return the words of a process, none where it cannot be seen, and the pid of its parent."""
+    if process <= 0:
+        return [], 0
+    if sys.platform != "linux":
+        return _look_elsewhere(process)
+    place = Path(f"/proc/{process}")
+    try:
+        content = (place / "cmdline").read_bytes()
+        stat = (place / "stat").read_bytes()
+    except OSError:
+        return [], 0
+    words = [os.fsdecode(each) for each in content.split(b"\0")[:-1]]
+    return words, int(stat.rpartition(b")")[2].split()[1])
+
+
+def _look_elsewhere(process: int) -> tuple[list[str], int]:
+    import psutil  # noqa: PLC0415 - slow, and only where there is no /proc
+
+    try:
+        found = psutil.Process(process)
+        return found.cmdline(), found.ppid()
+    except psutil.Error:
+        return [], 0
 
 
 def _folder_of(path: str) -> str:

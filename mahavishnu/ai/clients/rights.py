@@ -6,7 +6,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from mahavishnu.ai.clients.port import Client, home
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.settings import home
 from mahavishnu.ai.foreign_files.files import Close
 
 type Modes = tuple[int | None, int | None]  # of the file and of its folder; None: nothing to close

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mahavishnu.ai.secrets.binding import CLIENTS, origin_of
+from mahavishnu.ai.clients.facts import Expected
+from mahavishnu.ai.clients.requests import asking_clients
+from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
-from mahavishnu.base.errors import UsageError
+from mahavishnu.base.errors import MahavishnuError, UsageError
 
 PROGRAM = "mahavishnu-key"
-USAGE = f"{PROGRAM} REFERENCE --for URL [--client {'|'.join(CLIENTS)}]"
 DEFAULT_CLIENT = "claude-code"
 
 
@@ -75,9 +76,34 @@ def read_words(words: Sequence[str]) -> Asked:
     )
 
 
+def are_for(words: Sequence[str], expected: Expected, client: str) -> bool:
+    """Tell whether a command of these words asks for the profile's key."""
+    if Path(words[0]).name != PROGRAM:
+        return False
+    try:
+        return is_for(read_words(words[1:]), expected, client)
+    except MahavishnuError:
+        return False
+
+
+def is_for(asked: Asked, expected: Expected, client: str) -> bool:
+    """Tell whether what is asked for is the profile's key, for its own endpoint."""
+    return (
+        bool(expected.key)
+        and asked.client == client
+        and str(asked.reference) == expected.key
+        and origin_of(asked.bound) == origin_of(expected.url)
+    )
+
+
+def usage() -> str:
+    """Return how the command is called."""
+    return f"{PROGRAM} REFERENCE --for URL [--client {'|'.join(asking_clients())}]"
+
+
 def _wrong_words() -> UsageError:
     return UsageError(
         "These are not the words of this command.",
-        hint=f"It is: {USAGE}",
+        hint=f"It is: {usage()}",
         code="secret.helper_words",
     )

@@ -1,5 +1,5 @@
 """
-What the folder that a client works in would change about where its requests go, or who can read them.
+What the folder that Claude Code works in would change about where its requests go, or who can read them.
 
 Claude Code asks the helper with the user's environment, and only then puts a project's own on top: a
 cloned repository could name another endpoint, and would be sent the key. So its settings are looked at,
@@ -10,22 +10,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.secrets.binding import CLIENTS, Origin, origin_of
-from mahavishnu.ai.secrets.proxies import EXCEPTIONS, PROXIES, require_no_proxy
+from mahavishnu.ai.clients.claude_code import FACTS
+from mahavishnu.ai.clients.key_command import DEFAULT_CLIENT, Asked
+from mahavishnu.ai.clients.requests import EXCEPTIONS, require_no_proxy
+from mahavishnu.ai.secrets.binding import Origin, origin_of, origin_or_none
 from mahavishnu.ai.secrets.worktrees import Unresolved, find_checkouts
-from mahavishnu.base.errors import Forbidden, UsageError
+from mahavishnu.base.errors import Forbidden
 
 FILES = (".claude/settings.json", ".claude/settings.local.json")
 MAX_BYTES = 1024 * 1024
 # Beside the endpoint itself: what lets another in between.
 REDIRECTING = (
-    "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_EXTRA_CA_CERTS", *PROXIES["claude-code"], "ANTHROPIC_UNIX_SOCKET",
+    "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_EXTRA_CA_CERTS", *FACTS.proxies, "ANTHROPIC_UNIX_SOCKET",
 )  # fmt: skip
 
 
-def require_not_redirected(
-    bound: str, client: str, *, folder: Path, environ: Mapping[str, str]
-) -> None:
+def require_settings(asked: Asked, *, folder: Path, environ: Mapping[str, str]) -> None:
+    """Refuse a key where `require_not_redirected` does."""
+    require_not_redirected(asked.bound, folder=folder, environ=environ)
+
+
+def require_not_redirected(bound: str, *, folder: Path, environ: Mapping[str, str]) -> None:
     """
     Refuse where settings in `folder`, or above it and below the home, lead the client elsewhere.
 
@@ -34,13 +39,11 @@ def require_not_redirected(
     Raises:
         Forbidden: `secret.project_redirects`, naming the file; also one that cannot be understood.
     """
-    if not CLIENTS[client].variable:
-        return
     home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
     for each in _folders(folder, home):
         for name in FILES:
             path = each / name
-            if _redirects(path, client, origin_of(bound), environ):
+            if _redirects(path, origin_of(bound), environ):
                 raise Forbidden(
                     f"The settings of this project send requests elsewhere: {path}",
                     hint="Look into it; take the address, cloud, proxy, NO_PROXY or certificate out of its env.",
@@ -64,7 +67,7 @@ def _folders(folder: Path, home: Path | None) -> Iterator[Path]:
             ) from exc
 
 
-def _redirects(path: Path, client: str, bound: Origin, environ: Mapping[str, str]) -> bool:
+def _redirects(path: Path, bound: Origin, environ: Mapping[str, str]) -> bool:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -74,8 +77,7 @@ def _redirects(path: Path, client: str, bound: Origin, environ: Mapping[str, str
         return True
     if len(content) > MAX_BYTES or not _is_utf8(content):
         return True
-    known = CLIENTS[client]
-    names = (known.variable, *known.clouds, *REDIRECTING)
+    names = (FACTS.url_variable, *FACTS.clouds, *REDIRECTING)
     # An escape may hide a name.
     if b"\\" not in content and not _mentions(content, (*names, *EXCEPTIONS)):
         return False
@@ -83,10 +85,10 @@ def _redirects(path: Path, client: str, bound: Origin, environ: Mapping[str, str
     if env is None:
         return True
     # "" takes the user's address away.
-    asked = env.get(known.variable, str(bound)) or known.default
-    if not _leads_to(str(asked), bound):
+    asked = env.get(FACTS.url_variable, str(bound)) or FACTS.default_url
+    if origin_or_none(str(asked)) != bound:
         return True
-    if not _keeps_exceptions(bound, client, environ, env):
+    if not _keeps_exceptions(bound, environ, env):
         return True
     return any(env.get(name) not in (None, "") for name in names[1:])
 
@@ -116,20 +118,11 @@ def _environment(content: bytes) -> dict[str, Any] | None:
     return env if isinstance(env, dict) else None
 
 
-def _keeps_exceptions(
-    bound: Origin, client: str, environ: Mapping[str, str], env: Mapping[str, Any]
-) -> bool:
+def _keeps_exceptions(bound: Origin, environ: Mapping[str, str], env: Mapping[str, Any]) -> bool:
     """Tell whether no proxy of the user's gets what was kept from it before the project's NO_PROXY."""
     said = {name: str(env[name]) for name in EXCEPTIONS if name in env}
     try:
-        require_no_proxy(str(bound), client, {**environ, **said})
+        require_no_proxy(str(bound), DEFAULT_CLIENT, {**environ, **said})
     except Forbidden:
         return not said
     return True
-
-
-def _leads_to(url: str, bound: Origin) -> bool:
-    try:
-        return origin_of(url) == bound
-    except UsageError:
-        return False

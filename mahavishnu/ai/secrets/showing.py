@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from mahavishnu.ai.profiles.key_shapes import find_keys
+from mahavishnu.ai.secrets.key_shapes import find_keys
 from mahavishnu.base.masking import MASK
 
 # In the name of a member, as words between other words: apiKey, GITHUB_TOKEN, X-Auth.

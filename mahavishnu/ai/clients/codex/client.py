@@ -1,0 +1,28 @@
+"""Codex as a client."""
+
+from collections.abc import Collection, Sequence
+
+from mahavishnu.ai.clients.codex import launch, sessions
+from mahavishnu.ai.clients.codex.settings import CodexSettings
+from mahavishnu.ai.clients.delivery import Asks, Protocol
+from mahavishnu.ai.clients.launch import Launcher
+from mahavishnu.ai.clients.session import Reach, Sessions
+
+
+class Codex(CodexSettings):
+    """OpenAI's Codex."""
+
+    name = "codex"
+    title = "Codex"
+    program = "codex"
+    asks: Asks = "helper"
+    protocols: Sequence[Protocol] = ("openai-responses",)
+    own_url = "https://api.openai.com/v1"
+    unspoken = "speaks no protocol of the profile"
+    settings_lead: bool | None = None
+    home_variable = "CODEX_HOME"
+    reach: Reach = "thread"
+    said_by_run: Collection[str] | None = ()
+    sessions: Sessions = sessions
+    launch: Launcher = launch
+    cc_switch = "codex"

@@ -1,0 +1,50 @@
+"""Codex on a profile for one session: by overrides of its settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mahavishnu.ai.clients.codex.settings import (
+    CHOSEN,
+    MODEL,
+    OWN_PROVIDER,
+    PROVIDER,
+    RUN_ID,
+    CodexSettings,
+)
+from mahavishnu.ai.clients.delivery import Delivery
+from mahavishnu.ai.clients.launch import CheckProject, Options
+from mahavishnu.ai.clients.settings import Known
+from mahavishnu.ai.foreign_files.documents import Value
+from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
+from mahavishnu.ai.foreign_files.documents.toml_values import render, render_key
+from mahavishnu.ai.foreign_files.merge import Set
+from mahavishnu.base.masking import Secret
+
+check_project: CheckProject | None = None
+
+
+def find_options(
+    delivery: Delivery,
+    words: Sequence[str],  # noqa: ARG001 - the port's
+    *,
+    key: Secret,  # noqa: ARG001 - the port's
+    environ: Mapping[str, str],  # noqa: ARG001 - the port's
+    folder: Path,  # noqa: ARG001 - the port's
+) -> Options:
+    """Return overrides for a provider of this session's own."""
+    if delivery.mode == "native":
+        model = [(MODEL, delivery.model)] if delivery.model else []
+        return _overrides([(CHOSEN, OWN_PROVIDER), *model])
+    found = CodexSettings().changes(TomlDocument.parse(b""), delivery, Known())
+    said = {each.path: each.value for each in found if isinstance(each, Set)}
+    provider = said.pop(PROVIDER)
+    said[CHOSEN] = RUN_ID
+    return _overrides([*said.items(), ((*PROVIDER[:-1], RUN_ID), provider)])
+
+
+def _overrides(said: Sequence[tuple[tuple[str, ...], Value]]) -> Options:
+    return Options(
+        tuple(
+            word for path, value in said for word in ("-c", f"{render_key(path)}={render(value)}")
+        )
+    )

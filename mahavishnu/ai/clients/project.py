@@ -1,0 +1,54 @@
+"""Which folder is the project that somebody works in, and that its settings stay inside."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+
+from mahavishnu.ai.clients.settings import home
+from mahavishnu.base.errors import Forbidden, UsageError
+
+
+def find_project(folder: Path, environ: Mapping[str, str]) -> Path:
+    """
+    Return the folder whose `.claude` Claude Code reads when it is started in `folder`.
+
+    That is the nearest one up to the root of the repository that has a `.claude`, else that root, and
+    without a repository `folder` itself.
+
+    Raises:
+        UsageError: `ai.no_project`; what the home has in `.claude` is the user's, not a project's.
+    """
+    users, start = home(environ).resolve(), folder.resolve()
+    above = itertools.takewhile(lambda each: each != users, (start, *start.parents))
+    within = _up_to_root(list(above))
+    if not within:
+        raise UsageError(
+            "Your home is no project.",
+            hint="Go to the project's folder, or use --scope user.",
+            code="ai.no_project",
+        )
+    return next((each for each in within if (each / ".claude").is_dir()), within[-1])
+
+
+def require_inside(path: Path, project: Path) -> Path:
+    """
+    Return a settings file of a project; a repository may bring links, and none may lead out of it.
+
+    Raises:
+        Forbidden: `ai.outside_project`.
+    """
+    if not path.resolve().is_relative_to(project.resolve()):
+        raise Forbidden(
+            f"{path} is a link that leads out of the project.",
+            hint="Remove the link, or use --scope user.",
+            code="ai.outside_project",
+        )
+    return path
+
+
+def _up_to_root(folders: list[Path]) -> list[Path]:
+    """Return the folders up to the root of the repository; only the first where there is none."""
+    for number, each in enumerate(folders, start=1):
+        if (each / ".git").exists():
+            return folders[:number]
+    return folders[:1]

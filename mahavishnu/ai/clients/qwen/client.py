@@ -1,0 +1,28 @@
+"""Qwen Code as a client."""
+
+from collections.abc import Collection, Sequence
+
+from mahavishnu.ai.clients.delivery import Asks, Protocol
+from mahavishnu.ai.clients.launch import Launcher
+from mahavishnu.ai.clients.qwen import launch, sessions
+from mahavishnu.ai.clients.qwen.settings import QwenSettings
+from mahavishnu.ai.clients.session import Reach, Sessions
+
+
+class Qwen(QwenSettings):
+    """Alibaba's Qwen Code."""
+
+    name = "qwen"
+    title = "Qwen Code"
+    program = "qwen"
+    asks: Asks = "environment"
+    protocols: Sequence[Protocol] = ("openai-chat", "anthropic")
+    own_url = ""
+    unspoken = "speaks no protocol of the profile"
+    settings_lead: bool | None = False
+    home_variable = "QWEN_HOME"
+    reach: Reach = "restart"
+    said_by_run: Collection[str] | None = ("--auth-type", "--openai-base-url")
+    sessions: Sessions = sessions
+    launch: Launcher = launch
+    cc_switch = ""
