@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.ai.clients.table import PACKAGES
+
 ROOT = Path(__file__).parent.parent / "mahavishnu"
 # Each layer may import those after it, and within itself only what its own tree allows.
 LAYERS = (
@@ -58,6 +60,8 @@ BROAD_ALLOWED = {
     "embedding/openai.py",  # and so does this
     "embedding/ollama.py",  # and this
 }
+# Where a client's name may stand outside of `ai/clients`.
+NAMES_CLIENTS = {"ai/profiles/presets.py": "profiles that are for one client, or called as it is"}
 # Started by name or by path, not imported: pyproject.toml and `database/embedded/server.py` say so.
 STARTED = {
     "mahavishnu",
@@ -208,6 +212,18 @@ def test_broad_handlers_only_at_the_roots() -> None:
                 if any(n is None or ast.unparse(n).split(".")[-1] in broadest for n in names):
                     broad.append(str(path.relative_to(ROOT)))
     assert set(broad) <= BROAD_ALLOWED
+
+
+def test_clients_are_named_by_their_table_alone() -> None:
+    """A further client is a folder in `ai/clients` and a line of the table: nothing else asks for a name."""
+    naming = {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if not path.is_relative_to(ROOT / "ai" / "clients")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in PACKAGES
+    }
+    assert naming == set(NAMES_CLIENTS)
 
 
 def test_no_module_is_too_long() -> None:

@@ -16,7 +16,7 @@ from mahavishnu.ai.clients.claude_code.own_settings.fence import (
     fence_rules,
 )
 from mahavishnu.ai.clients.claude_code.schema import is_rule
-from mahavishnu.ai.clients.registration import NAME
+from mahavishnu.ai.clients.mcp import NAME
 from mahavishnu.interfaces.cli.root import cli
 from mahavishnu.operations.table import OPERATIONS
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai.clients.registration import CLIENTS, NAME, command, describe_setup
+from mahavishnu.ai.clients.mcp import NAME, command
+from mahavishnu.ai.clients.registration import SETUPS, describe_setup
 
 URL = "http://127.0.0.1:8680/mcp"
 STDIO = ["mcp", "serve", "--transport", "stdio"]
@@ -62,7 +63,7 @@ def test_over_http_the_token_of_others_stays_in_the_environment() -> None:
 
 
 def test_each_client_is_told_where_the_text_belongs() -> None:
-    for client in CLIENTS:
+    for client in SETUPS:
         for url in (None, URL):
             setup = describe_setup(client, url=url, places={})
             assert setup.client == client and setup.how and setup.text

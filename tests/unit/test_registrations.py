@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai.clients.registration import NAME, describe_setup
-from mahavishnu.ai.clients.servers import Registered
+from mahavishnu.ai.clients.codex.mcp import MCP as CODEX
+from mahavishnu.ai.clients.mcp import NAME, Registered
+from mahavishnu.ai.clients.qwen.mcp import MCP as QWEN
+from mahavishnu.ai.clients.registration import describe_setup
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
 from mahavishnu.ai.foreign_files.merge import Change, merge
-from mahavishnu.ai.switching.registrations import add_server, remove_server
 
 URL = "http://127.0.0.1:8680/mcp"
 OPEN: dict[str, Callable[[bytes], Document]] = {
@@ -24,6 +25,7 @@ OPEN: dict[str, Callable[[bytes], Document]] = {
     "qwen": JsonDocument.parse,
 }
 READ: dict[str, Callable[[str], Any]] = {"codex": tomllib.loads, "qwen": json.loads}
+MCP = {"codex": CODEX, "qwen": QWEN}
 TABLES = {"codex": "mcp_servers", "qwen": "mcpServers"}
 FILES = {
     "codex": ["", 'model = "x" # mine\n', "[mcp_servers.other]\ncommand = 'x'\n\n[tui]\na = 1\n",
@@ -50,12 +52,12 @@ def test_it_is_put_in_once_and_taken_out_to_the_byte(
 ) -> None:
     start = OPEN[client](text.encode())
     wanted = entry_of(client, url)
-    added = changed(start, add_server(start, client, NAME, wanted))
+    added = changed(start, MCP[client].add(start, wanted))
     assert READ[client](added.content.decode())[TABLES[client]][NAME] == wanted
     again = OPEN[client](added.content)
-    assert changed(again, add_server(again, client, NAME, wanted)).content == added.content
+    assert changed(again, MCP[client].add(again, wanted)).content == added.content
     assert "mv-" not in added.content.decode()
-    gone = changed(again, remove_server(again, client, NAME)).content
+    gone = changed(again, MCP[client].remove(again)).content
     # A table that was there and empty goes too: nobody can tell whose it was.
     assert gone == (b"" if text == "[mcp_servers]\n" else start.content)
 
@@ -66,13 +68,11 @@ def test_what_was_there_is_brought_up_to_date_and_what_the_user_added_stays(
     client: str, homes: list[str], over_http: bool
 ) -> None:
     document = OPEN[client](b"")
-    document = changed(
-        document, add_server(document, client, NAME, entry_of(client, None, homes[0]))
-    )
+    document = changed(document, MCP[client].add(document, entry_of(client, None, homes[0])))
     mine = (TABLES[client], NAME, "startup_timeout_sec")
     document = document.set(mine, 20)
     wanted = entry_of(client, URL if over_http else None, homes[1])
-    document = changed(document, add_server(document, client, NAME, wanted))
+    document = changed(document, MCP[client].add(document, wanted))
     assert READ[client](document.content.decode())[TABLES[client]][NAME] == {
         **wanted, "startup_timeout_sec": 20,
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_what_was_there_is_brought_up_to_date_and_what_the_user_added_stays(
 @pytest.mark.parametrize("client", OPEN)
 def test_where_it_is_not_there_is_nothing_to_take_out(client: str) -> None:
     for text in FILES[client]:
-        assert remove_server(OPEN[client](text.encode()), client, NAME) == []
+        assert MCP[client].remove(OPEN[client](text.encode())) == []
 
 
 def test_what_is_registered_is_compared_by_how_it_is_reached() -> None:

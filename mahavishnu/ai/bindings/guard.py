@@ -15,8 +15,9 @@ from pathlib import Path
 from mahavishnu.ai.bindings.location import copy_of
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
 from mahavishnu.ai.bindings.store import Binding, Bindings, Unreadable, read_bindings
-from mahavishnu.ai.clients.facts import Expected, facts_of
+from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hook_call import HookCall, Undecided
+from mahavishnu.ai.clients.table import facts_of
 
 PROGRAM = "mahavishnu-guard"
 # Only these look whether the profile is still what it was; the others come in the middle of a turn.

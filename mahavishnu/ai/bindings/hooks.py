@@ -8,9 +8,8 @@ from pathlib import Path
 from mahavishnu.ai.bindings.guard import PROGRAM, stops_by_exit
 from mahavishnu.ai.bindings.location import path_in
 from mahavishnu.ai.bindings.store import Unreadable, read_bindings
-from mahavishnu.ai.clients.facts import PACKAGES
 from mahavishnu.ai.clients.hooks import PlacedGuard, PlacedHook, hooks_of
-from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.clients.table import CLIENTS, PACKAGES, ClientName
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.files import Close, Edit, SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, merge

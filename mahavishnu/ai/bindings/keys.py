@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
 from mahavishnu.ai.bindings.store import Unreadable, read_bindings
-from mahavishnu.ai.clients.facts import PACKAGES, facts_of
 from mahavishnu.ai.clients.hook_call import read_words
 from mahavishnu.ai.clients.key_command import Asked, is_for
+from mahavishnu.ai.clients.table import PACKAGES, facts_of
 from mahavishnu.base.errors import Forbidden
 
 

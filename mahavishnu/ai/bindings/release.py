@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
-from mahavishnu.ai.clients.facts import facts_of
 from mahavishnu.ai.clients.key_command import Asked
 from mahavishnu.ai.clients.requests import require_bound, require_no_proxy
+from mahavishnu.ai.clients.table import facts_of
 from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import MahavishnuError

@@ -5,16 +5,7 @@ Every prompt waits for `mahavishnu-guard`, and every start of a client for `maha
 library has to do here, and the modules that a client names are imported only where they are needed.
 """
 
-from collections.abc import Mapping
-from importlib import import_module
 from typing import NamedTuple
-
-# By the name of each client, the package whose `FACTS` these are.
-PACKAGES: Mapping[str, str] = {
-    "claude-code": "mahavishnu.ai.clients.claude_code",
-    "codex": "mahavishnu.ai.clients.codex",
-    "qwen": "mahavishnu.ai.clients.qwen",
-}
 
 # Names of variables, in both ways of writing.
 HTTP_PROXY, HTTPS_PROXY = ("HTTP_PROXY", "http_proxy"), ("HTTPS_PROXY", "https_proxy")
@@ -25,13 +16,14 @@ class Facts(NamedTuple):
     """
     One client.
 
-    `program` starts it. These are names of modules: `hooks` has `HOOKS`, by which the guard is put into
-    its settings; `in_force` has `find_faults`, which judges a session; `key_settings` has
-    `require_settings`, which says what else must hold before a key is given out, and is empty for a
-    client that never asks a command for one.
+    `program` starts it. These are names of modules: `client` has `CLIENT`, all that the table has;
+    `hooks` has `HOOKS`, by which the guard is put into its settings; `in_force` has `find_faults`, which
+    judges a session; `key_settings` has `require_settings`, which says what else must hold before a key
+    is given out, and is empty for a client that never asks a command for one.
     """
 
     program: str
+    client: str
     hooks: str
     in_force: str
     key_settings: str = ""
@@ -67,9 +59,3 @@ class Expected(NamedTuple):
     key: str = ""
     variable: str = ""
     native: bool = False
-
-
-def facts_of(client: str) -> Facts:
-    """Return the facts of a client of `PACKAGES`."""
-    found: Facts = import_module(PACKAGES[client]).FACTS
-    return found

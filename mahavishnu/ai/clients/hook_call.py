@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mahavishnu.ai.clients.facts import facts_of
+from mahavishnu.ai.clients.table import facts_of
 
 _MENTION = re.compile(r"@(?:\"([^\"]+)\"|(\S+))")
 _PATHS = ("file_path", "path", "notebook_path")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mahavishnu.ai.clients.claude_code.own_settings import hooks
-from mahavishnu.ai.clients.facts import facts_of
+from mahavishnu.ai.clients.table import facts_of
 from mahavishnu.ai.foreign_files.documents import Document, KeyPath
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.files import SettingsFile

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from mahavishnu.ai.clients import delivery
 from mahavishnu.ai.clients.launch import Launcher
+from mahavishnu.ai.clients.mcp import Mcp
 from mahavishnu.ai.clients.session import Reach, Sessions
 from mahavishnu.ai.clients.settings import Settings
 
@@ -38,3 +39,4 @@ class Client(Settings, Protocol):
     said_by_run: Collection[str] | None
     sessions: Sessions
     launch: Launcher
+    mcp: Mcp

@@ -8,7 +8,8 @@ the real clients show it.
 
 from collections.abc import Mapping
 
-from mahavishnu.ai.clients.facts import PACKAGES, Facts, facts_of
+from mahavishnu.ai.clients.facts import Facts
+from mahavishnu.ai.clients.table import PACKAGES, facts_of
 from mahavishnu.ai.secrets.binding import origin_of, origin_or_none
 from mahavishnu.base.errors import Forbidden, UsageError
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
-from mahavishnu.base.errors import NotFound
+from mahavishnu.base.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True)
@@ -148,3 +148,12 @@ def text_at(document: Document, path: KeyPath) -> str:
 def is_there(document: Document, path: KeyPath) -> bool:
     """Tell whether the document has the member."""
     return document.get(path) is not ABSENT
+
+
+def session_running(title: str) -> Conflict:
+    """Return the error for a change that a running session would take over in part."""
+    return Conflict(
+        f"A session of {title} runs that would take the new address over and keep its old key.",
+        hint=f"End the sessions of {title}, then try again.",
+        code="ai.session_running",
+    )

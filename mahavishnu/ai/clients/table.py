@@ -1,17 +1,49 @@
-"""Which clients there are."""
+"""
+Which clients there are. Nothing else names them.
 
-from collections.abc import Mapping
+A client is imported when it is asked for: names cost nothing, and a guard needs no more than its facts.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from mahavishnu.ai.clients.claude_code.client import ClaudeCode
-from mahavishnu.ai.clients.codex.client import Codex
-from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.qwen.client import Qwen
+from mahavishnu.ai.clients.facts import Facts
 
-CLIENTS: Mapping[str, Client] = {client.name: client for client in (ClaudeCode(), Codex(), Qwen())}
+if TYPE_CHECKING:
+    from mahavishnu.ai.clients.port import Client
 
+# By the name of each client, the package whose `FACTS` name its modules.
+PACKAGES = {
+    "claude-code": "mahavishnu.ai.clients.claude_code",
+    "codex": "mahavishnu.ai.clients.codex",
+    "qwen": "mahavishnu.ai.clients.qwen",
+}
+
+
+class _Clients(Mapping[str, "Client"]):
+    """The clients by name."""
+
+    def __getitem__(self, name: str) -> "Client":
+        client: Client = import_module(facts_of(name).client).CLIENT
+        return client
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PACKAGES)
+
+    def __len__(self) -> int:
+        return len(PACKAGES)
+
+
+def facts_of(client: str) -> Facts:
+    """Return the facts of a client of `PACKAGES`."""
+    found: Facts = import_module(PACKAGES[client]).FACTS
+    return found
+
+
+CLIENTS: Mapping[str, "Client"] = _Clients()
 # What is decoded is held to the table; to a type checker it is any text.
 if TYPE_CHECKING:
     type ClientName = str
 else:
-    ClientName = Literal[tuple(CLIENTS)]
+    ClientName = Literal[tuple(PACKAGES)]

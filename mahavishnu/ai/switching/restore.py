@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.ai.clients.key_command import PROGRAM
-from mahavishnu.ai.clients.qwen.settings import session_running
 from mahavishnu.ai.clients.rights import note_of
+from mahavishnu.ai.clients.settings import session_running
 from mahavishnu.ai.foreign_files.documents import Absent, KeyPath, Value, same_value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
@@ -132,7 +132,7 @@ def _plan_file(changed: Changed, delivery: Delivery, profile: Profile, scope: Sc
     key = delivery.key.reveal() if delivery.mode == "written" else ""
     again = replay(place, document, [key] if key else [])
     if place.running and any(isinstance(change, Exclude) for change in again.changes):
-        raise session_running()
+        raise session_running(client.title)
     restored, _ = merge(document, again.changes, {})
     adopted = [path for path, written in memory.written.items() if written.adopted]
     wanted = [

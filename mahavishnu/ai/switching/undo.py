@@ -8,8 +8,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.qwen.settings import session_running
 from mahavishnu.ai.clients.rights import reopen_modes
+from mahavishnu.ai.clients.settings import session_running
 from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.port import show_path
@@ -186,7 +186,9 @@ def _plan(
     with told(place.path):
         document = site.open(place.client, place.path).read()
         if place.running and any(record.kind == "exclude" for record in file.records):
-            raise session_running()  # it may use the element that another would replace
+            raise session_running(
+                place.client.title
+            )  # it may use the element that another would replace
         there = [
             key
             for record in file.records

@@ -4,7 +4,7 @@ The settings: one frozen tree, each field with its type, bounds and meaning.
 Nothing else reads the environment or a settings file; `sources` finds, merges and checks.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -14,7 +14,6 @@ Threads = Annotated[int, Meta(ge=1, le=256)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 type LogLevel = Literal["debug", "info", "warning", "error"]
 type Encryption = Literal["gpg", "age"]
-type ClientName = Literal["claude-code", "codex", "qwen"]
 type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 
@@ -246,6 +245,31 @@ class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     oneiric: OneiricSecrets = field(default_factory=OneiricSecrets)
 
 
+class ClientSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Whether and where a client is configured."""
+
+    enabled: Annotated[bool, Meta(description="Whether switches may change its settings.")] = True
+    config_path: Annotated[
+        str | None,
+        Meta(description="Its settings file, absolute or from ~/; its own place by default."),
+    ] = None
+
+
+class _Clients(_Section, frozen=True, forbid_unknown_fields=True):
+    """The clients that are switched."""
+
+    claude_code: ClientSettings = field(default_factory=ClientSettings)
+    codex: ClientSettings = field(default_factory=ClientSettings)
+    qwen: ClientSettings = field(default_factory=ClientSettings)
+
+
+# A name is checked where settings are read; to a type checker it is any text.
+if TYPE_CHECKING:
+    type ClientName = str
+else:
+    ClientName = Literal[tuple(name.replace("_", "-") for name in _Clients.__struct_fields__)]
+
+
 class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
     """What the settings say of one provider; `ai_env.profiles` decides whether it can be used."""
 
@@ -288,22 +312,9 @@ class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class ClientSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """Whether and where a client is configured."""
-
-    enabled: Annotated[bool, Meta(description="Whether switches may change its settings.")] = True
-    config_path: Annotated[
-        str | None,
-        Meta(description="Its settings file, absolute or from ~/; its own place by default."),
-    ] = None
-
-
-class AiEnvironmentsSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class AiEnvironmentsSettings(_Clients, frozen=True, forbid_unknown_fields=True):
     """The clients that are switched, and the providers that they are switched to, by name."""
 
-    claude_code: ClientSettings = field(default_factory=ClientSettings)
-    codex: ClientSettings = field(default_factory=ClientSettings)
-    qwen: ClientSettings = field(default_factory=ClientSettings)
     verify_switch: Annotated[
         bool, Meta(description="Whether `ai switch-llm` asks the provider once afterwards.")
     ] = False

@@ -16,8 +16,9 @@ from typing import Any
 
 from mahavishnu.ai.bindings.guard import PROGRAM, judge, stops_by_exit
 from mahavishnu.ai.bindings.store import Binding
-from mahavishnu.ai.clients.facts import PACKAGES, Expected, facts_of
+from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hook_call import HookCall
+from mahavishnu.ai.clients.table import PACKAGES, facts_of
 from mahavishnu.base.errors import MahavishnuError
 
 USAGE = f"{PROGRAM} {'|'.join(PACKAGES)} --directories FILE"

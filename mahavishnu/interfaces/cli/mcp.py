@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import click
 
-from mahavishnu.ai.clients.registration import CLIENTS, describe_setup
+from mahavishnu.ai.clients.registration import SETUPS, describe_setup
 from mahavishnu.base.daemon.client import DaemonClient
 from mahavishnu.base.daemon.record import HOST, find_listening
 from mahavishnu.base.errors import MahavishnuError
@@ -149,7 +149,7 @@ def tell_what_stays_behind(environ: Mapping[str, str]) -> None:
 @click.option(
     "--client",
     "client_name",
-    type=click.Choice(["claude-code", "codex", "qwen", "json"]),
+    type=click.Choice(SETUPS),
     help="Only for this one.",
 )
 @click.option(
@@ -165,7 +165,7 @@ def config(client_name: str | None, transport: str, as_json: bool) -> None:
     loaded = load_quietly()
     url, places = find_address(loaded, transport), find_places(loaded.environ)
     tell_what_stays_behind(loaded.environ)
-    names = [client_name] if client_name else list(CLIENTS)
+    names = [client_name] if client_name else list(SETUPS)
     setups = [describe_setup(name, url=url, places=places) for name in names]
     if as_json:
         print_json(

@@ -2,6 +2,7 @@
 
 import click
 
+from mahavishnu.ai.clients.claude_code.client import CLIENT as CLAUDE_CODE
 from mahavishnu.interfaces.cli.ai.restart import restart as restart_sessions
 from mahavishnu.interfaces.cli.lazy import LaterGroup, not_yet
 from mahavishnu.interfaces.cli.options import json_option
@@ -39,4 +40,4 @@ def restart(context: click.Context, name: str, as_json: bool) -> None:
     """
     if name in LATER:
         raise not_yet(f"mahavishnu service restart {name}")
-    context.invoke(restart_sessions, clients=("claude-code",), as_json=as_json)
+    context.invoke(restart_sessions, clients=(CLAUDE_CODE.name,), as_json=as_json)

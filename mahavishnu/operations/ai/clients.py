@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mahavishnu.ai.clients import places
 from mahavishnu.ai.clients.key_command import PROGRAM
-from mahavishnu.ai.clients.table import ClientName
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.switching.site import ClientSettings, locks_of
 from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.base.settings.files import read_settings
@@ -25,9 +25,7 @@ def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientSettings]:
     """Return what the settings say of each client; `~/` is the home of the environment."""
     section = loaded.settings.ai_environments
     sections: dict[ClientName, ClientSection] = {
-        "claude-code": section.claude_code,
-        "codex": section.codex,
-        "qwen": section.qwen,
+        name: getattr(section, name.replace("-", "_"), ClientSection()) for name in CLIENTS
     }
     return {
         name: ClientSettings(each.enabled, _place(loaded, each.config_path))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from mahavishnu.ai.clients.table import ClientName
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.operations.operation import Request
@@ -33,7 +33,7 @@ class SwitchLlm(Request, frozen=True, kw_only=True):
     clients: Annotated[
         list[ClientName],
         Meta(
-            max_length=3,
+            max_length=len(CLIENTS),
             description="Only these; without any, all that are installed and that the profile fits.",
         ),
     ] = field(default_factory=list)

@@ -41,7 +41,7 @@ MAX_TIMEOUT_S = 600.0
 _LEAST_DIGITS = 4
 
 type Clients = Annotated[
-    list[ClientName], Meta(max_length=3, description="Only sessions of these clients.")
+    list[ClientName], Meta(max_length=len(CLIENTS), description="Only sessions of these clients.")
 ]
 
 

@@ -7,6 +7,7 @@ _CLOUDS = ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC
 # It hands the environment of its settings on to its hooks, and to the command that it asks for a key.
 FACTS = Facts(
     program="claude",
+    client="mahavishnu.ai.clients.claude_code.client",
     hooks="mahavishnu.ai.clients.claude_code.hooks",
     in_force="mahavishnu.ai.clients.claude_code.in_force",
     key_settings="mahavishnu.ai.clients.claude_code.key_settings",

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Sequence
 
-from mahavishnu.ai.clients.claude_code import launch, sessions
-from mahavishnu.ai.clients.claude_code.settings import DEFAULT_URL, ClaudeCodeSettings
+from mahavishnu.ai.clients.claude_code import FACTS, launch, mcp, sessions
+from mahavishnu.ai.clients.claude_code.settings import ClaudeCodeSettings
 from mahavishnu.ai.clients.delivery import Asks, Protocol
 from mahavishnu.ai.clients.launch import Launcher
+from mahavishnu.ai.clients.mcp import Mcp
+from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.session import Reach, Sessions
 
 
@@ -14,10 +16,10 @@ class ClaudeCode(ClaudeCodeSettings):
 
     name = "claude-code"
     title = "Claude Code"
-    program = "claude"
+    program = FACTS.program
     asks: Asks = "helper"
     protocols: Sequence[Protocol] = ("anthropic",)
-    own_url = DEFAULT_URL
+    own_url = FACTS.default_url
     unspoken = "reaches a model of OpenAI's protocols only through a translating gateway, which is not there yet"
     settings_lead: bool | None = True
     home_variable = "CLAUDE_CONFIG_DIR"
@@ -25,4 +27,8 @@ class ClaudeCode(ClaudeCodeSettings):
     said_by_run: Collection[str] | None = None
     sessions: Sessions = sessions
     launch: Launcher = launch
+    mcp: Mcp = mcp
     cc_switch = "claude"
+
+
+CLIENT: Client = ClaudeCode()

@@ -4,6 +4,7 @@ from mahavishnu.ai.clients.facts import ALL_PROXY, HTTP_PROXY, Facts
 
 FACTS = Facts(
     program="codex",
+    client="mahavishnu.ai.clients.codex.client",
     hooks="mahavishnu.ai.clients.codex.hooks",
     in_force="mahavishnu.ai.clients.codex.in_force",
     key_settings="mahavishnu.ai.clients.codex.key_settings",

@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
-from mahavishnu.ai.clients.codex import launch, sessions
+from mahavishnu.ai.clients.codex import FACTS, launch, sessions
+from mahavishnu.ai.clients.codex.mcp import MCP
 from mahavishnu.ai.clients.codex.settings import CodexSettings
 from mahavishnu.ai.clients.delivery import Asks, Protocol
 from mahavishnu.ai.clients.launch import Launcher
+from mahavishnu.ai.clients.mcp import Mcp
+from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.session import Reach, Sessions
 
 
@@ -14,7 +17,7 @@ class Codex(CodexSettings):
 
     name = "codex"
     title = "Codex"
-    program = "codex"
+    program = FACTS.program
     asks: Asks = "helper"
     protocols: Sequence[Protocol] = ("openai-responses",)
     own_url = "https://api.openai.com/v1"
@@ -25,4 +28,8 @@ class Codex(CodexSettings):
     said_by_run: Collection[str] | None = ()
     sessions: Sessions = sessions
     launch: Launcher = launch
+    mcp: Mcp = MCP
     cc_switch = "codex"
+
+
+CLIENT: Client = Codex()

@@ -4,7 +4,10 @@ from collections.abc import Collection, Sequence
 
 from mahavishnu.ai.clients.delivery import Asks, Protocol
 from mahavishnu.ai.clients.launch import Launcher
-from mahavishnu.ai.clients.qwen import launch, sessions
+from mahavishnu.ai.clients.mcp import Mcp
+from mahavishnu.ai.clients.port import Client
+from mahavishnu.ai.clients.qwen import FACTS, launch, sessions
+from mahavishnu.ai.clients.qwen.mcp import MCP
 from mahavishnu.ai.clients.qwen.settings import QwenSettings
 from mahavishnu.ai.clients.session import Reach, Sessions
 
@@ -14,7 +17,7 @@ class Qwen(QwenSettings):
 
     name = "qwen"
     title = "Qwen Code"
-    program = "qwen"
+    program = FACTS.program
     asks: Asks = "environment"
     protocols: Sequence[Protocol] = ("openai-chat", "anthropic")
     own_url = ""
@@ -25,4 +28,8 @@ class Qwen(QwenSettings):
     said_by_run: Collection[str] | None = ("--auth-type", "--openai-base-url")
     sessions: Sessions = sessions
     launch: Launcher = launch
+    mcp: Mcp = MCP
     cc_switch = ""
+
+
+CLIENT: Client = Qwen()

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
-from mahavishnu.ai.clients.settings import Known, Seen, home, text_at
+from mahavishnu.ai.clients.settings import Known, Seen, home, session_running, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Set
 from mahavishnu.base.errors import Conflict, Corrupt
@@ -152,18 +152,9 @@ def _make_room(
                 code="ai.model_taken",
             )
         if known.running and same_model:
-            raise session_running()
+            raise session_running("Qwen Code")
         changes.append(Exclude(place, each))
     return changes
-
-
-def session_running() -> Conflict:
-    """Return the error for a change that a running session would take over in part."""
-    return Conflict(
-        "A session of Qwen Code runs that would take the new address over and keep its old key.",
-        hint="End the sessions of Qwen Code, then try again.",
-        code="ai.session_running",
-    )
 
 
 def _variables(document: Document, delivery: Delivery, known: Known) -> list[Change]:

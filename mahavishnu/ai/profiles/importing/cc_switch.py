@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.importing.claude_code import claude_entry, key_of
 from mahavishnu.ai.profiles.importing.found import (
     Found,
@@ -27,7 +28,7 @@ from mahavishnu.ai.profiles.profile import Entry
 from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound
 from mahavishnu.base.masking import Secret
 
-CLIENTS = {"claude": "Claude Code", "codex": "Codex"}
+_TITLES = {each.cc_switch: each.title for each in CLIENTS.values() if each.cc_switch}
 # What cc-switch calls the protocols, as our keys of addresses.
 FORMATS = {
     "anthropic": "anthropic_base_url",
@@ -97,7 +98,7 @@ def _address(path: Path) -> str:
 def read_cc_switch(rows: Iterable[Row]) -> Iterator[Found | PassedOver]:
     """Yield each provider, or why it is not taken over; no error of one ends the others."""
     for row in rows:
-        label = f"{row.name} ({CLIENTS.get(row.app, row.app)})"
+        label = f"{row.name} ({_TITLES.get(row.app, row.app)})"
         try:
             yield _read(row, label)
         except (ValueError, RecursionError):  # of JSON and TOML; it would hold the text
@@ -107,7 +108,7 @@ def read_cc_switch(rows: Iterable[Row]) -> Iterator[Found | PassedOver]:
 
 
 def _read(row: Row, label: str) -> Found | PassedOver:
-    if row.app not in CLIENTS:
+    if row.app not in _TITLES:
         return PassedOver(label, "this client is not managed here")
     settings, meta = _mapping(json.loads(row.settings)), _mapping(json.loads(row.meta or "{}"))
     spoken = text_of(meta, "apiFormat") or text_of(settings, "apiFormat", "api_format")

@@ -8,6 +8,7 @@ from mahavishnu.ai.bindings.bind import Wanted, unbind_all
 from mahavishnu.ai.bindings.bind import bind as bind_directory
 from mahavishnu.ai.bindings.bind import unbind as unbind_one
 from mahavishnu.ai.bindings.profiles import expected_of
+from mahavishnu.ai.bindings.settings import PROJECT_CLIENT
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.base.errors import UsageError
 from mahavishnu.interfaces.cli.ai.telling import tell_note
@@ -57,11 +58,10 @@ def bind(profile: str, directory: Path, overwrite: bool, as_json: bool) -> None:
         return
     print_line(f"{row.folder.path} is bound to {row.profile}.")
     if row.settings:
-        print_line(f"Claude Code uses it there: {row.settings}")
+        print_line(f"{CLIENTS[PROJECT_CLIENT].title} uses it there: {row.settings}")
     for name in done.guarded:
-        if not (name == "claude-code" and row.settings) and name in row.clients:
-            program = next(each.program for known, each in CLIENTS.items() if known == name)
-            print_line(f"{name}: mahavishnu ai run --bound -- {program}")
+        if not (name == PROJECT_CLIENT and row.settings) and name in row.clients:
+            print_line(f"{name}: mahavishnu ai run --bound -- {CLIENTS[name].program}")
     for text in done.notes:
         tell_note(text)
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
+from mahavishnu.ai.clients.mcp import Done, Registered, Server
 from mahavishnu.ai.clients.places import Place, require_there
-from mahavishnu.ai.clients.registration import NAME, describe_setup
-from mahavishnu.ai.clients.servers import Registered, Server
+from mahavishnu.ai.clients.registration import describe_setup
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
-from mahavishnu.ai.switching.registrations import Done, find_registered, install, uninstall
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.interfaces.cli.ai.claude_file import dry_run_option
@@ -74,8 +73,9 @@ def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bo
     servers = {each: _server(loaded, each, transport, scope) for each in CLIENTS}
 
     def act(place: Place, dry: bool) -> Outcome:
-        setup, server = servers[place.client]
-        return _outcome(place, install(place, server, dry_run=dry), start=setup or None)
+        server = servers[place.client]
+        done = CLIENTS[place.client].mcp.install(server, dry_run=dry)
+        return _outcome(place, done, start=server.setup.start or None)
 
     outcomes = _each(loaded, client, scope, dry_run, act)
     tell_what_stays_behind(loaded.environ)
@@ -90,10 +90,11 @@ def install_(client: str, transport: str, scope: str, dry_run: bool, as_json: bo
 def remove(client: str, scope: str, dry_run: bool, as_json: bool) -> None:
     """Remove this memory from the clients' settings."""
     loaded = load_quietly()
-    servers = {each: _server(loaded, each, "stdio", scope)[1] for each in CLIENTS}
+    servers = {each: _server(loaded, each, "stdio", scope) for each in CLIENTS}
 
     def act(place: Place, dry: bool) -> Outcome:
-        return _outcome(place, uninstall(place, servers[place.client], dry_run=dry))
+        server = servers[place.client]
+        return _outcome(place, CLIENTS[place.client].mcp.uninstall(server, dry_run=dry))
 
     _tell(_each(loaded, client, scope, dry_run, act), "removed", dry_run, as_json)
 
@@ -123,21 +124,20 @@ def list_(scope: str, as_json: bool) -> None:
     )
 
 
-def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> tuple[str, Server]:
-    """Return what must run before the client starts, and the server as the client calls it."""
+def _server(loaded: Loaded, client: ClientName, transport: str, scope: str) -> Server:
+    """Return the server as the client calls it."""
     words = "local" if scope == "project" else scope
     url, places = find_address(loaded, transport), find_places(loaded.environ)
-    setup = describe_setup(client, url=url, places=places, scope=words)
-    server = Server(
-        name=NAME,
-        entry=setup.entry,
-        words=setup.words,
+    place = place_of(loaded, client)
+    return Server(
+        setup=describe_setup(client, url=url, places=places, scope=words),
         scope=words,
+        settings=place.settings,
+        program=place.program,
         environ=loaded.environ,
         folder=Path.cwd(),
         locks=lock_folder(loaded),
     )
-    return setup.start, server
 
 
 def _outcome(place: Place, done: Done, *, start: str | None = None) -> Outcome:
@@ -147,7 +147,7 @@ def _outcome(place: Place, done: Done, *, start: str | None = None) -> Outcome:
 
 
 def _has_scope(client: str, scope: str) -> bool:
-    return scope == "user" or client == "claude-code"
+    return scope == "user" or CLIENTS[client].mcp.project_scope
 
 
 def _each(
@@ -226,8 +226,8 @@ def _lines(outcomes: list[Outcome], verb: str, dry_run: bool) -> Iterator[str]:
 
 def _describe(loaded: Loaded, client: ClientName, scope: str) -> dict[str, Any]:
     place = place_of(loaded, client)
-    server = _server(loaded, client, "stdio", scope)[1]
-    found = find_registered(place, server) if place.is_there else None
+    server = _server(loaded, client, "stdio", scope)
+    found = CLIENTS[client].mcp.find(server) if place.is_there else None
     return {
         "client": client,
         "there": place.is_there,
@@ -244,4 +244,4 @@ def _is_current(
     """Tell whether what is registered is what would be now; None where nothing is."""
     if found is None:
         return None
-    return found.says(_server(loaded, client, found.transport, scope)[1].entry)
+    return found.says(_server(loaded, client, found.transport, scope).setup.entry)

@@ -8,7 +8,7 @@ from mahavishnu.ai.clients.claude_code.own_settings.fence import fence_rules
 from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, Scope
 from mahavishnu.ai.clients.claude_code.own_settings.permissions import add_rules, remove_rules
 from mahavishnu.ai.clients.claude_code.schema import VERDICTS, Verdict
-from mahavishnu.ai.clients.registration import NAME
+from mahavishnu.ai.clients.mcp import NAME
 from mahavishnu.ai.secrets.showing import shown_text
 from mahavishnu.base.paths import APP
 from mahavishnu.interfaces.cli.ai.claude_file import changes, scope_option

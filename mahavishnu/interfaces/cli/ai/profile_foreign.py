@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from mahavishnu.ai.clients.claude_code.client import CLIENT as CLAUDE_CODE
 from mahavishnu.ai.clients.rights import closing
-from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.files import SettingsFile
 from mahavishnu.ai.profiles.importing.claude_code import (
@@ -28,7 +28,7 @@ from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.interfaces.cli.ai.profile_store import check_import, profile_of
 from mahavishnu.operations.ai.clients import key_program, lock_folder, place_of
 
-SOURCES = ("claude-code", "cc-switch")
+SOURCES = (CLAUDE_CODE.name, "cc-switch")
 SERVICE = "keyring:mahavishnu"
 STAYS = "The key is still there in plain text: take it out once the other place has it."
 
@@ -68,7 +68,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> Report:
     Raises:
         MahavishnuError: `ai.import_*`, and as `read_profile`, `SettingsFile` and the keyring.
     """
-    file = claude_settings(loaded, wishes.path) if source == "claude-code" else None
+    file = claude_settings(loaded, wishes.path) if source == CLAUDE_CODE.name else None
     offers = _from_claude_code(file) if file else _from_cc_switch(loaded, wishes.path)
     plain = any(isinstance(each, Found) and each.secret for each in offers)
     chosen, passed = _choose(loaded, offers, wishes)
@@ -105,8 +105,8 @@ def addresses_of(
 
 def claude_settings(loaded: Loaded, path: Path | None) -> SettingsFile:
     """Return Claude Code's own settings: what is named, else what the settings or the environment say."""
-    place = path or place_of(loaded, "claude-code").settings
-    close = None if path else closing(CLIENTS["claude-code"], loaded.environ)
+    place = path or place_of(loaded, CLAUDE_CODE.name).settings
+    close = None if path else closing(CLAUDE_CODE, loaded.environ)
     return SettingsFile(place.absolute(), JsonDocument, lock_folder(loaded), close=close)
 
 

@@ -5,21 +5,22 @@ That file is read here, and never written.
 """
 
 import json
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.clients.places import Place
-from mahavishnu.ai.clients.servers import Registered, Server
+from mahavishnu.ai.clients.mcp import NAME, Done, Registered, Server, Setup, asking, over_stdio
 from mahavishnu.ai.clients.settings import home
 from mahavishnu.ai.secrets.showing import shown_text
 from mahavishnu.base.errors import Corrupt, NotFound, Unavailable
 
 TIMEOUT_S = 60.0
+project_scope = True
 
 
-def find_server(server: Server) -> Registered | None:
+def find(server: Server) -> Registered | None:
     """
     Return our server as Claude Code has it in this scope; None where it does not.
 
@@ -39,22 +40,63 @@ def find_server(server: Server) -> Registered | None:
         ) from error
     if server.scope != "user":
         state = _inside(_inside(state, "projects"), str(_project(server.folder)))
-    entry = _inside(_inside(state, "mcpServers"), server.name)
+    entry = _inside(_inside(state, "mcpServers"), NAME)
     return Registered(path, entry) if entry else None
 
 
-def require_program(place: Place) -> Path:
+def describe(*, url: str | None, places: Mapping[str, str], scope: str) -> Setup:
+    """Return its own command, which is run as it is; over HTTP it asks for the token at every connection."""
+    entry = over_stdio(places)
+    if url:
+        # So a new one counts at once.
+        ask = asking(places, "token", "headers")
+        entry = {"type": "http", "url": url, "headersHelper": ask}
+    words = _words(entry, scope)
+    return Setup("claude-code", "run this", shlex.join(("claude", *words)), words, entry)
+
+
+def install(server: Server, *, dry_run: bool) -> Done:
+    """Let Claude Code add the server where it does not have it so."""
+    found = find(server)
+    if found is not None and found.says(server.setup.entry):
+        return Done(changed=False)
+    _require_program(server)
+    if not dry_run:
+        _register(server, found)
+    return Done(changed=True)
+
+
+def uninstall(server: Server, *, dry_run: bool) -> Done:
+    """Let Claude Code remove the server."""
+    if find(server) is None:
+        return Done(changed=False)
+    _require_program(server)
+    if not dry_run:
+        _forget(server)
+    return Done(changed=True)
+
+
+def _words(entry: Mapping[str, Any], scope: str) -> tuple[str, ...]:
+    if "command" not in entry:
+        return ("mcp", "add-json", "--scope", scope, NAME, json.dumps(entry))
+    given = [
+        word for key, value in entry.get("env", {}).items() for word in ("--env", f"{key}={value}")
+    ]
+    return ("mcp", "add", "--scope", scope, NAME, *given, "--", entry["command"], *entry["args"])
+
+
+def _require_program(server: Server) -> Path:
     """Return the program; raises NotFound, `ai_mcp.no_program`."""
-    if place.program is None:
+    if server.program is None:
         raise NotFound(
             "No program claude is on PATH, and it alone may write its list of MCP servers.",
             hint="Put it there; or run where it is what this prints: mahavishnu mcp config --client claude-code",
             code="ai_mcp.no_program",
         )
-    return place.program
+    return server.program
 
 
-def register(place: Place, server: Server, found: Registered | None) -> None:
+def _register(server: Server, found: Registered | None) -> None:
     """
     Let Claude Code add the server, in the place of what was `found`, which comes back where that fails.
 
@@ -63,27 +105,27 @@ def register(place: Place, server: Server, found: Registered | None) -> None:
         Unavailable: `ai_mcp.failed`, with what it said; `ai_mcp.no_answer`, it did not end.
     """
     if found is not None:
-        forget(place, server)
+        _forget(server)
     try:
-        _run(place, server, server.words)
+        _run(server, server.setup.words)
     except Unavailable:
         if found is not None:
             again = json.dumps(dict(found.entry))
-            _run(place, server, ("mcp", "add-json", "--scope", server.scope, server.name, again))
+            _run(server, ("mcp", "add-json", "--scope", server.scope, NAME, again))
         raise
-    now = find_server(server)
-    if now is None or not now.says(server.entry):
+    now = find(server)
+    if now is None or not now.says(server.setup.entry):
         raise _failed("mcp add", f"{_state_file(server.environ)} does not have the server.")
 
 
-def forget(place: Place, server: Server) -> None:
+def _forget(server: Server) -> None:
     """Let Claude Code remove the server; raises as `register`."""
-    _run(place, server, ("mcp", "remove", "--scope", server.scope, server.name))
+    _run(server, ("mcp", "remove", "--scope", server.scope, NAME))
 
 
-def _run(place: Place, server: Server, words: Sequence[str]) -> None:
+def _run(server: Server, words: Sequence[str]) -> None:
     """Run the program where the user works, since that is the project it takes for its own."""
-    program = require_program(place)
+    program = _require_program(server)
     try:
         done = subprocess.run(
             [program, *words],
