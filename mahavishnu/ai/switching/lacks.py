@@ -9,11 +9,12 @@ from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.decrypt import PROGRAMS, find_program
 from mahavishnu.ai.secrets.in_file import find_file, read_private, recognise
+from mahavishnu.ai.secrets.in_keyring import no_library
 from mahavishnu.ai.secrets.oneiric.stores import provider_of, require_installed
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
 from mahavishnu.ai.switching.site import Site
-from mahavishnu.base.errors import MahavishnuError, Unavailable
+from mahavishnu.base.errors import MahavishnuError
 
 type What = Literal["key", "client", "extra", "program", "store", "place", "profile"]
 
@@ -68,11 +69,7 @@ def _key_is_there(site: Site, key: Reference) -> None:
 
 def _keyring_is_there(_site: Site, _key: Reference) -> None:
     if find_spec("keyring") is None:
-        raise Unavailable(
-            "Keyrings need the library keyring, which is not installed.",
-            hint="Install Mahavishnu with the extra keyring.",
-            code="secret.no_keyring",
-        )
+        raise no_library()
 
 
 def _program_is_there(site: Site, key: Reference) -> None:
