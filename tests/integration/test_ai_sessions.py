@@ -625,6 +625,7 @@ def test_another_session_in_the_folder_is_not_taken_for_the_one_that_was_resumed
 def test_a_suspended_session_is_not_ended(after_a_switch: tuple[Site, Running]) -> None:
     site, session = after_a_switch
     session.process.send_signal(signal.SIGSTOP)
+    os.waitpid(session.process.pid, os.WUNTRACED)  # the kernel stops it when it runs next
     (done,) = restart(site, choose(look(site)), Wish(anywhere=True), lambda: look(site))
     session.process.send_signal(signal.SIGCONT)
     assert done.outcome == "left" and "suspended" in done.reason
