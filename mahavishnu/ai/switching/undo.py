@@ -185,10 +185,9 @@ def _plan(
     place = find_place(site, switched, file, history.remember(Path(file.path)))
     with told(place.path):
         document = site.open(place.client, place.path).read()
+        # A session that runs may use the element of a list that another would replace.
         if place.running and any(record.kind == "exclude" for record in file.records):
-            raise session_running(
-                place.client.title
-            )  # it may use the element that another would replace
+            raise session_running(place.client.title)
         there = [
             key
             for record in file.records
