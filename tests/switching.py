@@ -14,8 +14,8 @@ from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.files import Patience
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import parse_reference
-from mahavishnu.ai.switching.apply import Ask, Switched, switch
 from mahavishnu.ai.switching.site import Site as Site
+from mahavishnu.ai.switching.switch import Ask, Switched, switch
 from mahavishnu.base.errors import MahavishnuError
 
 AT_ONCE = Patience(

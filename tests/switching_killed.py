@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mahavishnu.ai.switching.adopt import adopt
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.settle import settle
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.ai.switching.undo import undo
 from tests.ai_files import at_step
 from tests.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to
@@ -126,7 +126,7 @@ def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
 def settle_in(site: Site) -> tuple[str, ...]:
     """Do what the next command does first."""
     with site.journal.held():
-        return settle(site, site.journal).told
+        return settle(site).told
 
 
 def history_before(scenario: str) -> int:

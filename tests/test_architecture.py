@@ -29,6 +29,11 @@ ROOMS = {
     "ai": (
         ("sessions",),
         ("bindings",),
+        # A profile goes one way: from `profiles.delivery` to `plan`, `apply` and the file.
+        ("switching.launch", "switching.restore"),
+        ("switching.switch", "switching.status", "switching.undo"),
+        ("switching.drift",),
+        ("switching.apply",),
         ("switching",),
         ("profiles",),
         ("clients",),

@@ -190,7 +190,7 @@ def test_only_what_a_switch_needs_is_imported(tmp_path: Path, run: Command) -> N
         env=run.environ(), cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "mahavishnu.ai.switching.apply" in imported
+    assert "mahavishnu.ai.switching.switch" in imported
     heavy = {"sqlalchemy", "asyncpg", "httpx", "rich", "asyncio", "numpy", "mcp", "keyring"}
     assert not imported & heavy
 

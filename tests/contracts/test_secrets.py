@@ -8,9 +8,9 @@ import keyring
 import pytest
 from keyrings.cryptfile.cryptfile import CryptFileKeyring
 
-from mahavishnu.ai.secrets.environment import EnvironmentStore
 from mahavishnu.ai.secrets.in_file import FileStore
 from mahavishnu.ai.secrets.in_keyring import KeyringStore
+from mahavishnu.ai.secrets.port import EnvironmentStore
 from tests.kept_secrets import AGE_HEAD, PGP_HEAD, Kept, lines, private, seal, stand_ins
 from tests.secrets_contract import SecretStoreContract
 

@@ -13,11 +13,11 @@ from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import parse_reference
-from mahavishnu.ai.switching.adopt import Adopted, adopt
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.drift import Adopted, adopt
 from mahavishnu.ai.switching.restore import Restored, plan_restore, restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import ClientStatus, look, look_at
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError, NotFound
 from tests.switching import (

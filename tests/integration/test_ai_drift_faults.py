@@ -11,12 +11,12 @@ import pytest
 
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.files import SettingsFile
-from mahavishnu.ai.switching.adopt import adopt
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.journal import Entry, Journal
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.base.errors import MahavishnuError
 from tests.ai_files import at_step
 from tests.switching import ONE, everything, install, site_in, switch_to

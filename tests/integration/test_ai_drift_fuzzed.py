@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.switching.adopt import adopt
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
 from tests.scratch import find_room

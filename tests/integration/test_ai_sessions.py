@@ -22,7 +22,7 @@ from mahavishnu.ai.sessions.resume import plan_resume, shown_words
 from mahavishnu.ai.sessions.standing import find_standings
 from mahavishnu.ai.sessions.stopping import stop
 from mahavishnu.ai.sessions.terminals import Pane, is_opened_for
-from mahavishnu.ai.switching.adopt import adopt
+from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.base.processes import ProcessIdentity, identify
@@ -625,6 +625,7 @@ def test_another_session_in_the_folder_is_not_taken_for_the_one_that_was_resumed
 def test_a_suspended_session_is_not_ended(after_a_switch: tuple[Site, Running]) -> None:
     site, session = after_a_switch
     session.process.send_signal(signal.SIGSTOP)
+    os.waitpid(session.process.pid, os.WUNTRACED)  # the kernel stops it when it runs next
     (done,) = restart(site, choose(look(site)), Wish(anywhere=True), lambda: look(site))
     session.process.send_signal(signal.SIGCONT)
     assert done.outcome == "left" and "suspended" in done.reason

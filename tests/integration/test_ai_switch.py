@@ -15,12 +15,12 @@ from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
-from mahavishnu.ai.switching import apply
-from mahavishnu.ai.switching.apply import Ask, plan_switch
+from mahavishnu.ai.switching import apply, switch
 from mahavishnu.ai.switching.moving import find_move, move_key
 from mahavishnu.ai.switching.proxied import proxy_notes
 from mahavishnu.ai.switching.site import ClientSettings
 from mahavishnu.ai.switching.status import look
+from mahavishnu.ai.switching.switch import Ask, plan_switch
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.masking import Secret
@@ -246,7 +246,7 @@ def test_a_store_is_asked_once_where_one_client_stands_in_the_way(
     install(tmp_path, claude_code='{"env": 1}')
     site = site_in(tmp_path)
     asked: list[object] = []
-    monkeypatch.setattr(apply, "find_doubt", lambda key, **_: asked.append(key))
+    monkeypatch.setattr(switch, "find_doubt", lambda key, **_: asked.append(key))
     with pytest.raises(MahavishnuError) as caught, naming_others(site, ONE, Ask()):
         switch_to(site, ONE)
     assert "--client codex --client qwen" in str(caught.value.hint) and len(asked) == 1

@@ -23,9 +23,10 @@ from mahavishnu.ai.foreign_files.documents import ABSENT, Document, same_value
 from mahavishnu.ai.foreign_files.merge import merge
 from mahavishnu.ai.profiles.delivery import choose_mode, deliver
 from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.switching.apply import records_of
 from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record
-from mahavishnu.ai.switching.plan import Place, mark, plan_file, records_of
-from mahavishnu.ai.switching.settle import reverse
+from mahavishnu.ai.switching.plan import Place, plan_file
+from mahavishnu.ai.switching.reversal import reverse
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.identifiers import new_id
@@ -334,11 +335,10 @@ def switched[D: Document](
     plan = plan_file(place_of(name, history), document, delivery)
     assert not plan.conflicts
     document, effects = merge(document, plan.changes, {})
-    records = records_of(effects, lambda path: client.gives_back(path, delivery))
-    marked = tuple(mark(record, client.is_secret, "salt") for record in records)
+    records = records_of(effects, client, "salt", lambda path: client.gives_back(path, delivery))
     entry = Entry(
         id=new_id(), at="", kind="switch", profile=profile.name, scope="user", salt="salt",
-        files=(FileRecord(name, "/settings", delivery.mode, marked),),
+        files=(FileRecord(name, "/settings", delivery.mode, records),),
     )  # fmt: skip
     return document, History((*history.done, entry), ())
 

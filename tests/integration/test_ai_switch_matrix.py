@@ -14,8 +14,8 @@ import pytest
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.switching.plan import why_not
 from mahavishnu.ai.switching.status import look_at
+from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import UsageError
 from tests.switching import FILES, ONE, TWO, Site, install, site_in, switch_to, values

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mahavishnu.ai.clients.table import ClientName
-from mahavishnu.ai.switching.apply import Ask, switch
+from mahavishnu.ai.switching.switch import Ask, switch
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.operations.ai.profiles import find_profile
 from mahavishnu.operations.ai.site import open_site

@@ -12,7 +12,7 @@ import pytest
 from mahavishnu.ai.clients.key_command import helper_line, helper_words
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.kept import KeptSecrets
-from mahavishnu.ai.secrets.oneiric import installed, store
+from mahavishnu.ai.secrets.oneiric import store, stores
 from mahavishnu.ai.secrets.oneiric.failures import failure_of, is_missing
 from mahavishnu.ai.secrets.oneiric.store import OneiricStore
 from mahavishnu.ai.secrets.oneiric.stores import AwsStore, Stores
@@ -118,7 +118,7 @@ def test_without_a_store_it_is_said_how_to_add_one(tmp_path: Path) -> None:
 
 @pytest.fixture
 def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed, "find_spec", lambda _: None)
+    monkeypatch.setattr(stores, "find_spec", lambda _: None)
 
 
 @pytest.mark.usefixtures("not_installed")
@@ -137,7 +137,7 @@ def test_without_oneiric_the_command_that_installs_it_is_named(tmp_path: Path) -
 def test_what_is_to_be_installed_is_what_the_extra_says() -> None:
     pyproject = Path(__file__).parents[2] / "pyproject.toml"
     extra = tomllib.loads(pyproject.read_text())["project"]["optional-dependencies"]["oneiric"]
-    assert extra == [f"{installed.PINS[0]}; python_version<'3.14'", ANY_LATER, installed.PINS[1]]
+    assert extra == [f"{stores.PINS[0]}; python_version<'3.14'", ANY_LATER, stores.PINS[1]]
 
 
 def profile(reference: str) -> Profile:
@@ -154,10 +154,10 @@ def test_a_look_at_profiles_asks_no_cloud(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(store.OneiricStore, "_start", asked)
     site = replace(site_in(tmp_path), stores=lambda: Stores((MAIN,)))
-    monkeypatch.setattr(installed, "find_spec", lambda _: object())
+    monkeypatch.setattr(stores, "find_spec", lambda _: object())
     assert key_state(site, profile("oneiric:aws/id")) == "not asked"
     assert key_state(site, profile("oneiric:gcp/id")) == "no store"
-    monkeypatch.setattr(installed, "find_spec", lambda _: None)
+    monkeypatch.setattr(stores, "find_spec", lambda _: None)
     assert key_state(site, profile("oneiric:aws/id")) == "not installed"
 
 

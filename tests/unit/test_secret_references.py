@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.ai.secrets.entries import pick_entry
+from mahavishnu.ai.secrets.in_file import pick_entry
 from mahavishnu.ai.secrets.reference import MAX_LENGTH, Reference, parse_reference
 from mahavishnu.base.errors import MahavishnuError, UsageError
 

@@ -41,9 +41,9 @@ from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.locks import locked
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.worktrees import Unresolved, find_repository
-from mahavishnu.ai.switching.apply import Ask, plan_switch, switch
 from mahavishnu.ai.switching.plan import check_plan
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.switch import Ask, plan_switch, switch
 from mahavishnu.base.errors import Forbidden, NotFound, UsageError
 from mahavishnu.base.files import write_atomically
 from mahavishnu.base.paths import private_folder

@@ -9,8 +9,8 @@ from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.switching.plan import why_not
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.base.errors import Corrupt
 
 

@@ -14,7 +14,7 @@ from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
 from mahavishnu.ai.clients.key_command import Asked
 from mahavishnu.ai.clients.requests import require_bound, require_no_proxy
 from mahavishnu.ai.clients.table import facts_of
-from mahavishnu.ai.secrets.environment import EnvironmentStore
+from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:

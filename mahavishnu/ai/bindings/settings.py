@@ -14,9 +14,11 @@ from mahavishnu.ai.foreign_files.documents import Absent, KeyPath
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Remove, Set
 from mahavishnu.ai.switching.journal import Entry
-from mahavishnu.ai.switching.settle import find_place, keys_of, reverse, state_of, write_back
+from mahavishnu.ai.switching.plan import changed_meanwhile
+from mahavishnu.ai.switching.reversal import reverse, state_of
+from mahavishnu.ai.switching.settle import find_place, keys_of, write_back
 from mahavishnu.ai.switching.site import Site
-from mahavishnu.ai.switching.undo import changed_meanwhile, undo
+from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
 
 # The client that has settings of a project: a binding keeps those of one.

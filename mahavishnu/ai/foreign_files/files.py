@@ -56,14 +56,13 @@ class Patience:
 @dataclass(frozen=True)
 class Edit:
     """
-    What was done to a file, or would be: `target` is where links lead.
+    What was done to a file, or would be.
 
     `effects` has each change, in order, with values that may be secret; `changed` tells whether the
     file's bytes are others by them, `made` whether there was no file before. `notes` say whose rights it took.
     """
 
     path: Path
-    target: Path
     effects: tuple[Effect, ...]
     changed: bool
     made: bool = False
@@ -79,7 +78,6 @@ class Edit:
 class _Manner:
     """How a file is to be changed, as `SettingsFile.edit` has it."""
 
-    overwrite: bool
     make_folder: bool
     private: bool
     drop_empty: bool
@@ -104,29 +102,22 @@ class SettingsFile:
         with told(self.path):
             return self._read_whole(self.path.resolve())[1]
 
-    def plan(
-        self,
-        changes: Sequence[Change],
-        *,
-        expected: Expected | None = None,
-        make_folder: bool = False,
-    ) -> Edit:
-        """Return what `edit` would do to the file as it is, conflicts included; nothing is written."""
+    def plan(self, changes: Sequence[Change], *, make_folder: bool = False) -> Edit:
+        """Return what `edit` would do to the file as it is; nothing is written."""
         with told(self.path):
             target = self.path.resolve()
             _, document = self._read_whole(target)
-            merged, effects = merge(document, changes, expected or {})
+            merged, effects = merge(document, changes, {})
             changed = merged.content != document.content
             if changed:
                 _check_folder(target, make_folder)
-            return Edit(self.path, target, effects, changed)
+            return Edit(self.path, effects, changed)
 
     def edit(
         self,
         changes: Sequence[Change],
         *,
         expected: Expected | None = None,
-        overwrite: bool = False,
         make_folder: bool = False,
         private: bool = False,
         drop_empty: bool = False,
@@ -139,7 +130,7 @@ class SettingsFile:
         either, is removed.
 
         Raises:
-            Conflict: `ai_files.conflict`, a member is not what `expected` says; not with `overwrite`.
+            Conflict: `ai_files.conflict`, a member is not what `expected` says.
             Corrupt, UsageError: as `Document` tells, with the path.
             NotFound, Forbidden, Unavailable, UsageError: `ai_files.*`, the file cannot be replaced.
         """
@@ -150,7 +141,7 @@ class SettingsFile:
                 held.enter_context(locked(target, self.locks, timeout=self.patience.lock))
             with told(self.path):
                 sweep(target)
-                manner = _Manner(overwrite, make_folder, private, drop_empty)
+                manner = _Manner(make_folder, private, drop_empty)
                 done = self._write(target, changes, expected or {}, manner)
                 if self.close is None or not done.changed:
                     return done
@@ -170,10 +161,10 @@ class SettingsFile:
             seen, document = self._read_whole(target)
             merged, effects = merge(document, changes, expected)
             # What was there before is what was there before the first time that we wrote.
-            done = Edit(self.path, target, first or effects, first is not None, made)
+            done = Edit(self.path, first or effects, first is not None, made)
             if merged.content == document.content and not (manner.private and seen.mode & 0o077):
                 return done
-            if done.foreign and not manner.overwrite:
+            if done.foreign:
                 raise _conflict(done)
             _check_folder(target, manner.make_folder)
             if manner.make_folder:

@@ -2,20 +2,12 @@
 
 from pathlib import Path
 
-from mahavishnu.ai.clients.delivery import NO_KEY, Delivery, Mode, Protocol
+from mahavishnu.ai.clients.delivery import NO_KEY, Delivery, Mode
 from mahavishnu.ai.clients.key_command import helper_words
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.base.masking import Secret
-
-
-def find_protocol(profile: Profile, client: str) -> Protocol | None:
-    """Return by which protocol the client can use the profile; None where by none."""
-    protocol = profile.protocol_for(client)
-    own = profile.auth != "native" or protocol == CLIENTS[client].protocols[0]
-    return protocol if own else None
 
 
 def deliver(
@@ -24,10 +16,9 @@ def deliver(
     """
     Return what the client, which can use the profile, is given; with `key`, that instead of a way to it.
 
-    Raises:
-        UsageError: as `origin_of`, for an address that no key may go to.
+    Raises as `origin_of`, for an address that no key may go to.
     """
-    protocol = find_protocol(profile, client.name)
+    protocol = profile.protocol_for(client.name)
     assert protocol is not None
     url = profile.endpoints[protocol]
     if profile.auth != "native":

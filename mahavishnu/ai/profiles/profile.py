@@ -60,9 +60,10 @@ class Profile:
         """Return the protocol by which a client can be pointed here; None where it speaks none."""
         if self.clients is not None and client not in self.clients:
             return None
-        if self.auth == "native" and not CLIENTS[client].own_url:
-            return None
-        return next((each for each in CLIENTS[client].protocols if each in self.endpoints), None)
+        protocols = CLIENTS[client].protocols
+        if self.auth == "native":  # a client's own sign-in has one address
+            protocols = protocols[:1] if CLIENTS[client].own_url else ()
+        return next((each for each in protocols if each in self.endpoints), None)
 
 
 @dataclass(frozen=True, kw_only=True)

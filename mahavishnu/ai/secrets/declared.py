@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mahavishnu.ai.secrets.decrypt import Kind
-from mahavishnu.ai.secrets.environment import EnvironmentStore
 from mahavishnu.ai.secrets.in_file import FileStore
+from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.ai.secrets.reference import Reference, is_name
 from mahavishnu.base.errors import NotFound, UsageError
 
@@ -35,7 +35,9 @@ class DeclaredSecrets:
                 hint="Set secrets.file.path.",
                 code="secret.declared",
             )
-        for name in (*self._names(self.env_prefix, self.env_keys), *self._file_names()):
+        variables = [f"{self.env_prefix}{key}" for key in dict.fromkeys(self.env_keys)]
+        entries = [f"{self.file_prefix}{key}" for key in dict.fromkeys(self.file_keys)]
+        for name in (*variables, *entries):
             if not is_name(name):
                 raise UsageError(
                     "The names in required_keys, with their prefix, have letters, digits and _ alone.",
@@ -43,16 +45,9 @@ class DeclaredSecrets:
                     code="secret.declared",
                 )
         return (
-            *(Reference("env", name) for name in self._names(self.env_prefix, self.env_keys)),
-            *(Reference("file", str(self.file_path), name) for name in self._file_names()),
+            *(Reference("env", name) for name in variables),
+            *(Reference("file", str(self.file_path), name) for name in entries),
         )
-
-    def _file_names(self) -> list[str]:
-        return self._names(self.file_prefix, self.file_keys)
-
-    @staticmethod
-    def _names(prefix: str, keys: tuple[str, ...]) -> list[str]:
-        return [f"{prefix}{key}" for key in dict.fromkeys(keys)]
 
 
 def find_missing(

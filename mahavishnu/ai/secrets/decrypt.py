@@ -4,6 +4,7 @@ Decrypt by `gpg`, or by `age` or `rage`, as a child process: bounded in time and
 The sealed bytes go in by a pipe and the text comes out by one: neither is in an argument or a file.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -60,14 +61,13 @@ def decrypt(
             else f"It needs the identity that the file was encrypted to: {identity}",
             code="secret.not_decrypted",
         )
-    decoded = _decode(text)
-    if decoded is None:
-        raise Corrupt(
-            "What is inside the file of keys is no text.",
-            hint="It holds lines NAME=value, or one key.",
-            code="secret.malformed",
-        )
-    return decoded
+    with contextlib.suppress(UnicodeDecodeError):  # which would hold the text
+        return text.decode("utf-8")
+    raise Corrupt(
+        "What is inside the file of keys is no text.",
+        hint="It holds lines NAME=value, or one key.",
+        code="secret.malformed",
+    )
 
 
 def find_program(names: Sequence[str], environ: Mapping[str, str]) -> str:
@@ -126,10 +126,3 @@ def _reason(said: bytes) -> str:
     if b"[GNUPG:] PINENTRY_LAUNCHED" in said or b"No pinentry" in said:
         return ": its key is locked"
     return ""
-
-
-def _decode(text: bytes) -> str | None:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError:
-        return None  # the exception would hold the text

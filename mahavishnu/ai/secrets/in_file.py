@@ -1,12 +1,12 @@
 """Keys in a file that GPG or age encrypted: opened by the program that is installed, never kept open."""
 
+import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mahavishnu.ai.secrets.decrypt import TIMEOUT_S, Kind, decrypt
-from mahavishnu.ai.secrets.entries import pick_entry
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import Conflict, Corrupt, Forbidden, NotFound
@@ -164,3 +164,30 @@ def recognise(content: bytes) -> Kind | None:
     first = content[0] if content else 0
     tag = first & 0x3F if first & 0x40 else (first & 0x3C) >> 2
     return "gpg" if first & 0x80 and tag in _PGP_TAGS else None
+
+
+def pick_entry(text: str, name: str) -> str | None:
+    """
+    Return the value of `name` in a decrypted text; None where it has none. Nothing is evaluated.
+
+    Of lines, `#` begins a comment, `export` and quotes around a value are passed over, and the last
+    of two lines with one name counts, as in a shell.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            return None  # the error would hold the whole text
+        value = values.get(name)
+        return value if isinstance(value, str) else None
+    found = None
+    for line in text.splitlines():
+        key, mark, value = line.strip().removeprefix("export ").partition("=")
+        if mark and key.strip() == name:
+            found = _unquoted(value.strip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value

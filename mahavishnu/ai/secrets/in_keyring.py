@@ -61,11 +61,7 @@ def _ask(
     try:
         import keyring.errors  # noqa: PLC0415 - an extra, and a quarter of a second
     except ImportError as error:
-        raise Unavailable(
-            "Keyrings need the library keyring, which is not installed.",
-            hint="Install Mahavishnu with the extra keyring.",
-            code="secret.no_keyring",
-        ) from error
+        raise no_library() from error
     try:
         return question(_backends(keyring.get_keyring()), reference)
     except keyring.errors.NoKeyringError as error:
@@ -95,6 +91,15 @@ def _backends(chosen: Any) -> list[Any]:
     if not sealed:
         raise _no_backend()
     return sealed
+
+
+def no_library() -> Unavailable:
+    """Return that the extra is not installed."""
+    return Unavailable(
+        "Keyrings need the library keyring, which is not installed.",
+        hint="Install Mahavishnu with the extra keyring.",
+        code="secret.no_keyring",
+    )
 
 
 def _no_backend() -> Unavailable:

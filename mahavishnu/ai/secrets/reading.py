@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-from mahavishnu.ai.secrets.health import ComponentHealth
 from mahavishnu.ai.secrets.in_file import find_file
+from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, identifier_of, provider_of
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import open_clouds, open_store
@@ -47,12 +46,7 @@ class KeyReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._clouds is not None:
             self._clouds.close()
 

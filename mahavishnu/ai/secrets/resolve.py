@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mahavishnu.ai.secrets.environment import EnvironmentStore
 from mahavishnu.ai.secrets.in_keyring import KeyringStore
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, Stores
-from mahavishnu.ai.secrets.port import SecretStore
+from mahavishnu.ai.secrets.port import EnvironmentStore, SecretStore
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret

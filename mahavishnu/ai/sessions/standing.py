@@ -13,7 +13,6 @@ from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Absent, Document
 from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.foreign_files.files import told
-from mahavishnu.ai.profiles.delivery import find_protocol
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.journal import History
@@ -65,7 +64,7 @@ class _Timeline:
 
     def url_of(self, name: str | None) -> str:
         profile = self.profiles.get(name or "")
-        protocol = find_protocol(profile, self.client.name) if profile else None
+        protocol = profile.protocol_for(self.client.name) if profile else None
         if profile is None or protocol is None or profile.auth == "native":
             return ""
         return profile.endpoints[protocol]

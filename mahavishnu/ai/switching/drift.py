@@ -1,10 +1,12 @@
-"""What was changed in a client's settings since we wrote them, and what would write it again. Pure."""
+"""What was changed in clients' settings since we wrote them, what would write it again, and adopting it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 from mahavishnu.ai.clients.settings import Seen
+from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,
@@ -13,11 +15,23 @@ from mahavishnu.ai.foreign_files.documents import (
     Value,
     same_value,
 )
+from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, Set, merge
 from mahavishnu.ai.secrets.binding import Origin, origin_of
-from mahavishnu.ai.switching.journal import Written
-from mahavishnu.ai.switching.plan import Place
-from mahavishnu.ai.switching.redaction import marks_in, redact, shown, shown_record, unmark
+from mahavishnu.ai.switching.apply import new_entry, new_salt
+from mahavishnu.ai.switching.journal import Entry, FileRecord, Kind, Record, Written, recorded
+from mahavishnu.ai.switching.plan import Place, Scope
+from mahavishnu.ai.switching.redaction import (
+    is_marked,
+    marks_in,
+    redact,
+    shown,
+    shown_record,
+    unmark,
+)
+from mahavishnu.ai.switching.reversal import Reversal, is_emptied
+from mahavishnu.ai.switching.settle import Settled, held_journal
+from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import mask_url
 
@@ -51,14 +65,6 @@ class Element(NamedTuple):
     now: Value | Absent
 
 
-@dataclass(frozen=True)
-class Replay:
-    """Changes by which everything is again as it was written, and the members whose keys they lack."""
-
-    changes: tuple[Change, ...]
-    lost: tuple[KeyPath, ...] = ()
-
-
 def find_drift(place: Place, document: Document) -> tuple[Drift, ...]:
     """Return what of ours is no longer as we wrote it; what the client writes is its own doing."""
     client = place.client
@@ -86,9 +92,8 @@ def changed_members(place: Place, document: Document) -> Iterator[Member]:
         if path in chosen:
             continue
         now = document.get(path)
-        marked = redact(now, path, client.is_secret, written.salt)
-        emptied = written.value is ABSENT and now is not ABSENT and now == client.blank(path)
-        if not emptied and not same_value(marked, written.value):
+        emptied = is_emptied(path, written.value, now, client)
+        if not emptied and not place.is_as_written(path, now):
             yield Member(path, written, now)
 
 
@@ -119,7 +124,7 @@ def _find_successor(
     return ABSENT
 
 
-def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Replay:
+def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Reversal:
     """
     Return what writes again all that was written; marks become those of `keys` that they stand for.
 
@@ -145,7 +150,7 @@ def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Replay
         if not isinstance(successor, Absent):
             changes.append(Exclude(path, successor))
         changes.append(Include(path, element))
-    return Replay(tuple(changes), tuple(lost))
+    return Reversal(tuple(changes), tuple(lost))
 
 
 def find_warning(place: Place, document: Document) -> str:
@@ -189,4 +194,105 @@ def _keeps_key(place: Place, document: Document) -> bool:
     return any(
         marks_in(written.value) & marks_in(redact(document.get(path), path, secret, written.salt))
         for path, written in place.memory.written.items()
+    )
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One file, what it says, and what of it is not as we wrote it."""
+
+    place: Place
+    document: Document
+    drift: tuple[Drift, ...]
+
+
+def find_changed(
+    site: Site, clients: Sequence[ClientName], scope: Scope, settled: Settled
+) -> list[Changed]:
+    """
+    Return the changed settings of the named clients, else of all; what we never wrote is not read.
+
+    Raises:
+        MahavishnuError: as `require_client` and `Site.path_of` for clients that are named; one of the
+            files cannot be read, or an interrupted switch of it cannot be settled.
+    """
+    found = []
+    for place in _places(site, clients, scope, settled):
+        settled.require([str(place.path)])
+        with told(place.path):
+            document = site.open(place.client, place.path).read()
+            place.client.check(document)
+        if drift := find_drift(place, document):
+            found.append(Changed(place, document, drift))
+    return found
+
+
+def _places(
+    site: Site, clients: Sequence[ClientName], scope: Scope, settled: Settled
+) -> Iterator[Place]:
+    for name in dict.fromkeys(clients or CLIENTS):
+        if clients:
+            require_client(site, name)
+        elif (
+            not site.settings_of(name).enabled
+            or not site.has(name)
+            or (scope == "project" and CLIENTS[name].project_file(site.folder) is None)
+        ):
+            continue
+        place = site.place(name, scope, settled.history)
+        if place.memory.profile is not None:
+            yield place
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What was adopted: for each profile that had been switched to, an entry and its files."""
+
+    entries: tuple[tuple[Entry, tuple[Changed, ...]], ...]
+    settled: tuple[str, ...] = ()
+
+
+def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user") -> Adopted:
+    """
+    Take the values in changed settings for written, so that the next switch builds on it.
+
+    What was written before is kept in the journal: undoing the adoption brings it back. Raises as `find_changed`.
+    """
+    with held_journal(site) as settled:
+        changed = find_changed(site, clients, scope, settled)
+        entries = []
+        for profile, files in groupby(sorted(changed, key=_profile_of), key=_profile_of):
+            group = tuple(files)
+            salt = new_salt()
+            records = [_file_record(each, salt) for each in group]
+            entry = new_entry("adopt", profile, scope, salt, records)
+            site.journal.intend(entry)  # that line alone is the whole of it
+            entries.append((entry, group))
+        return Adopted(tuple(entries), settled.told)
+
+
+def _profile_of(changed: Changed) -> str:
+    return changed.place.memory.profile or ""
+
+
+def _file_record(changed: Changed, salt: str) -> FileRecord:
+    place, document = changed.place, changed.document
+    secret = place.client.is_secret
+    records = []
+    for path, written, now in changed_members(place, document):
+        # With one salt it shows which of the keys are those that were written.
+        own = written.salt if is_marked(written.value) else None
+        kind: Kind = "remove" if now is ABSENT else "set"
+        after = recorded(redact(now, path, secret, own or salt))
+        records.append(Record(kind, path, recorded(written.value), after, salt=own))
+    # What is taken back is so from the end: our elements then stand in the order that they had.
+    for path, element, successor in reversed(list(changed_elements(place, document))):
+        records.append(Record("exclude", path, element=element))
+        if not isinstance(successor, Absent):
+            records.append(Record("include", path, element=redact(successor, path, secret, salt)))
+    return FileRecord(
+        client=place.client.name,
+        path=str(place.path),
+        mode=place.memory.mode or "",
+        records=tuple(records),
     )

@@ -6,7 +6,7 @@ line says that it is done. What a killed process leaves open is settled by `sett
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +25,8 @@ from mahavishnu.base import files
 from mahavishnu.base.errors import Corrupt, UsageError
 from mahavishnu.base.paths import private_folder
 
+type Kind = Literal["set", "remove", "include", "exclude"]
+type EntryKind = Literal["switch", "undo", "adopt", "restore"]
 PATIENCE = timedelta(seconds=15)
 
 
@@ -36,7 +38,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     that of its marks, where it is not the entry's.
     """
 
-    kind: Literal["set", "remove", "include", "exclude"]
+    kind: Kind
     path: KeyPath
     before: Any = msgspec.UNSET
     after: Any = msgspec.UNSET
@@ -68,7 +70,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", t
 
     id: UUID
     at: str
-    kind: Literal["switch", "undo", "adopt", "restore"]
+    kind: EntryKind
     profile: str
     scope: str
     salt: str
@@ -121,7 +123,7 @@ class Written:
     foreign: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Memory:
     """
     What the journal knows about one file; see `Known` for originals, adopted and made.
@@ -130,16 +132,47 @@ class Memory:
     of marks in them; `profile`, `mode` and `key` (the reference of a raw one) are those of the last switch.
     """
 
-    written: Mapping[KeyPath, Written] = field(default_factory=dict)
-    originals: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
-    adopted: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
-    made: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
-    freed: Mapping[KeyPath, Value | Absent] = field(default_factory=dict)
-    elements: Mapping[KeyPath, Sequence[Value]] = field(default_factory=dict)
-    element_salts: Mapping[KeyPath, Sequence[str]] = field(default_factory=dict)
+    written: dict[KeyPath, Written] = field(default_factory=dict)
+    originals: dict[KeyPath, Value | Absent] = field(default_factory=dict)
+    adopted: dict[KeyPath, Value | Absent] = field(default_factory=dict)
+    made: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    freed: dict[KeyPath, Value | Absent] = field(default_factory=dict)
+    elements: dict[KeyPath, list[Value]] = field(default_factory=dict)
+    element_salts: dict[KeyPath, tuple[str, ...]] = field(default_factory=dict)
     profile: str | None = None
     mode: str | None = None
     key: str | None = None
+
+    def learn(self, record: Record, salt: str, *, adopted: bool) -> None:
+        """Note what a record says."""
+        path, after, before = record.path, value_of(record.after), value_of(record.before)
+        if record.kind in ("include", "exclude"):
+            others = [e for e in self.elements.get(path, []) if not same_value(e, record.element)]
+            self.elements[path] = [*others, *([record.element] if record.kind == "include" else [])]
+            if is_marked(record.element):
+                self.element_salts[path] = (*self.element_salts.get(path, ()), record.salt or salt)
+            return
+        if record.free:
+            for each in (self.written, self.originals, self.adopted, self.made):
+                each.pop(path, None)
+            self.freed[path] = ABSENT if is_marked(after) else after
+            return
+        self.freed.pop(path, None)
+        came: frozenset[str] = frozenset()
+        if adopted:
+            self.adopted[path] = ABSENT if is_marked(after) else after
+            earlier = self.written[path].foreign if path in self.written else frozenset()
+            came = marks_in(after) - (marks_in(before) - earlier)
+        self.written[path] = Written(after, record.salt or salt, adopted, came)
+        self.originals.setdefault(path, ABSENT if is_marked(before) else before)
+        if record.made is not None:
+            self.made.setdefault(path, record.made)
+
+    def lose(self, record: Record, salt: str) -> None:
+        """Note what an undo put in the place of a key that it could not bring back: that is ours too."""
+        after, written = value_of(record.after), self.written.get(record.path)
+        if written is not None and len(marks_in(after)) < len(marks_in(written.value)):
+            self.written[record.path] = Written(after, record.salt or salt)
 
 
 @dataclass(frozen=True)
@@ -198,16 +231,15 @@ class History:
 
     def remember(self, path: Path) -> Memory:
         """Return what is known about the file, from the switches that stand."""
-        learned = _Learned()
-        profile = mode = key = None
+        memory = Memory()
         for entry in self.standing:
             for each in entry.files:
                 if each.path != str(path):
                     continue
-                profile, mode = entry.profile, each.mode
-                key = key if entry.kind == "adopt" else entry.key
+                memory.profile, memory.mode = entry.profile, each.mode
+                memory.key = memory.key if entry.kind == "adopt" else entry.key
                 for record in each.records:
-                    learned.learn(record, entry.salt, adopted=entry.kind == "adopt")
+                    memory.learn(record, entry.salt, adopted=entry.kind == "adopt")
         last = {
             record.path: (record, entry)
             for entry in self.done for file in entry.files if file.path == str(path)
@@ -215,51 +247,8 @@ class History:
         }  # fmt: skip
         for record, entry in last.values():
             if entry.kind == "undo":
-                learned.lose(record, entry.salt)
-        return Memory(**vars(learned), profile=profile, mode=mode, key=key)
-
-
-@dataclass
-class _Learned:
-    """What records say about a file, one after the other."""
-
-    written: dict[KeyPath, Written] = field(default_factory=dict)
-    originals: dict[KeyPath, Value | Absent] = field(default_factory=dict)
-    adopted: dict[KeyPath, Value | Absent] = field(default_factory=dict)
-    made: dict[KeyPath, KeyPath] = field(default_factory=dict)
-    freed: dict[KeyPath, Value | Absent] = field(default_factory=dict)
-    elements: dict[KeyPath, list[Value]] = field(default_factory=dict)
-    element_salts: dict[KeyPath, tuple[str, ...]] = field(default_factory=dict)
-
-    def learn(self, record: Record, salt: str, *, adopted: bool) -> None:
-        path, after, before = record.path, value_of(record.after), value_of(record.before)
-        if record.kind in ("include", "exclude"):
-            others = [e for e in self.elements.get(path, []) if not same_value(e, record.element)]
-            self.elements[path] = [*others, *([record.element] if record.kind == "include" else [])]
-            if is_marked(record.element):
-                self.element_salts[path] = (*self.element_salts.get(path, ()), record.salt or salt)
-            return
-        if record.free:
-            for each in (self.written, self.originals, self.adopted, self.made):
-                each.pop(path, None)
-            self.freed[path] = ABSENT if is_marked(after) else after
-            return
-        self.freed.pop(path, None)
-        came: frozenset[str] = frozenset()
-        if adopted:
-            self.adopted[path] = ABSENT if is_marked(after) else after
-            earlier = self.written[path].foreign if path in self.written else frozenset()
-            came = marks_in(after) - (marks_in(before) - earlier)
-        self.written[path] = Written(after, record.salt or salt, adopted, came)
-        self.originals.setdefault(path, ABSENT if is_marked(before) else before)
-        if record.made is not None:
-            self.made.setdefault(path, record.made)
-
-    def lose(self, record: Record, salt: str) -> None:
-        """Note what an undo put in the place of a key that it could not bring back: that is ours too."""
-        after, written = value_of(record.after), self.written.get(record.path)
-        if written is not None and len(marks_in(after)) < len(marks_in(written.value)):
-            self.written[record.path] = Written(after, record.salt or salt)
+                memory.lose(record, entry.salt)
+        return memory
 
 
 def _is_found(record: Record, memory: Memory) -> bool:
@@ -331,14 +320,12 @@ class Journal:
                 closed[said.id] = said  # the last word counts: a failure may follow "done"
             else:
                 raise self._damaged(number)
-        return History(
-            tuple(
-                _as_done(entry, said)
-                for entry in intended.values()
-                if isinstance(said := closed.get(entry.id), Done)
-            ),
-            tuple(entry for entry in intended.values() if entry.id not in closed),
+        done = (
+            entry if said.files is None else msgspec.structs.replace(entry, files=said.files)
+            for entry in intended.values()
+            if isinstance(said := closed.get(entry.id), Done)
         )
+        return History(tuple(done), tuple(e for e in intended.values() if e.id not in closed))
 
     def _damaged(self, number: int) -> Corrupt:
         return Corrupt(
@@ -348,11 +335,7 @@ class Journal:
         )
 
     def intend(self, entry: Entry) -> None:
-        """Write down what is going to be done, durably."""
-        self._append(entry)
-
-    def adopt(self, entry: Entry) -> None:
-        """Write down what files contain already: that line alone is the whole of it."""
+        """Write down what is going to be done, durably; an adoption is done with that."""
         self._append(entry)
 
     def finish(self, entry: Entry, files: Sequence[FileRecord] | None = None) -> None:
@@ -394,7 +377,3 @@ def _append_whole(descriptor: int, content: bytes) -> None:
     while left:
         left = left[os.write(descriptor, left) :]
     os.fsync(descriptor)
-
-
-def _as_done(entry: Entry, said: Done) -> Entry:
-    return entry if said.files is None else msgspec.structs.replace(entry, files=said.files)

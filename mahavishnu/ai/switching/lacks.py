@@ -9,12 +9,12 @@ from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.decrypt import PROGRAMS, find_program
 from mahavishnu.ai.secrets.in_file import find_file, read_private, recognise
-from mahavishnu.ai.secrets.oneiric.installed import require_installed
-from mahavishnu.ai.secrets.oneiric.stores import provider_of
+from mahavishnu.ai.secrets.in_keyring import no_library
+from mahavishnu.ai.secrets.oneiric.stores import provider_of, require_installed
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
 from mahavishnu.ai.switching.site import Site
-from mahavishnu.base.errors import MahavishnuError, Unavailable
+from mahavishnu.base.errors import MahavishnuError
 
 type What = Literal["key", "client", "extra", "program", "store", "place", "profile"]
 
@@ -34,7 +34,7 @@ class Lack:
 def find_lacks(site: Site, profile: Profile) -> list[Lack]:
     """Return what keeps this profile from being used here, as far as a look tells."""
     found = [
-        _lack(profile, "client", text, hint="Install it.")
+        Lack(profile.name, "client", text, "Install it.", "ai.client_missing")
         for text in _missing_clients(site, profile)
     ]
     if profile.auth == "native" or profile.key is None:
@@ -50,10 +50,6 @@ def find_lacks(site: Site, profile: Profile) -> list[Lack]:
 def lack_of(profile: str, what: What, error: MahavishnuError) -> Lack:
     """Return the lack that an error describes."""
     return Lack(profile, what, error.message, error.hint or "", error.code, error.exit_code)
-
-
-def _lack(profile: Profile, what: What, message: str, *, hint: str) -> Lack:
-    return Lack(profile.name, what, message, hint, "ai.client_missing")
 
 
 def _missing_clients(site: Site, profile: Profile) -> list[str]:
@@ -73,11 +69,7 @@ def _key_is_there(site: Site, key: Reference) -> None:
 
 def _keyring_is_there(_site: Site, _key: Reference) -> None:
     if find_spec("keyring") is None:
-        raise Unavailable(
-            "Keyrings need the library keyring, which is not installed.",
-            hint="Install Mahavishnu with the extra keyring.",
-            code="secret.no_keyring",
-        )
+        raise no_library()
 
 
 def _program_is_there(site: Site, key: Reference) -> None:
@@ -86,20 +78,15 @@ def _program_is_there(site: Site, key: Reference) -> None:
         find_program(PROGRAMS[kind], site.environ)
 
 
-def _store_is_there(site: Site, key: Reference) -> None:
-    site.stores().require(provider_of(key))
-
-
-def _oneiric_is_there(_site: Site, _key: Reference) -> None:
-    require_installed()
-
-
-type _Check = tuple[What, Callable[[Site, Reference], None]]
+type _Check = tuple[What, Callable[[Site, Reference], object]]
 
 # A keyring may ask to be unlocked, and a cloud takes its time: those are not asked for the key.
 _CHECKS: dict[str, tuple[_Check, ...]] = {
     "env": (("key", _key_is_there),),
     "file": (("key", _key_is_there), ("program", _program_is_there)),
     "keyring": (("extra", _keyring_is_there),),
-    "oneiric": (("store", _store_is_there), ("extra", _oneiric_is_there)),
+    "oneiric": (
+        ("store", lambda site, key: site.stores().require(provider_of(key))),
+        ("extra", lambda _, __: require_installed()),
+    ),
 }

@@ -17,7 +17,7 @@ from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.switching.plan import why_not
+from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
 

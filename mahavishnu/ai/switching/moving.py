@@ -60,13 +60,19 @@ def find_move(
         UsageError: `secret.reference`.
         MahavishnuError: as `SecretStore.read`.
     """
+    holders = [file for file in plan.files if file.plain_keys]
     in_keyring = place.startswith("keyring:")
-    name = next((file.name for file in plan.files if file.plain_keys), "key")
+    name = holders[0].name if holders else "key"
     reference = parse_reference(named(place, name) if in_keyring else place)
-    keys = {key for file in plan.files for key in _keys_of(file)}
-    if not keys:
-        _refuse_others(plan)
+    keys = {key for file in holders for key in _keys_of(file)}
+    if not holders:
         return None
+    if not keys:
+        raise Forbidden(
+            f"{holders[0].place.path} holds a key that is no text, which cannot be moved.",
+            hint="Write it as a text there; or --forget-keys gives it up.",
+            code="ai.plain_key",
+        )
     if len(keys) > 1:
         raise Conflict(
             f"{len(keys)} different keys are there in plain text, and one place takes one.",
@@ -98,17 +104,6 @@ def _keys_of(file: FilePlan) -> list[str]:
         if each.change.path in file.plain_keys
         for key in keys_in(each.before, each.change.path, client.is_secret)
     ]
-
-
-def _refuse_others(plan: Plan) -> None:
-    """Refuse a key that is no text, which no store takes."""
-    for file in plan.files:
-        if file.plain_keys:
-            raise Forbidden(
-                f"{file.place.path} holds a key that is no text, which cannot be moved.",
-                hint="Write it as a text there; or --forget-keys gives it up.",
-                code="ai.plain_key",
-            )
 
 
 def _require_same(site: Site, reference: Reference, secret: Secret) -> None:

@@ -1,13 +1,9 @@
 """What a switch would do, as data: which clients, which members of which files. Nothing is read or written."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
-from typing import Any, Literal
-
-import msgspec
+from typing import Literal
 
 from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.ai.clients.port import Client
@@ -28,26 +24,17 @@ from mahavishnu.ai.foreign_files.merge import (
     Change,
     Effect,
     Exclude,
-    Expected,
     Include,
     Remove,
     Set,
     merge,
 )
-from mahavishnu.ai.profiles.delivery import find_protocol
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.journal import (
-    Entry,
-    FileRecord,
     Memory,
-    Record,
-    Written,
-    recorded,
-    value_of,
 )
-from mahavishnu.ai.switching.redaction import IsSecret, has_key, marks_in, redact, shown
+from mahavishnu.ai.switching.redaction import has_key, marks_in, redact, shown
 from mahavishnu.base.errors import Conflict, Forbidden
-from mahavishnu.base.identifiers import new_id
 
 type Scope = Literal["user", "project"]
 
@@ -72,13 +59,21 @@ class Place:
         memory = self.memory
         return Known(memory.originals, memory.adopted, memory.made, self.running, self.project)
 
-    def open_modes(self, environ: Mapping[str, str]) -> Modes:
-        """
-        Return the modes of settings that others can use; a project's are shared by its nature.
+    def is_as_written(self, path: KeyPath, now: Value | Absent) -> bool:
+        """Tell whether a member still says what we wrote last; keys are compared by their marks."""
+        written = self.memory.written.get(path)
+        if written is None:
+            return False
+        marked = redact(now, path, self.client.is_secret, written.salt)
+        return same_value(marked, written.value)
 
-        Raises:
-            MahavishnuError: the modes cannot be read.
-        """
+    def is_changed(self, path: KeyPath, now: Value | Absent) -> bool:
+        """Tell whether a member of ours, which is not the user's to choose, says something else."""
+        ours = path in self.memory.written and path not in self.client.shared
+        return ours and not self.is_as_written(path, now)
+
+    def open_modes(self, environ: Mapping[str, str]) -> Modes:
+        """Return the modes of settings that others can use; a project's are shared by its nature."""
         if self.project:
             return None, None
         with told(self.path):
@@ -131,29 +126,8 @@ class Plan:
     notes: tuple[str, ...] = field(default=())
 
 
-def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
-    """Return why a client cannot be given the profile; None where it can."""
-    name, title = client.name, client.title
-    if scope == "project" and client.project_file(Path()) is None:
-        return f"{title} takes no provider from a project"
-    if profile.clients is not None and name not in profile.clients:
-        return f"the profile is not for {title}"
-    if find_protocol(profile, name) is None:
-        if profile.auth == "native":
-            return f"the profile is the sign-in of another client than {title}"
-        return f"{title} {client.unspoken}"
-    if client.needs_model and profile.model is None:
-        return f"the profile names no model, which {title} needs"
-    return None
-
-
 def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
-    """
-    Return what points a client at a profile.
-
-    Raises:
-        MahavishnuError: as `Client.check`, `Client.changes` and `merge`.
-    """
+    """Return what points a client at a profile; raises as `Client.check`, `Client.changes` and `merge`."""
     client = place.client
     client.check(document)
     known = known_for(place, document, delivery)
@@ -168,18 +142,16 @@ def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
     back to the user is that one's, and they have to be again what they were given back as.
     """
     known, client, memory = place.known, place.client, place.memory
-    if not memory.mode == delivery.mode == "native" or not _leads_elsewhere(document, client):
+    if not memory.mode == delivery.mode == "native":
+        return known
+    seen = client.see(document)
+    if not seen.key and seen.url in ("", client.own_url):
         return known
     touched = {change.path for change in client.changes(document, delivery, known)}
     before: dict[KeyPath, Value | Absent] = {
         path: memory.freed.get(path, ABSENT) for path in {*touched, *memory.freed}
     }
     return replace(known, originals={**before, **known.originals})
-
-
-def _leads_elsewhere(document: Document, client: Client) -> bool:
-    seen = client.see(document)
-    return bool(seen.key) or seen.url not in ("", client.own_url)
 
 
 def plan_changes(
@@ -194,17 +166,11 @@ def plan_changes(
         delivery,
         tuple(changes),
         effects,
-        tuple(each.change.path for each in single if _is_foreign(each, place)),
+        tuple(
+            each.change.path for each in single if place.is_changed(each.change.path, each.before)
+        ),
         tuple(each.change.path for each in single if _is_plain_key(each, place)),
     )
-
-
-def _is_foreign(effect: Effect, place: Place) -> bool:
-    path = effect.change.path
-    written = place.memory.written.get(path)
-    if written is None or path in place.client.shared:
-        return False
-    return not is_as_written(effect, written, place.client)
 
 
 def _is_plain_key(effect: Effect, place: Place) -> bool:
@@ -214,12 +180,6 @@ def _is_plain_key(effect: Effect, place: Place) -> bool:
         return has_key(effect.before, path, secret)
     ours = marks_in(written.value) - written.foreign
     return bool(marks_in(redact(effect.before, path, secret, written.salt)) - ours)
-
-
-def is_as_written(effect: Effect, written: Written, client: Client) -> bool:
-    """Tell whether a member is still what the journal says that we wrote."""
-    now = redact(effect.before, effect.change.path, client.is_secret, written.salt)
-    return same_value(now, written.value)
 
 
 def _advise(file: FilePlan) -> str:
@@ -246,68 +206,24 @@ def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:
                 code="ai.plain_key",
             )
         if file.conflicts and not overwrite:
-            raise Conflict(
-                f"What Mahavishnu wrote to {file.place.path} was changed by hand or by a program:"
-                f" {', '.join(map(show_path, file.conflicts))}.",
+            raise changed_meanwhile(
+                file.place.path,
+                map(show_path, file.conflicts),
                 hint="Look at it with mahavishnu ai diff. mahavishnu ai adopt accepts it, --overwrite gives it up.",
-                code="ai.changed_meanwhile",
             )
 
 
-def records_of(effects: Sequence[Effect], is_free: Callable[[KeyPath], bool]) -> tuple[Record, ...]:
-    """Return effects as the journal has them, keys not yet marked; lists without what is the user's."""
-    records = []
-    for effect in effects:
-        change, path = effect.change, effect.change.path
-        if isinstance(change, Include | Exclude):
-            if not same_value(effect.before, effect.after):
-                kind: Literal["include", "exclude"] = (
-                    "include" if isinstance(change, Include) else "exclude"
-                )
-                records.append(Record(kind, path, made=effect.made, element=change.element))
-            continue
-        records.append(
-            Record(
-                "set" if isinstance(change, Set) else "remove",
-                path,
-                recorded(effect.before),
-                recorded(effect.after),
-                effect.made,
-                free=is_free(path),
-            )
-        )
-    return tuple(records)
-
-
-def mark(record: Record, is_secret: IsSecret, salt: str) -> Record:
-    """Return a record with marks for the keys in it."""
-    before = redact(value_of(record.before), record.path, is_secret, salt)
-    after = redact(value_of(record.after), record.path, is_secret, salt)
-    return msgspec.structs.replace(record, before=recorded(before), after=recorded(after))
-
-
-def expect(effects: Sequence[Effect]) -> Expected:
-    """Return what was there when it was planned: what came in between is not buried."""
-    return {
-        each.change.path: each.before
-        for each in effects
-        if isinstance(each.change, Set | Remove)
-    }  # fmt: skip
-
-
-def new_entry(
-    kind: Literal["switch", "undo", "adopt", "restore"],
-    profile: str,
-    scope: str,
-    files: Callable[[str], Iterable[FileRecord]],
-    **more: Any,
-) -> Entry:
-    """Return an entry of now; `files` gives its files, with marks by the salt that it is given."""
-    salt = token_hex(16)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    made = tuple(files(salt))
-    return Entry(
-        id=new_id(), at=at, kind=kind, profile=profile, scope=scope, salt=salt, files=made, **more
+def changed_meanwhile(
+    path: Path,
+    members: Iterable[str],
+    *,
+    hint: str = "Look at it with mahavishnu ai diff; --overwrite gives it up.",
+) -> Conflict:
+    """Return the error of a file that another wrote to since."""
+    return Conflict(
+        f"What Mahavishnu wrote to {path} was changed by hand or by a program: {', '.join(members)}.",
+        hint=hint,
+        code="ai.changed_meanwhile",
     )
 
 

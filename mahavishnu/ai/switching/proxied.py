@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from mahavishnu.ai.clients.requests import require_no_proxy
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
-from mahavishnu.ai.profiles.delivery import choose_mode, find_protocol
+from mahavishnu.ai.profiles.delivery import choose_mode
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.switching.plan import Scope
@@ -15,7 +15,7 @@ from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 def proxy_notes(site: Site, profile: Profile) -> Iterator[str]:
     """Yield what to say of each client that is there and can use the profile."""
     for name, client in CLIENTS.items():
-        protocol = find_protocol(profile, name)
+        protocol = profile.protocol_for(name)
         if protocol is not None and site.has(name):
             asks = choose_mode(profile, client, raw=False) == "helper"
             yield from proxy_note(site, name, profile.endpoints[protocol], asks=asks)

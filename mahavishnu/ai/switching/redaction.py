@@ -116,7 +116,7 @@ def unmark(value: Value, salt: str, keys: list[str], without: Value) -> tuple[Va
 
 def shown(value: Value | Absent, path: KeyPath, is_secret: IsSecret) -> Value | Absent:
     """Return the value as it may be printed."""
-    return _without_digests(redact(value, path, is_secret, ""))
+    return shown_record(redact(value, path, is_secret, ""))
 
 
 def _inside(value: dict[str, Value], is_secret: IsSecret) -> IsSecret:
@@ -129,17 +129,13 @@ def _inside(value: dict[str, Value], is_secret: IsSecret) -> IsSecret:
     return is_secret
 
 
-def _without_digests(value: Value | Absent) -> Value | Absent:
-    if isinstance(value, dict):
-        return {name: _without_digests(each) for name, each in value.items()}  # type: ignore[misc]
-    if isinstance(value, list):
-        return [_without_digests(each) for each in value]  # type: ignore[misc]
-    return MASK if is_marked(value) else value
-
-
 def shown_record(value: Value | Absent) -> Value | Absent:
     """Return a value of the journal as it may be printed."""
-    return _without_digests(value)
+    if isinstance(value, dict):
+        return {name: shown_record(each) for name, each in value.items()}  # type: ignore[misc]
+    if isinstance(value, list):
+        return [shown_record(each) for each in value]  # type: ignore[misc]
+    return MASK if is_marked(value) else value
 
 
 def mark_of(text: str, salt: str) -> str:

@@ -21,9 +21,8 @@ from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Change, Effect, Exclude, Remove, Set, merge
 from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.switching.adopt import Changed, find_changed
-from mahavishnu.ai.switching.apply import Ask, carry_out, require_key
-from mahavishnu.ai.switching.drift import Replay, replay
+from mahavishnu.ai.switching.apply import carry_out
+from mahavishnu.ai.switching.drift import Changed, find_changed, replay
 from mahavishnu.ai.switching.journal import Entry
 from mahavishnu.ai.switching.plan import (
     FilePlan,
@@ -33,11 +32,12 @@ from mahavishnu.ai.switching.plan import (
     check_plan,
     known_for,
     plan_changes,
-    why_not,
 )
 from mahavishnu.ai.switching.redaction import shown, shown_record
-from mahavishnu.ai.switching.settle import Settled, settle
+from mahavishnu.ai.switching.reversal import Reversal
+from mahavishnu.ai.switching.settle import Settled, held_journal
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.ai.switching.switch import Ask, require_key, why_not
 from mahavishnu.base.errors import Conflict, NotFound
 
 type FindProfile = Callable[[str], Profile]
@@ -76,16 +76,13 @@ def restore(site: Site, find: FindProfile, ask: Ask) -> Restored:
     """
     Write again what was written, of each profile all clients or none.
 
-    Raises:
-        MahavishnuError: as `plan_restore`, `check_plan` and `SettingsFile.edit`.
+    Raises as `plan_restore`, `check_plan` and `SettingsFile.edit`.
     """
-    journal = site.journal
-    with journal.held():
-        settled = settle(site, journal)
+    with held_journal(site) as settled:
         plans = plan_restore(site, find, ask, settled)
         for plan in plans:
             check_plan(plan, overwrite=True, forget_keys=ask.forget_keys)
-        done = [(plan, carry_out(site, journal, plan, "restore")) for plan in plans]
+        done = [(plan, carry_out(site, plan, "restore")) for plan in plans]
         return Restored(tuple(done), settled.told)
 
 
@@ -181,7 +178,7 @@ def _without_folder(value: Value | Absent) -> Value | Absent:
     return shlex.join(PROGRAM if Path(word).name == PROGRAM else word for word in words)
 
 
-def _require_keys(again: Replay, wanted: Sequence[Change], place: Place, scope: Scope) -> None:
+def _require_keys(again: Reversal, wanted: Sequence[Change], place: Place, scope: Scope) -> None:
     """Refuse where a key would have to come back that was never kept: one that was adopted."""
     given = {change.path for change in wanted}
     lost = [path for path in again.lost if path not in given]

@@ -6,15 +6,13 @@ have to come back is lost do they stay, and the entry then names them alone. A s
 variable that was removed: such a one is emptied first, and removed when every session has seen that.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from mahavishnu.ai.clients.delivery import NO_KEY
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.project import require_inside
 from mahavishnu.ai.clients.rights import close_modes, reopen_modes
@@ -22,31 +20,26 @@ from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
     Absent,
-    Document,
     KeyPath,
     Value,
-    same_value,
 )
-from mahavishnu.ai.foreign_files.files import Edit
 from mahavishnu.ai.foreign_files.files import told as naming
-from mahavishnu.ai.foreign_files.merge import Change, Effect, Exclude, Include, Remove, Set
+from mahavishnu.ai.foreign_files.merge import Change, Effect, Remove, Set
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.switching.journal import (
     Entry,
     FileRecord,
     History,
-    Journal,
     Memory,
     Record,
     value_of,
 )
 from mahavishnu.ai.switching.plan import Place
-from mahavishnu.ai.switching.redaction import is_marked, keys_in, redact, unmark
+from mahavishnu.ai.switching.redaction import is_marked, keys_in
+from mahavishnu.ai.switching.reversal import State, is_emptied, reverse, state_of
 from mahavishnu.ai.switching.site import NOTICED, Site
 from mahavishnu.base.errors import MahavishnuError
-
-type State = Literal["before", "after", "other"]
 
 
 @dataclass(frozen=True)
@@ -89,16 +82,24 @@ class Settled:
                 raise self.stuck[path]
 
 
-def settle(site: Site, journal: Journal) -> Settled:
+@contextmanager
+def held_journal(site: Site) -> Iterator[Settled]:
+    """Keep other processes of ours from switching meanwhile; what they left unfinished is settled first."""
+    with site.journal.held():
+        yield settle(site)
+
+
+def settle(site: Site) -> Settled:
     """Settle every open entry that can be; the journal must be held."""
+    journal = site.journal
     history = journal.read()
     told: list[str] = []
     stuck: dict[str, MahavishnuError] = {}
     for entry in history.open:
         try:
-            told.append(settle_entry(site, journal, entry, keys_of(site, history, entry)))
+            told.append(settle_entry(site, entry, keys_of(site, history, entry)))
         except MahavishnuError as error:
-            told.append(f"{_name(entry)} stays open: {error.message}")
+            told.append(f"The interrupted {entry.title} stays open: {error.message}")
             left = next(each for each in journal.read().open if each.id == entry.id)
             stuck |= {file.path: error for file in left.files}
     latest = max((*history.done, *history.open), key=lambda each: each.id, default=None)
@@ -112,7 +113,7 @@ def settle(site: Site, journal: Journal) -> Settled:
 
 @contextmanager
 def whole_or_not(
-    site: Site, journal: Journal, entry: Entry, touched: Iterable[tuple[Place, Sequence[Effect]]]
+    site: Site, entry: Entry, touched: Iterable[tuple[Place, Sequence[Effect]]]
 ) -> Iterator[None]:
     """Take back what is written of an entry where what is done in here fails, and raise that."""
     try:
@@ -125,13 +126,11 @@ def whole_or_not(
             for key in keys_in(each.before, each.change.path, place.client.is_secret)
         ]
         with suppress(MahavishnuError):  # else it stays open, and the next command settles it
-            settle_entry(site, journal, entry, keys, back=True)
+            settle_entry(site, entry, keys, back=True)
         raise
 
 
-def settle_entry(
-    site: Site, journal: Journal, entry: Entry, keys: Sequence[str], *, back: bool = False
-) -> str:
+def settle_entry(site: Site, entry: Entry, keys: Sequence[str], *, back: bool = False) -> str:
     """
     Finish an entry or take it back; with `back`, the latter wherever that can be.
 
@@ -140,6 +139,7 @@ def settle_entry(
     Raises:
         MahavishnuError: why it stays open.
     """
+    journal = site.journal
     found, unread = [], {}
     for file in entry.files:
         try:
@@ -147,7 +147,7 @@ def settle_entry(
         except MahavishnuError as error:
             unread[file.path] = error
     new = [each for each in found if each.is_new]
-    what = _name(entry)
+    what = f"The interrupted {entry.title}"
     if len(new) == len(found) and not back and not unread:
         for each in found:
             write_back(site, each.place, each.leftovers, {}, drop_empty=each.file.new)
@@ -184,10 +184,6 @@ def _set_modes(entry: Entry, found: Found, *, stands: bool, private: bool = Fals
             reopen_modes(path, modes, private=private)
         else:
             close_modes(path, modes)
-
-
-def _name(entry: Entry) -> str:
-    return f"The interrupted {entry.title}"
 
 
 def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
@@ -235,84 +231,11 @@ def _find(site: Site, entry: Entry, file: FileRecord) -> Found:
         (record, state_of(record, document, place.client, entry.salt)) for record in file.records
     )
     leftovers = tuple(
-        Remove(record.path, record.made)
-        for record in file.records
-        if record.kind == "remove" and _is_blank(record, document.get(record.path), place.client)
+        Remove(r.path, r.made)
+        for r in file.records
+        if r.kind == "remove" and is_emptied(r.path, ABSENT, document.get(r.path), place.client)
     )
     return Found(file, place, states, leftovers)
-
-
-def state_of(record: Record, document: Document, client: Client, salt: str) -> State:
-    """Tell which side of a record a document is on; of one that changes nothing, before."""
-    now = document.get(record.path)
-    if record.kind in ("include", "exclude"):
-        elements = now if isinstance(now, list) else []
-        there = any(same_value(each, record.element) for each in elements)
-        return "after" if there == (record.kind == "include") else "before"
-    marked = redact(now, record.path, client.is_secret, record.salt or salt)
-    if same_value(marked, value_of(record.before)):
-        return "before"
-    if same_value(marked, value_of(record.after)) or _is_blank(record, now, client):
-        return "after"
-    return "other"
-
-
-def _is_blank(record: Record, now: Value | Absent, client: Client) -> bool:
-    """Tell whether the member is emptied, and still to be removed."""
-    blank = client.blank(record.path)
-    return (
-        value_of(record.after) is ABSENT
-        and not isinstance(blank, Absent)
-        and same_value(now, blank)
-    )
-
-
-@dataclass(frozen=True)
-class Reversal:
-    """
-    Changes that take records back, and the members whose keys are lost: they stay without.
-
-    With `private` a raw key is among them.
-    """
-
-    changes: tuple[Change, ...]
-    lost: tuple[KeyPath, ...] = ()
-    private: bool = False
-
-
-def reverse(
-    records: Sequence[Record],
-    *,
-    salt: str = "",
-    keys: Sequence[str] = (),
-    without: Callable[[KeyPath], Value] = lambda _: NO_KEY,
-) -> Reversal:
-    """
-    Return what takes the records back; marks become the `keys` behind them.
-
-    `without` gives the value for a key that is not among them.
-    """
-    changes: list[Change] = []
-    lost: list[KeyPath] = []
-    private = False
-    for record in reversed(records):
-        before = value_of(record.before)
-        if record.kind == "include":
-            changes.append(Exclude(record.path, record.element, record.made))
-        elif record.kind == "exclude":
-            changes.append(Include(record.path, record.element))
-        elif isinstance(before, Absent):
-            if record.after is not record.before:
-                changes.append(Remove(record.path, record.made))
-        else:
-            own = record.salt or salt
-            value, whole = unmark(before, own, list(keys), without(record.path))
-            if not same_value(before, value_of(record.after)):
-                changes.append(Set(record.path, value))
-            private = private or (whole and is_marked(before))
-            if not whole:
-                lost.append(record.path)
-    return Reversal(tuple(changes), tuple(lost), private)
 
 
 def write_back(
@@ -323,32 +246,29 @@ def write_back(
     *,
     drop_empty: bool = False,
     private: bool = False,
-) -> Edit:
+) -> None:
     """
     Make changes that take others back, on the condition that members are what is `expected`.
 
     With `drop_empty` the file was made by what is taken back, and goes where nothing else is in it; with
-    `private` a raw key comes back, and the file is its owner's alone.
-
-    Raises:
-        MahavishnuError: as `SettingsFile.edit`.
+    `private` a raw key comes back, and the file is its owner's alone. Raises as `SettingsFile.edit`.
     """
     file = site.open(place.client, place.path)
     softened = [_soften(change, place.client) for change in changes]
     if not place.running or softened == list(changes):
-        return file.edit(changes, expected=expected, drop_empty=drop_empty, private=private)
+        file.edit(changes, expected=expected, drop_empty=drop_empty, private=private)
+        return
     there = file.read()
     first = [
         soft
         for soft in softened
         if not (isinstance(soft, Set) and there.get(soft.path) is ABSENT and soft not in changes)
     ]
-    done = file.edit(first, expected=expected, private=private)
+    file.edit(first, expected=expected, private=private)
     site.pause(NOTICED.total_seconds())
     removals = [each for each in changes if each not in softened]
     blank = {each.path: place.client.blank(each.path) for each in removals}
     file.edit(removals, expected=blank, drop_empty=drop_empty)
-    return done
 
 
 def _soften(change: Change, client: Client) -> Change:

@@ -10,10 +10,9 @@ from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.settings import Seen, home
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
-from mahavishnu.ai.profiles.delivery import find_protocol, variable_of
+from mahavishnu.ai.profiles.delivery import variable_of
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.oneiric.installed import is_installed
-from mahavishnu.ai.secrets.oneiric.stores import provider_of
+from mahavishnu.ai.secrets.oneiric.stores import is_installed, provider_of
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
 from mahavishnu.ai.switching.drift import Author, Drift, find_drift, find_warning
@@ -165,7 +164,7 @@ def match(
 
 
 def _says(seen: Seen, client: Client, profile: Profile) -> bool:
-    protocol = find_protocol(profile, client.name)
+    protocol = profile.protocol_for(client.name)
     if protocol is None:
         return False
     if profile.auth == "native":

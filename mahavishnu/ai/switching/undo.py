@@ -1,6 +1,6 @@
 """Take a switch back: only what it wrote, and only where that stands as it was written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -11,21 +11,20 @@ from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.rights import reopen_modes
 from mahavishnu.ai.clients.settings import session_running
 from mahavishnu.ai.clients.table import ClientName
-from mahavishnu.ai.foreign_files.documents import Document, KeyPath, same_value
+from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
-from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record, value_of
-from mahavishnu.ai.switching.plan import Place, expect, mark, new_entry, records_of
-from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in, redact
+from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_of
+from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Record, value_of
+from mahavishnu.ai.switching.plan import Place, changed_meanwhile
+from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
+from mahavishnu.ai.switching.reversal import Reversal, reverse, state_of
 from mahavishnu.ai.switching.settle import (
-    Reversal,
     Settled,
     find_place,
+    held_journal,
     keys_of,
-    reverse,
-    settle,
-    state_of,
     whole_or_not,
     write_back,
 )
@@ -78,9 +77,7 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         Forbidden: `ai.plain_key`.
         MahavishnuError: as `SettingsFile.edit`; what was taken back until then is as before.
     """
-    journal = site.journal
-    with journal.held():
-        settled = settle(site, journal)
+    with held_journal(site) as settled:
         history = settled.history
         if reference is None and (ended := _end_interrupted(settled)) is not None:
             return ended
@@ -88,16 +85,17 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         settled.require([file.path for file in switched.files])
         keys = keys_of(site, history, switched)
         parts = [_plan(site, history, switched, file, keys, overwrite) for file in switched.files]
+        salt = new_salt()
         entry = new_entry(
-            "undo", switched.profile, switched.scope,
-            lambda salt: [_file_record(part, salt) for part in parts],
+            "undo", switched.profile, switched.scope, salt,
+            [_file_record(part, salt) for part in parts],
             undoes=switched.id,
             lost=tuple(show_path(path) for part in parts for path in part.reversal.lost),
         )  # fmt: skip
         if not overwrite:
             _require_keys(switched, entry)
-        journal.intend(entry)
-        _write(site, journal, entry, parts)
+        site.journal.intend(entry)
+        _write(site, entry, parts)
         return Undone(switched, entry, settled.told)
 
 
@@ -113,12 +111,7 @@ def _require_keys(switched: Entry, entry: Entry) -> None:
 
 
 def _end_interrupted(settled: Settled) -> Undone | None:
-    """
-    Return what settling the last entry took back; None where it took nothing back.
-
-    Raises:
-        MahavishnuError: why that entry is still open.
-    """
+    """Return what settling the last entry took back, if it did; raises why that is still open."""
     latest, history = settled.latest, settled.history
     if latest is None:
         return None
@@ -192,7 +185,9 @@ def _plan(
     place = find_place(site, switched, file, history.remember(Path(file.path)))
     with told(place.path):
         document = site.open(place.client, place.path).read()
-        _check_sessions(place, file.records)
+        # A session that runs may use the element of a list that another would replace.
+        if place.running and any(record.kind == "exclude" for record in file.records):
+            raise session_running(place.client.title)
         there = [
             key
             for record in file.records
@@ -204,12 +199,6 @@ def _plan(
         back, effects = merge(document, reversal.changes, {})
     _check_foreign(place, document, back, switched, file, overwrite)
     return _Part(place, file, reversal, effects)
-
-
-def _check_sessions(place: Place, records: Sequence[Record]) -> None:
-    """Refuse to put another element in the place of one that a running session may use."""
-    if place.running and any(record.kind == "exclude" for record in records):
-        raise session_running(place.client.title)
 
 
 def _check_foreign(
@@ -228,14 +217,12 @@ def _check_foreign(
         if record.path not in client.shared
         and record.before != record.after
         and state_of(record, document, client, switched.salt) == "other"
-        and not _stands_in(record.path, document, place)
+        # What a later undo put there, in the place of a key that was lost, is ours.
+        and not place.is_as_written(record.path, document.get(record.path))
     ]
-    foreign = [record.path for record in changed]
     # What was adopted is the user's, although it stands as the journal says.
     theirs = file.records if switched.kind == "adopt" else changed
-    plain = [
-        each.path for each in theirs if _loses_key(each, document, back, switched, client)
-    ]  # fmt: skip
+    plain = [each.path for each in theirs if _loses_key(each, document, back, switched, client)]
     if plain:
         raise Forbidden(
             f"{place.path} holds a key in plain text that is not Mahavishnu's:"
@@ -243,26 +230,8 @@ def _check_foreign(
             hint="Move it elsewhere, and empty the member; then try again.",
             code="ai.plain_key",
         )
-    if foreign and not overwrite:
-        raise changed_meanwhile(place.path, map(show_path, foreign))
-
-
-def _stands_in(path: KeyPath, document: Document, place: Place) -> bool:
-    """Tell whether what is there was put there by a later undo, in the place of a key that was lost."""
-    written = place.memory.written.get(path)
-    if written is None:
-        return False
-    now = redact(document.get(path), path, place.client.is_secret, written.salt)
-    return same_value(now, written.value)
-
-
-def changed_meanwhile(path: Path, members: Iterable[str]) -> Conflict:
-    """Return the error of a file that another wrote to since."""
-    return Conflict(
-        f"What Mahavishnu wrote to {path} was changed by hand or by a program: {', '.join(members)}.",
-        hint="Look at it with mahavishnu ai diff; --overwrite gives it up.",
-        code="ai.changed_meanwhile",
-    )
+    if changed and not overwrite:
+        raise changed_meanwhile(place.path, (show_path(each.path) for each in changed))
 
 
 def _loses_key(
@@ -279,25 +248,24 @@ def _loses_key(
 
 
 def _file_record(part: _Part, salt: str) -> FileRecord:
-    secret = part.place.client.is_secret
     # What is emptied first has to be removed with its parents by whoever settles this.
     made = {each.path: each.made for each in part.reversal.changes if isinstance(each, Remove)}
     records = [
         replace(record, made=made.get(record.path)) if record.kind == "remove" else record
-        for record in records_of(part.effects, lambda _: False)
+        for record in records_of(part.effects, part.place.client, salt)
     ]
     return FileRecord(
         client=part.file.client,
         path=part.file.path,
         mode=part.file.mode,
-        records=tuple(mark(record, secret, salt) for record in records),
+        records=tuple(records),
         new=part.file.new or part.place.new,
         modes=(None, part.file.modes[1]) if part.reversal.private else part.file.modes,
     )
 
 
-def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -> None:
-    with whole_or_not(site, journal, entry, [(part.place, part.effects) for part in parts]):
+def _write(site: Site, entry: Entry, parts: Sequence[_Part]) -> None:
+    with whole_or_not(site, entry, [(part.place, part.effects) for part in parts]):
         for part in parts:
             changes, expected = part.reversal.changes, expect(part.effects)
             write_back(
@@ -306,4 +274,4 @@ def _write(site: Site, journal: Journal, entry: Entry, parts: Sequence[_Part]) -
             )  # fmt: skip
             with told(part.place.path):
                 reopen_modes(part.place.path, part.file.modes, private=part.reversal.private)
-        journal.finish(entry)
+        site.journal.finish(entry)

@@ -8,7 +8,7 @@ import msgspec
 
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.declared import find_missing
-from mahavishnu.ai.secrets.health import ComponentHealth
+from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
 from mahavishnu.ai.secrets.reading import KeyReader, ReadKey, modified_at, where
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import open_clouds

@@ -12,14 +12,15 @@ from typing import Any
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.switching import adopt, apply, restore, undo
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching import restore, switch, undo
 from mahavishnu.ai.switching.drift import Drift
+from mahavishnu.ai.switching.drift import adopt as adopt_drift
 from mahavishnu.ai.switching.journal import Entry, value_of
 from mahavishnu.ai.switching.plan import FilePlan, Plan, Scope, check_plan, member_changes
 from mahavishnu.ai.switching.redaction import shown_record
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import key_state
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.base.errors import MahavishnuError, NotFound
 from mahavishnu.operations.ai.bindings import require_free
 from mahavishnu.operations.ai.requests import SwitchLlm, UndoSwitch
@@ -48,9 +49,9 @@ def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
         if request.confirm:
             done = _switch(environments, profile, ask)
         else:
-            plan = apply.plan_switch(site, profile, ask)
+            plan = switch.plan_switch(site, profile, ask)
             check_plan(plan, overwrite=False, forget_keys=False)
-            done = switched(apply.Switched(plan, None), dry_run=True)
+            done = switched(switch.Switched(plan, None), dry_run=True)
     if key_state(site, profile) == "missing":
         done.notes.append(f"{profile.key} is not set here; it must be where the client is started.")
     return done
@@ -65,8 +66,8 @@ def switch_clients(
         require_free(site, profile.name)
     with naming_others(site, profile, ask):
         if dry_run:
-            plan = apply.plan_switch(site, profile, ask)
-            return switched(apply.Switched(plan, None), dry_run=True)
+            plan = switch.plan_switch(site, profile, ask)
+            return switched(switch.Switched(plan, None), dry_run=True)
         return _switch(environments, profile, ask)
 
 
@@ -77,7 +78,7 @@ def find_running(environments: Environments, done: SwitchResult) -> list[ClientN
 
 
 def _switch(environments: Environments, profile: Profile, ask: Ask) -> SwitchResult:
-    done = apply.switch(environments.site, profile, ask)
+    done = switch.switch(environments.site, profile, ask)
     environments.accept(profile)
     return switched(done)
 
@@ -107,7 +108,7 @@ def _can(site: Site, profile: Profile, ask: Ask) -> bool:
     try:
         # Keys were there, and are not asked for again: a keyring or GPG may ask the user each time.
         quiet = replace(ask, write_key=False, allow_missing_key=True, move_key=None)
-        plan = apply.plan_switch(site, profile, quiet)
+        plan = switch.plan_switch(site, profile, quiet)
         check_plan(
             plan, overwrite=ask.overwrite, forget_keys=ask.forget_keys or ask.move_key is not None
         )
@@ -145,7 +146,7 @@ def _telling_where_keys_are_sought(profile: Profile) -> Iterator[None]:
         ) from error
 
 
-def switched(done: apply.Switched, *, dry_run: bool = False) -> SwitchResult:
+def switched(done: switch.Switched, *, dry_run: bool = False) -> SwitchResult:
     """Return what is shown of a switch."""
     return SwitchResult(
         **_written(done.plan, done.entry),
@@ -246,7 +247,7 @@ def adopt_changes(
 ) -> Adopted:
     """Let what others changed since a switch count as written."""
     environments.require_trusted()
-    done = adopt.adopt(environments.site, clients, scope)
+    done = adopt_drift(environments.site, clients, scope)
     return Adopted(
         adopted=[
             AdoptedFile(

@@ -3,18 +3,14 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from mahavishnu.ai.secrets.port import as_key
+from mahavishnu.ai.secrets.port import SecretStore, as_key
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.base.errors import Conflict, NotFound, UsageError
 from mahavishnu.base.masking import Secret
 
 
-class KeyKeeper(Protocol):
+class KeyKeeper(SecretStore, Protocol):
     """A store that also takes keys."""
-
-    def read(self, reference: Reference) -> Secret:
-        """Return the key, as `SecretStore.read`."""
-        ...
 
     def write(self, reference: Reference, secret: Secret) -> None:
         """Keep the key, and return only when it was read back."""

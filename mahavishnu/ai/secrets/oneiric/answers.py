@@ -1,9 +1,35 @@
-"""What a cloud answers: the text of a secret, and since when it is that."""
+"""What a cloud answers: the text of a secret, since when it is that, and how the store is doing."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
+from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
+
+# degraded: it answers, and refuses or holds back; whether a key can be had is for the key to tell.
+type HealthStatus = Literal["healthy", "degraded", "unhealthy"]
+
+
+@dataclass(frozen=True)
+class ComponentHealth:
+    """The state of one component; `message` says why it is not healthy, and never holds a key."""
+
+    name: str
+    status: HealthStatus
+    message: str = ""
+    latency_ms: float | None = None
+
+
+def health_of(
+    name: str, error: MahavishnuError | None, latency_ms: float | None
+) -> ComponentHealth:
+    """Return the health that an answer, or its error, shows."""
+    if error is None:
+        return ComponentHealth(name, "healthy", latency_ms=latency_ms)
+    answers = error.code in ("secret.denied", "secret.malformed")
+    status: HealthStatus = "degraded" if answers else "unhealthy"
+    return ComponentHealth(name, status, f"{error.message} [{error.code}]", latency_ms)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from oneiric.core.lifecycle import LifecycleError, LifecycleManager, LifecycleSafetyOptions
 from oneiric.core.resolution import Candidate, Resolver, ResolverSettings
 
-from mahavishnu.ai.secrets.health import ComponentHealth, health_of
-from mahavishnu.ai.secrets.oneiric.answers import Answer
+from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of
 from mahavishnu.ai.secrets.oneiric.providers import Provider
 from mahavishnu.ai.secrets.oneiric.stores import CloudStore, Stores
@@ -37,11 +36,10 @@ type Open = Callable[[CloudStore, float], Provider]
 
 @dataclass(frozen=True)
 class Ranked:
-    """One store as the resolver ranks it, and why; `in_force` is the one that is open now."""
+    """One store as the resolver ranks it, and why."""
 
     name: str
     selected: bool
-    in_force: bool
     score: tuple[int, ...]
     reasons: tuple[str, ...]
 
@@ -121,12 +119,10 @@ class Providers:
     def explain(self, provider: str) -> tuple[Ranked, ...]:
         """Return the stores of a provider, the one that the resolver chooses first, with its reasons."""
         self._stores.require(provider)
-        current = self._slots[provider].current
         return tuple(
             Ranked(
                 name=str(rank.candidate.provider),
                 selected=rank.selected,
-                in_force=current is not None and current.store.name == rank.candidate.provider,
                 score=tuple(rank.score),
                 reasons=tuple(rank.reasons),
             )

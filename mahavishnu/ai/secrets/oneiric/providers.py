@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mahavishnu.ai.secrets.health import ComponentHealth, health_of
-from mahavishnu.ai.secrets.oneiric.answers import Answer
+from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of, is_missing
 from mahavishnu.ai.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore
 from mahavishnu.base.errors import MahavishnuError, Unavailable
@@ -93,12 +92,7 @@ class Provider:
             raise error
 
     async def read(self, identifier: str) -> Answer:
-        """
-        Return what stands at an id.
-
-        Raises:
-            MahavishnuError: as `failure_of` says.
-        """
+        """Return what stands at an id; raises as `failure_of` says."""
         text, error = await self._bounded(lambda: self._get(identifier))
         self.failure = error
         if error is not None:

@@ -9,14 +9,16 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mahavishnu.ai.secrets.health import ComponentHealth, health_of
-from mahavishnu.ai.secrets.oneiric.answers import Answer
+from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
 from mahavishnu.ai.secrets.oneiric.failures import timed_out
-from mahavishnu.ai.secrets.oneiric.installed import require_installed
-from mahavishnu.ai.secrets.oneiric.stores import Stores, identifier_of, provider_of
+from mahavishnu.ai.secrets.oneiric.stores import (
+    Stores,
+    identifier_of,
+    provider_of,
+    require_installed,
+)
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import Corrupt, MahavishnuError
@@ -47,12 +49,7 @@ class OneiricStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def read(self, reference: Reference) -> Secret:

@@ -1,15 +1,23 @@
-"""Which cloud stores there are, as the settings say it: plain values, and no key among them."""
+"""Which cloud stores the settings name, as plain values without keys, and whether Oneiric is installed."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import ClassVar
 
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.base.errors import UsageError
+from mahavishnu.base.errors import Unavailable, UsageError
 
 TIMEOUT_S = 10.0
 # Asked for by health checks; it need not be there.
 PROBE = "mahavishnu-health-check"
+# What the extra is, by line of Python.
+PINS = (
+    ("oneiric==0.17.0", "aioboto3>=15.5,<16")
+    if sys.version_info < (3, 14)
+    else ("oneiric==0.33.3", "aioboto3>=15.5,<16")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +106,23 @@ def provider_of(reference: Reference) -> str:
 def identifier_of(reference: Reference) -> str:
     """Return the id of the secret there."""
     return reference.place.partition("/")[2]
+
+
+def is_installed() -> bool:
+    """Tell whether the extra is installed."""
+    return all(find_spec(name) is not None for name in ("oneiric", "aioboto3"))
+
+
+def require_installed() -> None:
+    """
+    Refuse where it is not.
+
+    Raises:
+        Unavailable: `secret.no_oneiric`, with the command that installs it.
+    """
+    if not is_installed():
+        raise Unavailable(
+            "Keys in cloud stores need Oneiric, which is not installed.",
+            hint=f"Install it: {sys.executable} -m pip install {' '.join(map(repr, PINS))}",
+            code="secret.no_oneiric",
+        )

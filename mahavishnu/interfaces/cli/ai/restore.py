@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.interfaces.cli.ai.switch_output import print_plan, print_switch
 from mahavishnu.interfaces.cli.ai.telling import UNCHANGED, changed_clients_option, scope_option
 from mahavishnu.interfaces.cli.options import answers, load_quietly

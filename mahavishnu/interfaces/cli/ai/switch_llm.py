@@ -7,7 +7,7 @@ import click
 from msgspec.structs import replace
 
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.interfaces.cli.ai.client_output import print_trial
 from mahavishnu.interfaces.cli.ai.sessions_output import lines_of
 from mahavishnu.interfaces.cli.ai.switch_output import is_native, print_plan, print_switch

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.switching.apply import Ask
+from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.ai.telling import print_members, show_path
 from mahavishnu.interfaces.cli.render import print_line
