@@ -9,13 +9,7 @@ from msgspec import Struct
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.options import answers, filter_options
-from mahavishnu.interfaces.cli.render import (
-    excerpt,
-    local_time,
-    print_line,
-    print_table,
-    printable,
-)
+from mahavishnu.interfaces.cli.render import excerpt, local_time, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from mahavishnu.operations.results import SearchAnswer

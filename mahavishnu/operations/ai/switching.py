@@ -166,9 +166,7 @@ def _written(plan: Plan, entry: Entry | None) -> dict[str, Any]:
         "profile": plan.profile.name,
         "scope": plan.scope,
         "clients": [_file(file) for file in plan.files],
-        "unchanged": [
-            UnchangedClient(client=each.client, reason=each.reason) for each in plan.unchanged
-        ],
+        "unchanged": [UnchangedClient.like(each) for each in plan.unchanged],
         "notes": list(plan.notes),
         "lost": [] if entry is None else list(entry.lost),
     }
@@ -184,7 +182,7 @@ def _file(file: FilePlan) -> SwitchedClient:
         model=file.delivery.model,
         changed=file.changed,
         members=[
-            MemberBody(path=list(each.path), before=plain(each.before), after=plain(each.after))
+            MemberBody.like(each, before=plain(each.before), after=plain(each.after))
             for each in member_changes(file)
         ],
         conflicts=[list(path) for path in file.conflicts],
@@ -215,11 +213,11 @@ def undo_switch(
 def _undone(done: undo.Undone, *, confirmed: bool, already: bool = False) -> UndoResult:
     entry = done.entry  # none where it was interrupted, or nothing is taken back now
     adopted = entry is not None and done.switch.kind == "adopt"
-    return UndoResult(
+    return UndoResult.like(
+        done.switch,
         id=None if entry is None else entry.id,
         at=(entry or done.switch).at,
-        profile=done.switch.profile,
-        scope=done.switch.scope,
+        kind="undo",
         clients=list(done.clients),
         undoes=done.switch.id,
         lost=list(done.switch.lost if entry is None and confirmed and not already else done.lost),
@@ -251,12 +249,10 @@ def adopt_changes(
     done = adopt.adopt(environments.site, clients, scope)
     return Adopted(
         adopted=[
-            AdoptedFile(
-                id=entry.id,
+            AdoptedFile.like(
+                entry,
                 client=each.place.client.way.client,
-                scope=entry.scope,
                 path=str(each.place.path),
-                profile=entry.profile,
                 members=[_drifted(drift) for drift in each.drift],
             )
             for entry, changed in done.entries

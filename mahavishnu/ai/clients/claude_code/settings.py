@@ -84,7 +84,7 @@ class ClaudeCode:
 
     def check(self, document: Document) -> None:
         """Refuse a file of which the client would take nothing."""
-        from mahavishnu.ai.clients.claude_code.schema import KNOWN, find_faults  # noqa: PLC0415
+        from mahavishnu.ai.clients.claude_code.schema import KNOWN, find_faults  # noqa: PLC0415 - slow
 
         found = {name: document.get((name,)) for name in KNOWN}
         there = {name: each for name, each in found.items() if not isinstance(each, Absent)}

@@ -192,7 +192,7 @@ async def _open_aws(store: AwsStore, dates: Dates) -> AwsClient:
     settings was checked by nobody.
     """
     import aioboto3  # noqa: PLC0415 - only where AWS is asked
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - as above
 
     session = aioboto3.Session(region_name=store.region, profile_name=store.profile_name)
     opened = session.client(
