@@ -175,10 +175,7 @@ async def _describe(app: "App", repositories: Sequence[Repository]) -> Repositor
 
 
 def _run_body(run: LastRun) -> RunBody:
-    return RunBody(
-        status=run.status, documents=run.documents, chunks=run.chunks, skipped=dict(run.skipped),
-        error=run.error, started_at=run.started_at, finished_at=run.finished_at,
-    )  # fmt: skip
+    return RunBody(**vars(run) | {"skipped": dict(run.skipped)})
 
 
 async def _find_or_add(app: "App", reference: str) -> Repository:

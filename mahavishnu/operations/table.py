@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from mahavishnu.operations.ai import requests as environment_requests
 from mahavishnu.operations.ai import results as environment_results
 from mahavishnu.operations.ai import state as environments
@@ -113,4 +111,4 @@ class Tools(Whole, frozen=True, kw_only=True):
 
 def list_tools() -> Tools:
     """Return all operations as models see them."""
-    return Tools(tools=msgspec.convert(OPERATIONS, list[Tool], from_attributes=True))
+    return Tools(tools=[Tool.like(each) for each in OPERATIONS])

@@ -6,12 +6,7 @@ import click
 from msgspec import Struct
 
 from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.options import (
-    answers,
-    metadata_option,
-    read_object,
-    read_time,
-)
+from mahavishnu.interfaces.cli.options import answers, metadata_option, read_object, read_time
 from mahavishnu.interfaces.cli.workflow_record import many_options, one_or_many, print_done
 from mahavishnu.interfaces.cli.workflow_run import run
 from mahavishnu.interfaces.cli.workflow_show import list_runs, search, show, stats
@@ -32,9 +27,7 @@ for command in (run, list_runs, search, show, stats):
 @click.option("--workflow", "workflow_id", metavar="ID", help="Workflow that runs.")
 @click.option("--adapter", metavar="NAME", help="What runs it, such as prefect.")
 @click.option(
-    "--status",
-    metavar="STATUS",
-    help="pending, running, completed, failed, cancelled or crashed.",
+    "--status", metavar="STATUS", help="pending, running, completed, failed, cancelled or crashed."
 )
 @click.option("--started-at", metavar="WHEN", callback=read_time,
               help="When; a retry starts later.")  # fmt: skip

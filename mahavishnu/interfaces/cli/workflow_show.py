@@ -12,13 +12,7 @@ from mahavishnu.base.durations import spell_duration
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.options import add_options, answers, parameter
-from mahavishnu.interfaces.cli.render import (
-    excerpt,
-    local_time,
-    print_line,
-    print_table,
-    printable,
-)
+from mahavishnu.interfaces.cli.render import excerpt, local_time, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from mahavishnu.operations.workflow_requests import (

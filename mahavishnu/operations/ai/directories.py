@@ -62,12 +62,8 @@ def bind_directory(
     done = bind(site, directory, wanted)
     environments.accept(profile)
     row = done.binding
-    body = BoundDirectory(
-        directory=row.folder.path,
-        profile=row.profile,
-        settings=row.settings or None,
-        guarded=list(done.guarded),
-        notes=list(done.notes),
+    body = BoundDirectory.like(
+        done, directory=row.folder.path, profile=row.profile, settings=row.settings or None
     )
     return body, row
 
@@ -98,13 +94,11 @@ def find_bindings(environments: Environments) -> BoundDirectories:
 
 def _body(listed: Listed) -> BindingBody:
     row = listed.binding
-    return BindingBody(
+    return BindingBody.like(
+        listed,
         directory=row.folder.path,
         profile=row.profile,
-        state=listed.state,
         clients=list(row.clients),
-        guarded=list(listed.guarded),
         settings=row.settings or None,
         bound_at=row.at,
-        notes=list(listed.notes),
     )

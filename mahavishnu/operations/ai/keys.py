@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.declared import find_missing
 from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
@@ -106,7 +104,7 @@ def explain_stores(loaded: Loaded, provider: str) -> RankedStores:
     """Return which of the stores of a provider is asked first, and why; none is asked."""
     with open_clouds(cloud_stores(loaded)) as clouds:
         ranked = clouds.explain(provider)
-    stores = msgspec.convert(ranked, list[RankedStore], from_attributes=True)
+    stores = [RankedStore.like(each) for each in ranked]
     return RankedStores(provider=provider, stores=stores)
 
 

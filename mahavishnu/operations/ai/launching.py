@@ -21,7 +21,7 @@ from mahavishnu.operations.ai.team_profiles import require_accepted
 class LaunchBody(Whole, frozen=True, kw_only=True):
     """What would be started; `taken_out` are variables that it does not get."""
 
-    dry_run: bool = True
+    dry_run: bool
     program: str
     words: list[str]
     taken_out: list[str]
@@ -51,9 +51,7 @@ def plan_run(
 
 def launch_body(launch: Launch) -> LaunchBody:
     """Return what is shown of a launch; no key is among the words."""
-    return LaunchBody(
-        program=str(launch.program), words=list(launch.words), taken_out=list(launch.taken_out)
-    )
+    return LaunchBody.like(launch, dry_run=True, program=str(launch.program))
 
 
 def _bound_name(site: Site) -> str:

@@ -101,10 +101,7 @@ class Own:
     @property
     def unusable(self) -> list[UnusableProfile]:
         """What is shown of those that cannot be used."""
-        return [
-            UnusableProfile(profile=name, code=each.code, message=each.message, hint=each.hint)
-            for name, each in self.broken.items()
-        ]
+        return [UnusableProfile.like(each, profile=name) for name, each in self.broken.items()]
 
 
 def read_own(loaded: Loaded) -> Own:
@@ -152,9 +149,7 @@ def settings_origin(loaded: Loaded, name: str) -> str | None:
     return next((origin for _, origin in sorted(origins.items())), None)
 
 
-def _entries(
-    loaded: Loaded,
-) -> tuple[dict[str, tuple[Entry, str]], dict[str, MahavishnuError]]:
+def _entries(loaded: Loaded) -> tuple[dict[str, tuple[Entry, str]], dict[str, MahavishnuError]]:
     """Return entry and origin by name, the settings before files; and what is wrong with other profiles."""
     found: dict[str, tuple[Entry, str]] = {}
     broken: dict[str, MahavishnuError] = {}

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import msgspec
-
 from mahavishnu.ai.clients.mcp import Server
 from mahavishnu.ai.clients.places import Place, require_there
 from mahavishnu.ai.clients.registration import SETUPS, describe_setup
@@ -121,7 +119,7 @@ def describe_setups(loaded: Loaded, client: str | None, transport: str) -> Clien
     url, places = _find_address(loaded, transport), _find_places(loaded.environ)
     names = [client] if client else list(SETUPS)
     setups = [describe_setup(name, url=url, places=places) for name in names]
-    return ClientSetups(clients=msgspec.convert(setups, list[ClientSetup], from_attributes=True))
+    return ClientSetups(clients=[ClientSetup.like(each) for each in setups])
 
 
 def _find_address(loaded: Loaded, transport: str) -> str | None:

@@ -19,6 +19,13 @@ from mahavishnu.base.errors import MahavishnuError, tell
 class Whole(Struct, frozen=True, kw_only=True):
     """A result, or a part of one, with all its members."""
 
+    @classmethod
+    def like(cls, source: object, **other: Any) -> Self:
+        """Return it with what `source` has by the same names, and with `other` members; tuples become lists."""
+        same = {name: getattr(source, name) for name in cls.__struct_fields__ if name not in other}
+        lists = {name: list(each) for name, each in same.items() if isinstance(each, tuple)}
+        return cls(**same | lists | other)
+
 
 class Problem(Whole, frozen=True, kw_only=True):
     """An error that was met; the answer goes on without what it is about."""
@@ -100,8 +107,7 @@ class DriftedFile(Whole, frozen=True, kw_only=True):
     drift: list[DriftBody]
     author: Annotated[str | None, Meta(description="Who changed the file as a whole, likely.")]
     changed_at: Annotated[
-        str | None,
-        Meta(description="When drifted settings were last written; null where deleted."),
+        str | None, Meta(description="When drifted settings were last written; null where deleted.")
     ]
     warning: Annotated[
         str | None,

@@ -15,14 +15,7 @@ from mahavishnu.ai.clients.session import Standing
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.sessions import restarting
-from mahavishnu.ai.sessions.restarting import (
-    END_TIMEOUT_S,
-    How,
-    Restarted,
-    Wish,
-    choose,
-    plan,
-)
+from mahavishnu.ai.sessions.restarting import END_TIMEOUT_S, How, Restarted, Wish, choose, plan
 from mahavishnu.ai.sessions.resume import shown_words
 from mahavishnu.ai.sessions.standing import find_standings
 from mahavishnu.ai.switching.site import Site
@@ -120,26 +113,20 @@ def look(
 
 def session_body(standing: Standing) -> SessionBody:
     """Return what is shown of a session."""
-    return SessionBody(**_fields(standing, plan(standing).words))
+    return SessionBody.like(standing, **_fields(standing, plan(standing).words))
 
 
 def restarted_body(done: Restarted) -> RestartedSession:
     """Return what is shown of a session that was to be restarted."""
     after = done.after
-    return RestartedSession(
+    return RestartedSession.like(
+        done.standing,
         **_fields(done.standing, done.command),
         outcome=done.outcome,
         reason=done.reason,
         left_out=list(done.left_out),
         remaining=[each.pid for each in done.remaining],
-        now=None
-        if after is None
-        else ResumedSession(
-            pid=after.session.process.pid,
-            profile=after.profile,
-            model=after.model,
-            needs=after.needs,
-        ),
+        now=None if after is None else ResumedSession.like(after, pid=after.session.process.pid),
     )
 
 
@@ -150,26 +137,15 @@ def resume_line(words: Sequence[str], folder: str) -> str:
 
 
 def _fields(standing: Standing, command: Sequence[str]) -> dict[str, Any]:
+    """Return those fields of `SessionBody` that a standing has not by the same names."""
     session = standing.session
     since = datetime.fromtimestamp(session.since, UTC).isoformat(timespec="seconds")
-    return {
+    same = ("client", "folder", "activity", "version", "interactive")
+    return {name: getattr(session, name) for name in same} | {
         "id": session.id or None,
-        "client": session.client,
         "pid": session.process.pid,
         "shared_process": session.shared,
-        "folder": session.folder,
-        "profile": standing.profile,
-        "url": standing.url,
-        "model": standing.model,
-        "activity": session.activity,
         "since": since if session.since else None,
-        "version": session.version,
-        "interactive": session.interactive,
-        "reach": standing.reach,
-        "model_reach": standing.model_reach,
-        "needs": standing.needs,
-        "why": standing.why,
-        "here": standing.here,
         "resume": resume_line(command, session.folder),
     }
 

@@ -52,13 +52,9 @@ def find_profiles(environments: Environments, _request: ListLlms) -> Profiles:
 
 def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -> ProfileBody:
     users = (each.client for each in statuses if each.profile == profile.name)
-    return ProfileBody(
-        name=profile.name,
-        title=profile.title,
-        origin=profile.origin,
-        auth=profile.auth,
+    return ProfileBody.like(
+        profile,
         protocols=list(profile.endpoints),
-        model=profile.model,
         key=None if profile.auth == "native" or profile.key is None else str(profile.key),
         key_state=key_state(site, profile),
         used_by=list(dict.fromkeys(users)),
@@ -67,13 +63,7 @@ def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -
 
 def lack_body(lack: Lack) -> LackBody:
     """Return what is shown of something that is missing here."""
-    return LackBody(
-        profile=lack.profile or None,
-        what=lack.what,
-        code=lack.code,
-        message=lack.message,
-        hint=lack.hint or None,
-    )
+    return LackBody.like(lack, profile=lack.profile or None, hint=lack.hint or None)
 
 
 def find_state(environments: Environments, _request: LlmStatus) -> LlmState:
@@ -108,15 +98,9 @@ def _switches(history: History, limit: int) -> list[SwitchBody]:
 
 
 def _entry(entry: Entry, history: History) -> SwitchBody:
-    return SwitchBody(
-        id=entry.id,
-        at=entry.at,
-        kind=entry.kind,
-        profile=entry.profile,
-        scope=entry.scope,
+    return SwitchBody.like(
+        entry,
         clients=[file.client for file in entry.files],
-        undoes=entry.undoes,
-        lost=list(entry.lost),
         undone=entry.id in history.undone,
         interrupted=entry in history.open,
     )
@@ -127,9 +111,9 @@ def find_changes(environments: Environments) -> Changes:
     site = environments.site
     statuses = look(site, {}, site.journal.read())
     return Changes(
-        files=[DriftedFile(**_drifted(each)) for each in statuses if each.drift],
+        files=[DriftedFile.like(each, **_drifted(each)) for each in statuses if each.drift],
         unread=[
-            UnreadFile(client=each.client, path=each.path, problem=problem)
+            UnreadFile.like(each, problem=problem)
             for each in statuses
             if (problem := Problem.of(each.problem)) is not None
         ],
@@ -137,35 +121,16 @@ def find_changes(environments: Environments) -> Changes:
 
 
 def _client(status: ClientStatus) -> ClientBody:
-    return ClientBody(
-        **_drifted(status),
-        installed=status.installed,
-        use=status.use,
-        profile=status.profile,
-        url=status.url,
-        model=status.model,
-        key=status.key,
-        sessions=status.sessions,
-        problem=Problem.of(status.problem),
-    )
+    return ClientBody.like(status, **_drifted(status), problem=Problem.of(status.problem))
 
 
 def _drifted(status: ClientStatus) -> dict[str, Any]:
-    """Return the fields of `DriftedFile`."""
+    """Return those fields of `DriftedFile` that a status has otherwise."""
     changed = status.changed
     at = None if changed is None else changed.changed_at
     return {
-        "client": status.client,
-        "scope": status.scope,
-        "path": status.path,
-        "enabled": status.enabled,
         "drift": [
-            DriftBody(
-                path=list(each.path),
-                written=plain(each.written),
-                now=plain(each.now),
-                author=each.author,
-            )
+            DriftBody.like(each, written=plain(each.written), now=plain(each.now))
             for each in status.drift
         ],
         "author": None if changed is None else changed.author,

@@ -165,9 +165,7 @@ def _written(plan: Plan, entry: Entry | None) -> dict[str, Any]:
         "profile": plan.profile.name,
         "scope": plan.scope,
         "clients": [_file(file) for file in plan.files],
-        "unchanged": [
-            UnchangedClient(client=each.client, reason=each.reason) for each in plan.unchanged
-        ],
+        "unchanged": [UnchangedClient.like(each) for each in plan.unchanged],
         "notes": list(plan.notes),
         "lost": [] if entry is None else list(entry.lost),
     }
@@ -183,7 +181,7 @@ def _file(file: FilePlan) -> SwitchedClient:
         model=file.delivery.model,
         changed=file.changed,
         members=[
-            MemberBody(path=list(each.path), before=plain(each.before), after=plain(each.after))
+            MemberBody.like(each, before=plain(each.before), after=plain(each.after))
             for each in member_changes(file)
         ],
         conflicts=[list(path) for path in file.conflicts],
@@ -214,11 +212,11 @@ def undo_switch(
 def _undone(done: undo.Undone, *, confirmed: bool, already: bool = False) -> UndoResult:
     entry = done.entry  # none where it was interrupted, or nothing is taken back now
     adopted = entry is not None and done.switch.kind == "adopt"
-    return UndoResult(
+    return UndoResult.like(
+        done.switch,
         id=None if entry is None else entry.id,
         at=(entry or done.switch).at,
-        profile=done.switch.profile,
-        scope=done.switch.scope,
+        kind="undo",
         clients=list(done.clients),
         undoes=done.switch.id,
         lost=list(done.switch.lost if entry is None and confirmed and not already else done.lost),
@@ -250,12 +248,10 @@ def adopt_changes(
     done = adopt_drift(environments.site, clients, scope)
     return Adopted(
         adopted=[
-            AdoptedFile(
-                id=entry.id,
+            AdoptedFile.like(
+                entry,
                 client=each.place.client.name,
-                scope=entry.scope,
                 path=str(each.place.path),
-                profile=entry.profile,
                 members=[_drifted(drift) for drift in each.drift],
             )
             for entry, changed in done.entries

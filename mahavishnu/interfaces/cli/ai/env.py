@@ -58,11 +58,7 @@ def _show(body: Variables) -> None:
     print_table(
         ("name", "value", "changes by"),
         (
-            (
-                each.name,
-                text_of(each.value),
-                "ai switch-llm" if each.owned else "ai env set",
-            )
+            (each.name, text_of(each.value), "ai switch-llm" if each.owned else "ai env set")
             for each in body.variables
         ),
     )

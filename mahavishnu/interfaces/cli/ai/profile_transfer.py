@@ -83,10 +83,7 @@ def _show_report(report: ImportedProfiles) -> None:
     "--key", metavar="REFERENCE", help="Where the key of the one profile is; none is moved."
 )
 @click.option(
-    "--to",
-    "destination",
-    metavar="keyring:SERVICE[/NAME]",
-    help="Where keys in plain text go.",
+    "--to", "destination", metavar="keyring:SERVICE[/NAME]", help="Where keys in plain text go."
 )
 @click.option("--yes", is_flag=True, help="Move keys without asking.")
 @click.option("--replace", is_flag=True, help="Replace profiles and keys of the same name.")
