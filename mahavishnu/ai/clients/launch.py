@@ -1,12 +1,26 @@
 """What a client is started with, so that one session of it is on a profile and no file is changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.base.masking import Secret
+
+# Refuses an address where settings in the `folder` would lead elsewhere what is meant for it.
+type CheckProject = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Start:
+    """One session: the user's own `words`, what is exported, and the `folder` where it will work."""
+
+    delivery: Delivery
+    words: Sequence[str]
+    key: Secret
+    environ: Mapping[str, str] = field(repr=False)
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -17,36 +31,17 @@ class Options:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-class CheckProject(Protocol):
-    """Says whether settings of a project would send requests to another address than the one that is meant."""
-
-    def __call__(self, bound: str, *, folder: Path, environ: Mapping[str, str]) -> None:
-        """
-        Refuse where they would.
-
-        Raises:
-            Forbidden: `secret.project_redirects`.
-        """
-        ...
-
-
 class Launcher(Protocol):
-    """How one client is started on a profile; `check_project` where settings of a project count."""
+    """How one client is started on a profile."""
 
     @property
-    def check_project(self) -> CheckProject | None: ...
+    def check_project(self) -> CheckProject | None:
+        """`require_not_redirected`, where settings of a project count over the user's."""
+        ...
 
-    def find_options(
-        self,
-        delivery: Delivery,
-        words: Sequence[str],
-        *,
-        key: Secret,
-        environ: Mapping[str, str],
-        folder: Path,
-    ) -> Options:
+    def find_options(self, start: Start) -> Options:
         """
-        Return what it is given; `words` are the user's own, `environ` what is exported, `folder` where it will work.
+        Return what it is given.
 
         Raises:
             UsageError: `ai.own_settings`.

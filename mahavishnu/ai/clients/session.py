@@ -1,7 +1,8 @@
 """What is known of a running session, whichever client it is of: where it stands, and how it is resumed."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -17,6 +18,8 @@ type Activity = Literal["idle", "busy", "unknown"]
 type Reach = Literal["live", "thread", "restart", "own"]
 type Need = Literal["nothing", "thread", "restart"]
 type RestartServer = Callable[[Path | None, Mapping[str, str]], None]
+
+_QUOTES = re.compile("[\"',\\]]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,77 +84,52 @@ class Resume:
     left_out: tuple[str, ...] = ()
 
 
-class Timeline(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """What a profile says for one client; `url` is empty for the client's own sign-in, which is `native`."""
+
+    url: str = ""
+    model: str = ""
+    small_model: str | None = None
+    key: Reference | None = None
+    native: bool = False
+
+    def has(self, model: str) -> bool:
+        """Tell whether a model is its own; where it says none, every one may be."""
+        return not self.model or model in (self.model, self.small_model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
     """
     A client's settings, now and at earlier times, and the profiles that they may name.
 
-    A profile is given by its name; None means that it is unknown, and then everything is empty.
+    `document` is what the file at `path` says, `seen` what that means, `changed` when it was written, in
+    seconds since the epoch. `match` tells which profile settings lead to, `at` which one they did at a
+    time, `before` what they said then, as far as our own switches since tell.
     """
 
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The environment of this command."""
-        ...
+    environ: Mapping[str, str] = field(repr=False)
+    path: Path
+    document: Document = field(repr=False)
+    seen: Seen
+    changed: float
+    providers: Mapping[str, Provider]
+    match: Callable[[Seen], str | None]
+    at: Callable[[float], str | None]
+    before: Callable[[float], Document]
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        ...
-
-    @property
-    def document(self) -> Document:
-        """What is in it."""
-        ...
-
-    @property
-    def changed(self) -> float:
-        """When it was last written, in seconds since the epoch; 0 where it is not there."""
-        ...
-
-    @property
-    def seen(self) -> Seen:
-        """What the settings say now."""
-        ...
-
-    def match(self, seen: Seen) -> str | None:
-        """Return the profile that settings which say this lead to."""
-        ...
-
-    def at(self, seconds: float) -> str | None:
-        """Return the profile that the settings said at a time."""
-        ...
-
-    def before(self, seconds: float) -> Document:
-        """Return the settings as they were at a time, as far as our own switches since tell."""
-        ...
+    def provider(self, name: str | None) -> Provider:
+        """Return what a profile says; nothing where none is known."""
+        return self.providers.get(name or "", Provider())
 
     def find(self, url: str, model: str, key: str = "") -> str | None:
         """Return the profile of an address; of several, one whose key is named, then the one with the model."""
-        ...
-
-    def models(self) -> set[str]:
-        """Return the models that profiles name."""
-        ...
-
-    def url_of(self, name: str | None) -> str:
-        """Return the address of a profile; empty for the client's own sign-in."""
-        ...
-
-    def model_of(self, name: str | None) -> str:
-        """Return the model of a profile; empty where it says none."""
-        ...
-
-    def key_of(self, name: str | None) -> Reference | None:
-        """Return where a profile's key is."""
-        ...
-
-    def is_native(self, name: str | None) -> bool | None:
-        """Tell whether a profile is the client's own sign-in."""
-        ...
-
-    def has_model(self, name: str | None, model: str) -> bool:
-        """Tell whether a model is the profile's; of one that says none, every one may be."""
-        ...
+        found = {name: each for name, each in self.providers.items() if url and each.url == url}
+        spaced = f"{_QUOTES.sub(' ', key)} "
+        with_key = [name for name, each in found.items() if f"{each.key} " in spaced]
+        with_model = [name for name in with_key or found if found[name].model == model]
+        return next(iter(with_model or with_key or found), None)
 
 
 class Sessions(Protocol):
@@ -185,7 +163,7 @@ def stand_alone(
     session: Session, timeline: Timeline, url: str, *, name: str = "", key: str = ""
 ) -> Standing:
     """Return where a session stands that was started on an address of its own."""
-    known = bool(url) and timeline.url_of(name) == url
+    known = bool(url) and timeline.provider(name).url == url
     return Standing(
         session=session, model=session.model, url=url, reach="own", model_reach="own",
         profile=name if known else timeline.find(url, session.model, key),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
+from mahavishnu.ai.clients.launch import Start
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.delivery import deliver
@@ -88,7 +89,7 @@ def plan_launch(
     check_project = known.launch.check_project
     if check_project and delivery.words:
         check_project(delivery.url, folder=folder, environ={**kept, **more})
-    options = known.launch.find_options(delivery, words, key=key, environ=environ, folder=folder)
+    options = known.launch.find_options(Start(delivery, words, key, environ, folder))
     said = (words[0], *options.words, *words[1:])
     more |= options.environ
     return Launch(program, said, {**kept, **more}, taken_out)

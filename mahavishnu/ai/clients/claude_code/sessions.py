@@ -112,12 +112,15 @@ def judge(session: Session, timeline: Timeline) -> Standing:
     if session.activity == "busy" and 0 < session.busy_since < timeline.changed and not layers.own:
         then = timeline.at(session.busy_since)
         standing = replace(
-            standing, profile=then, url=timeline.url_of(then), why="it follows when it has answered"
+            standing,
+            profile=then,
+            url=timeline.provider(then).url,
+            why="it follows when it has answered",
         )
     if layers.own or not chosen or alias_in(words):
         return standing
     standing = replace(standing, model_reach="restart")
-    foreign = timeline.models()
+    foreign = {each.model for each in timeline.providers.values()} - {""}
     if model and model != wanted and (wanted or model in foreign):
         return replace(standing, needs="restart", why=f"it asks for {model}")
     return standing
@@ -127,7 +130,7 @@ def _model_then(session: Session, timeline: Timeline, document: Document) -> str
     """Return the model it was started with; empty for the client's own choice, which follows the settings."""
     before = timeline.before(session.since)
     return (
-        timeline.model_of(timeline.at(session.since))
+        timeline.provider(timeline.at(session.since)).model
         or text_at(before, env(MODEL))
         or text_at(document, ("model",))
         or variables_of(session.process, [MODEL]).get(MODEL, "")

@@ -1,7 +1,6 @@
 """Codex on a profile for one session: by overrides of its settings."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from mahavishnu.ai.clients.codex.settings import (
     CHOSEN,
@@ -11,27 +10,19 @@ from mahavishnu.ai.clients.codex.settings import (
     RUN_ID,
     CodexSettings,
 )
-from mahavishnu.ai.clients.delivery import Delivery
-from mahavishnu.ai.clients.launch import CheckProject, Options
+from mahavishnu.ai.clients.launch import CheckProject, Options, Start
 from mahavishnu.ai.clients.settings import Known
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
 from mahavishnu.ai.foreign_files.documents.toml_values import render, render_key
 from mahavishnu.ai.foreign_files.merge import Set
-from mahavishnu.base.masking import Secret
 
 check_project: CheckProject | None = None
 
 
-def find_options(
-    delivery: Delivery,
-    words: Sequence[str],  # noqa: ARG001 - the port's
-    *,
-    key: Secret,  # noqa: ARG001 - the port's
-    environ: Mapping[str, str],  # noqa: ARG001 - the port's
-    folder: Path,  # noqa: ARG001 - the port's
-) -> Options:
+def find_options(start: Start) -> Options:
     """Return overrides for a provider of this session's own."""
+    delivery = start.delivery
     if delivery.mode == "native":
         model = [(MODEL, delivery.model)] if delivery.model else []
         return _overrides([(CHOSEN, OWN_PROVIDER), *model])

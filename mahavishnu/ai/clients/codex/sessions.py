@@ -18,7 +18,15 @@ from mahavishnu.ai.clients.codex.server import restart_server as restart_server
 from mahavishnu.ai.clients.codex.settings import OWN_PROVIDER, PROVIDER, RUN_ID
 from mahavishnu.ai.clients.registered import read_object
 from mahavishnu.ai.clients.running import variables_of, words_of
-from mahavishnu.ai.clients.session import Activity, Resume, Session, Standing, Timeline, stand_alone
+from mahavishnu.ai.clients.session import (
+    Activity,
+    Provider,
+    Resume,
+    Session,
+    Standing,
+    Timeline,
+    stand_alone,
+)
 from mahavishnu.ai.clients.transcripts import member, read_backwards, read_first
 from mahavishnu.base.processes import ProcessIdentity, identify
 
@@ -165,14 +173,16 @@ def judge(session: Session, timeline: Timeline) -> Standing:
         found = _URL.search(given)
         return stand_alone(session, timeline, found[1] if found else "", key=given)
     profile = timeline.at(session.since)
-    if not session.resumed and _is_other_provider(session.provider, timeline.is_native(profile)):
+    if not session.resumed and _is_other_provider(
+        session.provider, timeline.providers.get(profile or "")
+    ):
         return Standing(
             session=session, model=session.model, reach="own", model_reach="own",
             why=f"it was started on the provider {session.provider}",
         )  # fmt: skip
     current = timeline.match(timeline.seen)
     standing = Standing(
-        session=session, model=session.model, profile=profile, url=timeline.url_of(profile),
+        session=session, model=session.model, profile=profile, url=timeline.provider(profile).url,
         reach="thread", model_reach="thread", wanted=timeline.seen.model,
     )  # fmt: skip
     lacking = _lacking(session, timeline, current)
@@ -187,7 +197,7 @@ def judge(session: Session, timeline: Timeline) -> Standing:
 
 def _lacking(session: Session, timeline: Timeline, current: str | None) -> str:
     """Return why the background server could not get at the present key: its environment is that of its start."""
-    key = timeline.key_of(current)
+    key = timeline.provider(current).key
     if key is None or key.scheme != "env" or not session.shared:
         return ""
     name = key.place
@@ -202,10 +212,11 @@ def _given_provider(words: Sequence[str]) -> str:
     return next((each for each in words if each.startswith(f"model_providers.{RUN_ID}=")), "")
 
 
-def _is_other_provider(said: str, native: bool | None) -> bool:
-    """Tell whether what Codex calls a provider cannot be that of a profile; None: of one that is not known."""
-    own = OWN_PROVIDER if native else PROVIDER[-1]
-    return native is not None and said not in ("", own)
+def _is_other_provider(said: str, profile: Provider | None) -> bool:
+    """Tell whether what Codex calls a provider cannot be the profile's."""
+    if profile is None or not said:
+        return False
+    return said != (OWN_PROVIDER if profile.native else PROVIDER[-1])
 
 
 def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:  # noqa: ARG001 - the port's

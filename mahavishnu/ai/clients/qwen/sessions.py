@@ -89,12 +89,12 @@ def judge(session: Session, timeline: Timeline) -> Standing:
         return stand_alone(session, timeline, url, name=given.get(STARTED_ON, ""))
     profile = timeline.at(session.since)
     answered = session.answered >= session.since
-    model = session.model if answered else timeline.model_of(profile)
+    model = session.model if answered else timeline.provider(profile).model
     # Settings of a project, or its user, may have chosen a model that is not of the profile.
-    known = not answered or timeline.has_model(profile, model)
+    known = not answered or timeline.provider(profile).has(model)
     standing = Standing(
         session=session, model=model, profile=profile if known else None,
-        url=timeline.url_of(profile) if known else "", reach="restart", model_reach="restart",
+        url=timeline.provider(profile).url if known else "", reach="restart", model_reach="restart",
     )  # fmt: skip
     current = timeline.match(timeline.seen)
     if profile != current and (profile or current):
