@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mahavishnu.ai.bindings import hooks
 from mahavishnu.ai.bindings.location import copy_of, path_in
-from mahavishnu.ai.bindings.match import identify, is_same
+from mahavishnu.ai.bindings.match import bound_at, identify
 from mahavishnu.ai.bindings.profiles import load_bindings
 from mahavishnu.ai.bindings.settings import (
     PROJECT_CLIENT,
@@ -89,7 +89,7 @@ def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
     here = replace(site, folder=folder)
     with _held(site):
         known = load_bindings(site)
-        old = find_row(known.rows, folder)
+        old = next(bound_at(folder, known.rows), None)
         settled = _settings_apply(here) and PROJECT_CLIENT in wanted.expected
         ask = Ask(clients=(PROJECT_CLIENT,), scope="project", overwrite=wanted.overwrite)
         if settled:
@@ -135,7 +135,7 @@ def unbind(site: Site, directory: Path, *, overwrite: bool = False) -> Binding:
     with _held(site):
         known = load_bindings(site)
         folder = Path(os.path.realpath(directory))
-        row = find_row(known.rows, folder)
+        row = next(bound_at(folder, known.rows), None)
         if row is None:
             raise NotFound(
                 f"{directory} is not bound to a profile.",
@@ -165,13 +165,6 @@ def unbind_all(site: Site, *, overwrite: bool = False) -> tuple[Binding, ...]:
         _unguard(site, known.made)
         _write(site, Bindings(()))
     return known.rows
-
-
-def find_row(rows: Sequence[Binding], folder: Path) -> Binding | None:
-    """Return the binding of this very directory, wherever it was then; None where it has none."""
-    by_path = [each for each in rows if each.folder.path == str(folder)]
-    moved = [each for each in rows if is_same(folder, each.folder)]
-    return next(iter(by_path + moved), None)
 
 
 def _require_bindable(site: Site, directory: Path) -> Path:

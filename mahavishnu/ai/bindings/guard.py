@@ -26,11 +26,6 @@ _ASKS_PROFILE = ("SessionStart", "UserPromptSubmit")
 type Current = Callable[[Binding], Mapping[str, Expected]]
 
 
-def stops_by_exit(client: str, event: str) -> bool:
-    """Tell whether an exit code stops the client at an event; else an answer does that says so."""
-    return event in facts_of(client).exit_stops
-
-
 def judge(call: HookCall, file: Path, current: Current) -> str | None:
     """
     Return why the session must not go on, for its user to read; None where it may.
@@ -87,7 +82,8 @@ def _find_reasons(call: HookCall, binding: Binding, file: Path, current: Current
         yield "the profile is not for this client"
         return
     if call.event in _ASKS_PROFILE and current(binding).get(call.client) != expected:
-        yield f"the profile was changed since; to take that over: {_bind(binding)}"
+        command = f"mahavishnu ai bind {binding.profile} {binding.folder.path}"
+        yield f"the profile was changed since; to take that over: {command}"
         return
     try:
         client = import_module(facts_of(call.client).in_force)
@@ -104,7 +100,3 @@ def _tell(call: HookCall, binding: Binding, reasons: Sequence[str]) -> str:
         f"{binding.folder.path} is bound to the profile {binding.profile}, and this session does not use"
         f" it: {told}. Start it with: mahavishnu ai run {binding.profile} -- {facts_of(call.client).program}"
     )
-
-
-def _bind(binding: Binding) -> str:
-    return f"mahavishnu ai bind {binding.profile} {binding.folder.path}"

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mahavishnu.ai.bindings.guard import PROGRAM, stops_by_exit
+from mahavishnu.ai.bindings.guard import PROGRAM
 from mahavishnu.ai.bindings.location import path_in
 from mahavishnu.ai.bindings.store import Unreadable, read_bindings
 from mahavishnu.ai.clients.hooks import PlacedGuard, PlacedHook, hooks_of
-from mahavishnu.ai.clients.table import CLIENTS, PACKAGES, ClientName
+from mahavishnu.ai.clients.table import CLIENTS, PACKAGES, ClientName, facts_of
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.files import Close, Edit, SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, merge
@@ -24,8 +24,9 @@ type GuardLines = Sequence[tuple[str, str]]
 def guard_lines(client: ClientName, program: Path, directories: Path) -> GuardLines:
     """Return, by event, what a client runs; a guard that is not there, or is killed, is a no too."""
     line = shlex.join((str(program), client, "--directories", str(directories)))
+    stops = facts_of(client).exit_stops
     return [
-        (event, f"{line} || {'exit 2' if stops_by_exit(client, event) else _STOP}")
+        (event, f"{line} || {'exit 2' if event in stops else _STOP}")
         for event in hooks_of(client).events
     ]
 
@@ -55,7 +56,11 @@ def uninstall(site: Site, client: ClientName, path: Path, *, drop_empty: bool) -
 
 
 def find_guard(site: Site, client: ClientName, *, close: Close | None = None) -> PlacedGuard:
-    """Return the guard as it stands in the client's settings; raises as `SettingsFile.read`."""
+    """
+    Return the guard's hooks in the client's file, with what is needed to trust them.
+
+    Raises as `SettingsFile.read`.
+    """
     path = file_of(site, client)
     settings = site.open(CLIENTS[client], site.path_of(client, "user"))
     return PlacedGuard(

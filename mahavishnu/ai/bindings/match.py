@@ -26,7 +26,7 @@ def find_binding(folder: str | Path, rows: Sequence[Binding]) -> Binding | None:
     real = Path(os.path.realpath(folder))
     repositories = [each for each in rows if each.repository is not None]
     for each in (real, *real.parents):
-        here = next(_at(each, rows), None)
+        here = next(bound_at(each, rows), None)
         deeper = _of_repository(each, real, repositories) if repositories else None
         if deeper is not None and here is None:
             return _within(deeper, each, rows) or deeper
@@ -52,15 +52,15 @@ def is_same(folder: Path, known: Identity) -> bool:
     return (found.st_dev, found.st_ino) == (known.device, known.inode)
 
 
-def _at(folder: Path, rows: Sequence[Binding]) -> Iterator[Binding]:
-    """Yield what is bound right here: by its path first."""
+def bound_at(folder: Path, rows: Sequence[Binding]) -> Iterator[Binding]:
+    """Yield the bindings of this very folder, wherever it was then: by its path first."""
     yield from (each for each in rows if each.folder.path == str(folder))
     yield from (each for each in rows if is_same(folder, each.folder))
 
 
 def _within(whole: Binding, folder: Path, rows: Sequence[Binding]) -> Binding | None:
     """Return the binding of a part of a bound checkout that holds `folder`: a submodule, or a worktree in it."""
-    found = (each for above in folder.parents for each in _at(above, rows))
+    found = (each for above in folder.parents for each in bound_at(above, rows))
     inner = next(found, None)
     if inner is None or inner.folder.path == whole.folder.path:
         return None

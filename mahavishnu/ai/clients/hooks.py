@@ -1,8 +1,8 @@
 """
 How the guard of bound directories is put into a client's settings: as hooks, commands that it runs at events.
 
-What stands here is the form of Claude Code, in JSON, which Codex and Qwen Code took over. A client with another
-form, file or consent overrides it.
+The methods here write Claude Code's form, which is JSON. Codex and Qwen Code use the same form. A client with
+another form or file, or one that asks its user before it runs a hook, overrides them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from mahavishnu.ai.foreign_files.merge import Change
 
 
 class PlacedHook(NamedTuple):
-    """A hook that runs a command, and where it stands in its file."""
+    """A hook that runs a command, and its place in the file."""
 
     event: str
     command: str

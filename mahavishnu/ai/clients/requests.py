@@ -91,10 +91,10 @@ def require_no_proxy(url: str, client: str, environ: Mapping[str, str]) -> None:
 
 def _is_excepted(host: str, facts: Facts, environ: Mapping[str, str]) -> bool:
     name = host if facts.brackets else host.strip("[]")
-    given = [environ[each] for each in EXCEPTIONS if each in environ]
-    return bool(given) and all(_names(each, name, star=facts.star) for each in given)
-
-
-def _names(exceptions: str, host: str, *, star: bool) -> bool:
-    hosts = [each.strip().lower() for each in exceptions.split(",")]
-    return host in hosts or (hosts == ["*"] and star)
+    given = [
+        [each.strip().lower() for each in environ[variable].split(",")]
+        for variable in EXCEPTIONS
+        if variable in environ
+    ]
+    stars = [["*"]] if facts.star else []
+    return bool(given) and all(name in hosts or hosts in stars for hosts in given)

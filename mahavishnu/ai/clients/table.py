@@ -46,4 +46,4 @@ CLIENTS: Mapping[str, "Client"] = _Clients()
 if TYPE_CHECKING:
     type ClientName = str
 else:
-    ClientName = Literal[tuple(PACKAGES)]
+    type ClientName = Literal[tuple(PACKAGES)]

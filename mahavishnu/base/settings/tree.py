@@ -267,7 +267,7 @@ class _Clients(_Section, frozen=True, forbid_unknown_fields=True):
 if TYPE_CHECKING:
     type ClientName = str
 else:
-    ClientName = Literal[tuple(name.replace("_", "-") for name in _Clients.__struct_fields__)]
+    type ClientName = Literal[tuple(name.replace("_", "-") for name in _Clients.__struct_fields__)]
 
 
 class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mahavishnu.ai.bindings.guard import PROGRAM, judge, stops_by_exit
+from mahavishnu.ai.bindings.guard import PROGRAM, judge
 from mahavishnu.ai.bindings.store import Binding
 from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hook_call import HookCall
@@ -85,7 +85,7 @@ def _current(binding: Binding) -> Mapping[str, Expected]:
 
 def _refuse(said: Mapping[str, Any], reason: str) -> int:
     event = said.get("hook_event_name", "")
-    if not event or stops_by_exit(sys.argv[1], event):
+    if not event or event in facts_of(sys.argv[1]).exit_stops:
         sys.stderr.write(f"{reason}\n")
         return REFUSED
     answer = {"continue": False, "stopReason": reason, "systemMessage": reason}

@@ -100,7 +100,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _given(call: HookCall) -> dict[str, Any] | None:
-    """Return what `--settings` says; None where it is not given, or options cannot be call here."""
+    """Return what `--settings` says; None where it is not given, or options cannot be seen here."""
     words = call.words() or []
     for number, word in enumerate(words):
         name, mark, value = word.partition("=")

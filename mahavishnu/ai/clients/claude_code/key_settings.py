@@ -79,7 +79,7 @@ def _redirects(path: Path, bound: Origin, environ: Mapping[str, str]) -> bool:
         return True
     names = (FACTS.url_variable, *FACTS.clouds, *REDIRECTING)
     # An escape may hide a name.
-    if b"\\" not in content and not _mentions(content, (*names, *EXCEPTIONS)):
+    if b"\\" not in content and not any(name.encode() in content for name in (*names, *EXCEPTIONS)):
         return False
     env = _environment(content)
     if env is None:
@@ -100,10 +100,6 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return b"\0" not in content
-
-
-def _mentions(content: bytes, names: tuple[str, ...]) -> bool:
-    return any(name.encode() in content for name in names)
 
 
 def _environment(content: bytes) -> dict[str, Any] | None:

@@ -35,7 +35,7 @@ _NO_PROVIDER = (
 
 
 class CodexHooks(GuardHooks):
-    """The hooks of Codex, in a file of their own; whether they are trusted stands in its settings."""
+    """The hooks of Codex have a file of their own; its settings list those that its user trusts."""
 
     events = ("SessionStart", "UserPromptSubmit", "PreCompact")
 

@@ -2,7 +2,7 @@
 What a thread of Codex uses, against what it has to.
 
 Codex hands nothing on that tells. A process that was given options reads the settings itself, and its
-words can be call; else a background server serves, and a thread keeps the settings of the moment that it
+words can be seen; else a background server serves, and a thread keeps the settings of the moment that it
 was opened at, while its title is asked for with those of the present. So a thread is judged at its start,
 and remembered, and both have to be right; where the settings were written since it was opened, nobody can
 tell.
@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mahavishnu.ai.clients.codex.key_settings import FILE, lay_over
+from mahavishnu.ai.clients.codex.key_settings import FILE, folder_of, lay_over
 from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hook_call import HookCall, read_settings
 from mahavishnu.ai.clients.key_command import are_for
@@ -58,7 +58,8 @@ def find_faults(call: HookCall, expected: Expected, profile: str, judged: Path) 
         return [f"{options.other} asks another provider"]
     mark = judged / _name_thread(call, expected)
     begins = call.event == "SessionStart" and call.text("source") != "compact"
-    files = [_home(call) / FILE, *(_home(call) / f"{name}.{FILE}" for name in options.profiles)]
+    home = folder_of(call.environ)
+    files = [home / FILE, *(home / f"{name}.{FILE}" for name in options.profiles)]
     faults = list(_faults_of(_read_settings(options, files), call, expected, profile))
     if options.says_all or options.once:
         return faults
@@ -209,10 +210,6 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
         value = {name: value}
     assert isinstance(value, dict)
     return value
-
-
-def _home(call: HookCall) -> Path:
-    return Path(call.environ.get("CODEX_HOME") or f"{call.environ.get('HOME', '')}/.codex")
 
 
 def _parse(content: bytes) -> dict[str, Any]:

@@ -49,9 +49,7 @@ def require_settings(
 
 def _layers(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the user's settings, then those with each file on top that `--profile` can name."""
-    folder = _folder(environ)
-    if folder is None:
-        return
+    folder = folder_of(environ)
     path = folder / FILE
     try:
         there = sorted(folder.iterdir())
@@ -69,11 +67,9 @@ def _layers(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]
         ) from exc
 
 
-def _folder(environ: Mapping[str, str]) -> Path | None:
-    given = environ.get("CODEX_HOME")
-    if given:
-        return Path(given)
-    return Path(environ["HOME"], ".codex") if environ.get("HOME") else None
+def folder_of(environ: Mapping[str, str]) -> Path:
+    """Return where Codex keeps its settings."""
+    return Path(environ.get("CODEX_HOME") or f"{environ.get('HOME', '')}/.codex")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.ai.clients.launch import CheckProject, Options
+from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
 from mahavishnu.ai.clients.qwen.models import find_model
-from mahavishnu.ai.clients.qwen.settings import LISTS, STARTED_ON
+from mahavishnu.ai.clients.qwen.settings import LISTS
 from mahavishnu.base.masking import Secret
 
 _KEYS = {"openai-chat": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mahavishnu.ai.clients.options import sort_options
-from mahavishnu.ai.clients.qwen.settings import STARTED_ON
+from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
 from mahavishnu.ai.clients.registered import find_registered
 from mahavishnu.ai.clients.running import variables_of, word_after, words_of
 from mahavishnu.ai.clients.session import (

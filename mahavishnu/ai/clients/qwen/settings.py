@@ -20,8 +20,6 @@ MODEL: KeyPath = ("model", "name")
 KIND: KeyPath = ("security", "auth", "selectedType")
 LISTS = {"openai-chat": "openai", "anthropic": "anthropic"}
 MARK = "Mahavishnu: "
-# Set by `ai run`: the profile that a session was started on.
-STARTED_ON = "MAHAVISHNU_AI_PROFILE"
 
 
 class QwenSettings:
