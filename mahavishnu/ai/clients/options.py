@@ -1,4 +1,4 @@
-"""The options that a session was started with: which are given again when it is resumed."""
+"""The options that a session was started with: which to repeat when it is resumed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -29,7 +29,7 @@ from mahavishnu.ai.foreign_files.documents import Document
 # Names of Claude Code's own that a provider's models are put behind.
 _ALIASES = frozenset({"default", "opus", "opusplan", "sonnet", "haiku", "fable", "best"})
 MODEL = LARGE_MODELS[0]
-# Options that are said again, with how many words follow each; -1: all up to the next option.
+# Options to repeat, with how many words follow each; -1: all up to the next option.
 _KEPT = {
     "--dangerously-skip-permissions": 0, "--allow-dangerously-skip-permissions": 0,
     "--strict-mcp-config": 0, "--verbose": 0, "--ide": 0, "--chrome": 0,

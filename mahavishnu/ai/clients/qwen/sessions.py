@@ -20,7 +20,7 @@ from mahavishnu.ai.clients.session import (
 from mahavishnu.ai.clients.transcripts import find_transcript, member, read_backwards, time_of
 
 _URL = "ANTHROPIC_BASE_URL"
-# Options that are said again, and that the words to resume take the place of, with how many words follow each.
+# Options to repeat, and that the words to resume take the place of, with how many words follow each.
 _KEPT = {
     "-y": 0, "--yolo": 0, "-s": 0, "--sandbox": 0, "--approval-mode": 1,
     "--system-prompt": 1, "--append-system-prompt": 1, "--output-style": 1,
