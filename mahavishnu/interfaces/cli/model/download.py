@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.embedding.model_download import download_model
+from mahavishnu.embedding.model_download import fetch, require_download
 from mahavishnu.embedding.models import NewModel, runs_here
 from mahavishnu.interfaces.cli.model.verify import show_new
 from mahavishnu.interfaces.cli.options import answers, load, parameter
@@ -14,7 +14,7 @@ from mahavishnu.interfaces.cli.render import progress
 @answers(lambda body: show_new("Downloaded", body))
 def download(name: str) -> NewModel:
     """Fetch the model NAME once from the Hugging Face hub."""
-    loaded = load()
+    loaded, pinned = load(), require_download(name)
     with progress("Downloading", quiet=parameter("as_json"), in_bytes=True) as advance:
         there = 0
 
@@ -23,7 +23,5 @@ def download(name: str) -> NewModel:
             advance(done - there, total)
             there = done
 
-        stored = download_model(
-            name, loaded.locations.models, environ=loaded.environ, progress=report
-        )
+        stored = fetch(pinned, loaded.locations.models, environ=loaded.environ, progress=report)
     return NewModel(stored.body, runs_here())
