@@ -72,7 +72,7 @@ async def _measure_threshold(floor: Floor, world: World, table: VectorTable) -> 
             for row in nearest(world.vectors[members], questions, TOP)
         ]
         scopes = await _scopes(floor, world, projects)
-        exact = await _run(floor, table.nearest_exactly(), questions, scopes, right)
+        exact = await _run(floor, table.nearest(exact=True), questions, scopes, right)
         figures = {"exact__p50": exact[1], "exact__p95": exact[2]}
         for depth in DEPTHS:
             statement = table.nearest()

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 COLLECTION_NAMES = ("note", "conversation", "document", "code", "execution", "insight")
 HNSW_OPTIONS = "m = 16, ef_construction = 100"
 MAX_DIMENSIONS = 4000  # halfvec's limit for HNSW; also what fits a page unTOASTed
+# Which vectors are searched: those in scopes, in some collections of them, or those of some memories.
+IN_SCOPES = "scope_no = ANY ($3::integer[])"
+IN_COLLECTIONS = f"{IN_SCOPES} AND collection = ANY ($4::text[])"
+OF_MEMORIES = "memory_no = ANY ($3::bigint[])"
 
 
 @dataclass(frozen=True)
@@ -55,24 +59,15 @@ class VectorTable:
                 USING hnsw (embedding halfvec_ip_ops) WITH ({HNSW_OPTIONS});
         """
 
-    def nearest(self) -> str:
+    def nearest(self, condition: str = IN_SCOPES, *, exact: bool = False) -> str:
         """
-        Return the HNSW search in scopes. $1 vector, $2 limit, $3 scopes;
-        (memory_no, scope_no, char_start, char_end, similarity), nearly best first.
+        Return the search under one of the conditions above, in the HNSW graph or of all. $1 vector, $2 limit,
+        from $3 on what the condition takes; (memory_no, scope_no, char_start, char_end, similarity), best first.
         """
-        return self._search("scope_no = ANY ($3::integer[])")
-
-    def nearest_in_collections(self) -> str:
-        """Return the same over the graphs of some collections only. $4 collections."""
-        return self._search("scope_no = ANY ($3::integer[]) AND collection = ANY ($4::text[])")
-
-    def nearest_exactly(self) -> str:
-        """Return the exact search in scopes. $1 vector, $2 limit, $3 scopes; rows as `nearest`."""
-        return self._search("scope_no = ANY ($3::integer[])", exact=True)
-
-    def nearest_among(self) -> str:
-        """Return the exact search among memories. $1 vector, $2 limit, $3 memory numbers."""
-        return self._search("memory_no = ANY ($3::bigint[])", exact=True)
+        return (
+            "SELECT memory_no, scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
+            f"FROM {self.name} WHERE {condition} ORDER BY {_order(exact)} LIMIT $2"
+        )
 
     def nearest_filtered(self, condition: str, *, exact: bool = False) -> str:
         """
@@ -117,12 +112,6 @@ class VectorTable:
             f"INSERT INTO {self.name} (memory_no, chunk_no, scope_no, collection, char_start, char_end, embedding) "
             "SELECT * FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::integer[], "
             "$6::integer[], $7::halfvec[]) ON CONFLICT DO NOTHING"
-        )
-
-    def _search(self, condition: str, *, exact: bool = False) -> str:
-        return (
-            "SELECT memory_no, scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
-            f"FROM {self.name} WHERE {condition} ORDER BY {_order(exact)} LIMIT $2"
         )
 
 

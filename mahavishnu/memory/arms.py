@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from mahavishnu.database.pool import Connection
-from mahavishnu.database.vectors import VectorTable
+from mahavishnu.database.vectors import IN_COLLECTIONS, OF_MEMORIES, VectorTable
 from mahavishnu.memory.models import MemoryFilter, Vector
 from mahavishnu.memory.ranking import BM25_B, BM25_K1, MIXED_LENGTH, WEIGHTS
 from mahavishnu.memory.selection import Selection
@@ -107,11 +107,9 @@ def _vector_search(
     """Return the statement for a selection, and its parameters from $3 on."""
     scopes = list(selection.scopes)
     if selection.numbers is not None:
-        return table.nearest_among(), [selection.numbers]
+        return table.nearest(OF_MEMORIES, exact=True), [selection.numbers]
     if selection.wide is not None:
         return table.nearest_filtered(passes(4), exact=exact), [scopes, *selection.wide]
-    if exact:
-        return table.nearest_exactly(), [scopes]
-    if selection.collections:
-        return table.nearest_in_collections(), [scopes, list(selection.collections)]
-    return table.nearest(), [scopes]
+    if selection.collections and not exact:
+        return table.nearest(IN_COLLECTIONS), [scopes, list(selection.collections)]
+    return table.nearest(exact=exact), [scopes]

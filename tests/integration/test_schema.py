@@ -23,7 +23,7 @@ from mahavishnu.database.migrate import (
 )
 from mahavishnu.database.pool import DatabaseHealth
 from mahavishnu.database.target import Target, target_of_dsn
-from mahavishnu.database.vectors import VectorTable
+from mahavishnu.database.vectors import IN_COLLECTIONS, OF_MEMORIES, VectorTable
 from mahavishnu.memory.models import Memory
 from mahavishnu.memory.statements import load_memory_queries, passes
 from tests.conftest import Cluster, OpenWorld, World
@@ -100,9 +100,9 @@ async def test_every_generated_statement_prepares(world: World, target: Target) 
     connection = await asyncpg.connect(**target.direct)
     for statement in (
         table.nearest(),
-        table.nearest_in_collections(),
-        table.nearest_exactly(),
-        table.nearest_among(),
+        table.nearest(IN_COLLECTIONS),
+        table.nearest(exact=True),
+        table.nearest(OF_MEMORIES, exact=True),
         table.nearest_filtered(passes(4)),
         table.nearest_filtered(passes(4), exact=True),
         table.similarities(),

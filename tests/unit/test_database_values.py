@@ -39,7 +39,12 @@ from mahavishnu.database.target import (
     target_of_dsn,
     target_of_socket,
 )
-from mahavishnu.database.vectors import MAX_DIMENSIONS, VectorTable
+from mahavishnu.database.vectors import (
+    IN_COLLECTIONS,
+    MAX_DIMENSIONS,
+    OF_MEMORIES,
+    VectorTable,
+)
 from mahavishnu.interfaces.cli.database import psql_environment
 from mahavishnu.memory.models import COLLECTIONS
 from tests.strategies import storable_text
@@ -279,8 +284,8 @@ def test_nothing_but_two_bounded_integers_gets_into_a_statement(
 def test_statements_differ_by_the_two_integers_only(model_no: int, dimensions: int) -> None:
     def statements(table: VectorTable) -> list[str]:
         return [
-            table.create(), table.nearest(), table.nearest_in_collections(), table.add_rows(),
-            table.nearest_exactly(), table.nearest_among(), table.nearest_filtered("true"),
+            table.create(), table.nearest(), table.nearest(IN_COLLECTIONS), table.add_rows(),
+            table.nearest(exact=True), table.nearest(OF_MEMORIES, exact=True), table.nearest_filtered("true"),
             table.similarities(), table.drop_rows(),
         ]  # fmt: skip
 
@@ -293,15 +298,15 @@ def test_statements_differ_by_the_two_integers_only(model_no: int, dimensions: i
 
 def test_exact_searches_do_not_walk_the_graph() -> None:
     table = VectorTable(1, 8)
-    for exact in (table.nearest_exactly(), table.nearest_among()):
+    for exact in (table.nearest(exact=True), table.nearest(OF_MEMORIES, exact=True)):
         assert "ORDER BY (embedding <#> $1) + 0" in exact
-    for walked in (table.nearest(), table.nearest_in_collections(), table.nearest_filtered("true")):
+    for walked in (table.nearest(), table.nearest(IN_COLLECTIONS), table.nearest_filtered("true")):
         assert "ORDER BY embedding <#> $1 LIMIT" in walked
 
 
 def test_every_search_in_scopes_names_them() -> None:
     table = VectorTable(1, 8)
-    for statement in (table.nearest(), table.nearest_in_collections(), table.nearest_exactly(),
+    for statement in (table.nearest(), table.nearest(IN_COLLECTIONS), table.nearest(exact=True),
                       table.nearest_filtered("true")):  # fmt: skip
         assert re.search(r"scope_no = ANY \(\$3::integer\[\]\)", statement)
 
