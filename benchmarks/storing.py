@@ -22,7 +22,7 @@ from benchmarks.world import connect_as_superuser
 from mahavishnu.app import App
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.embedding import EmbeddedChunk
+from mahavishnu.embedding.documents import EmbeddedChunk
 from mahavishnu.memory.insertion import build_batch, insertion
 from mahavishnu.memory.models import NewMemory, utc_now
 from mahavishnu.memory.scoping import Scopes

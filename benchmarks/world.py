@@ -15,7 +15,7 @@ import numpy as np
 from mahavishnu.app import App, open_app
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.pool import Database
-from mahavishnu.embedding import Embedder, ModelIdentity, Vector
+from mahavishnu.embedding.port import Embedder, ModelIdentity, Vector
 
 DIMENSIONS = 768
 MODEL = ModelIdentity(

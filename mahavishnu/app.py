@@ -24,14 +24,8 @@ from mahavishnu.database.target import (
     configured_target,
     target_of_socket,
 )
-from mahavishnu.embedding import (
-    Choice,
-    DaemonFiles,
-    Embedder,
-    EmbeddingConfig,
-    ModelIdentity,
-    choose_embedder,
-)
+from mahavishnu.embedding.choose import Choice, DaemonFiles, EmbeddingConfig, choose_embedder
+from mahavishnu.embedding.port import Embedder, ModelIdentity
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.knowledge.repositories import Repositories, Repository

@@ -18,7 +18,7 @@ from mahavishnu.database.migrate import HEAD, upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import target_of_socket
-from mahavishnu.embedding import Choice
+from mahavishnu.embedding.choose import Choice
 from mahavishnu.memory.conversations import Conversations, NewTurn
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import Metric, NewExecution, Records

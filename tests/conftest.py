@@ -31,7 +31,8 @@ from mahavishnu.database.grants import grant_member
 from mahavishnu.database.migrate import upgrade
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target, target_of_dsn
-from mahavishnu.embedding import Choice, Embedder
+from mahavishnu.embedding.choose import Choice
+from mahavishnu.embedding.port import Embedder
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.knowledge.repositories import Repositories

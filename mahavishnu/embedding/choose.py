@@ -5,15 +5,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from mahavishnu.base.daemon.record import find_listening
 from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.errors import Conflict, MahavishnuError, NotFound, Unavailable
 from mahavishnu.base.hosts import is_this_machine
+from mahavishnu.base.masking import Secret
 from mahavishnu.embedding.addresses import resolve_ollama_url
-from mahavishnu.embedding.config import EmbeddingConfig
 from mahavishnu.embedding.known_models import (
     DEFAULT_LOCAL_MODEL,
     DEFAULT_OLLAMA_MODEL,
@@ -28,6 +28,39 @@ if TYPE_CHECKING:
 # there is none.
 CONNECT_TIMEOUT_S = 0.3
 ASK_TIMEOUT_S = 2.0  # for the daemon to say which model it has
+
+type ProviderChoice = Literal["auto", "ollama", "in-process", "openai", "none"]
+
+
+@dataclass(frozen=True)
+class DaemonFiles:
+    """Where a running daemon is found: its lock, and its token."""
+
+    lock: Path
+    token: Path
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """
+    Which embedder is wanted.
+
+    `model` None means the provider's default. `ollama_base_url` None means OLLAMA_HOST from the
+    environment, else port 11434 of this machine. `timeout_s` bounds one HTTP request; the first one
+    may load the model. `threads` None means half of the cores, at most four. A daemon found by
+    `daemon` is asked instead of loading the same model here.
+    """
+
+    provider: ProviderChoice = "auto"
+    model: str | None = None
+    ollama_base_url: str | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_api_key: Secret | None = None
+    openai_dimensions: int | None = None
+    batch_size: int = 16
+    timeout_s: float = 120.0
+    threads: int | None = None
+    daemon: DaemonFiles | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """
-One statement that stores memories with their postings and vectors, whole or not at all.
+Memories go in with their postings and vectors, by one statement; vectors that wait follow later.
 
 Few rows travel as arrays in one round trip; many are copied into temporary tables first, because
 COPY goes faster but PostgreSQL refuses it on tables with row-level security.
@@ -14,14 +14,19 @@ from uuid import UUID
 
 from pgvector import HalfVector
 
+from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.embedding import EmbeddedChunk
+from mahavishnu.embedding.documents import EmbeddedChunk
 from mahavishnu.memory.lexicon import count_terms
 from mahavishnu.memory.models import COLUMNS, NewMemory
+from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.statements import load_memory_queries
 
 COPY_FROM = 64  # rows; below, the temporary tables cost more than they save
 
+_QUERIES = load_memory_queries("memories")
+_log = get_logger(__name__)
 _TYPES = {"metadata": "jsonb", "occurred_at": "timestamptz", "expires_at": "timestamptz"}
 _MEMORY_COLUMNS = {
     "ord": "integer",
@@ -89,6 +94,35 @@ async def insert_batch(
             await _stage(connection, batch, table)
             rows = await connection.fetch(_statement(table, staged=True))
     return {row["id"] for row in rows}
+
+
+async def give_vectors(
+    connection: Connection, space: EmbeddingSpace, table: VectorTable, limit: int
+) -> int:
+    """
+    Embed up to `limit` of the caller's waiting memories, in one transaction; returns how many.
+
+    Those whose text the model cannot embed go behind the others.
+    """
+    async with connection.transaction():
+        rows = await connection.fetch(_QUERIES["take_waiting"], limit)
+        if not rows:
+            return 0
+        embedded = await space.embed_each([row["text"] for row in rows])
+        done = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if c]
+        failed = [r["memory_no"] for r, c in zip(rows, embedded, strict=True) if not c]
+        if failed:
+            _log.warning("embedding_failed", memory_numbers=failed)
+            await connection.execute(_QUERIES["put_behind"], failed)
+        vectors = [
+            (row["memory_no"], number, row["scope_no"], row["collection"],
+             chunk.start, chunk.end, HalfVector(chunk.vector))
+            for row, chunks in zip(rows, embedded, strict=True)
+            for number, chunk in enumerate(chunks)
+        ]  # fmt: skip
+        await connection.execute(table.add_rows(), *_columns(vectors, 7))
+        await connection.execute(_QUERIES["drop_from_queue"], done)
+        return len(done)
 
 
 def insertion(batch: Batch, table: VectorTable | None) -> tuple[str, list[list[Any]]]:

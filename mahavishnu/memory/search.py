@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from copy import replace
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
-from mahavishnu.memory.budget import within_budget
+from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.memory.checks import check_limit, check_text, unknown_value, wrong_type
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.models import (
@@ -148,6 +149,40 @@ def _merge(
             best[hit.memory.id] = hit
     hits = sorted(best.values(), key=lambda hit: hit.score, reverse=True)
     return hits[:limit], {name: dict(each.explanation) for name, each in results.items()}
+
+
+def within_budget(hits: Sequence[Hit], max_tokens: int | None) -> tuple[Hit, ...]:
+    """
+    Keep the best hits whose contents fit the budget together; the first is cut to fit alone.
+
+    Tokens are estimated on the high side.
+    """
+    if max_tokens is None:
+        return tuple(hits)
+    left = max_tokens
+    kept: list[Hit] = []
+    for hit in hits:
+        size = estimate_tokens(hit.memory.content)
+        if size > left and not kept:
+            return (_cut_hit(hit, left),)
+        if size <= left:
+            kept.append(hit)
+            left -= size
+    return tuple(kept)
+
+
+def _cut_hit(hit: Hit, max_tokens: int) -> Hit:
+    """Return the hit with as much of its content as fits, from its best place on; the range follows."""
+    content = hit.memory.content
+    length = len(content)
+    start = hit.char_start or 0
+    while length > 1 and estimate_tokens(content[start : start + length]) > max_tokens:
+        length = max(1, length * 3 // 4)
+    memory = replace(hit.memory, content=content[start : start + length])
+    if hit.char_start is None or hit.char_end is None:
+        return replace(hit, memory=memory, truncated=True)
+    end = min(hit.char_end - start, len(memory.content))
+    return replace(hit, memory=memory, char_start=0, char_end=end, truncated=True)
 
 
 def check_request(request: SearchRequest) -> None:

@@ -13,13 +13,9 @@ from mahavishnu.database.grants import require_founder
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import MAX_DIMENSIONS, VectorTable
-from mahavishnu.embedding import (
-    Choice,
-    EmbeddedChunk,
-    Embedder,
-    ModelIdentity,
-    embed_in_chunks,
-)
+from mahavishnu.embedding.choose import Choice
+from mahavishnu.embedding.documents import EmbeddedChunk, embed_in_chunks
+from mahavishnu.embedding.port import Embedder, ModelIdentity
 from mahavishnu.embedding.vectors import scale_to_unit
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.models import BroughtVector, NewMemory, Vector, check_vector

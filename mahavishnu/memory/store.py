@@ -14,7 +14,7 @@ from mahavishnu.base.identifiers import new_id
 from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.embedding import EmbeddedChunk
+from mahavishnu.embedding.documents import EmbeddedChunk
 from mahavishnu.memory.checks import check_limit, check_offset
 from mahavishnu.memory.duplicates import (
     Placed,
@@ -25,7 +25,7 @@ from mahavishnu.memory.duplicates import (
     refuse_taken_ids,
     repeat_of,
 )
-from mahavishnu.memory.insertion import build_batch, insert_batch
+from mahavishnu.memory.insertion import build_batch, give_vectors, insert_batch
 from mahavishnu.memory.models import (
     Head,
     Memory,
@@ -46,7 +46,6 @@ from mahavishnu.memory.superseding import (
     put_in_place,
     retire_others,
 )
-from mahavishnu.memory.waiting import give_vectors
 
 BATCH_SIZE = 512  # memories of one transaction
 _QUERIES = load_memory_queries("memories")

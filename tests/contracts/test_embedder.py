@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.base.errors import UsageError
-from mahavishnu.embedding import Embedder, chunk_spans, embed_in_chunks
 from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model
+from mahavishnu.embedding.chunks import chunk_spans
+from mahavishnu.embedding.documents import embed_in_chunks
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.models import StoredModel
 from mahavishnu.embedding.ollama import connect_ollama
 from mahavishnu.embedding.openai import connect_openai
+from mahavishnu.embedding.port import Embedder
 from tests.embedding_daemon import embedding_daemon
 from tests.fake_servers import FakeModel, ollama_server, openai_server
 from tests.fakes import FakeEmbedder

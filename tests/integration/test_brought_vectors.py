@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mahavishnu.base.errors import Conflict, Unavailable, UsageError
-from mahavishnu.embedding import EmbeddingConfig, choose_embedder
+from mahavishnu.embedding.choose import EmbeddingConfig, choose_embedder
 from mahavishnu.memory.models import BroughtVector, NewMemory
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld

@@ -11,7 +11,7 @@ import pytest
 from mahavishnu.app import open_app
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.target import Target
-from mahavishnu.embedding import Embedder
+from mahavishnu.embedding.port import Embedder
 from mahavishnu.memory.models import BroughtVector, NewMemory
 from mahavishnu.services.doctor.database import ask_server, look_at_times, look_at_visibility
 from mahavishnu.services.doctor.findings import Examination

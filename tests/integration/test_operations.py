@@ -20,7 +20,7 @@ from mahavishnu.base.errors import (
     UsageError,
 )
 from mahavishnu.base.identifiers import new_id
-from mahavishnu.embedding import Choice
+from mahavishnu.embedding.choose import Choice
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations.operation import Call, Operation

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.base.errors import MahavishnuError
-from mahavishnu.embedding import EmbeddingConfig, choose_embedder, embed_in_chunks
+from mahavishnu.embedding.choose import EmbeddingConfig, choose_embedder
+from mahavishnu.embedding.documents import embed_in_chunks
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.openai import connect_openai
 from tests.peers.conftest import TEXTS, cosine

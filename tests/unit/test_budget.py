@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from mahavishnu.base.identifiers import new_id
-from mahavishnu.memory.budget import within_budget
 from mahavishnu.memory.models import Hit, Memory
+from mahavishnu.memory.search import within_budget
 
 CONTENT = "A first part. " * 50 + "NEAREST PART. " * 10 + "The rest. " * 50
 START, END = 14 * 50, 14 * 60

@@ -11,8 +11,8 @@ from mahavishnu.base.daemon.client import DaemonClient
 from mahavishnu.base.daemon.record import claim
 from mahavishnu.base.daemon.token import ensure_token
 from mahavishnu.base.errors import UsageError
-from mahavishnu.embedding import DaemonFiles, EmbeddingConfig, choose_embedder
 from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model
+from mahavishnu.embedding.choose import DaemonFiles, EmbeddingConfig, choose_embedder
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.models import StoredModel
 from tests.embedding_daemon import embedding_daemon

@@ -13,7 +13,8 @@ from msgspec import structs
 from mahavishnu.base.errors import Conflict, MahavishnuError, NotFound, Unavailable
 from mahavishnu.base.hosts import is_this_machine
 from mahavishnu.base.masking import Secret
-from mahavishnu.embedding import Choice, EmbeddingConfig, choose, choose_embedder
+from mahavishnu.embedding import choose
+from mahavishnu.embedding.choose import Choice, EmbeddingConfig, choose_embedder
 from mahavishnu.embedding.models import StoredModel, write_manifest
 from tests.fake_servers import FakeModel, FakeServer, ollama_server, openai_server
 from tests.weights import NAME, stored_model

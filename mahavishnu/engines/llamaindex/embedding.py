@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 
-from mahavishnu.embedding import ModelIdentity
+from mahavishnu.embedding.port import ModelIdentity
 from mahavishnu.embedding.vectors import scale_to_unit
 from mahavishnu.engines.llamaindex.owner_loop import OwnerLoop
 from mahavishnu.memory.space import EmbeddingSpace

@@ -23,7 +23,7 @@ def model() -> None:
 async def status(as_json: bool) -> None:
     """Show which model the database uses, which embedder is chosen, and why."""
     from mahavishnu.database.grants import require_founder  # noqa: PLC0415 - and what follows:
-    from mahavishnu.embedding import Choice  # noqa: PLC0415 - their packages are not for the others
+    from mahavishnu.embedding.choose import Choice  # noqa: PLC0415 - their packages are not for the others
 
     blocked = None
     async with opened_app() as app:

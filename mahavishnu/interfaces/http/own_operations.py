@@ -11,7 +11,7 @@ from mahavishnu import __version__
 from mahavishnu.ai.secrets.reference import MAX_LENGTH, parse_reference
 from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.base.errors import MahavishnuError, Unavailable
-from mahavishnu.embedding import ModelIdentity
+from mahavishnu.embedding.port import ModelIdentity
 from mahavishnu.operations.ai.secret_settings import own_stores
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Call, Operation, Request

@@ -14,7 +14,7 @@ from mahavishnu.base.settings.tree import Settings
 if TYPE_CHECKING:
     from mahavishnu.app import App
     from mahavishnu.database.migrate import SchemaState
-    from mahavishnu.embedding import Choice
+    from mahavishnu.embedding.choose import Choice
 
 type Status = Literal["ok", "info", "warning", "error", "skipped"]
 STATUSES: tuple[Status, ...] = ("ok", "skipped", "info", "warning", "error")  # best first

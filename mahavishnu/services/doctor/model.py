@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from mahavishnu.app import App, chooser
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.embedding import Choice, Embedder
+from mahavishnu.embedding.choose import Choice
+from mahavishnu.embedding.port import Embedder
 from mahavishnu.services.doctor.findings import Examination, Finding, failure
 
 # The port promises numbers equal within 1e-3, whatever the batch; of up to 2,000 of them that is a
