@@ -47,8 +47,7 @@ class EmbeddingSpace:
         self._database = database
         self._choose = choose
         self._choice: Choice | None = None
-        self._table: VectorTable | None = None
-        self._identity: ModelIdentity | None = None
+        self._active: tuple[VectorTable, ModelIdentity] | None = None
         self._lock = asyncio.Lock()
         self.timings = Timings("embedding")
 
@@ -59,13 +58,13 @@ class EmbeddingSpace:
 
     async def active(self) -> tuple[VectorTable, ModelIdentity] | None:
         """Return the active model's table and identity, or None before the first vector."""
-        if self._table is None:
+        if self._active is None:
             row = await self._database.run(lambda c: c.fetchrow(_QUERIES["active_model"]))
             if row is not None:
-                self._adopt(row)
-        if self._table is None or self._identity is None:
-            return None
-        return self._table, self._identity
+                values = dict(row)
+                table = VectorTable(values.pop("model_no"), values["dimensions"])
+                self._active = table, ModelIdentity(**values)
+        return self._active
 
     async def model(self) -> ModelIdentity | None:
         """Return the active model, before the first vector that of the embedder; None without either."""
@@ -142,8 +141,9 @@ class EmbeddingSpace:
         await embedder.embed_documents(["trial"])
         await self._register(embedder.identity)
         await self.embedder()  # another process may have registered another model meanwhile
-        assert self._table is not None
-        return self._table
+        active = await self.active()
+        assert active is not None
+        return active[0]
 
     async def place_brought(self, brought: BroughtVector) -> VectorTable:
         """
@@ -211,7 +211,7 @@ class EmbeddingSpace:
 
     async def _register(self, identity: ModelIdentity) -> None:
         """
-        Make a model the active one unless there is one, and adopt what is active then.
+        Make a model the active one unless there is one.
 
         Raises `Forbidden` as `require_founder` does.
         """
@@ -270,11 +270,6 @@ class EmbeddingSpace:
                 return [[]]
         half = len(texts) // 2
         return await self.embed_each(texts[:half]) + await self.embed_each(texts[half:])
-
-    def _adopt(self, row: object) -> None:
-        values = dict(row)  # type: ignore[call-overload]
-        self._table = VectorTable(values.pop("model_no"), values["dimensions"])
-        self._identity = ModelIdentity(**values)
 
 
 def _other_model(brought: BroughtVector, instead: str) -> Conflict:

@@ -45,12 +45,13 @@ _MEMORIES = load_memory_queries("memories")
 
 @dataclass(frozen=True)
 class _Question:
-    """A request made ready: its terms, and its vector with the table to compare it with."""
+    """A request made ready: its terms, and its vector with the table to compare it with, and its model."""
 
     request: SearchRequest
     terms: list[str]
     vector: Vector | None
     table: VectorTable | None
+    model: str | None
     depth: int
 
 
@@ -110,7 +111,7 @@ class ColdTier:
                 "candidates": answer.candidates,
                 "searched": selection.size if selection.size <= EXACT_UP_TO else f">{EXACT_UP_TO}",
                 "vector_search": ("exact" if answer.exact else "hnsw") if compared else None,
-                "model": await self._model_name() if compared else None,
+                "model": question.model,
                 "elapsed_ms": round((time.perf_counter() - started) * 1000, 2),
             },
         )
@@ -128,8 +129,8 @@ class ColdTier:
             if not terms:
                 reason = Degraded(part="text", reason="The question has no word that is indexed.")
                 degraded.append(reason)
-        table = active[0] if active else None
-        return _Question(request, terms, vector, table, depth), degraded
+        table, model = (active[0], active[1].name) if active else (None, None)
+        return _Question(request, terms, vector, table, model, depth), degraded
 
     async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
         if request.mode == "text":
@@ -233,10 +234,6 @@ class ColdTier:
             waiting=state["waiting"],
             others_waiting=state["others_waiting"],
         )
-
-    async def _model_name(self) -> str | None:
-        active = await self._space.active()
-        return active[1].name if active else None
 
 
 def _memories(rows: Sequence[Any]) -> dict[int, Memory]:
