@@ -25,23 +25,8 @@ _HINT = (
 type Progress = Callable[[int, int], None]
 
 
-def download_model(
-    name: str,
-    store: Path,
-    *,
-    environ: Mapping[str, str],
-    progress: Progress | None = None,
-    backoff_s: Sequence[float] = BACKOFF_S,
-) -> StoredModel:
-    """
-    Return the stored model `name`, downloaded unless it is there; another process is waited for.
-
-    `progress` gets (bytes there, bytes in all), also for what an earlier run had fetched. Takes the
-    hub's address from HF_ENDPOINT and obeys HF_HUB_OFFLINE. A break loses nothing: the next call
-    resumes. Plain httpx, because huggingface_hub deletes an unfinished file. Raises `NotFound`
-    "embedding.no_download", `UsageError` "embedding.bad_url", `Unavailable`
-    "embedding.download_failed" or "embedding.no_space", `Corrupt` "embedding.checksum_mismatch".
-    """
+def require_download(name: str) -> PinnedDownload:
+    """Return the pinned download of a model; raises `NotFound` "embedding.no_download"."""
     download = find_download(name)
     if download is None:
         offered = ", ".join(d.name for d in DOWNLOADS)
@@ -50,7 +35,7 @@ def download_model(
             hint=f"Offered: {offered}. Any other: mahavishnu model import PATH",
             code="embedding.no_download",
         )
-    return fetch(download, store, environ=environ, progress=progress, backoff_s=backoff_s)
+    return download
 
 
 def fetch(
@@ -61,7 +46,15 @@ def fetch(
     progress: Progress | None = None,
     backoff_s: Sequence[float] = BACKOFF_S,
 ) -> StoredModel:
-    """Do what `download_model` does for a given pinned download."""
+    """
+    Return the stored model, downloaded unless it is there; another process is waited for.
+
+    `progress` gets (bytes there, bytes in all), also for what an earlier run had fetched. Takes the
+    hub's address from HF_ENDPOINT and obeys HF_HUB_OFFLINE. A break loses nothing: the next call
+    resumes. Plain httpx, because huggingface_hub deletes an unfinished file. Raises `UsageError`
+    "embedding.bad_url", `Unavailable` "embedding.download_failed" or "embedding.no_space",
+    `Corrupt` "embedding.checksum_mismatch".
+    """
     with locked_store(store) as staging:
         try:
             return find_model(store, download.name)

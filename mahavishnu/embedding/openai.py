@@ -7,7 +7,7 @@ import msgspec
 from mahavishnu.base.errors import Corrupt
 from mahavishnu.base.masking import Secret
 from mahavishnu.embedding.addresses import require_openai_url
-from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, find_known
+from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, KnownModel, find_known
 from mahavishnu.embedding.port import ModelIdentity
 from mahavishnu.embedding.remote import (
     BACKOFF_S,
@@ -67,9 +67,9 @@ async def connect_openai(
             )
         return [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
 
-    known = find_known(model)
+    known = find_known(model) or KnownModel(None, _FALLBACK_WINDOW_TOKENS)
     try:
-        length = dimensions or (known.dimensions if known else None) or len((await ask(["ok"]))[0])
+        length = dimensions or known.dimensions or len((await ask(["ok"]))[0])
     except BaseException:
         await service.aclose()
         raise
@@ -78,10 +78,8 @@ async def connect_openai(
         name=model,
         revision="",
         dimensions=length,
-        document_prefix=known.document_prefix if known else "",
-        query_prefix=known.query_prefix if known else "",
-        window_tokens=min(
-            known.window_tokens if known else _FALLBACK_WINDOW_TOKENS, MAX_WINDOW_TOKENS
-        ),
+        document_prefix=known.document_prefix,
+        query_prefix=known.query_prefix,
+        window_tokens=min(known.window_tokens, MAX_WINDOW_TOKENS),
     )
     return RemoteEmbedder(identity, ask=ask, close=service.aclose, batch_size=batch_size)

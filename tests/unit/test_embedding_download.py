@@ -12,7 +12,7 @@ import pytest
 
 from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound, Unavailable, UsageError
 from mahavishnu.embedding.known_models import PinnedDownload, PinnedFile
-from mahavishnu.embedding.model_download import download_model, fetch
+from mahavishnu.embedding.model_download import fetch, require_download
 from mahavishnu.embedding.models import StoredModel, verify_model
 from tests.fake_servers import FakeServer, Reply, Request
 from tests.weights import packaged_model
@@ -196,14 +196,14 @@ async def test_a_server_error_is_tried_again(
 
 def test_the_network_can_be_forbidden(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as caught:
-        download_model("nomic-embed-text", tmp_path, environ={"HF_HUB_OFFLINE": "1"})
+        fetch(require_download("nomic-embed-text"), tmp_path, environ={"HF_HUB_OFFLINE": "1"})
     assert caught.value.code == "embedding.download_failed"
     assert "HF_HUB_OFFLINE" in caught.value.message
 
 
-def test_a_model_without_a_pin_is_not_downloaded(tmp_path: Path) -> None:
+def test_a_model_without_a_pin_is_not_downloaded() -> None:
     with pytest.raises(NotFound) as caught:
-        download_model("someone/something", tmp_path, environ={})
+        require_download("someone/something")
     assert caught.value.code == "embedding.no_download"
 
 

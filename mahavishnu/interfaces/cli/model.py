@@ -93,9 +93,12 @@ def import_(path: Path, name: str | None, sha256: str | None, as_json: bool) -> 
 @json_option
 def download(name: str, as_json: bool) -> None:
     """Fetch the model NAME once from the Hugging Face hub."""
-    from mahavishnu.embedding.model_download import download_model  # noqa: PLC0415 - slow: HTTP
+    from mahavishnu.embedding.model_download import (  # noqa: PLC0415 - slow: HTTP
+        fetch,
+        require_download,
+    )
 
-    loaded = load()
+    loaded, pinned = load(), require_download(name)
     with progress("Downloading", quiet=as_json, in_bytes=True) as advance:
         there = 0
 
@@ -104,9 +107,7 @@ def download(name: str, as_json: bool) -> None:
             advance(done - there, total)
             there = done
 
-        stored = download_model(
-            name, loaded.locations.models, environ=loaded.environ, progress=report
-        )
+        stored = fetch(pinned, loaded.locations.models, environ=loaded.environ, progress=report)
     _print_new(stored, "Downloaded", as_json=as_json)
 
 
