@@ -12,6 +12,12 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+Priority = Annotated[
+    int, Meta(description="Of several stores of a provider the highest is asked first.")
+]
+Probe = Annotated[
+    str | None, Meta(description="The id that health checks ask for; it need not be there.")
+]
 type LogLevel = Literal["debug", "info", "warning", "error"]
 type Encryption = Literal["gpg", "age"]
 type ClientName = Literal["claude-code", "codex", "qwen"]
@@ -177,9 +183,7 @@ class AwsStore(_Section, frozen=True, forbid_unknown_fields=True):
     """AWS Secrets Manager of one region, which `oneiric:aws/ID#FIELD` leads to."""
 
     region: Annotated[str | None, Meta(description="Its region; needed.")] = None
-    priority: Annotated[
-        int, Meta(description="Of several stores of a provider the highest is asked first.")
-    ] = 0
+    priority: Priority = 0
     profile_name: Annotated[
         str | None, Meta(description="The profile of AWS's own settings that signs in.")
     ] = None
@@ -193,19 +197,14 @@ class AwsStore(_Section, frozen=True, forbid_unknown_fields=True):
     version_stage: Annotated[
         str | None, Meta(description="The stage that is read; AWSCURRENT by default.")
     ] = None
-    probe: Annotated[
-        str | None,
-        Meta(description="The id that health checks ask for; it need not be there."),
-    ] = None
+    probe: Probe = None
 
 
 class GcpStore(_Section, frozen=True, forbid_unknown_fields=True):
     """GCP Secret Manager of one project, which `oneiric:gcp/ID#FIELD` leads to."""
 
     project_id: Annotated[str | None, Meta(description="Its project; needed.")] = None
-    priority: Annotated[
-        int, Meta(description="Of several stores of a provider the highest is asked first.")
-    ] = 0
+    priority: Priority = 0
     credentials_file: Annotated[
         str | None,
         Meta(
@@ -214,10 +213,7 @@ class GcpStore(_Section, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     default_version: Annotated[str, Meta(description="The version that is read.")] = "latest"
-    probe: Annotated[
-        str | None,
-        Meta(description="The id that health checks ask for; it need not be there."),
-    ] = None
+    probe: Probe = None
 
 
 class OneiricSecrets(_Section, frozen=True, forbid_unknown_fields=True):
