@@ -15,13 +15,6 @@ _QUERIES = load_queries("records")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedExecution(Execution):
-    """An execution with the name of its project, where the caller may see that."""
-
-    project: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFilter:
     """Which executions are meant; a field left out does not narrow. Times are those of the end, or of the start."""
 
@@ -70,7 +63,7 @@ async def find_executions(
     *,
     limit: int,
     memories: Sequence[UUID] | None = None,
-) -> list[ListedExecution]:
+) -> list[Execution]:
     """Return executions, newest first; with `memories` only those that these are of."""
     check_limit(limit)
     rows = await database.run(
@@ -79,10 +72,10 @@ async def find_executions(
             wanted.adapter, wanted.project, wanted.since, wanted.until, memories, limit,
         )
     )  # fmt: skip
-    return [ListedExecution(**row) for row in rows]
+    return [Execution(**row) for row in rows]
 
 
-async def get_execution(database: Database, reference: str) -> ListedExecution:
+async def get_execution(database: Database, reference: str) -> Execution:
     """
     Return an execution by its id, the 8 hex digits that it ends with, or its id in its adapter.
 
@@ -99,7 +92,7 @@ async def get_execution(database: Database, reference: str) -> ListedExecution:
             hint="List them with: mahavishnu workflow list",
             code="execution.not_found",
         )
-    return ListedExecution(**row)
+    return Execution(**row)
 
 
 async def count_workflows(

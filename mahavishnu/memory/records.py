@@ -65,7 +65,11 @@ class NewExecution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """A recorded execution; `duration` is None while it runs."""
+    """
+    A recorded execution; `duration` is None while it runs.
+
+    `project` is a name, where the caller may see it.
+    """
 
     id: UUID
     execution_id: str
@@ -81,6 +85,7 @@ class Execution:
     memory_id: UUID | None
     metadata: dict[str, Any]
     created_at: datetime
+    project: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +177,7 @@ class Records:
         """Return executions, newest first."""
         check_limit(limit)
         rows = await self._database.run(
-            lambda c: c.fetch(_QUERIES["list_executions"], workflow_id, limit)
+            lambda c: c.fetch(_QUERIES["find_executions"], workflow_id, *[None] * 7, limit)
         )
         return [Execution(**row) for row in rows]
 

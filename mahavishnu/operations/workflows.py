@@ -11,14 +11,13 @@ from mahavishnu.app import App
 from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.executions import (
     ExecutionFilter,
-    ListedExecution,
     count_workflows,
     find_executions,
     find_projects,
 )
 from mahavishnu.memory.executions import get_execution as read_execution
 from mahavishnu.memory.models import Hit, MemoryFilter
-from mahavishnu.memory.records import MAX_ERROR_LINE
+from mahavishnu.memory.records import MAX_ERROR_LINE, Execution
 from mahavishnu.memory.search import SearchRequest
 from mahavishnu.operations.bodies import DegradedBody
 from mahavishnu.operations.fitting import first_that_fit, fit_list, fits
@@ -132,12 +131,12 @@ def _related_body(hit: Hit) -> RelatedMemory:
     )  # fmt: skip
 
 
-def _body[B: (FoundExecution, ExecutionDetails)](found: ListedExecution, kind: type[B]) -> B:
+def _body[B: (FoundExecution, ExecutionDetails)](found: Execution, kind: type[B]) -> B:
     took = None if found.duration is None else found.duration.total_seconds()
     return convert({**asdict(found), "duration_s": took}, kind)
 
 
-def _found(found: ListedExecution) -> FoundExecution:
+def _found(found: Execution) -> FoundExecution:
     """Return what lists show: of the error its last line."""
     lines = (found.error or "").strip().splitlines()
     return replace(

@@ -218,8 +218,9 @@ def test_durations_are_spelled_out(seconds: float, said: str) -> None:
 
 
 async def test_a_block_is_recorded_from_its_start_to_its_end(world: World) -> None:
-    async with record_run(world.records, "report", repositories=["shop"]) as run:
+    async with record_run(world.records, "report", repositories=["shop"], project="reef") as run:
         [row] = await world.records.list_executions("report")
+        assert row.project == "reef"
         assert (row.status, row.adapter, row.repositories) == ("running", "python", ["shop"])
         run.result = {"rows": 3}
     [row] = await world.records.list_executions("report")

@@ -26,15 +26,9 @@ WHERE scope_no = $2 AND adapter = $5 AND execution_id = $3 AND NOT EXISTS (SELEC
 -- Point an execution to the memory of its end. $1 id, $2 memory id; no rows.
 UPDATE workflow_executions SET memory_id = $2 WHERE id = $1;
 
--- list_executions --
--- Executions, newest first. $1 workflow or null, $2 limit; rows of `execution`.
-SELECT id, execution_id, workflow_id, adapter, repositories, status, result, error, started_at, finished_at, duration,
-       memory_id, metadata, created_at
-FROM workflow_executions WHERE ($1::text IS NULL OR workflow_id = $1) ORDER BY started_at DESC LIMIT $2;
-
 -- find_executions --
 -- Executions, newest first. $1 workflow, $2 repository, $3 status, $4 adapter, $5 project, $6 since, $7 until, $8 ids of
--- memories, each or null, $9 limit; rows of `ListedExecution`.
+-- memories, each or null, $9 limit; rows of `Execution`.
 SELECT e.id, e.execution_id, e.workflow_id, e.adapter, e.repositories, e.status, e.result, e.error, e.started_at,
        e.finished_at, e.duration, e.memory_id, e.metadata, e.created_at, p.name AS project
 FROM workflow_executions e JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
@@ -48,7 +42,7 @@ ORDER BY e.started_at DESC, e.id DESC LIMIT $9;
 
 -- get_execution --
 -- The newest execution of an id. $1 its id in its adapter, $2 its own, whole or the last 8 digits; a row of
--- `ListedExecution`.
+-- `Execution`.
 SELECT e.id, e.execution_id, e.workflow_id, e.adapter, e.repositories, e.status, e.result, e.error, e.started_at,
        e.finished_at, e.duration, e.memory_id, e.metadata, e.created_at, p.name AS project
 FROM workflow_executions e JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
