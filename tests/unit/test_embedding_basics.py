@@ -165,4 +165,5 @@ def test_importing_the_package_loads_nothing_heavy(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    # Who chooses a model has read settings, which takes msgspec anyway.
+    assert done.stdout.strip() == ("['msgspec']" if module == ".choose" else "[]")

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
@@ -334,7 +335,7 @@ async def test_a_whole_body_has_its_time_and_a_stream_more(
 ) -> None:
     """3 s: a stream may rest for one, which is not much on a busy machine."""
     monkeypatch.setattr(guarding, "LINGER_S", 0.05)
-    site = Site(tmp_path / "token", limits=replace(LIMITS, request_timeout=1.0))
+    site = Site(tmp_path / "token", limits=msgspec.structs.replace(LIMITS, request_timeout=1.0))
     statuses: list[int] = []
     sent = 0
 
