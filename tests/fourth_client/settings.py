@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
 from mahavishnu.ai.clients.key_command import read_words
-from mahavishnu.ai.clients.settings import Known, Seen, home, text_at
+from mahavishnu.ai.clients.settings import CurrentProvider, Known, home, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
@@ -56,12 +56,12 @@ class FourthSettings:
             Set(COMMAND, list(delivery.words)) if delivery.words else Remove(COMMAND),
         ]
 
-    def see(self, document: Document) -> Seen:
+    def see(self, document: Document) -> CurrentProvider:
         command = document.get(COMMAND)
         words = [str(each) for each in command] if isinstance(command, list) else []
         key = str(read_words(words[1:]).reference) if words else ""
         written = "written" if text_at(document, KEY) else ""
-        return Seen(text_at(document, URL), text_at(document, MODEL), key or written)
+        return CurrentProvider(text_at(document, URL), text_at(document, MODEL), key or written)
 
     def notes(self, delivery: Delivery, *, running: bool) -> list[str]:
         return []

@@ -12,7 +12,7 @@ import pytest
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.files import SettingsFile
 from mahavishnu.ai.switching.drift import adopt
-from mahavishnu.ai.switching.journal import Entry, Journal
+from mahavishnu.ai.switching.journal import Journal, JournalEntry
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
@@ -114,7 +114,7 @@ def test_what_comes_between_looking_and_restoring_is_not_buried(
     intend = Journal.intend
     typed = '{"env": {"ANTHROPIC_AUTH_TOKEN": "typed"}}'
 
-    def type_in(journal: Journal, entry: Entry) -> None:
+    def type_in(journal: Journal, entry: JournalEntry) -> None:
         intend(journal, entry)
         path.write_text(typed)
 

@@ -421,7 +421,7 @@ def test_a_file_that_appears_meanwhile_is_not_buried(
     path.unlink()
     look, seen = replace.look, []
 
-    def with_client(target: Path) -> replace.Seen:
+    def with_client(target: Path) -> replace.Snapshot:
         found = look(target)
         if not seen:
             path.write_bytes(OLD)
@@ -439,7 +439,7 @@ def test_a_client_that_never_stops_writing_is_told(
     count = [0]
     look = replace.look
 
-    def with_client(target: Path) -> replace.Seen:
+    def with_client(target: Path) -> replace.Snapshot:
         count[0] += 1
         path.write_bytes(b'{"theirs": %d}' % count[0])
         return look(target)

@@ -21,7 +21,7 @@ import pytest
 
 from mahavishnu.ai.foreign_files.documents import ABSENT
 from mahavishnu.ai.foreign_files.merge import Remove, Set
-from mahavishnu.ai.foreign_files.replace import Seen, look
+from mahavishnu.ai.foreign_files.replace import Snapshot, look
 from mahavishnu.base import files
 from mahavishnu.base.errors import MahavishnuError
 from tests.ai_files import (
@@ -141,7 +141,7 @@ def test_neither_side_loses_a_key_in_a_race(
     """
     looked = 0.0
 
-    def noted_look(target: Path) -> Seen:
+    def noted_look(target: Path) -> Snapshot:
         nonlocal looked
         looked = time.monotonic()
         return look(target)
@@ -209,7 +209,7 @@ def test_a_file_that_is_emptied_again_and_again_does_not_count_as_empty(
     _, target = prepare(tmp_path, "there")
     contents = chain([b""] * 10, repeat(OLD))
 
-    def look_as_it_is_written(path: Path) -> Seen:
+    def look_as_it_is_written(path: Path) -> Snapshot:
         target.write_bytes(next(contents))
         return look(path)
 

@@ -24,7 +24,7 @@ from mahavishnu.ai.foreign_files.merge import merge
 from mahavishnu.ai.profiles.delivery import choose_mode, deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.apply import records_of
-from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Journal, Record
+from mahavishnu.ai.switching.journal import FileRecord, History, Journal, JournalEntry, Record
 from mahavishnu.ai.switching.plan import Place, plan_file
 from mahavishnu.ai.switching.reversal import reverse
 from mahavishnu.ai.switching.undo import undo
@@ -336,7 +336,7 @@ def switched[D: Document](
     assert not plan.conflicts
     document, effects = merge(document, plan.changes, {})
     records = records_of(effects, client, "salt", lambda path: client.gives_back(path, delivery))
-    entry = Entry(
+    entry = JournalEntry(
         id=new_id(), at="", kind="switch", profile=profile.name, scope="user", salt="salt",
         files=(FileRecord(name, "/settings", delivery.mode, records),),
     )  # fmt: skip
@@ -461,7 +461,7 @@ def test_what_comes_between_plan_and_write_stops_the_switch(
     site = site_in(tmp_path)
     intend = Journal.intend
 
-    def type_in(journal: Journal, entry: Entry) -> None:
+    def type_in(journal: Journal, entry: JournalEntry) -> None:
         intend(journal, entry)
         path.write_text('{"env": {"ANTHROPIC_AUTH_TOKEN": "typed"}}')
 

@@ -18,7 +18,7 @@ from mahavishnu.ai.profiles.importing.claude_code import (
     replace_keys,
 )
 from mahavishnu.ai.profiles.importing.found import (
-    Found,
+    FoundProvider,
     PassedOver,
     free_name,
     name_of,
@@ -162,7 +162,11 @@ def test_the_providers_of_cc_switch() -> None:
         row("codex", codex(CODEX, OPENAI_API_KEY=CANARY), name="智谱"),
         row("codex", codex(CODEX + 'env_key = "LLM_KEY"'), name="By Variable!"),
     ])  # fmt: skip
-    assert isinstance(first, Found) and isinstance(second, Found) and isinstance(third, Found)
+    assert (
+        isinstance(first, FoundProvider)
+        and isinstance(second, FoundProvider)
+        and isinstance(third, FoundProvider)
+    )
     assert (first.name, first.entry.anthropic_base_url) == ("deepseek", URL)
     assert first.secret is not None and first.secret.reveal() == CANARY
     assert (second.name, second.label) == ("llm-example-com", "智谱 (Codex)")
@@ -182,7 +186,7 @@ def test_a_protocol_that_cc_switch_translates_is_the_providers_own(
     app: str, settings: Any, meta: Any
 ) -> None:
     [found] = read_cc_switch([row(app, settings, meta=meta)])
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundProvider)
     assert found.entry.openai_chat_base_url == "https://llm.example.com/v1"
     assert found.entry.anthropic_base_url is None and found.entry.openai_responses_base_url is None
 
@@ -198,7 +202,7 @@ def test_what_is_passed_over_says_why_and_ends_nothing(bad: Row) -> None:
     good = row("claude", {"env": {"ANTHROPIC_BASE_URL": URL}})
     passed, found = read_cc_switch([bad, good])
     assert isinstance(passed, PassedOver) and passed.reason and CANARY not in repr(passed)
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundProvider)
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])

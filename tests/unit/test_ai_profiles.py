@@ -8,8 +8,8 @@ import pytest
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import (
-    Entry,
     Profile,
+    ProfileEntry,
     check_profile,
     doubtful_hosts,
     entry_of,
@@ -24,7 +24,7 @@ CANARY = "sk-canary-0123456789"
 
 
 def read(base: Profile | None = None, **said: Any) -> Profile:
-    return read_profile("mine", Entry(**said), origin="here", base=base)
+    return read_profile("mine", ProfileEntry(**said), origin="here", base=base)
 
 
 def refused(base: Profile | None = None, **said: Any) -> UsageError:
@@ -61,7 +61,7 @@ def test_an_entry_says_all_of_a_profile(name: str) -> None:
 
 
 def test_settings_and_entries_have_the_same_keys() -> None:
-    assert {item.name for item in fields(Entry)} == set(ProfileSettings.__struct_fields__)
+    assert {item.name for item in fields(ProfileEntry)} == set(ProfileSettings.__struct_fields__)
 
 
 def test_a_client_gets_the_first_protocol_that_it_speaks() -> None:
@@ -205,7 +205,7 @@ def test_texts_that_can_be_none_are_refused(said: dict[str, str]) -> None:
 )
 def test_a_name_that_can_be_none_is_refused(name: str) -> None:
     with pytest.raises(UsageError) as caught:
-        read_profile(name, Entry(anthropic_base_url=URL, key="env:K"), origin="here")
+        read_profile(name, ProfileEntry(anthropic_base_url=URL, key="env:K"), origin="here")
     assert caught.value.code == "ai.profile_name"
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mahavishnu.ai.clients.codex.mcp import MCP as CODEX
-from mahavishnu.ai.clients.mcp import NAME, Registered
+from mahavishnu.ai.clients.mcp import NAME, RegisteredServer
 from mahavishnu.ai.clients.qwen.mcp import MCP as QWEN
 from mahavishnu.ai.clients.registration import describe_setup
 from mahavishnu.ai.foreign_files.documents import Document
@@ -86,10 +86,11 @@ def test_where_it_is_not_there_is_nothing_to_take_out(client: str) -> None:
 
 def test_what_is_registered_is_compared_by_how_it_is_reached() -> None:
     stdio, http = entry_of("claude-code", None), entry_of("claude-code", URL)
-    kept = Registered(Path("x"), {"type": "stdio", **stdio, "timeout": 5, "headers": {}})
+    kept = RegisteredServer(Path("x"), {"type": "stdio", **stdio, "timeout": 5, "headers": {}})
     assert kept.says(stdio) and not kept.says(http) and kept.transport == "stdio"
     assert not kept.says(entry_of("claude-code", None, "/another"))
     assert (
-        Registered(Path("x"), http).says(http) and Registered(Path("x"), http).transport == "http"
+        RegisteredServer(Path("x"), http).says(http)
+        and RegisteredServer(Path("x"), http).transport == "http"
     )
-    assert not Registered(Path("x"), {**http, "headers": {"A": "b"}}).says(http)
+    assert not RegisteredServer(Path("x"), {**http, "headers": {"A": "b"}}).says(http)

@@ -13,7 +13,7 @@ from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import Absent, KeyPath
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Remove, Set
-from mahavishnu.ai.switching.journal import Entry
+from mahavishnu.ai.switching.journal import JournalEntry
 from mahavishnu.ai.switching.plan import changed_meanwhile
 from mahavishnu.ai.switching.reversal import reverse, state_of
 from mahavishnu.ai.switching.settle import find_place, keys_of, write_back
@@ -63,7 +63,7 @@ def take_back(site: Site, row: Binding, folder: Path, *, overwrite: bool) -> Non
 
 
 def _undo_all(
-    site: Site, entries: Sequence[Entry], folder: Path, path: Path, *, overwrite: bool
+    site: Site, entries: Sequence[JournalEntry], folder: Path, path: Path, *, overwrite: bool
 ) -> None:
     """Undo them, the last one first; what was given up for a later one is not asked for once more."""
     if path.exists() and not overwrite:
@@ -77,7 +77,7 @@ def _undo_all(
             return  # there is nothing to restore it in
 
 
-def _require_unchanged(site: Site, entries: Sequence[Entry], path: Path) -> None:
+def _require_unchanged(site: Site, entries: Sequence[JournalEntry], path: Path) -> None:
     """Refuse what was changed since the last that wrote it, before anything is touched."""
     looked_at: set[KeyPath] = set()
     changed = []
@@ -116,7 +116,7 @@ def _unprotect(site: Site, path: Path, hooks_off: str, *, drop_empty: bool) -> N
     open_file(site, PROJECT_CLIENT, path).edit([off], drop_empty=drop_empty)
 
 
-def _entries(site: Site, row: Binding) -> list[Entry]:
+def _entries(site: Site, row: Binding) -> list[JournalEntry]:
     """Return the switches of the settings since the binding, the last one first."""
     standing = site.journal.read().standing
     touching = [e for e in standing if any(file.path == row.settings for file in e.files)]
@@ -124,7 +124,7 @@ def _entries(site: Site, row: Binding) -> list[Entry]:
     return touching[ids.index(row.entry) :][::-1] if row.entry in ids else []
 
 
-def _take_back_moved(site: Site, row: Binding, entry: Entry, path: Path) -> None:
+def _take_back_moved(site: Site, row: Binding, entry: JournalEntry, path: Path) -> None:
     """Take a switch back in the file that went along with its directory, wherever nobody changed it since."""
     keys = keys_of(site, site.journal.read(), entry)
     for file in entry.files:

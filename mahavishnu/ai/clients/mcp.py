@@ -57,7 +57,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredServer:
     """Our server as a client has it: what its settings say, and where."""
 
     path: Path
@@ -77,7 +77,7 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class Done:
+class McpChange:
     """Whether the client's settings had to be changed, and what its user should know."""
 
     changed: bool
@@ -96,11 +96,11 @@ class Mcp(Protocol):
         """Return the set-up, as `describe_setup`."""
         ...
 
-    def find(self, server: Server) -> Registered | None:
+    def find(self, server: Server) -> RegisteredServer | None:
         """Return our server as the client has it; None where it does not."""
         ...
 
-    def install(self, server: Server, *, dry_run: bool) -> Done:
+    def install(self, server: Server, *, dry_run: bool) -> McpChange:
         """
         Make the client know the server as it is given.
 
@@ -109,7 +109,7 @@ class Mcp(Protocol):
         """
         ...
 
-    def uninstall(self, server: Server, *, dry_run: bool) -> Done:
+    def uninstall(self, server: Server, *, dry_run: bool) -> McpChange:
         """Make the client not know the server. Raises as `install`."""
         ...
 

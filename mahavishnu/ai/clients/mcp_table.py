@@ -10,8 +10,8 @@ from typing import Any
 
 from mahavishnu.ai.clients.mcp import (
     NAME,
-    Done,
-    Registered,
+    McpChange,
+    RegisteredServer,
     Server,
     Setup,
     as_json,
@@ -57,17 +57,17 @@ class McpTable:
         how = f"add to {self.shown}{further}"
         return Setup(self.client, how, self.write(entry), entry=entry, start=start)
 
-    def find(self, server: Server) -> Registered | None:
+    def find(self, server: Server) -> RegisteredServer | None:
         """Return our server as the settings have it."""
         tables = self._file(server).read().get((self.table,))
         entry = tables.get(NAME) if isinstance(tables, dict) else None
-        return Registered(server.settings, entry) if isinstance(entry, dict) else None
+        return RegisteredServer(server.settings, entry) if isinstance(entry, dict) else None
 
-    def install(self, server: Server, *, dry_run: bool) -> Done:
+    def install(self, server: Server, *, dry_run: bool) -> McpChange:
         """Write our members."""
         return self._change(server, lambda each: self.add(each, server.setup.entry), dry_run)
 
-    def uninstall(self, server: Server, *, dry_run: bool) -> Done:
+    def uninstall(self, server: Server, *, dry_run: bool) -> McpChange:
         """Take the entry out."""
         return self._change(server, self.remove, dry_run)
 
@@ -96,10 +96,10 @@ class McpTable:
 
     def _change(
         self, server: Server, plan: Callable[[Document], list[Change]], dry_run: bool
-    ) -> Done:
+    ) -> McpChange:
         file = self._file(server)
         edit = (file.plan if dry_run else file.edit)(plan(file.read()), make_folder=True)
-        return Done(edit.changed, edit.notes)
+        return McpChange(edit.changed, edit.notes)
 
     def _file(self, server: Server) -> SettingsFile:
         close = closing(self.settings, server.environ)

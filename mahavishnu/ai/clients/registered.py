@@ -15,7 +15,7 @@ _FROM_MS, _TO_MS = 1_262_304_000_000, 4_102_444_800_000  # 2010 to 2100; else it
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredProcess:
     """
     A process that runs, and what its client wrote of it; some of that is secret, and not shown.
 
@@ -46,7 +46,7 @@ class Registered:
         return _time(self.about, name)
 
 
-def find_registered(folder: Path) -> tuple[Registered, ...]:
+def find_registered(folder: Path) -> tuple[RegisteredProcess, ...]:
     """
     Return the sessions that `sessions/PID.json` in a client's folder lists and that still run.
 
@@ -57,7 +57,7 @@ def find_registered(folder: Path) -> tuple[Registered, ...]:
     return tuple(_read(folder / "sessions"))
 
 
-def _read(folder: Path) -> Iterator[Registered]:
+def _read(folder: Path) -> Iterator[RegisteredProcess]:
     with contextlib.suppress(OSError):
         for path in sorted(folder.glob("*.json")):
             if path.stem.isdecimal():
@@ -65,7 +65,7 @@ def _read(folder: Path) -> Iterator[Registered]:
                 process = identify(int(path.stem))
                 same = process is not None and _is_same(process, about)
                 if process is not None and same is not False:
-                    yield Registered(process, about, certain=same is True)
+                    yield RegisteredProcess(process, about, certain=same is True)
 
 
 def read_object(path: Path) -> Mapping[str, Any]:

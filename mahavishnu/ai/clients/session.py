@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from mahavishnu.ai.clients.settings import Seen
+from mahavishnu.ai.clients.settings import CurrentProvider
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.processes import ProcessIdentity
@@ -112,10 +112,10 @@ class Timeline:
     environ: Mapping[str, str] = field(repr=False)
     path: Path
     document: Document = field(repr=False)
-    seen: Seen
+    seen: CurrentProvider
     changed: float
     providers: Mapping[str, Provider]
-    match: Callable[[Seen], str | None]
+    match: Callable[[CurrentProvider], str | None]
     at: Callable[[float], str | None]
     before: Callable[[float], Document]
 

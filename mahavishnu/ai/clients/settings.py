@@ -42,7 +42,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Seen:
+class CurrentProvider:
     """
     What a client's settings say now.
 
@@ -113,7 +113,7 @@ class Settings(Protocol):
         """Return what points the client at the profile, whatever it was pointed at before."""
         ...
 
-    def see(self, document: Document) -> Seen:
+    def see(self, document: Document) -> CurrentProvider:
         """Return what the settings say."""
         ...
 

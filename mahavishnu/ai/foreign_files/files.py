@@ -18,7 +18,7 @@ from mahavishnu.ai.foreign_files.documents import Document, KeyPath
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.locks import locked
 from mahavishnu.ai.foreign_files.merge import Change, Effect, Expected, merge
-from mahavishnu.ai.foreign_files.replace import Seen, discard, look, put, sweep
+from mahavishnu.ai.foreign_files.replace import Snapshot, discard, look, put, sweep
 from mahavishnu.base.errors import (
     Conflict,
     Corrupt,
@@ -181,11 +181,11 @@ class SettingsFile:
             code="ai_files.busy",
         )
 
-    def _put(self, target: Path, seen: Seen, document: Document, manner: _Manner) -> bool:
+    def _put(self, target: Path, seen: Snapshot, document: Document, manner: _Manner) -> bool:
         settle_s = self.patience.settle.total_seconds()
         return put(target, seen, document.content, settle_s=settle_s, private=manner.private)
 
-    def _read_whole(self, target: Path) -> tuple[Seen, Document]:
+    def _read_whole(self, target: Path) -> tuple[Snapshot, Document]:
         """
         Read the file; one that changed a moment ago may be half written, and is read again.
 
@@ -206,18 +206,18 @@ class SettingsFile:
                     return seen, document
             time.sleep(_PAUSE_S)
 
-    def _may_be_partial(self, seen: Seen) -> bool:
+    def _may_be_partial(self, seen: Snapshot) -> bool:
         if seen.content is None:
             return False
         if _is_blank(seen):
             return self._is_younger(seen, self.patience.torn)
         return not self.format.ends_visibly and self._is_younger(seen, self.patience.quiet)
 
-    def _is_younger(self, seen: Seen, age: timedelta) -> bool:
+    def _is_younger(self, seen: Snapshot, age: timedelta) -> bool:
         return time.time() - seen.changed < age.total_seconds()
 
 
-def _is_blank(seen: Seen) -> bool:
+def _is_blank(seen: Snapshot) -> bool:
     return seen.content is not None and not seen.content.strip()
 
 

@@ -26,7 +26,7 @@ _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """
     A file as it was at one moment; `content` is None where there was none.
 
@@ -44,7 +44,7 @@ class Seen:
         return self.stamp[2] / 1e9
 
 
-def look(target: Path) -> Seen:
+def look(target: Path) -> Snapshot:
     """
     Read a file that can be replaced.
 
@@ -57,7 +57,7 @@ def look(target: Path) -> Seen:
         _check(target, status)
         descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        return Seen(None)
+        return Snapshot(None)
     try:
         status = os.fstat(descriptor)
         _check(target, status)
@@ -67,7 +67,7 @@ def look(target: Path) -> Seen:
     finally:
         os.close(descriptor)
     mode = stat.S_IMODE(status.st_mode)
-    return Seen(b"".join(pieces), mode, status.st_gid, _stamp(status))
+    return Snapshot(b"".join(pieces), mode, status.st_gid, _stamp(status))
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
@@ -101,7 +101,7 @@ def _check(target: Path, status: os.stat_result) -> None:
 
 
 def put(
-    target: Path, seen: Seen, content: bytes, *, settle_s: float = 0.0, private: bool = False
+    target: Path, seen: Snapshot, content: bytes, *, settle_s: float = 0.0, private: bool = False
 ) -> bool:
     """
     Replace the file that was `seen`; False, and nothing of ours there, where it is no longer that one.
@@ -129,7 +129,7 @@ def put(
         return seen.content is None or not _put_late_write_back(temporary, target, seen, ours)
 
 
-def discard(target: Path, seen: Seen) -> bool:
+def discard(target: Path, seen: Snapshot) -> bool:
     """Remove the file that was `seen`; False, and it is where it was, where it is no longer that one."""
     if look(target) != seen:
         return False
@@ -161,7 +161,7 @@ def _keep_attributes(source: Path, target: Path, *, access: bool) -> None:
                     os.setxattr(target, name, os.getxattr(source, name))
 
 
-def _appear(temporary: Path, target: Path, seen: Seen) -> bool:
+def _appear(temporary: Path, target: Path, seen: Snapshot) -> bool:
     if seen.content is None:
         target.hardlink_to(temporary)
         return True
@@ -175,7 +175,7 @@ def _appear(temporary: Path, target: Path, seen: Seen) -> bool:
 
 
 def _put_late_write_back(
-    temporary: Path, target: Path, seen: Seen, ours: tuple[int, int, int]
+    temporary: Path, target: Path, seen: Snapshot, ours: tuple[int, int, int]
 ) -> bool:
     """Put the old file back if it was written to after we took it away, and ours was left alone since."""
     if _stamp(temporary.stat()) == seen.stamp:

@@ -67,7 +67,7 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ProfileEntry:
     """What a file says of a profile, by the keys it has there; None: nothing."""
 
     title: str | None = None
@@ -104,7 +104,9 @@ def check_name(name: str) -> str:
     return name
 
 
-def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None = None) -> Profile:
+def read_profile(
+    name: str, entry: ProfileEntry, *, origin: str, base: Profile | None = None
+) -> Profile:
     """
     Return the profile that an entry describes; `base` is the shipped one of the same name.
 
@@ -140,7 +142,7 @@ def read_profile(name: str, entry: Entry, *, origin: str, base: Profile | None =
     return profile
 
 
-def is_of_early_sample(entry: Entry, base: Profile) -> bool:
+def is_of_early_sample(entry: ProfileEntry, base: Profile) -> bool:
     """
     Tell whether an entry has no address but of hosts that never were, and no other key than the shipped one.
 
@@ -153,7 +155,7 @@ def is_of_early_sample(entry: Entry, base: Profile) -> bool:
     return nowhere and not other_key and not other_auth
 
 
-def of_early_sample(entry: Entry, base: Profile) -> Profile:
+def of_early_sample(entry: ProfileEntry, base: Profile) -> Profile:
     """Return the shipped profile with what such an entry changes."""
     title, timeout_ms = entry.title or base.title, entry.api_timeout_ms or base.timeout_ms
     return replace(base, title=title, timeout_ms=timeout_ms)
@@ -214,10 +216,10 @@ def doubtful_hosts(profile: Profile) -> tuple[str, ...]:
     return tuple(sorted(hosts & NO_SUCH_HOSTS))
 
 
-def entry_of(profile: Profile) -> Entry:
+def entry_of(profile: Profile) -> ProfileEntry:
     """Return what a file says that describes this profile in full."""
     addresses = {key: profile.endpoints.get(spoken) for key, spoken in ADDRESS_KEYS.items()}
-    return Entry(
+    return ProfileEntry(
         title=profile.title or None,
         auth=profile.auth,
         key=str(profile.key) if profile.key else None,
@@ -230,7 +232,7 @@ def entry_of(profile: Profile) -> Entry:
     )
 
 
-def _endpoints(name: str, entry: Entry) -> dict[Protocol, str]:
+def _endpoints(name: str, entry: ProfileEntry) -> dict[Protocol, str]:
     given = {key: cast("str | None", getattr(entry, key)) for key in ADDRESS_KEYS}
     found = {key: url for key, url in given.items() if url is not None}
     for key, url in found.items():

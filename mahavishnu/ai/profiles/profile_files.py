@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mahavishnu.ai.foreign_files.files import told
-from mahavishnu.ai.profiles.profile import Entry, check_name
+from mahavishnu.ai.profiles.profile import ProfileEntry, check_name
 from mahavishnu.base.files import sync_folder, write_atomically
 from mahavishnu.base.paths import Locations, private_folder
 
@@ -31,7 +31,7 @@ def path_of(folder: Path, name: str) -> Path:
     return folder / f"{check_name(name)}{SUFFIX}"
 
 
-def write_file(folder: Path, name: str, entry: Entry) -> Path:
+def write_file(folder: Path, name: str, entry: ProfileEntry) -> Path:
     """Write what an entry says, which was checked before, and return where."""
     path = path_of(folder, name)
     with told(path):
@@ -47,7 +47,7 @@ def remove_file(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def values_of(entry: Entry) -> dict[str, object]:
+def values_of(entry: ProfileEntry) -> dict[str, object]:
     """Return what an entry says as plain values for a file."""
     return {
         key: list(value) if isinstance(value, tuple) else value

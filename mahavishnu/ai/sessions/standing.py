@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mahavishnu.ai.clients.running import ancestors
 from mahavishnu.ai.clients.session import Provider, Session, Standing, Timeline
-from mahavishnu.ai.clients.settings import Seen
+from mahavishnu.ai.clients.settings import CurrentProvider
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Absent, Document
 from mahavishnu.ai.foreign_files.documents.port import plain
@@ -58,7 +58,7 @@ def _read(
     except OSError:
         changed = 0.0
 
-    def match_(seen: Seen) -> str | None:
+    def match_(seen: CurrentProvider) -> str | None:
         return match(seen, client, profiles, history.remember(path))
 
     def before(seconds: float) -> Document:

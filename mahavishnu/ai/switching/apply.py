@@ -15,9 +15,9 @@ from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Expected, Include, Remove, Set
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.journal import (
-    Entry,
     EntryKind,
     FileRecord,
+    JournalEntry,
     Kind,
     Record,
     recorded,
@@ -35,7 +35,7 @@ def carry_out(
     kind: Literal["switch", "restore"] = "switch",
     *,
     moved: Reference | None = None,
-) -> Entry | None:
+) -> JournalEntry | None:
     """
     Write a plan that was checked, all of it or nothing; the journal must be held.
 
@@ -63,7 +63,7 @@ def carry_out(
     return _write_all(site, entry, files)
 
 
-def _write_all(site: Site, entry: Entry, files: Sequence[FilePlan]) -> Entry:
+def _write_all(site: Site, entry: JournalEntry, files: Sequence[FilePlan]) -> JournalEntry:
     """Write the files one by one; where one fails, take back what is written."""
     done = []
     with whole_or_not(site, entry, [(file.place, file.effects) for file in files]):
@@ -141,10 +141,10 @@ def new_salt() -> str:
 
 def new_entry(
     kind: EntryKind, profile: str, scope: str, salt: str, files: Sequence[FileRecord], **more: Any
-) -> Entry:
+) -> JournalEntry:
     """Return an entry of now, in which the keys of `files` are marked by `salt`."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Entry(
+    return JournalEntry(
         id=new_id(),
         at=at,
         kind=kind,

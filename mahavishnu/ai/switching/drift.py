@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from mahavishnu.ai.clients.settings import Seen
+from mahavishnu.ai.clients.settings import CurrentProvider
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
@@ -19,7 +19,14 @@ from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, Set, merge
 from mahavishnu.ai.secrets.binding import Origin, origin_of
 from mahavishnu.ai.switching.apply import new_entry, new_salt
-from mahavishnu.ai.switching.journal import Entry, FileRecord, Kind, Record, Written, recorded
+from mahavishnu.ai.switching.journal import (
+    FileRecord,
+    JournalEntry,
+    Kind,
+    Record,
+    WrittenMember,
+    recorded,
+)
 from mahavishnu.ai.switching.plan import Place, Scope
 from mahavishnu.ai.switching.redaction import (
     is_marked,
@@ -53,7 +60,7 @@ class Member(NamedTuple):
     """A member that is not as it was written, as it is now: `now` may be a key."""
 
     path: KeyPath
-    written: Written
+    written: WrittenMember
     now: Value | Absent
 
 
@@ -176,7 +183,7 @@ def find_warning(place: Place, document: Document) -> str:
     return f"{client.title} sends the key in {now.key.removeprefix('env:')} to {where} now."
 
 
-def _origin(place: Place, seen: Seen) -> Origin | None:
+def _origin(place: Place, seen: CurrentProvider) -> Origin | None:
     try:
         return origin_of(seen.url or _own_url(place))
     except UsageError:
@@ -248,7 +255,7 @@ def _places(
 class Adopted:
     """What was adopted: for each profile that had been switched to, an entry and its files."""
 
-    entries: tuple[tuple[Entry, tuple[Changed, ...]], ...]
+    entries: tuple[tuple[JournalEntry, tuple[Changed, ...]], ...]
     settled: tuple[str, ...] = ()
 
 

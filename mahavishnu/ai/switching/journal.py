@@ -59,7 +59,7 @@ class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     modes: tuple[int | None, int | None] = (None, None)
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="intent"):
+class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="intent"):
     """
     One switch, the undoing of one, or what became of a file that was changed after one.
 
@@ -92,24 +92,24 @@ def title_of(kind: str, profile: str) -> str:
     return f"{words.get(kind, f'{kind} to')} {profile}"
 
 
-class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="done"):
+class EntryDone(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="done"):
     """The entry's files are written; `files` where it came otherwise than intended."""
 
     id: UUID
     files: tuple[FileRecord, ...] | None = None
 
 
-class Cancelled(msgspec.Struct, frozen=True, tag_field="line", tag="cancelled"):
+class EntryCancelled(msgspec.Struct, frozen=True, tag_field="line", tag="cancelled"):
     """Nothing of the entry stands."""
 
     id: UUID
 
 
-_decoder = msgspec.json.Decoder(Entry | Done | Cancelled)
+_decoder = msgspec.json.Decoder(JournalEntry | EntryDone | EntryCancelled)
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenMember:
     """
     What we wrote to a member last: the value as recorded, and the salt of its marks.
 
@@ -124,7 +124,7 @@ class Written:
 
 
 @dataclass
-class Memory:
+class FileHistory:
     """
     What the journal knows about one file; see `Known` for originals, adopted and made.
 
@@ -132,7 +132,7 @@ class Memory:
     of marks in them; `profile`, `mode` and `key` (the reference of a raw one) are those of the last switch.
     """
 
-    written: dict[KeyPath, Written] = field(default_factory=dict)
+    written: dict[KeyPath, WrittenMember] = field(default_factory=dict)
     originals: dict[KeyPath, Value | Absent] = field(default_factory=dict)
     adopted: dict[KeyPath, Value | Absent] = field(default_factory=dict)
     made: dict[KeyPath, KeyPath] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Memory:
             self.adopted[path] = ABSENT if is_marked(after) else after
             earlier = self.written[path].foreign if path in self.written else frozenset()
             came = marks_in(after) - (marks_in(before) - earlier)
-        self.written[path] = Written(after, record.salt or salt, adopted, came)
+        self.written[path] = WrittenMember(after, record.salt or salt, adopted, came)
         self.originals.setdefault(path, ABSENT if is_marked(before) else before)
         if record.made is not None:
             self.made.setdefault(path, record.made)
@@ -172,15 +172,15 @@ class Memory:
         """Note what an undo put in the place of a key that it could not bring back: that is ours too."""
         after, written = value_of(record.after), self.written.get(record.path)
         if written is not None and len(marks_in(after)) < len(marks_in(written.value)):
-            self.written[record.path] = Written(after, record.salt or salt)
+            self.written[record.path] = WrittenMember(after, record.salt or salt)
 
 
 @dataclass(frozen=True)
 class History:
     """All entries, oldest first: what is done, and what is open."""
 
-    done: tuple[Entry, ...]
-    open: tuple[Entry, ...]
+    done: tuple[JournalEntry, ...]
+    open: tuple[JournalEntry, ...]
 
     @property
     def undone(self) -> frozenset[UUID]:
@@ -189,7 +189,7 @@ class History:
         return frozenset(e.id for e in self.done if e.kind == "switch" and e.id not in standing)
 
     @property
-    def standing(self) -> tuple[Entry, ...]:
+    def standing(self) -> tuple[JournalEntry, ...]:
         """Switches, adoptions and restorings that were not taken back; of one that was in part, what is left."""
         gone = {(each.undoes, file.path) for each in self.done for file in each.files}
         found = []
@@ -229,9 +229,9 @@ class History:
             _is_found(record, memory) for record in found.records if record.path not in apart
         )
 
-    def remember(self, path: Path) -> Memory:
+    def remember(self, path: Path) -> FileHistory:
         """Return what is known about the file, from the switches that stand."""
-        memory = Memory()
+        memory = FileHistory()
         for entry in self.standing:
             for each in entry.files:
                 if each.path != str(path):
@@ -251,7 +251,7 @@ class History:
         return memory
 
 
-def _is_found(record: Record, memory: Memory) -> bool:
+def _is_found(record: Record, memory: FileHistory) -> bool:
     """Tell whether an entry found something else where we had written; keys are not compared."""
     written, before = memory.written.get(record.path), value_of(record.before)
     if record.kind not in ("set", "remove") or written is None:
@@ -263,7 +263,7 @@ def _is_found(record: Record, memory: Memory) -> bool:
     return not same
 
 
-def made_at(entry: Entry) -> float:
+def made_at(entry: JournalEntry) -> float:
     """Return when an entry was made, in seconds since the epoch: its id holds the milliseconds."""
     return (entry.id.int >> 80) / 1000
 
@@ -305,17 +305,17 @@ class Journal:
                 content = self.path.read_bytes()
             except FileNotFoundError:
                 content = b""
-        intended: dict[UUID, Entry] = {}
-        closed: dict[UUID, Done | Cancelled] = {}
+        intended: dict[UUID, JournalEntry] = {}
+        closed: dict[UUID, EntryDone | EntryCancelled] = {}
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
             try:
                 said = _decoder.decode(line)
             except msgspec.DecodeError as error:
                 raise self._damaged(number) from error
-            if isinstance(said, Entry):
+            if isinstance(said, JournalEntry):
                 intended[said.id] = said  # a later one has what is left of it
                 if said.kind == "adopt":
-                    closed[said.id] = Done(said.id)
+                    closed[said.id] = EntryDone(said.id)
             elif said.id in intended:
                 closed[said.id] = said  # the last word counts: a failure may follow "done"
             else:
@@ -323,7 +323,7 @@ class Journal:
         done = (
             entry if said.files is None else msgspec.structs.replace(entry, files=said.files)
             for entry in intended.values()
-            if isinstance(said := closed.get(entry.id), Done)
+            if isinstance(said := closed.get(entry.id), EntryDone)
         )
         return History(tuple(done), tuple(e for e in intended.values() if e.id not in closed))
 
@@ -334,19 +334,19 @@ class Journal:
             code="ai.journal_damaged",
         )
 
-    def intend(self, entry: Entry) -> None:
+    def intend(self, entry: JournalEntry) -> None:
         """Write down what is going to be done, durably; an adoption is done with that."""
         self._append(entry)
 
-    def finish(self, entry: Entry, files: Sequence[FileRecord] | None = None) -> None:
+    def finish(self, entry: JournalEntry, files: Sequence[FileRecord] | None = None) -> None:
         """Write down that it is done, with `files` where they are others than intended."""
-        self._append(Done(entry.id, None if files is None else tuple(files)))
+        self._append(EntryDone(entry.id, None if files is None else tuple(files)))
 
-    def cancel(self, entry: Entry) -> None:
+    def cancel(self, entry: JournalEntry) -> None:
         """Write down that nothing of it stands."""
-        self._append(Cancelled(entry.id))
+        self._append(EntryCancelled(entry.id))
 
-    def _append(self, line: Entry | Done | Cancelled) -> None:
+    def _append(self, line: JournalEntry | EntryDone | EntryCancelled) -> None:
         try:
             content = msgspec.json.encode(line) + b"\n"
         except UnicodeEncodeError as error:

@@ -31,7 +31,7 @@ from mahavishnu.ai.foreign_files.merge import (
 )
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.journal import (
-    Memory,
+    FileHistory,
 )
 from mahavishnu.ai.switching.redaction import has_key, marks_in, redact, shown
 from mahavishnu.base.errors import Conflict, Forbidden
@@ -48,7 +48,7 @@ class Place:
     client: Client
     path: Path
     make_folder: bool
-    memory: Memory
+    memory: FileHistory
     running: bool
     project: bool = False
     new: bool = False

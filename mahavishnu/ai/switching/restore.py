@@ -23,7 +23,7 @@ from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.apply import carry_out
 from mahavishnu.ai.switching.drift import Changed, find_changed, replay
-from mahavishnu.ai.switching.journal import Entry
+from mahavishnu.ai.switching.journal import JournalEntry
 from mahavishnu.ai.switching.plan import (
     FilePlan,
     Place,
@@ -47,7 +47,7 @@ type FindProfile = Callable[[str], Profile]
 class Restored:
     """What was done: for each profile a plan, and its entry, None where nothing had to change."""
 
-    plans: tuple[tuple[Plan, Entry | None], ...]
+    plans: tuple[tuple[Plan, JournalEntry | None], ...]
     settled: tuple[str, ...] = ()
 
 

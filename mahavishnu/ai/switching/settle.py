@@ -28,10 +28,10 @@ from mahavishnu.ai.foreign_files.merge import Change, Effect, Remove, Set
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.switching.journal import (
-    Entry,
+    FileHistory,
     FileRecord,
     History,
-    Memory,
+    JournalEntry,
     Record,
     value_of,
 )
@@ -43,7 +43,7 @@ from mahavishnu.base.errors import MahavishnuError
 
 
 @dataclass(frozen=True)
-class Found:
+class FileOnDisk:
     """One file of an entry as it is now: its records by what the disk says of each."""
 
     file: FileRecord
@@ -73,7 +73,7 @@ class Settled:
     history: History
     told: tuple[str, ...]
     stuck: Mapping[str, MahavishnuError]
-    latest: Entry | None = None
+    latest: JournalEntry | None = None
 
     def require(self, paths: Collection[str]) -> None:
         """Refuse to go on with files that an entry is open for; raises the reason."""
@@ -113,7 +113,7 @@ def settle(site: Site) -> Settled:
 
 @contextmanager
 def whole_or_not(
-    site: Site, entry: Entry, touched: Iterable[tuple[Place, Sequence[Effect]]]
+    site: Site, entry: JournalEntry, touched: Iterable[tuple[Place, Sequence[Effect]]]
 ) -> Iterator[None]:
     """Take back what is written of an entry where what is done in here fails, and raise that."""
     try:
@@ -130,7 +130,9 @@ def whole_or_not(
         raise
 
 
-def settle_entry(site: Site, entry: Entry, keys: Sequence[str], *, back: bool = False) -> str:
+def settle_entry(
+    site: Site, entry: JournalEntry, keys: Sequence[str], *, back: bool = False
+) -> str:
     """
     Finish an entry or take it back; with `back`, the latter wherever that can be.
 
@@ -176,7 +178,9 @@ def settle_entry(site: Site, entry: Entry, keys: Sequence[str], *, back: bool = 
     return f"{what} was taken back."
 
 
-def _set_modes(entry: Entry, found: Found, *, stands: bool, private: bool = False) -> None:
+def _set_modes(
+    entry: JournalEntry, found: FileOnDisk, *, stands: bool, private: bool = False
+) -> None:
     """Close a file and its folder to others where a switch stands, or the undoing of one does not."""
     path, modes = found.place.path, found.file.modes
     with naming(path):
@@ -186,7 +190,7 @@ def _set_modes(entry: Entry, found: Found, *, stands: bool, private: bool = Fals
             close_modes(path, modes)
 
 
-def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
+def keys_of(site: Site, history: History, entry: JournalEntry) -> list[str]:
     """Return the raw keys that an entry replaced, among those that switches wrote, where they can be read."""
     if not any(is_marked(value_of(r.before)) for file in entry.files for r in file.records):
         return []
@@ -205,7 +209,9 @@ def keys_of(site: Site, history: History, entry: Entry) -> list[str]:
     return keys
 
 
-def find_place(site: Site, entry: Entry, file: FileRecord, memory: Memory | None = None) -> Place:
+def find_place(
+    site: Site, entry: JournalEntry, file: FileRecord, memory: FileHistory | None = None
+) -> Place:
     """
     Return the place of a file that an entry of the journal names; `memory` is what is known of the file.
 
@@ -218,13 +224,13 @@ def find_place(site: Site, entry: Entry, file: FileRecord, memory: Memory | None
         client=CLIENTS[file.client],
         path=Path(file.path),
         make_folder=False,
-        memory=memory or Memory(),
+        memory=memory or FileHistory(),
         running=bool(site.sessions_of(file.client)),
         new=not Path(file.path).exists(),
     )
 
 
-def _find(site: Site, entry: Entry, file: FileRecord) -> Found:
+def _find(site: Site, entry: JournalEntry, file: FileRecord) -> FileOnDisk:
     place = find_place(site, entry, file)
     document = site.open(place.client, place.path).read()
     states = tuple(
@@ -235,7 +241,7 @@ def _find(site: Site, entry: Entry, file: FileRecord) -> Found:
         for r in file.records
         if r.kind == "remove" and is_emptied(r.path, ABSENT, document.get(r.path), place.client)
     )
-    return Found(file, place, states, leftovers)
+    return FileOnDisk(file, place, states, leftovers)
 
 
 def write_back(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.settings import Seen, home
+from mahavishnu.ai.clients.settings import CurrentProvider, home
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.delivery import variable_of
@@ -16,7 +16,7 @@ from mahavishnu.ai.secrets.oneiric.stores import is_installed, provider_of
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
 from mahavishnu.ai.switching.drift import Author, Drift, find_drift, find_warning
-from mahavishnu.ai.switching.journal import History, Memory
+from mahavishnu.ai.switching.journal import FileHistory, History
 from mahavishnu.ai.switching.plan import Place, Scope
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound, UsageError
@@ -156,14 +156,14 @@ def _by(drift: Drift, changed: Authorship | None) -> Drift:
 
 
 def match(
-    seen: Seen, client: Client, profiles: Mapping[str, Profile], memory: Memory
+    seen: CurrentProvider, client: Client, profiles: Mapping[str, Profile], memory: FileHistory
 ) -> str | None:
     """Return the profile that the settings say; of several, the one that was switched to."""
     found = [name for name, each in profiles.items() if _says(seen, client, each)]
     return memory.profile if memory.profile in found else next(iter(found), None)
 
 
-def _says(seen: Seen, client: Client, profile: Profile) -> bool:
+def _says(seen: CurrentProvider, client: Client, profile: Profile) -> bool:
     protocol = profile.protocol_for(client.name)
     if protocol is None:
         return False
@@ -177,7 +177,7 @@ def _says(seen: Seen, client: Client, profile: Profile) -> bool:
     )
 
 
-def _without_profile(seen: Seen, client: Client) -> Use:
+def _without_profile(seen: CurrentProvider, client: Client) -> Use:
     if seen.url or seen.key:
         return "other"
     return "sign-in" if client.own_url else "nothing"

@@ -17,7 +17,7 @@ from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai.switching.apply import carry_out
-from mahavishnu.ai.switching.journal import Entry, History
+from mahavishnu.ai.switching.journal import History, JournalEntry
 from mahavishnu.ai.switching.moving import find_move, move_key
 from mahavishnu.ai.switching.plan import Plan, Scope, Unchanged, check_plan, plan_file
 from mahavishnu.ai.switching.proxied import proxy_note
@@ -52,7 +52,7 @@ class Switched:
     """What was done: `entry` is None where all clients were on the profile already."""
 
     plan: Plan
-    entry: Entry | None
+    entry: JournalEntry | None
     settled: tuple[str, ...] = ()
 
 

@@ -16,7 +16,7 @@ from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
 from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_of
-from mahavishnu.ai.switching.journal import Entry, FileRecord, History, Record, value_of
+from mahavishnu.ai.switching.journal import FileRecord, History, JournalEntry, Record, value_of
 from mahavishnu.ai.switching.plan import Place, changed_meanwhile
 from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
 from mahavishnu.ai.switching.reversal import Reversal, reverse, state_of
@@ -41,8 +41,8 @@ class Undone:
     There is none where the switch was interrupted, and ended by being taken back.
     """
 
-    switch: Entry
-    entry: Entry | None
+    switch: JournalEntry
+    entry: JournalEntry | None
     settled: tuple[str, ...] = ()
 
     @property
@@ -99,7 +99,7 @@ def undo(site: Site, reference: str | None = None, *, overwrite: bool = False) -
         return Undone(switched, entry, settled.told)
 
 
-def _require_keys(switched: Entry, entry: Entry) -> None:
+def _require_keys(switched: JournalEntry, entry: JournalEntry) -> None:
     """Refuse to lose a key for good that is kept somewhere, and only cannot be read now."""
     away = [path for path in entry.lost if path not in switched.lost]
     if away and switched.is_moved:
@@ -127,7 +127,7 @@ def _end_interrupted(settled: Settled) -> Undone | None:
     return None
 
 
-def choose(history: History, reference: str | None) -> Entry:
+def choose(history: History, reference: str | None) -> JournalEntry:
     """Return the switch that is to be taken back; one that others build on is refused."""
     standing = history.standing
     if reference is None:
@@ -156,7 +156,7 @@ def choose(history: History, reference: str | None) -> Entry:
     return found
 
 
-def find_entry(history: History, reference: str) -> Entry:
+def find_entry(history: History, reference: str) -> JournalEntry:
     """Return the one entry that an id, or its end, means."""
     wanted = parse_reference(reference)
     found = [
@@ -177,7 +177,7 @@ def find_entry(history: History, reference: str) -> Entry:
 def _plan(
     site: Site,
     history: History,
-    switched: Entry,
+    switched: JournalEntry,
     file: FileRecord,
     keys: Sequence[str],
     overwrite: bool,
@@ -205,7 +205,7 @@ def _check_foreign(
     place: Place,
     document: Document,
     back: Document,
-    switched: Entry,
+    switched: JournalEntry,
     file: FileRecord,
     overwrite: bool,
 ) -> None:
@@ -235,7 +235,7 @@ def _check_foreign(
 
 
 def _loses_key(
-    record: Record, document: Document, back: Document, switched: Entry, client: Client
+    record: Record, document: Document, back: Document, switched: JournalEntry, client: Client
 ) -> bool:
     """Tell whether a key would go that is not one which was written by the switch."""
     path, salt = record.path, record.salt or switched.salt
@@ -264,7 +264,7 @@ def _file_record(part: _Part, salt: str) -> FileRecord:
     )
 
 
-def _write(site: Site, entry: Entry, parts: Sequence[_Part]) -> None:
+def _write(site: Site, entry: JournalEntry, parts: Sequence[_Part]) -> None:
     with whole_or_not(site, entry, [(part.place, part.effects) for part in parts]):
         for part in parts:
             changes, expected = part.reversal.changes, expect(part.effects)

@@ -1,7 +1,7 @@
 """
 Profiles in the settings: which setting is a member of one; a wrong one is set aside.
 
-Whether the others can be used is not decided here: `ai_env.profiles` does that.
+Whether the others can be used is not decided here: `ai.profiles` does that.
 """
 
 import re

@@ -267,7 +267,7 @@ else:
 
 
 class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """What the settings say of one provider; `ai_env.profiles` decides whether it can be used."""
+    """What the settings say of one provider; `ai.profiles` decides whether it can be used."""
 
     title: Annotated[str | None, Meta(description="A line that tells what it is.")] = None
     auth: Annotated[

@@ -1,1 +1,1 @@
-"""From the settings in force to what switching AI clients needs: the composition root of `ai_env`."""
+"""From the settings in force to what switching AI clients needs: the composition root of `ai`."""

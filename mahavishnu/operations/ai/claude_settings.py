@@ -14,7 +14,7 @@ from mahavishnu.ai.clients.claude_code.own_settings.file import (
     carry_out,
     settings_file,
 )
-from mahavishnu.ai.clients.claude_code.own_settings.hooks import Found, read_hooks
+from mahavishnu.ai.clients.claude_code.own_settings.hooks import FoundHook, read_hooks
 from mahavishnu.ai.clients.claude_code.own_settings.permissions import read_rules
 from mahavishnu.ai.clients.claude_code.own_settings.plugins import read_plugins
 from mahavishnu.ai.clients.claude_code.own_settings.statusline import read_statusline
@@ -175,7 +175,7 @@ def list_hooks(environments: Environments, scope: Scope) -> Hooks:
     return Hooks(scope=scope, path=path, hooks=[_hook(each) for each in read_hooks(document)])
 
 
-def _hook(found: Found) -> HookBody:
+def _hook(found: FoundHook) -> HookBody:
     runs = next((found.hook[kind] for kind in _KINDS if kind in found.hook), "")
     return HookBody(
         event=found.event,

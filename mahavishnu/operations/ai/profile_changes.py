@@ -10,8 +10,8 @@ from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.locks import locked
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import (
-    Entry,
     Profile,
+    ProfileEntry,
     check_name,
     entry_of,
     read_profile,
@@ -118,7 +118,7 @@ def accept_profile(loaded: Loaded, name: str) -> AcceptedProfile:
     return AcceptedProfile(accepted=name, key=str(profile.key), addresses=addresses)
 
 
-def add_profile(loaded: Loaded, name: str, entry: Entry) -> ProfileDetails:
+def add_profile(loaded: Loaded, name: str, entry: ProfileEntry) -> ProfileDetails:
     """Write a profile that there is not yet."""
     with _editing(loaded, name) as path:
         if path is not None or name in SHIPPED:
@@ -131,7 +131,7 @@ def add_profile(loaded: Loaded, name: str, entry: Entry) -> ProfileDetails:
 
 
 def edit_profile(
-    loaded: Loaded, name: str, changes: Entry, unset: Iterable[str]
+    loaded: Loaded, name: str, changes: ProfileEntry, unset: Iterable[str]
 ) -> tuple[ProfileDetails, list[str]]:
     """Change what is named of a profile; returns notes on clients that go on as before, too."""
     with _editing(loaded, name) as path:
@@ -139,7 +139,7 @@ def edit_profile(
             require_own(loaded, name)
         if path is None and name not in SHIPPED:
             find_profile(loaded, name)  # which tells the nearest
-        before = read_entry(path) if path else Entry()
+        before = read_entry(path) if path else ProfileEntry()
         wanted = dataclasses.replace(before, **changes.said() | dict.fromkeys(unset))
         users = _users_of(loaded, name)
         profile = save(loaded, name, wanted)
@@ -182,14 +182,14 @@ def turn(loaded: Loaded) -> Iterator[None]:
         yield
 
 
-def save(loaded: Loaded, name: str, entry: Entry) -> Profile:
+def save(loaded: Loaded, name: str, entry: ProfileEntry) -> Profile:
     """Check and write what an entry says; returns the profile that it makes."""
     profile = profile_of(loaded, name, entry)
     write_file(folder_of(loaded.locations), name, entry)
     return profile
 
 
-def profile_of(loaded: Loaded, name: str, entry: Entry) -> Profile:
+def profile_of(loaded: Loaded, name: str, entry: ProfileEntry) -> Profile:
     """Return the profile that an entry makes where a file of ours holds it; raises as `read_profile`."""
     origin = str(path_of(folder_of(loaded.locations), name))
     return read_profile(name, entry, origin=origin, base=SHIPPED.get(name))
@@ -256,7 +256,9 @@ def _notes(users: Iterable[ClientStatus], what: str, name: str) -> list[str]:
     ]
 
 
-def check_import(loaded: Loaded, wanted: Mapping[str, Entry], *, replace: bool) -> tuple[str, ...]:
+def check_import(
+    loaded: Loaded, wanted: Mapping[str, ProfileEntry], *, replace: bool
+) -> tuple[str, ...]:
     """
     Return the names of those entries that say something new; all can be written then.
 

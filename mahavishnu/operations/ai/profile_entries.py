@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from mahavishnu.ai.profiles.profile import Entry
+from mahavishnu.ai.profiles.profile import ProfileEntry
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.settings.files import place_of, read_settings
 from mahavishnu.base.settings.legacy import PROFILE_NAMES
@@ -49,7 +49,7 @@ def exported_values(settings: Mapping[str, object]) -> dict[str, dict[str, objec
     return values
 
 
-def read_entry(path: Path) -> Entry:
+def read_entry(path: Path) -> ProfileEntry:
     """
     Return what a file of ours says of its profile.
 
@@ -66,7 +66,7 @@ def place_in(origin: str, name: str, member: str = "") -> str:
     return place_of(origin, *keys, *filter(None, [member]))
 
 
-def entry_of_values(name: str, values: Mapping[str, object], *, origin: str) -> Entry:
+def entry_of_values(name: str, values: Mapping[str, object], *, origin: str) -> ProfileEntry:
     """Return the entry that plain values by key are of the profile of a name; raises as `read_entry`."""
     given = {PROFILE_NAMES.get(bare := key.removeprefix("env."), bare): key for key in values}
     present = {member: values[key] for member, key in given.items()}
@@ -85,4 +85,4 @@ def entry_of_values(name: str, values: Mapping[str, object], *, origin: str) -> 
             hint=f"The keys are: {', '.join(ProfileSettings.__struct_fields__)}.",
             code="ai.profile_file",
         ) from error
-    return Entry(**msgspec.structs.asdict(checked))
+    return ProfileEntry(**msgspec.structs.asdict(checked))

@@ -15,10 +15,10 @@ from mahavishnu.ai.profiles.importing.claude_code import (
     read_claude_code,
     replace_keys,
 )
-from mahavishnu.ai.profiles.importing.found import Found, PassedOver, free_name
+from mahavishnu.ai.profiles.importing.found import FoundProvider, PassedOver, free_name
 from mahavishnu.ai.profiles.importing.keys import destination, keep_keys
 from mahavishnu.ai.profiles.presets import SHIPPED
-from mahavishnu.ai.profiles.profile import Entry, check_name
+from mahavishnu.ai.profiles.profile import ProfileEntry, check_name
 from mahavishnu.ai.profiles.profile_files import folder_of, write_file
 from mahavishnu.ai.secrets.in_keyring import KeyringStore
 from mahavishnu.ai.secrets.reference import Reference
@@ -108,7 +108,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> ImportedProfiles:
     """
     file = claude_settings(loaded, wishes.path) if source == CLAUDE_CODE.name else None
     offers = _from_claude_code(file) if file else _from_cc_switch(loaded, wishes.path)
-    plain = any(isinstance(each, Found) and each.secret for each in offers)
+    plain = any(isinstance(each, FoundProvider) and each.secret for each in offers)
     chosen, passed = _choose(loaded, offers, wishes)
     moves = _plan_moves(chosen, wishes)
     chosen = [
@@ -134,7 +134,7 @@ def take_over(loaded: Loaded, source: str, wishes: Wishes) -> ImportedProfiles:
 
 
 def addresses_of(
-    loaded: Loaded, entries: Mapping[str, Entry], names: Sequence[str]
+    loaded: Loaded, entries: Mapping[str, ProfileEntry], names: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """Return where the profiles of these names lead, which is where their keys will be sent."""
     profiles = {name: profile_of(loaded, name, entries[name]) for name in names}
@@ -148,11 +148,11 @@ def claude_settings(loaded: Loaded, path: Path | None) -> SettingsFile:
     return SettingsFile(place.absolute(), JsonDocument, lock_folder(loaded), close=close)
 
 
-def _from_claude_code(file: SettingsFile) -> list[Found | PassedOver]:
+def _from_claude_code(file: SettingsFile) -> list[FoundProvider | PassedOver]:
     return [read_claude_code(file.read())]
 
 
-def _from_cc_switch(loaded: Loaded, path: Path | None) -> list[Found | PassedOver]:
+def _from_cc_switch(loaded: Loaded, path: Path | None) -> list[FoundProvider | PassedOver]:
     from mahavishnu.ai.profiles.importing import cc_switch  # noqa: PLC0415 - loads SQLite
 
     rows = cc_switch.read_rows(
@@ -162,13 +162,13 @@ def _from_cc_switch(loaded: Loaded, path: Path | None) -> list[Found | PassedOve
 
 
 def _choose(
-    loaded: Loaded, offers: Sequence[Found | PassedOver], wishes: Wishes
-) -> tuple[list[Found], list[PassedOver]]:
+    loaded: Loaded, offers: Sequence[FoundProvider | PassedOver], wishes: Wishes
+) -> tuple[list[FoundProvider], list[PassedOver]]:
     """Return what is taken over, under names of its own, and what is not; one alone is wanted or fails."""
     passed = [each for each in offers if isinstance(each, PassedOver)]
-    named: list[Found] = []
+    named: list[FoundProvider] = []
     for each in offers:
-        if isinstance(each, Found):
+        if isinstance(each, FoundProvider):
             taken = SHIPPED.keys() | {other.name for other in named}
             named.append(replace(each, name=free_name(each.name, taken)))
     chosen = [each for each in named if not wishes.only or each.name in wishes.only]
@@ -193,7 +193,7 @@ def _choose(
     return usable, passed
 
 
-def _as_wished(chosen: Sequence[Found], wishes: Wishes) -> Found:
+def _as_wished(chosen: Sequence[FoundProvider], wishes: Wishes) -> FoundProvider:
     if len(chosen) != 1:
         raise UsageError(
             f"--name and --key are for one profile, and {len(chosen)} are meant.",
@@ -207,12 +207,12 @@ def _as_wished(chosen: Sequence[Found], wishes: Wishes) -> Found:
     return replace(one, name=name, secret=None, entry=replace(one.entry, key=wishes.key))
 
 
-def _with_any_key(found: Found) -> Entry:
+def _with_any_key(found: FoundProvider) -> ProfileEntry:
     """Return the entry as it can be checked before it is known where its key goes."""
     return replace(found.entry, key=f"{SERVICE}/{found.name}") if found.secret else found.entry
 
 
-def _plan_moves(chosen: Sequence[Found], wishes: Wishes) -> dict[str, Reference]:
+def _plan_moves(chosen: Sequence[FoundProvider], wishes: Wishes) -> dict[str, Reference]:
     """Return where the keys in plain text go, by profile; refuses where that was not said."""
     names = [each.name for each in chosen if each.secret]
     if not names:
@@ -248,7 +248,9 @@ def _require_consent(moves: Mapping[str, Reference], ask: Ask | None, *, agreed:
     )
 
 
-def _move_keys(chosen: Sequence[Found], moves: Mapping[str, Reference], wishes: Wishes) -> None:
+def _move_keys(
+    chosen: Sequence[FoundProvider], moves: Mapping[str, Reference], wishes: Wishes
+) -> None:
     if not moves:
         return
     wanted: dict[Reference, Secret] = {
@@ -257,7 +259,7 @@ def _move_keys(chosen: Sequence[Found], moves: Mapping[str, Reference], wishes: 
     keep_keys(KeyringStore(), wanted, replace=wishes.replace)
 
 
-def _clean(file: SettingsFile, found: Found, reference: Reference) -> tuple[str, ...]:
+def _clean(file: SettingsFile, found: FoundProvider, reference: Reference) -> tuple[str, ...]:
     """
     Let Claude Code ask for the key that it had; what changed meanwhile is not overwritten.
 
@@ -278,7 +280,7 @@ def _clean(file: SettingsFile, found: Found, reference: Reference) -> tuple[str,
 
 
 def _notes(
-    file: SettingsFile | None, chosen: Sequence[Found], moves: Mapping[str, Reference]
+    file: SettingsFile | None, chosen: Sequence[FoundProvider], moves: Mapping[str, Reference]
 ) -> Iterator[str]:
     for name in (name for each in chosen for name in each.left):
         yield f"{name} was not taken over: a profile has no place for it, and a switch clears it."

@@ -8,8 +8,8 @@ import msgspec
 
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import (
-    Entry,
     Profile,
+    ProfileEntry,
     doubtful_hosts,
     is_of_early_sample,
     of_early_sample,
@@ -149,9 +149,11 @@ def settings_origin(loaded: Loaded, name: str) -> str | None:
     return next((origin for _, origin in sorted(origins.items())), None)
 
 
-def _entries(loaded: Loaded) -> tuple[dict[str, tuple[Entry, str]], dict[str, MahavishnuError]]:
+def _entries(
+    loaded: Loaded,
+) -> tuple[dict[str, tuple[ProfileEntry, str]], dict[str, MahavishnuError]]:
     """Return entry and origin by name, the settings before files; and what is wrong with other profiles."""
-    found: dict[str, tuple[Entry, str]] = {}
+    found: dict[str, tuple[ProfileEntry, str]] = {}
     broken: dict[str, MahavishnuError] = {}
     for name, path in find_files(folder_of(loaded.locations)).items():
         try:
@@ -160,7 +162,7 @@ def _entries(loaded: Loaded) -> tuple[dict[str, tuple[Entry, str]], dict[str, Ma
             broken[name] = error
     for name, each in loaded.settings.ai_environments.llm_profiles.items():
         origin = settings_origin(loaded, name) or "the settings"
-        found[name] = Entry(**msgspec.structs.asdict(each)), origin
+        found[name] = ProfileEntry(**msgspec.structs.asdict(each)), origin
         broken.pop(name, None)
     for name, wrong in loaded.wrong_profiles.items():
         found.pop(name, None)

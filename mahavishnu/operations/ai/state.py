@@ -9,7 +9,7 @@ from typing import Any
 
 from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.switching.journal import Entry, History
+from mahavishnu.ai.switching.journal import History, JournalEntry
 from mahavishnu.ai.switching.lacks import Lack
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import ClientStatus, key_state, look
@@ -97,7 +97,7 @@ def _switches(history: History, limit: int) -> list[SwitchBody]:
     return [_entry(each, history) for each in latest]
 
 
-def _entry(entry: Entry, history: History) -> SwitchBody:
+def _entry(entry: JournalEntry, history: History) -> SwitchBody:
     return SwitchBody.like(
         entry,
         clients=[file.client for file in entry.files],

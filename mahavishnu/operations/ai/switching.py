@@ -15,7 +15,7 @@ from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching import restore, switch, undo
 from mahavishnu.ai.switching.drift import Drift
 from mahavishnu.ai.switching.drift import adopt as adopt_drift
-from mahavishnu.ai.switching.journal import Entry, value_of
+from mahavishnu.ai.switching.journal import JournalEntry, value_of
 from mahavishnu.ai.switching.plan import FilePlan, Plan, Scope, check_plan, member_changes
 from mahavishnu.ai.switching.redaction import shown_record
 from mahavishnu.ai.switching.site import Site
@@ -158,7 +158,7 @@ def switched(done: switch.Switched, *, dry_run: bool = False) -> SwitchResult:
     )
 
 
-def _written(plan: Plan, entry: Entry | None) -> dict[str, Any]:
+def _written(plan: Plan, entry: JournalEntry | None) -> dict[str, Any]:
     """Return the fields of `Written`."""
     return {
         "id": None if entry is None else entry.id,
@@ -228,7 +228,7 @@ def _undone(done: undo.Undone, *, confirmed: bool, already: bool = False) -> Und
     )
 
 
-def _given_up(entry: Entry) -> Iterator[MemberBody]:
+def _given_up(entry: JournalEntry) -> Iterator[MemberBody]:
     """Yield what an undo took away that had been adopted, as nothing else keeps it."""
     for record in (each for file in entry.files for each in file.records):
         before, after = value_of(record.before), value_of(record.after)

@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.clients.mcp import NAME, Done, Registered, Server, Setup, asking, over_stdio
+from mahavishnu.ai.clients.mcp import (
+    NAME,
+    McpChange,
+    RegisteredServer,
+    Server,
+    Setup,
+    asking,
+    over_stdio,
+)
 from mahavishnu.ai.clients.settings import home
 from mahavishnu.ai.secrets.showing import shown_text
 from mahavishnu.base.errors import Corrupt, NotFound, Unavailable
@@ -20,7 +28,7 @@ TIMEOUT_S = 60.0
 project_scope = True
 
 
-def find(server: Server) -> Registered | None:
+def find(server: Server) -> RegisteredServer | None:
     """
     Return our server as Claude Code has it in this scope; None where it does not.
 
@@ -41,7 +49,7 @@ def find(server: Server) -> Registered | None:
     if server.scope != "user":
         state = _inside(_inside(state, "projects"), str(_project(server.folder)))
     entry = _inside(_inside(state, "mcpServers"), NAME)
-    return Registered(path, entry) if entry else None
+    return RegisteredServer(path, entry) if entry else None
 
 
 def describe(*, url: str | None, places: Mapping[str, str], scope: str) -> Setup:
@@ -55,25 +63,25 @@ def describe(*, url: str | None, places: Mapping[str, str], scope: str) -> Setup
     return Setup("claude-code", "run this", shlex.join(("claude", *words)), words, entry)
 
 
-def install(server: Server, *, dry_run: bool) -> Done:
+def install(server: Server, *, dry_run: bool) -> McpChange:
     """Let Claude Code add the server where it does not have it so."""
     found = find(server)
     if found is not None and found.says(server.setup.entry):
-        return Done(changed=False)
+        return McpChange(changed=False)
     _require_program(server)
     if not dry_run:
         _register(server, found)
-    return Done(changed=True)
+    return McpChange(changed=True)
 
 
-def uninstall(server: Server, *, dry_run: bool) -> Done:
+def uninstall(server: Server, *, dry_run: bool) -> McpChange:
     """Let Claude Code remove the server."""
     if find(server) is None:
-        return Done(changed=False)
+        return McpChange(changed=False)
     _require_program(server)
     if not dry_run:
         _forget(server)
-    return Done(changed=True)
+    return McpChange(changed=True)
 
 
 def _words(entry: Mapping[str, Any], scope: str) -> tuple[str, ...]:
@@ -96,7 +104,7 @@ def _require_program(server: Server) -> Path:
     return server.program
 
 
-def _register(server: Server, found: Registered | None) -> None:
+def _register(server: Server, found: RegisteredServer | None) -> None:
     """
     Let Claude Code add the server, in the place of what was `found`, which comes back where that fails.
 

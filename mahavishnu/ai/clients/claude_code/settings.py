@@ -11,7 +11,7 @@ from pathlib import Path
 from mahavishnu.ai.clients.claude_code import FACTS
 from mahavishnu.ai.clients.delivery import LONG_TIMEOUT_MS, NO_KEY, Delivery
 from mahavishnu.ai.clients.key_command import PROGRAM, helper_line, read_words
-from mahavishnu.ai.clients.settings import Known, Seen, home, is_there, text_at
+from mahavishnu.ai.clients.settings import CurrentProvider, Known, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
@@ -149,14 +149,14 @@ class ClaudeCodeSettings:
                 changes.append(_NO_SUBAGENT_MODEL)
         return [*changes, Remove(HELPER, HELPER)]
 
-    def see(self, document: Document) -> Seen:
+    def see(self, document: Document) -> CurrentProvider:
         """Return address, model, and where the key comes from."""
         line = text_at(document, HELPER)
         if any(document.get(env(name)) not in ("", ABSENT) for name in OTHER_CLOUDS):
-            return Seen(url="other", model=text_at(document, env(LARGE_MODELS[0])))
+            return CurrentProvider(url="other", model=text_at(document, env(LARGE_MODELS[0])))
         written = text_at(document, env(TOKEN)) or text_at(document, env(API_KEY))
         key = "written" if written and written != NO_KEY else ""
-        return Seen(
+        return CurrentProvider(
             url=text_at(document, env(URL)),
             model=text_at(document, env(LARGE_MODELS[0])),
             key=key or (_reference_in(line) if line else ""),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
 from mahavishnu.ai.clients.key_command import read_words
-from mahavishnu.ai.clients.settings import Known, Seen, home, is_there, text_at
+from mahavishnu.ai.clients.settings import CurrentProvider, Known, home, is_there, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
 from mahavishnu.base.errors import Corrupt, MahavishnuError
@@ -109,14 +109,14 @@ class CodexSettings:
         address = [Set(OWN_URL, "")] if is_there(document, OWN_URL) else []
         return [*chosen, gone, *address, Remove(MODEL, MODEL)]
 
-    def see(self, document: Document) -> Seen:
+    def see(self, document: Document) -> CurrentProvider:
         """Return address, model, and where the key comes from."""
         model, chosen = text_at(document, MODEL), text_at(document, CHOSEN)
         if chosen in ("", OWN_PROVIDER):
-            return Seen(model=model, url=text_at(document, OWN_URL))
+            return CurrentProvider(model=model, url=text_at(document, OWN_URL))
         place = ("model_providers", chosen)
         token = text_at(document, (*place, "experimental_bearer_token"))
-        return Seen(
+        return CurrentProvider(
             url=text_at(document, (*place, "base_url")) or "other",
             model=model,
             key="written" if token else _reference_in(document, place),

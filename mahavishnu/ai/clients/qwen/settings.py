@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.delivery import NO_KEY, Delivery
-from mahavishnu.ai.clients.settings import Known, Seen, home, session_running, text_at
+from mahavishnu.ai.clients.settings import CurrentProvider, Known, home, session_running, text_at
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Set
 from mahavishnu.base.errors import Conflict, Corrupt
@@ -99,7 +99,7 @@ class QwenSettings:
             Set(MODEL, delivery.model),
         ]
 
-    def see(self, document: Document) -> Seen:
+    def see(self, document: Document) -> CurrentProvider:
         """Return address, model, and where the key comes from, of the chosen element."""
         kind, model = text_at(document, KIND), text_at(document, MODEL)
         for each in _elements(document, ("modelProviders", kind or "openai")):
@@ -107,12 +107,12 @@ class QwenSettings:
                 variable = str(each.get("envKey", ""))
                 written = text_at(document, ("env", variable)) if variable else ""
                 raw = written not in ("", NO_KEY)
-                return Seen(
+                return CurrentProvider(
                     url=str(each.get("baseUrl", "")),
                     model=model,
                     key="written" if raw else f"env:{variable}",
                 )
-        return Seen(url="other" if kind or model else "", model=model)
+        return CurrentProvider(url="other" if kind or model else "", model=model)
 
     def notes(self, delivery: Delivery, *, running: bool) -> list[str]:
         """Return where the key has to be."""

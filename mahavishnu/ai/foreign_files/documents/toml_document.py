@@ -27,9 +27,9 @@ from mahavishnu.ai.foreign_files.documents.port import (
     same_value,
 )
 from mahavishnu.ai.foreign_files.documents.toml_text import (
-    Entry,
     Header,
     Pair,
+    TomlEntry,
     read_entries,
     read_statements,
     read_strictly,
@@ -147,7 +147,7 @@ class TomlDocument:
         """Return the pair of this path, or the one whose inline table holds it."""
         return next((p for p in self._pairs if path[: len(p.path)] == p.path), None)
 
-    def _entry_around(self, start: int, path: KeyPath) -> tuple[int, KeyPath, Entry | None]:
+    def _entry_around(self, start: int, path: KeyPath) -> tuple[int, KeyPath, TomlEntry | None]:
         """Return the innermost inline table on the path, the rest of the path in it, and its entry."""
         entries, _ = read_entries(self.text, start)
         for entry in entries:
@@ -303,7 +303,7 @@ class TomlDocument:
             lead = newline_of(self.text) + lead[lead.rindex("\n") + 1 :]
         return self._splice(last.end, last.end, f",{lead or ' '}{item}")
 
-    def _take_out(self, start: int, entry: Entry) -> Self:
+    def _take_out(self, start: int, entry: TomlEntry) -> Self:
         entries, close = read_entries(self.text, start)
         place = entries.index(entry)
         if place > 0:

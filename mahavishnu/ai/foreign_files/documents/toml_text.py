@@ -49,7 +49,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TomlEntry:
     """A pair of an inline table, or an element of a list (then `path` is empty)."""
 
     path: KeyPath
@@ -108,9 +108,9 @@ def read_statements(text: str) -> list[Header | Pair]:
     return found
 
 
-def read_entries(text: str, start: int) -> tuple[list[Entry], int]:
+def read_entries(text: str, start: int) -> tuple[list[TomlEntry], int]:
     """Return the items of the inline table or list at `start`, and where its bracket closes."""
-    found: list[Entry] = []
+    found: list[TomlEntry] = []
     lead = start + 1
     position = _skip(_TRIVIA, text, lead)
     while text[position] not in "]}":
@@ -120,7 +120,7 @@ def read_entries(text: str, start: int) -> tuple[list[Entry], int]:
             path, position = _read_key(text, position)
             position = _skip(_BLANK, text, position + 1)
         end = _skip_value(text, position)
-        found.append(Entry(path, lead, begin, position, end))
+        found.append(TomlEntry(path, lead, begin, position, end))
         position = _skip(_TRIVIA, text, end)
         if text[position] == ",":
             lead = position + 1

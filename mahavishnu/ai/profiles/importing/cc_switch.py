@@ -17,14 +17,14 @@ from urllib.parse import quote
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.profiles.importing.claude_code import claude_entry, key_of
 from mahavishnu.ai.profiles.importing.found import (
-    Found,
+    FoundProvider,
     PassedOver,
     name_of,
     name_of_host,
     require_real,
     text_of,
 )
-from mahavishnu.ai.profiles.profile import Entry
+from mahavishnu.ai.profiles.profile import ProfileEntry
 from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound
 from mahavishnu.base.masking import Secret
 
@@ -95,7 +95,7 @@ def _address(path: Path) -> str:
     return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if unused else ''}"
 
 
-def read_cc_switch(rows: Iterable[Row]) -> Iterator[Found | PassedOver]:
+def read_cc_switch(rows: Iterable[Row]) -> Iterator[FoundProvider | PassedOver]:
     """Yield each provider, or why it is not taken over; no error of one ends the others."""
     for row in rows:
         label = f"{row.name} ({_TITLES.get(row.app, row.app)})"
@@ -107,7 +107,7 @@ def read_cc_switch(rows: Iterable[Row]) -> Iterator[Found | PassedOver]:
             yield PassedOver(label, error.message)
 
 
-def _read(row: Row, label: str) -> Found | PassedOver:
+def _read(row: Row, label: str) -> FoundProvider | PassedOver:
     if row.app not in _TITLES:
         return PassedOver(label, "this client is not managed here")
     settings, meta = _mapping(json.loads(row.settings)), _mapping(json.loads(row.meta or "{}"))
@@ -119,10 +119,12 @@ def _read(row: Row, label: str) -> Found | PassedOver:
     key, url = next((k, u) for k in FORMATS.values() if (u := getattr(entry, k)))
     said: dict[str, Any] = {**vars(entry), "title": row.name or None}
     said |= {key: None, FORMATS.get(spoken or "", key): url}
-    return Found(name_of(row.name) or name_of_host(url), label, Entry(**said), secret)
+    return FoundProvider(
+        name_of(row.name) or name_of_host(url), label, ProfileEntry(**said), secret
+    )
 
 
-def _of_claude(settings: Mapping[str, object]) -> tuple[Entry, Secret | None] | None:
+def _of_claude(settings: Mapping[str, object]) -> tuple[ProfileEntry, Secret | None] | None:
     env = _mapping(settings.get("env"))
     url = text_of(env, "ANTHROPIC_BASE_URL")
     if url is None:
@@ -131,7 +133,7 @@ def _of_claude(settings: Mapping[str, object]) -> tuple[Entry, Secret | None] | 
     return claude_entry(env, url, header), secret
 
 
-def _of_codex(settings: Mapping[str, object]) -> tuple[Entry, Secret | None] | None:
+def _of_codex(settings: Mapping[str, object]) -> tuple[ProfileEntry, Secret | None] | None:
     config: Mapping[str, Any] = tomllib.loads(text_of(settings, "config") or "")
     chosen = text_of(config, "model_provider")
     provider = _mapping(_mapping(config.get("model_providers")).get(chosen or ""))
@@ -144,7 +146,7 @@ def _of_codex(settings: Mapping[str, object]) -> tuple[Entry, Secret | None] | N
     )
     variable = text_of(provider, "env_key")
     addresses: dict[str, Any] = {FORMATS[spoken]: url}
-    entry = Entry(
+    entry = ProfileEntry(
         model=text_of(config, "model"),
         key=f"env:{variable}" if variable and not secret else None,
         **addresses,

@@ -11,13 +11,13 @@ from mahavishnu.ai.clients.key_command import PROGRAM, helper_line, helper_words
 from mahavishnu.ai.foreign_files.documents import Document, Value
 from mahavishnu.ai.foreign_files.merge import Change, Expected, Set
 from mahavishnu.ai.profiles.importing.found import (
-    Found,
+    FoundProvider,
     name_of_host,
     require_real,
     text_of,
     timeout_of,
 )
-from mahavishnu.ai.profiles.profile import Entry
+from mahavishnu.ai.profiles.profile import ProfileEntry
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
@@ -25,7 +25,7 @@ from mahavishnu.base.masking import Secret
 _KEYS: Mapping[str, KeyHeader] = {TOKEN: "bearer", API_KEY: "x-api-key"}
 
 
-def read_claude_code(document: Document) -> Found:
+def read_claude_code(document: Document) -> FoundProvider:
     """
     Return the provider of Claude Code's settings.
 
@@ -46,18 +46,18 @@ def read_claude_code(document: Document) -> Found:
     address = url or ClaudeCode.own_url
     entry = claude_entry(env, address, header, reference)
     left = (HEADERS,) if text_of(env, HEADERS) else ()
-    return Found(name_of_host(address), address, entry, secret, left)
+    return FoundProvider(name_of_host(address), address, entry, secret, left)
 
 
 def claude_entry(
     env: Mapping[str, object], url: str, header: KeyHeader, reference: Reference | None = None
-) -> Entry:
+) -> ProfileEntry:
     """Return what a profile says for the variables of Claude Code."""
     model = text_of(
         env, "ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL"
     )
     small = text_of(env, "ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_SMALL_FAST_MODEL")
-    return Entry(
+    return ProfileEntry(
         anthropic_base_url=url,
         key=str(reference) if reference else None,
         key_header=header,

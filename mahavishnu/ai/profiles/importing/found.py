@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from mahavishnu.ai.profiles.profile import Entry
+from mahavishnu.ai.profiles.profile import ProfileEntry
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import Secret
 
@@ -15,7 +15,7 @@ PLACEHOLDER = "PROXY_MANAGED"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundProvider:
     """
     A provider of another program: what a profile would say, and its key in plain text.
 
@@ -25,7 +25,7 @@ class Found:
 
     name: str
     label: str
-    entry: Entry
+    entry: ProfileEntry
     secret: Secret | None = None
     left: tuple[str, ...] = ()
 

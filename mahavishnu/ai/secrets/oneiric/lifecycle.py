@@ -35,7 +35,7 @@ type Open = Callable[[CloudStore, float], Provider]
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedCandidate:
     """One store as the resolver ranks it, and why."""
 
     name: str
@@ -116,11 +116,11 @@ class Providers:
         """Return the health of every store, each asked once and at the same time; raises nothing."""
         return tuple(await asyncio.gather(*(self._check(store) for store in self._stores.all)))
 
-    def explain(self, provider: str) -> tuple[Ranked, ...]:
+    def explain(self, provider: str) -> tuple[RankedCandidate, ...]:
         """Return the stores of a provider, the one that the resolver chooses first, with its reasons."""
         self._stores.require(provider)
         return tuple(
-            Ranked(
+            RankedCandidate(
                 name=str(rank.candidate.provider),
                 selected=rank.selected,
                 score=tuple(rank.score),

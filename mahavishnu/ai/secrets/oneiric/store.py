@@ -25,7 +25,7 @@ from mahavishnu.base.errors import Corrupt, MahavishnuError
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
-    from mahavishnu.ai.secrets.oneiric.lifecycle import Open, Providers, Ranked
+    from mahavishnu.ai.secrets.oneiric.lifecycle import Open, Providers, RankedCandidate
 
 CLOSING_S = 5.0
 _SLACK_S = 2.0  # for what is done around the clouds' own time
@@ -81,11 +81,11 @@ class OneiricStore:
             stores = self._stores.all
             return tuple(health_of(f"{s.provider}/{s.name}", error, None) for s in stores)
 
-    def explain(self, provider: str) -> "tuple[Ranked, ...]":
+    def explain(self, provider: str) -> "tuple[RankedCandidate, ...]":
         """Return which store of a provider is chosen, and why; raises as `look`, but asks none."""
         self._stores.require(provider)
 
-        async def explain(providers: "Providers") -> "tuple[Ranked, ...]":
+        async def explain(providers: "Providers") -> "tuple[RankedCandidate, ...]":
             return providers.explain(provider)
 
         return self._ask(explain, provider)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.profiles.profile import Entry
+from mahavishnu.ai.profiles.profile import ProfileEntry
 from mahavishnu.base.errors import UsageError
 from mahavishnu.interfaces.cli.ai.telling import tell_note
 from mahavishnu.interfaces.cli.options import add_options, answers, load_quietly
@@ -21,7 +21,7 @@ from mahavishnu.operations.ai.profile_changes import (
     remove_profile,
 )
 
-_KEYS = [item.name for item in fields(Entry)]
+_KEYS = [item.name for item in fields(ProfileEntry)]
 
 
 def entry_options[F: Callable[..., Any]](function: F) -> F:
@@ -102,5 +102,5 @@ def remove(name: str) -> RemovedProfile:
     return body
 
 
-def _entry(said: dict[str, Any]) -> Entry:
-    return Entry(**{**said, "clients": said["clients"] or None})
+def _entry(said: dict[str, Any]) -> ProfileEntry:
+    return ProfileEntry(**{**said, "clients": said["clients"] or None})

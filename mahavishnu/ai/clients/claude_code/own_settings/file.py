@@ -34,7 +34,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Done:
+class FileChange:
     """
     What became of a file, or would: nothing where `steps` is empty; `faults` are in it after that.
 
@@ -67,7 +67,7 @@ def settings_file(
     return SettingsFile(path, JsonDocument, locks)
 
 
-def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> Done:
+def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> FileChange:
     """
     Make the changes that `plan` gives for what the file says, or only tell them.
 
@@ -87,7 +87,7 @@ def carry_out(file: SettingsFile, plan: Plan, *, dry_run: bool) -> Done:
             merged = merge(document, changes, {})[0]
             steps = steps or tuple(_step(each) for each in changes if _counts(document, each))
             if dry_run or merged.content == document.content:
-                return Done(file.path, steps, read_faults(merged), notes)
+                return FileChange(file.path, steps, read_faults(merged), notes)
             notes += file.edit(changes, make_folder=True).notes
         except UsageError:
             if file.read().content == document.content:

@@ -27,7 +27,7 @@ class Hook:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundHook:
     """A hook of any kind as the file has it: its place, the entry and it itself."""
 
     event: str
@@ -54,7 +54,7 @@ class Found:
         return _runs(self.hook, command)
 
 
-def read_hooks(document: Document) -> Iterator[Found]:
+def read_hooks(document: Document) -> Iterator[FoundHook]:
     """Yield every hook, in order; what has another shape is passed over."""
     events = document.get(PATH)
     for event, entries in events.items() if isinstance(events, dict) else ():
@@ -63,7 +63,7 @@ def read_hooks(document: Document) -> Iterator[Found]:
             for number, hook in enumerate(inner if isinstance(inner, list) else ()):
                 if isinstance(entry, dict) and isinstance(hook, dict):
                     path = (*PATH, event, str(place), "hooks", str(number))
-                    yield Found(event, path, entry, hook)
+                    yield FoundHook(event, path, entry, hook)
 
 
 def add_hook(document: Document, wanted: Hook) -> list[Change]:
