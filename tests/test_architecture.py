@@ -227,6 +227,19 @@ def test_broad_handlers_only_at_the_roots() -> None:
     assert set(broad) <= BROAD_ALLOWED
 
 
+def test_settings_have_a_section_for_each_client() -> None:
+    """They know no client, so that they name them again."""
+    from mahavishnu.base.settings.tree import AiEnvironmentsSettings, ClientSettings
+
+    settings = AiEnvironmentsSettings()
+    sections = [
+        name
+        for name in settings.__struct_fields__
+        if isinstance(getattr(settings, name), ClientSettings)
+    ]
+    assert sections == [name.replace("-", "_") for name in PACKAGES]
+
+
 def test_clients_are_named_by_their_table_alone() -> None:
     """A further client is a folder in `ai/clients` and a line of the table: nothing else asks for a name."""
     naming = {

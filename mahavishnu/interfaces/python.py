@@ -27,7 +27,7 @@ from mahavishnu.operations.ai.results import RestartResult as RestartResult
 from mahavishnu.operations.ai.results import Sessions as Sessions
 from mahavishnu.operations.ai.results import SwitchResult as SwitchResult
 from mahavishnu.operations.ai.results import UndoResult as UndoResult
-from mahavishnu.operations.ai.sessions import ListSessions, RestartSessions
+from mahavishnu.operations.ai.sessions import FindSessions, RestartSessions
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.operation import read_request
 
@@ -122,7 +122,7 @@ async def list_sessions(
     *, clients: Sequence[ClientName] = (), loaded: Loaded | None = None
 ) -> Sessions:
     """List the sessions that run, the profile that each is really on, and what it needs to follow a switch."""
-    return await _run(running.find_sessions, ListSessions, loaded, clients=clients)
+    return await _run(running.find_sessions, FindSessions, loaded, clients=clients)
 
 
 async def restart(

@@ -144,7 +144,7 @@ _GENERATED_MARK = re.compile(
 _COMMENT = re.compile(r"\s*(#|//|/\*|\*|<!--|--|;|%|\"\"\"|'''|\{-|\(\*|$)")
 _MARK_LINES = 12
 _SETTINGS = frozenset(("ini", "json", "yaml", "toml", "hcl", "xml", "bash"))
-# A value that stands there itself, under a telling name; a password in an address; what begins as a key.
+# A literal value under a telling name; a password in an address; what begins as a key.
 _SECRET = re.compile(
     r"(?:password|passwd|passphrase|pwd|secret|token|credentials?"
     r"|(?:access|account|api|auth|encryption|private|secret|signing)[_-]?key)[\"']?[^\S\n]*[:=>][^\S\n]*[\"']?"

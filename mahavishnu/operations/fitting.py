@@ -22,7 +22,7 @@ from mahavishnu.operations.results import (
 CHARACTERS_OF_TOKEN = 8
 _PAGE_FRAME = 48  # what stands around the memories of a page, its cursor included
 _SHARES = 16  # the echo of a question, and each reason, take one of so many parts at most
-# What may be left out of a memory, and what then stands there.
+# What may be left out of a memory, and what replaces it.
 _OPTIONAL: dict[str, object] = {
     "metadata": {},
     "arms": {},

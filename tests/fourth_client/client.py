@@ -25,6 +25,8 @@ class Fourth(FourthSettings):
     unspoken = "speaks no protocol of the profile"
     settings_lead: bool | None = None
     cc_switch = ""
+    steered_by: Sequence[str] = ("FOURTH_",)
+    sign_ins: Sequence[str] = ()
     reach: Reach = "live"
     said_by_run: Collection[str] | None = None
     sessions: Sessions = sessions

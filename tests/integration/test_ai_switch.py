@@ -18,7 +18,7 @@ from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.ai.switching import apply, switch
 from mahavishnu.ai.switching.moving import find_move, move_key
 from mahavishnu.ai.switching.proxied import proxy_notes
-from mahavishnu.ai.switching.site import ClientSettings
+from mahavishnu.ai.switching.site import ClientChoice
 from mahavishnu.ai.switching.status import look
 from mahavishnu.ai.switching.switch import Ask, plan_switch
 from mahavishnu.ai.switching.undo import undo
@@ -86,7 +86,7 @@ def test_a_program_on_the_path_is_enough(tmp_path: Path) -> None:
 
 def test_a_client_that_is_switched_off_is_left_alone(tmp_path: Path) -> None:
     paths = install(tmp_path)
-    site = replace(site_in(tmp_path), clients={"codex": ClientSettings(enabled=False)})
+    site = replace(site_in(tmp_path), clients={"codex": ClientChoice(enabled=False)})
     done = switch_to(site, ONE)
     assert "codex" in {each.client for each in done.plan.unchanged}
     assert not paths["codex"].exists()
@@ -100,7 +100,7 @@ def test_places_of_settings_are_those_that_the_clients_use(tmp_path: Path) -> No
     environ = {"CLAUDE_CONFIG_DIR": str(tmp_path / "c"), "CODEX_HOME": str(tmp_path / "x")}
     site = replace(
         site_in(tmp_path, environ=environ),
-        clients={"qwen": ClientSettings(path=tmp_path / "q" / "mine.json")},
+        clients={"qwen": ClientChoice(path=tmp_path / "q" / "mine.json")},
     )
     switch_to(site, ONE)
     assert values(tmp_path / "c/settings.json")["env"] and values(tmp_path / "x/config.toml")

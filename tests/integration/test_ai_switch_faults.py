@@ -25,7 +25,7 @@ from mahavishnu.ai.profiles.delivery import choose_mode, deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.apply import records_of
 from mahavishnu.ai.switching.journal import FileRecord, History, Journal, JournalEntry, Record
-from mahavishnu.ai.switching.plan import Place, plan_file
+from mahavishnu.ai.switching.plan import SettingsPlace, plan_file
 from mahavishnu.ai.switching.reversal import reverse
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Conflict, MahavishnuError
@@ -320,8 +320,8 @@ def is_switched(says: Any, profile: Profile) -> bool:
     )
 
 
-def place_of(name: ClientName, history: History, path: Path = Path("/settings")) -> Place:
-    return Place(CLIENTS[name], path, False, history.remember(path), False)
+def place_of(name: ClientName, history: History, path: Path = Path("/settings")) -> SettingsPlace:
+    return SettingsPlace(CLIENTS[name], path, False, history.remember(path), False)
 
 
 def switched[D: Document](

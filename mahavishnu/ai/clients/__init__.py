@@ -1,1 +1,1 @@
-"""The AI clients that a profile can be given to: one module and one line of `table.py` each."""
+"""The AI clients that a profile can be given to: one folder and one line of `table.py` each."""

@@ -21,6 +21,9 @@ class Client(Settings, Protocol):
 
     With `settings_lead` variables of its settings count over those that are exported; None where it has none.
 
+    Variables that begin as in `steered_by` lead it to a provider, and `sign_ins` carry its own sign-in: no
+    session that `ai run` starts on another provider gets either.
+
     `reach` is how a switch reaches its sessions. `said_by_run` are options that `ai run` says again when
     a session is resumed that it started; None where the session's own options do.
     """
@@ -35,6 +38,8 @@ class Client(Settings, Protocol):
     unspoken: str
     settings_lead: bool | None
     cc_switch: str
+    steered_by: Sequence[str]
+    sign_ins: Sequence[str]
     reach: Reach
     said_by_run: Collection[str] | None
     sessions: Sessions

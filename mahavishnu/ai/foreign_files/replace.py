@@ -143,7 +143,7 @@ def discard(target: Path, seen: Snapshot) -> bool:
         same = _stamp(aside.stat()) == seen.stamp and aside.read_bytes() == seen.content
     finally:
         if not same:
-            with contextlib.suppress(FileExistsError):  # else what stands there now is newer
+            with contextlib.suppress(FileExistsError):  # else what is there now is newer
                 target.hardlink_to(aside)
         aside.unlink()
     files.sync_folder(target.parent)

@@ -79,7 +79,7 @@ _PRESETS = (
         timeout_ms=LONG_TIMEOUT_MS,
         origin="preset",
     ),
-    # Source: the documentation that Qwen Code brings along.
+    # Source: the documentation of Qwen Code.
     Profile(
         name="qwen-coding",
         title="Qwen, Coding Plan (international)",

@@ -24,7 +24,7 @@ _RANDOM = re.compile(
 )
 _LONG = re.compile(r"[A-Za-z0-9]{16,}")
 _PATH = re.compile(r"[~.$]*/|\$")
-# A text that stands there itself: no variable, no output of a command, no path, no reference; and no plain word.
+# A literal text: no variable, no output of a command, no path, no reference; and no plain word.
 _LITERAL = (
     r"(?!-)(?![\"']?+(?:[$%`~./]|\w+:|[\"']|$))[\"']?(?P<key>(?=[^\s\"']*\d|[^\s\"']{12})[^\s\"']+)"
 )

@@ -27,7 +27,7 @@ from mahavishnu.ai.switching.journal import (
     WrittenMember,
     recorded,
 )
-from mahavishnu.ai.switching.plan import Place, Scope
+from mahavishnu.ai.switching.plan import Scope, SettingsPlace
 from mahavishnu.ai.switching.redaction import (
     is_marked,
     marks_in,
@@ -72,7 +72,7 @@ class Element(NamedTuple):
     now: Value | Absent
 
 
-def find_drift(place: Place, document: Document) -> tuple[Drift, ...]:
+def find_drift(place: SettingsPlace, document: Document) -> tuple[Drift, ...]:
     """Return what of ours is no longer as we wrote it; what the client writes is its own doing."""
     client = place.client
     members = [
@@ -91,7 +91,7 @@ def find_drift(place: Place, document: Document) -> tuple[Drift, ...]:
     return (*members, *elements)
 
 
-def changed_members(place: Place, document: Document) -> Iterator[Member]:
+def changed_members(place: SettingsPlace, document: Document) -> Iterator[Member]:
     """Yield the members of ours that say something else; what is the user's to choose is passed over."""
     client = place.client
     chosen = [path for path in client.shared if path not in client.writes]
@@ -104,7 +104,7 @@ def changed_members(place: Place, document: Document) -> Iterator[Member]:
             yield Member(path, written, now)
 
 
-def changed_elements(place: Place, document: Document) -> Iterator[Element]:
+def changed_elements(place: SettingsPlace, document: Document) -> Iterator[Element]:
     """Yield our elements of lists that are gone, or are others under the same name."""
     for path, elements in place.memory.elements.items():
         value = document.get(path)
@@ -131,7 +131,7 @@ def _find_successor(
     return ABSENT
 
 
-def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Reversal:
+def replay(place: SettingsPlace, document: Document, keys: Sequence[str] = ()) -> Reversal:
     """
     Return what writes again all that was written; marks become those of `keys` that they stand for.
 
@@ -160,7 +160,7 @@ def replay(place: Place, document: Document, keys: Sequence[str] = ()) -> Revers
     return Reversal(tuple(changes), tuple(lost))
 
 
-def find_warning(place: Place, document: Document) -> str:
+def find_warning(place: SettingsPlace, document: Document) -> str:
     """Return what becomes of a key of ours where the address beside it is another one now; else nothing."""
     client = place.client
     before, _ = merge(document, replay(place, document).changes, {})
@@ -183,19 +183,19 @@ def find_warning(place: Place, document: Document) -> str:
     return f"{client.title} sends the key in {now.key.removeprefix('env:')} to {where} now."
 
 
-def _origin(place: Place, seen: CurrentProvider) -> Origin | None:
+def _origin(place: SettingsPlace, seen: CurrentProvider) -> Origin | None:
     try:
         return origin_of(seen.url or _own_url(place))
     except UsageError:
         return None
 
 
-def _own_url(place: Place) -> str:
+def _own_url(place: SettingsPlace) -> str:
     """Return where the client goes when no address is named."""
     return place.client.own_url
 
 
-def _keeps_key(place: Place, document: Document) -> bool:
+def _keeps_key(place: SettingsPlace, document: Document) -> bool:
     """Tell whether a raw key that we wrote still stands where we wrote it."""
     secret = place.client.is_secret
     return any(
@@ -208,7 +208,7 @@ def _keeps_key(place: Place, document: Document) -> bool:
 class Changed:
     """One file, what it says, and what of it is not as we wrote it."""
 
-    place: Place
+    place: SettingsPlace
     document: Document
     drift: tuple[Drift, ...]
 
@@ -236,7 +236,7 @@ def find_changed(
 
 def _places(
     site: Site, clients: Sequence[ClientName], scope: Scope, settled: Settled
-) -> Iterator[Place]:
+) -> Iterator[SettingsPlace]:
     for name in dict.fromkeys(clients or CLIENTS):
         if clients:
             require_client(site, name)

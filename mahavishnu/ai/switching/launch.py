@@ -22,8 +22,6 @@ from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
 
-_FOREIGN = ("ANTHROPIC_", "OPENAI_", "CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_")
-SIGN_INS = ("CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
 _NO_PROXY = {"NO_PROXY": "no_proxy", "no_proxy": "NO_PROXY"}
 
 type Resolve = Callable[[Reference], Secret]
@@ -123,15 +121,20 @@ def _without_strays(
     """Return the environment without what leads to another provider, and what was taken out of it."""
     own = profile.key.place if profile.key and profile.key.scheme == "env" else ""
     # With a client's own sign-in, what carries that stays.
-    gone = () if delivery.mode == "native" else SIGN_INS
+    gone = () if delivery.mode == "native" else find_sign_ins()
+    foreign = tuple(beginning for each in CLIENTS.values() for beginning in each.steered_by)
     out = {
         name
         for name in environ
-        if (name.startswith(_FOREIGN) or name in gone)
-        and (name != own or delivery.mode == "native")
+        if (name.startswith(foreign) or name in gone) and (name != own or delivery.mode == "native")
     }
     kept = {name: value for name, value in environ.items() if name not in out}
     return kept, tuple(sorted(out))
+
+
+def find_sign_ins() -> tuple[str, ...]:
+    """Return the variables that carry the clients' own sign-ins."""
+    return tuple(name for each in CLIENTS.values() for name in each.sign_ins)
 
 
 def _past_proxies(url: str, environ: Mapping[str, str]) -> dict[str, str]:

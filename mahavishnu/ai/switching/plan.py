@@ -42,7 +42,7 @@ _MOVE = "--move-key keyring:mahavishnu moves it into the keyring in the same com
 
 
 @dataclass(frozen=True)
-class Place:
+class SettingsPlace:
     """One client's settings: the file, whether its folder may be made, what is known of it, whether it is not there."""
 
     client: Client
@@ -89,7 +89,7 @@ class FilePlan:
     which is not ours and would be gone.
     """
 
-    place: Place
+    place: SettingsPlace
     delivery: Delivery
     changes: tuple[Change, ...]
     effects: tuple[Effect, ...]
@@ -126,7 +126,7 @@ class Plan:
     notes: tuple[str, ...] = field(default=())
 
 
-def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
+def plan_file(place: SettingsPlace, document: Document, delivery: Delivery) -> FilePlan:
     """Return what points a client at a profile; raises as `Client.check`, `Client.changes` and `merge`."""
     client = place.client
     client.check(document)
@@ -134,7 +134,7 @@ def plan_file(place: Place, document: Document, delivery: Delivery) -> FilePlan:
     return plan_changes(place, document, delivery, client.changes(document, delivery, known))
 
 
-def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
+def known_for(place: SettingsPlace, document: Document, delivery: Delivery) -> Known:
     """
     Return what the client may go by.
 
@@ -155,7 +155,7 @@ def known_for(place: Place, document: Document, delivery: Delivery) -> Known:
 
 
 def plan_changes(
-    place: Place, document: Document, delivery: Delivery, changes: Sequence[Change]
+    place: SettingsPlace, document: Document, delivery: Delivery, changes: Sequence[Change]
 ) -> FilePlan:
     """Return what these changes would do; raises as `merge`."""
     _, effects = merge(document, changes, {})
@@ -173,7 +173,7 @@ def plan_changes(
     )
 
 
-def _is_plain_key(effect: Effect, place: Place) -> bool:
+def _is_plain_key(effect: Effect, place: SettingsPlace) -> bool:
     path, secret = effect.change.path, place.client.is_secret
     written = place.memory.written.get(path)
     if written is None:

@@ -26,9 +26,9 @@ from mahavishnu.ai.switching.drift import Changed, find_changed, replay
 from mahavishnu.ai.switching.journal import JournalEntry
 from mahavishnu.ai.switching.plan import (
     FilePlan,
-    Place,
     Plan,
     Scope,
+    SettingsPlace,
     check_plan,
     known_for,
     plan_changes,
@@ -150,7 +150,7 @@ def _plan_file(changed: Changed, delivery: Delivery, profile: Profile, scope: Sc
     )
 
 
-def _is_same(effect: Effect, place: Place) -> bool:
+def _is_same(effect: Effect, place: SettingsPlace) -> bool:
     """Tell whether a change writes what had been written, but for the raw key and the program's place."""
     path, secret = effect.change.path, place.client.is_secret
     if same_value(effect.before, effect.after):
@@ -178,7 +178,9 @@ def _without_folder(value: Value | Absent) -> Value | Absent:
     return shlex.join(PROGRAM if Path(word).name == PROGRAM else word for word in words)
 
 
-def _require_keys(again: Reversal, wanted: Sequence[Change], place: Place, scope: Scope) -> None:
+def _require_keys(
+    again: Reversal, wanted: Sequence[Change], place: SettingsPlace, scope: Scope
+) -> None:
     """Refuse where a key would have to come back that was never kept: one that was adopted."""
     given = {change.path for change in wanted}
     lost = [path for path in again.lost if path not in given]
@@ -199,7 +201,7 @@ def _put_together(again: Sequence[Change], wanted: Sequence[Change]) -> list[Cha
     return [*(each for each in again if each.path not in given), *wanted]
 
 
-def _changed(profile: Profile, place: Place, scope: Scope, why: str) -> Conflict:
+def _changed(profile: Profile, place: SettingsPlace, scope: Scope, why: str) -> Conflict:
     return Conflict(
         f"The profile {profile.name} is no longer what was written to {place.path}: {why}.",
         hint=_ways_out(place, scope),
@@ -207,7 +209,7 @@ def _changed(profile: Profile, place: Place, scope: Scope, why: str) -> Conflict
     )
 
 
-def _ways_out(place: Place, scope: Scope) -> str:
+def _ways_out(place: SettingsPlace, scope: Scope) -> str:
     options = f"--client {place.client.name}" + (" --scope project" * (scope == "project"))
     return (
         f"To accept the values that are there: mahavishnu ai adopt {options}. Or choose a profile:"

@@ -35,7 +35,7 @@ from mahavishnu.ai.switching.journal import (
     Record,
     value_of,
 )
-from mahavishnu.ai.switching.plan import Place
+from mahavishnu.ai.switching.plan import SettingsPlace
 from mahavishnu.ai.switching.redaction import is_marked, keys_in
 from mahavishnu.ai.switching.reversal import State, is_emptied, reverse, state_of
 from mahavishnu.ai.switching.site import NOTICED, Site
@@ -47,7 +47,7 @@ class FileOnDisk:
     """One file of an entry as it is now: its records by what the disk says of each."""
 
     file: FileRecord
-    place: Place
+    place: SettingsPlace
     records: tuple[tuple[Record, State], ...]
     leftovers: tuple[Change, ...]
 
@@ -113,7 +113,7 @@ def settle(site: Site) -> Settled:
 
 @contextmanager
 def whole_or_not(
-    site: Site, entry: JournalEntry, touched: Iterable[tuple[Place, Sequence[Effect]]]
+    site: Site, entry: JournalEntry, touched: Iterable[tuple[SettingsPlace, Sequence[Effect]]]
 ) -> Iterator[None]:
     """Take back what is written of an entry where what is done in here fails, and raise that."""
     try:
@@ -211,7 +211,7 @@ def keys_of(site: Site, history: History, entry: JournalEntry) -> list[str]:
 
 def find_place(
     site: Site, entry: JournalEntry, file: FileRecord, memory: FileHistory | None = None
-) -> Place:
+) -> SettingsPlace:
     """
     Return the place of a file that an entry of the journal names; `memory` is what is known of the file.
 
@@ -220,7 +220,7 @@ def find_place(
     """
     if entry.scope == "project":
         require_inside(Path(file.path), Path(file.path).parent.parent)
-    return Place(
+    return SettingsPlace(
         client=CLIENTS[file.client],
         path=Path(file.path),
         make_folder=False,
@@ -246,7 +246,7 @@ def _find(site: Site, entry: JournalEntry, file: FileRecord) -> FileOnDisk:
 
 def write_back(
     site: Site,
-    place: Place,
+    place: SettingsPlace,
     changes: Sequence[Change],
     expected: Mapping[KeyPath, Value | Absent],
     *,

@@ -14,7 +14,7 @@ from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, no_stores
 from mahavishnu.ai.switching.journal import History, Journal
-from mahavishnu.ai.switching.plan import Place, Scope
+from mahavishnu.ai.switching.plan import Scope, SettingsPlace
 from mahavishnu.base.errors import UsageError
 
 # How long a session of Claude Code takes at most to notice a change of its settings, with room to spare.
@@ -22,7 +22,7 @@ NOTICED = timedelta(seconds=2.5)
 
 
 @dataclass(frozen=True)
-class ClientSettings:
+class ClientChoice:
     """What the user's settings say of a client: whether to touch it, and another place of its file."""
 
     enabled: bool = True
@@ -43,7 +43,7 @@ class Site:
     folder: Path
     helper: Path
     identity: Path
-    clients: Mapping[ClientName, ClientSettings] = field(default_factory=dict)
+    clients: Mapping[ClientName, ClientChoice] = field(default_factory=dict)
     stores: FindStores = no_stores
     patience: Patience = field(default_factory=Patience)
     pause: Callable[[float], None] = time.sleep
@@ -58,9 +58,9 @@ class Site:
         """The journal of all switches."""
         return Journal(self.state / "ai" / "journal.jsonl", self.locks)
 
-    def settings_of(self, name: ClientName) -> ClientSettings:
+    def settings_of(self, name: ClientName) -> ClientChoice:
         """Return what the settings say of a client."""
-        return self.clients.get(name, ClientSettings())
+        return self.clients.get(name, ClientChoice())
 
     def has(self, name: ClientName) -> bool:
         """Tell whether the user has the client: a folder of it, or its program on PATH."""
@@ -79,10 +79,10 @@ class Site:
             )
         return require_inside(path, project)
 
-    def place(self, name: ClientName, scope: Scope, history: History) -> Place:
+    def place(self, name: ClientName, scope: Scope, history: History) -> SettingsPlace:
         """Return the client's settings, with what is known of them."""
         client, path = CLIENTS[name], self.path_of(name, scope)
-        return Place(
+        return SettingsPlace(
             client=client,
             path=path,
             make_folder=scope == "project" or self.find(name).program is not None,

@@ -17,7 +17,7 @@ from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.resolve import require_there
 from mahavishnu.ai.switching.drift import Author, Drift, find_drift, find_warning
 from mahavishnu.ai.switching.journal import FileHistory, History
-from mahavishnu.ai.switching.plan import Place, Scope
+from mahavishnu.ai.switching.plan import Scope, SettingsPlace
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.base.masking import mask_url
@@ -136,7 +136,7 @@ def look_at(
     )
 
 
-def _find_author(site: Site, place: Place, drift: tuple[Drift, ...]) -> Authorship:
+def _find_author(site: Site, place: SettingsPlace, drift: tuple[Drift, ...]) -> Authorship:
     try:
         changed_at = datetime.fromtimestamp(place.path.stat().st_mtime, UTC)
     except OSError:

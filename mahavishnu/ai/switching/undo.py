@@ -17,7 +17,7 @@ from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
 from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_of
 from mahavishnu.ai.switching.journal import FileRecord, History, JournalEntry, Record, value_of
-from mahavishnu.ai.switching.plan import Place, changed_meanwhile
+from mahavishnu.ai.switching.plan import SettingsPlace, changed_meanwhile
 from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
 from mahavishnu.ai.switching.reversal import Reversal, reverse, state_of
 from mahavishnu.ai.switching.settle import (
@@ -58,7 +58,7 @@ class Undone:
 
 @dataclass(frozen=True)
 class _Part:
-    place: Place
+    place: SettingsPlace
     file: FileRecord
     reversal: Reversal
     effects: tuple[Effect, ...]
@@ -192,7 +192,7 @@ def _plan(
             key
             for record in file.records
             for key in keys_in(document.get(record.path), record.path, place.client.is_secret)
-        ]  # one that stands there may be just the one that stood there before
+        ]  # an existing one may be just the one from before
         reversal = reverse(
             file.records, salt=switched.salt, keys=[*keys, *there], without=place.client.without
         )
@@ -202,7 +202,7 @@ def _plan(
 
 
 def _check_foreign(
-    place: Place,
+    place: SettingsPlace,
     document: Document,
     back: Document,
     switched: JournalEntry,

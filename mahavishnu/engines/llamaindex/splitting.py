@@ -27,7 +27,7 @@ _MAX_HEADINGS = 2_000  # of a document that people wrote
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 
 type Span = tuple[int, int]
-type Describe = Callable[[int, int], dict[str, Any]]  # lines -> what stands there
+type Describe = Callable[[int, int], dict[str, Any]]  # lines -> what is in them
 
 
 def guess_tokens(text: str) -> Sequence[int]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from mahavishnu.ai.clients import places
 from mahavishnu.ai.clients.key_command import PROGRAM
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
-from mahavishnu.ai.switching.site import ClientSettings, locks_of
+from mahavishnu.ai.switching.site import ClientChoice, locks_of
 from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound, UsageError
 from mahavishnu.base.settings.files import read_settings
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.base.settings.tree import ClientSettings as ClientSection
+from mahavishnu.base.settings.tree import ClientSettings
 from mahavishnu.base.settings.trust import PROJECT_FILES
 from mahavishnu.operations.ai.profiles import read_own
 from mahavishnu.operations.ai.secret_settings import cloud_stores
@@ -21,14 +21,14 @@ from mahavishnu.operations.ai.team_profiles import read_shared
 _GUARDED = ("ai_environments", "secrets")
 
 
-def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientSettings]:
+def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientChoice]:
     """Return what the settings say of each client; `~/` is the home of the environment."""
     section = loaded.settings.ai_environments
-    sections: dict[ClientName, ClientSection] = {
-        name: getattr(section, name.replace("-", "_"), ClientSection()) for name in CLIENTS
+    sections: dict[ClientName, ClientSettings] = {
+        name: getattr(section, name.replace("-", "_"), ClientSettings()) for name in CLIENTS
     }
     return {
-        name: ClientSettings(each.enabled, _place(loaded, each.config_path))
+        name: ClientChoice(each.enabled, _place(loaded, each.config_path))
         for name, each in sections.items()
     }
 

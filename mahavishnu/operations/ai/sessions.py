@@ -38,7 +38,7 @@ type Clients = Annotated[
 ]
 
 
-class ListSessions(Request, frozen=True, kw_only=True):
+class FindSessions(Request, frozen=True, kw_only=True):
     """Whose sessions; without any, those of all clients."""
 
     clients: Clients = field(default_factory=list)
@@ -63,7 +63,7 @@ class RestartSessions(Request, frozen=True, kw_only=True):
     ] = END_TIMEOUT_S
 
 
-def find_sessions(environments: Environments, request: ListSessions) -> Sessions:
+def find_sessions(environments: Environments, request: FindSessions) -> Sessions:
     """Return the sessions that run."""
     found = look(environments.site, environments.profiles, request.clients)
     return Sessions(sessions=[session_body(each) for each in found])

@@ -6,7 +6,7 @@ from pathlib import Path
 from mahavishnu.ai.clients import places
 from mahavishnu.ai.clients.rights import FILE_MODE, FOLDER_MODE, open_modes_of
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.switching.launch import SIGN_INS
+from mahavishnu.ai.switching.launch import find_sign_ins
 from mahavishnu.ai.switching.proxied import proxy_note
 from mahavishnu.ai.switching.status import look
 from mahavishnu.operations.ai.clients import chosen_clients
@@ -18,7 +18,7 @@ from mahavishnu.services.doctor.findings import Examination, Finding
 _OTHERS_WRITE = 0o022
 # As providers call them; a profile can have its key under any other name.
 _USUAL_END = "_API_KEY"
-_OTHER_NAMES = ("ANTHROPIC_AUTH_TOKEN", *SIGN_INS)
+_OTHER_NAME = "ANTHROPIC_AUTH_TOKEN"
 
 
 def look_at_clients(examination: Examination) -> Finding:
@@ -58,11 +58,12 @@ def look_at_exported_keys(examination: Examination) -> Finding:
     """Name the variables that hold keys of providers; needs `settings`."""
     assert examination.loaded is not None
     keys = [each.key for each in known_profiles(examination.loaded).values()]
+    others = (_OTHER_NAME, *find_sign_ins())
     names = {each.place for each in keys if each is not None and each.scheme == "env"}
     found = sorted(
         name
         for name, value in examination.environ.items()
-        if value and (name.endswith(_USUAL_END) or name in names or name in _OTHER_NAMES)
+        if value and (name.endswith(_USUAL_END) or name in names or name in others)
     )
     if not found:
         return Finding("ok", "No key of a provider is exported.")

@@ -29,6 +29,8 @@ class ClaudeCode(ClaudeCodeSettings):
     launch: Launcher = launch
     mcp: Mcp = mcp
     cc_switch = "claude"
+    steered_by: Sequence[str] = ("ANTHROPIC_", "CLAUDE_CODE_USE_", "CLAUDE_CODE_SKIP_")
+    sign_ins: Sequence[str] = ("CLAUDE_CODE_OAUTH_TOKEN",)
 
 
 CLIENT: Client = ClaudeCode()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.clients.claude_code.settings import HELPER, SIGN_IN, URL
+from mahavishnu.ai.clients.claude_code.settings import HELPER, SIGN_IN
 from mahavishnu.ai.clients.project import find_project
 from mahavishnu.ai.clients.running import word_after
 from mahavishnu.ai.clients.transcripts import decode_object
@@ -90,9 +90,3 @@ def _decoded(content: bytes) -> Settings:
 def _variables(settings: Settings) -> Mapping[str, Any]:
     said = settings.get("env")
     return said if isinstance(said, dict) else {}
-
-
-def address_of(layers: Layers) -> str:
-    """Return the address that the session asks, empty for the client's own."""
-    value = layers.document.get(("env", URL))
-    return value if isinstance(value, str) else ""

@@ -30,6 +30,8 @@ class Codex(CodexSettings):
     launch: Launcher = launch
     mcp: Mcp = MCP
     cc_switch = "codex"
+    steered_by: Sequence[str] = ("OPENAI_",)
+    sign_ins: Sequence[str] = ("CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
 
 
 CLIENT: Client = Codex()

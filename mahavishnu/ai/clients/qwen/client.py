@@ -30,6 +30,8 @@ class Qwen(QwenSettings):
     launch: Launcher = launch
     mcp: Mcp = MCP
     cc_switch = ""
+    steered_by: Sequence[str] = ("OPENAI_", "ANTHROPIC_")
+    sign_ins: Sequence[str] = ()
 
 
 CLIENT: Client = Qwen()

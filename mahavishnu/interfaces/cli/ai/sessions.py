@@ -7,7 +7,7 @@ from mahavishnu.interfaces.cli.ai.sessions_output import show_sessions
 from mahavishnu.interfaces.cli.ai.telling import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.operations.ai.results import Sessions
-from mahavishnu.operations.ai.sessions import ListSessions, find_sessions
+from mahavishnu.operations.ai.sessions import FindSessions, find_sessions
 from mahavishnu.operations.ai.site import Environments
 
 client_option = click.option(
@@ -31,4 +31,4 @@ def sessions(clients: tuple[ClientName, ...]) -> Sessions:
     """
     loaded = load()
     tell_profiles(loaded)
-    return find_sessions(Environments(loaded), ListSessions(clients=list(clients)))
+    return find_sessions(Environments(loaded), FindSessions(clients=list(clients)))
