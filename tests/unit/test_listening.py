@@ -7,8 +7,10 @@ import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from mahavishnu.base.settings.tree import ServerSettings
@@ -105,13 +107,22 @@ async def test_the_system_keeps_more_that_wait_than_are_accepted_at_once(
 
 
 async def test_a_drain_is_as_short_as_set_and_cuts_off_without_a_traceback(
-    caplog: pytest.LogCaptureFixture, quiet: None
+    caplog: pytest.LogCaptureFixture, quiet: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    drains = []
+
+    class Config(uvicorn.Config):
+        def __init__(self, app: Any, **given: Any) -> None:
+            drains.append(given["timeout_graceful_shutdown"])
+            super().__init__(app, **given)
+
+    monkeypatch.setattr("uvicorn.Config", Config)
     async with asyncio.timeout(60), listening(drain_timeout=0.2) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ASK.replace(b"/ ", b"/slow ", 1))
         assert b"200 OK" in await reader.readline()
     await asyncio.sleep(0.05)
+    assert drains == [0.2]
     assert not [record for record in caplog.records if record.exc_info]
     writer.close()
 
