@@ -12,6 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = "tests/mutations/faults.toml"
 COMMITS = 30  # whose changes are tried whole
+AT_MOST = (
+    180  # of those, so that a landing after a change of everything takes no longer than another
+)
 PARTS = 5  # of the others, of which one is tried
 
 
@@ -44,7 +47,7 @@ def read_faults(text: str) -> list[Fault]:
 
 def read_history() -> History:
     """Ask git for the last commits; what is not committed yet counts as changed."""
-    commits = _git("rev-list", f"--max-count={COMMITS + 1}", "HEAD").split()
+    commits = _git("rev-list", "--first-parent", f"--max-count={COMMITS + 1}", "HEAD").split()
     changed = _git("diff", "--name-only", commits[-1]).splitlines()
     return History(commits[0], frozenset(changed), _git("show", f"{commits[-1]}:{TABLE}"))
 
@@ -53,26 +56,36 @@ def draw_sample(faults: Sequence[Fault], history: History) -> tuple[list[Fault],
     """
     Return the faults to try, and a sentence about them.
 
-    They are those of which the text, the code, the tests or their fixtures changed in the last commits, and of the
-    others a fifth, by the commit: every fault has its turn, and a landing can be repeated.
+    They are those of which the text, the code, the tests or their fixtures changed in the last commits, in this
+    order and at most `AT_MOST`, and of the others a fifth, by the commit: every fault has its turn, and a landing
+    can be repeated.
     """
     before = {fault.name: fault for fault in read_faults(history.before)}
-    touched = [
-        fault
+
+    def distance(fault: Fault) -> int | None:
+        tests = {test.partition("::")[0] for test in fault.tests}
+        near = (before.get(fault.name) != fault, {fault.file}, tests, set(files_of(fault)))
+        changed = (it if isinstance(it, bool) else bool(history.changed & it) for it in near)
+        return next((place for place, is_so in enumerate(changed) if is_so), None)
+
+    order = [
+        (place, zlib.crc32((history.commit + fault.name).encode()), fault)
         for fault in faults
-        if before.get(fault.name) != fault or history.changed & set(files_of(fault))
+        if (place := distance(fault)) is not None
     ]
+    touched = [fault for _, _, fault in sorted(order, key=lambda each: each[:2])]
+    tried = touched[:AT_MOST]
     part = int(history.commit[:8], 16) % PARTS
     rest = [
         fault
         for fault in faults
-        if fault not in touched and zlib.crc32(fault.name.encode()) % PARTS == part
+        if fault not in tried and zlib.crc32(fault.name.encode()) % PARTS == part
     ]
-    told = (
-        f"Trying {len(touched) + len(rest)} of {len(faults)} faults: {len(touched)} touched in the last "
-        f"{COMMITS} commits, and part {part + 1} of {PARTS} of the others, by commit {history.commit[:10]}."
+    said = (
+        f"Trying {len(tried) + len(rest)} of {len(faults)} faults: {len(tried)} of {len(touched)} touched in the "
+        f"last {COMMITS} commits, and part {part + 1} of {PARTS} of the others, by commit {history.commit[:10]}."
     )
-    return [*touched, *rest], told
+    return [*tried, *rest], said
 
 
 def files_of(fault: Fault) -> Iterable[str]:

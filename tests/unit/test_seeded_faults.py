@@ -1,10 +1,10 @@
 """The seeded faults can be made: a restructuring takes them along, which else shows only in a long run."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scripts.faults import PARTS, ROOT, TABLE, Fault, History, draw_sample, read_faults
+from scripts.faults import AT_MOST, PARTS, ROOT, TABLE, Fault, History, draw_sample, read_faults
 from scripts.mutate import find_problem
 
 TEXT = (ROOT / TABLE).read_text(encoding="utf-8")
@@ -53,8 +53,14 @@ def test_tests_that_do_not_end_have_noticed(tmp_path: Path) -> None:
     assert problem("ends", 120) == "not noticed by tests/test_it.py::test_ends"
 
 
-def _sample(changed: set[str], *, commit: str = "0" * 40, before: str = TEXT) -> set[str]:
-    faults, _ = draw_sample(FAULTS, History(commit, frozenset(changed), before))
+def _sample(
+    changed: set[str],
+    *,
+    commit: str = "0" * 40,
+    before: str = TEXT,
+    among: Sequence[Fault] = FAULTS,
+) -> set[str]:
+    faults, _ = draw_sample(among, History(commit, frozenset(changed), before))
     return {fault.name for fault in faults}
 
 
@@ -78,6 +84,14 @@ def test_what_was_changed_is_tried_at_once() -> None:
         "tests/acceptance/conftest.py",
         "tests/command.py",
     ):
-        assert fault.name in _sample({changed}, commit=turn), changed
-    assert fault.name not in _sample({"tests/peers/conftest.py", "README.md"}, commit=turn)
+        assert _sample({changed}, commit=turn, among=[fault]), changed
+    assert not _sample({"tests/peers/conftest.py", "README.md"}, commit=turn, among=[fault])
     assert fault.name in _sample(set(), commit=turn, before=TEXT.replace(f'"{fault.name}"', '"x"'))
+
+
+def test_after_a_change_of_everything_a_sample_is_tried_the_nearest_first() -> None:
+    fault = FAULTS[-1]
+    everything = {file for each in FAULTS for file in (each.file, "tests/conftest.py")}
+    tried = _sample(everything, before=TEXT.replace(f'"{fault.name}"', '"x"'))
+    assert fault.name in tried
+    assert AT_MOST <= len(tried) < AT_MOST + len(FAULTS) / 3
