@@ -5,16 +5,22 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.fork_server import ForkServer
 
 PROGRAM = Path(sys.executable).with_name("mahavishnu")
 ROOT = os.geteuid() == 0
 # Measuring coverage doubles the time of a command: it is measured the first time that it runs with its options.
 UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
 _run_before: set[tuple[str, ...]] = set()
+
+TIMEOUT_S = 120
+READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")  # what the names begin with of what Python reads
 
 type Word = str | bytes | Path
 
@@ -48,7 +54,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Command:
-    """Runs `mahavishnu` with `home` as HOME, its data below it, and `environment` besides."""
+    """
+    Runs `mahavishnu` with `home` as HOME, its data below it, and `environment` besides.
+
+    A call is forked from a process that has all imported, unless it needs Python's own start.
+    """
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -95,17 +105,20 @@ class Command:
         **environment: str,
     ) -> Answer:
         """Run it to its end."""
-        done = subprocess.run(
-            [*self.program, *words],
-            env=self.environ(environment, measured=_is_first(self, words)),
-            input=input,
-            capture_output=True,
-            cwd=cwd or self.home,
-            preexec_fn=preexec,
-            timeout=120,
-            check=False,
-        )
-        answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+        environ = self.environ(environment, measured=_is_first(self, words))
+        program = [*self.program, *words]
+        if preexec or not _can_fork(program, environ):
+            done = subprocess.run(
+                program, env=environ, input=input, capture_output=True, cwd=cwd or self.home,
+                preexec_fn=preexec, timeout=TIMEOUT_S, check=False,
+            )  # fmt: skip
+            answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+        else:
+            status, out, err = _server().run(
+                [os.fsdecode(word) for word in program], environ=environ, given=input,
+                cwd=cwd or self.home, timeout_s=TIMEOUT_S,
+            )  # fmt: skip
+            answer = Answer(status, out.decode(), err.decode())
         assert "Traceback" not in answer.err, answer
         return answer
 
@@ -125,6 +138,19 @@ class Command:
         answer = self("db", "shell", "-XAtc", statement)
         assert answer.status == 0, answer
         return answer.out.strip()
+
+
+def _can_fork(program: Sequence[Word], environ: Mapping[str, str]) -> bool:
+    """Tell whether nothing of a call needs Python's own start: another program, or what Python reads there."""
+    read = [name for name in environ if name.startswith(READ_AT_START)]
+    return program[0] == PROGRAM and all(environ[name] == os.environ.get(name) for name in read)
+
+
+@cache
+def _server() -> ForkServer:
+    """Start this process's server with the first call that takes it."""
+    given = (*READ_AT_START, "PATH", "COVERAGE_")
+    return ForkServer({name: os.environ[name] for name in os.environ if name.startswith(given)})
 
 
 def _is_first(command: Command, words: Sequence[Word]) -> bool:

@@ -1,0 +1,180 @@
+"""
+Commands without the time that Python and its imports take: one process has all imported, and forks for each.
+
+A forked command has a process, an environment, streams and an exit code of its own. Run as a program, with the
+number of a socket, this file is the server; it ends when the other end of the socket is closed.
+"""
+
+import atexit
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import NoReturn
+
+_NUMBER = struct.Struct("<q")
+_STREAMS = 4  # stdin, stdout, stderr, and the socket on which the server tells the process and how it ended
+
+
+class ForkServer:
+    """A server that is started when it is made; several threads may call `run`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._control, theirs = socket.socketpair()
+        self._turn = threading.Lock()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                env=dict(environ),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """End the server."""
+        self._control.close()
+        self._process.wait()
+
+    def run(
+        self,
+        words: Sequence[str],
+        *,
+        environ: Mapping[str, str],
+        cwd: Path,
+        given: bytes,
+        timeout_s: float,
+    ) -> tuple[int, bytes, bytes]:
+        """
+        Run a command to its end; returns its exit code as `subprocess` has it, and what it wrote.
+
+        Raises TimeoutExpired, after it has killed the command.
+        """
+        told, its_told = socket.socketpair()
+        (its_in, into), (out, its_out), (errors, its_errors) = os.pipe(), os.pipe(), os.pipe()
+        theirs = [its_in, its_out, its_errors, its_told.detach()]
+        asked = json.dumps([list(words), dict(environ), str(cwd)]).encode()
+        with self._turn:
+            socket.send_fds(self._control, [_NUMBER.pack(len(asked))], theirs)
+            self._control.sendall(asked)
+        for descriptor in theirs:
+            os.close(descriptor)
+        with told, ThreadPoolExecutor(3) as pool:
+            pool.submit(_write, into, given)
+            written = [pool.submit(_read, descriptor) for descriptor in (out, errors)]
+            pid = _NUMBER.unpack(told.recv(_NUMBER.size))[0]
+            told.settimeout(timeout_s)
+            try:
+                status = _NUMBER.unpack(told.recv(_NUMBER.size))[0]
+            except TimeoutError:
+                os.kill(pid, 9)
+                raise subprocess.TimeoutExpired(list(words), timeout_s) from None
+            return status, written[0].result(), written[1].result()
+
+
+def _write(descriptor: int, given: bytes) -> None:
+    with suppress(BrokenPipeError), os.fdopen(descriptor, "wb", 0) as stream:
+        while given:
+            given = given[stream.write(given) :]
+
+
+def _read(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
+def serve(control: socket.socket) -> None:
+    """Fork for each command that is asked for, and tell how each ended, until nobody asks any more."""
+    _import_all()
+    running: dict[int, tuple[int, int]] = {}  # by pidfd: the pid, and where to tell
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    while True:
+        for ready, _ in poll.poll():
+            if ready in running:
+                poll.unregister(ready)
+                pid, told = running.pop(ready)
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                os.write(told, _NUMBER.pack(status))
+                os.close(told)
+                os.close(ready)
+                continue
+            head, streams, _, _ = socket.recv_fds(control, _NUMBER.size, _STREAMS)
+            if not head:
+                return
+            size: int = _NUMBER.unpack(head)[0]
+            asked = json.loads(control.recv(size, socket.MSG_WAITALL))
+            pid = os.fork()
+            if not pid:
+                _become(*asked, streams)
+            os.write(streams[-1], _NUMBER.pack(pid))
+            for descriptor in streams[:-1]:
+                os.close(descriptor)
+            pidfd = os.pidfd_open(pid)
+            running[pidfd] = (pid, streams[-1])
+            poll.register(pidfd, select.POLLIN)
+
+
+def _import_all() -> None:
+    """Import what commands import, but for what starts threads, which no fork would have."""
+    import mahavishnu.interfaces.cli as commands
+
+    for module in walk_packages(commands.__path__, f"{commands.__name__}."):
+        import_module(module.name)
+    with suppress(ImportError):
+        import coverage
+
+        if measured := coverage.Coverage.current():  # the imports; each command measures its own
+            measured.stop()
+            measured.save()
+            measured._auto_save = False
+
+
+def _become(
+    words: Sequence[str], environ: Mapping[str, str], cwd: str, streams: Sequence[int]
+) -> NoReturn:
+    """Be the command in this process, as if Python had just started it."""
+    for place, descriptor in enumerate(streams[:3]):
+        os.dup2(descriptor, place)
+    os.closerange(3, max(streams) + 1)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = list(words)
+    status = 1
+    try:
+        if "COVERAGE_PROCESS_CONFIG" in environ:
+            import coverage
+
+            coverage.process_startup(force=True)
+        from mahavishnu.interfaces.cli.root import main
+
+        main()
+        status = 0
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter has it
+        sys.excepthook(*sys.exc_info())
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # the folder of this file, which an installed command does not have
+    serve(socket.socket(fileno=int(sys.argv[1])))
