@@ -7,7 +7,7 @@ UV_VERSION := 0.13.8
 STAMP := $(VENV)/.complete
 PEERS_STAMP := $(VENV)/.peers
 
-.PHONY: setup demo check format test test-faults test-peers test-deep bench docs lock clean
+.PHONY: setup demo check format test test-faults test-peers test-deep soak bench docs lock clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,10 @@ test-deep: $(PEERS_STAMP)
 	$(PYTHON) scripts/run_tests.py --peers
 	$(PYTHON) scripts/run_tests.py --branches
 	$(PYTHON) scripts/mutate.py --passed
+
+# Commands and their database are killed, many times; replays a round by its seed.
+soak: setup
+	$(PYTHON) -m tests.crash
 
 bench: setup
 	$(PYTHON) -m benchmarks --json .cache/benchmarks.json

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.fork_server import ForkServer
+from tests.fork_server import ForkServer, Steps
 
 PROGRAM = Path(sys.executable).with_name("mahavishnu")
 ROOT = os.geteuid() == 0
@@ -114,13 +114,23 @@ class Command:
             )  # fmt: skip
             answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
         else:
-            status, out, err = _server().run(
-                [os.fsdecode(word) for word in program], environ=environ, given=input,
-                cwd=cwd or self.home, timeout_s=TIMEOUT_S,
-            )  # fmt: skip
-            answer = Answer(status, out.decode(), err.decode())
+            answer = self._fork(words, environ, input=input, cwd=cwd)
         assert "Traceback" not in answer.err, answer
         return answer
+
+    def stepwise(self, steps: Steps, *words: Word, input: bytes = b"") -> Answer:
+        """Run it, killed at one of its steps or counted; the status of what was killed is negative."""
+        return self._fork(words, self.environ(), input=input, steps=steps)
+
+    def _fork(
+        self, words: Sequence[Word], environ: dict[str, str], *, input: bytes, cwd: Path | None = None,
+        steps: Steps | None = None,
+    ) -> Answer:  # fmt: skip
+        program = [os.fsdecode(word) for word in (*self.program, *words)]
+        status, out, err = _server().run(
+            program, environ=environ, cwd=cwd or self.home, given=input, timeout_s=TIMEOUT_S, steps=steps
+        )  # fmt: skip
+        return Answer(status, out.decode(), err.decode())
 
     def start(self, *words: Word, **options: Any) -> subprocess.Popen[bytes]:
         """Start it and return the process, its output piped unless told otherwise."""

@@ -1,14 +1,17 @@
 """
 Commands without the time that Python and its imports take: one process has all imported, and forks for each.
 
-A forked command has a process, an environment, streams and an exit code of its own. Run as a program, with the
-number of a socket, this file is the server; it ends when the other end of the socket is closed.
+A forked command has a process, an environment, streams and an exit code of its own. It can be made to die, or to
+kill another, at its n-th step: a function of the product or of the database's driver that begins or goes on.
+
+Run as a program, with the number of a socket, this file is the server; it ends when the other end is closed.
 """
 
 import atexit
 import json
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -17,13 +20,29 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import NoReturn
+from types import CodeType
+from typing import Any, NoReturn
 
 _NUMBER = struct.Struct("<q")
+_TOOL = 4  # of `sys.monitoring`, which keeps none of this number for others
 _STREAMS = 4  # stdin, stdout, stderr, and the socket on which the server tells the process and how it ended
+
+
+@dataclass(frozen=True)
+class Steps:
+    """
+    The steps of a command: at `kill_at` it kills `victim`, itself where that is 0.
+
+    Their number is written into the file `count_into`.
+    """
+
+    kill_at: int = 0
+    victim: int = 0
+    count_into: str = ""
 
 
 class ForkServer:
@@ -55,6 +74,7 @@ class ForkServer:
         cwd: Path,
         given: bytes,
         timeout_s: float,
+        steps: Steps | None = None,
     ) -> tuple[int, bytes, bytes]:
         """
         Run a command to its end; returns its exit code as `subprocess` has it, and what it wrote.
@@ -64,7 +84,8 @@ class ForkServer:
         told, its_told = socket.socketpair()
         (its_in, into), (out, its_out), (errors, its_errors) = os.pipe(), os.pipe(), os.pipe()
         theirs = [its_in, its_out, its_errors, its_told.detach()]
-        asked = json.dumps([list(words), dict(environ), str(cwd)]).encode()
+        counted = asdict(steps) if steps else None
+        asked = json.dumps([list(words), dict(environ), str(cwd), counted]).encode()
         with self._turn:
             socket.send_fds(self._control, [_NUMBER.pack(len(asked))], theirs)
             self._control.sendall(asked)
@@ -78,7 +99,7 @@ class ForkServer:
             try:
                 status = _NUMBER.unpack(told.recv(_NUMBER.size))[0]
             except TimeoutError:
-                os.kill(pid, 9)
+                os.kill(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(list(words), timeout_s) from None
             return status, written[0].result(), written[1].result()
 
@@ -141,8 +162,37 @@ def _import_all() -> None:
             measured._auto_save = False
 
 
+def _count(steps: Steps) -> None:
+    """Count the steps of this process from now on."""
+    taken, watch = 0, sys.monitoring
+    counted = tuple(
+        str(Path(import_module(name).__file__ or "").parent) for name in ("mahavishnu", "asyncpg")
+    )
+
+    def step(code: CodeType, _offset: int, *_value: object) -> Any:
+        nonlocal taken
+        if not code.co_filename.startswith(counted):
+            return watch.DISABLE
+        taken += 1
+        if taken == steps.kill_at:
+            with suppress(ProcessLookupError):
+                os.kill(steps.victim or os.getpid(), signal.SIGKILL)
+        return None
+
+    watch.use_tool_id(_TOOL, "steps")
+    for event in (watch.events.PY_START, watch.events.PY_RESUME):
+        watch.register_callback(_TOOL, event, step)
+    watch.set_events(_TOOL, watch.events.PY_START | watch.events.PY_RESUME)
+    if steps.count_into:
+        atexit.register(lambda: Path(steps.count_into).write_text(str(taken)))
+
+
 def _become(
-    words: Sequence[str], environ: Mapping[str, str], cwd: str, streams: Sequence[int]
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: str,
+    steps: Mapping[str, Any] | None,
+    streams: Sequence[int],
 ) -> NoReturn:
     """Be the command in this process, as if Python had just started it."""
     for place, descriptor in enumerate(streams[:3]):
@@ -160,6 +210,8 @@ def _become(
             coverage.process_startup(force=True)
         from mahavishnu.interfaces.cli.root import main
 
+        if steps:
+            _count(Steps(**steps))
         main()
         status = 0
     except SystemExit as left:
