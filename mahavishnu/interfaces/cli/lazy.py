@@ -34,31 +34,40 @@ class LaterGroup(click.Group):
 
 class LazyGroup(LaterGroup):
     """
-    A group whose commands are imported when they are needed, so that help is instant.
+    A group whose commands are imported when they are called; `package` has a module for each, of the same name.
 
-    `summaries` has a line of help for each; `package` has a module for each, of the same name.
+    With `summaries`, a line of help for each, help is instant too. For `names` it imports the commands.
     """
 
     def __init__(
-        self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any
+        self,
+        *args: Any,
+        package: str,
+        names: Collection[str] = (),
+        summaries: Mapping[str, str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._package = package
+        self._names = summaries or names
         self._summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order of the table."""
-        return [*self._summaries, *super().list_commands(ctx)]
+        """Return the names, in the order in which they are given."""
+        return [*self._names, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command."""
-        if cmd_name not in self._summaries:
+        if cmd_name not in self._names:
             return super().get_command(ctx, cmd_name)
         module = import_module(f"{self._package}.{cmd_name.replace('-', '_')}")
         found = (each for each in vars(module).values() if isinstance(each, click.Command))
         return next(each for each in found if each.name == cmd_name)
 
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands with their help lines without importing them."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their help lines; those that have summaries are not imported."""
+        if self._summaries is None:
+            super().format_commands(ctx, formatter)
+            return
         with formatter.section("Commands"):
             formatter.write_dl(list(self._summaries.items()))

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.interfaces.cli.asking import ask, shown_progress
-from mahavishnu.interfaces.cli.memory_search import print_hits
+from mahavishnu.interfaces.cli.memory.hits import print_hits
 from mahavishnu.interfaces.cli.options import answers, parameter
 from mahavishnu.interfaces.cli.render import excerpt, local_time, print_line, print_table, printable
 from mahavishnu.interfaces.cli.workflow_many import ingest_by, runner_option

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.memory_search import print_answer
+from mahavishnu.interfaces.cli.memory.hits import print_answer
 from mahavishnu.interfaces.cli.options import answers, metadata_option, read_text, read_time
 from mahavishnu.interfaces.cli.render import excerpt, local_time, print_line, print_table
 

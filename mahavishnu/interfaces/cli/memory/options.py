@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from mahavishnu.interfaces.cli.options import METADATA_HELP, read_metadata
+from mahavishnu.interfaces.cli.options import METADATA_HELP, add_options, read_metadata
 from mahavishnu.memory.models import COLLECTIONS, MEMORY_TYPES, NAMES, only
 
 TYPES = f"{', '.join(MEMORY_TYPES[:-1])} or {MEMORY_TYPES[-1]}"
@@ -13,14 +13,13 @@ TYPES = f"{', '.join(MEMORY_TYPES[:-1])} or {MEMORY_TYPES[-1]}"
 
 def name_options[F: Callable[..., Any]](function: F) -> F:
     """Add the options that say where a memory comes from."""
-    for name, meaning in reversed([*NAMES.items()]):
-        function = _name_option(name, meaning)(function)
-    return function
+    return add_options(function, *(_name_option(*each) for each in NAMES.items()))
 
 
 def filter_options[F: Callable[..., Any]](function: F) -> F:
     """Add the options that narrow which memories are meant; they are called as `Where` calls them."""
-    options = [
+    return add_options(
+        function,
         click.option("--type", "memory_types", multiple=True, metavar="TYPE",
                      help=f"{TYPES}; repeatable."),
         click.option("--collection", "collections", multiple=True, metavar="NAME",
@@ -33,10 +32,7 @@ def filter_options[F: Callable[..., Any]](function: F) -> F:
                      help=f"Only with this metadata; repeatable. {METADATA_HELP}"),
         click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date."),
         click.option("--until", metavar="WHEN", help="Before this; as --since."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
+    )  # fmt: skip
 
 
 def _name_option(name: str, meaning: str) -> Callable[..., Any]:

@@ -1,15 +1,11 @@
-"""`mahavishnu memory search`: the question, its bounds, and the hits."""
+"""Hits of a search, for people."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from msgspec import Struct
 
 from mahavishnu.base.identifiers import shown
-from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.memory_options import filter_options
-from mahavishnu.interfaces.cli.options import answers
 from mahavishnu.interfaces.cli.render import (
     excerpt,
     local_time,
@@ -17,12 +13,10 @@ from mahavishnu.interfaces.cli.render import (
     print_table,
     printable,
 )
-
-if TYPE_CHECKING:
-    from mahavishnu.operations.results import SearchAnswer
+from mahavishnu.operations.results import SearchAnswer
 
 
-def print_answer(answer: "SearchAnswer") -> None:
+def print_answer(answer: SearchAnswer) -> None:
     """Print hits for people, and what was missing."""
     print_hits(
         answer,
@@ -35,7 +29,7 @@ def print_answer(answer: "SearchAnswer") -> None:
 
 
 def print_hits(
-    answer: "SearchAnswer", columns: Sequence[str], row: Callable[[Any], Sequence[str]]
+    answer: SearchAnswer, columns: Sequence[str], row: Callable[[Any], Sequence[str]]
 ) -> None:
     """Print a table of hits, with each arm's part behind the score where that was asked for."""
     for part in answer.degraded:
@@ -60,19 +54,3 @@ def print_hits(
     print_table(columns, rows)
     for name, value in (answer.explanation or {}).items():
         print_line(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
-
-
-@click.command()
-@click.argument("query")
-@click.option("--mode", default="hybrid", show_default=True, help="hybrid, vector or text.")
-@click.option("--limit", default=10, show_default=True, help="Most hits.")
-@click.option("--threshold", type=float, help="Least cosine similarity of the vector arm.")
-@click.option("--max-tokens", type=int, help="Bound on the whole answer, 800 or more.")
-@click.option("--tier", "tiers", multiple=True, help="cold (the default), hot, development or all.")
-@click.option("--group", metavar="NAME", help="Only projects of this group of repositories.")
-@click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
-@filter_options
-@answers(print_answer)
-async def search(**fields: Any) -> Struct:
-    """Find the memories that answer QUERY, best first."""
-    return await ask("search", **fields)
