@@ -1,11 +1,17 @@
 """The dependency rule and the five habits that separate good codebases, read from the imports."""
 
 import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 
 from mahavishnu.ai.clients.table import PACKAGES
+from mahavishnu.interfaces.cli.root import cli
 
 ROOT = Path(__file__).parent.parent / "mahavishnu"
 # Each layer may import those after it, and within itself only what its own tree allows.
@@ -206,7 +212,7 @@ def test_the_environment_is_read_in_known_places_only() -> None:
         readers
         <= {
             "base/settings/sources.py",
-            "interfaces/cli/db.py",  # hands it on to psql
+            "interfaces/cli/db/shell.py",  # hands it on to psql
             "interfaces/cli/key.py",  # hands it on to the store of `env:`
             "interfaces/cli/guard.py",  # compares it with what a bound directory asks for
             "interfaces/cli/doctor.py",  # hands it on to the checks, which go on without readable settings
@@ -293,22 +299,31 @@ def test_every_module_says_what_it_is_for() -> None:
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
-def commands_of(group: Path) -> set[str]:
-    """Return the names that a lazy group imports its commands by: `names`, or those with `summaries`."""
-    return {
-        name
-        for node in ast.walk(ast.parse(group.read_text(encoding="utf-8")))
-        if isinstance(node, ast.keyword) and node.arg in ("names", "summaries")
-        for name in ast.literal_eval(node.value)
-    }
+def commands_below(group: click.Group, package: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command of a group, after the name of the module that it is to be in."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        module, command = f"{package}.{name.replace('-', '_')}", group.get_command(context, name)
+        assert command is not None
+        yield module, command
+        if isinstance(command, click.Group):
+            yield from commands_below(command, module)
 
 
-def is_command(name: str) -> bool:
-    """Tell whether a group imports this module when its command is called."""
-    package, _, last = name.rpartition(".")
-    group = MODULES.get(f"{package}.root", MODULES.get(package))
-    known = group is not None and group.is_relative_to(ROOT / "interfaces" / "cli")
-    return known and last.replace("_", "-") in commands_of(group)
+@cache
+def commands() -> dict[str, click.Command]:
+    return dict(commands_below(cli, "mahavishnu.interfaces.cli"))
+
+
+def test_a_command_is_alone_in_the_module_of_its_name() -> None:
+    """A group is a folder, so that its commands are imported when they are called."""
+    for name, command in commands().items():
+        group = isinstance(command, click.Group)
+        there = [
+            each for each in vars(sys.modules[name]).values() if isinstance(each, click.Command)
+        ]
+        assert there == ([] if group else [command]), name
+        assert group == (MODULES[name].name == "__init__.py"), name
 
 
 def test_every_module_has_a_caller() -> None:
@@ -319,7 +334,7 @@ def test_every_module_has_a_caller() -> None:
         reached |= following
         texts = [MODULES[name].read_text(encoding="utf-8") for name in following]
         named = {name for name in MODULES if any(f'"{name}"' in text for text in texts)}
-        named |= {name for name in MODULES if is_command(name)}
+        named |= commands().keys()
         imported = set().union(*(modules_imported_by(MODULES[name]) for name in following))
         following = (imported | named) - reached
     assert sorted(MODULES.keys() - reached) == []
@@ -333,9 +348,6 @@ _HEAVY = ("asyncpg", "sqlalchemy", "numpy", "httpx", "mcp", "click")
     [("mahavishnu", (*_HEAVY, "msgspec", "asyncio")), ("mahavishnu.ai", _HEAVY)],
 )
 def test_importing_the_package_is_light(module: str, heavy: tuple[str, ...]) -> None:
-    import subprocess
-    import sys
-
     code = f"import {module}, sys; print([m for m in {heavy!r} if m in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

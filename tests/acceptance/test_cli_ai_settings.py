@@ -345,8 +345,10 @@ def test_the_keys_of_answers_are_documented(claude: Command) -> None:
 def test_nothing_heavy_is_loaded(claude: Command) -> None:
     code = (
         "import sys\n"
+        "from mahavishnu.interfaces.cli.root import cli\n"
         "for name in ('settings', 'env', 'hooks', 'permissions', 'statusline', 'plugins', 'mcp'):\n"
-        "    __import__('mahavishnu.interfaces.cli.ai.' + name)\n"
+        "    group = cli.get_command(None, 'ai').get_command(None, name)\n"
+        "    [group.get_command(None, each) for each in group.list_commands(None)]\n"
         "print([m for m in ('sqlalchemy', 'asyncpg', 'httpx', 'rich', 'numpy') if m in sys.modules])"
     )
     python = replace(claude, program=(Path(str(claude.program[0])).with_name("python"), "-c", code))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.interfaces.cli.memory.options import filter_options
-from mahavishnu.interfaces.cli.options import parse_metadata, read_text
+from mahavishnu.interfaces.cli.memory.text import read_text
+from mahavishnu.interfaces.cli.options import parse_metadata
 from mahavishnu.interfaces.cli.render import excerpt, print_json, print_table, printable
 from mahavishnu.memory.models import (
     COLLECTIONS,

@@ -45,7 +45,7 @@ from mahavishnu.database.vectors import (
     OF_MEMORIES,
     VectorTable,
 )
-from mahavishnu.interfaces.cli.db import psql_environment
+from mahavishnu.interfaces.cli.db.shell import psql_environment
 from mahavishnu.memory.models import COLLECTIONS
 from tests.strategies import storable_text
 

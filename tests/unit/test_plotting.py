@@ -1,6 +1,6 @@
 """Plots of figures over time."""
 
-from mahavishnu.interfaces.cli.plotting import draw
+from mahavishnu.interfaces.cli.metrics.plotting import draw
 
 
 def test_bars_are_as_high_as_their_figures_and_a_gap_is_empty() -> None:

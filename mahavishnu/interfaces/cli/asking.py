@@ -1,5 +1,6 @@
 """How commands ask for memories and records: by the table of operations, as HTTP and MCP do."""
 
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -7,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from mahavishnu.interfaces.cli.options import opened_app, parameter
+from mahavishnu.interfaces.cli.options import answers, opened_app, parameter
 from mahavishnu.interfaces.cli.render import progress
 from mahavishnu.operations.operation import Call
 
@@ -32,6 +33,21 @@ async def ask(operation: str, *, bar: str | None = None, **fields: Any) -> Struc
     async with opened_call(bar) as call:
         answer: Struct = await asked(call)
         return answer
+
+
+def asks(
+    operation: str, show: Callable[[Any], object], *, bar: str | None = None, **fixed: Any
+) -> Callable[[Callable[[], None]], Callable[..., None]]:
+    """Make a command that asks one operation, with its parameters and the `fixed` ones; else as `answers`."""
+
+    def decorate(command: Callable[[], None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        async def run(**fields: Any) -> Struct:
+            return await ask(operation, bar=bar, **fixed, **fields)
+
+        return answers(show)(run)
+
+    return decorate
 
 
 @asynccontextmanager

@@ -30,6 +30,13 @@ METADATA_HELP = 'K=V is a text; a number is JSON: {"n": 5}.'
 type _Answer = Struct | tuple[Struct, int] | None
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
+project_option = click.option("--project", metavar="NAME", help="Project; made if it is new.")
+since_option = click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date.")
+source_option = click.option(
+    "--source", "source_system", default="cli", show_default=True, metavar="NAME",
+    help="Source system.",
+)  # fmt: skip
+until_option = click.option("--until", metavar="WHEN", help="Before this; as --since.")
 
 
 def answers(
@@ -140,41 +147,6 @@ def _merge(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             code="input.metadata",
         )
     return merged
-
-
-def read_text(argument: str | None) -> str:
-    """
-    Return the text of an argument, or of stdin for `-` or where text is piped in.
-
-    Raises:
-        UsageError: there is none, it is too long, or it is not UTF-8.
-    """
-    from mahavishnu.memory.models import MAX_CONTENT_BYTES  # noqa: PLC0415 - for texts alone
-
-    if argument is not None and argument != "-":
-        return argument
-    if argument is None and sys.stdin.isatty():
-        raise UsageError(
-            "There is no text to remember.",
-            hint='Give it as an argument, or pipe it in: echo "..." | mahavishnu memory store -',
-            code="memory.empty",
-        )
-    with interruptible():
-        content = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 1)
-    if len(content) > MAX_CONTENT_BYTES:
-        raise UsageError(
-            f"The text on stdin is longer than {MAX_CONTENT_BYTES:,} bytes.",
-            hint="Split it, or import it as a document.",
-            code="memory.too_large",
-        )
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"The text on stdin is not UTF-8 (byte {error.start}).",
-            hint="Convert it first, for example with iconv.",
-            code="input.encoding",
-        ) from error
 
 
 @contextmanager

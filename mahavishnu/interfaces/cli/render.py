@@ -53,11 +53,20 @@ def print_recorded(recorded: Any) -> None:
     print_line(f"Recorded {shown(recorded.id)}")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; what is too wide for a terminal wraps between words, or each row becomes a block."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str | None = None
+) -> None:
+    """
+    Print a table, or the line `empty` where there is no row.
+
+    What is too wide for a terminal wraps between words, or each row becomes a block.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if empty is not None and not cells:
+        print_line(empty)
+        return
     from mahavishnu.interfaces.cli.tables import lay_out  # noqa: PLC0415 - Rich takes 0.04 s, which --json does not pay
 
-    cells = [[printable(cell) for cell in row] for row in rows]
     sys.stdout.write(lay_out(columns, cells, width=_width(), styled=sys.stdout.isatty()))
 
 

@@ -24,7 +24,7 @@ _log = get_logger(__name__)
 @click.group(
     cls=LazyGroup,
     package=__package__,
-    summaries={
+    commands={
         "ai": "Switch and protect Claude Code, Codex and Qwen Code.",
         "memory": "Store, search, correct and forget memories.",
         "repo": "Ingest repositories, and ask their code and documents.",

@@ -8,7 +8,8 @@ from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.switching.plan import Scope
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.ai.client_output import print_change
-from mahavishnu.interfaces.cli.ai.telling import UNCHANGED, changed_clients_option, scope_option
+from mahavishnu.interfaces.cli.ai.options import changed_clients_option, provider_scope_option
+from mahavishnu.interfaces.cli.ai.telling import UNCHANGED
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.results import Adopted
@@ -31,7 +32,7 @@ def _show(body: Adopted) -> None:
 
 @click.command()
 @changed_clients_option
-@scope_option
+@provider_scope_option
 @answers(_show)
 def adopt(clients: tuple[ClientName, ...], scope: Scope) -> Adopted:
     """

@@ -1,13 +1,16 @@
 """What the commands for Claude Code's settings share: which file, how it is changed, what is printed."""
 
-import functools
 import json
 from collections.abc import Callable, Iterable
+from functools import partial, wraps
 from typing import Any
 
 import click
+from msgspec import Struct
 
-from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, Scope
+from mahavishnu.ai.clients.claude_code.own_settings.file import Scope
+from mahavishnu.ai.foreign_files.merge import Change
+from mahavishnu.interfaces.cli.ai.options import dry_run_option, scope_option
 from mahavishnu.interfaces.cli.ai.telling import tell_note
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
@@ -19,39 +22,48 @@ from mahavishnu.operations.ai.claude_settings import (
 )
 from mahavishnu.operations.ai.site import Environments
 
-scope_option = click.option(
-    "--scope",
-    type=click.Choice(["user", "project"]),
-    default="user",
-    show_default=True,
-    help="project: for you alone in this project, in .claude/settings.local.json.",
+settings_scope_option = scope_option(
+    "project: for you alone in this project, in .claude/settings.local.json."
 )
-dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Show what would change; write nothing."
-)
+
+
+def reads(
+    read: Callable[[Environments, Scope], Struct], show: Callable[[Any], object]
+) -> Callable[[Callable[[], None]], click.Command]:
+    """Make the command that shows what is read of the settings file."""
+
+    def decorate(command: Callable[[], None]) -> click.Command:
+        @wraps(command)
+        def run(scope: Scope) -> Struct:
+            return read(Environments(load_quietly()), scope)
+
+        name = command.__name__.rstrip("_")
+        return click.command(name)(settings_scope_option(answers(show)(run)))
+
+    return decorate
 
 
 def changes(
-    *, notes: Callable[..., Iterable[str]] = lambda *_, **__: ()
-) -> Callable[[Callable[..., Plan]], Callable[..., None]]:
+    plan: Callable[..., list[Change]], *, notes: Callable[..., Iterable[str]] = lambda *_, **__: ()
+) -> Callable[[Callable[[], None]], Callable[..., None]]:
     """
-    Make a command of a function that returns a plan: it changes the settings file, and tells what it changed.
+    Make a command that changes the settings file, and tells what it changed.
 
-    `notes` are those on a change that was made; they get it with the command's words.
+    `plan` gets the document and the command's words; `notes` are those on a change that was made, and get
+    the words too.
     """
 
-    def decorate(command: Callable[..., Plan]) -> Callable[..., None]:
-        @functools.wraps(command)
+    def decorate(command: Callable[[], None]) -> Callable[..., None]:
+        @wraps(command)
         def run(scope: Scope, dry_run: bool, **words: Any) -> ChangedSettings:
-            plan = command(**words)
             done, rights = change_settings(
-                Environments(load_quietly()), scope, plan, dry_run=dry_run
+                Environments(load_quietly()), scope, partial(plan, **words), dry_run=dry_run
             )
             for each in (*rights, *(() if dry_run else notes(done, **words))):
                 tell_note(each)
             return done
 
-        return scope_option(dry_run_option(answers(_show)(run)))
+        return settings_scope_option(dry_run_option(answers(_show)(run)))
 
     return decorate
 

@@ -5,8 +5,13 @@ from typing import Any
 import click
 
 from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.interfaces.cli.ai.options import (
+    changed_clients_option,
+    forget_keys_option,
+    provider_scope_option,
+)
 from mahavishnu.interfaces.cli.ai.switch_output import print_plan, print_switch
-from mahavishnu.interfaces.cli.ai.telling import UNCHANGED, changed_clients_option, scope_option
+from mahavishnu.interfaces.cli.ai.telling import UNCHANGED
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.results import Restored
@@ -25,10 +30,10 @@ def _show(body: Restored) -> None:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
-@click.option("--forget-keys", is_flag=True, help="Give up the plain-text keys in the settings.")
+@forget_keys_option
 @click.option("--allow-missing-key", is_flag=True, help="Restore though the key is not there.")
 @changed_clients_option
-@scope_option
+@provider_scope_option
 @answers(_show)
 def restore(dry_run: bool, **asked: Any) -> Restored:
     """

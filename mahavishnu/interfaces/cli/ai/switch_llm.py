@@ -6,12 +6,17 @@ from typing import Any, Literal
 import click
 from msgspec.structs import replace
 
-from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.switching.switch import Ask
 from mahavishnu.interfaces.cli.ai.client_output import print_trial
+from mahavishnu.interfaces.cli.ai.options import (
+    clients_option,
+    forget_keys_option,
+    overwrite_option,
+    provider_scope_option,
+)
 from mahavishnu.interfaces.cli.ai.sessions_output import lines_of
 from mahavishnu.interfaces.cli.ai.switch_output import is_native, print_plan, print_switch
-from mahavishnu.interfaces.cli.ai.telling import scope_option, tell_profiles
+from mahavishnu.interfaces.cli.ai.telling import tell_profiles
 from mahavishnu.interfaces.cli.ai.undo import show_undo
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.operations.ai.results import SwitchResult
@@ -48,15 +53,8 @@ def code_of(body: SwitchResult) -> int:
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "--client",
-    "clients",
-    multiple=True,
-    type=click.Choice([*CLIENTS, "all"]),
-    callback=lambda _context, _option, names: () if "all" in names else names,
-    help="Only this client; repeatable. Else all that are there and that the profile fits.",
-)
-@scope_option
+@clients_option("all that are there and that the profile fits")
+@provider_scope_option
 @click.option(
     "--restart",
     "how",
@@ -75,8 +73,8 @@ def code_of(body: SwitchResult) -> int:
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, and write nothing.")
 @click.option("--write-key", is_flag=True, help="Write the key itself into the clients' settings.")
-@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
-@click.option("--forget-keys", is_flag=True, help="Give up the plain-text keys in the settings.")
+@overwrite_option
+@forget_keys_option
 @click.option(
     "--move-key",
     metavar="REFERENCE",

@@ -1,33 +1,15 @@
-"""What several commands about switches share: options, notes, and the same words."""
+"""What several commands about switches share: notes, and the same words."""
 
 import json
 import sys
 from collections.abc import Iterable
 
-import click
-
-from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.interfaces.cli.render import print_line, printable
 from mahavishnu.operations.ai.profiles import read_own
 from mahavishnu.operations.ai.results import MemberBody
 
 UNCHANGED = "Nothing was changed since."
-scope_option = click.option(
-    "--scope",
-    type=click.Choice(["user", "project"]),
-    default="user",
-    show_default=True,
-    help="Your settings, or yours in the project you are in (Claude Code alone).",
-)
-changed_clients_option = click.option(
-    "--client",
-    "clients",
-    multiple=True,
-    type=click.Choice([*CLIENTS, "all"]),
-    callback=lambda _context, _option, names: () if "all" in names else names,
-    help="Only this client; repeatable. Else all whose settings were changed.",
-)
 
 
 def tell_profiles(loaded: Loaded, *, listed: bool = False) -> None:

@@ -3,6 +3,7 @@
 import click
 
 from mahavishnu.ai.clients.table import CLIENTS
+from mahavishnu.interfaces.cli.ai.options import overwrite_option
 from mahavishnu.interfaces.cli.ai.telling import print_members
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
@@ -24,7 +25,7 @@ def show_undo(body: UndoResult) -> None:
 
 @click.command()
 @click.argument("id", required=False)
-@click.option("--overwrite", is_flag=True, help="Give up what was changed there by hand.")
+@overwrite_option
 @answers(show_undo)
 def undo(id: str | None, overwrite: bool) -> UndoResult:
     """Take a switch back, the last one that stands by default; other members stay as they are."""

@@ -1,14 +1,10 @@
 """`mahavishnu memory list`."""
 
-from typing import Any
-
 import click
-from msgspec import Struct
 
 from mahavishnu.base.identifiers import shown
-from mahavishnu.interfaces.cli.asking import ask
+from mahavishnu.interfaces.cli.asking import asks
 from mahavishnu.interfaces.cli.memory.options import filter_options
-from mahavishnu.interfaces.cli.options import answers
 from mahavishnu.interfaces.cli.render import excerpt, local_time, print_table
 from mahavishnu.operations.results import MemoryPage
 
@@ -28,7 +24,6 @@ def _show(page: MemoryPage) -> None:
 @click.option("--offset", default=0, show_default=True)
 @click.option("--cursor", metavar="TEXT", help="next_cursor of the page before (--json).")
 @filter_options
-@answers(_show)
-async def list_(**fields: Any) -> Struct:
+@asks("list_memories", _show, max_tokens=None)
+def list_() -> None:
     """List memories, newest first."""
-    return await ask("list_memories", max_tokens=None, **fields)

@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from mahavishnu.interfaces.cli.options import METADATA_HELP, add_options, read_metadata
+from mahavishnu.interfaces.cli.options import (
+    METADATA_HELP,
+    add_options,
+    read_metadata,
+    since_option,
+    until_option,
+)
 from mahavishnu.memory.models import COLLECTIONS, MEMORY_TYPES, NAMES, only
 
 TYPES = f"{', '.join(MEMORY_TYPES[:-1])} or {MEMORY_TYPES[-1]}"
@@ -30,8 +36,8 @@ def filter_options[F: Callable[..., Any]](function: F) -> F:
         click.option("--metadata", multiple=True, metavar="K=V|JSON",
                      callback=lambda *given: read_metadata(*given) or None,
                      help=f"Only with this metadata; repeatable. {METADATA_HELP}"),
-        click.option("--since", metavar="WHEN", help="7d, 12h, 2w, or a date."),
-        click.option("--until", metavar="WHEN", help="Before this; as --since."),
+        since_option,
+        until_option,
     )  # fmt: skip
 
 

@@ -1,14 +1,10 @@
 """`mahavishnu memory search`."""
 
-from typing import Any
-
 import click
-from msgspec import Struct
 
-from mahavishnu.interfaces.cli.asking import ask
+from mahavishnu.interfaces.cli.asking import asks
 from mahavishnu.interfaces.cli.memory.hits import print_answer
 from mahavishnu.interfaces.cli.memory.options import filter_options
-from mahavishnu.interfaces.cli.options import answers
 
 
 @click.command()
@@ -21,7 +17,6 @@ from mahavishnu.interfaces.cli.options import answers
 @click.option("--group", metavar="NAME", help="Only projects of this group of repositories.")
 @click.option("--explain", is_flag=True, help="Show each arm's score and rank.")
 @filter_options
-@answers(print_answer)
-async def search(**fields: Any) -> Struct:
+@asks("search", print_answer)
+def search() -> None:
     """Find the memories that answer QUERY, best first."""
-    return await ask("search", **fields)

@@ -1,10 +1,8 @@
 """`mahavishnu memory show`."""
 
 import click
-from msgspec import Struct
 
-from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.options import answers
+from mahavishnu.interfaces.cli.asking import asks
 from mahavishnu.interfaces.cli.render import local_time, print_line
 from mahavishnu.operations.results import MemoryPart
 
@@ -19,8 +17,7 @@ def _show(found: MemoryPart) -> None:
 
 
 @click.command()
-@click.argument("reference", metavar="ID")
-@answers(_show)
-async def show(reference: str) -> Struct:
+@click.argument("id", metavar="ID")
+@asks("get_memory", _show, max_tokens=None)
+def show() -> None:
     """Show one memory whole."""
-    return await ask("get_memory", id=reference, max_tokens=None)

@@ -1,10 +1,8 @@
 """`mahavishnu memory stats`."""
 
 import click
-from msgspec import Struct
 
-from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.options import answers
+from mahavishnu.interfaces.cli.asking import asks
 from mahavishnu.interfaces.cli.render import local_time, print_line, print_table
 from mahavishnu.operations.results import Stats
 
@@ -27,7 +25,6 @@ def _show(counted: Stats) -> None:
 
 
 @click.command()
-@answers(_show)
-async def stats() -> Struct:
+@asks("memory_stats", _show, max_tokens=None)
+def stats() -> None:
     """Count memories by type, collection and project."""
-    return await ask("memory_stats", max_tokens=None)

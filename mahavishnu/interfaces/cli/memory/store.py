@@ -8,7 +8,13 @@ from msgspec import Struct
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.memory.options import TYPES, name_options
-from mahavishnu.interfaces.cli.options import answers, metadata_option, read_text
+from mahavishnu.interfaces.cli.memory.text import read_text
+from mahavishnu.interfaces.cli.options import (
+    answers,
+    metadata_option,
+    project_option,
+    source_option,
+)
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.results import StoreResult
 
@@ -28,10 +34,9 @@ def _show(stored: StoreResult) -> None:
 @click.option(
     "--collection", metavar="NAME", help="Kind within the type; its usual one by default."
 )
-@click.option("--source", "source_system", default="cli", show_default=True, metavar="NAME",
-              help="Source system.")  # fmt: skip
+@source_option
 @metadata_option
-@click.option("--project", metavar="NAME", help="Project; made if it is new.")
+@project_option
 @name_options
 @click.option("--occurred-at", metavar="WHEN", help="When it happened; now by default.")
 @click.option("--shared", is_flag=True, help="Let everyone who uses this database see it.")

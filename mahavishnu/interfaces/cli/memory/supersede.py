@@ -5,7 +5,8 @@ from msgspec import Struct
 
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
-from mahavishnu.interfaces.cli.options import answers, read_text
+from mahavishnu.interfaces.cli.memory.text import read_text
+from mahavishnu.interfaces.cli.options import answers
 from mahavishnu.interfaces.cli.render import print_line
 
 

@@ -1,0 +1,4 @@
+"""Commands that Claude Code runs at events."""
+
+COMMANDS = ("add", "list", "remove")
+LATER = ("install",)

@@ -1,0 +1,3 @@
+"""Show what Claude Code's settings say."""
+
+COMMANDS = ("show",)

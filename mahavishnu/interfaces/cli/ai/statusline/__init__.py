@@ -1,0 +1,3 @@
+"""The line below Claude Code's prompt."""
+
+COMMANDS = ("set", "show", "unset")

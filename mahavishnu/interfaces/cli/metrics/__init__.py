@@ -1,0 +1,3 @@
+"""Record and show measurements of components."""
+
+COMMANDS = ("record", "show")

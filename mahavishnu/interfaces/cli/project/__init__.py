@@ -1,0 +1,3 @@
+"""Say which project a checkout belongs to."""
+
+COMMANDS = ("link", "split")

@@ -1,0 +1,3 @@
+"""Ingest repositories, and ask their code and documents."""
+
+COMMANDS = ("add", "graph", "ingest", "list", "query", "remove", "status")

@@ -1,0 +1,4 @@
+"""Restart what runs around the AI clients."""
+
+COMMANDS = ("restart",)
+LATER = ("list", "status", "start", "stop", "reload", "logs", "install", "uninstall", "autostart")

@@ -1,0 +1,3 @@
+"""Record conversations; list, show and search them."""
+
+COMMANDS = ("list", "record", "search", "show")

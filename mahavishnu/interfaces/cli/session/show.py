@@ -1,0 +1,24 @@
+"""`mahavishnu session show`."""
+
+import click
+
+from mahavishnu.interfaces.cli.asking import asks
+from mahavishnu.interfaces.cli.render import local_time, print_line
+from mahavishnu.operations.results import SessionPart
+
+
+def _show(part: SessionPart) -> None:
+    for turn in part.turns:
+        about = (turn.speaker or turn.role, turn.agent_id, turn.model, turn.metadata.get("status"))
+        named = " · ".join(dict.fromkeys(str(each) for each in about if each))
+        print_line(f"{turn.position}  {local_time(turn.occurred_at)}  {named}")
+        print_line(f"{turn.content}\n")
+
+
+@click.command()
+@click.argument("session_id", metavar="SESSION")
+@click.option("--project", metavar="NAME", help="Only the turns of this project.")
+@click.option("--start", default=0, show_default=True, help="Turns to pass over.")
+@asks("get_session", _show, max_tokens=None)
+def show() -> None:
+    """Show what was said in SESSION, in order."""

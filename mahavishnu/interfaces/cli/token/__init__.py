@@ -1,0 +1,3 @@
+"""The daemon's bearer token."""
+
+COMMANDS = ("headers", "path", "rotate", "show")

@@ -1,0 +1,14 @@
+"""`mahavishnu token path`."""
+
+import click
+
+from mahavishnu.interfaces.cli.options import answers, load_quietly
+from mahavishnu.interfaces.cli.render import print_line
+from mahavishnu.services.daemon.report import TokenPath
+
+
+@click.command()
+@answers(lambda body: print_line(body.path))
+def path() -> TokenPath:
+    """Print where the token is kept."""
+    return TokenPath(path=str(load_quietly().locations.token))

@@ -1,0 +1,3 @@
+"""Record and find runs of workflows."""
+
+COMMANDS = ("list", "record", "run", "search", "show", "stats")
