@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mahavishnu.ai.clients import table as table  # the settings have a section for each client
+
 __version__ = "0.1.0"
 __all__ = ["App", "MahavishnuError", "__version__", "ai", "open_app"]
 

@@ -66,6 +66,17 @@ def test_it_is_listed_switched_led_back_and_undone(run: Command) -> None:
     assert file_of(run.home).read_text() == MINE
 
 
+def test_its_settings_can_be_set(run: Command) -> None:
+    run.settings.write_text(f"ai_environments: {{fourth: {{config_path: {run.home}/other.toml}}}}")
+    shown = run("config", "show", "--json").json["settings"]
+    assert shown["ai_environments.fourth.config_path"]["value"] == f"{run.home}/other.toml"
+    assert run("ai", "switch-llm", "zai", "--client", "fourth").status == 0
+    assert URL in (run.home / "other.toml").read_text() and file_of(run.home).read_text() == MINE
+    run.settings.write_text("ai_environments: {fourth: {enabled: false}}")
+    refused = run("ai", "switch-llm", "zai", "--client", "fourth", "--json").error
+    assert refused["code"] == "ai.client_disabled"
+
+
 def test_it_is_started_on_a_profile_and_its_sessions_are_found(run: Command) -> None:
     planned = run("ai", "run", "--json", "zai", "--", "fourth", "--fast").json
     assert planned["words"] == ["fourth", "--asks", URL, "glm-5.3", "--fast"]
@@ -75,6 +86,7 @@ def test_it_is_started_on_a_profile_and_its_sessions_are_found(run: Command) -> 
     [session] = run("ai", "sessions", "--client", "fourth", "--json").json["sessions"]
     assert (session["pid"], session["id"], session["profile"]) == (os.getpid(), "one", "zai")
     assert session["needs"] == "nothing" and session["resume"].endswith("fourth --again one")
+    assert run("service", "restart", "fourth", "--json").json["sessions"] == []
 
 
 def test_it_is_given_the_memory_over_mcp(run: Command) -> None:

@@ -19,15 +19,13 @@ class FourthSettings:
     needs_model = False
     shared: Collection[KeyPath] = ()
     writes: Collection[KeyPath] = ()
+    project_file: Path | None = None
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         return Path(environ.get("FOURTH_HOME") or home(environ) / ".fourth")
 
     def file(self, environ: Mapping[str, str]) -> Path:
         return self.folder(environ) / "fourth.toml"
-
-    def project_file(self, folder: Path) -> Path | None:
-        return None
 
     def read_as(self) -> type[Document]:
         return TomlDocument

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mahavishnu.ai.clients.claude_code.own_settings.file import Plan, carry_out
-from mahavishnu.ai.clients.claude_code.own_settings.hooks import Hook, add_hook, remove_hook
+from mahavishnu.ai.clients.claude_code.own_settings.hooks import add_hook, remove_hook
+from mahavishnu.ai.clients.hook_entries import Hook
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.merge import Change, Set
 from mahavishnu.base.errors import MahavishnuError

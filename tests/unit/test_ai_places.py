@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mahavishnu.ai.clients.claude_code.settings import PROJECT_FILE
 from mahavishnu.ai.clients.places import find_place, require_there
 from mahavishnu.ai.clients.project import find_project
 from mahavishnu.base.errors import NotFound, UsageError
@@ -64,12 +65,12 @@ def test_a_project_is_the_nearest_folder_with_settings_up_to_the_repository(tmp_
     deep.mkdir(parents=True)
     (home / ".claude").mkdir()
     environ = {"HOME": str(home)}
-    assert find_project(deep, environ) == deep  # no repository yet
+    assert find_project(deep, environ, PROJECT_FILE) == deep  # no repository yet
     (root / ".git").mkdir()
-    assert find_project(deep, environ) == root
+    assert find_project(deep, environ, PROJECT_FILE) == root
     (root / "a" / ".claude").mkdir()
-    assert find_project(deep, environ) == root / "a"
-    assert find_project(root, environ) == root
+    assert find_project(deep, environ, PROJECT_FILE) == root / "a"
+    assert find_project(root, environ, PROJECT_FILE) == root
 
 
 def test_the_home_is_no_project_even_as_a_repository(tmp_path: Path) -> None:
@@ -78,6 +79,6 @@ def test_the_home_is_no_project_even_as_a_repository(tmp_path: Path) -> None:
     below.mkdir()
     environ = {"HOME": str(tmp_path)}
     with pytest.raises(UsageError) as caught:
-        find_project(tmp_path, environ)
+        find_project(tmp_path, environ, PROJECT_FILE)
     assert caught.value.code == "ai.no_project"
-    assert find_project(below, environ) == below
+    assert find_project(below, environ, PROJECT_FILE) == below

@@ -15,10 +15,8 @@ from mahavishnu.ai.clients.claude_code.own_settings.environment import (
 )
 from mahavishnu.ai.clients.claude_code.own_settings.hooks import (
     EVENTS,
-    Hook,
     add_hook,
     is_regex,
-    read_hooks,
     remove_hook,
 )
 from mahavishnu.ai.clients.claude_code.own_settings.permissions import (
@@ -34,6 +32,7 @@ from mahavishnu.ai.clients.claude_code.own_settings.statusline import (
 )
 from mahavishnu.ai.clients.claude_code.schema import KINDS, VERDICTS, find_faults
 from mahavishnu.ai.clients.claude_code.settings import RESERVED_ENV
+from mahavishnu.ai.clients.hook_entries import Hook, read_hooks
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.merge import Change, merge
 from mahavishnu.base.errors import MahavishnuError, UsageError

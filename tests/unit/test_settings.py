@@ -724,7 +724,7 @@ WRONG_MEMBERS = [
     ("work: canary", "settings.invalid_value", "indented"),
     ("work: {model: '${UNSET}'}", "settings.unset_reference", "UNSET"),
     ("work: {key: 'env:A', ANTHROPIC_AUTH_TOKEN: 'env:B'}", "settings.contradiction", "key"),
-    ("work.5: {model: x}", "settings.unknown_key", "work-qwen"),
+    ("work.5: {model: x}", "settings.unknown_key", "work-glm"),
 ]
 
 

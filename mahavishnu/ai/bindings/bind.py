@@ -184,7 +184,8 @@ def _settings_apply(here: Site) -> bool:
     """Tell whether the client, started in the folder, reads the settings that a switch would write."""
     if PROJECT_CLIENT not in hooks.clients_there(here):
         return False
-    if find_project(here.folder, here.environ) != here.folder:
+    settings = CLIENTS[PROJECT_CLIENT].project_file or Path()
+    if find_project(here.folder, here.environ, settings) != here.folder:
         return False
     inside = next((p for p in here.folder.parents if (p / ".git").exists()), None)
     return (here.folder / ".git").exists() or inside is None

@@ -22,7 +22,7 @@ from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
 
 # The client that has settings of a project: a binding keeps those of one.
-PROJECT_CLIENT = next(name for name, each in CLIENTS.items() if each.project_file(Path()))
+PROJECT_CLIENT = next(name for name, each in CLIENTS.items() if each.project_file)
 _HOOKS_OFF = hooks_of(PROJECT_CLIENT).off_switch
 
 

@@ -1,8 +1,8 @@
 """
 How the guard of bound directories is put into a client's settings: as hooks, commands that it runs at events.
 
-The methods here write Claude Code's form, which is JSON. Codex and Qwen Code use the same form. A client with
-another form or file, or one that asks its user before it runs a hook, overrides them.
+The methods here write the entries of `hook_entries`. A client with another form or file, or one that asks its user
+before it runs a hook, overrides them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mahavishnu.ai.clients.claude_code.own_settings import hooks
+from mahavishnu.ai.clients.hook_entries import Hook, add_hook, read_hooks, remove_hook
 from mahavishnu.ai.clients.table import facts_of
 from mahavishnu.ai.foreign_files.documents import Document, KeyPath
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
@@ -55,7 +55,7 @@ class GuardHooks:
 
     def read(self, document: Document) -> Iterator[PlacedHook]:
         """Yield every hook that runs a command."""
-        for each in hooks.read_hooks(document):
+        for each in read_hooks(document):
             command = each.hook.get("command")
             if isinstance(command, str):
                 yield PlacedHook(each.event, command, each.path)
@@ -64,11 +64,11 @@ class GuardHooks:
         self, document: Document, event: str, command: str, *, timeout_s: int
     ) -> Sequence[Change]:
         """Return the changes after which the command runs at the event."""
-        return hooks.add_hook(document, hooks.Hook(event, command, timeout_s=timeout_s))
+        return add_hook(document, Hook(event, command, timeout_s=timeout_s))
 
     def remove(self, document: Document, event: str, command: str) -> Sequence[Change]:
         """Return the changes after which it does not."""
-        return hooks.remove_hook(document, event, command)
+        return remove_hook(document, event, command)
 
     def find_switched_off(self, folder: Path) -> list[str]:  # noqa: ARG002 - some clients'
         """Return which settings of a directory let the client run no hooks, as far as they can be read."""

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.requests import asking_clients
+from mahavishnu.ai.clients.table import DEFAULT_CLIENT
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.base.errors import MahavishnuError, UsageError
 
 PROGRAM = "mahavishnu-key"
-DEFAULT_CLIENT = "claude-code"
 
 
 class Asked(NamedTuple):

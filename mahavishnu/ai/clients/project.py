@@ -8,15 +8,15 @@ from mahavishnu.ai.clients.settings import home
 from mahavishnu.base.errors import Forbidden, UsageError
 
 
-def find_project(folder: Path, environ: Mapping[str, str]) -> Path:
+def find_project(folder: Path, environ: Mapping[str, str], settings: Path) -> Path:
     """
-    Return the folder whose `.claude` Claude Code reads when it is started in `folder`.
+    Return the project that a client started in `folder` works in; `settings` is its `project_file`.
 
-    That is the nearest one up to the root of the repository that has a `.claude`, else that root, and
-    without a repository `folder` itself.
+    That is the nearest folder up to the root of the repository that has the folder of these settings, else that
+    root, and without a repository `folder` itself.
 
     Raises:
-        UsageError: `ai.no_project`; what the home has in `.claude` is the user's, not a project's.
+        UsageError: `ai.no_project`; the settings in the home are the user's, not a project's.
     """
     users, start = home(environ).resolve(), folder.resolve()
     above = itertools.takewhile(lambda each: each != users, (start, *start.parents))
@@ -27,7 +27,7 @@ def find_project(folder: Path, environ: Mapping[str, str]) -> Path:
             hint="Go to the project's folder, or use --scope user.",
             code="ai.no_project",
         )
-    return next((each for each in within if (each / ".claude").is_dir()), within[-1])
+    return next((each for each in within if (each / settings.parent).is_dir()), within[-1])
 
 
 def require_inside(path: Path, project: Path) -> Path:

@@ -61,12 +61,14 @@ class Settings(Protocol):
 
     `shared` are owned members that are the user's to choose too: another value there is no conflict;
     `writes` those of them that the client writes, as its user chooses a model. Paths of `secrets`, and
-    what is below them, hold keys.
+    what is below them, hold keys. `project_file` is where, from a project's folder, the client reads
+    settings for that project; None where it reads none.
     """
 
     needs_model: bool
     shared: Collection[KeyPath]
     writes: Collection[KeyPath]
+    project_file: Path | None
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return where the client keeps what is its user's."""
@@ -74,10 +76,6 @@ class Settings(Protocol):
 
     def file(self, environ: Mapping[str, str]) -> Path:
         """Return the user's settings."""
-        ...
-
-    def project_file(self, folder: Path) -> Path | None:
-        """Return settings for one project that the client reads there; None where it has none."""
         ...
 
     def read_as(self) -> type[Document]:

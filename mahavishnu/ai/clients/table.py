@@ -9,16 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from mahavishnu.ai.clients.facts import Facts
+from mahavishnu.base.clients import CLIENT_PACKAGES
 
 if TYPE_CHECKING:
     from mahavishnu.ai.clients.port import Client
 
-# By the name of each client, the package whose `FACTS` name its modules.
-PACKAGES = {
+# By the name of each client, the package whose `FACTS` name its modules. The settings have a section for each.
+PACKAGES = CLIENT_PACKAGES
+PACKAGES |= {
     "claude-code": "mahavishnu.ai.clients.claude_code",
     "codex": "mahavishnu.ai.clients.codex",
     "qwen": "mahavishnu.ai.clients.qwen",
 }
+# Which one a command for keys means that names none.
+DEFAULT_CLIENT = "claude-code"
 
 
 class _Clients(Mapping[str, "Client"]):

@@ -98,7 +98,7 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
             "The name of a profile has small letters, digits, - and _, and at most 64 of them.",
-            hint="For example: work-qwen",
+            hint="For example: work-glm",
             code="ai.profile_name",
         )
     return name

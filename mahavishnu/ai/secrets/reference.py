@@ -88,7 +88,7 @@ def _in_cloud(rest: str) -> Reference:
     if provider == "infisical":
         raise UsageError(
             "Infisical is no longer a store of keys.",
-            hint="Start the client by Infisical's own program (infisical run -- claude) and write env:NAME,"
+            hint="Start the client by Infisical's own program (infisical run -- PROGRAM) and write env:NAME,"
             " or keep the key in a keyring, a file or another cloud store.",
             code="secret.infisical",
         )

@@ -243,7 +243,7 @@ def _places(
         elif (
             not site.settings_of(name).enabled
             or not site.has(name)
-            or (scope == "project" and CLIENTS[name].project_file(site.folder) is None)
+            or (scope == "project" and CLIENTS[name].project_file is None)
         ):
             continue
         place = site.place(name, scope, settled.history)

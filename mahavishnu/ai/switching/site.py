@@ -71,13 +71,12 @@ class Site:
         client = CLIENTS[name]
         if scope == "user":
             return self.find(name).settings
-        project = find_project(self.folder, self.environ)
-        path = client.project_file(project)
-        if path is None:
+        if client.project_file is None:
             raise UsageError(
                 f"{client.title} takes no provider from a project.", code="ai.no_project_scope"
             )
-        return require_inside(path, project)
+        project = find_project(self.folder, self.environ, client.project_file)
+        return require_inside(project / client.project_file, project)
 
     def place(self, name: ClientName, scope: Scope, history: History) -> SettingsPlace:
         """Return the client's settings, with what is known of them."""

@@ -7,7 +7,6 @@ file, and `carry_out` writes those.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.rights import note_of
@@ -131,7 +130,7 @@ def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
 def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
     """Return why a client cannot be given the profile; None where it can."""
     name, title = client.name, client.title
-    if scope == "project" and client.project_file(Path()) is None:
+    if scope == "project" and client.project_file is None:
         return f"{title} takes no provider from a project"
     if profile.clients is not None and name not in profile.clients:
         return f"the profile is not for {title}"

@@ -80,7 +80,7 @@ LEGACY_KEYS: dict[str, Legacy] = {
         for key in keys
     },
     "secrets.oneiric.infisical.*": Legacy(
-        answer="Infisical is no longer a store of keys. Start the client by its program (infisical run -- claude) and"
+        answer="Infisical is no longer a store of keys. Start the client by its program (infisical run -- PROGRAM) and"
         " let the profile name env:NAME, or keep the key in a keyring, a file, AWS or GCP."
     ),
 }

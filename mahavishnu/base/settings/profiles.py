@@ -40,7 +40,7 @@ def setting_aside(wrong: dict[str, WrongProfile], key: str, origin: str) -> Iter
         if "." in name:
             problem = UsageError(
                 f"The name {name!r} in {place_of(origin, key)} has a dot, which no name of a profile has.",
-                hint="For example: work-qwen",
+                hint="For example: work-glm",
                 code="settings.unknown_key",
             )
         wrong.setdefault(name, WrongProfile(origin, problem))

@@ -6,7 +6,9 @@ Nothing else reads the environment or a settings file; `sources` finds, merges a
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, defstruct, field
+
+from mahavishnu.base.clients import CLIENT_PACKAGES
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
@@ -251,19 +253,24 @@ class ClientSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class _Clients(_Section, frozen=True, forbid_unknown_fields=True):
-    """The clients that are switched."""
-
-    claude_code: ClientSettings = field(default_factory=ClientSettings)
-    codex: ClientSettings = field(default_factory=ClientSettings)
-    qwen: ClientSettings = field(default_factory=ClientSettings)
-
-
-# A name is checked where settings are read; to a type checker it is any text.
+# A section for each client, and its name, are made of the table; to a type checker a name is any text.
 if TYPE_CHECKING:
     type ClientName = str
+
+    class _Clients(_Section, frozen=True, forbid_unknown_fields=True):
+        """The clients that are switched."""
 else:
-    type ClientName = Literal[tuple(name.replace("_", "-") for name in _Clients.__struct_fields__)]
+    type ClientName = Literal[tuple(CLIENT_PACKAGES)]
+    _Clients = defstruct(
+        "_Clients",
+        [
+            (name.replace("-", "_"), ClientSettings, field(default_factory=ClientSettings))
+            for name in CLIENT_PACKAGES
+        ],
+        bases=(_Section,),
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
 
 
 class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):

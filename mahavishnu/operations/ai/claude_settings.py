@@ -14,12 +14,12 @@ from mahavishnu.ai.clients.claude_code.own_settings.file import (
     carry_out,
     settings_file,
 )
-from mahavishnu.ai.clients.claude_code.own_settings.hooks import FoundHook, read_hooks
 from mahavishnu.ai.clients.claude_code.own_settings.permissions import read_rules
 from mahavishnu.ai.clients.claude_code.own_settings.plugins import read_plugins
 from mahavishnu.ai.clients.claude_code.own_settings.statusline import read_statusline
 from mahavishnu.ai.clients.claude_code.schema import Fault, Verdict
 from mahavishnu.ai.clients.claude_code.settings import RESERVED_ENV
+from mahavishnu.ai.clients.hook_entries import FoundHook, read_hooks
 from mahavishnu.ai.foreign_files.documents import ABSENT
 from mahavishnu.ai.foreign_files.documents.port import Document, show_path
 from mahavishnu.ai.foreign_files.files import SettingsFile

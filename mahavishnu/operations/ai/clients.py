@@ -25,7 +25,7 @@ def chosen_clients(loaded: Loaded) -> Mapping[ClientName, ClientChoice]:
     """Return what the settings say of each client; `~/` is the home of the environment."""
     section = loaded.settings.ai_environments
     sections: dict[ClientName, ClientSettings] = {
-        name: getattr(section, name.replace("-", "_"), ClientSettings()) for name in CLIENTS
+        name: getattr(section, name.replace("-", "_")) for name in CLIENTS
     }
     return {
         name: ClientChoice(each.enabled, _place(loaded, each.config_path))

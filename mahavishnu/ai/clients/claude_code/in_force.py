@@ -15,8 +15,9 @@ from mahavishnu.ai.clients.claude_code import FACTS
 from mahavishnu.ai.clients.claude_code.key_settings import FILES
 from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hook_call import HookCall, parse_settings, read_settings
-from mahavishnu.ai.clients.key_command import DEFAULT_CLIENT, are_for
+from mahavishnu.ai.clients.key_command import are_for
 from mahavishnu.ai.clients.requests import find_clouds
+from mahavishnu.ai.clients.table import DEFAULT_CLIENT
 from mahavishnu.ai.secrets.worktrees import find_checkouts
 
 _NONE = ("", "none")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mahavishnu.ai.clients.claude_code import FACTS
-from mahavishnu.ai.clients.key_command import DEFAULT_CLIENT, Asked
+from mahavishnu.ai.clients.key_command import Asked
 from mahavishnu.ai.clients.requests import EXCEPTIONS, require_no_proxy
+from mahavishnu.ai.clients.table import DEFAULT_CLIENT
 from mahavishnu.ai.secrets.binding import Origin, origin_of, origin_or_none
 from mahavishnu.ai.secrets.worktrees import Unresolved, find_checkouts
 from mahavishnu.base.errors import Forbidden

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mahavishnu.ai.clients.claude_code.settings import HELPER, SIGN_IN
+from mahavishnu.ai.clients.claude_code.settings import HELPER, PROJECT_FILE, SIGN_IN
 from mahavishnu.ai.clients.project import find_project
 from mahavishnu.ai.clients.running import word_after
 from mahavishnu.ai.clients.transcripts import decode_object
@@ -69,10 +69,10 @@ def _project_files(folder: str, user: Path) -> list[Path]:
     if not folder.startswith("/"):
         return []
     try:
-        project = find_project(Path(folder), {"HOME": str(user.parent.parent)})
+        project = find_project(Path(folder), {"HOME": str(user.parent.parent)}, PROJECT_FILE)
     except (MahavishnuError, OSError, ValueError):
         return []
-    return [project / ".claude" / name for name in ("settings.json", "settings.local.json")]
+    return [(project / PROJECT_FILE).with_name("settings.json"), project / PROJECT_FILE]
 
 
 def _read(path: Path) -> Settings:

@@ -42,6 +42,8 @@ OWNED_ENV = (
 # What a profile alone says; which model subagents use, its user may choose besides.
 RESERVED_ENV = tuple(name for name in OWNED_ENV if name != SUBAGENT_MODEL)
 HELPER: KeyPath = ("apiKeyHelper",)
+# From a project: what is its user's alone, and is not for its repository.
+PROJECT_FILE = Path(".claude/settings.local.json")
 
 
 def env(name: str) -> KeyPath:
@@ -59,6 +61,7 @@ class ClaudeCodeSettings:
     needs_model = False
     shared: Collection[KeyPath] = (("env", SUBAGENT_MODEL),)
     writes: Collection[KeyPath] = ()
+    project_file: Path | None = PROJECT_FILE
 
     def folder(self, environ: Mapping[str, str]) -> Path:
         """Return CLAUDE_CONFIG_DIR, else ~/.claude."""
@@ -68,10 +71,6 @@ class ClaudeCodeSettings:
     def file(self, environ: Mapping[str, str]) -> Path:
         """Return the user's settings."""
         return self.folder(environ) / "settings.json"
-
-    def project_file(self, folder: Path) -> Path | None:
-        """Return the settings of a project that are not for its repository."""
-        return folder / ".claude" / "settings.local.json"
 
     def read_as(self) -> type[Document]:
         """Return JSON."""

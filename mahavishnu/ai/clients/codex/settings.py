@@ -32,6 +32,7 @@ class CodexSettings:
 
     needs_model = False
     shared: Collection[KeyPath] = (MODEL,)
+    project_file: Path | None = None  # a project may name no provider
     writes = shared
 
     def folder(self, environ: Mapping[str, str]) -> Path:
@@ -42,10 +43,6 @@ class CodexSettings:
     def file(self, environ: Mapping[str, str]) -> Path:
         """Return the user's settings."""
         return self.folder(environ) / "config.toml"
-
-    def project_file(self, folder: Path) -> Path | None:  # noqa: ARG002 - the port's
-        """Return None: a project may name no provider."""
-        return None
 
     def read_as(self) -> type[Document]:
         """Return TOML."""

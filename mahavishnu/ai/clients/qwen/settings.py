@@ -27,6 +27,7 @@ class QwenSettings:
 
     needs_model = True
     shared: Collection[KeyPath] = (MODEL, KIND)
+    project_file: Path | None = None  # a switch is the user's, not a repository's
     writes = shared
 
     def folder(self, environ: Mapping[str, str]) -> Path:
@@ -39,10 +40,6 @@ class QwenSettings:
     def file(self, environ: Mapping[str, str]) -> Path:
         """Return the user's settings."""
         return self.folder(environ) / "settings.json"
-
-    def project_file(self, folder: Path) -> Path | None:  # noqa: ARG002 - the port's
-        """Return None: a switch is the user's, not a repository's."""
-        return None
 
     def read_as(self) -> type[Document]:
         """Return JSON."""

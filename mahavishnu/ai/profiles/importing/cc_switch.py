@@ -28,7 +28,7 @@ from mahavishnu.ai.profiles.profile import ProfileEntry
 from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound
 from mahavishnu.base.masking import Secret
 
-_TITLES = {each.cc_switch: each.title for each in CLIENTS.values() if each.cc_switch}
+_APPS = {each.cc_switch: each for each in CLIENTS.values() if each.cc_switch}
 # What cc-switch calls the protocols, as our keys of addresses.
 FORMATS = {
     "anthropic": "anthropic_base_url",
@@ -98,7 +98,7 @@ def _address(path: Path) -> str:
 def read_cc_switch(rows: Iterable[Row]) -> Iterator[FoundProvider | PassedOver]:
     """Yield each provider, or why it is not taken over; no error of one ends the others."""
     for row in rows:
-        label = f"{row.name} ({_TITLES.get(row.app, row.app)})"
+        label = f"{row.name} ({_APPS[row.app].title if row.app in _APPS else row.app})"
         try:
             yield _read(row, label)
         except (ValueError, RecursionError):  # of JSON and TOML; it would hold the text
@@ -108,11 +108,12 @@ def read_cc_switch(rows: Iterable[Row]) -> Iterator[FoundProvider | PassedOver]:
 
 
 def _read(row: Row, label: str) -> FoundProvider | PassedOver:
-    if row.app not in _TITLES:
+    client = _APPS.get(row.app)
+    if client is None:
         return PassedOver(label, "this client is not managed here")
     settings, meta = _mapping(json.loads(row.settings)), _mapping(json.loads(row.meta or "{}"))
     spoken = text_of(meta, "apiFormat") or text_of(settings, "apiFormat", "api_format")
-    found = _of_claude(settings) if row.app == "claude" else _of_codex(settings)
+    found = _of_env(settings) if "anthropic" in client.protocols else _of_config(settings)
     if found is None:
         return PassedOver(label, "it is the client's own sign-in, which is built in")
     entry, secret = found
@@ -124,7 +125,7 @@ def _read(row: Row, label: str) -> FoundProvider | PassedOver:
     )
 
 
-def _of_claude(settings: Mapping[str, object]) -> tuple[ProfileEntry, Secret | None] | None:
+def _of_env(settings: Mapping[str, object]) -> tuple[ProfileEntry, Secret | None] | None:
     env = _mapping(settings.get("env"))
     url = text_of(env, "ANTHROPIC_BASE_URL")
     if url is None:
@@ -133,7 +134,7 @@ def _of_claude(settings: Mapping[str, object]) -> tuple[ProfileEntry, Secret | N
     return claude_entry(env, url, header), secret
 
 
-def _of_codex(settings: Mapping[str, object]) -> tuple[ProfileEntry, Secret | None] | None:
+def _of_config(settings: Mapping[str, object]) -> tuple[ProfileEntry, Secret | None] | None:
     config: Mapping[str, Any] = tomllib.loads(text_of(settings, "config") or "")
     chosen = text_of(config, "model_provider")
     provider = _mapping(_mapping(config.get("model_providers")).get(chosen or ""))

@@ -50,7 +50,9 @@ def run(
     words = words[words[:1] == ("--",) :]
     if not words or (profile is None and not bound):
         raise UsageError(
-            "No program is named.", hint="For example: -- claude", code="ai.no_program"
+            "No program is named.",
+            hint="Write the client's program after --.",
+            code="ai.no_program",
         )
     environments = Environments(load())
     chosen, launch = plan_run(environments, profile, client, words)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai.clients.claude_code.schema import Fault, find_faults
+from mahavishnu.ai.clients.claude_code.settings import PROJECT_FILE
 from mahavishnu.ai.clients.places import Place, require_there
 from mahavishnu.ai.clients.project import find_project, require_inside
 from mahavishnu.ai.clients.rights import closing
@@ -62,8 +63,8 @@ def settings_file(
     if scope == "user":
         close = closing(CLIENTS[CLIENT], environ)
         return SettingsFile(place.settings, JsonDocument, locks, close=close)
-    project = find_project(folder, environ)
-    path = require_inside(project / ".claude" / "settings.local.json", project)
+    project = find_project(folder, environ, PROJECT_FILE)
+    path = require_inside(project / PROJECT_FILE, project)
     return SettingsFile(path, JsonDocument, locks)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai.clients.claude_code.own_settings.hooks import Hook, add_hook
+from mahavishnu.ai.clients.claude_code.own_settings.hooks import add_hook
+from mahavishnu.ai.clients.hook_entries import Hook
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.merge import Change
 from mahavishnu.ai.secrets.showing import is_secret
