@@ -1,4 +1,8 @@
-"""The contract of the stores of keys: variables, a real keyring, and files behind stand-ins for age and gpg."""
+"""
+The contract of the stores of keys: variables, a real keyring, and files behind stand-ins for age and gpg.
+
+And one of the tests' own, `tests/fifth_store.py`: a further store is a module and a line of the table.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,14 +12,25 @@ import keyring
 import pytest
 from keyrings.cryptfile.cryptfile import CryptFileKeyring
 
+from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.ai.secrets.in_file import FileStore
 from mahavishnu.ai.secrets.in_keyring import KeyringStore
-from mahavishnu.ai.secrets.port import EnvironmentStore
+from mahavishnu.ai.secrets.oneiric.stores import no_stores
+from mahavishnu.ai.secrets.reading import where
+from mahavishnu.ai.secrets.reference import parse_reference
+from mahavishnu.ai.secrets.resolve import resolve
+from mahavishnu.ai.secrets.table import SCHEMES
+from mahavishnu.ai.switching.lacks import find_lacks
+from mahavishnu.ai.switching.status import key_state
+from mahavishnu.base.errors import UsageError
+from tests.fifth_store import KEPT, FifthStore
 from tests.kept_secrets import AGE_HEAD, PGP_HEAD, Kept, lines, private, seal, stand_ins
-from tests.secrets_contract import SecretStoreContract
+from tests.secrets_contract import KEY, SecretStoreContract
+from tests.switching import site_in
 
 
-@pytest.fixture(params=["env", "keyring", "age-file", "gpg-file"])
+@pytest.fixture(params=["env", "keyring", "fifth", "age-file", "gpg-file"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     if request.param == "env":
         yield _variables()
@@ -23,12 +38,37 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
         before = keyring.get_keyring()
         yield _keyring(tmp_path)
         keyring.set_keyring(before)
+    elif request.param == "fifth":
+        yield Kept(FifthStore(), KEPT.update, "fifth:{}".format)
+        KEPT.clear()
     else:
         yield _file(tmp_path, head=AGE_HEAD if request.param == "age-file" else PGP_HEAD)
 
 
+@pytest.fixture(autouse=True)
+def table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCHEMES, "fifth", "tests.fifth_store")
+
+
 class TestStores(SecretStoreContract):
     """All of them."""
+
+
+def test_a_further_store_is_a_line_of_the_table(tmp_path: Path) -> None:
+    site = site_in(tmp_path)
+    reference = parse_reference("fifth:one")
+    profile = Profile(name="p", key=reference)
+    assert key_state(site, profile) == "missing" and [
+        (each.what, each.code) for each in find_lacks(site, profile) if each.what != "client"
+    ] == [("key", "secret.missing")]
+    KEPT["one"] = KEY
+    key = resolve(reference, environ={}, identity=tmp_path, stores=no_stores)
+    assert key.reveal() == KEY and key_state(site, profile) == "present"
+    assert where(reference) == "the fifth store: one"
+    with pytest.raises(UsageError) as caught:
+        parse_reference("sixth:one")
+    assert caught.value.hint is not None and caught.value.hint.endswith("or fifth:NAME.")
+    KEPT.clear()
 
 
 def _variables() -> Kept:

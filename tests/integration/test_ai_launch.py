@@ -12,7 +12,7 @@ import pytest
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.port import EnvironmentStore
+from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.launch import Launch, plan_launch, recognise
 from mahavishnu.base.errors import MahavishnuError

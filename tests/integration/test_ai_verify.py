@@ -18,7 +18,7 @@ from msgspec import structs
 
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.port import EnvironmentStore
+from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.answers import Verdict
 from mahavishnu.ai.switching.verify import Trial, verify

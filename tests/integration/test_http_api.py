@@ -14,15 +14,15 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from mahavishnu.ai.secrets import kept
+from mahavishnu.ai.secrets.table import SCHEMES
 from mahavishnu.base.errors import Unavailable
-from mahavishnu.base.masking import Secret
 from mahavishnu.database.target import Target
 from mahavishnu.interfaces.http import batch
 from mahavishnu.interfaces.http.openapi import describe_api
 from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 from mahavishnu.interfaces.http.page import render_page
 from mahavishnu.memory.models import NewMemory, Stored
+from tests import fifth_store
 from tests.conftest import OpenWorld, World
 from tests.served import ROOMY, Served, app_of, captured_logs, serve
 
@@ -135,8 +135,9 @@ async def test_every_route_answers_as_documented(
     question = await ask("POST", "/embeddings", 200, json={"texts": ["one"], "kind": "query"})
     assert question["vectors"] == embedded["vectors"][:1]
     assert (await ask("POST", "/embeddings", 200, json={}))["vectors"] == []
-    monkeypatch.setattr(kept, "resolve", lambda *_, **__: Secret("sk-fake"))
-    secret = {"reference": "keyring:service/name"}
+    monkeypatch.setitem(SCHEMES, "fifth", "tests.fifth_store")
+    monkeypatch.setitem(fifth_store.KEPT, "name", "sk-fake")
+    secret = {"reference": "fifth:name"}
     assert await ask("POST", "/secrets/resolve", 200, json=secret) == {"key": "sk-fake"}
     (tmp_path / ".claude").mkdir(mode=0o700)
     assert len((await ask("GET", "/llms", 200))["profiles"]) > 3

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai.secrets import kept as module
 from mahavishnu.ai.secrets.kept import MAX_KEPT, KeptSecrets
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
+from mahavishnu.ai.secrets.table import SCHEMES
 from mahavishnu.base.errors import Forbidden, UsageError
-from mahavishnu.base.masking import Secret
+from tests import fifth_store
 from tests.kept_secrets import lines, private, seal, stand_ins
 
 
@@ -86,9 +86,10 @@ async def test_a_variable_of_the_daemon_is_nobodys_key(home: Home) -> None:
 
 
 async def test_the_number_is_bounded(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
-    monkeypatch.setattr(module, "resolve", lambda reference, **_: Secret(reference.name))
+    monkeypatch.setitem(SCHEMES, "fifth", "tests.fifth_store")
+    monkeypatch.setattr(fifth_store, "KEPT", {f"k{number}": f"k{number}" for number in range(99)})
     kept = KeptSecrets()
     for number in range(MAX_KEPT + 5):
-        await kept.read(Reference("keyring", "s", f"k{number}"), environ={}, identity=home.identity)
+        await kept.read(Reference("fifth", f"k{number}"), environ={}, identity=home.identity)
     assert len(kept._kept) == MAX_KEPT
     assert "k64" not in repr(list(kept._kept.values()))

@@ -14,7 +14,7 @@ from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
 from mahavishnu.ai.clients.key_command import Asked
 from mahavishnu.ai.clients.requests import require_bound, require_no_proxy
 from mahavishnu.ai.clients.table import facts_of
-from mahavishnu.ai.secrets.port import EnvironmentStore
+from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def release(
     require_no_proxy(asked.bound, asked.client, environ)
     settings = import_module(facts_of(asked.client).key_settings)
     settings.require_settings(asked, folder=folder, environ=environ)
-    if asked.reference.scheme == "env":
+    if asked.reference.variable:
         return EnvironmentStore(environ).read(asked.reference)
     from mahavishnu.ai.bindings.stored_keys import read_key  # noqa: PLC0415 - slow
 

@@ -53,6 +53,6 @@ def choose_mode(profile: Profile, client: Client, *, raw: bool) -> Mode:
 
 def variable_of(profile: Profile) -> str:
     """Return the variable in which a client without a helper looks for the key."""
-    if profile.key is not None and profile.key.scheme == "env":
-        return profile.key.place
+    if profile.key is not None and profile.key.variable:
+        return profile.key.variable
     return f"MAHAVISHNU_KEY_{profile.name.upper().replace('-', '_')}"

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from mahavishnu.ai.clients.delivery import KeyHeader, Protocol
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.secrets.binding import origin_of
-from mahavishnu.ai.secrets.reference import Reference, parse_reference
+from mahavishnu.ai.secrets.reference import Reference, known_forms, parse_reference
 from mahavishnu.base.errors import UsageError
 
 type Auth = Literal["key", "native"]
@@ -25,9 +25,6 @@ ADDRESS_KEYS: Mapping[str, Protocol] = {
 # Hosts of early samples where nobody ever answered.
 NO_SUCH_HOSTS = frozenset({"api.codex.com", "api.qwen.com"})
 MAX_TEXT = 200
-_FORMS = (
-    "Give it a reference: env:NAME, keyring:SERVICE/NAME, file:PATH#NAME or oneiric:aws/ID#FIELD."
-)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 # A switch clears these in Claude's settings, and the helper that would read one runs below them.
 _CLEARED = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
@@ -179,7 +176,7 @@ def _require_same_hosts(endpoints: Mapping[Protocol, str], base: Profile) -> Non
             hint=f"There is no service at {nowhere[0]}, which early samples named: take the address out, and the"
             " shipped one counts."
             if nowhere
-            else f"{_FORMS} Or choose another name for the profile.",
+            else f"Give it a reference: {known_forms()}. Or choose another name for the profile.",
             code="ai.profile_other_host",
         )
 
@@ -198,10 +195,10 @@ def check_profile(profile: Profile) -> None:
     elif profile.key is None:
         raise UsageError(
             f"The profile {profile.name} has no key.",
-            hint=f"{_FORMS} For a client's own sign-in: auth: native.",
+            hint=f"Give it a reference: {known_forms()}. For a client's own sign-in: auth: native.",
             code="ai.profile_no_key",
         )
-    elif profile.key.scheme == "env" and profile.key.place in _CLEARED:
+    elif profile.key.variable in _CLEARED:
         raise UsageError(
             f"The profile {profile.name} has its key in {profile.key.place}, which a switch clears "
             "for Claude Code.",

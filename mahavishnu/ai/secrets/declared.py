@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mahavishnu.ai.secrets.decrypt import Kind
+from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.ai.secrets.in_file import FileStore
-from mahavishnu.ai.secrets.port import EnvironmentStore
 from mahavishnu.ai.secrets.reference import Reference, is_name
 from mahavishnu.base.errors import NotFound, UsageError
 

@@ -16,7 +16,6 @@ from typing import Literal
 from mahavishnu.base.errors import Corrupt, Forbidden, Unavailable
 
 type Kind = Literal["gpg", "age"]
-TIMEOUT_S = 30.0  # somebody may have to type a passphrase
 MAX_TEXT_BYTES = 1024 * 1024
 PROGRAMS: dict[Kind, tuple[str, ...]] = {"gpg": ("gpg",), "age": ("age", "rage")}
 # What the programs may see of the environment: what a prompt for a passphrase needs, and no key.

@@ -5,13 +5,18 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mahavishnu.ai.secrets.decrypt import TIMEOUT_S, Kind, decrypt
 from mahavishnu.ai.secrets.port import as_key
-from mahavishnu.ai.secrets.reference import Reference
+from mahavishnu.ai.secrets.reference import Reference, bad_reference, is_name
+from mahavishnu.ai.secrets.scheme import Access, Check, Scheme
 from mahavishnu.base.errors import Conflict, Corrupt, Forbidden, NotFound
 from mahavishnu.base.masking import Secret
 
+if TYPE_CHECKING:
+    from mahavishnu.ai.secrets.decrypt import Kind
+
+TIMEOUT_S = 30.0  # somebody may have to type a passphrase
 MAX_BYTES = 1024 * 1024
 _AGE = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _PGP = b"-----BEGIN PGP MESSAGE-----"
@@ -31,7 +36,7 @@ class FileStore:
         environ: Mapping[str, str],
         *,
         identity: Path,
-        expected: Kind | None = None,
+        expected: "Kind | None" = None,
         timeout_s: float = TIMEOUT_S,
         asking: bool = True,
     ) -> None:
@@ -61,6 +66,8 @@ class FileStore:
         self._seal(reference)
 
     def _open(self, reference: Reference) -> str:
+        from mahavishnu.ai.secrets.decrypt import decrypt  # noqa: PLC0415 - slow, and references need none
+
         kind, sealed = self._seal(reference)
         return decrypt(
             kind,
@@ -71,7 +78,7 @@ class FileStore:
             asking=self._asking,
         )
 
-    def _seal(self, reference: Reference) -> tuple[Kind, bytes]:
+    def _seal(self, reference: Reference) -> "tuple[Kind, bytes]":
         """Return what encrypted the file, and its content."""
         path = find_file(reference, self._environ)
         sealed = read_private(path)
@@ -91,6 +98,55 @@ class FileStore:
         if kind == "age":
             read_private(self._identity, what="age's identity, the key to it, ")
         return kind, sealed
+
+
+class FileScheme(Scheme):
+    """`file:PATH` and `file:PATH#NAME`. What is decrypted may have its passphrase asked for."""
+
+    form = "file:PATH#NAME for a GPG or age file"
+    locked = frozenset({"secret.not_decrypted", "secret.no_program", "secret.timeout"})
+
+    def parse(self, rest: str) -> tuple[str, str]:
+        """Return the path, and the name in the file."""
+        path, mark, name = rest.rpartition("#") if "#" in rest else (rest, "", "")
+        if not path.startswith(("/", "~/")) or path.endswith("/"):
+            raise bad_reference("After file: stands an absolute path, or one that begins with ~/.")
+        if mark and not is_name(name):
+            raise bad_reference(
+                "After # stands the name of a key in the file: letters, digits and _."
+            )
+        return path, name
+
+    def open(self, access: Access, *, asking: bool = True) -> FileStore:
+        """Return what reads files."""
+        return FileStore(access.environ, identity=access.identity, asking=asking)
+
+    def where(self, reference: Reference) -> str:
+        """Return which file, and the name in it."""
+        return f"the file {reference.place}{f', {reference.name}' if reference.name else ''}"
+
+    def file(self, reference: Reference, access: Access) -> Path:
+        """Return the file."""
+        return find_file(reference, access.environ)
+
+    def require_there(self, reference: Reference, access: Access) -> None:
+        """Raise what is wrong with the file; it is not decrypted."""
+        self.open(access).check(reference)
+
+    def checks(self, reference: Reference, access: Access) -> tuple[Check, ...]:
+        """Return the file, and the program that decrypts it."""
+        return (
+            ("key", lambda: self.require_there(reference, access)),
+            ("program", lambda: _require_program(reference, access)),
+        )
+
+
+def _require_program(reference: Reference, access: Access) -> None:
+    from mahavishnu.ai.secrets.decrypt import PROGRAMS, find_program  # noqa: PLC0415 - as above
+
+    kind = recognise(read_private(find_file(reference, access.environ)))
+    if kind is not None:
+        find_program(PROGRAMS[kind], access.environ)
 
 
 def _pick(text: str, reference: Reference) -> Secret:
@@ -155,7 +211,7 @@ def read_private(path: Path, *, what: str = "") -> bytes:
     return content
 
 
-def recognise(content: bytes) -> Kind | None:
+def recognise(content: bytes) -> "Kind | None":
     """Return what encrypted a file, by how it begins; None for what nothing did."""
     if content.startswith(_AGE):
         return "age"
@@ -191,3 +247,6 @@ def pick_entry(text: str, name: str) -> str | None:
 def _unquoted(value: str) -> str:
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if quoted else value
+
+
+SCHEME: Scheme = FileScheme()

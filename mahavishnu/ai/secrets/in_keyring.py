@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from mahavishnu.ai.secrets.port import as_key
-from mahavishnu.ai.secrets.reference import Reference
+from mahavishnu.ai.secrets.reference import Reference, bad_reference
+from mahavishnu.ai.secrets.scheme import Access, Check, Scheme
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable
 from mahavishnu.base.masking import Secret
 
@@ -46,6 +48,41 @@ class KeyringStore:
             )
 
 
+class KeyringScheme(Scheme):
+    """`keyring:SERVICE/NAME`. It may ask to be unlocked, and is not asked in passing."""
+
+    form = "keyring:SERVICE/NAME"
+    mark = "/"
+
+    def parse(self, rest: str) -> tuple[str, str]:
+        """Return service and name."""
+        service, _, name = rest.rpartition("/")
+        if not service or not name:
+            raise bad_reference("After keyring: stand a service and a name: keyring:SERVICE/NAME.")
+        return service, name
+
+    def open(self, access: Access, *, asking: bool = True) -> KeyringStore:  # noqa: ARG002
+        """Return the keyring."""
+        return KeyringStore()
+
+    def where(self, reference: Reference) -> str:
+        """Return which entry."""
+        return f"the keyring: {reference.name} of {reference.place}"
+
+    def checks(self, reference: Reference, access: Access) -> tuple[Check, ...]:  # noqa: ARG002
+        """Return that the library is installed."""
+        return (("extra", _require_library),)
+
+    def state(self, reference: Reference, access: Access) -> str:  # noqa: ARG002
+        """Return that nobody asked."""
+        return "not asked"
+
+
+def _require_library() -> None:
+    if find_spec("keyring") is None:
+        raise _no_library()
+
+
 def _find(backends: list[Any], reference: Reference) -> str | None:
     found = (each.get_password(reference.place, reference.name) for each in backends)
     return next((str(value) for value in found if value is not None), None)
@@ -61,7 +98,7 @@ def _ask(
     try:
         import keyring.errors  # noqa: PLC0415 - an extra, and a quarter of a second
     except ImportError as error:
-        raise no_library() from error
+        raise _no_library() from error
     try:
         return question(_backends(keyring.get_keyring()), reference)
     except keyring.errors.NoKeyringError as error:
@@ -93,7 +130,7 @@ def _backends(chosen: Any) -> list[Any]:
     return sealed
 
 
-def no_library() -> Unavailable:
+def _no_library() -> Unavailable:
     """Return that the extra is not installed."""
     return Unavailable(
         "Keyrings need the library keyring, which is not installed.",
@@ -139,3 +176,6 @@ def _bounded(ask: Callable[[], str | None], timeout_s: float) -> str | None:
     if failures:
         raise failures[0]
     return values[0] if values else None
+
+
+SCHEME: Scheme = KeyringScheme()

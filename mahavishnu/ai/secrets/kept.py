@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mahavishnu.ai.secrets.in_file import find_file
+from mahavishnu.ai.secrets.oneiric.scheme import open_clouds
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, Stores, no_stores
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.secrets.resolve import open_clouds, resolve
+from mahavishnu.ai.secrets.scheme import Given
+from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import Secret
 
@@ -55,7 +56,7 @@ class KeptSecrets:
             UsageError: `secret.own_environment`, a variable of the daemon is not one of who asks;
                 else as `SecretStore.read`.
         """
-        if reference.scheme == "env":
+        if reference.variable:
             raise UsageError(
                 "A variable is read where the client runs, not by the daemon.",
                 hint="Export it where the client is started.",
@@ -64,18 +65,17 @@ class KeptSecrets:
         turn = self._turns.setdefault(reference, asyncio.Lock())
         try:
             async with turn:
-                now = await asyncio.to_thread(stores) if reference.scheme == "oneiric" else Stores()
-                stamp = _stamp(reference, environ) or (now,)
+                scheme, access = scheme_of(reference.scheme), Given(environ, identity, stores)
+                now = await asyncio.to_thread(stores) if scheme.remote else Stores()
+                stamp = _stamp(scheme.file(reference, access)) or (now,)
                 known = self._kept.get(reference)
                 if known is not None and known[1] == stamp:
                     return known[0]
-                if reference.scheme == "oneiric":
+                if scheme.remote:
                     clouds = await self._follow(now)
                     secret = await asyncio.to_thread(clouds.read, reference)
                 else:
-                    secret = await asyncio.to_thread(
-                        resolve, reference, environ=environ, identity=identity, stores=stores
-                    )
+                    secret = await asyncio.to_thread(scheme.open(access).read, reference)
                 self._keep(reference, secret, stamp)
                 return secret
         finally:
@@ -111,11 +111,11 @@ class KeptSecrets:
         asyncio.get_running_loop().call_later(self._ttl_s, forget)
 
 
-def _stamp(reference: Reference, environ: Mapping[str, str]) -> Stamp:
+def _stamp(file: Path | None) -> Stamp:
     """Return what changes when the file does; nothing for what is no file."""
-    if reference.scheme == "file":
+    if file is not None:
         with contextlib.suppress(OSError):
-            about = find_file(reference, environ).stat()
+            about = file.stat()
             return (
                 about.st_ino,
                 about.st_size,

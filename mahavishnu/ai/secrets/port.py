@@ -1,6 +1,5 @@
-"""What every store of keys is, what every key has to be, and the simplest store: the environment."""
+"""What every store of keys is, and what every key has to be."""
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from mahavishnu.ai.secrets.reference import Reference
@@ -46,18 +45,3 @@ def as_key(value: str | None, reference: Reference, *, hint: str) -> Secret:
             code="secret.malformed",
         )
     return Secret(key)
-
-
-class EnvironmentStore:
-    """Reads `env:NAME`; an empty variable is as good as none."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def read(self, reference: Reference) -> Secret:
-        """Return the variable's value."""
-        return as_key(
-            self._environ.get(reference.place),
-            reference,
-            hint=f"Export {reference.place} where the client is started.",
-        )

@@ -1,22 +1,13 @@
 """What a profile needs and this machine does not have, named one by one; no key is asked for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Literal
 
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.decrypt import PROGRAMS, find_program
-from mahavishnu.ai.secrets.in_file import find_file, read_private, recognise
-from mahavishnu.ai.secrets.in_keyring import no_library
-from mahavishnu.ai.secrets.oneiric.stores import provider_of, require_installed
-from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.secrets.resolve import require_there
+from mahavishnu.ai.secrets.scheme import What
+from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import MahavishnuError
-
-type What = Literal["key", "client", "extra", "program", "store", "place", "profile"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +30,9 @@ def find_lacks(site: Site, profile: Profile) -> list[Lack]:
     ]
     if profile.auth == "native" or profile.key is None:
         return found
-    for what, check in _CHECKS[profile.key.scheme]:
+    for what, check in scheme_of(profile.key.scheme).checks(profile.key, site):
         try:
-            check(site, profile.key)
+            check()
         except MahavishnuError as error:
             return [*found, lack_of(profile.name, what, error)]
     return found
@@ -61,32 +52,3 @@ def _missing_clients(site: Site, profile: Profile) -> list[str]:
     if len(gone) < len(able):
         return []
     return [f"None of its clients is installed: {', '.join(CLIENTS[name].title for name in able)}."]
-
-
-def _key_is_there(site: Site, key: Reference) -> None:
-    require_there(key, environ=site.environ, identity=site.identity, stores=site.stores)
-
-
-def _keyring_is_there(_site: Site, _key: Reference) -> None:
-    if find_spec("keyring") is None:
-        raise no_library()
-
-
-def _program_is_there(site: Site, key: Reference) -> None:
-    kind = recognise(read_private(find_file(key, site.environ)))
-    if kind is not None:
-        find_program(PROGRAMS[kind], site.environ)
-
-
-type _Check = tuple[What, Callable[[Site, Reference], object]]
-
-# A keyring may ask to be unlocked, and a cloud takes its time: those are not asked for the key.
-_CHECKS: dict[str, tuple[_Check, ...]] = {
-    "env": (("key", _key_is_there),),
-    "file": (("key", _key_is_there), ("program", _program_is_there)),
-    "keyring": (("extra", _keyring_is_there),),
-    "oneiric": (
-        ("store", lambda site, key: site.stores().require(provider_of(key))),
-        ("extra", lambda _, __: require_installed()),
-    ),
-}

@@ -119,7 +119,7 @@ def _without_strays(
     profile: Profile, delivery: Delivery, environ: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the environment without what leads to another provider, and what was taken out of it."""
-    own = profile.key.place if profile.key and profile.key.scheme == "env" else ""
+    own = profile.key.variable if profile.key else ""
     # With a client's own sign-in, what carries that stays.
     gone = () if delivery.mode == "native" else find_sign_ins()
     foreign = tuple(beginning for each in CLIENTS.values() for beginning in each.steered_by)

@@ -12,14 +12,12 @@ from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.delivery import variable_of
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.secrets.oneiric.stores import is_installed, provider_of
-from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.secrets.resolve import require_there
+from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.ai.switching.drift import Author, Drift, find_drift, find_warning
 from mahavishnu.ai.switching.journal import FileHistory, History
 from mahavishnu.ai.switching.plan import Scope, SettingsPlace
 from mahavishnu.ai.switching.site import Site
-from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound, UsageError
+from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.masking import mask_url
 
 # profile: one that is known; sign-in: the client's own; other: what no profile says; nothing: no choice.
@@ -194,24 +192,4 @@ def key_state(site: Site, profile: Profile) -> str:
         return "own sign-in"
     if profile.key is None:
         return "none needed"
-    if profile.key.scheme == "keyring":
-        return "not asked"
-    if profile.key.scheme == "oneiric":
-        return _cloud_state(site, profile.key)
-    try:
-        require_there(profile.key, environ=site.environ, identity=site.identity, stores=site.stores)
-    except NotFound:
-        return "missing"
-    except Forbidden:
-        return "exposed"
-    except MahavishnuError:
-        return "malformed"
-    return "present"
-
-
-def _cloud_state(site: Site, key: Reference) -> str:
-    try:
-        site.stores().require(provider_of(key))
-    except MahavishnuError:
-        return "no store"
-    return "not asked" if is_installed() else "not installed"
+    return scheme_of(profile.key.scheme).state(profile.key, site)

@@ -7,9 +7,9 @@ from typing import Any
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.declared import find_missing
 from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
+from mahavishnu.ai.secrets.oneiric.scheme import open_clouds
 from mahavishnu.ai.secrets.reading import KeyReader, ReadKey, modified_at, where
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.secrets.resolve import open_clouds
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import key_state, look
 from mahavishnu.base.errors import Conflict, MahavishnuError, NotFound, Unavailable
@@ -122,7 +122,7 @@ def _look(site: Site, profile: Profile) -> KeyBody:
         reference=str(key) if key else None,
         store=where(key) if key else "",
         state=key_state(site, profile),
-        dated_at=modified_at(key, site.environ) if key else None,
+        dated_at=modified_at(key, site) if key else None,
     )
 
 
@@ -220,4 +220,4 @@ def _try_all(
 
 
 def _reader(site: Site) -> KeyReader:
-    return KeyReader(site.environ, site.identity, site.stores)
+    return KeyReader(site)

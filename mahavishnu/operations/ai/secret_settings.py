@@ -6,8 +6,8 @@ from pathlib import Path
 from mahavishnu.ai.profiles.profile import check_name
 from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.declared import DeclaredSecrets, require_present
+from mahavishnu.ai.secrets.oneiric.scheme import PROVIDERS
 from mahavishnu.ai.secrets.oneiric.stores import PROBE, AwsStore, CloudStore, GcpStore, Stores
-from mahavishnu.ai.secrets.reference import PROVIDERS
 from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.base.errors import Forbidden, UsageError
 from mahavishnu.base.paths import locate

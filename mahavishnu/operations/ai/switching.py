@@ -135,7 +135,7 @@ def _telling_where_keys_are_sought(profile: Profile) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        if error.code != _MISSING or profile.key is None or profile.key.scheme != "env":
+        if error.code != _MISSING or profile.key is None or not profile.key.variable:
             raise
         raise NotFound(
             error.message,

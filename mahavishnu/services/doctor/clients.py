@@ -59,7 +59,7 @@ def look_at_exported_keys(examination: Examination) -> Finding:
     assert examination.loaded is not None
     keys = [each.key for each in known_profiles(examination.loaded).values()]
     others = (_OTHER_NAME, *find_sign_ins())
-    names = {each.place for each in keys if each is not None and each.scheme == "env"}
+    names = {each.variable for each in keys if each is not None}
     found = sorted(
         name
         for name, value in examination.environ.items()

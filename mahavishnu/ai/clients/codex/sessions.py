@@ -198,9 +198,9 @@ def judge(session: Session, timeline: Timeline) -> Standing:
 def _lacking(session: Session, timeline: Timeline, current: str | None) -> str:
     """Return why the background server could not get at the present key: its environment is that of its start."""
     key = timeline.provider(current).key
-    if key is None or key.scheme != "env" or not session.shared:
+    if key is None or not key.variable or not session.shared:
         return ""
-    name = key.place
+    name = key.variable
     wanted = timeline.environ.get(name)
     if not wanted or variables_of(session.process, [name]).get(name) == wanted:
         return ""

@@ -84,6 +84,7 @@ class Stores:
         return found
 
 
+TITLES = {"aws": "AWS Secrets Manager", "gcp": "GCP Secret Manager"}
 EXAMPLES = {
     "aws": "secrets.oneiric.aws.main.region: eu-west-1",
     "gcp": "secrets.oneiric.gcp.main.project_id: my-project",

@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.ai.secrets.reference import PROVIDERS
+from mahavishnu.ai.secrets.oneiric.scheme import PROVIDERS
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.keys import RankedStores, explain_stores
