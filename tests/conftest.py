@@ -46,7 +46,7 @@ from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
 from tests.fakes import FakeEmbedder
-from tests.lacking import lack
+from tests.missing_programs import skip_or_fail
 from tests.prepared import digest_of, place_cluster
 
 # How long an example takes is for benchmarks to say; here others use the machine too.
@@ -162,7 +162,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     except Unavailable as error:
         if error.code != "database.no_binaries":
             raise
-        lack(f"PostgreSQL is missing: {error.message}")
+        skip_or_fail(f"PostgreSQL is missing: {error.message}")
     own = Cluster(lease.socket_folder, _template_name())
     asyncio.run(_make_template(own))
     yield own

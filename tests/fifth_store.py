@@ -2,7 +2,7 @@
 
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.secrets.scheme import Access, Scheme
+from mahavishnu.ai.secrets.scheme import Scheme, StoreAccess
 from mahavishnu.base.masking import Secret
 
 KEPT: dict[str, str] = {}
@@ -23,7 +23,7 @@ class FifthScheme(Scheme):
     def parse(self, rest: str) -> tuple[str, str]:
         return rest, ""
 
-    def open(self, access: Access, *, asking: bool = True) -> FifthStore:
+    def open(self, access: StoreAccess, *, asking: bool = True) -> FifthStore:
         return FifthStore()
 
     def where(self, reference: Reference) -> str:

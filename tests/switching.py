@@ -15,7 +15,7 @@ from mahavishnu.ai.foreign_files.files import Patience
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.site import Site as Site
-from mahavishnu.ai.switching.switch import Ask, Switched, switch
+from mahavishnu.ai.switching.switch import Switched, SwitchOptions, switch
 from mahavishnu.base.errors import MahavishnuError
 
 AT_ONCE = Patience(
@@ -82,7 +82,7 @@ def install(home: Path, **contents: str) -> dict[ClientName, Path]:
 
 def switch_to(site: Site, profile: Profile, *clients: ClientName, **wishes: Any) -> Switched:
     """Switch the named clients, or all."""
-    return switch(site, profile, Ask(clients=clients, **wishes))
+    return switch(site, profile, SwitchOptions(clients=clients, **wishes))
 
 
 def values(path: Path) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mahavishnu.ai.switching.drift import adopt
+from mahavishnu.ai.switching.recovery import settle
 from mahavishnu.ai.switching.restore import restore
-from mahavishnu.ai.switching.settle import settle
 from mahavishnu.ai.switching.site import Site
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
 from tests.ai_files import at_step
 from tests.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to
@@ -52,7 +52,7 @@ SCENARIOS: dict[str, tuple[Callable[[Site], object], Callable[[Site], object]]] 
     "undo to no file": (lambda site: switch_to(site, ONE, "claude-code"), undo),
     "raw keys": (switch_raw, lambda site: switch_to(site, ONE)),
     "undo": (switch_raw, undo),
-    "restore": (change_by_hand, lambda site: restore(site, lambda _: ONE, Ask())),
+    "restore": (change_by_hand, lambda site: restore(site, lambda _: ONE, SwitchOptions())),
     "undo of an adoption": (adopt_all, undo),
 }
 

@@ -276,6 +276,18 @@ def test_clients_are_named_by_their_table_alone() -> None:
     assert excepted <= naming | folders, "an exception that is not needed"
 
 
+def test_a_name_means_one_type() -> None:
+    """Classes and aliases that are not a module's own are called what no other one is."""
+    homes: dict[str, list[str]] = {}
+    for path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.TypeAlias):
+                name = node.name if isinstance(node, ast.ClassDef) else node.name.id
+                homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    twice = {name: paths for name, paths in homes.items() if len(paths) > 1 and name[0] != "_"}
+    assert twice == {}
+
+
 def test_no_module_is_too_long() -> None:
     sizes = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8").count("\n") for p in modules()}
     assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}

@@ -24,7 +24,7 @@ PATH = "/api/v1/embeddings"
 _ITS_OWN = ("daemon.", "http.", "internal")
 _log = get_logger(__name__)
 
-type Kind = Literal["document", "query"]
+type TextKind = Literal["document", "query"]
 
 
 def knows_model(client: DaemonClient, identity: ModelIdentity) -> bool:
@@ -109,7 +109,7 @@ class DaemonEmbedder:
         if self._own is not None:
             await self._own.aclose()
 
-    async def _embed(self, kind: Kind, texts: Sequence[str]) -> list[Vector]:
+    async def _embed(self, kind: TextKind, texts: Sequence[str]) -> list[Vector]:
         if self._own is None:
             try:
                 return await asyncio.to_thread(self._ask, kind, texts)
@@ -122,7 +122,7 @@ class DaemonEmbedder:
             return [await own.embed_query(text) for text in texts]
         return await own.embed_documents(texts)
 
-    def _ask(self, kind: Kind, texts: Sequence[str]) -> list[Vector]:
+    def _ask(self, kind: TextKind, texts: Sequence[str]) -> list[Vector]:
         vectors: list[Vector] = self._client.ask(
             "POST", PATH, {"kind": kind, "texts": list(texts)}
         )["vectors"]

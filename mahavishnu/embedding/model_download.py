@@ -22,7 +22,7 @@ _HINT = (
     " or use Ollama: ollama pull nomic-embed-text"
 )
 
-type Progress = Callable[[int, int], None]
+type DownloadProgress = Callable[[int, int], None]
 
 
 def require_download(name: str) -> PinnedDownload:
@@ -43,7 +43,7 @@ def fetch(
     store: Path,
     *,
     environ: Mapping[str, str],
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     backoff_s: Sequence[float] = BACKOFF_S,
 ) -> StoredModel:
     """

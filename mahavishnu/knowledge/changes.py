@@ -13,7 +13,7 @@ from mahavishnu.memory.models import NewMemory
 
 
 @dataclass
-class Changes:
+class SourceChanges:
     """
     What brings the memories of one source in line with its documents.
 
@@ -40,7 +40,7 @@ def plan_changes(
     *,
     project: str,
     owns_former: bool,
-) -> Changes:
+) -> SourceChanges:
     """
     Compare a source's documents with the live memories of its project.
 
@@ -54,7 +54,7 @@ def plan_changes(
     own &= former.keys()
     if owns_former:
         own |= former.keys()
-    plan = Changes(known=len(known) + len(own))
+    plan = SourceChanges(known=len(known) + len(own))
     unread: list[str] = []
     last_read = ""
     for item in items:
@@ -107,7 +107,7 @@ def _is_left_out(key: str) -> bool:
     return is_left_out(PurePosixPath(path or key))  # a key that was cut may have no heading
 
 
-def _compare(plan: Changes, row: Mapping[str, Any] | None, new: NewMemory) -> None:
+def _compare(plan: SourceChanges, row: Mapping[str, Any] | None, new: NewMemory) -> None:
     if row is None:
         plan.fresh.append(new)
     elif row["content_hash"] != new.content_hash:
@@ -118,7 +118,7 @@ def _compare(plan: Changes, row: Mapping[str, Any] | None, new: NewMemory) -> No
             plan.moved.append((row["id"], dict(new.metadata), new.context))
 
 
-def require_few_lost(plan: Changes, *, may_be_another: bool) -> None:
+def require_few_lost(plan: SourceChanges, *, may_be_another: bool) -> None:
     """
     Refuse to forget more than half of a source: likely it is the wrong folder, or half a checkout.
 

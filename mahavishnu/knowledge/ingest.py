@@ -10,7 +10,7 @@ from mahavishnu.base.errors import NotFound
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.knowledge import git
-from mahavishnu.knowledge.changes import Changes, plan_changes, require_few_lost
+from mahavishnu.knowledge.changes import SourceChanges, plan_changes, require_few_lost
 from mahavishnu.knowledge.identity import Project, Projects, read_aliases
 from mahavishnu.knowledge.markdown import bounded_parts, read_documents
 from mahavishnu.knowledge.runs import Ingested, recorded_run
@@ -24,7 +24,7 @@ MAX_FILES_NAMED = 40
 _QUERIES = load_queries("ingestions")
 
 
-type Progress = Callable[[int], Awaitable[None]]
+type IngestProgress = Callable[[int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Ingestion:
         *,
         project: str | None = None,
         forget_most: bool = False,
-        progress: Progress | None = None,
+        progress: IngestProgress | None = None,
     ) -> Ingested:
         """
         Bring the sections of all Markdown files below `folder` in line with the memories.
@@ -83,7 +83,11 @@ class Ingestion:
         return outcome
 
     async def _apply(
-        self, plan: Changes, source: Source, outcome: Ingested, progress: Progress | None
+        self,
+        plan: SourceChanges,
+        source: Source,
+        outcome: Ingested,
+        progress: IngestProgress | None,
     ) -> None:
         adopted = [(identifier, key, source.repository) for identifier, key in plan.adopted]
         if adopted:
@@ -103,7 +107,11 @@ class Ingestion:
             outcome.removed = len(await self.memories.forget(plan.gone))
 
     async def import_history(
-        self, repository: Path, *, project: str | None = None, progress: Progress | None = None
+        self,
+        repository: Path,
+        *,
+        project: str | None = None,
+        progress: IngestProgress | None = None,
     ) -> Ingested:
         """
         Store the commits of HEAD's history that were not stored by an earlier run.
@@ -149,7 +157,7 @@ class Ingestion:
         return outcome
 
     async def _store(
-        self, news: Iterable[NewMemory], outcome: Ingested, progress: Progress | None
+        self, news: Iterable[NewMemory], outcome: Ingested, progress: IngestProgress | None
     ) -> None:
         for batch in batched(news, BATCH, strict=False):
             for stored in await self.memories.store_batch(batch):
@@ -255,6 +263,6 @@ def memory_of_commit(
     )
 
 
-async def _advance(progress: Progress | None, count: int) -> None:
+async def _advance(progress: IngestProgress | None, count: int) -> None:
     if progress is not None:
         await progress(count)

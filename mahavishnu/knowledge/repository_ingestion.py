@@ -34,7 +34,9 @@ LEAST_TOKENS = 64
 _QUERIES = load_queries("repositories")
 _log = get_logger(__name__)
 
-type Progress = Callable[[int, int, int], Awaitable[None]]  # files read, of how many, chunks stored
+type RepositoryProgress = Callable[
+    [int, int, int], Awaitable[None]
+]  # files read, of how many, chunks stored
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class RepositoryIngestion:
         repository: Repository,
         *,
         metadata: Mapping[str, Any] | None = None,
-        progress: Progress | None = None,
+        progress: RepositoryProgress | None = None,
     ) -> Ingested:
         """
         Store what changed, forget what is gone; `metadata` are kept with the run.
@@ -129,7 +131,10 @@ class RepositoryIngestion:
             return await self._ingest(repository, metadata or {}, progress)
 
     async def _ingest(
-        self, repository: Repository, metadata: Mapping[str, Any], progress: Progress | None
+        self,
+        repository: Repository,
+        metadata: Mapping[str, Any],
+        progress: RepositoryProgress | None,
     ) -> Ingested:
         path = str(repository.path)
         outcome = Ingested(path, repository.name, path, repository.repo_id)
@@ -166,7 +171,7 @@ class RepositoryIngestion:
         return len(gone)
 
     async def _store_changes(
-        self, work: _Work, paths: Sequence[str], run: Run, progress: Progress | None
+        self, work: _Work, paths: Sequence[str], run: Run, progress: RepositoryProgress | None
     ) -> None:
         store_files: StoreFiles | None = None
         outcome = work.outcome

@@ -7,7 +7,7 @@ import msgspec
 
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.vectors import IN_COLLECTIONS, OF_MEMORIES, VectorTable
-from mahavishnu.memory.models import MemoryFilter, Vector
+from mahavishnu.memory.models import MemoryFilter, VectorLike
 from mahavishnu.memory.ranking import BM25_B, BM25_K1, MIXED_LENGTH, WEIGHTS
 from mahavishnu.memory.selection import Selection
 from mahavishnu.memory.statements import load_memory_queries, passes
@@ -58,7 +58,7 @@ async def match_text(
 async def match_vectors(
     connection: Connection,
     table: VectorTable,
-    vector: Vector,
+    vector: VectorLike,
     selection: Selection,
     depth: int,
     *,
@@ -92,7 +92,7 @@ async def match_vectors(
 
 
 async def measure_similarities(
-    connection: Connection, table: VectorTable, vector: Vector, numbers: Sequence[int]
+    connection: Connection, table: VectorTable, vector: VectorLike, numbers: Sequence[int]
 ) -> dict[int, float]:
     """Return the cosine of given memories, of those that have a vector."""
     if not numbers:

@@ -19,10 +19,10 @@ from mahavishnu.memory.statements import load_memory_queries
 _QUERIES = load_memory_queries("memories")
 
 type Placed = tuple[NewMemory, int]  # with its scope
-type Identity = tuple[int, str, bytes]  # of a live memory: scope, source key, content hash
+type MemoryIdentity = tuple[int, str, bytes]  # of a live memory: scope, source key, content hash
 
 
-def identity(placed: Placed) -> Identity:
+def identity(placed: Placed) -> MemoryIdentity:
     """Return what no two live memories have in common."""
     new, scope = placed
     return scope, new.source_key, new.content_hash

@@ -33,7 +33,7 @@ type MemoryType = Literal["agent", "rag", "workflow", "insight"]
 type Collection = Literal["note", "conversation", "document", "code", "execution", "insight"]
 type Visibility = Literal["private", "shared"]
 type Mode = Literal["hybrid", "vector", "text"]
-type Vector = Sequence[float]
+type VectorLike = Sequence[float]
 
 MEMORY_TYPES: tuple[str, ...] = get_args(MemoryType.__value__)
 COLLECTIONS: tuple[str, ...] = get_args(Collection.__value__)
@@ -73,7 +73,7 @@ class BroughtVector:
     """
 
     model: str
-    values: Vector
+    values: VectorLike
     dimensions: int | None = None
 
 

@@ -18,7 +18,7 @@ from mahavishnu.embedding.documents import EmbeddedChunk, embed_in_chunks
 from mahavishnu.embedding.port import Embedder, ModelIdentity
 from mahavishnu.embedding.vectors import scale_to_unit
 from mahavishnu.memory.metrics import Timings
-from mahavishnu.memory.models import BroughtVector, NewMemory, Vector, check_vector
+from mahavishnu.memory.models import BroughtVector, NewMemory, VectorLike, check_vector
 
 _REGISTRATION_LOCK = 5_131_903_144_907_361_073
 FAULTS_OF_TEXTS = frozenset(
@@ -119,13 +119,13 @@ class EmbeddingSpace:
         with self.timings.timed(len(texts)):
             return await embed_in_chunks(embedder, texts)
 
-    async def embed_query(self, text: str) -> Vector:
+    async def embed_query(self, text: str) -> VectorLike:
         """Embed a question; raises what the embedder raises, `Unavailable` without one."""
         embedder = await self.embedder()
         with self.timings.timed():
             return await embedder.embed_query(text)
 
-    async def check_question(self, brought: BroughtVector) -> Vector:
+    async def check_question(self, brought: BroughtVector) -> VectorLike:
         """Return a question's brought vector at length 1; `Conflict` where it is of another model."""
         check_vector(brought)
         await self._check_brought(brought)

@@ -7,7 +7,7 @@ from uuid import UUID
 from mahavishnu.base.errors import Conflict, Forbidden
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.memory.duplicates import Identity
+from mahavishnu.memory.duplicates import MemoryIdentity
 from mahavishnu.memory.models import COLUMNS, Memory, NewMemory
 from mahavishnu.memory.statements import load_memory_queries
 
@@ -53,7 +53,7 @@ def make_successor(
 
 
 async def put_in_place(
-    connection: Connection, old_id: UUID, successor: Identity, table: VectorTable | None
+    connection: Connection, old_id: UUID, successor: MemoryIdentity, table: VectorTable | None
 ) -> UUID | None:
     """
     Make the live memory with the identity the successor of `old_id`; done before, it is left so.
@@ -93,7 +93,7 @@ async def lock_scopes(connection: Connection, scopes: Sequence[int]) -> None:
 
 
 async def retire_others(
-    connection: Connection, kept: Sequence[Identity], table: VectorTable | None
+    connection: Connection, kept: Sequence[MemoryIdentity], table: VectorTable | None
 ) -> None:
     """Supersede the live memories that share scope and source key with one of those kept."""
     columns = (list(column) for column in zip(*kept, strict=True))

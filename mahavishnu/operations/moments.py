@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from mahavishnu.base.errors import UsageError
-from mahavishnu.operations.telling import brief
+from mahavishnu.operations.refusals import brief
 
 _SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

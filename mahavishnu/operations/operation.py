@@ -20,14 +20,14 @@ from typing import (
 import msgspec
 
 from mahavishnu.base.errors import UsageError
-from mahavishnu.operations.telling import brief
+from mahavishnu.operations.refusals import brief
 
 if (
     TYPE_CHECKING
 ):  # who asks of AI clients alone needs no database, and does not wait for its driver
     from mahavishnu.app import App
 
-type Report = Callable[[float, float | None, str], Awaitable[None]]
+type ReportProgress = Callable[[float, float | None, str], Awaitable[None]]
 type Schema = dict[str, Any]
 _FIELD = re.compile(r"`\$\.(\w+)")  # where msgspec says that something is wrong
 
@@ -54,7 +54,7 @@ class Call:
 
     app: "App"
     source: str
-    report: Report = report_nothing
+    report: ReportProgress = report_nothing
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from mahavishnu.operations.operation import Request
 from mahavishnu.operations.requests import Moment, Name
 
 type Metadata = Annotated[dict[str, Any], Meta(description="Your own keys.")]
-type Project = Annotated[Name | None, Meta(description="Project it belongs to; made if new.")]
+type ProjectName = Annotated[Name | None, Meta(description="Project it belongs to; made if new.")]
 
 
 class RecordTurn(Request, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class RecordTurn(Request, frozen=True, kw_only=True):
     content: Annotated[str, Meta(min_length=1, description="What was said, up to 1 MiB.")]
     speaker: Annotated[Name | None, Meta(description="Name of who said it.")] = None
     agent_id: Annotated[Name | None, Meta(description="Agent that the session is with.")] = None
-    project: Project = None
+    project: ProjectName = None
     occurred_at: Annotated[Moment | None, Meta(description="ISO time; now if absent.")] = None
     branch: Annotated[Name | None, Meta(description="Branch of git it was said on.")] = None
     model: Annotated[Name | None, Meta(description="Model that answered.")] = None
@@ -76,7 +76,7 @@ class RecordExecution(Request, frozen=True, kw_only=True):
     ] = field(default_factory=list)
     result: Annotated[dict[str, Any] | None, Meta(description="What it gave.")] = None
     error: Annotated[str | None, Meta(description="What went wrong.")] = None
-    project: Project = None
+    project: ProjectName = None
     metadata: Metadata = field(default_factory=dict)
 
     def execution(self) -> NewExecution:
@@ -113,7 +113,7 @@ class RecordMetrics(Request, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1, max_length=MAX_METRIC_TEXT)] | None,
         Meta(description='A state in words, such as "healthy".'),
     ] = None
-    project: Project = None
+    project: ProjectName = None
     metadata: Metadata = field(default_factory=dict)
 
     def metric(self) -> Metric:

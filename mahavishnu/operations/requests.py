@@ -32,7 +32,7 @@ from mahavishnu.memory.search import SearchRequest, TierName, check_request
 from mahavishnu.operations.cursors import read_cursor
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Request
-from mahavishnu.operations.vectors import Vector
+from mahavishnu.operations.vectors import VectorField
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
 LEAST_BUDGET = 800  # holds one memory cut short, be its names as long as they may
@@ -163,7 +163,7 @@ class StoreUnifiedMemory(Request, frozen=True, kw_only=True):
     """A memory to store, with a vector where the caller has one."""
 
     content: Text
-    embedding: Vector = None
+    embedding: VectorField = None
     embedding_model: Annotated[Name | None, Meta(description=EMBEDDING_MODEL)] = None
     metadata: Annotated[
         dict[str, Any],
@@ -202,7 +202,7 @@ class Search(Where, frozen=True, kw_only=True):
         Cosine | None, Meta(description="Least cosine similarity of the vector arm.")
     ] = None
     max_tokens: Budget = DEFAULT_BUDGET
-    embedding: Vector = None
+    embedding: VectorField = None
     embedding_model: Annotated[Name | None, Meta(description=EMBEDDING_MODEL)] = None
     explain: Annotated[
         bool,

@@ -19,7 +19,7 @@ type Base64 = Annotated[
         min_length=8, max_length=_MAX_BASE64, description="Base64 of little-endian 32-bit floats."
     ),
 ]
-type Vector = Annotated[
+type VectorField = Annotated[
     Numbers | Base64 | None,
     Meta(
         description="A vector of your own, as numbers or as base64 of little-endian 32-bit floats; "

@@ -24,7 +24,7 @@ from mahavishnu.base.processes import ProcessIdentity
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.cluster import VECTOR_RECORD
-from mahavishnu.database.embedded.server import KEEPER, EmbeddedServer, Lease, Patience
+from mahavishnu.database.embedded.server import KEEPER, EmbeddedServer, Lease, ProgressTimeout
 from mahavishnu.database.embedded.server_log import bound_log
 from mahavishnu.database.embedded.state import SOCKET, KeeperRecord, Layout, PostmasterFile
 from mahavishnu.memory.models import NewMemory
@@ -825,7 +825,7 @@ def test_the_keeper_imports_no_installed_package() -> None:
 
 def test_patience_lasts_as_long_as_something_happens() -> None:
     steps = iter([0, *range(20), *([20] * 1000)])
-    patience = Patience(timedelta(seconds=0.05), lambda: next(steps))
+    patience = ProgressTimeout(timedelta(seconds=0.05), lambda: next(steps))
     for _ in range(20):
         time.sleep(0.01)
         patience.spend()

@@ -21,7 +21,7 @@ from mahavishnu.ai.secrets.reading import where
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.secrets.table import SCHEMES
-from mahavishnu.ai.switching.lacks import find_lacks
+from mahavishnu.ai.switching.requirements import find_missing_requirements
 from mahavishnu.ai.switching.status import key_state
 from mahavishnu.base.errors import UsageError
 from tests.fifth_store import KEPT, FifthStore
@@ -59,7 +59,9 @@ def test_a_further_store_is_a_line_of_the_table(tmp_path: Path) -> None:
     reference = parse_reference("fifth:one")
     profile = Profile(name="p", key=reference)
     assert key_state(site, profile) == "missing" and [
-        (each.what, each.code) for each in find_lacks(site, profile) if each.what != "client"
+        (each.what, each.code)
+        for each in find_missing_requirements(site, profile)
+        if each.what != "client"
     ] == [("key", "secret.missing")]
     KEPT["one"] = KEY
     key = resolve(reference, environ={}, identity=tmp_path, stores=no_stores)

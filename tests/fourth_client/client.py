@@ -7,7 +7,7 @@ from mahavishnu.ai.clients.launch import Launcher
 from mahavishnu.ai.clients.mcp import Mcp
 from mahavishnu.ai.clients.mcp_table import McpTable
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.session import Reach, Sessions
+from mahavishnu.ai.clients.session import Reach, SessionsPort
 from tests.fourth_client import FACTS, launch, sessions
 from tests.fourth_client.settings import FourthSettings
 
@@ -29,7 +29,7 @@ class Fourth(FourthSettings):
     sign_ins: Sequence[str] = ()
     reach: Reach = "live"
     said_by_run: Collection[str] | None = None
-    sessions: Sessions = sessions
+    sessions: SessionsPort = sessions
     launch: Launcher = launch
     mcp: Mcp = McpTable(
         client="fourth",

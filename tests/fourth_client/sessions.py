@@ -3,29 +3,37 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mahavishnu.ai.clients.session import RestartServer, Resume, Session, Standing, Timeline
+from mahavishnu.ai.clients.session import (
+    RestartServer,
+    Resume,
+    RunningSession,
+    SessionState,
+    Timeline,
+)
 from mahavishnu.base.processes import identify
 
 restart_server: RestartServer | None = None
 
 
-def find(folder: Path) -> list[Session]:
+def find(folder: Path) -> list[RunningSession]:
     file = folder / "running"
     rows = [line.split(" ", 2) for line in file.read_text().splitlines()] if file.exists() else []
     return [
-        Session(client="fourth", id=name, process=process, folder=where, since=0.0, activity="idle")
+        RunningSession(
+            client="fourth", id=name, process=process, folder=where, since=0.0, activity="idle"
+        )
         for pid, name, where in rows
         if (process := identify(int(pid))) is not None
     ]
 
 
-def judge(session: Session, timeline: Timeline) -> Standing:
+def judge(session: RunningSession, timeline: Timeline) -> SessionState:
     seen = timeline.seen
-    return Standing(
+    return SessionState(
         session=session, model=seen.model, profile=timeline.match(seen), url=seen.url,
         reach="live", model_reach="live", wanted=seen.model,
     )  # fmt: skip
 
 
-def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:
+def resume(session: RunningSession, words: Sequence[str], model: str | None) -> Resume:
     return Resume(("fourth", "--again", session.id))

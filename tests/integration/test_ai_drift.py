@@ -13,11 +13,11 @@ from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.reference import parse_reference
-from mahavishnu.ai.switching.drift import Adopted, adopt
-from mahavishnu.ai.switching.restore import Restored, plan_restore, restore
+from mahavishnu.ai.switching.drift import Adoption, adopt
+from mahavishnu.ai.switching.restore import Restoration, plan_restore, restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import ClientStatus, look, look_at
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError, NotFound
 from tests.switching import (
@@ -54,8 +54,8 @@ def find_in(profiles: dict[str, Profile]) -> Callable[[str], Profile]:
 
 def restore_in(
     site: Site, *clients: ClientName, profiles: dict[str, Profile] = PROFILES, **wishes: Any
-) -> Restored:
-    return restore(site, find_in(profiles), Ask(clients=clients, **wishes))
+) -> Restoration:
+    return restore(site, find_in(profiles), SwitchOptions(clients=clients, **wishes))
 
 
 def refused_restore(site: Site, *clients: ClientName, **wishes: Any) -> MahavishnuError:
@@ -97,7 +97,7 @@ def test_what_is_adopted_stands_and_the_next_switch_builds_on_it(tmp_path: Path)
     assert {name: path.read_bytes() for name, path in paths.items()} == before
     assert not any(status_of(site, name).drift for name in EVERY)
     assert not site.journal.read().open
-    assert adopt(site) == Adopted(()) and restore_in(site).plans == ()
+    assert adopt(site) == Adoption(()) and restore_in(site).plans == ()
     for name in ("claude-code", "codex"):
         switch_to(site, TWO, name)
     for _ in range(2):  # each switch's undo brings the adopted back
@@ -155,7 +155,7 @@ def test_a_restoring_writes_all_of_it_again_and_its_undo_brings_the_edit_back(
     written = {name: path.read_bytes() for name, path in paths.items()}
     led_elsewhere(paths)
     edited = {name: path.read_bytes() for name, path in paths.items()}
-    dry = plan_restore(site, find_in(PROFILES), Ask())
+    dry = plan_restore(site, find_in(PROFILES), SwitchOptions())
     assert {file.name for plan in dry for file in plan.files} == set(EVERY)
     assert {name: path.read_bytes() for name, path in paths.items()} == edited
     [(_, entry)] = restore_in(site).plans
@@ -605,7 +605,7 @@ def test_a_project_is_adopted_and_restored_apart(tmp_path: Path) -> None:
     path = site.folder / ".claude/settings.local.json"
     written = path.read_bytes()
     edit(path, ("one-small", "mine"))
-    assert adopt(site) == Adopted(()) and restore_in(site).plans == ()
+    assert adopt(site) == Adoption(()) and restore_in(site).plans == ()
     [(_, entry)] = restore_in(site, scope="project").plans
     assert entry is not None and entry.scope == "project" and path.read_bytes() == written
     edit(path, ("one-small", "mine"))

@@ -16,7 +16,7 @@ from mahavishnu.ai.switching.journal import Journal, JournalEntry
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.base.errors import MahavishnuError
 from tests.ai_files import at_step
 from tests.switching import ONE, everything, install, site_in, switch_to
@@ -24,7 +24,7 @@ from tests.switching_killed import change_by_hand, contents, settle_in
 
 
 def restore_one(site: Site, *clients: Any) -> None:
-    restore(site, lambda _: ONE, Ask(clients=clients))
+    restore(site, lambda _: ONE, SwitchOptions(clients=clients))
 
 
 @pytest.mark.parametrize("act", [adopt, restore_one])

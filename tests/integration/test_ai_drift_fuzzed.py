@@ -16,7 +16,7 @@ from mahavishnu.ai.switching.drift import adopt
 from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
 from tests.scratch import find_room
@@ -102,7 +102,7 @@ def test_whatever_was_edited_is_adopted_or_restored_and_comes_back(client: Clien
             assert is_clean(site, client)
             assert ours(values(path)) == ours(written) or profile.auth == "native"
             path.write_bytes(document.content)
-            restore(site, profiles.__getitem__, Ask())
+            restore(site, profiles.__getitem__, SwitchOptions())
             assert is_clean(site, client)
             assert ours(values(path)) == ours(written) or profile.auth == "native"
             undo(site)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.clients import running as machine
-from mahavishnu.ai.clients.session import Session, Standing
+from mahavishnu.ai.clients.session import RunningSession, SessionState
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.sessions import restarting
-from mahavishnu.ai.sessions import standing as standings
+from mahavishnu.ai.sessions import session_state as states
 from mahavishnu.ai.sessions.restarting import Wish, choose, follow_switch, plan, restart
 from mahavishnu.ai.sessions.resume import plan_resume, shown_words
-from mahavishnu.ai.sessions.standing import find_standings
+from mahavishnu.ai.sessions.session_state import find_session_states
 from mahavishnu.ai.sessions.stopping import stop
 from mahavishnu.ai.sessions.terminals import Pane, is_opened_for
 from mahavishnu.ai.switching.drift import adopt
@@ -42,16 +42,16 @@ def site(tmp_path: Path) -> Site:
     return site_in(tmp_path)
 
 
-def look(site: Site) -> tuple[Standing, ...]:
-    return find_standings(site, PROFILES, site.journal.read())
+def look(site: Site) -> tuple[SessionState, ...]:
+    return find_session_states(site, PROFILES, site.journal.read())
 
 
-def only(site: Site) -> Standing:
+def only(site: Site) -> SessionState:
     (found,) = look(site)
     return found
 
 
-def told(found: Standing) -> tuple[str | None, str, str]:
+def told(found: SessionState) -> tuple[str | None, str, str]:
     return found.profile, found.model, found.needs
 
 
@@ -77,7 +77,7 @@ def test_sessions_are_those_that_are_registered_and_run(site: Site, tmp_path: Pa
 
 @pytest.mark.parametrize("client", ["claude-code", "qwen"])
 def test_a_file_that_outlived_its_session_is_none_though_its_pid_lives(
-    site: Site, tmp_path: Path, client: standings.ClientName
+    site: Site, tmp_path: Path, client: states.ClientName
 ) -> None:
     with running(tmp_path, client, procStart="1") as other:
         assert look(site) == ()
@@ -349,7 +349,7 @@ def test_of_two_profiles_at_one_address_the_key_tells(site: Site, tmp_path: Path
     provider = f'{{base_url = "{url}", auth = {{command = "k", args = ["env:ONE_KEY"]}}}}'
     words = ("-c", f"model_providers.mahavishnu-run={provider}")
     with thread(tmp_path, *words, provider="mahavishnu-run", server=False):
-        (found,) = find_standings(site, both, site.journal.read())
+        (found,) = find_session_states(site, both, site.journal.read())
         assert found.profile == "one"
 
 
@@ -548,7 +548,7 @@ def test_the_session_that_a_command_is_called_from_is_never_ended(
     after_a_switch: tuple[Site, Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, session = after_a_switch
-    monkeypatch.setattr(standings, "ancestors", lambda: frozenset({session.pid}))
+    monkeypatch.setattr(states, "ancestors", lambda: frozenset({session.pid}))
     (done,) = restart(site, choose(look(site)), Wish(anywhere=True, busy=True, kill=True), tuple)
     assert done.outcome == "left" and "called from it" in done.reason
     assert session.process.poll() is None
@@ -618,7 +618,7 @@ def test_another_session_in_the_folder_is_not_taken_for_the_one_that_was_resumed
         switch_to(site, TWO, "qwen")
         with running(tmp_path, "qwen"):
             (done,) = restart(site, choose(look(site)), Wish(), lambda: look(site))
-            assert done.standing.session.process.pid == session.pid
+            assert done.state.session.process.pid == session.pid
             assert done.outcome == "stopped"
 
 
@@ -678,8 +678,8 @@ def family(pid: int) -> list[ProcessIdentity]:
 # How one is resumed
 
 
-def a_session(client: standings.ClientName, identifier: str = "id") -> Session:
-    return Session(
+def a_session(client: states.ClientName, identifier: str = "id") -> RunningSession:
+    return RunningSession(
         client=client, id=identifier, process=ProcessIdentity(1, "x"), folder="/p", since=0.0
     )
 
@@ -701,7 +701,7 @@ def a_session(client: standings.ClientName, identifier: str = "id") -> Session:
     ],
 )  # fmt: skip
 def test_the_words_that_resume_a_session(
-    client: standings.ClientName,
+    client: states.ClientName,
     words: list[str],
     model: str | None,
     resumed: str,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai.clients.registered import find_registered
 from mahavishnu.ai.clients.requests import LOCAL_HOSTS
+from mahavishnu.ai.clients.session_files import find_registered
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.presets import SHIPPED
 from mahavishnu.ai.profiles.profile import Profile
@@ -17,10 +17,10 @@ from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.ai.switching import apply, switch
 from mahavishnu.ai.switching.moving import find_move, move_key
-from mahavishnu.ai.switching.proxied import proxy_notes
+from mahavishnu.ai.switching.proxies import proxy_notes
 from mahavishnu.ai.switching.site import ClientChoice
 from mahavishnu.ai.switching.status import look
-from mahavishnu.ai.switching.switch import Ask, plan_switch
+from mahavishnu.ai.switching.switch import SwitchOptions, plan_switch
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.masking import Secret
@@ -247,7 +247,7 @@ def test_a_store_is_asked_once_where_one_client_stands_in_the_way(
     site = site_in(tmp_path)
     asked: list[object] = []
     monkeypatch.setattr(switch, "find_doubt", lambda key, **_: asked.append(key))
-    with pytest.raises(MahavishnuError) as caught, naming_others(site, ONE, Ask()):
+    with pytest.raises(MahavishnuError) as caught, naming_others(site, ONE, SwitchOptions()):
         switch_to(site, ONE)
     assert "--client codex --client qwen" in str(caught.value.hint) and len(asked) == 1
 
@@ -317,7 +317,7 @@ def test_a_key_of_the_user_is_neither_copied_nor_lost(
     assert error.code == "ai.plain_key" and path.read_text() == text
     assert "canary" not in f"{error.message} {error.hint}"
     assert refused(site, ONE, overwrite=True).code == "ai.plain_key"
-    assert "canary" not in repr(plan_switch(site, ONE, Ask()).profile)
+    assert "canary" not in repr(plan_switch(site, ONE, SwitchOptions()).profile)
     done = switch_to(site, ONE, client, forget_keys=True)
     assert done.entry and done.entry.lost
     back = undo(site)
@@ -358,7 +358,7 @@ def test_a_key_in_plain_text_is_moved_with_the_switch(tmp_path: Path, profile: P
         error = refused(site, profile, "claude-code", move_key=place)
         assert error.code == code and "--to" not in str(error.hint)
         with pytest.raises(MahavishnuError) as planned:
-            plan_switch(site, profile, Ask(clients=["claude-code"], move_key=place))
+            plan_switch(site, profile, SwitchOptions(clients=["claude-code"], move_key=place))
         assert (planned.value.message, planned.value.hint) == (error.message, error.hint)
         assert path.read_text() == SAMPLE
     done = switch_to(site, profile, "claude-code", move_key="env:MINE")
@@ -430,7 +430,7 @@ def test_a_key_in_plain_text_goes_into_the_keyring_before_it_goes_away(tmp_path:
     install(tmp_path, claude_code=SAMPLE)
     site = site_in(tmp_path)
     kept = KeptInMemory()
-    plan = plan_switch(site, ONE, Ask(clients=["claude-code"]))
+    plan = plan_switch(site, ONE, SwitchOptions(clients=["claude-code"]))
     place = Reference("keyring", "mahavishnu", "claude-code")
     kept.keys = {place: "sk-canary-another-0003"}
     with pytest.raises(Conflict) as full:

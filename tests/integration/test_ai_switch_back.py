@@ -287,6 +287,6 @@ def test_hundred_switches_leave_the_rest_as_it_was(tmp_path: Path) -> None:
     for number in range(100):
         switch_to(site, (ONE, TWO, CLAUDE)[number % 3], "claude-code")
     assert path.read_text().startswith(text.removesuffix("\n}"))
-    while site.journal.read().standing:
+    while site.journal.read().in_effect:
         undo(site)
     assert path.read_text() == text

@@ -200,11 +200,11 @@ def test_what_an_interrupted_undo_left_can_still_be_taken_back(tmp_path: Path, l
     assert paths["claude-code"].read_text() == '{"a": 1}'
     history = site.journal.read()
     assert not history.open and not history.undone
-    [left] = history.standing
+    [left] = history.in_effect
     assert [file.client for file in left.files] == ["codex"]
     assert undo(site, left.id.hex[-8:]).switch == left
     assert paths["codex"].read_text() == 'model = "mine"\n'
-    assert not site.journal.read().standing and site.journal.read().undone == {left.id}
+    assert not site.journal.read().in_effect and site.journal.read().undone == {left.id}
 
 
 @pytest.mark.parametrize("of_an_undo", [False, True])
@@ -226,7 +226,7 @@ def test_undo_after_an_interruption_takes_back_one_switch(tmp_path: Path, of_an_
     assert done.clients == ("claude-code", "codex")
     assert (done.entry is not None) == of_an_undo
     assert {name: path.read_bytes() for name, path in paths.items() if path.exists()} == before
-    [left] = site.journal.read().standing
+    [left] = site.journal.read().in_effect
     assert left.profile == "one"
 
 
@@ -470,4 +470,4 @@ def test_what_comes_between_plan_and_write_stops_the_switch(
         switch_to(site, ONE, "claude-code")
     assert caught.value.code == "ai_files.conflict"
     assert path.read_text() == '{"env": {"ANTHROPIC_AUTH_TOKEN": "typed"}}'
-    assert not site.journal.read().standing and not site.journal.read().open
+    assert not site.journal.read().in_effect and not site.journal.read().open

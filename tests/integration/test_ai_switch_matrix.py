@@ -113,7 +113,7 @@ def walk(home: Path, client: ClientName, mode: str) -> dict[tuple[str, str], str
 
 
 def take_all_back(site: Site) -> None:
-    for _ in site.journal.read().standing:
+    for _ in site.journal.read().in_effect:
         undo(site)
     assert_no_key(site.journal.path, *KEYS.values())
     site.journal.path.unlink(missing_ok=True)

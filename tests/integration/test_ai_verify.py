@@ -20,7 +20,7 @@ from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.ai.secrets.reference import parse_reference
-from mahavishnu.ai.switching.answers import Verdict
+from mahavishnu.ai.switching.answers import AnswerVerdict
 from mahavishnu.ai.switching.verify import Trial, verify
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.interfaces.cli.ai.switch_llm import code_of, judge
@@ -256,7 +256,7 @@ def test_undo_is_offered_where_the_provider_fails(
     environments.site = site
     body = switched(done)
 
-    def judged(verdict: Verdict) -> int:
+    def judged(verdict: AnswerVerdict) -> int:
         tried = structs.replace(body, trials=[trial_body(Trial(profile="one", verdict=verdict))])
         judge(tried, environments)
         return code_of(tried)

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from mahavishnu.ai.secrets.oneiric.providers import (
     Adapter,
     Dates,
-    Provider,
+    OpenStore,
     gcp_adapter,
     make_adapter,
 )
@@ -46,7 +46,7 @@ def opened(
     """Return our store over these; `make` makes their adapters."""
     return OneiricStore(
         Stores(stores, timeout_s=timeout_s, **more),
-        open_store=lambda store, limit_s: Provider(store, make or make_adapter, limit_s),
+        open_store=lambda store, limit_s: OpenStore(store, make or make_adapter, limit_s),
     )
 
 

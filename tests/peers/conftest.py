@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lacking import lack
+from tests.missing_programs import skip_or_fail
 from tests.peers.journal import HEADING
 from tests.peers.running import daemon as daemon
 from tests.weights import safetensors_folder
@@ -31,7 +31,7 @@ def require_peers(*modules: str) -> None:
     """Skip or fail unless the programs are installed."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        lack(f"peers are not installed: {', '.join(missing)}")
+        skip_or_fail(f"peers are not installed: {', '.join(missing)}")
 
 
 @pytest.hookimpl(wrapper=True)

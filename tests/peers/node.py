@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.lacking import lack
+from tests.missing_programs import skip_or_fail
 from tests.peers.alone import alone
 from tests.peers.conftest import require_peers
 
@@ -37,7 +37,7 @@ def node_modules() -> Path:
     try:
         return install()
     except NotInstalled as error:
-        lack(f"npm packages are not here: {error}")
+        skip_or_fail(f"npm packages are not here: {error}")
 
 
 def install(source: Path = SOURCE, cache: Path = CACHE) -> Path:

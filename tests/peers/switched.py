@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mahavishnu.ai.clients.table import ClientName
-from mahavishnu.ai.switching.switch import Ask, switch
+from mahavishnu.ai.switching.switch import SwitchOptions, switch
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.operations.ai.profiles import find_profile
 from mahavishnu.operations.ai.site import open_site
@@ -200,7 +200,9 @@ class Household:
         site = replace(open_site(loaded), folder=self.project)
         with self.providers.journal.during(f"{times - 1} switches", changes=True):
             for number in range(1, times):
-                switch(site, find_profile(loaded, NAMES[number % 3]), Ask(clients=[client]))
+                switch(
+                    site, find_profile(loaded, NAMES[number % 3]), SwitchOptions(clients=[client])
+                )
         self.switch(NAMES[0], client)
 
     def run(

@@ -14,7 +14,7 @@ from mahavishnu.ai.secrets.in_file import FileStore, recognise
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.base.errors import MahavishnuError
 from tests.kept_secrets import Kept, lines, private
-from tests.lacking import lack
+from tests.missing_programs import skip_or_fail
 from tests.peers.debian import NotFetched, fetch
 from tests.secrets_contract import KEY, SecretStoreContract, told
 
@@ -55,7 +55,7 @@ def program(package: str, name: str) -> tuple[Path, dict[str, str]]:
     try:
         return fetch(package, f"usr/bin/{name}")
     except NotFetched as error:
-        lack(str(error))
+        skip_or_fail(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ require_peers("oneiric")
 
 from mahavishnu.ai.secrets.oneiric import store as store_module  # noqa: E402
 from mahavishnu.ai.secrets.oneiric.lifecycle import Providers  # noqa: E402
-from mahavishnu.ai.secrets.oneiric.providers import Adapter, Dates, Provider  # noqa: E402
+from mahavishnu.ai.secrets.oneiric.providers import Adapter, Dates, OpenStore  # noqa: E402
 from mahavishnu.ai.secrets.oneiric.stores import CloudStore, Stores  # noqa: E402
 from mahavishnu.ai.secrets.reference import parse_reference  # noqa: E402
 from tests.peers.clouds import aws_store, gcp_store, opened  # noqa: E402
@@ -75,7 +75,9 @@ class World:
 
     def providers(self, **options: float) -> Providers:
         """Return the lifecycle over them."""
-        return Providers(self.stores, lambda s, limit_s: Provider(s, self.make, limit_s), **options)
+        return Providers(
+            self.stores, lambda s, limit_s: OpenStore(s, self.make, limit_s), **options
+        )
 
     async def make(self, store: CloudStore, _dates: Dates) -> Adapter:
         """Make a fake."""
@@ -161,7 +163,7 @@ async def test_one_that_is_not_healthy_does_not_come_in_force() -> None:
     await read(providers)
     await providers.follow(Stores(world.stores.all, (("aws", "two"),)))
     assert await read(providers) == "aws/one:sk-fake" and world.open == ["one"]
-    provider = Provider(two(), world.make, 1.0)
+    provider = OpenStore(two(), world.make, 1.0)
     await provider.init()
     assert await provider.health() is False
     await provider.cleanup()

@@ -16,7 +16,7 @@ import pytest
 
 from tests.command import Command
 from tests.external import ExternalServer, demoted, free_port, newest_binaries, served
-from tests.lacking import lack
+from tests.missing_programs import skip_or_fail
 from tests.peers.debian import NotFetched, fetch
 from tests.weights import GRAPH_SHA256, packaged_model
 
@@ -62,7 +62,7 @@ def pooler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pooler]:
     try:
         program, environment = fetch("pgbouncer", "usr/sbin/pgbouncer")
     except NotFetched as error:
-        lack(f"PgBouncer is not here: {error}")
+        skip_or_fail(f"PgBouncer is not here: {error}")
     folder = tmp_path_factory.mktemp("pooler")
     with served(ExternalServer(newest_binaries(), folder / "server")) as server:
         port = free_port()

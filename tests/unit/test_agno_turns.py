@@ -9,7 +9,7 @@ import pytest
 
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.engines.agno import AgentMemory
-from mahavishnu.engines.agno.recorder import Recorder
+from mahavishnu.engines.agno.recorder import TurnRecorder
 from mahavishnu.engines.agno.turns import MAX_TEXT_BYTES, turns_of
 from mahavishnu.engines.background import BackgroundApp
 
@@ -58,7 +58,7 @@ def test_odd_texts_become_what_can_be_kept() -> None:
 
 def test_a_run_that_cannot_be_recorded_disturbs_nobody() -> None:
     background = BackgroundApp("agno")
-    recorder = Recorder(background, project=None)
+    recorder = TurnRecorder(background, project=None)
     recorder.note(SimpleNamespace(run_id="r"), "s", None)
     assert recorder.finish(0) == 0
     background.close()

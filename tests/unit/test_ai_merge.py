@@ -8,7 +8,7 @@ import pytest
 
 from mahavishnu.ai.foreign_files.documents import ABSENT
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
-from mahavishnu.ai.foreign_files.merge import Exclude, Expected, Include, Remove, Set, merge
+from mahavishnu.ai.foreign_files.merge import Exclude, ExpectedValues, Include, Remove, Set, merge
 from tests.command import UNMEASURED
 
 URL = ("env", "URL")
@@ -33,7 +33,7 @@ def opened(value: str | None = None) -> JsonDocument:
     ],
 )
 def test_what_another_program_changed_is_told(
-    on_disk: str | None, expected: Expected, foreign: bool
+    on_disk: str | None, expected: ExpectedValues, foreign: bool
 ) -> None:
     document, (effect,) = merge(opened(on_disk), [Set(URL, "wanted")], expected)
     assert effect.foreign == foreign

@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from mahavishnu.app import App
 from mahavishnu.interfaces.http import batch
-from mahavishnu.interfaces.http.batch import MAX_FAILED, Batch
+from mahavishnu.interfaces.http.batch import MAX_FAILED, BatchEndpoint
 from mahavishnu.memory.models import NewMemory
 
 SCOPE = {"type": "http", "headers": [(b"content-type", b"application/jsonl")]}
@@ -57,7 +57,7 @@ class Client:
 
     async def run(self, memories: Memories) -> None:
         app = cast(App, SimpleNamespace(memories=memories))
-        await Batch(app, "http")(SCOPE, self.receive, self.send)
+        await BatchEndpoint(app, "http")(SCOPE, self.receive, self.send)
 
 
 async def test_bad_lines_without_end_are_given_up() -> None:

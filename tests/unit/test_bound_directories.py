@@ -24,7 +24,7 @@ from mahavishnu.ai.bindings.profiles import expected_of
 from mahavishnu.ai.bindings.store import (
     Binding,
     Bindings,
-    Identity,
+    FolderIdentity,
     Unreadable,
     read_bindings,
     render,
@@ -142,7 +142,7 @@ def test_a_worktree_of_a_repository_that_was_moved_is_bound_still(tmp_path: Path
 
 
 def test_a_checkout_that_cannot_be_told_is_no_unbound_one(tmp_path: Path) -> None:
-    whole = row(tmp_path / "main", repository=Identity("/x/.git", 1, 1))
+    whole = row(tmp_path / "main", repository=FolderIdentity("/x/.git", 1, 1))
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd/.git").write_text("something else")
     with pytest.raises(Unresolved):
@@ -158,7 +158,7 @@ def test_what_is_written_is_read_again(name: str, inside: str, inode: int, damag
     import tempfile
 
     bound = Binding(
-        name, Identity("/a", 1, inode), EXPECTED, "now", Identity("/r", 2, 3), inside, "/h", "e",
+        name, FolderIdentity("/a", 1, inode), EXPECTED, "now", FolderIdentity("/r", 2, 3), inside, "/h", "e",
         "/a/s", "true",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -334,7 +334,7 @@ def test_a_session_is_judged_by_every_folder_that_it_has_to_do_with(home: Home) 
     ):
         elsewhere = {"tool_calls": [{"tool_input": {"command": command, "x": "/"}}]}
         assert home.ask(environ=wrong, folder=outside, **elsewhere) is None, command
-    home.write(row(home.bound, repository=Identity("/x/.git", 1, 1)))
+    home.write(row(home.bound, repository=FolderIdentity("/x/.git", 1, 1)))
     for path in (f"/{'a' * 300}/b", "/x\0"):
         odd = {"tool_input": {"x": path}}
         assert home.ask(environ=wrong, folder=outside, **odd) is None, path

@@ -10,7 +10,7 @@ import pytest
 
 from mahavishnu.app import App
 from mahavishnu.interfaces.http import asgi
-from mahavishnu.interfaces.http.asgi import Health
+from mahavishnu.interfaces.http.asgi import HealthEndpoint
 
 
 @dataclass
@@ -25,14 +25,14 @@ class Database:
         return SimpleNamespace()
 
 
-async def status(health: Health) -> int:
+async def status(health: HealthEndpoint) -> int:
     return (await health.answer()).status_code
 
 
 async def test_a_stalled_process_is_no_stalled_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "HEALTH_TIMEOUT_S", 0.3)
     for turns in (1, 2):  # before the question is asked, and after
-        health = Health(cast(App, Database(takes_s=0.05)))
+        health = HealthEndpoint(cast(App, Database(takes_s=0.05)))
         looking = asyncio.create_task(status(health))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -44,7 +44,7 @@ async def test_a_hung_database_is_told_in_time_to_all_who_ask(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(asgi, "HEALTH_TIMEOUT_S", 0.3)
-    health = Health(cast(App, Database(takes_s=60)))
+    health = HealthEndpoint(cast(App, Database(takes_s=60)))
     async with asyncio.timeout(30):
         assert await asyncio.gather(*(status(health) for _ in range(5))) == [503] * 5
     monkeypatch.setattr(asgi, "HEALTH_TIMEOUT_S", 60)

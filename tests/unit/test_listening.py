@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http import serve as serving
-from mahavishnu.interfaces.http.seldom import LIBRARIES, Quiet, quieten
+from mahavishnu.interfaces.http.log_limits import LIBRARIES, Quiet, limit_log
 from mahavishnu.interfaces.http.serve import (
     OTHER_FILES,
     SPARE_CONNECTIONS,
@@ -54,7 +54,7 @@ async def listening(most: int = 10, drain_timeout: float = 5.0) -> AsyncIterator
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    quieten()
+    limit_log()
     yield
     for name in LIBRARIES:
         logger = logging.getLogger(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.clients.mcp import NAME, command
-from mahavishnu.ai.clients.registration import SETUPS, describe_setup
+from mahavishnu.ai.clients.mcp_setup import SETUPS, describe_setup
 
 URL = "http://127.0.0.1:8680/mcp"
 STDIO = ["mcp", "serve", "--transport", "stdio"]

@@ -19,6 +19,7 @@ from mahavishnu.operations.fitting import (
     fit_page,
     fit_part,
 )
+from mahavishnu.operations.refusals import in_operations
 from mahavishnu.operations.requests import DEFAULT_BUDGET, LEAST_BUDGET
 from mahavishnu.operations.results import (
     ForgetResult,
@@ -31,7 +32,6 @@ from mahavishnu.operations.results import (
     StatsGroup,
     StatsTotals,
 )
-from mahavishnu.operations.telling import in_operations
 
 # Text that is dear as JSON: escapes, symbols, letters of three and four bytes, blobs.
 DEAR = ["\x01" * 90, '"' * 220, "\\\n" * 110, "🙂" * 70, "日本語" * 40, "a1" * 110, " \n\t" * 80]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mahavishnu.ai.clients.codex.mcp import MCP as CODEX
 from mahavishnu.ai.clients.mcp import NAME, RegisteredServer
+from mahavishnu.ai.clients.mcp_setup import describe_setup
 from mahavishnu.ai.clients.qwen.mcp import MCP as QWEN
-from mahavishnu.ai.clients.registration import describe_setup
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument

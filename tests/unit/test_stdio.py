@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mahavishnu.interfaces.stdio.lines import HEAD, Overlong, Writer, split_lines
+from mahavishnu.interfaces.stdio.lines import HEAD, LineWriter, Overlong, split_lines
 
 
 async def test_lines_are_written_whole_and_in_order_whoever_stops_waiting() -> None:
@@ -20,7 +20,7 @@ async def test_lines_are_written_whole_and_in_order_whoever_stops_waiting() -> N
         time.sleep(0.02)
         pieces.append(line[1:])
 
-    writer = Writer(write, room=2)
+    writer = LineWriter(write, room=2)
     first = asyncio.create_task(writer.write(b"1a"))
     await asyncio.to_thread(begun.wait, 10)
     first.cancel()
@@ -41,7 +41,7 @@ async def test_a_reader_that_has_gone_is_told_to_each_who_writes() -> None:
     def write(_line: bytes) -> None:
         raise BrokenPipeError
 
-    writer = Writer(write, room=1)
+    writer = LineWriter(write, room=1)
     for _ in range(2):
         with pytest.raises(BrokenPipeError):
             await writer.write(b"x")

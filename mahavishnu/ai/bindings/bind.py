@@ -26,7 +26,7 @@ from mahavishnu.ai.bindings.settings import (
 from mahavishnu.ai.bindings.store import (
     Binding,
     Bindings,
-    Identity,
+    FolderIdentity,
     Unreadable,
     read_bindings,
     render,
@@ -43,7 +43,7 @@ from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.worktrees import Unresolved, find_repository
 from mahavishnu.ai.switching.plan import check_plan
 from mahavishnu.ai.switching.site import Site
-from mahavishnu.ai.switching.switch import Ask, plan_switch, switch
+from mahavishnu.ai.switching.switch import SwitchOptions, plan_switch, switch
 from mahavishnu.base.errors import Forbidden, NotFound, UsageError
 from mahavishnu.base.files import write_atomically
 from mahavishnu.base.paths import private_folder
@@ -66,7 +66,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundFolder:
     """What was done, and what its user should know."""
 
     binding: Binding
@@ -74,7 +74,7 @@ class Bound:
     notes: tuple[str, ...] = ()
 
 
-def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
+def bind(site: Site, directory: Path, wanted: Wanted) -> BoundFolder:
     """
     Bind a directory to a profile, in the place of what it was bound to.
 
@@ -91,7 +91,7 @@ def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
         known = load_bindings(site)
         old = next(bound_at(folder, known.rows), None)
         settled = _settings_apply(here) and PROJECT_CLIENT in wanted.expected
-        ask = Ask(clients=(PROJECT_CLIENT,), scope="project", overwrite=wanted.overwrite)
+        ask = SwitchOptions(clients=(PROJECT_CLIENT,), scope="project", overwrite=wanted.overwrite)
         if settled:
             plan = plan_switch(here, wanted.profile, ask)
             check_plan(plan, overwrite=wanted.overwrite, forget_keys=False)
@@ -121,7 +121,7 @@ def bind(site: Site, directory: Path, wanted: Wanted) -> Bound:
                 f"{client.title} reads no settings of its own here, but those of the repository around it:"
                 f" start it with mahavishnu ai run --bound -- {client.program}"
             )
-    return Bound(row, tuple(guarded), (*notes, *hooks.find_switched_off(folder)))
+    return BoundFolder(row, tuple(guarded), (*notes, *hooks.find_switched_off(folder)))
 
 
 def unbind(site: Site, directory: Path, *, overwrite: bool = False) -> Binding:
@@ -204,7 +204,7 @@ def _row(folder: Path, wanted: Wanted) -> Binding:
     )
 
 
-def _find_repository(folder: Path) -> tuple[Identity | None, str]:
+def _find_repository(folder: Path) -> tuple[FolderIdentity | None, str]:
     try:
         for each in (folder, *folder.parents):
             shared = find_repository(each)

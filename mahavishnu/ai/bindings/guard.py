@@ -24,10 +24,10 @@ PROGRAM = "mahavishnu-guard"
 # Only these look whether the profile is still what it was; the others come in the middle of a turn.
 _ASKS_PROFILE = ("SessionStart", "UserPromptSubmit")
 
-type Current = Callable[[Binding], Mapping[str, Expected]]
+type FindExpected = Callable[[Binding], Mapping[str, Expected]]
 
 
-def judge(call: HookCall, file: Path, current: Current) -> str | None:
+def judge(call: HookCall, file: Path, current: FindExpected) -> str | None:
     """
     Return why the session must not go on, for its user to read; None where it may.
 
@@ -77,7 +77,9 @@ def _find_touched(call: HookCall, rows: Sequence[Binding]) -> Iterator[int]:
     yield from (number for number, row in enumerate(rows) if call.names(row.folder.path))
 
 
-def _find_reasons(call: HookCall, binding: Binding, file: Path, current: Current) -> Iterator[str]:
+def _find_reasons(
+    call: HookCall, binding: Binding, file: Path, current: FindExpected
+) -> Iterator[str]:
     expected = binding.clients.get(call.client)
     if expected is None:
         yield "the profile is not for this client"

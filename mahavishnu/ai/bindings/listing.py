@@ -1,16 +1,16 @@
 """Every bound directory, and whether sessions there can go on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from mahavishnu.ai.bindings import hooks
+from mahavishnu.ai.bindings.guard import FindExpected
 from mahavishnu.ai.bindings.location import path_in
 from mahavishnu.ai.bindings.match import is_same
 from mahavishnu.ai.bindings.settings import PROJECT_CLIENT
 from mahavishnu.ai.bindings.store import Binding
-from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hooks import hooks_of
 from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.profiles.profile import Profile
@@ -19,11 +19,9 @@ from mahavishnu.ai.switching.status import look_at
 from mahavishnu.base.errors import MahavishnuError
 
 # in-force: all stands as it was bound; the others name what has to be mended first.
-type State = Literal[
+type BindingState = Literal[
     "in-force", "directory-gone", "profile-gone", "profile-changed", "settings-changed", "unguarded"
 ]
-
-type Current = Callable[[Binding], Mapping[str, Expected]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Listed:
     """A binding, how it stands, the clients that run the guard, and notes about it."""
 
     binding: Binding
-    state: State
+    state: BindingState
     guarded: tuple[ClientName, ...]
     notes: tuple[str, ...]
 
@@ -41,7 +39,7 @@ def list_bindings(
     rows: Sequence[Binding],
     *,
     guard: Path,
-    current: Current,
+    current: FindExpected,
     profiles: Mapping[str, Profile],
 ) -> list[Listed]:
     """Return them by path; `current` gives what the profile of a binding says now, or raises."""
@@ -49,16 +47,16 @@ def list_bindings(
     found = []
     for row in sorted(rows, key=lambda each: each.folder.path):
         told = [*_find_faults(site, row, current, profiles), *missing]
-        state: State = told[0][0] if told else "in-force"
+        state: BindingState = told[0][0] if told else "in-force"
         found.append(Listed(row, state, guarded, tuple(text for _, text in told)))
     return found
 
 
 def _find_guarded(
     site: Site, guard: Path
-) -> tuple[tuple[ClientName, ...], list[tuple[State, str]]]:
+) -> tuple[tuple[ClientName, ...], list[tuple[BindingState, str]]]:
     guarded: list[ClientName] = []
-    missing: list[tuple[State, str]] = []
+    missing: list[tuple[BindingState, str]] = []
     for name in hooks.clients_there(site):
         lines = hooks.guard_lines(name, guard, path_in(site.state))
         try:
@@ -77,8 +75,8 @@ def _find_guarded(
 
 
 def _find_faults(
-    site: Site, row: Binding, current: Current, profiles: Mapping[str, Profile]
-) -> Iterator[tuple[State, str]]:
+    site: Site, row: Binding, current: FindExpected, profiles: Mapping[str, Profile]
+) -> Iterator[tuple[BindingState, str]]:
     folder = Path(row.folder.path)
     if not folder.is_dir():
         yield "directory-gone", "it is not there; one that was renamed is still bound"
@@ -98,7 +96,7 @@ def _find_faults(
 
 def _find_drift(
     here: Site, row: Binding, profiles: Mapping[str, Profile]
-) -> Iterator[tuple[State, str]]:
+) -> Iterator[tuple[BindingState, str]]:
     try:
         seen = look_at(here, PROJECT_CLIENT, "project", profiles, here.journal.read())
     except MahavishnuError as error:

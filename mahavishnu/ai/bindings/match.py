@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mahavishnu.ai.bindings.store import Binding, Identity
+from mahavishnu.ai.bindings.store import Binding, FolderIdentity
 from mahavishnu.ai.secrets.worktrees import Unresolved as Unresolved
 from mahavishnu.ai.secrets.worktrees import find_repository
 
@@ -37,13 +37,13 @@ def find_binding(folder: str | Path, rows: Sequence[Binding]) -> Binding | None:
     return None
 
 
-def identify(folder: Path) -> Identity:
+def identify(folder: Path) -> FolderIdentity:
     """Return what a folder is known by; raises OSError where it is not there."""
     found = folder.stat()
-    return Identity(str(folder), found.st_dev, found.st_ino)
+    return FolderIdentity(str(folder), found.st_dev, found.st_ino)
 
 
-def is_same(folder: Path, known: Identity) -> bool:
+def is_same(folder: Path, known: FolderIdentity) -> bool:
     """Tell whether this is that very folder."""
     try:
         found = folder.stat()
@@ -92,6 +92,6 @@ def _is_in_main(row: Binding) -> bool:
     return Path(row.repository.path).parent / row.inside == Path(row.folder.path)
 
 
-def _is_repository(shared: Path, known: Identity) -> bool:
+def _is_repository(shared: Path, known: FolderIdentity) -> bool:
     """Tell whether it is the same; one that was moved is still named by its worktrees as it was."""
     return shared.is_relative_to(known.path) or is_same(shared, known)

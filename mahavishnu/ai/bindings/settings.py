@@ -15,8 +15,8 @@ from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.merge import Remove, Set
 from mahavishnu.ai.switching.journal import JournalEntry
 from mahavishnu.ai.switching.plan import changed_meanwhile
+from mahavishnu.ai.switching.recovery import find_place, keys_of, write_back
 from mahavishnu.ai.switching.reversal import reverse, state_of
-from mahavishnu.ai.switching.settle import find_place, keys_of, write_back
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
@@ -101,7 +101,7 @@ def _require_unchanged(site: Site, entries: Sequence[JournalEntry], path: Path) 
 
 def stands(site: Site, entry: str) -> bool:
     """Tell whether a switch, by its whole id, was made and not taken back."""
-    return any(str(each.id) == entry for each in site.journal.read().standing)
+    return any(str(each.id) == entry for each in site.journal.read().in_effect)
 
 
 def _was_made(site: Site, row: Binding) -> bool:
@@ -118,8 +118,8 @@ def _unprotect(site: Site, path: Path, hooks_off: str, *, drop_empty: bool) -> N
 
 def _entries(site: Site, row: Binding) -> list[JournalEntry]:
     """Return the switches of the settings since the binding, the last one first."""
-    standing = site.journal.read().standing
-    touching = [e for e in standing if any(file.path == row.settings for file in e.files)]
+    in_effect = site.journal.read().in_effect
+    touching = [e for e in in_effect if any(file.path == row.settings for file in e.files)]
     ids = [str(each.id) for each in touching]
     return touching[ids.index(row.entry) :][::-1] if row.entry in ids else []
 

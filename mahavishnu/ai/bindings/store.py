@@ -23,7 +23,7 @@ class Unreadable(Exception):
     """The file says something else than it should, or cannot be read."""
 
 
-class Identity(NamedTuple):
+class FolderIdentity(NamedTuple):
     """A folder by its path, and by what stays where it is renamed."""
 
     path: str
@@ -42,10 +42,10 @@ class Binding(NamedTuple):
     """
 
     profile: str
-    folder: Identity
+    folder: FolderIdentity
     clients: Mapping[str, Expected]
     at: str
-    repository: Identity | None = None
+    repository: FolderIdentity | None = None
     inside: str = ""
     home: str = ""
     entry: str = ""
@@ -132,11 +132,11 @@ def _binding(said: Any) -> Binding:
     )
 
 
-def _identity(said: Any) -> Identity:
+def _identity(said: Any) -> FolderIdentity:
     path, device, inode = _text(said["path"]), said["device"], said["inode"]
     if not path.startswith("/") or type(device) is not int or type(inode) is not int:
         raise TypeError
-    return Identity(path, device, inode)
+    return FolderIdentity(path, device, inode)
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,7 @@ type KeyHeader = Literal["bearer", "x-api-key"]
 # How a client gets at a key: it asks a command, or reads a variable.
 type Asks = Literal["helper", "environment"]
 # native: the client's own sign-in; written: the raw key is in its settings; keyless: the endpoint wants none.
-type Mode = Literal["native", "helper", "environment", "written", "keyless"]
+type KeyMode = Literal["native", "helper", "environment", "written", "keyless"]
 
 # Stands where a key would: without one, Claude Code sends the user's own sign-in to the endpoint.
 NO_KEY = "none"
@@ -27,7 +27,7 @@ class Delivery:
     """
 
     profile: str
-    mode: Mode
+    mode: KeyMode
     url: str = ""
     protocol: Protocol
     model: str = ""

@@ -24,7 +24,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Options:
+class LaunchOptions:
     """Words that follow the program's name, and variables, which may hold the key."""
 
     words: tuple[str, ...]
@@ -39,7 +39,7 @@ class Launcher(Protocol):
         """`require_not_redirected`, where settings of a project count over the user's."""
         ...
 
-    def find_options(self, start: Start) -> Options:
+    def find_options(self, start: Start) -> LaunchOptions:
         """
         Return what it is given.
 

@@ -19,7 +19,7 @@ from mahavishnu.ai.clients.mcp import (
     start_line,
 )
 from mahavishnu.ai.clients.rights import closing
-from mahavishnu.ai.clients.settings import Settings
+from mahavishnu.ai.clients.settings import SettingsPort
 from mahavishnu.ai.foreign_files.documents import ABSENT, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.files import SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
@@ -35,7 +35,7 @@ class McpTable:
     """
 
     client: str
-    settings: Settings
+    settings: SettingsPort
     table: str
     members: tuple[str, ...]
     over_http: Callable[[str], Mapping[str, Any]]

@@ -6,11 +6,11 @@ from typing import Protocol
 from mahavishnu.ai.clients import delivery
 from mahavishnu.ai.clients.launch import Launcher
 from mahavishnu.ai.clients.mcp import Mcp
-from mahavishnu.ai.clients.session import Reach, Sessions
-from mahavishnu.ai.clients.settings import Settings
+from mahavishnu.ai.clients.session import Reach, SessionsPort
+from mahavishnu.ai.clients.settings import SettingsPort
 
 
-class Client(Settings, Protocol):
+class Client(SettingsPort, Protocol):
     """
     One AI client.
 
@@ -42,6 +42,6 @@ class Client(Settings, Protocol):
     sign_ins: Sequence[str]
     reach: Reach
     said_by_run: Collection[str] | None
-    sessions: Sessions
+    sessions: SessionsPort
     launch: Launcher
     mcp: Mcp

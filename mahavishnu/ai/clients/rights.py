@@ -6,7 +6,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from mahavishnu.ai.clients.settings import Settings, home
+from mahavishnu.ai.clients.settings import SettingsPort, home
 from mahavishnu.ai.foreign_files.files import Close
 
 type Modes = tuple[int | None, int | None]  # of the file and of its folder; None: nothing to close
@@ -15,7 +15,7 @@ FILE_MODE, FOLDER_MODE = 0o600, 0o700
 _OTHERS = 0o077
 
 
-def open_modes_of(path: Path, client: Settings, environ: Mapping[str, str]) -> Modes:
+def open_modes_of(path: Path, client: SettingsPort, environ: Mapping[str, str]) -> Modes:
     """Return the modes that others can use; a folder that is not the client's own is left alone."""
     folder = path.parent
     own = folder == client.folder(environ) and folder != home(environ)
@@ -32,7 +32,7 @@ def note_of(path: Path, modes: Modes, *, private: bool = False) -> list[str]:
     return [f"Others could use {found}: for you alone with the switch, until its undo{after}."]
 
 
-def closing(client: Settings, environ: Mapping[str, str]) -> Close:
+def closing(client: SettingsPort, environ: Mapping[str, str]) -> Close:
     """Return what closes settings of the user, not of a project, once they are written, where no undo follows."""
 
     def close(path: Path) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ _QUOTES = re.compile("[\"',\\]]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class RunningSession:
     """
     A session that runs.
 
@@ -53,7 +53,7 @@ class Session:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class SessionState:
     """
     Where a session stands.
 
@@ -64,7 +64,7 @@ class Standing:
     choice. `here` marks the session that this command was called from.
     """
 
-    session: Session
+    session: RunningSession
     model: str = ""
     profile: str | None = None
     url: str = ""
@@ -85,7 +85,7 @@ class Resume:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provider:
+class SessionProvider:
     """What a profile says for one client; `url` is empty for the client's own sign-in, which is `native`."""
 
     url: str = ""
@@ -114,14 +114,14 @@ class Timeline:
     document: Document = field(repr=False)
     seen: CurrentProvider
     changed: float
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, SessionProvider]
     match: Callable[[CurrentProvider], str | None]
     at: Callable[[float], str | None]
     before: Callable[[float], Document]
 
-    def provider(self, name: str | None) -> Provider:
+    def provider(self, name: str | None) -> SessionProvider:
         """Return what a profile says; nothing where none is known."""
-        return self.providers.get(name or "", Provider())
+        return self.providers.get(name or "", SessionProvider())
 
     def find(self, url: str, model: str, key: str = "") -> str | None:
         """Return the profile of an address; of several, one whose key is named, then the one with the model."""
@@ -132,18 +132,18 @@ class Timeline:
         return next(iter(with_model or with_key or found), None)
 
 
-class Sessions(Protocol):
+class SessionsPort(Protocol):
     """The sessions of one client."""
 
-    def find(self, folder: Path) -> list[Session]:
+    def find(self, folder: Path) -> list[RunningSession]:
         """Return those that run, by the client's own folder; a file that cannot be understood tells less."""
         ...
 
-    def judge(self, session: Session, timeline: Timeline) -> Standing:
+    def judge(self, session: RunningSession, timeline: Timeline) -> SessionState:
         """Return where a session stands."""
         ...
 
-    def resume(self, session: Session, words: Sequence[str], model: str | None) -> Resume:
+    def resume(self, session: RunningSession, words: Sequence[str], model: str | None) -> Resume:
         """Return how one is resumed that was started by `words`; `model` as in `plan_resume`."""
         ...
 
@@ -160,11 +160,11 @@ class Sessions(Protocol):
 
 
 def stand_alone(
-    session: Session, timeline: Timeline, url: str, *, name: str = "", key: str = ""
-) -> Standing:
+    session: RunningSession, timeline: Timeline, url: str, *, name: str = "", key: str = ""
+) -> SessionState:
     """Return where a session stands that was started on an address of its own."""
     known = bool(url) and timeline.provider(name).url == url
-    return Standing(
+    return SessionState(
         session=session, model=session.model, url=url, reach="own", model_reach="own",
         profile=name if known else timeline.find(url, session.model, key),
     )  # fmt: skip

@@ -3,12 +3,15 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
 from mahavishnu.base.errors import Conflict, NotFound
+
+# A file of the user, or one for a single project.
+type Scope = Literal["user", "project"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class CurrentProvider:
     key: str = ""
 
 
-class Settings(Protocol):
+class SettingsPort(Protocol):
     """
     A client's settings.
 

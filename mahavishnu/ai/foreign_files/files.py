@@ -17,7 +17,7 @@ from pathlib import Path
 from mahavishnu.ai.foreign_files.documents import Document, KeyPath
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.locks import locked
-from mahavishnu.ai.foreign_files.merge import Change, Effect, Expected, merge
+from mahavishnu.ai.foreign_files.merge import Change, Effect, ExpectedValues, merge
 from mahavishnu.ai.foreign_files.replace import Snapshot, discard, look, put, sweep
 from mahavishnu.base.errors import (
     Conflict,
@@ -117,7 +117,7 @@ class SettingsFile:
         self,
         changes: Sequence[Change],
         *,
-        expected: Expected | None = None,
+        expected: ExpectedValues | None = None,
         make_folder: bool = False,
         private: bool = False,
         drop_empty: bool = False,
@@ -151,7 +151,7 @@ class SettingsFile:
         self,
         target: Path,
         changes: Sequence[Change],
-        expected: Expected,
+        expected: ExpectedValues,
         manner: _Manner,
     ) -> Edit:
         first: tuple[Effect, ...] | None = None

@@ -48,7 +48,7 @@ class Exclude:
 
 
 type Change = Set | Remove | Include | Exclude
-type Expected = Mapping[KeyPath, Value | Absent]
+type ExpectedValues = Mapping[KeyPath, Value | Absent]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Effect:
 
 
 def merge[D: Document](
-    document: D, changes: Sequence[Change], expected: Expected
+    document: D, changes: Sequence[Change], expected: ExpectedValues
 ) -> tuple[D, tuple[Effect, ...]]:
     """
     Return the document with all changes, and what each does.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mahavishnu.ai.clients.delivery import NO_KEY, Delivery, Mode
+from mahavishnu.ai.clients.delivery import NO_KEY, Delivery, KeyMode
 from mahavishnu.ai.clients.key_command import helper_words
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.profiles.profile import Profile
@@ -42,7 +42,7 @@ def deliver(
     )
 
 
-def choose_mode(profile: Profile, client: Client, *, raw: bool) -> Mode:
+def choose_mode(profile: Profile, client: Client, *, raw: bool) -> KeyMode:
     """Return how the client gets at the profile's key."""
     if profile.auth == "native":
         return "native"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mahavishnu.ai.secrets.decrypt import Kind
+from mahavishnu.ai.secrets.decrypt import FileEncryption
 from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.ai.secrets.in_file import FileStore
 from mahavishnu.ai.secrets.reference import Reference, is_name
@@ -18,7 +18,7 @@ class DeclaredSecrets:
     env_prefix: str = ""
     env_keys: tuple[str, ...] = ()
     file_path: str | None = None
-    file_encryption: Kind | None = None
+    file_encryption: FileEncryption | None = None
     file_prefix: str = ""
     file_keys: tuple[str, ...] = ()
 

@@ -15,9 +15,9 @@ from typing import Literal
 
 from mahavishnu.base.errors import Corrupt, Forbidden, Unavailable
 
-type Kind = Literal["gpg", "age"]
+type FileEncryption = Literal["gpg", "age"]
 MAX_TEXT_BYTES = 1024 * 1024
-PROGRAMS: dict[Kind, tuple[str, ...]] = {"gpg": ("gpg",), "age": ("age", "rage")}
+PROGRAMS: dict[FileEncryption, tuple[str, ...]] = {"gpg": ("gpg",), "age": ("age", "rage")}
 # What the programs may see of the environment: what a prompt for a passphrase needs, and no key.
 _HANDED_ON = (
     "HOME", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "USER", "LOGNAME", "TMPDIR", "GNUPGHOME", "GPG_TTY",
@@ -27,7 +27,7 @@ _HANDED_ON = (
 
 
 def decrypt(
-    kind: Kind,
+    kind: FileEncryption,
     sealed: bytes,
     *,
     environ: Mapping[str, str],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference, bad_reference, is_name
-from mahavishnu.ai.secrets.scheme import Access, Scheme
+from mahavishnu.ai.secrets.scheme import Scheme, StoreAccess
 from mahavishnu.base.masking import Secret
 
 
@@ -34,7 +34,7 @@ class EnvironmentScheme(Scheme):
             raise bad_reference("After env: stands the name of a variable: letters, digits and _.")
         return rest, ""
 
-    def open(self, access: Access, *, asking: bool = True) -> EnvironmentStore:  # noqa: ARG002
+    def open(self, access: StoreAccess, *, asking: bool = True) -> EnvironmentStore:  # noqa: ARG002
         """Return the variables."""
         return EnvironmentStore(access.environ)
 

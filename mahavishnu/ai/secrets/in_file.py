@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference, bad_reference, is_name
-from mahavishnu.ai.secrets.scheme import Access, Check, Scheme
+from mahavishnu.ai.secrets.scheme import Requirement, Scheme, StoreAccess
 from mahavishnu.base.errors import Conflict, Corrupt, Forbidden, NotFound
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
-    from mahavishnu.ai.secrets.decrypt import Kind
+    from mahavishnu.ai.secrets.decrypt import FileEncryption
 
 TIMEOUT_S = 30.0  # somebody may have to type a passphrase
 MAX_BYTES = 1024 * 1024
@@ -36,7 +36,7 @@ class FileStore:
         environ: Mapping[str, str],
         *,
         identity: Path,
-        expected: "Kind | None" = None,
+        expected: "FileEncryption | None" = None,
         timeout_s: float = TIMEOUT_S,
         asking: bool = True,
     ) -> None:
@@ -78,7 +78,7 @@ class FileStore:
             asking=self._asking,
         )
 
-    def _seal(self, reference: Reference) -> "tuple[Kind, bytes]":
+    def _seal(self, reference: Reference) -> "tuple[FileEncryption, bytes]":
         """Return what encrypted the file, and its content."""
         path = find_file(reference, self._environ)
         sealed = read_private(path)
@@ -117,7 +117,7 @@ class FileScheme(Scheme):
             )
         return path, name
 
-    def open(self, access: Access, *, asking: bool = True) -> FileStore:
+    def open(self, access: StoreAccess, *, asking: bool = True) -> FileStore:
         """Return what reads files."""
         return FileStore(access.environ, identity=access.identity, asking=asking)
 
@@ -125,15 +125,15 @@ class FileScheme(Scheme):
         """Return which file, and the name in it."""
         return f"the file {reference.place}{f', {reference.name}' if reference.name else ''}"
 
-    def file(self, reference: Reference, access: Access) -> Path:
+    def file(self, reference: Reference, access: StoreAccess) -> Path:
         """Return the file."""
         return find_file(reference, access.environ)
 
-    def require_there(self, reference: Reference, access: Access) -> None:
+    def require_there(self, reference: Reference, access: StoreAccess) -> None:
         """Raise what is wrong with the file; it is not decrypted."""
         self.open(access).check(reference)
 
-    def checks(self, reference: Reference, access: Access) -> tuple[Check, ...]:
+    def requirements(self, reference: Reference, access: StoreAccess) -> tuple[Requirement, ...]:
         """Return the file, and the program that decrypts it."""
         return (
             ("key", lambda: self.require_there(reference, access)),
@@ -141,7 +141,7 @@ class FileScheme(Scheme):
         )
 
 
-def _require_program(reference: Reference, access: Access) -> None:
+def _require_program(reference: Reference, access: StoreAccess) -> None:
     from mahavishnu.ai.secrets.decrypt import PROGRAMS, find_program  # noqa: PLC0415 - as above
 
     kind = recognise(read_private(find_file(reference, access.environ)))
@@ -211,7 +211,7 @@ def read_private(path: Path, *, what: str = "") -> bytes:
     return content
 
 
-def recognise(content: bytes) -> "Kind | None":
+def recognise(content: bytes) -> "FileEncryption | None":
     """Return what encrypted a file, by how it begins; None for what nothing did."""
     if content.startswith(_AGE):
         return "age"

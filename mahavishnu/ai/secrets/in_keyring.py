@@ -8,7 +8,7 @@ from typing import Any
 
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference, bad_reference
-from mahavishnu.ai.secrets.scheme import Access, Check, Scheme
+from mahavishnu.ai.secrets.scheme import Requirement, Scheme, StoreAccess
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable
 from mahavishnu.base.masking import Secret
 
@@ -61,7 +61,7 @@ class KeyringScheme(Scheme):
             raise bad_reference("After keyring: stand a service and a name: keyring:SERVICE/NAME.")
         return service, name
 
-    def open(self, access: Access, *, asking: bool = True) -> KeyringStore:  # noqa: ARG002
+    def open(self, access: StoreAccess, *, asking: bool = True) -> KeyringStore:  # noqa: ARG002
         """Return the keyring."""
         return KeyringStore()
 
@@ -69,11 +69,11 @@ class KeyringScheme(Scheme):
         """Return which entry."""
         return f"the keyring: {reference.name} of {reference.place}"
 
-    def checks(self, reference: Reference, access: Access) -> tuple[Check, ...]:  # noqa: ARG002
+    def requirements(self, reference: Reference, access: StoreAccess) -> tuple[Requirement, ...]:  # noqa: ARG002
         """Return that the library is installed."""
         return (("extra", _require_library),)
 
-    def state(self, reference: Reference, access: Access) -> str:  # noqa: ARG002
+    def state(self, reference: Reference, access: StoreAccess) -> str:  # noqa: ARG002
         """Return that nobody asked."""
         return "not asked"
 

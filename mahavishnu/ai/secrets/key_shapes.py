@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-type Span = tuple[int, int]
+type KeySpan = tuple[int, int]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
 _WORD = re.compile(r"[^\s'\"|;&()<>]+")
@@ -61,13 +61,13 @@ _PARAMETER = re.compile(
 )
 
 
-def find_keys(text: str) -> list[Span]:
+def find_keys(text: str) -> list[KeySpan]:
     """
     Return where a text contains keys, in order: what looks like one, and what is given as one.
 
     Of addresses name and password count too, and parameters of a telling name or value.
     """
-    found: list[Span] = [match.span() for match in _BEARER.finditer(text)]
+    found: list[KeySpan] = [match.span() for match in _BEARER.finditer(text)]
     named = (match.span("key") for each in _NAMED for match in each.finditer(text))
     found += [span for span in named if not _ENTRY.search(text, 0, span[0])]
     for match in _URL.finditer(text):
@@ -83,7 +83,7 @@ def prints_key(command: str) -> bool:
     return _PRINTS.search(command) is not None
 
 
-def _in_word(word: str, start: int) -> Iterator[Span]:
+def _in_word(word: str, start: int) -> Iterator[KeySpan]:
     is_path = _PATH.match(word) is not None
     for shape in (_BEGINNINGS,) if is_path else (_BEGINNINGS, _RANDOM):
         for match in shape.finditer(word):
@@ -92,7 +92,7 @@ def _in_word(word: str, start: int) -> Iterator[Span]:
                 yield start + match.start(), start + match.end()
 
 
-def _in_address(url: str, start: int) -> Iterator[Span]:
+def _in_address(url: str, start: int) -> Iterator[KeySpan]:
     """Yield name and password, telling parameters, and what begins as a key; an id in the path is none."""
     scheme = start + url.index("://") + 3
     host = start + url.rfind("@")
@@ -109,9 +109,9 @@ def _query(url: str) -> int:
     return min((place for sign in "?#" if (place := url.find(sign)) >= 0), default=len(url))
 
 
-def _joined(spans: list[Span]) -> list[Span]:
+def _joined(spans: list[KeySpan]) -> list[KeySpan]:
     """Return the spans in order, those that touch as one."""
-    joined: list[Span] = []
+    joined: list[KeySpan] = []
     for begin, end in sorted(spans):
         if joined and begin <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
 from mahavishnu.ai.secrets.oneiric.scheme import open_clouds
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.secrets.scheme import Access
+from mahavishnu.ai.secrets.scheme import StoreAccess
 from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.base.masking import Secret
 
@@ -34,7 +34,7 @@ class ReadKey:
 class KeyReader:
     """Reads keys one after the other; the cloud stores stay open until the end of the `with` block."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: StoreAccess) -> None:
         self._access = access
         self._clouds: OneiricStore | None = None
 
@@ -73,7 +73,7 @@ def where(reference: Reference) -> str:
     return scheme_of(reference.scheme).where(reference)
 
 
-def modified_at(reference: Reference, access: Access) -> datetime | None:
+def modified_at(reference: Reference, access: StoreAccess) -> datetime | None:
     """Return when the file of a key was written last; None for what is no file, or not there."""
     file = scheme_of(reference.scheme).file(reference, access)
     with contextlib.suppress(OSError):

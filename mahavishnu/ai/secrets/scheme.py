@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from mahavishnu.ai.secrets.reference import Reference
 
 type What = Literal["key", "client", "extra", "program", "store", "place", "profile"]
-type Check = tuple[What, Callable[[], object]]
+type Requirement = tuple[What, Callable[[], object]]
 
 
-class Access(Protocol):
+class StoreAccess(Protocol):
     """What stores are opened with: variables, age's key file, and what finds the cloud stores of the settings."""
 
     @property
@@ -27,7 +27,7 @@ class Access(Protocol):
 
 
 class Given(NamedTuple):
-    """An `Access` of its three parts."""
+    """A `StoreAccess` of its three parts."""
 
     environ: Mapping[str, str]
     identity: Path
@@ -56,7 +56,7 @@ class Scheme:
         """
         raise NotImplementedError
 
-    def open(self, access: Access, *, asking: bool = True) -> SecretStore:
+    def open(self, access: StoreAccess, *, asking: bool = True) -> SecretStore:
         """Return the store; without `asking`, one that asks nobody for a passphrase."""
         raise NotImplementedError
 
@@ -64,20 +64,20 @@ class Scheme:
         """Return where a reference leads, in words."""
         raise NotImplementedError
 
-    def file(self, reference: "Reference", access: Access) -> Path | None:  # noqa: ARG002 - some schemes'
+    def file(self, reference: "Reference", access: StoreAccess) -> Path | None:  # noqa: ARG002 - some schemes'
         """Return the file that a key is in; None for what is no file."""
         return None
 
-    def require_there(self, reference: "Reference", access: Access) -> None:
+    def require_there(self, reference: "Reference", access: StoreAccess) -> None:
         """Make sure of a key as far as that goes without decrypting; raises as `SecretStore.read`."""
         self.open(access).read(reference)
 
-    def checks(self, reference: "Reference", access: Access) -> Sequence[Check]:
-        """Return what has to be here for a key to be had, in order; each raises what is missing."""
+    def requirements(self, reference: "Reference", access: StoreAccess) -> Sequence[Requirement]:
+        """Return what must be here before the key can be read, in order; each raises what is missing."""
         return (("key", lambda: self.require_there(reference, access)),)
 
-    def state(self, reference: "Reference", access: Access) -> str:
-        """Return "present", "missing", "exposed" or "malformed", or what else a look tells of a key."""
+    def state(self, reference: "Reference", access: StoreAccess) -> str:
+        """Return "present", "missing", "exposed" or "malformed", or another word where the key is not looked at."""
         try:
             self.require_there(reference, access)
         except NotFound:

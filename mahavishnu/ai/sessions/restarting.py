@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mahavishnu.ai.clients.running import is_suspended, words_of
-from mahavishnu.ai.clients.session import RestartServer, Resume, Session, Standing
+from mahavishnu.ai.clients.session import RestartServer, Resume, RunningSession, SessionState
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.sessions.resume import at_home, on_profile, plan_resume, shown_words
 from mahavishnu.ai.sessions.stopping import stop
@@ -24,7 +24,7 @@ _BEGIN_TIMEOUT_S = 30.0
 _WINDOWS_S = 3.0  # in which windows of Codex connect to its new server
 _PAUSE_S = 0.1
 type How = Literal["never", "idle", "all"]
-type Look = Callable[[], Sequence[Standing]]
+type Look = Callable[[], Sequence[SessionState]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +51,17 @@ class Restarted:
     now, and `remaining` are processes it had started that did not end with it.
     """
 
-    standing: Standing
+    state: SessionState
     outcome: Outcome
     reason: str = ""
     command: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    after: Standing | None = None
+    after: SessionState | None = None
     remaining: tuple[ProcessIdentity, ...] = ()
 
 
 def restart(
-    site: Site, standings: Sequence[Standing], wish: Wish, look: Look
+    site: Site, states: Sequence[SessionState], wish: Wish, look: Look
 ) -> tuple[Restarted, ...]:
     """
     Restart these sessions, but never the one that this is called from; `look` tells where sessions stand.
@@ -70,22 +70,20 @@ def restart(
     """
     done: list[Restarted] = []
     for name, client in CLIENTS.items():
-        threads = [each for each in standings if each.session.client == name]
+        threads = [each for each in states if each.session.client == name]
         if threads and (restart_server := client.sessions.restart_server):
             done += _restart_threads(site, threads, wish, look, restart_server)
-    for each in standings:
+    for each in states:
         if not CLIENTS[each.session.client].sessions.restart_server:
             done.append(_restart_one(site, each, wish, look))
     return tuple(done)
 
 
-def _restart_one(site: Site, standing: Standing, wish: Wish, look: Look) -> Restarted:
-    session = standing.session
-    resume = plan(standing)
-    told = Restarted(
-        standing=standing, outcome="left", command=resume.words, left_out=resume.left_out
-    )
-    reason = _why_not(standing)
+def _restart_one(site: Site, state: SessionState, wish: Wish, look: Look) -> Restarted:
+    session = state.session
+    resume = plan(state)
+    told = Restarted(state=state, outcome="left", command=resume.words, left_out=resume.left_out)
+    reason = _why_not(state)
     if reason:
         return replace(told, reason=reason)
     if shown_words(resume.words) != resume.words:
@@ -113,7 +111,7 @@ def _restart_one(site: Site, standing: Standing, wish: Wish, look: Look) -> Rest
 
 def _resume(told: Restarted, resume: Resume, pane: Pane, look: Look) -> Restarted:
     """Start it again in its pane; `look` tells where sessions stand that were not there before."""
-    session = told.standing.session
+    session = told.state.session
     started = pane.start(resume.words, session.folder, timeout_s=_BEGIN_TIMEOUT_S)
     after = _await(session, look) if started else None
     pane.release()
@@ -124,7 +122,7 @@ def _resume(told: Restarted, resume: Resume, pane: Pane, look: Look) -> Restarte
     return replace(told, outcome="resumed", after=after)
 
 
-def _await(session: Session, look: Look) -> Standing | None:
+def _await(session: RunningSession, look: Look) -> SessionState | None:
     """Return the session that has this one's conversation, or begins where it was, in another process."""
     end = time.monotonic() + _BEGIN_TIMEOUT_S
     while time.monotonic() < end:
@@ -138,10 +136,10 @@ def _await(session: Session, look: Look) -> Standing | None:
     return None
 
 
-def _why_not(standing: Standing) -> str:
+def _why_not(state: SessionState) -> str:
     """Return why a session is not ended by anybody but its user; empty where it may be."""
-    session = standing.session
-    if standing.here:
+    session = state.session
+    if state.here:
         return "this command was called from it"
     if is_suspended(session.process):
         return "it is suspended in its shell, and would end once it goes on"
@@ -152,19 +150,19 @@ def _why_not(standing: Standing) -> str:
     return ""
 
 
-def plan(standing: Standing) -> Resume:
+def plan(state: SessionState) -> Resume:
     """Return how a session is resumed on what the settings say."""
-    words = words_of(standing.session.process)
-    strange = standing.needs == "restart" and not standing.wanted
-    model = "" if strange else standing.wanted or None
-    resume = plan_resume(standing.session, words, model=model)
-    said = CLIENTS[standing.session.client].said_by_run
-    if standing.reach == "own" and standing.profile and said is not None:
-        resume = on_profile(resume, standing.profile, said)
-    return at_home(resume, standing.session)
+    words = words_of(state.session.process)
+    strange = state.needs == "restart" and not state.wanted
+    model = "" if strange else state.wanted or None
+    resume = plan_resume(state.session, words, model=model)
+    said = CLIENTS[state.session.client].said_by_run
+    if state.reach == "own" and state.profile and said is not None:
+        resume = on_profile(resume, state.profile, said)
+    return at_home(resume, state.session)
 
 
-def _activity_now(site: Site, session: Session) -> str:
+def _activity_now(site: Site, session: RunningSession) -> str:
     """Return what it does at this moment; unknown where it is not there any more."""
     for each in site.sessions_of(session.client):
         if each.process == session.process and each.id == session.id:
@@ -173,11 +171,15 @@ def _activity_now(site: Site, session: Session) -> str:
 
 
 def _restart_threads(
-    site: Site, threads: Sequence[Standing], wish: Wish, look: Look, restart_server: RestartServer
+    site: Site,
+    threads: Sequence[SessionState],
+    wish: Wish,
+    look: Look,
+    restart_server: RestartServer,
 ) -> list[Restarted]:
     """Restart the background server that has those of one client; a thread's own process is its user's to end."""
     name = threads[0].session.client
-    told = [Restarted(standing=each, outcome="left", command=plan(each).words) for each in threads]
+    told = [Restarted(state=each, outcome="left", command=plan(each).words) for each in threads]
     served = [each for each in look() if each.session.client == name and each.session.shared]
     busy = [each for each in served if each.session.activity != "idle"]
     reason = ""
@@ -194,25 +196,23 @@ def _restart_threads(
         except MahavishnuError as error:
             reason = error.message
     if reason:
-        return [
-            replace(each, reason=reason if each.standing.session.shared else own) for each in told
-        ]
-    after = _await_threads([each.standing.session for each in told], look)
+        return [replace(each, reason=reason if each.state.session.shared else own) for each in told]
+    after = _await_threads([each.state.session for each in told], look)
     return [
-        _brought_along(each, after.get(each.standing.session.id))
-        if each.standing.session.shared
+        _brought_along(each, after.get(each.state.session.id))
+        if each.state.session.shared
         else replace(each, reason=own)
         for each in told
     ]
 
 
-def _brought_along(told: Restarted, after: Standing | None) -> Restarted:
+def _brought_along(told: Restarted, after: SessionState | None) -> Restarted:
     if after is None:
         return replace(told, outcome="stopped", reason="no window has it open")
     return replace(told, outcome="resumed", after=after)
 
 
-def _await_threads(threads: Sequence[Session], look: Look) -> dict[str, Standing]:
+def _await_threads(threads: Sequence[RunningSession], look: Look) -> dict[str, SessionState]:
     """Return where the threads stand, of those that windows open again."""
     end = time.monotonic() + _WINDOWS_S
     ids = {each.id for each in threads}
@@ -223,24 +223,24 @@ def _await_threads(threads: Sequence[Session], look: Look) -> dict[str, Standing
         time.sleep(_PAUSE_S)
 
 
-def choose(standings: Sequence[Standing]) -> list[Standing]:
+def choose(states: Sequence[SessionState]) -> list[SessionState]:
     """Return the sessions that only a restart brings to what the settings say."""
-    return [each for each in standings if each.needs == "restart"]
+    return [each for each in states if each.needs == "restart"]
 
 
 def follow_switch(
-    site: Site, standings: Sequence[Standing], how: How, look: Look
+    site: Site, states: Sequence[SessionState], how: How, look: Look
 ) -> tuple[Restarted, ...]:
     """
     Restart what a switch has not reached, as far as `how` goes; return those, and who else does not follow.
 
     A session that this is called from, or that ends by itself, is among them.
     """
-    chosen = choose(standings) if how != "never" else []
+    chosen = choose(states) if how != "never" else []
     wish = Wish(busy=how == "all", anywhere=how == "all")
     left = [
-        Restarted(standing=each, outcome="left", reason=each.why, command=plan(each).words)
-        for each in standings
+        Restarted(state=each, outcome="left", reason=each.why, command=plan(each).words)
+        for each in states
         if each.needs != "nothing" and each not in chosen
     ]
     return (*restart(site, chosen, wish, look), *left)

@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mahavishnu.ai.clients.running import variables_of
-from mahavishnu.ai.clients.session import Resume, Session
+from mahavishnu.ai.clients.session import Resume, RunningSession
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.clients.transcripts import decode_object
 from mahavishnu.ai.secrets.showing import shown, shown_text
 
 
-def plan_resume(session: Session, words: Sequence[str], *, model: str | None) -> Resume:
+def plan_resume(session: RunningSession, words: Sequence[str], *, model: str | None) -> Resume:
     """
     Return how a session is resumed; one that has nothing to resume is started again.
 
@@ -28,7 +28,7 @@ def on_profile(resume: Resume, profile: str, said: Collection[str]) -> Resume:
     return Resume(words, tuple(each for each in resume.left_out if each not in said))
 
 
-def at_home(resume: Resume, session: Session) -> Resume:
+def at_home(resume: Resume, session: RunningSession) -> Resume:
     """Return how one is resumed in any terminal: where its client was given another home, in that."""
     name = CLIENTS[session.client].home_variable
     given = variables_of(session.process, [name]).get(name)

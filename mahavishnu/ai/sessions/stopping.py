@@ -12,14 +12,14 @@ PAUSE_S = 0.05
 
 
 @dataclass(frozen=True)
-class Stopped:
+class StoppedSession:
     """Whether the session is gone, and what it started that still runs."""
 
     gone: bool
     left: tuple[ProcessIdentity, ...] = ()
 
 
-def stop(process: ProcessIdentity, *, timeout_s: float, force: bool) -> Stopped:
+def stop(process: ProcessIdentity, *, timeout_s: float, force: bool) -> StoppedSession:
     """
     Ask a process to end, and wait for it and what it started; with `force`, kill what stays.
 
@@ -32,7 +32,7 @@ def stop(process: ProcessIdentity, *, timeout_s: float, force: bool) -> Stopped:
         for each in left:
             _signal(each, signal.SIGKILL)
         left = _wait(left, timeout_s)
-    return Stopped(process not in left, tuple(each for each in left if each != process))
+    return StoppedSession(process not in left, tuple(each for each in left if each != process))
 
 
 def _wait(processes: tuple[ProcessIdentity, ...], timeout_s: float) -> tuple[ProcessIdentity, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from mahavishnu.ai.clients.delivery import Protocol
 
-type Verdict = Literal[
+type AnswerVerdict = Literal[
     "ok",
     "auth",
     "quota",
@@ -33,7 +33,7 @@ _CONTENT: Mapping[Protocol, str] = {
 _REFUSED = {401: "auth", 402: "quota", 403: "auth", 404: "not_found", 405: "not_found",
             503: "overload", 529: "overload"}  # fmt: skip
 # Of what an error says, each kind: found in its type, code and message, in this order.
-_WORDS: tuple[tuple[Verdict, re.Pattern[str]], ...] = (
+_WORDS: tuple[tuple[AnswerVerdict, re.Pattern[str]], ...] = (
     ("overload", re.compile(r"overload|at capacity|server (is )?busy|temporarily unavailable")),
     (
         "quota",
@@ -65,7 +65,7 @@ _ENCODED_WINDOW = 8  # as many in base64
 class Reading:
     """What an answer means; `detail` is the provider's own words, cut, and without the key."""
 
-    verdict: Verdict
+    verdict: AnswerVerdict
     detail: str = ""
     resets_at: datetime | None = None
 
@@ -97,7 +97,7 @@ def read_answer(
     return Reading(verdict, quotable(detail, key), resets_at)
 
 
-def _verdict(status: int, words: str, headers: Mapping[str, str]) -> Verdict:
+def _verdict(status: int, words: str, headers: Mapping[str, str]) -> AnswerVerdict:
     # What a quota is called differs, and some say by 400 or 403 what others say by 429.
     said = next((verdict for verdict, pattern in _WORDS if pattern.search(words)), None)
     if status == 429:
@@ -105,10 +105,10 @@ def _verdict(status: int, words: str, headers: Mapping[str, str]) -> Verdict:
             return said
         return "quota" if _tells_limit(headers) else "overload"
     if status in (401, 404):
-        return cast(Verdict, _REFUSED[status])
+        return cast(AnswerVerdict, _REFUSED[status])
     if said is not None and (status in (200, 400, 403, 422) or status >= 500):
         return said
-    return cast(Verdict, _REFUSED.get(status, "unexpected"))
+    return cast(AnswerVerdict, _REFUSED.get(status, "unexpected"))
 
 
 def _tells_limit(headers: Mapping[str, str]) -> bool:

@@ -12,26 +12,26 @@ from mahavishnu.ai.clients.rights import Modes, close_modes
 from mahavishnu.ai.foreign_files.documents import KeyPath, same_value
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.files import told
-from mahavishnu.ai.foreign_files.merge import Effect, Expected, Include, Remove, Set
+from mahavishnu.ai.foreign_files.merge import Effect, ExpectedValues, Include, Remove, Set
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.journal import (
+    ChangeKind,
     EntryKind,
     FileRecord,
     JournalEntry,
-    Kind,
     Record,
     recorded,
 )
-from mahavishnu.ai.switching.plan import FilePlan, Plan
+from mahavishnu.ai.switching.plan import FilePlan, SwitchPlan
+from mahavishnu.ai.switching.recovery import whole_or_not
 from mahavishnu.ai.switching.redaction import redact
-from mahavishnu.ai.switching.settle import whole_or_not
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.identifiers import new_id
 
 
 def carry_out(
     site: Site,
-    plan: Plan,
+    plan: SwitchPlan,
     kind: Literal["switch", "restore"] = "switch",
     *,
     moved: Reference | None = None,
@@ -120,12 +120,12 @@ def records_of(
                 )
             )
         elif not same_value(effect.before, effect.after):
-            kind: Kind = "include" if isinstance(change, Include) else "exclude"
+            kind: ChangeKind = "include" if isinstance(change, Include) else "exclude"
             records.append(Record(kind, path, made=effect.made, element=change.element))
     return tuple(records)
 
 
-def expect(effects: Sequence[Effect]) -> Expected:
+def expect(effects: Sequence[Effect]) -> ExpectedValues:
     """Return what was there when it was planned: what came in between is not buried."""
     return {
         each.change.path: each.before

@@ -20,14 +20,15 @@ from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, 
 from mahavishnu.ai.secrets.binding import Origin, origin_of
 from mahavishnu.ai.switching.apply import new_entry, new_salt
 from mahavishnu.ai.switching.journal import (
+    ChangeKind,
     FileRecord,
     JournalEntry,
-    Kind,
     Record,
     WrittenMember,
     recorded,
 )
 from mahavishnu.ai.switching.plan import Scope, SettingsPlace
+from mahavishnu.ai.switching.recovery import Settled, held_journal
 from mahavishnu.ai.switching.redaction import (
     is_marked,
     marks_in,
@@ -37,7 +38,6 @@ from mahavishnu.ai.switching.redaction import (
     unmark,
 )
 from mahavishnu.ai.switching.reversal import Reversal, is_emptied
-from mahavishnu.ai.switching.settle import Settled, held_journal
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import mask_url
@@ -64,7 +64,7 @@ class Member(NamedTuple):
     now: Value | Absent
 
 
-class Element(NamedTuple):
+class ListElement(NamedTuple):
     """An element of ours that a list has no longer, and the one that came in its place."""
 
     path: KeyPath
@@ -104,7 +104,7 @@ def changed_members(place: SettingsPlace, document: Document) -> Iterator[Member
             yield Member(path, written, now)
 
 
-def changed_elements(place: SettingsPlace, document: Document) -> Iterator[Element]:
+def changed_elements(place: SettingsPlace, document: Document) -> Iterator[ListElement]:
     """Yield our elements of lists that are gone, or are others under the same name."""
     for path, elements in place.memory.elements.items():
         value = document.get(path)
@@ -117,7 +117,7 @@ def changed_elements(place: SettingsPlace, document: Document) -> Iterator[Eleme
         ]
         for each in elements:
             if not any(same_value(each, other) for other in forms):
-                yield Element(path, each, _find_successor(each, there, elements))
+                yield ListElement(path, each, _find_successor(each, there, elements))
 
 
 def _find_successor(
@@ -252,14 +252,14 @@ def _places(
 
 
 @dataclass(frozen=True)
-class Adopted:
+class Adoption:
     """What was adopted: for each profile that had been switched to, an entry and its files."""
 
     entries: tuple[tuple[JournalEntry, tuple[Changed, ...]], ...]
     settled: tuple[str, ...] = ()
 
 
-def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user") -> Adopted:
+def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user") -> Adoption:
     """
     Take the values in changed settings for written, so that the next switch builds on it.
 
@@ -275,7 +275,7 @@ def adopt(site: Site, clients: Sequence[ClientName] = (), scope: Scope = "user")
             entry = new_entry("adopt", profile, scope, salt, records)
             site.journal.intend(entry)  # that line alone is the whole of it
             entries.append((entry, group))
-        return Adopted(tuple(entries), settled.told)
+        return Adoption(tuple(entries), settled.told)
 
 
 def _profile_of(changed: Changed) -> str:
@@ -289,7 +289,7 @@ def _file_record(changed: Changed, salt: str) -> FileRecord:
     for path, written, now in changed_members(place, document):
         # With one salt it shows which of the keys are those that were written.
         own = written.salt if is_marked(written.value) else None
-        kind: Kind = "remove" if now is ABSENT else "set"
+        kind: ChangeKind = "remove" if now is ABSENT else "set"
         after = recorded(redact(now, path, secret, own or salt))
         records.append(Record(kind, path, recorded(written.value), after, salt=own))
     # What is taken back is so from the end: our elements then stand in the order that they had.

@@ -2,7 +2,7 @@
 The journal of switches: what each wrote to whose file, and what was there before; keys as marks.
 
 A line of JSON says what is intended, is on the disk before any file is touched, and counts when another
-line says that it is done. What a killed process leaves open is settled by `settle.py`.
+line says that it is done. What a killed process leaves open is settled by `recovery.py`.
 """
 
 import os
@@ -25,7 +25,7 @@ from mahavishnu.base import files
 from mahavishnu.base.errors import Corrupt, UsageError
 from mahavishnu.base.paths import private_folder
 
-type Kind = Literal["set", "remove", "include", "exclude"]
+type ChangeKind = Literal["set", "remove", "include", "exclude"]
 type EntryKind = Literal["switch", "undo", "adopt", "restore"]
 PATIENCE = timedelta(seconds=15)
 
@@ -38,7 +38,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     that of its marks, where it is not the entry's.
     """
 
-    kind: Kind
+    kind: ChangeKind
     path: KeyPath
     before: Any = msgspec.UNSET
     after: Any = msgspec.UNSET
@@ -185,11 +185,11 @@ class History:
     @property
     def undone(self) -> frozenset[UUID]:
         """The switches of which nothing stands."""
-        standing = {each.id for each in self.standing}
-        return frozenset(e.id for e in self.done if e.kind == "switch" and e.id not in standing)
+        in_effect = {each.id for each in self.in_effect}
+        return frozenset(e.id for e in self.done if e.kind == "switch" and e.id not in in_effect)
 
     @property
-    def standing(self) -> tuple[JournalEntry, ...]:
+    def in_effect(self) -> tuple[JournalEntry, ...]:
         """Switches, adoptions and restorings that were not taken back; of one that was in part, what is left."""
         gone = {(each.undoes, file.path) for each in self.done for file in each.files}
         found = []
@@ -218,7 +218,7 @@ class History:
         """
         past = self.as_of(seconds)
         memory = past.remember(path)
-        files = [f for e in past.standing[-1:] if e.kind == "adopt" for f in e.files]
+        files = [f for e in past.in_effect[-1:] if e.kind == "adopt" for f in e.files]
         if any(each.adopted for name, each in memory.written.items() if name not in apart) or any(
             record.element is not None for f in files if f.path == str(path) for record in f.records
         ):
@@ -232,7 +232,7 @@ class History:
     def remember(self, path: Path) -> FileHistory:
         """Return what is known about the file, from the switches that stand."""
         memory = FileHistory()
-        for entry in self.standing:
+        for entry in self.in_effect:
             for each in entry.files:
                 if each.path != str(path):
                     continue

@@ -6,7 +6,7 @@ client elsewhere, or send another key along, are taken out.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,14 +17,12 @@ from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.delivery import deliver
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import origin_of
-from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.switch import why_not
+from mahavishnu.ai.switching.verify import Resolve
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.masking import Secret
 
 _NO_PROXY = {"NO_PROXY": "no_proxy", "no_proxy": "NO_PROXY"}
-
-type Resolve = Callable[[Reference], Secret]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from mahavishnu.ai.profiles.importing.keys import KeyKeeper, check_room, named
 from mahavishnu.ai.secrets.in_keyring import KeyringStore
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.ai.secrets.resolve import resolve
-from mahavishnu.ai.switching.plan import FilePlan, Plan
+from mahavishnu.ai.switching.plan import FilePlan, SwitchPlan
 from mahavishnu.ai.switching.redaction import keys_in
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Conflict, Forbidden, NotFound
@@ -33,7 +33,7 @@ def open_keyring() -> KeyKeeper:
 
 
 def move_key(
-    site: Site, plan: Plan, place: str, *, keyring: Callable[[], KeyKeeper] = open_keyring
+    site: Site, plan: SwitchPlan, place: str, *, keyring: Callable[[], KeyKeeper] = open_keyring
 ) -> Reference | None:
     """
     Make sure that the key which a switch takes away is at `place`; returns where, None without such a key.
@@ -49,7 +49,7 @@ def move_key(
 
 
 def find_move(
-    site: Site, plan: Plan, place: str, *, keyring: Callable[[], KeyKeeper] = open_keyring
+    site: Site, plan: SwitchPlan, place: str, *, keyring: Callable[[], KeyKeeper] = open_keyring
 ) -> Move | None:
     """
     Return what `move_key` would do, or refuse as it does; nothing is written.

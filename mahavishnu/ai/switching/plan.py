@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from mahavishnu.ai.clients.delivery import Delivery
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.rights import Modes, open_modes_of
 from mahavishnu.ai.clients.settings import Known
+from mahavishnu.ai.clients.settings import Scope as Scope
 from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.foreign_files.documents import (
     ABSENT,
@@ -35,8 +35,6 @@ from mahavishnu.ai.switching.journal import (
 )
 from mahavishnu.ai.switching.redaction import has_key, marks_in, redact, shown
 from mahavishnu.base.errors import Conflict, Forbidden
-
-type Scope = Literal["user", "project"]
 
 _MOVE = "--move-key keyring:mahavishnu moves it into the keyring in the same command. "
 
@@ -116,7 +114,7 @@ class Unchanged:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SwitchPlan:
     """A whole switch."""
 
     profile: Profile
@@ -189,7 +187,7 @@ def _advise(file: FilePlan) -> str:
     return _MOVE
 
 
-def check_plan(plan: Plan, *, overwrite: bool, forget_keys: bool) -> None:
+def check_plan(plan: SwitchPlan, *, overwrite: bool, forget_keys: bool) -> None:
     """
     Refuse what would lose something.
 

@@ -26,34 +26,34 @@ from mahavishnu.ai.switching.drift import Changed, find_changed, replay
 from mahavishnu.ai.switching.journal import JournalEntry
 from mahavishnu.ai.switching.plan import (
     FilePlan,
-    Plan,
     Scope,
     SettingsPlace,
+    SwitchPlan,
     check_plan,
     known_for,
     plan_changes,
 )
+from mahavishnu.ai.switching.recovery import Settled, held_journal
 from mahavishnu.ai.switching.redaction import shown, shown_record
 from mahavishnu.ai.switching.reversal import Reversal
-from mahavishnu.ai.switching.settle import Settled, held_journal
 from mahavishnu.ai.switching.site import Site
-from mahavishnu.ai.switching.switch import Ask, require_key, why_not
+from mahavishnu.ai.switching.switch import SwitchOptions, require_key, why_not
 from mahavishnu.base.errors import Conflict, NotFound
 
 type FindProfile = Callable[[str], Profile]
 
 
 @dataclass(frozen=True)
-class Restored:
+class Restoration:
     """What was done: for each profile a plan, and its entry, None where nothing had to change."""
 
-    plans: tuple[tuple[Plan, JournalEntry | None], ...]
+    plans: tuple[tuple[SwitchPlan, JournalEntry | None], ...]
     settled: tuple[str, ...] = ()
 
 
 def plan_restore(
-    site: Site, find: FindProfile, ask: Ask, settled: Settled | None = None
-) -> tuple[Plan, ...]:
+    site: Site, find: FindProfile, ask: SwitchOptions, settled: Settled | None = None
+) -> tuple[SwitchPlan, ...]:
     """
     Return what a restoring would do now, for each profile that had been switched to; nothing is written.
 
@@ -72,7 +72,7 @@ def plan_restore(
     )
 
 
-def restore(site: Site, find: FindProfile, ask: Ask) -> Restored:
+def restore(site: Site, find: FindProfile, ask: SwitchOptions) -> Restoration:
     """
     Write again what was written, of each profile all clients or none.
 
@@ -83,7 +83,7 @@ def restore(site: Site, find: FindProfile, ask: Ask) -> Restored:
         for plan in plans:
             check_plan(plan, overwrite=True, forget_keys=ask.forget_keys)
         done = [(plan, carry_out(site, plan, "restore")) for plan in plans]
-        return Restored(tuple(done), settled.told)
+        return Restoration(tuple(done), settled.told)
 
 
 def _written(changed: Changed) -> tuple[str, bool]:
@@ -92,7 +92,9 @@ def _written(changed: Changed) -> tuple[str, bool]:
     return memory.profile or "", memory.mode == "written"
 
 
-def _plan(site: Site, find: FindProfile, ask: Ask, files: Sequence[Changed]) -> Plan:
+def _plan(
+    site: Site, find: FindProfile, ask: SwitchOptions, files: Sequence[Changed]
+) -> SwitchPlan:
     name, raw = _written(files[0])
     profile = _find(find, name, files[0], ask.scope)
     written = raw and profile.key is not None and profile.auth != "native"
@@ -110,7 +112,7 @@ def _plan(site: Site, find: FindProfile, ask: Ask, files: Sequence[Changed]) -> 
             plans.append(_plan_file(each, delivery, profile, ask.scope))
             notes += note_of(each.place.path, each.place.open_modes(site.environ))
         notes += each.place.client.notes(delivery, running=each.place.running)
-    return Plan(profile, ask.scope, tuple(plans), notes=tuple(notes))
+    return SwitchPlan(profile, ask.scope, tuple(plans), notes=tuple(notes))
 
 
 def _find(find: FindProfile, name: str, changed: Changed, scope: Scope) -> Profile:

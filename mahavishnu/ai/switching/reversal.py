@@ -18,10 +18,10 @@ from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, 
 from mahavishnu.ai.switching.journal import Record, value_of
 from mahavishnu.ai.switching.redaction import is_marked, redact, unmark
 
-type State = Literal["before", "after", "other"]
+type MemberState = Literal["before", "after", "other"]
 
 
-def state_of(record: Record, document: Document, client: Client, salt: str) -> State:
+def state_of(record: Record, document: Document, client: Client, salt: str) -> MemberState:
     """Tell which side of a record a document is on; of one that changes nothing, before."""
     now = document.get(record.path)
     if record.kind in ("include", "exclude"):

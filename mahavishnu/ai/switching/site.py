@@ -9,7 +9,7 @@ from pathlib import Path
 from mahavishnu.ai.clients import places
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.project import find_project, require_inside
-from mahavishnu.ai.clients.session import Session
+from mahavishnu.ai.clients.session import RunningSession
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, no_stores
@@ -91,7 +91,7 @@ class Site:
             new=not path.exists(),
         )
 
-    def sessions_of(self, name: ClientName) -> list[Session]:
+    def sessions_of(self, name: ClientName) -> list[RunningSession]:
         """Return the sessions of the client that run."""
         return CLIENTS[name].sessions.find(CLIENTS[name].folder(self.environ))
 

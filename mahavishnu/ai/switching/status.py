@@ -67,7 +67,7 @@ def look(site: Site, profiles: Mapping[str, Profile], history: History) -> tuple
         try:
             path = _project_file(site, name)
         except Forbidden as error:  # a link leads out of the project
-            found.append(_hindered(site, name, error))
+            found.append(_with_problem(site, name, error))
             continue
         if path is not None and path.exists() and path != site.path_of(name, "user"):
             project = look_at(site, name, "project", profiles, history)
@@ -76,7 +76,7 @@ def look(site: Site, profiles: Mapping[str, Profile], history: History) -> tuple
     return tuple(found)
 
 
-def _hindered(site: Site, name: ClientName, problem: MahavishnuError) -> ClientStatus:
+def _with_problem(site: Site, name: ClientName, problem: MahavishnuError) -> ClientStatus:
     return ClientStatus(
         client=name, scope="project", path="", installed=site.has(name),
         enabled=site.settings_of(name).enabled, use="other", problem=problem,

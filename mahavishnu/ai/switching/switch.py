@@ -18,16 +18,16 @@ from mahavishnu.ai.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai.switching.apply import carry_out
 from mahavishnu.ai.switching.journal import History, JournalEntry
 from mahavishnu.ai.switching.moving import find_move, move_key
-from mahavishnu.ai.switching.plan import Plan, Scope, Unchanged, check_plan, plan_file
-from mahavishnu.ai.switching.proxied import proxy_note
-from mahavishnu.ai.switching.settle import held_journal
+from mahavishnu.ai.switching.plan import Scope, SwitchPlan, Unchanged, check_plan, plan_file
+from mahavishnu.ai.switching.proxies import proxy_note
+from mahavishnu.ai.switching.recovery import held_journal
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import Secret
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class SwitchOptions:
     """
     What is wanted of a switch.
 
@@ -50,12 +50,12 @@ class Ask:
 class Switched:
     """What was done: `entry` is None where all clients were on the profile already."""
 
-    plan: Plan
+    plan: SwitchPlan
     entry: JournalEntry | None
     settled: tuple[str, ...] = ()
 
 
-def plan_switch(site: Site, profile: Profile, ask: Ask) -> Plan:
+def plan_switch(site: Site, profile: Profile, ask: SwitchOptions) -> SwitchPlan:
     """
     Return what a switch would do now; files are read, and nothing is written.
 
@@ -69,7 +69,7 @@ def plan_switch(site: Site, profile: Profile, ask: Ask) -> Plan:
     return plan
 
 
-def _plan(site: Site, profile: Profile, ask: Ask, history: History) -> Plan:
+def _plan(site: Site, profile: Profile, ask: SwitchOptions, history: History) -> SwitchPlan:
     """Return what a switch would do, but for the key that it moves; raises as `plan_switch`."""
     if ask.write_key and ask.move_key is not None:
         raise UsageError(
@@ -101,10 +101,10 @@ def _plan(site: Site, profile: Profile, ask: Ask, history: History) -> Plan:
         notes += proxy_note(site, name, delivery.url, asks=asks, scope=ask.scope)
         if delivery.mode == "written":
             notes.append(f"The key is in {place.path}, which you alone can read (mode 0600).")
-    return Plan(profile, ask.scope, tuple(files), unchanged, tuple(notes))
+    return SwitchPlan(profile, ask.scope, tuple(files), unchanged, tuple(notes))
 
 
-def switch(site: Site, profile: Profile, ask: Ask) -> Switched:
+def switch(site: Site, profile: Profile, ask: SwitchOptions) -> Switched:
     """
     Switch, all clients or none.
 
@@ -144,7 +144,7 @@ def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
 
 
 def _choose(
-    site: Site, profile: Profile, ask: Ask
+    site: Site, profile: Profile, ask: SwitchOptions
 ) -> tuple[list[ClientName], tuple[Unchanged, ...]]:
     """Return the clients to switch, and the others with the reason."""
     if ask.clients:
@@ -181,7 +181,9 @@ def _choose(
     return chosen, tuple(unchanged)
 
 
-def require_key(site: Site, profile: Profile, ask: Ask) -> tuple[Secret | None, list[str]]:
+def require_key(
+    site: Site, profile: Profile, ask: SwitchOptions
+) -> tuple[Secret | None, list[str]]:
     """
     Return the key where it is to be written, and notes; refuse where it is known to be missing.
 

@@ -18,9 +18,7 @@ from mahavishnu.ai.foreign_files.merge import Effect, Remove, merge
 from mahavishnu.ai.switching.apply import expect, new_entry, new_salt, records_of
 from mahavishnu.ai.switching.journal import FileRecord, History, JournalEntry, Record, value_of
 from mahavishnu.ai.switching.plan import SettingsPlace, changed_meanwhile
-from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
-from mahavishnu.ai.switching.reversal import Reversal, reverse, state_of
-from mahavishnu.ai.switching.settle import (
+from mahavishnu.ai.switching.recovery import (
     Settled,
     find_place,
     held_journal,
@@ -28,6 +26,8 @@ from mahavishnu.ai.switching.settle import (
     whole_or_not,
     write_back,
 )
+from mahavishnu.ai.switching.redaction import keys_in, mark_of, marks_in
+from mahavishnu.ai.switching.reversal import Reversal, reverse, state_of
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Conflict, Forbidden, NotFound, UsageError
 from mahavishnu.base.identifiers import parse_reference, shown
@@ -129,11 +129,11 @@ def _end_interrupted(settled: Settled) -> Undone | None:
 
 def choose(history: History, reference: str | None) -> JournalEntry:
     """Return the switch that is to be taken back; one that others build on is refused."""
-    standing = history.standing
+    in_effect = history.in_effect
     if reference is None:
-        if not standing:
+        if not in_effect:
             raise NotFound("There is no switch to take back.", code="ai.no_switch")
-        return standing[-1]
+        return in_effect[-1]
     found = find_entry(history, reference)
     if found.kind == "undo":
         raise UsageError(
@@ -143,10 +143,10 @@ def choose(history: History, reference: str | None) -> JournalEntry:
         )
     if found.id in history.undone:
         raise Conflict(f"{shown(found.id)} was taken back already.", code="ai.already_undone")
-    place = next(number for number, each in enumerate(standing) if each.id == found.id)
-    found = standing[place]
+    place = next(number for number, each in enumerate(in_effect) if each.id == found.id)
+    found = in_effect[place]
     paths = {file.path for file in found.files}
-    for later in reversed(standing[place + 1 :]):
+    for later in reversed(in_effect[place + 1 :]):
         if any(file.path in paths for file in later.files):
             raise Conflict(
                 f"The {later.title} ({shown(later.id)}) came after it.",

@@ -19,7 +19,7 @@ from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.binding import Origin, origin_of
 from mahavishnu.ai.secrets.reference import Reference
-from mahavishnu.ai.switching.answers import Reading, Verdict, quotable, read_answer
+from mahavishnu.ai.switching.answers import AnswerVerdict, Reading, quotable, read_answer
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
 
@@ -41,7 +41,7 @@ class Trial:
     """
 
     profile: str
-    verdict: Verdict
+    verdict: AnswerVerdict
     protocol: Protocol | None = None
     url: str = ""
     model: str | None = None

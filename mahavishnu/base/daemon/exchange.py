@@ -20,7 +20,7 @@ SILENCE_S = 60.0  # a daemon says at least every 15 seconds that it still works
 PIECE = 1 << 16
 
 
-class Answer:
+class HttpAnswer:
     """The answer to one request: its status and headers (names in lower case), and what comes of it."""
 
     def __init__(self, connection: "_Connection", response: h11.Response) -> None:
@@ -50,7 +50,7 @@ class Exchange:
     @contextlib.asynccontextmanager
     async def post(
         self, port: int, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[HttpAnswer]:
         """
         Send one request and yield its answer; one that is not read to its end is broken off.
 
@@ -60,7 +60,7 @@ class Exchange:
         connection = self._take(port) or await _Connection.open(port)
         kept = False
         try:
-            yield Answer(connection, await connection.send(path, body, headers))
+            yield HttpAnswer(connection, await connection.send(path, body, headers))
             kept = connection.free()
         finally:
             if kept:

@@ -180,7 +180,7 @@ class FileSecrets(_Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class AwsStore(_Section, frozen=True, forbid_unknown_fields=True):
+class AwsStoreSettings(_Section, frozen=True, forbid_unknown_fields=True):
     """AWS Secrets Manager of one region, which `oneiric:aws/ID#FIELD` leads to."""
 
     region: Annotated[str | None, Meta(description="Its region; needed.")] = None
@@ -201,7 +201,7 @@ class AwsStore(_Section, frozen=True, forbid_unknown_fields=True):
     probe: Probe = None
 
 
-class GcpStore(_Section, frozen=True, forbid_unknown_fields=True):
+class GcpStoreSettings(_Section, frozen=True, forbid_unknown_fields=True):
     """GCP Secret Manager of one project, which `oneiric:gcp/ID#FIELD` leads to."""
 
     project_id: Annotated[str | None, Meta(description="Its project; needed.")] = None
@@ -231,8 +231,8 @@ class OneiricSecrets(_Section, frozen=True, forbid_unknown_fields=True):
             "priorities say."
         ),
     ] = ()
-    aws: dict[str, AwsStore] = field(default_factory=dict)
-    gcp: dict[str, GcpStore] = field(default_factory=dict)
+    aws: dict[str, AwsStoreSettings] = field(default_factory=dict)
+    gcp: dict[str, GcpStoreSettings] = field(default_factory=dict)
 
 
 class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):

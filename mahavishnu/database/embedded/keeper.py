@@ -53,7 +53,7 @@ STOP_STEPS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10
 
 
 @dataclass(frozen=True)
-class Options:
+class KeeperOptions:
     """What the keeper was asked to do."""
 
     folder: Path
@@ -97,7 +97,7 @@ class Postmaster:
 class Keeper:
     """One folder's keeper, from the moment it holds `keeper.lock`."""
 
-    def __init__(self, options: Options, lock: int, identity: ProcessIdentity) -> None:
+    def __init__(self, options: KeeperOptions, lock: int, identity: ProcessIdentity) -> None:
         self.options = options
         self.layout = Layout(options.folder)
         self.lock = lock
@@ -248,7 +248,7 @@ class Keeper:
         return False
 
 
-def parse_options(arguments: list[str]) -> Options:
+def parse_options(arguments: list[str]) -> KeeperOptions:
     """Read the command line; the last two options exist for tests."""
     parser = argparse.ArgumentParser(prog="keeper", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
@@ -257,10 +257,10 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--privileges", choices=MODES, default="auto")
     parser.add_argument("--watch", action="store_true", default=sys.platform != "linux")
     found = parser.parse_args(arguments)
-    return Options(found.folder, found.bin, found.idle_seconds, found.privileges, found.watch)
+    return KeeperOptions(found.folder, found.bin, found.idle_seconds, found.privileges, found.watch)
 
 
-def run(options: Options, lock: int, announce: int) -> None:
+def run(options: KeeperOptions, lock: int, announce: int) -> None:
     """Be the keeper: say so, keep, and leave a failure for the users where that ends badly."""
     layout = Layout(options.folder)
     identity = identify(os.getpid())

@@ -142,7 +142,7 @@ class EmbeddedServer:
     async def _share(self, descriptor: int, timeout: timedelta) -> None:  # noqa: ASYNC109
         # A keeper holds it exclusively for an instant to see whether it is free, and for good while
         # it stops the server.
-        patience = Patience(timeout, self._observe)
+        patience = ProgressTimeout(timeout, self._observe)
         delay_s = 0.0005
         while not try_share(descriptor):
             patience.spend()
@@ -158,11 +158,11 @@ class EmbeddedServer:
 
     async def _start(self, timeout: timedelta) -> None:  # noqa: ASYNC109
         known = read_failure(self._layout.failure)
-        patience = Patience(timeout, self._observe)
+        patience = ProgressTimeout(timeout, self._observe)
         binaries: Binaries | None = None
         fruitless = 0
         pause_s = POLL_S
-        unseen = Patience(UNSEEN, self._ready)
+        unseen = ProgressTimeout(UNSEEN, self._ready)
         while not self._is_running():
             failure = read_failure(self._layout.failure)
             if failure and failure != known:
@@ -272,7 +272,7 @@ class Lease:
         self.close()
 
 
-class Patience:
+class ProgressTimeout:
     """A time-out that begins again whenever what is observed changes."""
 
     def __init__(self, timeout: timedelta, observe: Callable[[], object]) -> None:

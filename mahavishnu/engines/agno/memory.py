@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mahavishnu.base.extras import require_installed
 from mahavishnu.base.logs import get_logger
-from mahavishnu.engines.agno.recorder import Recorder
+from mahavishnu.engines.agno.recorder import TurnRecorder
 from mahavishnu.engines.background import BackgroundApp
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class AgentMemory(AbstractContextManager["AgentMemory"]):
         self._project = project
         self._closed = False
         self._background = BackgroundApp("agno")
-        self._recorder = Recorder(self._background, project=project)
+        self._recorder = TurnRecorder(self._background, project=project)
         # Not `atexit` alone, which is too late: no thread takes work then, and the database needs one.
         getattr(threading, "_register_atexit", atexit.register)(self.close)
 

@@ -17,7 +17,7 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0  # between attempts
 _log = get_logger(__name__)
 
 
-class Recorder:
+class TurnRecorder:
     """Takes runs as an agent stores them, and appends them to their sessions; of one run the last state."""
 
     def __init__(self, background: BackgroundApp, *, project: str | None) -> None:

@@ -26,7 +26,7 @@ _MAX_SYMBOLS = 20
 _MAX_HEADINGS = 2_000  # of a document that people wrote
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 
-type Span = tuple[int, int]
+type Extent = tuple[int, int]
 type Describe = Callable[[int, int], dict[str, Any]]  # lines -> what is in them
 
 
@@ -87,7 +87,7 @@ class SourceSplitter(NodeParser):
             chunk.start_char_idx, chunk.end_char_idx = start, end
         return list(chunks)
 
-    def _spans(self, text: str, language: str) -> tuple[list[Span], Describe]:
+    def _spans(self, text: str, language: str) -> tuple[list[Extent], Describe]:
         """Return where chunks begin and end, and what names the definition of a line."""
         if language == "markdown" and len(headings := _headings(text)) <= _MAX_HEADINGS:
             parser = MarkdownNodeParser(include_prev_next_rel=False)
@@ -99,7 +99,7 @@ class SourceSplitter(NodeParser):
             return self._bounded(text, self._joined(text, parts)), _by_symbols(symbols)
         return self._bounded(text, cover(text, [])), _nothing
 
-    def _bounded(self, text: str, spans: Sequence[Span]) -> list[Span]:
+    def _bounded(self, text: str, spans: Sequence[Extent]) -> list[Extent]:
         """Split what is too long by sentences, each but the first with the end of the one before."""
         found = []
         for start, end in spans:
@@ -115,9 +115,9 @@ class SourceSplitter(NodeParser):
                 found.append((begin, start + last))
         return found
 
-    def _joined(self, text: str, spans: Sequence[Span]) -> list[Span]:
+    def _joined(self, text: str, spans: Sequence[Extent]) -> list[Extent]:
         """Join what is little with what follows: the head of a class, its closing bracket, fields."""
-        found: list[Span] = []
+        found: list[Extent] = []
         for start, end in spans:
             is_little = found and min(found[-1][1] - found[-1][0], end - start) < LITTLE
             if is_little and self._fits(text, found[-1][0], end):
@@ -130,7 +130,7 @@ class SourceSplitter(NodeParser):
         return len(guess_tokens(text[start:end])) <= self.chunk_tokens
 
 
-def definitions(text: str, symbols: Sequence[Symbol]) -> list[Span]:
+def definitions(text: str, symbols: Sequence[Symbol]) -> list[Extent]:
     """
     Return the lines of each definition, and those between them; what a function holds is part of it.
 
@@ -159,7 +159,7 @@ def definitions(text: str, symbols: Sequence[Symbol]) -> list[Span]:
     return found
 
 
-def locate(text: str, pieces: Sequence[str]) -> list[Span]:
+def locate(text: str, pieces: Sequence[str]) -> list[Extent]:
     """Return where pieces are that follow each other in a text; raises `ValueError` where one is not."""
     spans = []
     after = 0
@@ -171,9 +171,9 @@ def locate(text: str, pieces: Sequence[str]) -> list[Span]:
     return spans
 
 
-def cover(text: str, spans: Sequence[Span]) -> list[Span]:
+def cover(text: str, spans: Sequence[Extent]) -> list[Extent]:
     """Return spans with others between them, so that nothing but blanks is in none of them."""
-    found: list[Span] = []
+    found: list[Extent] = []
     after = 0
     for start, end in [*spans, (len(text), len(text))]:
         between = text[after:start]

@@ -47,12 +47,12 @@ POLL_S = 1.0
 _FAILURES = (
     httpx.HTTPError, httpx.InvalidURL, PrefectHTTPStatusError, WebSocketException, OSError, ValueError
 )  # fmt: skip
-type Report = dict[str, Any]
+type RunReport = dict[str, Any]
 
 
 async def read_runs(
     url: str, *, since: datetime, follow: bool
-) -> AsyncGenerator[tuple[list[Report], bool]]:
+) -> AsyncGenerator[tuple[list[RunReport], bool]]:
     """
     Yield reports of the flow runs that ended after `since` or run now; then, to follow, of each that changes.
 
@@ -95,7 +95,7 @@ async def read_runs(
 
 async def run_deployment(
     name: str, repositories: Sequence[str], *, stop: asyncio.Event
-) -> AsyncGenerator[list[tuple[str, Report]]]:
+) -> AsyncGenerator[list[tuple[str, RunReport]]]:
     """
     Start a deployment once for each repository, and yield (repository, report) of those that run, until all have ended.
 
@@ -177,7 +177,7 @@ async def _past(client: PrefectClient, since: datetime) -> AsyncIterator[list[An
 
 async def _reports(
     client: PrefectClient, run: Any, names: dict[UUID, str]
-) -> AsyncIterator[Report]:
+) -> AsyncIterator[RunReport]:
     """Yield the report of a run, unless it is only planned: a plan may be dropped silently."""
     if run.state is None:
         return

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.operations.operation import invalid
-from mahavishnu.operations.telling import in_operations
+from mahavishnu.operations.refusals import in_operations
 
 
 class HttpError(MahavishnuError):

@@ -47,7 +47,7 @@ async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterat
                 *build_routes(app, API_OPERATIONS),
                 Route(f"{PREFIX}/openapi.json", _openapi),
                 Route(f"{PREFIX}/docs", _docs),
-                Route("/health", Health(app).answer, methods=["GET"]),
+                Route("/health", HealthEndpoint(app).answer, methods=["GET"]),
                 Route("/metrics", _expose(app, metrics), methods=["GET"]),
             ],
         )
@@ -59,7 +59,7 @@ async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterat
         yield served
 
 
-class Health:
+class HealthEndpoint:
     """Says whether the daemon can work, and nothing else; open to everyone on this machine."""
 
     def __init__(self, app: App) -> None:

@@ -54,7 +54,7 @@ class LastLine(msgspec.Struct, frozen=True):
     failed: int
 
 
-class Batch:
+class BatchEndpoint:
     """
     The ASGI endpoint. Lines are taken before the answers about others are read, up to `MAX_TOLD` bytes.
 

@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """
     uvicorn's, which waits for both without an end; `timeout_s` without progress ends it here.
 

@@ -18,8 +18,8 @@ from mahavishnu.base.errors import Forbidden, MahavishnuError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http.answers import HttpError, masked, refuse
+from mahavishnu.interfaces.http.log_limits import LimitedLog
 from mahavishnu.interfaces.http.metrics import Metrics
-from mahavishnu.interfaces.http.seldom import Seldom
 
 _HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", re.IGNORECASE)
 OPEN_PATHS = frozenset({"/health"})
@@ -43,7 +43,7 @@ class Guard:
         self._metrics = metrics
         self._active = 0
         self._held = 0
-        self._seldom = Seldom()
+        self._log = LimitedLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; websockets and the like are not spoken here."""
@@ -98,7 +98,7 @@ class Guard:
         try:
             known = scheme.lower() == "bearer" and self._token.matches(given.strip())
         except MahavishnuError as error:
-            if (unsaid := self._seldom.ask(error.code)) is not None:
+            if (unsaid := self._log.ask(error.code)) is not None:
                 _log.error("token_unusable", code=error.code, reason=error.message, unsaid=unsaid)
             known = False
         if not known:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.interfaces.http.answers import HttpError, answer, media_type, read_json, refuse
-from mahavishnu.interfaces.http.batch import Batch
+from mahavishnu.interfaces.http.batch import BatchEndpoint
 from mahavishnu.operations.operation import Call, Operation
 
 SOURCE = "http"  # source system of what is stored over HTTP
@@ -22,7 +22,7 @@ PREFIX = "/api/v1"
 def build_routes(app: App, operations: Sequence[Operation[Any, Any]]) -> list[Route]:
     """Return the routes; fixed paths stand before those with a name in them."""
     routes = [
-        Route(f"{PREFIX}/memories/batch", Batch(app, SOURCE), methods=["POST"]),
+        Route(f"{PREFIX}/memories/batch", BatchEndpoint(app, SOURCE), methods=["POST"]),
         *(
             Route(f"{PREFIX}{each.path}", _endpoint(app, each), methods=[each.method])
             for each in operations

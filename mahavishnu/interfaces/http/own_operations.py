@@ -55,7 +55,7 @@ class Embed(Request, frozen=True, kw_only=True):
     texts: Annotated[list[str], Meta(max_length=MAX_TEXTS)] = msgspec.field(default_factory=list)
 
 
-class Embedded(Struct, frozen=True, kw_only=True):
+class EmbeddedTexts(Struct, frozen=True, kw_only=True):
     """The model, and a vector of length 1 for each text, in order."""
 
     model: dict[str, Any]
@@ -113,7 +113,7 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
     )
 
 
-async def embed(call: Call, request: Embed) -> Embedded:
+async def embed(call: Call, request: Embed) -> EmbeddedTexts:
     """Embed texts with the model that the daemon has loaded."""
     choice = await call.app.space.choice()
     if choice.embedder is None:
@@ -126,7 +126,7 @@ async def embed(call: Call, request: Embed) -> Embedded:
                 vectors = [await embedder.embed_query(text) for text in request.texts]
             else:
                 vectors = await embedder.embed_documents(request.texts)
-    return Embedded(
+    return EmbeddedTexts(
         model=msgspec.to_builtins(embedder.identity), vectors=[list(v) for v in vectors]
     )
 
@@ -161,7 +161,7 @@ OWN_OPERATIONS: Sequence[Operation[Any, Any]] = (
         description="Vectors of the model that the daemon has loaded, for other processes of its "
         "user; without texts the identity of the model alone.",
         request=Embed,
-        result=Embedded,
+        result=EmbeddedTexts,
         run=embed,
         method="POST",
         path="/embeddings",

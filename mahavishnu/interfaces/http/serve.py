@@ -24,10 +24,10 @@ from mahavishnu.base.paths import private_folder
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http.asgi import open_asgi
-from mahavishnu.interfaces.http.connection import Connection
+from mahavishnu.interfaces.http.connection import HttpConnection
 from mahavishnu.interfaces.http.guard import Guard
+from mahavishnu.interfaces.http.log_limits import limit_log
 from mahavishnu.interfaces.http.metrics import Metrics
-from mahavishnu.interfaces.http.seldom import quieten
 from mahavishnu.services.daemon.background import embed_waiting, sample_timings
 from mahavishnu.services.daemon.log_file import keep_log
 from mahavishnu.services.daemon.port import BACKLOG, bind
@@ -58,7 +58,7 @@ async def serve(
     """
     locations, server = loaded.locations, loaded.settings.server
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    quieten()
+    limit_log()
     most = allow_connections(server.max_requests)
     with (
         _ended_before_it_began(),
@@ -150,7 +150,7 @@ async def listen(
             server_header=False,
             proxy_headers=False,
             ws="none",
-            http=partial(Connection, timeout_s=settings.request_timeout, most=most),  # type: ignore[arg-type]
+            http=partial(HttpConnection, timeout_s=settings.request_timeout, most=most),  # type: ignore[arg-type]
             backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=KEEP_ALIVE_S,
             # Of 0 seconds uvicorn would complain where nothing runs at all.

@@ -17,9 +17,9 @@ from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.interfaces.mcp.prompts import PROMPTS
 from mahavishnu.interfaces.mcp.resources import list_resources, read_resource, template
-from mahavishnu.operations.operation import Call, Operation, Report
+from mahavishnu.operations.operation import Call, Operation, ReportProgress
+from mahavishnu.operations.refusals import brief, in_operations
 from mahavishnu.operations.table import OPERATIONS
-from mahavishnu.operations.telling import brief, in_operations
 
 type Context = Any  # mcp.server.context.ServerRequestContext, of whatever lifespan
 
@@ -168,7 +168,7 @@ def _refusal(code: str, message: str, hint: str | None) -> types.CallToolResult:
 
 
 @contextlib.asynccontextmanager
-async def _progress(session: Any) -> AsyncIterator[Report]:
+async def _progress(session: Any) -> AsyncIterator[ReportProgress]:
     """Yield the report of an operation; while that is silent, a heartbeat says that work goes on."""
     progress = _Progress(session)
     heart = asyncio.create_task(progress.beat())

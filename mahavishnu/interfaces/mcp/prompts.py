@@ -10,7 +10,7 @@ from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.checks import check_name
 from mahavishnu.memory.models import Hit, MemoryFilter
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.operations.telling import brief
+from mahavishnu.operations.refusals import brief
 
 RECALLED_TOKENS = 3_000
 _RECALL = (

@@ -9,7 +9,7 @@ from mahavishnu.app import App
 from mahavishnu.base.errors import NotFound
 from mahavishnu.operations.bodies import memory_body
 from mahavishnu.operations.cursors import read_cursor, write_cursor
-from mahavishnu.operations.telling import brief
+from mahavishnu.operations.refusals import brief
 
 SCHEME = "memory"
 PAGE = 50

@@ -20,7 +20,7 @@ from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.interfaces.http.endpoints import Endpoints, Reply
-from mahavishnu.interfaces.stdio.lines import HEAD, Overlong, Writer, read_lines, take_stdout
+from mahavishnu.interfaces.stdio.lines import HEAD, LineWriter, Overlong, read_lines, take_stdout
 
 AT_ONCE = 64  # messages of one client
 RETRY_FOR_S = 30.0
@@ -60,7 +60,7 @@ async def _serve(loaded: Loaded, write: Callable[[bytes], object]) -> None:
         contextlib.aclosing(Endpoints(loaded)) as endpoints,
         asyncio.TaskGroup() as tasks,
     ):
-        writer = Writer(write, room=AT_ONCE)
+        writer = LineWriter(write, room=AT_ONCE)
         bridge = Bridge(endpoints, writer.write)
         running: set[asyncio.Task[None]] = set()
         room = asyncio.Semaphore(AT_ONCE)

@@ -28,7 +28,7 @@ class Overlong:
     tail: bytes = b""
 
 
-class Writer:
+class LineWriter:
     """Writes lines one after the other; what was given to it is written, whoever stops waiting."""
 
     def __init__(self, write: Callable[[bytes], object], *, room: int) -> None:

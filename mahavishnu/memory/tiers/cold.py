@@ -22,7 +22,7 @@ from mahavishnu.memory.models import (
     Hit,
     Memory,
     SearchResult,
-    Vector,
+    VectorLike,
 )
 from mahavishnu.memory.ranking import Ranked, fuse
 from mahavishnu.memory.scoping import Scopes
@@ -49,7 +49,7 @@ class _Question:
 
     request: SearchRequest
     terms: list[str]
-    vector: Vector | None
+    vector: VectorLike | None
     table: VectorTable | None
     model: str | None
     depth: int
@@ -132,7 +132,7 @@ class ColdTier:
         table, model = (active[0], active[1].name) if active else (None, None)
         return _Question(request, terms, vector, table, model, depth), degraded
 
-    async def _embed(self, request: SearchRequest) -> tuple[Vector | None, Degraded | None]:
+    async def _embed(self, request: SearchRequest) -> tuple[VectorLike | None, Degraded | None]:
         if request.mode == "text":
             return None, None
         if request.vector is not None:

@@ -18,12 +18,12 @@ from mahavishnu.operations.ai.profiles import (
     find_profile,
     known_profiles,
     own_profiles,
-    shared_lacks,
+    shared_missing,
 )
-from mahavishnu.operations.ai.results import LackBody, Problem, Whole
+from mahavishnu.operations.ai.results import MissingBody, Problem, Whole
 from mahavishnu.operations.ai.secret_settings import cloud_stores, declared_secrets
 from mahavishnu.operations.ai.site import open_site
-from mahavishnu.operations.ai.state import lack_body
+from mahavishnu.operations.ai.state import missing_body
 from mahavishnu.operations.ai.team_profiles import read_shared
 
 
@@ -81,7 +81,7 @@ class KeyReport(Whole, frozen=True, kw_only=True):
     required: list[str]
     required_problem: Problem | None
     stores: list[ComponentHealth]
-    missing: list[LackBody]
+    missing: list[MissingBody]
 
 
 class RankedStore(Whole, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ def check_keys(loaded: Loaded) -> tuple[KeyReport, int]:
     Returns the exit code too, the worst of all: a client that is not installed, and a store that refuses, are none.
     """
     site = open_site(loaded)
-    lacks = shared_lacks(loaded, site)
+    lacks = shared_missing(loaded, site)
     with _reader(site) as reader:
         tried = list(_try_all(reader, _wanted(loaded, site)))
         stores = reader.health()
@@ -182,7 +182,7 @@ def check_keys(loaded: Loaded) -> tuple[KeyReport, int]:
         required=[str(each) for each in required],
         required_problem=Problem.of(unknown),
         stores=list(stores),
-        missing=[lack_body(each) for each in missing],
+        missing=[missing_body(each) for each in missing],
     )
     return report, worst
 

@@ -32,7 +32,7 @@ from mahavishnu.operations.ai.results import Whole
 
 SOURCES = (CLAUDE_CODE.name, "cc-switch")
 SERVICE = "keyring:mahavishnu"
-type Ask = Callable[[Mapping[str, Reference]], bool]
+type Consent = Callable[[Mapping[str, Reference]], bool]
 STAYS = "The key is still there in plain text: take it out once the other place has it."
 
 
@@ -51,7 +51,7 @@ class Wishes:
     destination: str | None = None
     yes: bool = False
     replace: bool = False
-    ask: Ask | None = None
+    ask: Consent | None = None
 
 
 class ImportedProfiles(Whole, frozen=True, kw_only=True):
@@ -236,7 +236,7 @@ def _plan_moves(chosen: Sequence[FoundProvider], wishes: Wishes) -> dict[str, Re
     return moves
 
 
-def _require_consent(moves: Mapping[str, Reference], ask: Ask | None, *, agreed: bool) -> None:
+def _require_consent(moves: Mapping[str, Reference], ask: Consent | None, *, agreed: bool) -> None:
     if agreed:
         return
     if ask is not None and ask(moves):

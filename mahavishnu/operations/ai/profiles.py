@@ -16,7 +16,11 @@ from mahavishnu.ai.profiles.profile import (
     read_profile,
 )
 from mahavishnu.ai.profiles.profile_files import find_files, folder_of
-from mahavishnu.ai.switching.lacks import Lack, find_lacks, lack_of
+from mahavishnu.ai.switching.requirements import (
+    MissingRequirement,
+    find_missing_requirements,
+    missing_requirement,
+)
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
 from mahavishnu.base.settings.files import place_of
@@ -170,12 +174,12 @@ def _entries(
     return found, broken
 
 
-def shared_lacks(loaded: Loaded, site: Site) -> list[Lack]:
+def shared_missing(loaded: Loaded, site: Site) -> list[MissingRequirement]:
     """Return what is missing for the profiles that are shared, those that cannot be read first."""
     shared, known = read_shared(loaded), known_profiles(loaded)
-    found = [lack_of("", "place", error) for error in shared.unread.values()]
-    found += [lack_of(name, "profile", error) for name, error in shared.broken.items()]
+    found = [missing_requirement("", "place", error) for error in shared.unread.values()]
+    found += [missing_requirement(name, "profile", error) for name, error in shared.broken.items()]
     for name, profile in shared.profiles.items():
         if known.get(name) == profile:
-            found += find_lacks(site, profile)
+            found += find_missing_requirements(site, profile)
     return found

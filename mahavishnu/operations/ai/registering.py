@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mahavishnu.ai.clients.mcp import Server
+from mahavishnu.ai.clients.mcp_setup import SETUPS, describe_setup
 from mahavishnu.ai.clients.places import Place, require_there
-from mahavishnu.ai.clients.registration import SETUPS, describe_setup
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.base.daemon.record import HOST, find_listening
 from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError

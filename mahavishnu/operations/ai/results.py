@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from mahavishnu.ai.clients.table import ClientName
-from mahavishnu.ai.switching.answers import Verdict
+from mahavishnu.ai.switching.answers import AnswerVerdict
 from mahavishnu.ai.switching.journal import title_of
 from mahavishnu.base.errors import MahavishnuError, tell
 
@@ -72,7 +72,7 @@ class SettingsCheck(Whole, frozen=True, kw_only=True):
     unusable: list[UnusableProfile]
 
 
-class LackBody(Whole, frozen=True, kw_only=True):
+class MissingBody(Whole, frozen=True, kw_only=True):
     """What shared profiles need and this machine does not have."""
 
     profile: str | None
@@ -134,7 +134,7 @@ class Profiles(Whole, frozen=True, kw_only=True):
     profiles: list[ProfileBody]
     unusable: list[UnusableProfile]
     clients: list[ClientBody]
-    missing: list[LackBody]
+    missing: list[MissingBody]
     notes: Annotated[
         list[str], Meta(description="Why profiles are missing, or other than their file says.")
     ]
@@ -365,7 +365,7 @@ class TrialBody(Whole, frozen=True, kw_only=True):
     """What came of asking one address of a profile."""
 
     profile: str
-    verdict: Verdict
+    verdict: AnswerVerdict
     protocol: str | None
     url: str
     model: str | None

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 from msgspec import Meta, field
 
-from mahavishnu.ai.clients.session import Standing
+from mahavishnu.ai.clients.session import SessionState
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.sessions import restarting
 from mahavishnu.ai.sessions.restarting import END_TIMEOUT_S, How, Restarted, Wish, choose, plan
 from mahavishnu.ai.sessions.resume import shown_words
-from mahavishnu.ai.sessions.standing import find_standings
+from mahavishnu.ai.sessions.session_state import find_session_states
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.operations.ai.results import (
@@ -79,7 +79,7 @@ def restart(environments: Environments, request: RestartSessions) -> RestartResu
     """
     site, profiles = environments.site, environments.profiles
 
-    def look_again() -> tuple[Standing, ...]:
+    def look_again() -> tuple[SessionState, ...]:
         return look(site, profiles, request.clients)
 
     found = look_again()
@@ -106,22 +106,22 @@ def follow(
 
 def look(
     site: Site, profiles: Mapping[str, Profile], clients: Sequence[ClientName] = ()
-) -> tuple[Standing, ...]:
+) -> tuple[SessionState, ...]:
     """Return where the sessions stand now; without clients, those of all."""
-    return find_standings(site, profiles, site.journal.read(), clients or tuple(CLIENTS))
+    return find_session_states(site, profiles, site.journal.read(), clients or tuple(CLIENTS))
 
 
-def session_body(standing: Standing) -> SessionBody:
+def session_body(state: SessionState) -> SessionBody:
     """Return what is shown of a session."""
-    return SessionBody.like(standing, **_fields(standing, plan(standing).words))
+    return SessionBody.like(state, **_fields(state, plan(state).words))
 
 
 def restarted_body(done: Restarted) -> RestartedSession:
     """Return what is shown of a session that was to be restarted."""
     after = done.after
     return RestartedSession.like(
-        done.standing,
-        **_fields(done.standing, done.command),
+        done.state,
+        **_fields(done.state, done.command),
         outcome=done.outcome,
         reason=done.reason,
         left_out=list(done.left_out),
@@ -136,9 +136,9 @@ def resume_line(words: Sequence[str], folder: str) -> str:
     return f"cd {shlex.quote(folder)} && {line}" if folder else line
 
 
-def _fields(standing: Standing, command: Sequence[str]) -> dict[str, Any]:
-    """Return those fields of `SessionBody` that a standing has not by the same names."""
-    session = standing.session
+def _fields(state: SessionState, command: Sequence[str]) -> dict[str, Any]:
+    """Return those fields of `SessionBody` that a state has not by the same names."""
+    session = state.session
     since = datetime.fromtimestamp(session.since, UTC).isoformat(timespec="seconds")
     same = ("client", "folder", "activity", "version", "interactive")
     return {name: getattr(session, name) for name in same} | {
@@ -150,7 +150,7 @@ def _fields(standing: Standing, command: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _pick(word: str, found: Sequence[Standing]) -> Standing:
+def _pick(word: str, found: Sequence[SessionState]) -> SessionState:
     """
     Return the session that a word means.
 
@@ -176,11 +176,11 @@ def _pick(word: str, found: Sequence[Standing]) -> Standing:
     return fits[0]
 
 
-def _has_pid(text: str, standing: Standing) -> bool:
-    found = standing.session
+def _has_pid(text: str, state: SessionState) -> bool:
+    found = state.session
     return not found.shared and text == str(found.process.pid)
 
 
-def _has_id(text: str, standing: Standing) -> bool:
-    known = standing.session.id
+def _has_id(text: str, state: SessionState) -> bool:
+    known = state.session.id
     return len(text) >= _LEAST_DIGITS and (known.endswith(text) or known.startswith(text))

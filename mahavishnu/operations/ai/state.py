@@ -10,12 +10,12 @@ from typing import Any
 from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.journal import History, JournalEntry
-from mahavishnu.ai.switching.lacks import Lack
+from mahavishnu.ai.switching.requirements import MissingRequirement
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import ClientStatus, key_state, look
 from mahavishnu.base.errors import Corrupt, Forbidden
 from mahavishnu.operations.ai.bindings import find_bound
-from mahavishnu.operations.ai.profiles import shared_lacks
+from mahavishnu.operations.ai.profiles import shared_missing
 from mahavishnu.operations.ai.requests import ListLlms, LlmStatus
 from mahavishnu.operations.ai.results import (
     Bound,
@@ -23,8 +23,8 @@ from mahavishnu.operations.ai.results import (
     ClientBody,
     DriftBody,
     DriftedFile,
-    LackBody,
     LlmState,
+    MissingBody,
     Problem,
     ProfileBody,
     Profiles,
@@ -45,7 +45,7 @@ def find_profiles(environments: Environments, _request: ListLlms) -> Profiles:
         profiles=[_profile(site, each, statuses) for each in profiles.values()],
         unusable=environments.own.unusable,
         clients=[_client(each) for each in statuses],
-        missing=[lack_body(each) for each in shared_lacks(environments.loaded, site)],
+        missing=[missing_body(each) for each in shared_missing(environments.loaded, site)],
         notes=environments.notes,
     )
 
@@ -61,9 +61,9 @@ def _profile(site: Site, profile: Profile, statuses: tuple[ClientStatus, ...]) -
     )
 
 
-def lack_body(lack: Lack) -> LackBody:
+def missing_body(lack: MissingRequirement) -> MissingBody:
     """Return what is shown of something that is missing here."""
-    return LackBody.like(lack, profile=lack.profile or None, hint=lack.hint or None)
+    return MissingBody.like(lack, profile=lack.profile or None, hint=lack.hint or None)
 
 
 def find_state(environments: Environments, _request: LlmStatus) -> LlmState:

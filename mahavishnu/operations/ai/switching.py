@@ -16,11 +16,11 @@ from mahavishnu.ai.switching import restore, switch, undo
 from mahavishnu.ai.switching.drift import Drift
 from mahavishnu.ai.switching.drift import adopt as adopt_drift
 from mahavishnu.ai.switching.journal import JournalEntry, value_of
-from mahavishnu.ai.switching.plan import FilePlan, Plan, Scope, check_plan, member_changes
+from mahavishnu.ai.switching.plan import FilePlan, Scope, SwitchPlan, check_plan, member_changes
 from mahavishnu.ai.switching.redaction import shown_record
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import key_state
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.base.errors import MahavishnuError, NotFound
 from mahavishnu.operations.ai.bindings import require_free
 from mahavishnu.operations.ai.requests import SwitchLlm, UndoSwitch
@@ -44,7 +44,7 @@ _WITH_OPTIONS = {"ai.changed_meanwhile", "ai.key_away", "ai.plain_key"}
 def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
     """Switch, or only say what would change."""
     site, profile = environments.site, environments.find_wanted(request.profile)
-    ask = Ask(clients=request.clients, allow_missing_key=request.allow_missing_key)
+    ask = SwitchOptions(clients=request.clients, allow_missing_key=request.allow_missing_key)
     with _naming_command(f"switch-llm {profile.name}"), _telling_where_keys_are_sought(profile):
         if request.confirm:
             done = _switch(environments, profile, ask)
@@ -58,7 +58,7 @@ def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
 
 
 def switch_clients(
-    environments: Environments, profile: Profile, ask: Ask, *, dry_run: bool
+    environments: Environments, profile: Profile, ask: SwitchOptions, *, dry_run: bool
 ) -> SwitchResult:
     """Switch as it is asked; a dry run says what would change, also where that would be refused."""
     site = environments.site
@@ -77,14 +77,14 @@ def find_running(environments: Environments, done: SwitchResult) -> list[ClientN
     return [name for name in names if environments.site.sessions_of(name)]
 
 
-def _switch(environments: Environments, profile: Profile, ask: Ask) -> SwitchResult:
+def _switch(environments: Environments, profile: Profile, ask: SwitchOptions) -> SwitchResult:
     done = switch.switch(environments.site, profile, ask)
     environments.accept(profile)
     return switched(done)
 
 
 @contextmanager
-def naming_others(site: Site, profile: Profile, ask: Ask) -> Iterator[None]:
+def naming_others(site: Site, profile: Profile, ask: SwitchOptions) -> Iterator[None]:
     """
     Name, in the hint of what stops a switch of all clients, those that could be switched alone.
 
@@ -104,7 +104,7 @@ def naming_others(site: Site, profile: Profile, ask: Ask) -> Iterator[None]:
         raise type(error)(error.message, hint=hint, code=error.code) from error
 
 
-def _can(site: Site, profile: Profile, ask: Ask) -> bool:
+def _can(site: Site, profile: Profile, ask: SwitchOptions) -> bool:
     try:
         # Keys were there, and are not asked for again: a keyring or GPG may ask the user each time.
         quiet = replace(ask, write_key=False, allow_missing_key=True, move_key=None)
@@ -158,7 +158,7 @@ def switched(done: switch.Switched, *, dry_run: bool = False) -> SwitchResult:
     )
 
 
-def _written(plan: Plan, entry: JournalEntry | None) -> dict[str, Any]:
+def _written(plan: SwitchPlan, entry: JournalEntry | None) -> dict[str, Any]:
     """Return the fields of `Written`."""
     return {
         "id": None if entry is None else entry.id,
@@ -265,13 +265,13 @@ def _drifted(drift: Drift) -> MemberBody:
     return MemberBody(path=list(drift.path), before=plain(drift.written), after=plain(drift.now))
 
 
-def restore_settings(environments: Environments, ask: Ask, *, dry_run: bool) -> Restored:
+def restore_settings(environments: Environments, ask: SwitchOptions, *, dry_run: bool) -> Restored:
     """Write again what a switch had written and others changed, or only say what would change."""
     environments.require_trusted()
     site = environments.site
     if dry_run:
         plans = restore.plan_restore(site, environments.find_wanted, ask)
-        done = restore.Restored(tuple((plan, None) for plan in plans))
+        done = restore.Restoration(tuple((plan, None) for plan in plans))
     else:
         done = restore.restore(site, environments.find_wanted, ask)
     return Restored(

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from mahavishnu.ai.switching.answers import Verdict
+from mahavishnu.ai.switching.answers import AnswerVerdict
 from mahavishnu.operations.ai.results import TrialBody
 
 # Of each verdict the exit code, as the errors of the same kind have it, and what it means.
-VERDICTS: dict[Verdict, tuple[int, str]] = {
+VERDICTS: dict[AnswerVerdict, tuple[int, str]] = {
     "ok": (0, "It answers."),
     "auth": (6, "The key is not accepted, or may not do this."),
     "quota": (5, "The key is accepted, and its quota is used up."),

@@ -6,7 +6,7 @@ from functools import partial
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.resolve import resolve
 from mahavishnu.ai.switching import verify
-from mahavishnu.ai.switching.proxied import proxy_notes
+from mahavishnu.ai.switching.proxies import proxy_notes
 from mahavishnu.ai.switching.status import look
 from mahavishnu.ai.switching.verify import TIMEOUT_S, Trial
 from mahavishnu.base.errors import NotFound

@@ -7,7 +7,7 @@ from mahavishnu.ai.clients import places
 from mahavishnu.ai.clients.rights import FILE_MODE, FOLDER_MODE, open_modes_of
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.switching.launch import find_sign_ins
-from mahavishnu.ai.switching.proxied import proxy_note
+from mahavishnu.ai.switching.proxies import proxy_note
 from mahavishnu.ai.switching.status import look
 from mahavishnu.operations.ai.clients import chosen_clients
 from mahavishnu.operations.ai.profiles import known_profiles

@@ -8,7 +8,7 @@ from mahavishnu.ai.clients.delivery import Asks, Protocol
 from mahavishnu.ai.clients.launch import Launcher
 from mahavishnu.ai.clients.mcp import Mcp
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.session import Reach, Sessions
+from mahavishnu.ai.clients.session import Reach, SessionsPort
 
 
 class ClaudeCode(ClaudeCodeSettings):
@@ -25,7 +25,7 @@ class ClaudeCode(ClaudeCodeSettings):
     home_variable = "CLAUDE_CONFIG_DIR"
     reach: Reach = "live"
     said_by_run: Collection[str] | None = None
-    sessions: Sessions = sessions
+    sessions: SessionsPort = sessions
     launch: Launcher = launch
     mcp: Mcp = mcp
     cc_switch = "claude"

@@ -14,11 +14,11 @@ _ANSWER_S = 15.0
 _QUIT_S = 30.0
 _PAUSE_S = 0.2
 
-type Run = Callable[[Sequence[str]], str]
+type RunProgram = Callable[[Sequence[str]], str]
 
 
 def restart_app(
-    run: Run | None = None,
+    run: RunProgram | None = None,
     *,
     platform: str = sys.platform,
     pause: Callable[[float], None] = time.sleep,

@@ -4,7 +4,7 @@ import json
 
 from mahavishnu.ai.clients.claude_code.key_settings import require_not_redirected as check_project
 from mahavishnu.ai.clients.claude_code.settings import HELPER, OWNED_ENV, ClaudeCodeSettings
-from mahavishnu.ai.clients.launch import Options, Start
+from mahavishnu.ai.clients.launch import LaunchOptions, Start
 from mahavishnu.ai.clients.settings import Known
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
@@ -15,7 +15,7 @@ __all__ = ["check_project", "find_options"]
 _OWN_SETTINGS = ("--settings", "--managed-settings")
 
 
-def find_options(start: Start) -> Options:
+def find_options(start: Start) -> LaunchOptions:
     """Return settings that override those of all files, in which "" stands for what is not wanted."""
     if any(word.split("=")[0] in _OWN_SETTINGS for word in start.words):
         raise UsageError(
@@ -31,4 +31,4 @@ def find_options(start: Start) -> Options:
             helper = change.value
         elif isinstance(change, Set):
             variables[change.path[1]] = change.value
-    return Options(("--settings", json.dumps({"env": variables, "apiKeyHelper": helper})))
+    return LaunchOptions(("--settings", json.dumps({"env": variables, "apiKeyHelper": helper})))

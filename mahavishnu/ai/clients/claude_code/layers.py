@@ -17,7 +17,7 @@ from mahavishnu.base.errors import MahavishnuError
 _MANAGED = Path("/etc/claude-code/managed-settings.json")
 _MAX_BYTES = 4_194_304
 _SOURCES = ("user", "project", "local")
-type Settings = Mapping[str, Any]
+type Layer = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def read_layers(
     sources = word_after("--setting-sources", words) or ",".join(_SOURCES)
     chosen = {each.strip() for each in sources.split(",")}
     paths = dict(zip(_SOURCES, (user, *_project_files(folder, user)), strict=False))
-    layers: list[Settings] = [{"env": dict(exported)}]
+    layers: list[Layer] = [{"env": dict(exported)}]
     layers += [_read(path) for source, path in paths.items() if source in chosen]
     layers += [given, _read(_MANAGED)]
     merged: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def read_layers(
     return Layers(JsonDocument.parse(json.dumps(merged).encode()), own)
 
 
-def _given(words: Sequence[str], folder: str) -> Settings:
+def _given(words: Sequence[str], folder: str) -> Layer:
     """Return what `--settings` says, a file's path, from the session's folder, or JSON itself."""
     value = word_after("--settings", words)
     if value.lstrip().startswith("{"):
@@ -75,7 +75,7 @@ def _project_files(folder: str, user: Path) -> list[Path]:
     return [(project / PROJECT_FILE).with_name("settings.json"), project / PROJECT_FILE]
 
 
-def _read(path: Path) -> Settings:
+def _read(path: Path) -> Layer:
     try:
         with path.open("rb") as stream:
             return _decoded(stream.read(_MAX_BYTES))
@@ -83,10 +83,10 @@ def _read(path: Path) -> Settings:
         return {}
 
 
-def _decoded(content: bytes) -> Settings:
+def _decoded(content: bytes) -> Layer:
     return decode_object(content) or {}
 
 
-def _variables(settings: Settings) -> Mapping[str, Any]:
+def _variables(settings: Layer) -> Mapping[str, Any]:
     said = settings.get("env")
     return said if isinstance(said, dict) else {}

@@ -12,16 +12,16 @@ from mahavishnu.ai.clients.claude_code.settings import (
     env,
 )
 from mahavishnu.ai.clients.options import sort_options
-from mahavishnu.ai.clients.registered import find_registered
 from mahavishnu.ai.clients.running import variables_of, word_after, words_of
 from mahavishnu.ai.clients.session import (
     Activity,
     RestartServer,
     Resume,
-    Session,
-    Standing,
+    RunningSession,
+    SessionState,
     Timeline,
 )
+from mahavishnu.ai.clients.session_files import find_registered
 from mahavishnu.ai.clients.settings import text_at
 from mahavishnu.ai.clients.transcripts import find_transcript, member, read_backwards, time_of
 from mahavishnu.ai.foreign_files.documents import Document
@@ -46,7 +46,7 @@ restart_server: RestartServer | None = None
 _ACTIVITIES: Mapping[str, Activity] = {"idle": "idle", "busy": "busy"}
 
 
-def find(folder: Path) -> list[Session]:
+def find(folder: Path) -> list[RunningSession]:
     """Return the sessions that run."""
     found = []
     for each in find_registered(folder):
@@ -54,7 +54,7 @@ def find(folder: Path) -> list[Session]:
         transcript = find_transcript(folder / "projects", each.folder, identifier, "{}.jsonl")
         model, answered = _last_answer(transcript) if transcript else ("", 0.0)
         found.append(
-            Session(
+            RunningSession(
                 client="claude-code",
                 id=identifier if transcript else "",
                 process=each.process,
@@ -85,7 +85,7 @@ def _last_answer(transcript: Path) -> tuple[str, float]:
     return "", 0.0
 
 
-def judge(session: Session, timeline: Timeline) -> Standing:
+def judge(session: RunningSession, timeline: Timeline) -> SessionState:
     """Judge by the settings as they are: it takes address and key over within two seconds, the model not."""
     words = words_of(session.process)
     layers = read_layers(
@@ -99,7 +99,7 @@ def judge(session: Session, timeline: Timeline) -> Standing:
     # One that was resumed asks the model of the settings of then; without one, that of its last answer.
     chosen = word_after("--model", words) or _model_then(session, timeline, layers.document)
     model = session.model if session.answered >= session.since else chosen or session.model
-    standing = Standing(
+    state = SessionState(
         session=session,
         model=model,
         wanted=wanted,
@@ -111,22 +111,22 @@ def judge(session: Session, timeline: Timeline) -> Standing:
     )
     if session.activity == "busy" and 0 < session.busy_since < timeline.changed and not layers.own:
         then = timeline.at(session.busy_since)
-        standing = replace(
-            standing,
+        state = replace(
+            state,
             profile=then,
             url=timeline.provider(then).url,
             why="it follows when it has answered",
         )
     if layers.own or not chosen or alias_in(words):
-        return standing
-    standing = replace(standing, model_reach="restart")
+        return state
+    state = replace(state, model_reach="restart")
     foreign = {each.model for each in timeline.providers.values()} - {""}
     if model and model != wanted and (wanted or model in foreign):
-        return replace(standing, needs="restart", why=f"it asks for {model}")
-    return standing
+        return replace(state, needs="restart", why=f"it asks for {model}")
+    return state
 
 
-def _model_then(session: Session, timeline: Timeline, document: Document) -> str:
+def _model_then(session: RunningSession, timeline: Timeline, document: Document) -> str:
     """Return the model it was started with; empty for the client's own choice, which follows the settings."""
     before = timeline.before(session.since)
     return (
@@ -137,7 +137,7 @@ def _model_then(session: Session, timeline: Timeline, document: Document) -> str
     )
 
 
-def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:
+def resume(session: RunningSession, words: Sequence[str], model: str | None) -> Resume:
     """Return its own options, the model where it was chosen by one, and the session's id."""
     kept, left_out = sort_options(words, _KEPT, _REPLACED)
     alias = alias_in(words)

@@ -9,7 +9,7 @@ from mahavishnu.ai.clients.delivery import Asks, Protocol
 from mahavishnu.ai.clients.launch import Launcher
 from mahavishnu.ai.clients.mcp import Mcp
 from mahavishnu.ai.clients.port import Client
-from mahavishnu.ai.clients.session import Reach, Sessions
+from mahavishnu.ai.clients.session import Reach, SessionsPort
 
 
 class Codex(CodexSettings):
@@ -26,7 +26,7 @@ class Codex(CodexSettings):
     home_variable = "CODEX_HOME"
     reach: Reach = "thread"
     said_by_run: Collection[str] | None = ()
-    sessions: Sessions = sessions
+    sessions: SessionsPort = sessions
     launch: Launcher = launch
     mcp: Mcp = MCP
     cc_switch = "codex"

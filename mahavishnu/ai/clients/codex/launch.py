@@ -10,7 +10,7 @@ from mahavishnu.ai.clients.codex.settings import (
     RUN_ID,
     CodexSettings,
 )
-from mahavishnu.ai.clients.launch import CheckProject, Options, Start
+from mahavishnu.ai.clients.launch import CheckProject, LaunchOptions, Start
 from mahavishnu.ai.clients.settings import Known
 from mahavishnu.ai.foreign_files.documents import Value
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
@@ -20,7 +20,7 @@ from mahavishnu.ai.foreign_files.merge import Set
 check_project: CheckProject | None = None
 
 
-def find_options(start: Start) -> Options:
+def find_options(start: Start) -> LaunchOptions:
     """Return overrides for a provider of this session's own."""
     delivery = start.delivery
     if delivery.mode == "native":
@@ -33,8 +33,8 @@ def find_options(start: Start) -> Options:
     return _overrides([*said.items(), ((*PROVIDER[:-1], RUN_ID), provider)])
 
 
-def _overrides(said: Sequence[tuple[tuple[str, ...], Value]]) -> Options:
-    return Options(
+def _overrides(said: Sequence[tuple[tuple[str, ...], Value]]) -> LaunchOptions:
+    return LaunchOptions(
         tuple(
             word for path, value in said for word in ("-c", f"{render_key(path)}={render(value)}")
         )

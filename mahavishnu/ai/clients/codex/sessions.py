@@ -16,17 +16,17 @@ from uuid import UUID
 
 from mahavishnu.ai.clients.codex.server import restart_server as restart_server
 from mahavishnu.ai.clients.codex.settings import OWN_PROVIDER, PROVIDER, RUN_ID
-from mahavishnu.ai.clients.registered import read_object
 from mahavishnu.ai.clients.running import variables_of, words_of
 from mahavishnu.ai.clients.session import (
     Activity,
-    Provider,
     Resume,
-    Session,
-    Standing,
+    RunningSession,
+    SessionProvider,
+    SessionState,
     Timeline,
     stand_alone,
 )
+from mahavishnu.ai.clients.session_files import read_object
 from mahavishnu.ai.clients.transcripts import member, read_backwards, read_first
 from mahavishnu.base.processes import ProcessIdentity, identify
 
@@ -38,7 +38,7 @@ _URL = re.compile(r'base_url\s*=\s*"([^"]*)"')
 _RESUMED_S = 30.0  # from a thread's beginning to its loading
 
 
-def find(folder: Path) -> list[Session]:
+def find(folder: Path) -> list[RunningSession]:
     """Return the threads that are loaded and had a turn; one without has nothing to lose."""
     server = find_server(folder)
     return [
@@ -110,13 +110,13 @@ def _session(
     process: ProcessIdentity,
     since: float,
     server: ProcessIdentity | None,
-) -> Session | None:
+) -> RunningSession | None:
     rollout = _rollout(folder, identifier)
     if rollout is None:
         return None
     meta: dict[str, Any] = read_first(rollout)
     activity, model = _last_turn(rollout)
-    return Session(
+    return RunningSession(
         client="codex",
         id=identifier,
         process=process,
@@ -166,7 +166,7 @@ def _last_turn(rollout: Path) -> tuple[Activity, str]:
     return activity or "unknown", model
 
 
-def judge(session: Session, timeline: Timeline) -> Standing:
+def judge(session: RunningSession, timeline: Timeline) -> SessionState:
     """Judge by the time at which the thread was loaded: it stays with the provider of then."""
     if session.provider == RUN_ID:
         given = _given_provider(words_of(session.process))
@@ -176,26 +176,26 @@ def judge(session: Session, timeline: Timeline) -> Standing:
     if not session.resumed and _is_other_provider(
         session.provider, timeline.providers.get(profile or "")
     ):
-        return Standing(
+        return SessionState(
             session=session, model=session.model, reach="own", model_reach="own",
             why=f"it was started on the provider {session.provider}",
         )  # fmt: skip
     current = timeline.match(timeline.seen)
-    standing = Standing(
+    state = SessionState(
         session=session, model=session.model, profile=profile, url=timeline.provider(profile).url,
         reach="thread", model_reach="thread", wanted=timeline.seen.model,
     )  # fmt: skip
-    lacking = _lacking(session, timeline, current)
-    if lacking:
-        return replace(standing, needs="restart", why=lacking)
+    missing = _missing_key(session, timeline, current)
+    if missing:
+        return replace(state, needs="restart", why=missing)
     if profile != current and (profile or current):
-        return replace(standing, needs="thread", why="it began before the switch")
+        return replace(state, needs="thread", why="it began before the switch")
     if timeline.seen.model and session.model and timeline.seen.model != session.model:
-        return replace(standing, needs="thread", why=f"it asks for {session.model}")
-    return standing
+        return replace(state, needs="thread", why=f"it asks for {session.model}")
+    return state
 
 
-def _lacking(session: Session, timeline: Timeline, current: str | None) -> str:
+def _missing_key(session: RunningSession, timeline: Timeline, current: str | None) -> str:
     """Return why the background server could not get at the present key: its environment is that of its start."""
     key = timeline.provider(current).key
     if key is None or not key.variable or not session.shared:
@@ -212,13 +212,13 @@ def _given_provider(words: Sequence[str]) -> str:
     return next((each for each in words if each.startswith(f"model_providers.{RUN_ID}=")), "")
 
 
-def _is_other_provider(said: str, profile: Provider | None) -> bool:
+def _is_other_provider(said: str, profile: SessionProvider | None) -> bool:
     """Tell whether what Codex calls a provider cannot be the profile's."""
     if profile is None or not said:
         return False
     return said != (OWN_PROVIDER if profile.native else PROVIDER[-1])
 
 
-def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:  # noqa: ARG001 - the port's
+def resume(session: RunningSession, words: Sequence[str], model: str | None) -> Resume:  # noqa: ARG001 - the port's
     """Return its own command for it; a thread keeps what it was begun with."""
     return Resume(("codex", "resume", session.id, *(("-m", model) if model else ())))

@@ -9,7 +9,7 @@ from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.qwen import FACTS, launch, sessions
 from mahavishnu.ai.clients.qwen.mcp import MCP
 from mahavishnu.ai.clients.qwen.settings import QwenSettings
-from mahavishnu.ai.clients.session import Reach, Sessions
+from mahavishnu.ai.clients.session import Reach, SessionsPort
 
 
 class Qwen(QwenSettings):
@@ -26,7 +26,7 @@ class Qwen(QwenSettings):
     home_variable = "QWEN_HOME"
     reach: Reach = "restart"
     said_by_run: Collection[str] | None = ("--auth-type", "--openai-base-url")
-    sessions: Sessions = sessions
+    sessions: SessionsPort = sessions
     launch: Launcher = launch
     mcp: Mcp = MCP
     cc_switch = ""

@@ -1,6 +1,6 @@
 """Qwen Code on a profile for one session: by options, with the key in its environment."""
 
-from mahavishnu.ai.clients.launch import CheckProject, Options, Start
+from mahavishnu.ai.clients.launch import CheckProject, LaunchOptions, Start
 from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
 from mahavishnu.ai.clients.qwen.models import find_model
 from mahavishnu.ai.clients.qwen.settings import LISTS
@@ -10,7 +10,7 @@ _KEYS = {"openai-chat": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 check_project: CheckProject | None = None
 
 
-def find_options(start: Start) -> Options:
+def find_options(start: Start) -> LaunchOptions:
     """Return variables with the key, and flags; it has no way to ask a command for the key."""
     delivery = start.delivery
     kind = LISTS[delivery.protocol]
@@ -21,5 +21,5 @@ def find_options(start: Start) -> Options:
     more["NODE_TLS_REJECT_UNAUTHORIZED"] = "1"  # else a .env of the project could switch it off
     flags = ("--auth-type", kind, "--model", delivery.model)
     if kind == "anthropic":
-        return Options(flags, {**more, "ANTHROPIC_BASE_URL": delivery.url})
-    return Options((*flags, "--openai-base-url", delivery.url), more)
+        return LaunchOptions(flags, {**more, "ANTHROPIC_BASE_URL": delivery.url})
+    return LaunchOptions((*flags, "--openai-base-url", delivery.url), more)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from mahavishnu.ai.clients.options import sort_options
 from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
-from mahavishnu.ai.clients.registered import find_registered
 from mahavishnu.ai.clients.running import variables_of, word_after, words_of
 from mahavishnu.ai.clients.session import (
     Activity,
     RestartServer,
     Resume,
-    Session,
-    Standing,
+    RunningSession,
+    SessionState,
     Timeline,
     stand_alone,
 )
+from mahavishnu.ai.clients.session_files import find_registered
 from mahavishnu.ai.clients.transcripts import find_transcript, member, read_backwards, time_of
 
 _URL = "ANTHROPIC_BASE_URL"
@@ -31,7 +31,7 @@ _REPLACED = {
 restart_server: RestartServer | None = None
 
 
-def find(folder: Path) -> list[Session]:
+def find(folder: Path) -> list[RunningSession]:
     """Return the sessions that run."""
     found = []
     for each in find_registered(folder):
@@ -39,7 +39,7 @@ def find(folder: Path) -> list[Session]:
         transcript = find_transcript(folder / "projects", each.folder, identifier, "chats/{}.jsonl")
         activity, model, answered = _last_turn(transcript) if transcript else ("idle", "", 0.0)
         found.append(
-            Session(
+            RunningSession(
                 client="qwen",
                 id=identifier if transcript else "",
                 process=each.process,
@@ -78,7 +78,7 @@ def _last_turn(transcript: Path) -> tuple[Activity, str, float]:
     return activity or "idle", "", 0.0
 
 
-def judge(session: Session, timeline: Timeline) -> Standing:
+def judge(session: RunningSession, timeline: Timeline) -> SessionState:
     """Judge by what it began with: a session keeps model, address and key until it ends."""
     words = words_of(session.process)
     given = variables_of(session.process, [STARTED_ON, _URL])
@@ -92,17 +92,17 @@ def judge(session: Session, timeline: Timeline) -> Standing:
     model = session.model if answered else timeline.provider(profile).model
     # Settings of a project, or its user, may have chosen a model that is not of the profile.
     known = not answered or timeline.provider(profile).has(model)
-    standing = Standing(
+    state = SessionState(
         session=session, model=model, profile=profile if known else None,
         url=timeline.provider(profile).url if known else "", reach="restart", model_reach="restart",
     )  # fmt: skip
     current = timeline.match(timeline.seen)
     if profile != current and (profile or current):
-        return replace(standing, needs="restart", why="it began before the switch")
-    return standing
+        return replace(state, needs="restart", why="it began before the switch")
+    return state
 
 
-def resume(session: Session, words: Sequence[str], model: str | None) -> Resume:  # noqa: ARG001 - the port's
+def resume(session: RunningSession, words: Sequence[str], model: str | None) -> Resume:  # noqa: ARG001 - the port's
     """Return its own options, and the session's id."""
     kept, left_out = sort_options(words, _KEPT, _REPLACED)
     again = ("--resume", session.id) if session.id else ()

@@ -9,7 +9,7 @@ from mahavishnu.ai.clients.claude_code.settings import API_KEY, HEADERS, HELPER,
 from mahavishnu.ai.clients.delivery import KeyHeader
 from mahavishnu.ai.clients.key_command import PROGRAM, helper_line, helper_words, read_words
 from mahavishnu.ai.foreign_files.documents import Document, Value
-from mahavishnu.ai.foreign_files.merge import Change, Expected, Set
+from mahavishnu.ai.foreign_files.merge import Change, ExpectedValues, Set
 from mahavishnu.ai.profiles.importing.found import (
     FoundProvider,
     name_of_host,
@@ -100,7 +100,7 @@ def replace_keys(
     return (*cleared, Set(HELPER, helper_line(words)))
 
 
-def expected_keys(document: Document, secret: Secret | None) -> Expected:
+def expected_keys(document: Document, secret: Secret | None) -> ExpectedValues:
     """Return what must still be there when the keys are replaced: the one that was moved, and no other."""
     moved = secret.reveal() if secret else ""
     _own_helper(document)

@@ -33,7 +33,7 @@ def health_of(
 
 
 @dataclass(frozen=True)
-class Answer:
+class FoundSecret:
     """
     What stands at an id: None where there is nothing, `created_at` where the cloud tells it.
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from oneiric.core.lifecycle import LifecycleError, LifecycleManager, LifecycleSafetyOptions
 from oneiric.core.resolution import Candidate, Resolver, ResolverSettings
 
-from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
+from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth, FoundSecret, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of
-from mahavishnu.ai.secrets.oneiric.providers import Provider
+from mahavishnu.ai.secrets.oneiric.providers import OpenStore
 from mahavishnu.ai.secrets.oneiric.stores import CloudStore, Stores
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable
 
@@ -31,7 +31,7 @@ _UNBOUNDED = LifecycleSafetyOptions(
     shield_tasks=False,
 )
 
-type Open = Callable[[CloudStore, float], Provider]
+type Open = Callable[[CloudStore, float], OpenStore]
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class _Slot:
     """One provider: the store in force, since when, the one that was made last, and whose turn it is."""
 
     def __init__(self) -> None:
-        self.current: Provider | None = None
-        self.made: Provider | None = None
+        self.current: OpenStore | None = None
+        self.made: OpenStore | None = None
         self.moved_at = 0.0
         self.turn = asyncio.Lock()
 
@@ -65,7 +65,7 @@ class Providers:
         self._slots: defaultdict[str, _Slot] = defaultdict(_Slot)
         self._closed = False
 
-    async def read(self, provider: str, identifier: str) -> Answer:
+    async def read(self, provider: str, identifier: str) -> FoundSecret:
         """
         Return what stands at an id of a provider.
 
@@ -74,12 +74,12 @@ class Providers:
         token or credentials may be other ones.
 
         Raises:
-            MahavishnuError: of the store that was to be asked first, as `Provider.read`.
+            MahavishnuError: of the store that was to be asked first, as `OpenStore.read`.
         """
         slot = self._slots[provider]
         first: MahavishnuError | None = None
         for _ in range(len(self._stores.require(provider)) + 2):
-            failed: Provider | None = None
+            failed: OpenStore | None = None
             try:
                 failed = await self._in_force(provider, slot)
                 return await failed.read(identifier)
@@ -138,7 +138,7 @@ class Providers:
                 if current is not None:
                     await current.cleanup()
 
-    async def _in_force(self, provider: str, slot: _Slot) -> Provider:
+    async def _in_force(self, provider: str, slot: _Slot) -> OpenStore:
         """Return the store in force, opened if none is."""
         async with slot.turn:
             order = self._order(provider)
@@ -150,7 +150,7 @@ class Providers:
                 await self._swap(order[0], slot)
             return slot.current
 
-    async def _open_first(self, order: list[CloudStore], slot: _Slot) -> Provider:
+    async def _open_first(self, order: list[CloudStore], slot: _Slot) -> OpenStore:
         first: MahavishnuError | None = None
         for store in order:
             error = await self._swap(store, slot)
@@ -162,7 +162,7 @@ class Providers:
         assert first is not None
         raise first
 
-    async def _move_on(self, failed: Provider, slot: _Slot) -> bool:
+    async def _move_on(self, failed: OpenStore, slot: _Slot) -> bool:
         """Exchange a store that failed for the next one; tells whether another one is in force now."""
         async with slot.turn:
             if slot.current is not failed:  # somebody else did
@@ -172,7 +172,7 @@ class Providers:
                     return True
             return False
 
-    async def _drop(self, refused: Provider, slot: _Slot) -> bool:
+    async def _drop(self, refused: OpenStore, slot: _Slot) -> bool:
         """Close a store, so that the next question opens it again."""
         async with slot.turn:
             if slot.current is refused:
@@ -241,7 +241,7 @@ class Providers:
         # All stores of a provider together keep to the time for one key.
         share_s = self._stores.timeout_s / len(self._stores.of(store.provider))
 
-        async def make() -> Provider:
+        async def make() -> OpenStore:
             made = self._open_store(store, share_s)
             self._slots[store.provider].made = made
             await made.init()

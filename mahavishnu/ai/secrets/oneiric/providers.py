@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
+from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth, FoundSecret, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of, is_missing
 from mahavishnu.ai.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore
 from mahavishnu.base.errors import MahavishnuError, Unavailable
@@ -52,7 +52,7 @@ class Dates:
         self.last: datetime | None = None
 
 
-class Provider:
+class OpenStore:
     """
     One cloud store, open from `init` to `cleanup`; for one event loop.
 
@@ -91,7 +91,7 @@ class Provider:
         if error is not None:
             raise error
 
-    async def read(self, identifier: str) -> Answer:
+    async def read(self, identifier: str) -> FoundSecret:
         """Return what stands at an id; raises as `failure_of` says."""
         text, error = await self._bounded(lambda: self._get(identifier))
         self.failure = error
@@ -99,7 +99,7 @@ class Provider:
             raise error
         self.has_answered = True
         created_at = None if text is None else self._dates.last
-        return Answer(self.name, None if text is None else Secret(text), created_at)
+        return FoundSecret(self.name, None if text is None else Secret(text), created_at)
 
     async def check(self) -> ComponentHealth:
         """Return how it is doing, by asking for a secret that need not be there; raises nothing."""
@@ -215,9 +215,9 @@ def gcp_adapter(store: GcpStore, client: Any = None) -> Adapter:
     return made
 
 
-def open_store(store: CloudStore, timeout_s: float) -> Provider:
+def open_store(store: CloudStore, timeout_s: float) -> OpenStore:
     """Return a store as the settings describe it."""
-    return Provider(store, make_adapter, timeout_s)
+    return OpenStore(store, make_adapter, timeout_s)
 
 
 def _is_here(url: str | None) -> bool:

@@ -12,7 +12,7 @@ from mahavishnu.ai.secrets.oneiric.stores import (
     require_installed,
 )
 from mahavishnu.ai.secrets.reference import MAX_NAME_LENGTH, Reference, bad_reference
-from mahavishnu.ai.secrets.scheme import Access, Check, Scheme
+from mahavishnu.ai.secrets.scheme import Requirement, Scheme, StoreAccess
 from mahavishnu.base.errors import MahavishnuError, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class OneiricScheme(Scheme):
             )
         return place, field
 
-    def open(self, access: Access, *, asking: bool = True) -> "OneiricStore":  # noqa: ARG002
+    def open(self, access: StoreAccess, *, asking: bool = True) -> "OneiricStore":  # noqa: ARG002
         """Return the store of the settings."""
         return open_clouds(access.stores())
 
@@ -64,14 +64,14 @@ class OneiricScheme(Scheme):
         field = f", field {reference.name}" if reference.name else ""
         return f"{TITLES[provider_of(reference)]}: {identifier_of(reference)}{field}"
 
-    def checks(self, reference: Reference, access: Access) -> tuple[Check, ...]:
+    def requirements(self, reference: Reference, access: StoreAccess) -> tuple[Requirement, ...]:
         """Return that the settings have a store of it, and that Oneiric is installed."""
         return (
             ("store", lambda: access.stores().require(provider_of(reference))),
             ("extra", require_installed),
         )
 
-    def state(self, reference: Reference, access: Access) -> str:
+    def state(self, reference: Reference, access: StoreAccess) -> str:
         """Return whether it could be asked."""
         try:
             access.stores().require(provider_of(reference))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Self
 
-from mahavishnu.ai.secrets.oneiric.answers import Answer, ComponentHealth, health_of
+from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth, FoundSecret, health_of
 from mahavishnu.ai.secrets.oneiric.failures import timed_out
 from mahavishnu.ai.secrets.oneiric.stores import (
     Stores,
@@ -56,7 +56,7 @@ class OneiricStore:
         """Return the field, or the whole secret where the reference names none; raises as `look`."""
         return self.look(reference)[0]
 
-    def look(self, reference: Reference) -> tuple[Secret, Answer]:
+    def look(self, reference: Reference) -> tuple[Secret, FoundSecret]:
         """
         Return the key, and what is known of where it came from.
 
@@ -157,7 +157,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _pick(answer: Answer, reference: Reference) -> Secret:
+def _pick(answer: FoundSecret, reference: Reference) -> Secret:
     """Return the key that a secret's text holds."""
     text = None if answer.text is None else answer.text.reveal()
     field = reference.name

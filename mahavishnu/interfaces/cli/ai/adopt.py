@@ -9,7 +9,7 @@ from mahavishnu.ai.switching.plan import Scope
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.ai.client_output import print_change
 from mahavishnu.interfaces.cli.ai.options import changed_clients_option, provider_scope_option
-from mahavishnu.interfaces.cli.ai.telling import UNCHANGED
+from mahavishnu.interfaces.cli.ai.switch_messages import UNCHANGED
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.results import Adopted

@@ -6,7 +6,7 @@ import click
 
 from mahavishnu.ai.bindings.settings import PROJECT_CLIENT
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.interfaces.cli.ai.telling import tell_note
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_note
 from mahavishnu.interfaces.cli.options import json_option, load_quietly
 from mahavishnu.interfaces.cli.render import print_json, print_line
 from mahavishnu.operations.ai.directories import bind_directory

@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.interfaces.cli.ai.telling import tell_note
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_note
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line, print_table
 from mahavishnu.operations.ai.directories import BoundDirectories, find_bindings

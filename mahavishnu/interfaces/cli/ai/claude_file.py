@@ -11,7 +11,7 @@ from msgspec import Struct
 from mahavishnu.ai.clients.claude_code.own_settings.file import Scope
 from mahavishnu.ai.foreign_files.merge import Change
 from mahavishnu.interfaces.cli.ai.options import dry_run_option, scope_option
-from mahavishnu.interfaces.cli.ai.telling import tell_note
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_note
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.claude_settings import (

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.interfaces.cli.ai.telling import said, show_path
+from mahavishnu.interfaces.cli.ai.switch_messages import said, show_path
 from mahavishnu.interfaces.cli.render import local_time, print_line
-from mahavishnu.operations.ai.results import ClientBody, DriftedFile, LackBody, TrialBody
+from mahavishnu.operations.ai.results import ClientBody, DriftedFile, MissingBody, TrialBody
 
 _USES = {"sign-in": "its own sign-in", "other": "something else", "nothing": "nothing"}
 _OTHERS = "by hand or by another program"
@@ -23,7 +23,7 @@ def use_of(client: ClientBody) -> str:
     return client.profile or _USES[client.use]
 
 
-def tell_lacks(lacks: Sequence[LackBody]) -> None:
+def tell_missing(lacks: Sequence[MissingBody]) -> None:
     """Print what is missing here, a line each."""
     for each in lacks:
         about = f"{each.profile}: " if each.profile else ""

@@ -4,7 +4,7 @@ import click
 
 from mahavishnu.base.errors import KINDS
 from mahavishnu.interfaces.cli.ai.client_output import offer, print_drift
-from mahavishnu.interfaces.cli.ai.telling import UNCHANGED
+from mahavishnu.interfaces.cli.ai.switch_messages import UNCHANGED
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.results import Changes

@@ -3,8 +3,8 @@
 import click
 
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.interfaces.cli.ai.client_output import tell_drift, tell_lacks, use_of
-from mahavishnu.interfaces.cli.ai.telling import tell_profiles
+from mahavishnu.interfaces.cli.ai.client_output import tell_drift, tell_missing, use_of
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line, print_table
 from mahavishnu.operations.ai.requests import ListLlms
@@ -32,7 +32,7 @@ def _show(body: Profiles) -> None:
     for each in body.clients:
         if each.installed and each.use != "profile":
             print_line(f"{CLIENTS[each.client].title} uses {use_of(each)}.")
-    tell_lacks(body.missing)
+    tell_missing(body.missing)
     tell_drift(body.clients)
 
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import click
 
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.interfaces.cli.ai.options import (
     changed_clients_option,
     forget_keys_option,
     provider_scope_option,
 )
+from mahavishnu.interfaces.cli.ai.switch_messages import UNCHANGED
 from mahavishnu.interfaces.cli.ai.switch_output import print_plan, print_switch
-from mahavishnu.interfaces.cli.ai.telling import UNCHANGED
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.results import Restored
@@ -41,4 +41,4 @@ def restore(dry_run: bool, **asked: Any) -> Restored:
 
     `ai undo` brings back what the other had written.
     """
-    return restore_settings(Environments(load_quietly()), Ask(**asked), dry_run=dry_run)
+    return restore_settings(Environments(load_quietly()), SwitchOptions(**asked), dry_run=dry_run)

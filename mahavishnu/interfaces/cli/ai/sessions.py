@@ -4,7 +4,7 @@ import click
 
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.interfaces.cli.ai.sessions_output import show_sessions
-from mahavishnu.interfaces.cli.ai.telling import tell_profiles
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.operations.ai.results import Sessions
 from mahavishnu.operations.ai.sessions import FindSessions, find_sessions

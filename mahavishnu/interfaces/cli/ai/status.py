@@ -5,7 +5,7 @@ import click
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.ai.client_output import offer, tell_drift, use_of
-from mahavishnu.interfaces.cli.ai.telling import tell_profiles
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line, print_table
 from mahavishnu.operations.ai.requests import LlmStatus

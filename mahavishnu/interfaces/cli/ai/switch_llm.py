@@ -6,7 +6,7 @@ from typing import Any, Literal
 import click
 from msgspec.structs import replace
 
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.interfaces.cli.ai.client_output import print_trial
 from mahavishnu.interfaces.cli.ai.options import (
     clients_option,
@@ -15,8 +15,8 @@ from mahavishnu.interfaces.cli.ai.options import (
     provider_scope_option,
 )
 from mahavishnu.interfaces.cli.ai.sessions_output import lines_of
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_profiles
 from mahavishnu.interfaces.cli.ai.switch_output import is_native, print_plan, print_switch
-from mahavishnu.interfaces.cli.ai.telling import tell_profiles
 from mahavishnu.interfaces.cli.ai.undo import show_undo
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.operations.ai.results import SwitchResult
@@ -95,7 +95,7 @@ def switch_llm(
     environments = Environments(loaded)
     profile = environments.find_wanted(name)
     tell_profiles(loaded)
-    done = switch_clients(environments, profile, Ask(**wished), dry_run=dry_run)
+    done = switch_clients(environments, profile, SwitchOptions(**wished), dry_run=dry_run)
     if dry_run:
         return done
     if running := find_running(environments, done):
@@ -109,5 +109,7 @@ def switch_llm(
     return done
 
 
-def _ask(params: dict[str, Any]) -> Ask:
-    return Ask(**{key: value for key, value in params.items() if key in Ask.__dataclass_fields__})
+def _ask(params: dict[str, Any]) -> SwitchOptions:
+    return SwitchOptions(
+        **{key: value for key, value in params.items() if key in SwitchOptions.__dataclass_fields__}
+    )

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from mahavishnu.ai.clients.table import CLIENTS
-from mahavishnu.ai.switching.switch import Ask
+from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.base.identifiers import shown
-from mahavishnu.interfaces.cli.ai.telling import print_members, show_path
+from mahavishnu.interfaces.cli.ai.switch_messages import print_members, show_path
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.results import SwitchResult, Written
 
@@ -16,10 +16,10 @@ _MODES = {
     "written": "key written",
     "keyless": "no key",
 }
-_NOTHING_MORE = Ask()
+_NOTHING_MORE = SwitchOptions()
 
 
-def print_plan(plan: Written, ask: Ask = _NOTHING_MORE) -> None:
+def print_plan(plan: Written, ask: SwitchOptions = _NOTHING_MORE) -> None:
     """Print what a switch would do; of what it would refuse, `ask` says what the user asked for."""
     for file in plan.clients:
         print_line(f"{file.path} ({_MODES[file.mode]})")
@@ -37,7 +37,7 @@ def print_plan(plan: Written, ask: Ask = _NOTHING_MORE) -> None:
     _print_rest(plan)
 
 
-def _key_answer(ask: Ask, *, alone: bool) -> str:
+def _key_answer(ask: SwitchOptions, *, alone: bool) -> str:
     """Return what becomes of a key in plain text; one that does not stand `alone` cannot be moved."""
     if ask.move_key is not None and alone:
         return f"taken out by --move-key {ask.move_key}"

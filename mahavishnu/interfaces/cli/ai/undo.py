@@ -4,7 +4,7 @@ import click
 
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.interfaces.cli.ai.options import overwrite_option
-from mahavishnu.interfaces.cli.ai.telling import print_members
+from mahavishnu.interfaces.cli.ai.switch_messages import print_members
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.results import UndoResult

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import click
 
-from mahavishnu.ai.clients.registration import SETUPS
+from mahavishnu.ai.clients.mcp_setup import SETUPS
 from mahavishnu.base.settings.sources import ENVIRONMENT
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line

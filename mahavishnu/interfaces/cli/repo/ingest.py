@@ -69,7 +69,8 @@ async def _ingest_by(
     """Ingest each repository in a process of its own; returns an exit code as `run_for_each`."""
     if as_json:
         raise UsageError(
-            "--json goes without --runner.", hint="Ask afterwards: mahavishnu repo status --json"
+            "--json goes without --runner.",
+            hint="Ask afterwards: mahavishnu repo status --json",
         )
     repositories = await select_repositories(names, group)
     command = ("--", *ourselves(), "repo", "ingest")

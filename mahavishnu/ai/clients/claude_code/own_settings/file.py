@@ -11,6 +11,7 @@ from mahavishnu.ai.clients.claude_code.settings import PROJECT_FILE
 from mahavishnu.ai.clients.places import Place, require_there
 from mahavishnu.ai.clients.project import find_project, require_inside
 from mahavishnu.ai.clients.rights import closing
+from mahavishnu.ai.clients.settings import Scope as Scope
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.foreign_files.documents import ABSENT, Absent, Document, KeyPath, Value
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
@@ -18,7 +19,6 @@ from mahavishnu.ai.foreign_files.files import SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, Exclude, Include, Remove, Set, merge
 from mahavishnu.base.errors import Unavailable, UsageError
 
-type Scope = Literal["user", "project"]
 type Plan = Callable[[Document], list[Change]]
 CLIENT: Literal["claude-code"] = "claude-code"
 _ROUNDS = 5

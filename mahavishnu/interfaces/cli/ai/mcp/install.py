@@ -4,7 +4,7 @@ import click
 
 from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.interfaces.cli.ai.options import dry_run_option, scope_option
-from mahavishnu.interfaces.cli.ai.telling import tell_note
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_note
 from mahavishnu.interfaces.cli.mcp.config import tell_what_stays_behind, transport_option
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line

@@ -8,7 +8,7 @@ from mahavishnu.interfaces.cli.ai.mcp.install import (
     show_registrations,
 )
 from mahavishnu.interfaces.cli.ai.options import dry_run_option
-from mahavishnu.interfaces.cli.ai.telling import tell_note
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_note
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.operations.ai.registering import Registrations, unregister
 

@@ -8,7 +8,7 @@ import click
 from mahavishnu.ai.profiles.profile import ProfileEntry
 from mahavishnu.base.errors import UsageError
 from mahavishnu.interfaces.cli.ai.profile.options import entry_options, read_entry, show_written
-from mahavishnu.interfaces.cli.ai.telling import tell_note
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_note
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.operations.ai.clients import require_trusted
 from mahavishnu.operations.ai.profile_changes import ProfileDetails, edit_profile

@@ -3,7 +3,7 @@
 import click
 
 from mahavishnu.ai.profiles.profile_files import render
-from mahavishnu.interfaces.cli.ai.telling import tell_profiles
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.profile_changes import ExportedProfiles, export_profiles

@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.interfaces.cli.ai.telling import tell_profiles
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_table
 from mahavishnu.operations.ai.profile_changes import AllProfiles, list_profiles

@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.interfaces.cli.ai.telling import tell_note
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_note
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.profile_changes import RemovedProfile, remove_profile

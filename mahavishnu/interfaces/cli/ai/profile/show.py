@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from mahavishnu.interfaces.cli.ai.telling import tell_profiles
+from mahavishnu.interfaces.cli.ai.switch_messages import tell_profiles
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.operations.ai.profile_changes import ProfileDetails, details_of

@@ -2,7 +2,7 @@
 
 import click
 
-from mahavishnu.interfaces.cli.ai.client_output import tell_lacks
+from mahavishnu.interfaces.cli.ai.client_output import tell_missing
 from mahavishnu.interfaces.cli.ai.secrets.reading import tell_read
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line
@@ -24,7 +24,7 @@ def _show(report: KeyReport) -> None:
         took = f", {store.latency_ms:.0f} ms" if store.latency_ms is not None else ""
         why = f". {store.message}" if store.message else ""
         print_line(f"{store.name}: {store.status}{took}{why}")
-    tell_lacks(report.missing)
+    tell_missing(report.missing)
     if not (report.keys or report.required or report.stores or report.missing):
         print_line("No profile with a key is yours, shared or in use.")
 

@@ -9,10 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 TEST = """
-from tests.lacking import lack
+from tests.missing_programs import skip_or_fail
 
 def test_it():
-    lack("no npm")
+    skip_or_fail("no npm")
 """
 
 

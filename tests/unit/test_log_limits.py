@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from mahavishnu.interfaces.http import seldom
-from mahavishnu.interfaces.http.seldom import LIBRARIES, MAX_KINDS, Quiet, Seldom, quieten
+from mahavishnu.interfaces.http import log_limits
+from mahavishnu.interfaces.http.log_limits import LIBRARIES, MAX_KINDS, LimitedLog, Quiet, limit_log
 
 
 class Clock:
@@ -18,16 +18,16 @@ class Clock:
 
 def test_each_kind_is_said_once_a_minute_with_how_often_it_was_not() -> None:
     clock = Clock()
-    said = Seldom(clock)
+    said = LimitedLog(clock)
     assert [said.ask("a"), said.ask("a"), said.ask("b"), said.ask("a")] == [0, None, 0, None]
-    clock.now += seldom.EVERY_S - 1
+    clock.now += log_limits.EVERY_S - 1
     assert said.ask("a") is None
     clock.now += 1
     assert [said.ask("a"), said.ask("b"), said.ask("a")] == [3, 0, None]
 
 
 def test_kinds_without_end_are_not_kept() -> None:
-    said = Seldom(Clock())
+    said = LimitedLog(Clock())
     for number in range(10 * MAX_KINDS):
         said.ask(str(number))
     assert len(said._said) <= MAX_KINDS
@@ -36,8 +36,8 @@ def test_kinds_without_end_are_not_kept() -> None:
 def test_libraries_complain_once_and_of_a_cut_off_request_not_at_all(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    quieten()
-    quieten()
+    limit_log()
+    limit_log()
     server, loop = (logging.getLogger(name) for name in LIBRARIES)
     filters = [
         each for logger in (server, loop) for each in logger.filters if isinstance(each, Quiet)
@@ -59,12 +59,12 @@ def test_libraries_complain_once_and_of_a_cut_off_request_not_at_all(
 
 def test_the_number_of_what_was_left_out_is_said() -> None:
     clock = Clock()
-    quiet = Quiet(Seldom(clock))
+    quiet = Quiet(LimitedLog(clock))
 
     def passes() -> str | None:
         record = logging.LogRecord("x", logging.ERROR, "", 0, "Bad %s.\n", ("thing",), None)
         return record.getMessage() if quiet.filter(record) else None
 
     assert [passes() for _ in range(3)] == ["Bad thing.\n", None, None]
-    clock.now += seldom.EVERY_S
+    clock.now += log_limits.EVERY_S
     assert passes() == "Bad thing. (and 2 times before)"

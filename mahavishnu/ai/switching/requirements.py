@@ -11,7 +11,7 @@ from mahavishnu.base.errors import MahavishnuError
 
 
 @dataclass(frozen=True)
-class Lack:
+class MissingRequirement:
     """One thing that is not here; `profile` is empty where it is not about one."""
 
     profile: str
@@ -22,25 +22,27 @@ class Lack:
     exit_code: int = 0
 
 
-def find_lacks(site: Site, profile: Profile) -> list[Lack]:
+def find_missing_requirements(site: Site, profile: Profile) -> list[MissingRequirement]:
     """Return what keeps this profile from being used here, as far as a look tells."""
     found = [
-        Lack(profile.name, "client", text, "Install it.", "ai.client_missing")
+        MissingRequirement(profile.name, "client", text, "Install it.", "ai.client_missing")
         for text in _missing_clients(site, profile)
     ]
     if profile.auth == "native" or profile.key is None:
         return found
-    for what, check in scheme_of(profile.key.scheme).checks(profile.key, site):
+    for what, check in scheme_of(profile.key.scheme).requirements(profile.key, site):
         try:
             check()
         except MahavishnuError as error:
-            return [*found, lack_of(profile.name, what, error)]
+            return [*found, missing_requirement(profile.name, what, error)]
     return found
 
 
-def lack_of(profile: str, what: What, error: MahavishnuError) -> Lack:
-    """Return the lack that an error describes."""
-    return Lack(profile, what, error.message, error.hint or "", error.code, error.exit_code)
+def missing_requirement(profile: str, what: What, error: MahavishnuError) -> MissingRequirement:
+    """Return the requirement that an error describes."""
+    return MissingRequirement(
+        profile, what, error.message, error.hint or "", error.code, error.exit_code
+    )
 
 
 def _missing_clients(site: Site, profile: Profile) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 DEMANDED = bool(os.environ.get("CI") or os.environ.get("MAHAVISHNU_TEST_ALL"))
 
 
-def lack(problem: str) -> NoReturn:
+def skip_or_fail(problem: str) -> NoReturn:
     """Skip the test, or the module that says so; fail it in CI, and where all was demanded."""
     if DEMANDED:
         pytest.fail(problem)

@@ -37,7 +37,7 @@ from mahavishnu.ai.switching.journal import (
 )
 from mahavishnu.ai.switching.plan import SettingsPlace
 from mahavishnu.ai.switching.redaction import is_marked, keys_in
-from mahavishnu.ai.switching.reversal import State, is_emptied, reverse, state_of
+from mahavishnu.ai.switching.reversal import MemberState, is_emptied, reverse, state_of
 from mahavishnu.ai.switching.site import NOTICED, Site
 from mahavishnu.base.errors import MahavishnuError
 
@@ -48,7 +48,7 @@ class FileOnDisk:
 
     file: FileRecord
     place: SettingsPlace
-    records: tuple[tuple[Record, State], ...]
+    records: tuple[tuple[Record, MemberState], ...]
     leftovers: tuple[Change, ...]
 
     @property

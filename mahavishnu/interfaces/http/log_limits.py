@@ -10,7 +10,7 @@ MAX_KINDS = 256
 LIBRARIES = ("uvicorn.error", "asyncio")
 
 
-class Seldom:
+class LimitedLog:
     """Tells what may be said now; each kind on its own."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,9 +33,9 @@ class Seldom:
 class Quiet(logging.Filter):
     """Lets a library's message pass seldom, and a request that is cut off at the end not at all."""
 
-    def __init__(self, seldom: Seldom) -> None:
+    def __init__(self, limits: LimitedLog) -> None:
         super().__init__()
-        self._seldom = seldom
+        self._limits = limits
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether to log it; the number of those left out is put behind it."""
@@ -43,15 +43,15 @@ class Quiet(logging.Filter):
         if isinstance(error, asyncio.CancelledError):  # beyond `server.drain_timeout`
             return False
         text = str(record.msg)
-        unsaid = self._seldom.ask(f"{text.partition('\n')[0]} {type(error).__name__}")
+        unsaid = self._limits.ask(f"{text.partition('\n')[0]} {type(error).__name__}")
         if unsaid:
             record.msg = f"{text.rstrip()} (and {unsaid:,} times before)"
         return unsaid is not None
 
 
-def quieten() -> None:
+def limit_log() -> None:
     """Let the libraries below the server, which log each time, do so seldom."""
     for name in LIBRARIES:
         logger = logging.getLogger(name)
         if not any(isinstance(each, Quiet) for each in logger.filters):
-            logger.addFilter(Quiet(Seldom()))
+            logger.addFilter(Quiet(LimitedLog()))

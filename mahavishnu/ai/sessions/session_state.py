@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mahavishnu.ai.clients.running import ancestors
-from mahavishnu.ai.clients.session import Provider, Session, Standing, Timeline
+from mahavishnu.ai.clients.session import RunningSession, SessionProvider, SessionState, Timeline
 from mahavishnu.ai.clients.settings import CurrentProvider
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.documents import Absent, Document
@@ -18,19 +18,19 @@ from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import mask_url
 
 
-def find_standings(
+def find_session_states(
     site: Site,
     profiles: Mapping[str, Profile],
     history: History,
     clients: Sequence[ClientName] = tuple(CLIENTS),
-) -> tuple[Standing, ...]:
+) -> tuple[SessionState, ...]:
     """
     Return the sessions that run, of each client, with the profile that each is on.
 
     Of a client whose settings cannot be read they are returned too; `why` has the error.
     """
     above = ancestors()
-    found: list[Standing] = []
+    found: list[SessionState] = []
     for name in clients:
         sessions = site.sessions_of(name)
         if not sessions:
@@ -84,10 +84,10 @@ def _read(
     )  # fmt: skip
 
 
-def _provider(profile: Profile, client: ClientName) -> Provider:
+def _provider(profile: Profile, client: ClientName) -> SessionProvider:
     protocol = profile.protocol_for(client)
     native = profile.auth == "native"
-    return Provider(
+    return SessionProvider(
         url="" if native or protocol is None else profile.endpoints[protocol],
         model=profile.model or "",
         small_model=profile.small_model,
@@ -96,6 +96,6 @@ def _provider(profile: Profile, client: ClientName) -> Provider:
     )
 
 
-def _unread(session: Session, error: MahavishnuError) -> Standing:
+def _unread(session: RunningSession, error: MahavishnuError) -> SessionState:
     reach = CLIENTS[session.client].reach
-    return Standing(session=session, reach=reach, model_reach=reach, why=error.message)
+    return SessionState(session=session, reach=reach, model_reach=reach, why=error.message)
