@@ -113,7 +113,7 @@ async def _require_one_database(target: Target) -> None:
                 await connection.close()
     if found[0] != found[1]:
         raise UsageError(
-            "postgresql.direct_dsn leads to another database than postgresql.dsn.",
+            "postgresql.direct_dsn names another database than postgresql.dsn.",
             hint="Name the same database in both: migrations go to the first, memories to the second.",
             code="settings.invalid_dsn",
         )

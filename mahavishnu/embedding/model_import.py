@@ -52,7 +52,7 @@ def import_model(
         raise NotFound(f"There is nothing at {path}.", code="embedding.path_missing")
     if not path.is_dir():
         raise UsageError(
-            f"{path.name} is no folder.",
+            f"{path.name} is not a folder.",
             hint="Unpack an archive (unzip, tar -xf), and import the folder that has config.json.",
             code="embedding.not_a_model",
         )
@@ -123,7 +123,7 @@ def _describe(folder: Path, paths: list[str], *, name: str, source: str) -> Mani
     ]
     if dimensions is None or not limits:
         raise UsageError(
-            "The model's configuration tells no vector length or no longest input.",
+            "The model's configuration does not state the vector length or the longest input.",
             hint="Set hidden_size in config.json and model_max_length in tokenizer_config.json.",
             code="embedding.not_a_model",
         )

@@ -332,7 +332,7 @@ def check_new_memory(new: NewMemory) -> NewMemory:
     check_moment(new.expires_at, what="expires_at")
     if new.expires_at is not None and new.expires_at <= utc_now():
         raise UsageError(
-            "expires_at is over: nobody would find the memory.",
+            "expires_at is in the past: no search would find the memory.",
             hint="Give a time to come, or leave it out.",
             code="input.time",
         )
@@ -383,7 +383,7 @@ def check_vector(vector: BroughtVector) -> None:
         len(vector.values)
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(
-            "The vector holds what is no number.",
+            "The vector holds a value that is not a number.",
             hint="Pass a sequence of finite floats, as many as the model has dimensions.",
             code="input.vector",
         ) from error

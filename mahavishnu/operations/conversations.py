@@ -40,7 +40,7 @@ class GetSession(Request, frozen=True, kw_only=True):
 
     session_id: Annotated[Name, Meta(description="Session to read.")]
     project: OfProject = None
-    start: Annotated[int, Meta(ge=0, description="Turns to pass over; next_start of before.")] = 0
+    start: Annotated[int, Meta(ge=0, description="Turns to skip; the previous next_start.")] = 0
     max_tokens: Budget = DEFAULT_BUDGET
 
     def check(self) -> None:

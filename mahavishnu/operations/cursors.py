@@ -28,6 +28,6 @@ def read_cursor(cursor: str | None) -> tuple[datetime, int] | None:
     except (binascii.Error, ValueError, struct.error, OverflowError) as error:
         raise UsageError(
             "The cursor is not one of ours.",
-            hint="Take next_cursor of the page before as it is, or leave it out.",
+            hint="Pass next_cursor of the previous page unchanged, or leave it out.",
             code="input.cursor",
         ) from error

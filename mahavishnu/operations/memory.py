@@ -227,7 +227,7 @@ async def _brought(app: App, request: StoreUnifiedMemory | Search) -> BroughtVec
         if model is None:
             return None
         raise UsageError(
-            "embedding_model names the model of an embedding, and there is none.",
+            "embedding_model is given without an embedding.",
             hint="Leave it out, and the text is embedded here; memory_stats names the model.",
             code="input.vector",
         )

@@ -23,7 +23,7 @@ def find_project(folder: Path, environ: Mapping[str, str], settings: Path) -> Pa
     within = _up_to_root(list(above))
     if not within:
         raise UsageError(
-            "Your home is no project.",
+            "Your home folder is not a project.",
             hint="Go to the project's folder, or use --scope user.",
             code="ai.no_project",
         )

@@ -282,6 +282,6 @@ def _translate(path: Path, error: OSError) -> MahavishnuError:
         )
     return Unavailable(
         f"{path} cannot be written: {error.strerror}.",
-        hint="Look after its disk, then try again.",
+        hint="Check its disk, then try again.",
         code="ai_files.failed",
     )

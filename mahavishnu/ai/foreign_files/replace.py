@@ -77,7 +77,7 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
 def _check(target: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(
-            f"{target} is no file.",
+            f"{target} is not a file.",
             hint="Move away what has this name.",
             code="ai_files.not_a_file",
         )

@@ -186,8 +186,8 @@ def check_profile(profile: Profile) -> None:
     _check_texts(profile)
     if all(profile.protocol_for(client) is None for client in CLIENTS):
         raise UsageError(
-            f"The profile {profile.name} has no address that a client speaks to.",
-            hint=f"Give it one of {', '.join(ADDRESS_KEYS)}, and clients that speak to it.",
+            f"The profile {profile.name} has no address that a client can use.",
+            hint=f"Give it one of {', '.join(ADDRESS_KEYS)}, and clients that can use it.",
             code="ai.profile_no_protocol",
         )
     if profile.auth == "native":
@@ -241,7 +241,7 @@ def _check_address(name: str, key: str, url: str) -> None:
     if "@" in url:
         raise UsageError(
             f"The address {key} of the profile {name} holds credentials.",
-            hint="Take them out; the key belongs into key, as a reference.",
+            hint="Remove them, and put a reference to the key into key.",
             code="ai.profile_address",
         )
     try:
@@ -254,7 +254,7 @@ def _check_address(name: str, key: str, url: str) -> None:
                 code="ai.profile_insecure",
             ) from error
         raise UsageError(
-            f"The address {key} of the profile {name} is none.",
+            f"The address {key} of the profile {name} is not an address.",
             hint="Write https://HOST/PATH: without a name, a password, a query or spaces.",
             code="ai.profile_address",
         ) from error
@@ -265,7 +265,7 @@ def _reference(name: str, text: str) -> Reference:
         return parse_reference(text)
     except UsageError as error:
         raise UsageError(
-            f"The key of the profile {name} is no reference. {error.message}",
+            f"The key of the profile {name} is not a reference. {error.message}",
             hint=error.hint,
             code="ai.profile_raw_key",
         ) from None
@@ -279,7 +279,7 @@ def _check_texts(profile: Profile) -> None:
         spaced = what != "title" and " " in text
         if spaced or len(text) > MAX_TEXT or not text.isprintable():
             raise UsageError(
-                f"The profile {profile.name} has a {what} that can be none.",
+                f"The profile {profile.name} has an invalid {what}.",
                 hint="One line of at most 200 characters; the name of a model has no spaces.",
                 code="ai.profile_text",
             )

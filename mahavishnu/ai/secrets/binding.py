@@ -81,7 +81,7 @@ def _split(authority: str) -> tuple[str, str]:
 
 def _bad() -> UsageError:
     return UsageError(
-        "This is no address of an endpoint, or one with a password, a query or odd characters.",
+        "This is not the address of an endpoint, or it has a password, a query or odd characters.",
         hint="For example: https://api.anthropic.com",
         code="secret.endpoint",
     )

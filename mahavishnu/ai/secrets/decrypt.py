@@ -63,8 +63,8 @@ def decrypt(
     with contextlib.suppress(UnicodeDecodeError):  # which would hold the text
         return text.decode("utf-8")
     raise Corrupt(
-        "What is inside the file of keys is no text.",
-        hint="It holds lines NAME=value, or one key.",
+        "The decrypted file of keys is not text.",
+        hint="Write lines NAME=value, or one key.",
         code="secret.malformed",
     )
 

@@ -31,7 +31,7 @@ class EnvironmentScheme(Scheme):
     def parse(self, rest: str) -> tuple[str, str]:
         """Return the variable."""
         if not is_name(rest):
-            raise bad_reference("After env: stands the name of a variable: letters, digits and _.")
+            raise bad_reference("After env: write the name of a variable: letters, digits and _.")
         return rest, ""
 
     def open(self, access: StoreAccess, *, asking: bool = True) -> EnvironmentStore:  # noqa: ARG002

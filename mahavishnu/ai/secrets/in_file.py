@@ -110,10 +110,10 @@ class FileScheme(Scheme):
         """Return the path, and the name in the file."""
         path, mark, name = rest.rpartition("#") if "#" in rest else (rest, "", "")
         if not path.startswith(("/", "~/")) or path.endswith("/"):
-            raise bad_reference("After file: stands an absolute path, or one that begins with ~/.")
+            raise bad_reference("After file: write an absolute path, or one that begins with ~/.")
         if mark and not is_name(name):
             raise bad_reference(
-                "After # stands the name of a key in the file: letters, digits and _."
+                "After # write the name of a key in the file: letters, digits and _."
             )
         return path, name
 

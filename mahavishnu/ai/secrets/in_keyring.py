@@ -58,7 +58,7 @@ class KeyringScheme(Scheme):
         """Return service and name."""
         service, _, name = rest.rpartition("/")
         if not service or not name:
-            raise bad_reference("After keyring: stand a service and a name: keyring:SERVICE/NAME.")
+            raise bad_reference("After keyring: write a service and a name: keyring:SERVICE/NAME.")
         return service, name
 
     def open(self, access: StoreAccess, *, asking: bool = True) -> KeyringStore:  # noqa: ARG002
@@ -121,7 +121,7 @@ def _backends(chosen: Any) -> list[Any]:
     sealed = [each for each in found if type(each).__name__ not in PLAIN_BACKENDS]
     if found and not sealed:
         raise Forbidden(
-            f"The keyring is of a kind that keeps keys readable on the disk ({type(found[0]).__name__}).",
+            f"This keyring keeps keys readable on the disk ({type(found[0]).__name__}).",
             hint="Choose another backend: keyring --list-backends",
             code="secret.exposed",
         )

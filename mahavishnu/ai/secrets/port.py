@@ -40,7 +40,7 @@ def as_key(value: str | None, reference: Reference, *, hint: str) -> Secret:
     key = value.strip()
     if len(key) > MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()) or " " in key:
         raise Corrupt(
-            f"What stands at {reference} can be no key: it has spaces, lines or other characters.",
+            f"The text at {reference} is not a key: it has spaces, line breaks or other characters.",
             hint="A key is one word of ASCII. Store the key alone there.",
             code="secret.malformed",
         )

@@ -78,5 +78,5 @@ def known_forms() -> str:
 
 def _no_reference() -> UsageError:
     return bad_reference(
-        "This says not where a key is; if it is the key itself, keep it out of files."
+        "This does not say where a key is; if it is the key itself, keep it out of files."
     )

@@ -69,13 +69,13 @@ def find_move(
         return None
     if not keys:
         raise Forbidden(
-            f"{holders[0].place.path} holds a key that is no text, which cannot be moved.",
-            hint="Write it as a text there; or --forget-keys gives it up.",
+            f"{holders[0].place.path} holds a key that is not text and cannot be moved.",
+            hint="Write it as text, or discard it with --forget-keys.",
             code="ai.plain_key",
         )
     if len(keys) > 1:
         raise Conflict(
-            f"{len(keys)} different keys are there in plain text, and one place takes one.",
+            f"{len(keys)} different keys are in plain text, and one place holds only one.",
             hint="Switch one client at a time with --client.",
             code="ai.move_several",
         )
@@ -95,7 +95,7 @@ def _keys_of(file: FilePlan) -> list[str]:
     if not all(map(client.is_secret, file.plain_keys)):
         raise Forbidden(
             f"{file.place.path} holds a key inside a command, an address or a header, which cannot be moved.",
-            hint="Let that text do without the key; or --forget-keys gives it up.",
+            hint="Take the key out of that text, or discard it with --forget-keys.",
             code="ai.plain_key",
         )
     return [

@@ -200,14 +200,14 @@ def check_plan(plan: SwitchPlan, *, overwrite: bool, forget_keys: bool) -> None:
             raise Forbidden(
                 f"{file.place.path} holds a key in plain text that is not Mahavishnu's, and a switch"
                 f" would take it away: {', '.join(map(show_path, file.plain_keys))}.",
-                hint=f"{_advise(file)}--forget-keys gives it up, and undo cannot bring it back.",
+                hint=f"{_advise(file)}--forget-keys discards it, and undo cannot restore it.",
                 code="ai.plain_key",
             )
         if file.conflicts and not overwrite:
             raise changed_meanwhile(
                 file.place.path,
                 map(show_path, file.conflicts),
-                hint="Look at it with mahavishnu ai diff. mahavishnu ai adopt accepts it, --overwrite gives it up.",
+                hint="Look at it with mahavishnu ai diff. mahavishnu ai adopt accepts it, --overwrite discards it.",
             )
 
 

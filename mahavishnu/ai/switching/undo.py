@@ -104,7 +104,7 @@ def _require_keys(switched: JournalEntry, entry: JournalEntry) -> None:
     away = [path for path in entry.lost if path not in switched.lost]
     if away and switched.is_moved:
         raise Conflict(
-            f"The key at {', '.join(away)} was moved to {switched.key}, which has it not now.",
+            f"The key at {', '.join(away)} was moved to {switched.key}, which no longer has it.",
             hint="Make it readable there, and undo again; --overwrite takes all else back without it.",
             code="ai.key_away",
         )
@@ -132,17 +132,17 @@ def choose(history: History, reference: str | None) -> JournalEntry:
     in_effect = history.in_effect
     if reference is None:
         if not in_effect:
-            raise NotFound("There is no switch to take back.", code="ai.no_switch")
+            raise NotFound("There is no switch to undo.", code="ai.no_switch")
         return in_effect[-1]
     found = find_entry(history, reference)
     if found.kind == "undo":
         raise UsageError(
-            f"{shown(found.id)} is no switch, but took one back.",
+            f"{shown(found.id)} is not a switch; it undid one.",
             hint="Switch again: mahavishnu ai switch-llm",
             code="ai.not_a_switch",
         )
     if found.id in history.undone:
-        raise Conflict(f"{shown(found.id)} was taken back already.", code="ai.already_undone")
+        raise Conflict(f"{shown(found.id)} was already undone.", code="ai.already_undone")
     place = next(number for number, each in enumerate(in_effect) if each.id == found.id)
     found = in_effect[place]
     paths = {file.path for file in found.files}
@@ -150,7 +150,7 @@ def choose(history: History, reference: str | None) -> JournalEntry:
         if any(file.path in paths for file in later.files):
             raise Conflict(
                 f"The {later.title} ({shown(later.id)}) came after it.",
-                hint=f"Take that back first: mahavishnu ai undo {shown(later.id)}",
+                hint=f"Undo that first: mahavishnu ai undo {shown(later.id)}",
                 code="ai.undo_order",
             )
     return found

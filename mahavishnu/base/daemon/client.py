@@ -107,7 +107,7 @@ class DaemonClient:
             return json.loads(pieces[-1])["result"]
         except (ValueError, KeyError, TypeError) as error:
             raise Unavailable(
-                f"{self.record.url}/mcp answered what is no MCP.", code="daemon.unreachable"
+                f"{self.record.url}/mcp does not speak MCP.", code="daemon.unreachable"
             ) from error
 
 
@@ -125,7 +125,8 @@ def _decoded(text: bytes, status: int) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Unavailable(
-            f"The daemon answered {status} with what is no JSON.", code="daemon.unreachable"
+            f"The daemon answered {status} with something other than JSON.",
+            code="daemon.unreachable",
         ) from error
 
 

@@ -276,7 +276,7 @@ else:
 class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
     """What the settings say of one provider; `ai.profiles` decides whether it can be used."""
 
-    title: Annotated[str | None, Meta(description="A line that tells what it is.")] = None
+    title: Annotated[str | None, Meta(description="One line that describes it.")] = None
     auth: Annotated[
         Literal["key", "native"] | None,
         Meta(

@@ -157,7 +157,7 @@ def parse_failure(text: str) -> MahavishnuError:
     except GARBAGE:
         return Unavailable(
             "The keeper of the embedded PostgreSQL failed, and what it left about it is damaged.",
-            hint="Try again; the file keeper.log beside the database tells more.",
+            hint="Try again; see keeper.log beside the database.",
             code="database.keeper_failed",
         )
 

@@ -60,7 +60,7 @@ def refuse(error: MahavishnuError) -> Response:
 def masked() -> MahavishnuError:
     """Return the message for a fault, whose own words stay in the log."""
     return MahavishnuError(
-        "Something went wrong inside.", hint="The daemon's log tells more: mahavishnu status"
+        "Something went wrong inside.", hint="Read the daemon's log; to find it: mahavishnu status"
     )
 
 

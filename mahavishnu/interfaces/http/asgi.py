@@ -138,12 +138,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         refusal = HttpError(
             405, f"{request.method} is not for this address.", code="http.method",
-            hint="GET /api/v1/docs tells what is.",
+            hint="See GET /api/v1/docs.",
         )  # fmt: skip
     else:
         refusal = HttpError(
             404, "There is nothing at this address.", code="http.not_found",
-            hint="GET /api/v1/docs tells what there is.",
+            hint="See GET /api/v1/docs.",
         )  # fmt: skip
     response = refuse(refusal)
     response.headers.update(error.headers or {})

@@ -90,7 +90,7 @@ def _read_query(request: Request, operation: Operation[Any, Any]) -> dict[str, A
         if kinds.get(name) == "array":
             values[name] = given
         elif len(given) > 1:
-            raise UsageError(f"{name} stands more than once.", code="input.invalid")
+            raise UsageError(f"{name} is given more than once.", code="input.invalid")
         elif "object" in kinds.get(name, ""):
             values[name] = read_json(given[0].encode())
         else:

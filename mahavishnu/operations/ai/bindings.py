@@ -45,8 +45,8 @@ def find_bound(site: Site) -> Binding | None:
         return find_binding(site.folder, rows)
     except Unresolved as error:
         raise Forbidden(
-            f"Mahavishnu cannot tell whether {site.folder} is bound to a profile: a .git on the way to it leads"
-            " nowhere.",
+            f"Mahavishnu cannot tell whether {site.folder} is bound to a profile: a .git above it points"
+            " to nothing.",
             hint="Fix it with: git worktree repair",
             code="ai.bound",
         ) from error

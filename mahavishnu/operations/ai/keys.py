@@ -136,7 +136,7 @@ def try_key(loaded: Loaded, name: str) -> KeyTest:
     site, profile = open_site(loaded), find_profile(loaded, name)
     if profile.auth == "native" or profile.key is None:
         raise Conflict(
-            f"The profile {profile.name} is a client's own sign-in, which is the client's alone.",
+            f"The profile {profile.name} uses a client's own sign-in, which Mahavishnu cannot read.",
             hint="Name a profile with a key: mahavishnu ai secrets list",
             code="ai.no_key",
         )

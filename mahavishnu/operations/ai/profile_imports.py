@@ -186,7 +186,7 @@ def _choose(
             usable.append(each)
     if not usable:
         raise UsageError(
-            "There is nothing to take over.",
+            "There is nothing to import.",
             hint="; ".join(f"{each.label}: {each.reason}" for each in passed[:5]) or None,
             code="ai.import_none",
         )

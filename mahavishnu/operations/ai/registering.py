@@ -135,7 +135,7 @@ def _find_address(loaded: Loaded, transport: str) -> str | None:
     port = running.port if running else loaded.settings.server.port
     if not port:
         raise MahavishnuError(
-            "The port is any that is free, so there is no address to give.",
+            "The daemon takes any free port, so it has no fixed address.",
             hint="Set server.port, or start the daemon first: mahavishnu up --detach",
             code="mcp.no_address",
         )

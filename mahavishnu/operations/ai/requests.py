@@ -10,7 +10,7 @@ from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.operations.operation import Request
 
 type ProfileName = Annotated[
-    str, Meta(min_length=1, max_length=64, description="Name of a profile; list_llms tells them.")
+    str, Meta(min_length=1, max_length=64, description="Name of a profile; list_llms lists them.")
 ]
 
 
@@ -55,7 +55,7 @@ class SwitchLlm(Request, frozen=True, kw_only=True):
         if len(named) != 1:
             raise UsageError(
                 "Exactly one profile must be named.",
-                hint="name: a name that list_llms tells. llm_name is the same.",
+                hint="name: a name from list_llms. llm_name is the same.",
                 code="input.profile",
             )
         return str(named.pop())
@@ -69,12 +69,12 @@ class UndoSwitch(Request, frozen=True, kw_only=True):
         Meta(
             min_length=4,
             max_length=64,
-            description="Id of a switch, whole or the 8 hex digits it ends with; llm_status tells the "
-            "last ones.",
+            description="Id of a switch, whole or the 8 hex digits it ends with; llm_status lists the "
+            "latest.",
         ),
     ]
     confirm: Annotated[
-        bool, Meta(description="false only says what would be taken back; true does it.")
+        bool, Meta(description="false only shows what would be undone; true undoes it.")
     ] = False
 
     def check(self) -> None:

@@ -87,7 +87,7 @@ def read_shared(loaded: Loaded) -> Shared:
 def _place(loaded: Loaded, text: str) -> Path:
     if "://" in text or not text.isprintable():
         raise UsageError(
-            f"{SETTING} names a file or a folder, and no address.",
+            f"{SETTING} must name a file or a folder, not an address.",
             hint="Mount it, or check it out, and name the folder.",
             code="ai.shared_place",
         )

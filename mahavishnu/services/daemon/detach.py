@@ -101,7 +101,7 @@ def _hear(descriptor: int, locations: Locations) -> DaemonRecord:
         ended = bool(readable)
         raise Unavailable(
             f"The daemon {'ended' if ended else 'did not begin'} without a message.",
-            hint=f"Its log tells more: {locations.daemon_log}",
+            hint=f"See its log: {locations.daemon_log}",
             code="daemon.not_started",
         )
     told = json.loads(text)

@@ -53,7 +53,7 @@ def require_macos(platform: str = sys.platform) -> None:
     """Refuse on another system; raises as `restart_app`."""
     if platform != "darwin":
         raise UsageError(
-            "The desktop app is restarted on macOS alone.",
+            "The desktop app can be restarted only on macOS.",
             hint="Leave out --app.",
             code="ai.no_desktop_app",
         )

@@ -147,7 +147,7 @@ def _run(server: Server, words: Sequence[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise Unavailable(
             f"{program} did not end within {TIMEOUT_S:.0f} s.",
-            hint="Start Claude Code once by hand, and look what it waits for.",
+            hint="Start Claude Code yourself, and see what it waits for.",
             code="ai_mcp.no_answer",
         ) from error
     except OSError as error:
@@ -159,7 +159,7 @@ def _run(server: Server, words: Sequence[str]) -> None:
 def _failed(words: str, why: str) -> Unavailable:
     return Unavailable(
         f"claude {words} failed: {why}",
-        hint="Try it by hand: mahavishnu mcp config --client claude-code",
+        hint="Try it yourself: mahavishnu mcp config --client claude-code",
         code="ai_mcp.failed",
     )
 

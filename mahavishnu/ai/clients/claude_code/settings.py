@@ -245,7 +245,7 @@ def _reference_in(line: str) -> str:
 
 def _rejected(name: str, must_be: str) -> Corrupt:
     return Corrupt(
-        f"{name} must be {must_be}: as it is, Claude Code passes over the whole file.",
+        f"{name} must be {must_be}: otherwise Claude Code ignores the whole file.",
         hint="Correct it in an editor; the file was left as it is.",
         code="document.rejected",
     )

@@ -56,7 +56,7 @@ class CodexSettings:
             value = document.get(path)
             if value is not ABSENT and not isinstance(value, kind):
                 raise Corrupt(
-                    f"{path[0]} has a value of a kind that Codex does not take.",
+                    f"{path[0]} has a value of a type that Codex does not accept.",
                     hint="Correct it in an editor; the file was left as it is.",
                     code="document.rejected",
                 )

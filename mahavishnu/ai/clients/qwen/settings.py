@@ -169,7 +169,7 @@ def _variables(document: Document, delivery: Delivery, known: Known) -> list[Cha
 
 def _rejected(name: str) -> Corrupt:
     return Corrupt(
-        f"{name} has a value of a kind that Qwen Code does not take.",
+        f"{name} has a value of a type that Qwen Code does not accept.",
         hint="Correct it in an editor; the file was left as it is.",
         code="document.rejected",
     )

@@ -114,7 +114,7 @@ def check_path(path: KeyPath) -> None:
     """Refuse the path to nothing: the root is never ours to set."""
     if not path or not all(isinstance(key, str) for key in path):
         raise UsageError(
-            f"{path!r} names no member of a settings file.",
+            f"{path!r} does not name a member of a settings file.",
             hint="Give the keys from the root on, as in env.NAME.",
             code="document.path",
         )
@@ -130,7 +130,7 @@ def bad_value(why: str) -> UsageError:
 def not_an_object(path: KeyPath, text: str, position: int) -> UsageError:
     """Return the error for a path through, or an element for, what is of another kind."""
     return UsageError(
-        f"{_where(text, position)}: {show_path(path)} is of another kind than the change needs.",
+        f"{_where(text, position)}: {show_path(path)} has a value of another type than the change needs.",
         hint="Correct it in an editor; the file was left as it is.",
         code="document.not_an_object",
     )

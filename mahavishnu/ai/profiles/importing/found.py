@@ -81,7 +81,7 @@ def require_real(secret: str) -> Secret:
     """Return a key; refuses what stands for one only."""
     if secret == PLACEHOLDER:
         raise UsageError(
-            "In the place of the key stands what cc-switch's proxy puts there.",
+            "The settings hold the placeholder of cc-switch's proxy instead of a key.",
             hint="Turn that proxy off, or import from cc-switch: --from cc-switch",
             code="ai.import_proxy",
         )

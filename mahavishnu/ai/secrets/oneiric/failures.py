@@ -49,7 +49,7 @@ def failure_of(error: BaseException, store: str, *, timeout_s: float) -> Mahavis
     names = _names_of(error)
     if "UnicodeDecodeError" in names:
         return Corrupt(
-            f"What {store} holds is no text.",
+            f"The secret in {store} is not text.",
             hint="Store the key as text, not as binary.",
             code="secret.malformed",
         )

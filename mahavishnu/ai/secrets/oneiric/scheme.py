@@ -47,11 +47,11 @@ class OneiricScheme(Scheme):
         signs = PROVIDERS.get(provider)
         if signs is None or not identifier or not signs.issuperset(identifier):
             raise bad_reference(
-                f"After oneiric: stand a provider ({', '.join(PROVIDERS)}), a slash and the id of a secret there."
+                f"After oneiric: write a provider ({', '.join(PROVIDERS)}), a slash and the id of a secret there."
             )
         if mark and not (0 < len(field) <= MAX_NAME_LENGTH and _FIELD.issuperset(field)):
             raise bad_reference(
-                "After # stands the name of a field: letters, digits, -, _ and dots."
+                "After # write the name of a field: letters, digits, -, _ and dots."
             )
         return place, field
 

@@ -166,7 +166,7 @@ def _pick(answer: FoundSecret, reference: Reference) -> Secret:
     values = _members(text)
     if values is None:
         raise Corrupt(
-            f"What stands at {reference.scheme}:{reference.place} is no JSON object, so that it has no field.",
+            f"The secret at {reference.scheme}:{reference.place} is not a JSON object, so it has no fields.",
             hint="Take #FIELD out of the reference, or store a JSON object of texts.",
             code="secret.malformed",
         )

@@ -47,7 +47,7 @@ def require_event(event: str) -> None:
 
 
 def is_regex(matcher: str) -> bool:
-    """Tell whether a matcher can be understood; `*` means all, though it is no regular expression."""
+    """Tell whether a matcher can be understood; `*` means all, though it is not a regular expression."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what Python may read otherwise one day
         try:
@@ -63,7 +63,7 @@ def _check(wanted: Hook) -> None:
         raise UsageError("The hook has no command.", code="claude_settings.command")
     if wanted.matcher is not None and not is_regex(wanted.matcher):
         raise UsageError(
-            f"The matcher {wanted.matcher[:80]!r} is no regular expression.",
+            f"The matcher {wanted.matcher[:80]!r} is not a regular expression.",
             hint="For example: Bash, or Edit|Write, or mcp__.*",
             code="claude_settings.matcher",
         )

@@ -57,7 +57,7 @@ def require_rule(rule: str) -> None:
     near = difflib.get_close_matches(tool.lower(), lower, n=1)
     offered = f"{lower[near[0]]}{bracket}{rest}" if near else ""
     raise UsageError(
-        "That is no rule of Claude Code.",
+        "This is not a rule of Claude Code.",
         hint=f"Did you mean {offered[:200]}?"
         if offered and is_rule(offered)
         else "Write Tool, Tool(what), mcp__SERVER or mcp__SERVER__TOOL, as in Bash(git push *).",
