@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mahavishnu.ai.secrets.kept import KeptSecrets
+from mahavishnu.base.durations import read_duration
 from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.base.extras import require_installed
 from mahavishnu.base.logs import set_log_level
 from mahavishnu.base.masking import Secret
 from mahavishnu.base.settings.sources import Loaded, load_settings
-from mahavishnu.base.settings.tree import PostgresqlSettings, Settings
+from mahavishnu.base.settings.tree import MemorySettings, PostgresqlSettings, Settings
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
@@ -36,6 +37,7 @@ from mahavishnu.knowledge.repository_ingestion import (
     StoreFiles,
 )
 from mahavishnu.memory.conversations import Conversations
+from mahavishnu.memory.forgetting import ForgettingRules
 from mahavishnu.memory.metrics import Retention, Timings
 from mahavishnu.memory.models import SearchResult
 from mahavishnu.memory.records import Records
@@ -148,7 +150,7 @@ async def open_app(
             require_current(state)
             space = EmbeddingSpace(database, chooser(loaded, embedder))
             scopes = Scopes(database)
-            memories = MemoryStore(database, space, scopes)
+            memories = MemoryStore(database, space, scopes, forgetting_rules(settings.memory))
             projects = Projects(database)
             repositories = Repositories(database, scopes)
             retriever = Retriever(open_tiers(database, space, scopes))
@@ -224,6 +226,13 @@ def external_target(postgresql: PostgresqlSettings) -> Target | None:
         user=postgresql.user,
         password=postgresql.password,
     )
+
+
+def forgetting_rules(memory: MemorySettings) -> ForgettingRules:
+    """Return how long memories are kept, and how long what was forgotten."""
+    ages = ((name, getattr(memory.retention, name)) for name in memory.retention.__struct_fields__)
+    retention = {name: read_duration(age) for name, age in ages if age is not None}
+    return ForgettingRules(read_duration(memory.restorable_for), retention)
 
 
 def chooser(

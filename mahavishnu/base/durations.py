@@ -2,6 +2,13 @@
 
 from datetime import timedelta
 
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def read_duration(text: str) -> timedelta:
+    """Return the duration of a number with its unit: "30m", "12h", "90d", "2w"."""
+    return timedelta(**{UNITS[text[-1]]: int(text[:-1])})
+
 
 def spell_duration(took: timedelta) -> str:
     """Return a duration as people say it: "0.25 s", "12 s", "5 min 3 s", "2 h 5 min", "3 d 1 h"."""

@@ -103,6 +103,24 @@ class VectorTable:
         """Return the removal of vectors. $1 memory numbers."""
         return f"DELETE FROM {self.name} WHERE memory_no = ANY ($1::bigint[])"
 
+    def keep_forgotten(self) -> str:
+        """Return the copy of vectors to the tombstones of their memories. $1 ids."""
+        return (
+            "INSERT INTO forgotten_vectors (memory_no, model_no, chunk_no, scope_no, char_start, char_end, embedding) "
+            f"SELECT memory_no, {self.model_no}, chunk_no, e.scope_no, char_start, char_end, embedding "
+            f"FROM {self.name} e JOIN forgotten_memories f USING (memory_no) "
+            "WHERE f.id = ANY ($1::uuid[]) ON CONFLICT DO NOTHING"
+        )
+
+    def put_back(self) -> str:
+        """Return the way back, for memories that are there again. $1 memory numbers."""
+        return (
+            f"INSERT INTO {self.name} (memory_no, chunk_no, scope_no, collection, char_start, char_end, embedding) "
+            "SELECT memory_no, chunk_no, v.scope_no, collection, char_start, char_end, embedding "
+            "FROM forgotten_vectors v JOIN forgotten_memories USING (memory_no) "
+            f"WHERE memory_no = ANY ($1::bigint[]) AND model_no = {self.model_no}"
+        )
+
     def add_rows(self) -> str:
         """
         Return the insertion for memories that waited. $1 memory numbers, $2 chunk numbers, $3 scopes,

@@ -104,7 +104,7 @@ class Ingestion:
         if plan.moved:
             await self.database.run(lambda c: c.executemany(_QUERIES["move_section"], plan.moved))
         if plan.gone:
-            outcome.removed = len(await self.memories.forget(plan.gone))
+            outcome.removed = len(await self.memories.forget(plan.gone, purge=True))
 
     async def import_history(
         self,
@@ -152,7 +152,7 @@ class Ingestion:
             if gone:
                 rows = await self._fetch("live_keys", scope, "git")
                 ids = [row["id"] for row in rows if row["source_key"].partition("~")[0] in gone]
-                outcome.removed = len(await self.memories.forget(ids))
+                outcome.removed = len(await self.memories.forget(ids, purge=True))
             run.cursor = head
         return outcome
 

@@ -166,7 +166,8 @@ class RepositoryIngestion:
         """Forget a repository with all its chunks; return how many they were. Raises as `ingest`."""
         async with self._alone(repository):
             known = (await self._known(repository)).values()
-            gone = await self.memories.forget([each for file in known for each in file.ids])
+            ids = [each for file in known for each in file.ids]
+            gone = await self.memories.forget(ids, purge=True)
             await self.repositories.remove(repository)
         return len(gone)
 
@@ -220,7 +221,7 @@ class RepositoryIngestion:
                 work.outcome.changed += 1
                 former += set(known.ids) - set(chunks.ids)
         if former:
-            await self.memories.forget(former)
+            await self.memories.forget(former, purge=True)
 
     async def _note_commits(self, work: _Work, batch: Sequence[str]) -> None:
         """Let the chunks of files that were committed since they were stored name the commit."""
@@ -237,7 +238,7 @@ class RepositoryIngestion:
         gone = [path for path in gone if not discovery.is_hidden(work.repository.path / path)]
         ids = [each for path in gone for each in work.known[path].ids]
         if ids:
-            await self.memories.forget(ids)
+            await self.memories.forget(ids, purge=True)
         work.outcome.removed = len(gone)
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """Find the memory that a user means by an id or its last digits."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from mahavishnu.base.errors import Conflict
@@ -25,11 +26,15 @@ async def find_reference(database: Database, reference: str) -> UUID:
     rows = await database.run(lambda c: c.fetch(query, parsed))
     if not rows:
         raise no_memory(reference)
-    if len(rows) > 1:
+    return only_one([row["id"] for row in rows], reference)
+
+
+def only_one(found: Sequence[UUID], reference: str) -> UUID:
+    """Return the id that digits mean; raises `Conflict` where there are several."""
+    if len(found) > 1:
         raise Conflict(
             f"Several memories' ids end with {reference}.",
-            hint="Give more digits: " + ", ".join(str(row["id"]) for row in rows),
+            hint="Give more digits: " + ", ".join(map(str, found)),
             code="memory.ambiguous",
         )
-    found: UUID = rows[0]["id"]
-    return found
+    return found[0]

@@ -4,11 +4,14 @@ import re
 from functools import cache
 
 from mahavishnu.database.queries import load_queries
-from mahavishnu.memory.models import BESIDE_IDENTITY, SOUGHT_NAMES, Memory
+from mahavishnu.memory.models import BESIDE_IDENTITY, COLUMNS, SOUGHT_NAMES, Memory
 
 _ELSEWHERE = {"project": "p.name AS project", "owner": "s.owner", "visibility": "s.visibility"}
 # What a row of `memory` is read as, where m are memories, s their scopes and p their projects.
 MEMORY_ROW = ", ".join(_ELSEWHERE.get(name, f"m.{name}") for name in Memory.__struct_fields__)
+_STORED = ", ".join(
+    ("id", "memory_no", "scope_no", "content_hash", "stored_at", "superseded_by", *COLUMNS)
+)
 _PASSES = re.compile(r"\{passes from \$(\d+)\}")
 _TESTS = (
     *(f"($n::text IS NULL OR m.{name} = $n)" for name in SOUGHT_NAMES),
@@ -28,13 +31,14 @@ def load_memory_queries(name: str) -> dict[str, str]:
     """
     Return the queries of `sql/<name>.sql`, their parts filled in.
 
-    `{memory}` is a row of `memory`, `{beside the identity}` what `find_stored` compares, and `{passes from $n}`
-    the condition of `passes`.
+    `{memory}` is a row of `memory`, `{columns}` are those that a memory is stored with, `{beside the identity}` what
+    `find_stored` compares, and `{passes from $n}` the condition of `passes`.
     """
     beside = ", ".join(f"m.{each}" for each in BESIDE_IDENTITY)
     return {
         heading: _PASSES.sub(lambda found: passes(int(found[1])), text)
         .replace("{memory}", MEMORY_ROW)
+        .replace("{columns}", _STORED)
         .replace("{beside the identity}", beside)
         for heading, text in load_queries(name).items()
     }

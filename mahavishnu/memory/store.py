@@ -25,6 +25,7 @@ from mahavishnu.memory.duplicates import (
     refuse_taken_ids,
     repeat_of,
 )
+from mahavishnu.memory.forgetting import Forgetting, ForgettingRules
 from mahavishnu.memory.insertion import build_batch, give_vectors, insert_batch
 from mahavishnu.memory.models import (
     Head,
@@ -71,13 +72,20 @@ class MemoryStore:
     The caller's memories.
 
     Storing needs no embedder: rows that have no vector wait in a queue, and text search finds them
-    meanwhile. `embed_waiting` works the queue off.
+    meanwhile. `embed_waiting` works the queue off. `forgetting` restores what was forgotten.
     """
 
-    def __init__(self, database: Database, space: EmbeddingSpace, scopes: Scopes) -> None:
+    def __init__(
+        self,
+        database: Database,
+        space: EmbeddingSpace,
+        scopes: Scopes,
+        rules: ForgettingRules = ForgettingRules(),  # noqa: B008 - frozen
+    ) -> None:
         self._database = database
         self._space = space
         self._scopes = scopes
+        self.forgetting = Forgetting(database, space, rules)
 
     async def store(self, new: NewMemory) -> Stored:
         """Store one memory; the same text in the same place gives the id it already has."""
@@ -131,7 +139,7 @@ class MemoryStore:
         except Conflict as error:
             if error.code != "memory.id_taken":
                 raise
-        await self.purge_expired()  # an expired memory may have been in the way
+        await self.forgetting.purge_expired()  # an expired memory may have been in the way
         return await self._write(batch)
 
     async def _chunk_brought(
@@ -204,10 +212,6 @@ class MemoryStore:
             for place, stands in enumerate(batch.standing)
         ]
 
-    async def purge_expired(self) -> None:
-        """Delete one's own memories whose time is over, so that their texts can be stored again."""
-        await self._database.run(lambda c: c.execute(_QUERIES["purge_expired"]))
-
     async def supersede(
         self,
         old_id: UUID,
@@ -251,7 +255,8 @@ class MemoryStore:
 
         successor = await self._database.run(swap)
         if successor is None:
-            await self.purge_expired()  # an expired memory that says the same was in the way
+            # An expired memory that says the same was in the way.
+            await self.forgetting.purge_expired()
             successor = await self._database.run(swap)
         if successor is None:
             raise Conflict(
@@ -261,23 +266,11 @@ class MemoryStore:
             )
         return Stored(successor, created=successor == new.id, embedded=table is not None)
 
-    async def forget(self, ids: Sequence[UUID], *, dry_run: bool = False) -> list[UUID]:
-        """
-        Delete one's own memories, and every older version that they replaced.
-
-        Returns:
-            The ids that are gone (or would be). Others' memories and unknown ids are left out.
-        """
-
-        async def delete(connection: Connection) -> list[UUID]:
-            async with connection.transaction():
-                rows = await connection.fetch(_QUERIES["select_with_history"], list(ids))
-                chain = [row["id"] for row in rows]
-                if not dry_run:
-                    await connection.execute(_QUERIES["forget"], chain)
-                return chain
-
-        return await self._database.run(delete, repeatable=dry_run)
+    async def forget(
+        self, ids: Sequence[UUID], *, dry_run: bool = False, purge: bool = False
+    ) -> list[UUID]:
+        """Forget one's own memories, with the versions that they replaced, as `Forgetting.forget` does."""
+        return await self.forgetting.forget(ids, dry_run=dry_run, purge=purge)
 
     async def select_ids(self, wanted: MemoryFilter) -> list[UUID]:
         """Return the ids of all live memories that pass the filter, newest first."""

@@ -1,6 +1,5 @@
 """The memory operations, each a translation from request to the application and back."""
 
-from contextlib import suppress
 from dataclasses import asdict
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from mahavishnu.operations.bodies import LOCATIONS, DegradedBody, hit_fields, me
 from mahavishnu.operations.cursors import read_cursor, write_cursor
 from mahavishnu.operations.fitting import (
     fit_answer,
-    fit_forgotten,
     fit_list,
     fit_page,
     fit_part,
@@ -28,7 +26,6 @@ from mahavishnu.operations.operation import Call, read_request
 from mahavishnu.operations.requests import (
     FIELDS_IN_METADATA,
     EmbedWaiting,
-    ForgetMemory,
     GetMemory,
     ListMemories,
     MemoryStats,
@@ -40,7 +37,6 @@ from mahavishnu.operations.requests import (
 )
 from mahavishnu.operations.results import (
     Embedded,
-    ForgetResult,
     FoundMemory,
     ListedMemory,
     MemoryPage,
@@ -149,28 +145,6 @@ async def supersede_memory(call: Call, request: SupersedeMemory) -> SupersedeRes
             raise error
         successor, created = repeated.id, False
     return SupersedeResult(id=successor, created=created, supersedes=old, locations=LOCATIONS)
-
-
-async def forget_memory(call: Call, request: ForgetMemory) -> ForgetResult:
-    """Delete memories for good, or only say which; what is not there is named, not an error."""
-    memories = call.app.memories
-    found: dict[str, UUID] = {}
-    for reference in request.ids:
-        with suppress(NotFound):
-            found[reference] = await memories.resolve(reference)
-    gone = await memories.forget(list(found.values()), dry_run=True)
-    foreign = []
-    for identifier in sorted(set(found.values()) - set(gone)):
-        with suppress(NotFound):
-            foreign.append((await memories.get(identifier)).id)
-    known = {*gone, *foreign}
-    missing = [reference for reference in request.ids if found.get(reference) not in known]
-    if request.confirm:
-        gone = await memories.forget(gone)
-    told = ForgetResult(
-        confirmed=request.confirm, count=len(gone), ids=gone, not_found=missing, not_own=foreign
-    )
-    return fit_forgotten(told, request.max_tokens)
 
 
 async def select_memories(call: Call, request: Where) -> Selected:

@@ -14,6 +14,7 @@ from mahavishnu.operations import (
     workflow_requests,
     workflows,
 )
+from mahavishnu.operations.forgetting import FORGETTING_OPERATIONS
 from mahavishnu.operations.operation import LocalOperation, Operation
 from mahavishnu.operations.projects import LOCAL_PROJECT_OPERATIONS
 from mahavishnu.operations.repositories import LOCAL_REPOSITORY_OPERATIONS, REPOSITORY_OPERATIONS
@@ -102,19 +103,7 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         method="POST",
         path="/memories/{id}/supersede",
     ),
-    Operation(
-        name="forget_memory",
-        title="Forget memories",
-        description="Delete memories for good, with the older versions they replaced. Without "
-        "confirm=true nothing is deleted: the answer says what would go; show that to the user and "
-        "confirm only when they agree. To correct a memory use supersede_memory instead.",
-        request=requests.ForgetMemory,
-        result=results.ForgetResult,
-        run=memory.forget_memory,
-        method="POST",
-        path="/memories/forget",
-        destructive=True,
-    ),
+    *FORGETTING_OPERATIONS,
     Operation(
         name="memory_stats",
         title="Count memories",

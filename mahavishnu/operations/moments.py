@@ -1,13 +1,13 @@
 """Times as people and models write them."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from mahavishnu.base.durations import read_duration
 from mahavishnu.base.errors import UsageError
 from mahavishnu.operations.refusals import brief
 
-_SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SPAN = re.compile(r"\d{1,6}[mhdw]")
 
 
 def is_relative(text: str | None) -> bool:
@@ -30,7 +30,7 @@ def read_moment(text: str, *, what: str) -> datetime:
     span = _SPAN.fullmatch(text.strip())
     try:
         if span is not None:
-            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+            return datetime.now(UTC) - read_duration(span[0])
         moment = datetime.fromisoformat(text.strip())
         return moment.astimezone() if moment.tzinfo is None else moment
     except (ValueError, OverflowError) as error:

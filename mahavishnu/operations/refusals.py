@@ -4,6 +4,8 @@ _HEAD, _TAIL = 80, 40  # characters that are left of what is too long
 _IN_OPERATIONS = {
     "mahavishnu memory list": "list_memories, or search",
     "mahavishnu memory show ID": "get_memory",
+    "mahavishnu memory restore --list": "list_forgotten",
+    "mahavishnu memory forget": "forget_memory",
     "State its dimensions, and its": "Store a memory with its vector (store_unified_memory), and its",
 }
 

@@ -276,26 +276,6 @@ class SupersedeMemory(Request, frozen=True, kw_only=True):
         StoreMemory(content=self.content).check()
 
 
-class ForgetMemory(Request, frozen=True, kw_only=True):
-    """Which memories are to be deleted for good."""
-
-    ids: Annotated[
-        list[Id],
-        Meta(
-            min_length=1, max_length=100, description="Ids, whole or the 8 hex digits of the end."
-        ),
-    ]
-    confirm: Annotated[
-        bool, Meta(description="false only says what would go; true deletes it for good.")
-    ] = False
-    max_tokens: Budget = DEFAULT_BUDGET
-
-    def check(self) -> None:
-        """Refuse what is no id."""
-        for reference in self.ids:
-            parse_reference(reference)
-
-
 class EmbedWaiting(Request, frozen=True, kw_only=True):
     """How many memories get their vectors at most; 0 is all that wait."""
 

@@ -79,17 +79,24 @@ class SupersedeResult(Body, frozen=True, kw_only=True):
 
 class ForgetResult(Body, frozen=True, kw_only=True):
     """
-    What was deleted, or would be; older versions of a memory go with it.
+    What was forgotten, or would be; older versions of a memory go with it.
 
     `not_found` are references that lead to no memory (perhaps forgotten before), `not_own` what only
-    others can delete.
+    others can forget.
     """
 
-    confirmed: Annotated[bool, Meta(description="false: nothing was deleted yet.")]
+    confirmed: Annotated[bool, Meta(description="false: nothing was forgotten yet.")]
     count: Annotated[int, Meta(description="How many, also where not all ids are listed.")]
     ids: list[UUID]
     not_found: list[str]
     not_own: list[UUID]
+    restorable_for_s: Annotated[
+        int,
+        Meta(description="Seconds for which restore_memory brings them back; absent with purge."),
+    ] = 0
+    not_reached: Annotated[
+        list[str], Meta(description="Where a purge leaves the text: it cannot reach there.")
+    ] = field(default_factory=list)
     omitted: Annotated[int, Meta(description="Ids of these lists that did not fit max_tokens.")] = 0
 
 

@@ -138,12 +138,21 @@ def test_superseding_and_forgetting(mahavishnu: Command, project: str) -> None:
     assert shown["superseded_by"] == body["id"]
 
     would = mahavishnu("memory", "forget", body["id"], "--dry-run", "--json").json
-    assert set(would) == {"confirmed", "count", "ids", "not_found", "not_own"}
+    assert set(would) == {"confirmed", "count", "ids", "not_found", "not_own", "restorable_for_s"}
     assert not would["confirmed"] and set(would["ids"]) == {old, body["id"]}
     assert contents(mahavishnu, "--project", project) == ["Port 8680."]
     gone = mahavishnu("memory", "forget", body["id"], "--json").json
     assert (gone["confirmed"], gone["count"]) == (True, 2)
     assert mahavishnu("memory", "show", old, "--json").error["code"] == "memory.not_found"
+
+    assert body["id"][-8:] in mahavishnu("memory", "restore", "--list").out
+    assert mahavishnu("memory", "restore", old[-8:]).out == "Restored 2 memories\n"
+    assert contents(mahavishnu, "--project", project) == ["Port 8680."]
+    purge = ("memory", "forget", old, body["id"], "--purge")
+    assert mahavishnu(*purge, "--json").error["code"] == "memory.unconfirmed"
+    purged = mahavishnu(*purge, "--yes").out
+    assert purged.startswith("Deleted 2 memories\n") and "backups" in purged
+    assert mahavishnu("memory", "restore", old, "--json").error["code"] == "memory.not_forgotten"
 
 
 def test_forgetting_by_filter_needs_a_yes(mahavishnu: Command, project: str) -> None:

@@ -110,3 +110,25 @@ def test_every_home_has_its_own(settled: Command, another: Command) -> None:
             assert client.get("/api/v1/memories").json()["memories"] == []
             refused = client.get("/api/v1/memories", headers=first.headers)
         assert refused.status_code == 401
+
+
+def test_it_forgets_what_is_too_old_and_it_can_be_restored(settled: Command) -> None:
+    """Takes some seconds: only a daemon shows what a daemon does unasked."""
+    old, young = (
+        settled("memory", "store", text, "--json").json["id"] for text in ("Old.", "Young.")
+    )
+    aged = f"UPDATE memories SET stored_at = now() - interval '91 days' WHERE id = '{old}'"
+    assert settled("db", "shell", "--", "-qc", aged).status == 0
+    counted = settled("--set", "memory.retention.agent=90d", "memory", "prune", "--dry-run").out
+    assert counted.endswith("Would forget 1 memories\n")
+    with running(settled, "--set", "memory.retention.agent=90d") as daemon, daemon.client() as http:
+
+        def forgotten() -> list[str]:
+            listed = http.get("/api/v1/memories/forgotten").json()["memories"]
+            return [each["id"] for each in listed]
+
+        wait_until(forgotten)
+        assert forgotten() == [old]
+        left = http.get("/api/v1/memories").json()["memories"]
+        assert [each["id"] for each in left] == [young]
+        assert http.post("/api/v1/memories/restore", json={"ids": [old]}).json()["count"] == 1

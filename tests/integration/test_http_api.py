@@ -105,7 +105,10 @@ async def test_every_route_answers_as_documented(
     new = await ask("POST", "/memories/{id}/supersede", 201, path={"id": made["id"]}, json=body)
     again = await ask("POST", "/memories/{id}/supersede", 200, path={"id": made["id"]}, json=body)
     assert again["id"] == new["id"]
-    await ask("POST", "/memories/forget", 200, json={"ids": [new["id"]]})
+    await ask("POST", "/memories/forget", 200, json={"ids": [new["id"]], "confirm": True})
+    assert (await ask("GET", "/memories/forgotten", 200))["memories"][0]["id"] == new["id"]
+    assert (await ask("POST", "/memories/restore", 200, json={"since": "1h"}))["count"] == 2
+    await ask("POST", "/memories/prune", 200, json={"confirm": True})
     (tmp_path / "empty").mkdir()
     await ask("POST", "/repositories/ingest", 200, json={"repo_path": str(tmp_path / "empty")})
     await ask("POST", "/repositories/query", 200, json={"query": "deploys"})

@@ -39,7 +39,11 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Case:
-    """A request as words and as JSON; `{p}` becomes a project's name, `{id}` a memory in it, `{path}` a repository."""
+    """
+    A request as words and as JSON.
+
+    `{p}` becomes a project's name, `{id}` a memory in it, `{gone}` a forgotten one, `{path}` a repository.
+    """
 
     words: Sequence[str]
     values: dict[str, Any] = field(default_factory=dict)
@@ -77,6 +81,11 @@ CASES: dict[str, Case] = {
         ("memory", "supersede", "{id}", "Corrected."), {"id": "{id}", "content": "Corrected."}
     ),
     "forget_memory": Case(("memory", "forget", "{id}"), {"ids": ["{id}"], "confirm": True}),
+    "list_forgotten": Case(
+        ("memory", "restore", "--list", "--limit", "1"), {"limit": 1, **WHOLE}
+    ),
+    "restore_memory": Case(("memory", "restore", "{gone}"), {"ids": ["{gone}"], **WHOLE}),
+    "prune_memories": Case(("memory", "prune", "--yes"), {"confirm": True}),
     "memory_stats": Case(("memory", "stats"), {**WHOLE}),
     "record_turn": Case(
         ("session", "record", "Hello.", "--session", "{p}", "--position", "0", "--role", "user"), TURN
@@ -151,6 +160,11 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("get_memory", ("memory", "show", LONG), {"id": LONG}, "input.id"),
     ("supersede_memory", ("memory", "supersede", "x", "y"), {"id": "x", "content": "y"}, "input.id"),
     ("forget_memory", ("memory", "forget", "x"), {"ids": ["x"]}, "input.id"),
+    ("restore_memory", ("memory", "restore", "x"), {"ids": ["x"]}, "input.id"),
+    ("restore_memory", ("memory", "restore"), {}, "memory.restore_what"),
+    ("restore_memory", ("memory", "restore", "--since", "x"), {"since": "x"}, "input.time"),
+    ("restore_memory", ("memory", "restore", "ffffffff"), {"ids": ["ffffffff"]}, "memory.not_forgotten"),
+    ("list_forgotten", ("memory", "restore", "--list", "--limit", "0"), {"limit": 0}, "input.limit"),
     ("list_memories", ("memory", "list", "--limit", "1001"), {"limit": 1001}, "input.limit"),
     ("list_memories", ("memory", "list", "--offset", "-1"), {"offset": -1}, "input.offset"),
     ("list_memories", ("memory", "list", "--cursor", LONG), {"cursor": LONG}, "input.cursor"),
@@ -201,16 +215,16 @@ CLOCKS = ("elapsed_ms", "size_bytes", "at")  # differ between any two calls
 
 @dataclass(frozen=True)
 class Edges:
-    """The three over one database; `ids` are those of a memory in the project of each, one repository is known."""
+    """The three over one database; `ids` are those of memories in the project of each, one repository is known."""
 
     served: Served
-    ids: dict[str, str]
+    ids: dict[str, dict[str, str]]
     repository: Path
 
     async def ask(self, edge: str, operation: Operation[Any, Any], project: str) -> Any:
         """Return what one of them answers to the operation's case, asked about a project."""
         case = CASES[operation.name]
-        own = {"{p}": project, "{id}": self.ids[project], "{path}": str(self.repository)}
+        own = {"{p}": project, "{path}": str(self.repository), **self.ids[project]}
         if edge == "cli":
             body = await asyncio.to_thread(run, [fill(word, own) for word in case.words])
             return body[case.part][0] if case.part else body
@@ -280,6 +294,8 @@ async def edges(
     monkeypatch.setenv("MAHAVISHNU_HOME", str(tmp_path))
     monkeypatch.setenv("MAHAVISHNU_PG_DSN", target.url)
     monkeypatch.setenv("MAHAVISHNU_EMBEDDING_PROVIDER", "none")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/mahavishnu.yaml").write_text("memory: {retention: {insight: 90d}}\n")
     async with open_app() as app, serve(app, tmp_path) as served:
         write(tmp_path / "shop", prices_py="def total(prices):\n    return sum(prices)\n")
         repository = await app.repositories.add(tmp_path / "shop")
@@ -287,7 +303,7 @@ async def edges(
         yield Edges(served, {edge: await prepare(app, edge) for edge in EDGES}, repository.path)
 
 
-async def prepare(app: App, project: str) -> str:
+async def prepare(app: App, project: str) -> dict[str, str]:
     stored = await app.memories.store_batch(
         [NewMemory(content=text, project=project, source_system="tests", metadata={"n": [1, None]})
          for text in ("A kettle is red.", "The kettle boils. " + "water " * 2000)]
@@ -301,7 +317,11 @@ async def prepare(app: App, project: str) -> str:
     )  # fmt: skip
     turn = NewTurn(session_id=project, position=0, role="user", content="Is it?", project=project)
     await app.conversations.record([turn])
-    return str(stored[0].id)
+    [gone] = await app.memories.store_batch(
+        [NewMemory(content="A kettle of old.", project=project)]
+    )
+    await app.memories.forget([gone.id])
+    return {"{id}": str(stored[0].id), "{gone}": str(gone.id)}
 
 
 @pytest.mark.postgres

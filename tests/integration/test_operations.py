@@ -141,6 +141,14 @@ async def test_each_call_repeated_leaves_the_same_state(ask: Caller, world: Worl
         "not_own": [],
     }
     assert await count(world) == 1
+    back = await ask("restore_memory", ids=[corrected])
+    assert sorted(back["ids"]) == sorted(first["ids"]) and back["not_forgotten"] == []
+    again = await ask("restore_memory", ids=[corrected[-8:]])
+    assert again == {"count": 0, "ids": [], "not_forgotten": [corrected]}
+    await ask("forget_memory", ids=[corrected], confirm=True)
+    for purged in (2, 0):
+        told = await ask("forget_memory", ids=[corrected[-8:]], purge=True, confirm=True)
+        assert told["count"] == purged and told["not_reached"]
 
 
 async def test_a_text_that_was_superseded_is_stored_anew(ask: Caller) -> None:
@@ -493,6 +501,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
         "show_metrics": {},
         "ingest_repository": {"repo_path": "/r"}, "query_knowledge_base": {"query": "q"},
         "list_repositories": {},
+        "list_forgotten": {}, "restore_memory": {"ids": ["0123abcd"]}, "prune_memories": {},
         "list_llms": {}, "llm_status": {}, "switch_llm": {"name": "zai"}, "undo_switch": {"id": "0123abcd"},
     }[operation.name]  # fmt: skip
     operation.parse(good)

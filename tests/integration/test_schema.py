@@ -32,6 +32,7 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 SQL_FILES = (
     "conversations",
     "doctor",
+    "forgetting",
     "ingestions",
     "memories",
     "metrics",
@@ -109,6 +110,8 @@ async def test_every_generated_statement_prepares(world: World, target: Target) 
         table.samples(),
         table.drop_rows(),
         table.add_rows(),
+        table.keep_forgotten(),
+        table.put_back(),
     ):
         await connection.prepare(statement)
     await connection.close()

@@ -23,6 +23,8 @@ async def fill(world: World) -> dict[str, object]:
     stored = await world.memories.store(
         NewMemory(content=SECRET, project="hidden", agent_id="a1", session_id="s1")
     )
+    gone = await world.memories.store(NewMemory(content="A forgotten walrus."))
+    await world.memories.forget([gone.id])
     old = await world.memories.store(NewMemory(content="Walrus draft.", project="hidden"))
     await world.memories.supersede(old.id, "Walrus final.")
     await world.conversations.record(
@@ -204,7 +206,7 @@ async def test_what_expired_of_others_is_neither_shown_nor_purged_nor_in_the_way
         assert await other.memories.list_memories(MemoryFilter(), limit=10) == [
             await other.memories.get(live.id)
         ]
-        await other.memories.purge_expired()
+        await other.memories.forgetting.purge_expired()
         async with alice.database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM memories") == 300
         assert [hit.memory.id for hit in found.hits] == [live.id]

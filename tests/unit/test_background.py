@@ -56,6 +56,36 @@ async def test_what_waits_is_embedded_whatever_failed_before(
     assert queue.waiting == 0 and not faults
 
 
+class Forgetting:
+    """The parts that are asked to forget; the database is away at first."""
+
+    def __init__(self) -> None:
+        self.memories = self.forgetting = self
+        self.faults = [Unavailable("away", code="database.unreachable")]
+        self.pruned = asyncio.Event()
+
+    async def purge_expired(self) -> None:
+        if self.faults:
+            raise self.faults.pop()
+
+    async def prune(self) -> int:
+        self.pruned.set()
+        return 1
+
+
+async def test_forgetting_for_age_goes_on_when_the_database_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "PRUNE_EVERY_S", 0.001)
+    app: Any = Forgetting()
+    task = asyncio.create_task(background.prune(app))
+    async with asyncio.timeout(60):
+        await app.pruned.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 class Timed:
     """An application that timed something, and keeps what is recorded of it."""
 

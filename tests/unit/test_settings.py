@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 import pytest
 
 import mahavishnu
+from mahavishnu.app import forgetting_rules
 from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.settings.files import MAX_FILE_BYTES
 from mahavishnu.base.settings.keys import describe_settings, find_setting, setting_keys
@@ -21,6 +23,7 @@ from mahavishnu.base.settings.sources import ENVIRONMENT, Loaded, load_settings,
 from mahavishnu.base.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS, Settings
 from mahavishnu.base.settings.trust import find_project_settings, trust
 from mahavishnu.interfaces.cli.root import cli
+from mahavishnu.memory.forgetting import ForgettingRules
 
 type Load = Callable[..., Loaded]
 
@@ -281,6 +284,8 @@ def test_an_unknown_variable_is_mentioned_with_the_nearest(load: Load) -> None:
         ("postgresql: {password: [hunter2]}", "postgresql.password"),
         ("embedding: {provider: bert}", "embedding.provider"),
         ("log_level: loud", "log_level"),
+        ("memory: {retention: {agent: 0d}}", "memory.retention.agent"),
+        ("memory: {restorable_for: 7 days}", "memory.restorable_for"),
         ("postgresql: 5", "postgresql"),
         ("postgresql: [5]", "postgresql"),
     ],
@@ -291,6 +296,13 @@ def test_a_wrong_value_is_refused_with_key_and_file(load: Load, text: str, key: 
     assert caught.value.code == "settings.invalid_value"
     assert caught.value.message.startswith(f"{key} in ")
     assert "mahavishnu.yaml" in caught.value.message and "hunter2" not in caught.value.message
+
+
+def test_ages_of_memories_are_durations(load: Load) -> None:
+    assert forgetting_rules(load().settings.memory) == ForgettingRules(timedelta(days=7), {})
+    loaded = load("memory: {restorable_for: 12h, retention: {agent: 90d, workflow: 2w}}")
+    ages = {"agent": timedelta(days=90), "workflow": timedelta(days=14)}
+    assert forgetting_rules(loaded.settings.memory) == ForgettingRules(timedelta(hours=12), ages)
 
 
 def test_a_pool_that_is_too_large_is_refused_with_the_reason(load: Load) -> None:

@@ -103,6 +103,8 @@ def _name_type(kind: Any) -> str:
         return ", ".join(f"`{value}`" for value in kind.values)
     if isinstance(kind, inspect.VarTupleType):
         return "list of text"
+    if getattr(kind, "pattern", None):  # there is one, that of `tree.Age`
+        return "hours, days or weeks: 12h, 90d, 8w"
     names: dict[type[Any], str] = {
         inspect.BoolType: "true or false",
         inspect.IntType: "whole number",

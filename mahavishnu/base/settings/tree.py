@@ -14,6 +14,7 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+Age = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[hdw]$")]
 Priority = Annotated[
     int, Meta(description="Of several stores of a provider the highest is asked first.")
 ]
@@ -357,6 +358,32 @@ class MetricsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     keep_days: Annotated[int, Meta(ge=1, le=3650, description="Days until they are deleted.")] = 365
 
 
+class RetentionSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """How old the memories of a type get before they are forgotten; those of a type without an age stay."""
+
+    agent: Annotated[Age | None, Meta(description="Notes and turns.")] = None
+    rag: Annotated[
+        Age | None,
+        Meta(
+            description="Documents and code; the next import reads again files that are still there."
+        ),
+    ] = None
+    workflow: Annotated[
+        Age | None,
+        Meta(description="Runs of workflows; their rows stay, without result and error."),
+    ] = None
+    insight: Annotated[Age | None, Meta(description="Insights.")] = None
+
+
+class MemorySettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """How long memories are kept."""
+
+    restorable_for: Annotated[
+        Age, Meta(description="How long `memory restore` brings back what was forgotten.")
+    ] = "7d"
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+
+
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -367,6 +394,7 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
     knowledge: KnowledgeSettings = field(default_factory=KnowledgeSettings)
     ai_environments: AiEnvironmentsSettings = field(default_factory=AiEnvironmentsSettings)
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)

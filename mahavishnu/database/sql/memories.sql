@@ -107,10 +107,13 @@ WHERE m.id = ANY ($1::uuid[]) AND m.scope_no IN (SELECT scope_no FROM scopes WHE
 ORDER BY m.id FOR UPDATE;
 
 -- purge_expired --
--- Delete the caller's own memories whose time is over; (whether others' expired ones are to be seen).
+-- Delete the caller's own memories whose time is over, and for good what was forgotten too long ago to be restored; (whether
+-- others' expired ones are to be seen).
 WITH gone AS (
     DELETE FROM memories
     WHERE expires_at <= now() AND scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user)
+), forgotten AS (
+    DELETE FROM forgotten_memories WHERE restorable_until <= now()
 )
 SELECT EXISTS (
     SELECT FROM memories m WHERE m.expires_at <= now()
@@ -123,19 +126,6 @@ DELETE FROM postings WHERE memory_no = ANY ($1::bigint[]);
 -- drop_from_queue --
 -- Forget that memories wait for vectors. $1 memory numbers; no rows.
 DELETE FROM embedding_queue WHERE memory_no = ANY ($1::bigint[]);
-
--- select_with_history --
--- The memories and every version they replaced, own ones only. $1 ids; (id).
-WITH RECURSIVE chain AS (
-    SELECT m.id FROM memories m JOIN scopes s USING (scope_no) WHERE m.id = ANY ($1::uuid[]) AND s.owner = current_user
-    UNION
-    SELECT older.id FROM memories older JOIN chain ON older.superseded_by = chain.id
-)
-SELECT id FROM chain;
-
--- forget --
--- Delete one's own memories; index rows and vectors go with them. $1 ids; (id).
-DELETE FROM memories WHERE id = ANY ($1::uuid[]) RETURNING id;
 
 -- count_by_collection --
 -- Live memories by type, collection and project; (memory_type, collection, project, memories, newest).

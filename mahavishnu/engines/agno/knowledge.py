@@ -169,7 +169,7 @@ class MemoryKnowledge(VectorDb):
         return self._background.ask(lambda app: _select(app, wanted))
 
     def _forget(self, ids: list[UUID]) -> bool:
-        return bool(ids and self._background.ask(lambda app: app.memories.forget(ids)))
+        return bool(ids and self._background.ask(lambda app: app.memories.forget(ids, purge=True)))
 
     def _filter(self, filters: Any, own: dict[str, Any]) -> MemoryFilter:
         """Return what is ours under this name, narrowed; raises ValueError for filters that are no dict."""

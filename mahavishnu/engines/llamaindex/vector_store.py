@@ -137,7 +137,8 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
         stored = await memories.store_batch(news, superseding=True)
         others = [new for new, each in zip(news, stored, strict=True) if each.not_kept]
         if others:  # the same text with other metadata: the node of now is meant
-            await memories.forget([each.id for each in stored if each.not_kept])
+            former = [each.id for each in stored if each.not_kept]
+            await memories.forget(former, purge=True)
             await memories.store_batch(others, superseding=True)
         return stored
 
@@ -172,7 +173,7 @@ class MahavishnuVectorStore(BasePydanticVectorStore):
 
     async def _forget(self, condition: str | None) -> None:
         memories = self._access.memories
-        await memories.forget(await memories.select_ids(self._wanted(condition)))
+        await memories.forget(await memories.select_ids(self._wanted(condition)), purge=True)
 
     async def _get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None

@@ -1,4 +1,4 @@
-"""What a server does on its own: memories that wait get their vectors, and its calls are sampled."""
+"""What a server does on its own: give vectors to memories that wait, forget for age, and sample its calls."""
 
 import asyncio
 
@@ -13,6 +13,7 @@ LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
 AT_ONCE = 64
 SAMPLE_EVERY_S = 60.0
+PRUNE_EVERY_S = 600.0
 _log = get_logger(__name__)
 
 
@@ -37,6 +38,19 @@ async def embed_waiting(app: App) -> None:
             continue
         stuck = waiting and await _still_waits(app)
         pause_s = min(2 * pause_s, LOOK_AGAIN_S) if stuck else LOOK_EVERY_S
+
+
+async def prune(app: App) -> None:
+    """Forget every ten minutes, for ever, what is too old, and delete tombstones whose time is over."""
+    while True:
+        try:
+            await app.memories.forgetting.purge_expired()
+            count = await app.memories.forgetting.prune()
+            if count:
+                _log.info("memories_pruned", count=count)
+        except MahavishnuError as error:
+            _log.info("pruning_waits", code=error.code, reason=error.message)
+        await asyncio.sleep(PRUNE_EVERY_S)
 
 
 async def sample_timings(app: App) -> None:

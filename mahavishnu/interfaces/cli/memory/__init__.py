@@ -1,4 +1,7 @@
 """Store, search, correct and forget memories."""
 
-COMMANDS = ("embed", "forget", "import", "list", "search", "show", "stats", "store", "supersede")
-LATER = ("restore", "export")
+COMMANDS = (
+    "embed", "forget", "import", "list", "prune", "restore", "search", "show", "stats", "store",
+    "supersede",
+)  # fmt: skip
+LATER = ("export",)
