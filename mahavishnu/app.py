@@ -46,6 +46,7 @@ from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
+from mahavishnu.memory.transfer.transfer import Transfer
 
 if TYPE_CHECKING:
     from mahavishnu.engines.llamaindex.extension_points import LlamaIndexParts
@@ -56,14 +57,15 @@ class App:
     """
     An open application; made by `open_app`, valid inside its `async with`.
 
-    `memories` stores and reads back, `search` answers questions, `conversations` keeps turns,
-    `records` keeps executions and metrics, `projects` knows which project a folder is of,
+    `memories` stores and reads back, `search` answers questions, `conversations` keeps turns, `transfer`
+    exports and imports, `records` keeps executions and metrics, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`,
     `secrets` remembers keys for the daemon.
     """
 
     memories: MemoryStore
     conversations: Conversations
+    transfer: Transfer
     records: Records
     projects: Projects
     ingestion: Ingestion
@@ -162,6 +164,7 @@ async def open_app(
                 yield App(
                     memories=memories,
                     conversations=Conversations(database, memories, scopes),
+                    transfer=Transfer(database, space, scopes),
                     records=Records(database, memories, scopes, retention),
                     projects=projects,
                     ingestion=Ingestion(database, memories, scopes, projects),

@@ -17,6 +17,7 @@ from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
+from mahavishnu.memory.transfer.transfer import Transfer
 from tests.conftest import World
 
 ROOMY = ServerSettings(max_requests=64, max_body=4 * 1024 * 1024, request_timeout=10.0)
@@ -27,6 +28,7 @@ def app_of(world: World, home: Path) -> App:
     return App(
         memories=world.memories,
         conversations=world.conversations,
+        transfer=Transfer(world.database, world.space, world.scopes),
         records=world.records,
         projects=world.projects,
         ingestion=world.ingestion,

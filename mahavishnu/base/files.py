@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 # What a write fails with where there is no more room, or no more for this user or process.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -25,6 +26,19 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """
     target = path.resolve()
     with staged(target, content, mode=mode) as temporary:
+        temporary.replace(target)
+    sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream to what `path` becomes when the block ends, for its owner alone; as `write_atomically`."""
+    target = path.resolve()
+    with staged(target, b"", mode=0o600) as temporary:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         temporary.replace(target)
     sync_folder(target.parent)
 

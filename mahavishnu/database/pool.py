@@ -200,6 +200,26 @@ class Database:
         finally:
             connection.terminate()
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[DriverConnection]:
+        """
+        Lend a connection of its own, past any pooler, that reads as the database is now, in UTC.
+
+        No statement is bounded, but by its own `timeout`.
+        """
+        settings = {"application_name": "mahavishnu", "statement_timeout": "0", "TimeZone": "UTC"}
+        with translated():
+            connection = await asyncpg.connect(
+                **self.target.direct, timeout=CONNECT_TIMEOUT_S, server_settings=settings
+            )
+        try:
+            with translated_statements():
+                await _register_types(connection)
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    yield connection
+        finally:
+            connection.terminate()
+
     async def check(self) -> DatabaseHealth:
         """Ask the server who it is; raises `Unavailable` when it does not answer."""
 

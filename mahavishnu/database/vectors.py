@@ -99,6 +99,14 @@ class VectorTable:
             "AND e.char_end - e.char_start <= $1 ORDER BY e.memory_no DESC, e.chunk_no LIMIT 3"
         )
 
+    def exported(self) -> str:
+        """Return the expression for the vectors of a memory m, as JSON: starts, ends and base64."""
+        return (
+            "(SELECT json_agg(json_build_array(e.char_start, e.char_end, "
+            r"translate(encode(halfvec_send(e.embedding), 'base64'), E'\n', '')) ORDER BY e.chunk_no) "
+            f"FROM {self.name} e WHERE e.memory_no = m.memory_no)"
+        )
+
     def drop_rows(self) -> str:
         """Return the removal of vectors. $1 memory numbers."""
         return f"DELETE FROM {self.name} WHERE memory_no = ANY ($1::bigint[])"

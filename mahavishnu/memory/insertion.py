@@ -7,6 +7,7 @@ COPY goes faster but PostgreSQL refuses it on tables with row-level security.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -34,6 +35,8 @@ _MEMORY_COLUMNS = {
     "scope_no": "integer",
     "content_hash": "bytea",
     **{name: _TYPES.get(name, "text") for name in COLUMNS},
+    "stored_at": "timestamptz",
+    "superseded_by": "uuid",
 }
 _values_of = attrgetter("content_hash", *COLUMNS)
 _POSTING_COLUMNS = {
@@ -61,12 +64,21 @@ class Batch:
 
 
 def build_batch(
-    placed: Sequence[tuple[NewMemory, int]], vectors: Sequence[Sequence[EmbeddedChunk]]
+    placed: Sequence[tuple[NewMemory, int]],
+    vectors: Sequence[Sequence[EmbeddedChunk]],
+    past: Sequence[tuple[datetime, UUID | None]] = (),
 ) -> Batch:
-    """Return the rows of memories with their scopes and chunks."""
+    """
+    Return the rows of memories with their scopes and chunks.
+
+    `past` says of each when it was stored and what superseded it; without it they are new.
+    """
     batch = Batch()
     for number, ((new, scope), chunks) in enumerate(zip(placed, vectors, strict=True)):
-        batch.memories.append((number, new.id, scope, *_values_of(new)))
+        stored_at, superseded_by = past[number] if past else (None, None)
+        batch.memories.append((number, new.id, scope, *_values_of(new), stored_at, superseded_by))
+        if superseded_by is not None:
+            continue
         counts, length = count_terms(new.indexed_text)
         batch.postings += [(number, term, count, length) for term, count in counts.items()]
         batch.vectors += [
@@ -80,7 +92,7 @@ async def insert_batch(
     connection: Connection, batch: Batch, table: VectorTable | None
 ) -> set[UUID]:
     """
-    Insert what is new, in one transaction; rows without vectors are queued for embedding.
+    Insert what is new, in one transaction; live rows without vectors are queued for embedding.
 
     Returns:
         The ids that were inserted. The others collide with a live memory of the same identity, or
@@ -169,8 +181,9 @@ def _statement(table: VectorTable | None, *, staged: bool) -> str:
     terms = _source("terms", _POSTING_COLUMNS, first, staged=staged)
     first += len(_POSTING_COLUMNS)
     own = ", ".join(column for column in _MEMORY_COLUMNS if column != "ord")
+    values = own.replace("stored_at", "coalesce(stored_at, now())")
     embedded = ""
-    waiting = "SELECT memory_no, scope_no FROM added"
+    waiting = "SELECT memory_no, scope_no FROM numbered"
     if table is not None:
         vectors = _source("vectors", _VECTOR_COLUMNS, first, staged=staged)
         embedded = f""", vectors AS MATERIALIZED (SELECT * FROM {vectors}
@@ -186,10 +199,11 @@ def _statement(table: VectorTable | None, *, staged: bool) -> str:
     return f"""
         WITH input AS MATERIALIZED (SELECT * FROM {incoming}
         ), added AS (
-            INSERT INTO memories ({own}) SELECT {own} FROM input ORDER BY ord
-            ON CONFLICT DO NOTHING RETURNING id, memory_no, scope_no, collection
+            INSERT INTO memories ({own}) SELECT {values} FROM input ORDER BY ord
+            ON CONFLICT DO NOTHING RETURNING id, memory_no, scope_no, collection, superseded_by
         ), numbered AS MATERIALIZED (
             SELECT input.ord, added.* FROM added JOIN input USING (id)
+            WHERE added.superseded_by IS NULL
         ), indexed AS (
             INSERT INTO postings (term, memory_no, scope_no, frequency, length)
             SELECT terms.term, numbered.memory_no, numbered.scope_no, terms.frequency, terms.length

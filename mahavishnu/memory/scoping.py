@@ -7,7 +7,7 @@ from uuid import UUID
 
 from mahavishnu.base.errors import NotFound
 from mahavishnu.base.identifiers import new_id
-from mahavishnu.database.pool import Connection, Database
+from mahavishnu.database.pool import Connection, Database, DriverConnection
 from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.checks import check_text
 from mahavishnu.memory.models import Collection, MemoryFilter, NewMemory, Visibility
@@ -82,7 +82,9 @@ class Scopes:
         survey = await self._database.run(lambda c: self.survey(c, wanted))
         return dict(survey.scopes)
 
-    async def survey(self, connection: Connection, wanted: MemoryFilter) -> Survey:
+    async def survey(
+        self, connection: Connection | DriverConnection, wanted: MemoryFilter
+    ) -> Survey:
         """Return the same and what tells whether it still holds; raises as `visible`."""
         collections = list(wanted.wanted_collections)
         if (wanted.memory_types or wanted.collections) and not collections:
@@ -103,7 +105,7 @@ class Scopes:
         return found
 
 
-async def no_project(connection: Connection, name: str) -> NotFound:
+async def no_project(connection: Connection | DriverConnection, name: str) -> NotFound:
     """Return the error for a name that no visible project has, with those that are near."""
     names = [known["name"] for known in await connection.fetch(_QUERIES["list_project_names"])]
     near = difflib.get_close_matches(name, names, n=3)

@@ -145,6 +145,23 @@ class EmbeddingSpace:
         assert active is not None
         return active[0]
 
+    async def table_of(self, identity: ModelIdentity) -> VectorTable | None:
+        """
+        Return the table of the active model where it is this one.
+
+        Where there is none yet this one becomes it, unless the settings' embedder is another. Raises
+        `Forbidden` as `_register`.
+        """
+        active = await self.active()
+        if active is None:
+            embedder = (await self.choice()).embedder
+            if embedder is not None and embedder.identity.key != identity.key:
+                return None
+            await self._register(identity)
+            self._choice = self._choice if embedder else None
+            active = await self.active()
+        return active[0] if active and active[1].key == identity.key else None
+
     async def place_brought(self, brought: BroughtVector) -> VectorTable:
         """
         Return the table for a caller's vector, refusing one that does not belong to the active model.

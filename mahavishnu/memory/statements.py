@@ -31,14 +31,15 @@ def load_memory_queries(name: str) -> dict[str, str]:
     """
     Return the queries of `sql/<name>.sql`, their parts filled in.
 
-    `{memory}` is a row of `memory`, `{columns}` are those that a memory is stored with, `{beside the identity}` what
-    `find_stored` compares, and `{passes from $n}` the condition of `passes`.
+    `{memory}` is a row of `memory`, `{columns}` what of it is the caller's, `{stored}` those that a row of the table is
+    stored with, `{beside the identity}` what `find_stored` compares, and `{passes from $n}` the condition of `passes`.
     """
     beside = ", ".join(f"m.{each}" for each in BESIDE_IDENTITY)
     return {
         heading: _PASSES.sub(lambda found: passes(int(found[1])), text)
         .replace("{memory}", MEMORY_ROW)
-        .replace("{columns}", _STORED)
+        .replace("{columns}", ", ".join(f"m.{each}" for each in COLUMNS))
+        .replace("{stored}", _STORED)
         .replace("{beside the identity}", beside)
         for heading, text in load_queries(name).items()
     }

@@ -83,7 +83,7 @@ async def put_in_place(
             code="memory.superseded",
         )
     number = await connection.fetchval(_QUERIES["mark_superseded"], old_id, new_id)
-    await _leave_indexes(connection, [number], table)
+    await leave_indexes(connection, [number], table)
     return new_id
 
 
@@ -99,12 +99,13 @@ async def retire_others(
     columns = (list(column) for column in zip(*kept, strict=True))
     rows = await connection.fetch(_QUERIES["supersede_others"], *columns)
     if rows:
-        await _leave_indexes(connection, [row["memory_no"] for row in rows], table)
+        await leave_indexes(connection, [row["memory_no"] for row in rows], table)
 
 
-async def _leave_indexes(
+async def leave_indexes(
     connection: Connection, numbers: Sequence[int], table: VectorTable | None
 ) -> None:
+    """Take superseded memories out of both indexes and the queue."""
     await connection.execute(_QUERIES["drop_postings"], numbers)
     await connection.execute(_QUERIES["drop_from_queue"], numbers)
     if table is not None:

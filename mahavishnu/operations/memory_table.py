@@ -11,6 +11,7 @@ from mahavishnu.operations import (
     records,
     requests,
     results,
+    transfer,
     workflow_requests,
     workflows,
 )
@@ -234,8 +235,8 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
 )
 
-# Only commands offer these: imports and repositories read any path of this machine, select_memories would let a model
-# forget by a filter, and embed_waiting takes as long as there is work.
+# Only commands offer these: imports, exports and repositories use any path of this machine, select_memories would let
+# a model forget by a filter, and embed_waiting takes as long as there is work.
 LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
     LocalOperation(
         name="import_markdown",
@@ -248,6 +249,18 @@ LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
         request=imports.ImportGit,
         result=imports.Imported,
         run=imports.import_git,
+    ),
+    LocalOperation(
+        name="export_memories",
+        request=transfer.ExportMemories,
+        result=transfer.Exported,
+        run=transfer.export_memories,
+    ),
+    LocalOperation(
+        name="import_memories",
+        request=transfer.ImportMemories,
+        result=transfer.ImportedLines,
+        run=transfer.import_memories,
     ),
     LocalOperation(
         name="select_memories",

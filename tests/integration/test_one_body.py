@@ -192,6 +192,8 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
 LOCAL_COMMANDS = {
     "import_markdown": "memory import markdown",
     "import_git": "memory import git",
+    "export_memories": "memory export",
+    "import_memories": "memory import jsonl",
     "select_memories": "memory forget",
     "embed_waiting": "memory embed",
     "add_repositories": "repo add",

@@ -41,6 +41,7 @@ SQL_FILES = (
     "repositories",
     "scopes",
     "search",
+    "transfer",
 )
 
 

@@ -25,7 +25,7 @@ RULES = list(fence_rules(program="mahavishnu", server=NAME))
 HARMLESS = """
 repo, project,
 memory store, memory search, memory list, memory show, memory supersede, memory stats, memory embed,
-memory import, memory restore, session record, session list, session show, session search,
+memory import, memory export, memory restore, session record, session list, session show, session search,
 workflow record, workflow list, workflow search, workflow show, workflow stats, metrics record, metrics show,
 up, down, status, mcp, api, token path, db init, db upgrade, db current, db url, model,
 config show, config path, config validate, doctor, ai profile list, ai profile show, ai profile export,

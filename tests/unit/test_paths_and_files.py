@@ -1,5 +1,6 @@
 """Where things live, and files that are whole or untouched."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.base.errors import UsageError
-from mahavishnu.base.files import digest_file, write_atomically
+from mahavishnu.base.files import digest_file, replacing, write_atomically
 from mahavishnu.base.paths import locate, private_folder
 
 
@@ -127,6 +128,16 @@ def test_a_failure_at_any_step_leaves_the_old_file(
     monkeypatch.undo()
     assert file.read_bytes() == b"old" and left_over(file) == []
     assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_stream_that_fails_leaves_the_old_file(file: Path) -> None:
+    with pytest.raises(OSError), replacing(file) as stream:
+        stream.write(b"new" * 100_000)
+        raise OSError(errno.ENOSPC, "full")
+    assert file.read_bytes() == b"old" and left_over(file) == []
+    with replacing(file) as stream:
+        stream.write(b"new")
+    assert file.read_bytes() == b"new" and file.stat().st_mode & 0o777 == 0o600
 
 
 def test_it_is_durable_before_it_is_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

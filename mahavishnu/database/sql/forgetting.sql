@@ -26,8 +26,8 @@ ORDER BY m.memory_no LIMIT $3;
 -- add_tombstones --
 -- Keep what is about to be deleted, with the turns and the texts of executions that go with it; nobody changes it until then. $1 ids, $2 how long;
 -- no rows.
-INSERT INTO forgotten_memories ({columns}, turns, executions, restorable_until)
-SELECT {columns}, (SELECT jsonb_agg(to_jsonb(t)) FROM agent_conversations t WHERE t.memory_id = m.id),
+INSERT INTO forgotten_memories ({stored}, turns, executions, restorable_until)
+SELECT {stored}, (SELECT jsonb_agg(to_jsonb(t)) FROM agent_conversations t WHERE t.memory_id = m.id),
        (SELECT jsonb_agg(jsonb_build_object('id', e.id, 'result', e.result, 'error', e.error))
         FROM workflow_executions e WHERE e.memory_id = m.id),
        now() + $2::interval
@@ -119,7 +119,7 @@ WITH back AS (
     UPDATE forgotten_memories SET expires_at = CASE WHEN expires_at > now() THEN expires_at END
     WHERE memory_no = ANY ($1::bigint[]) RETURNING *
 )
-INSERT INTO memories ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM back
+INSERT INTO memories ({stored}) OVERRIDING SYSTEM VALUE SELECT {stored} FROM back
 ON CONFLICT DO NOTHING RETURNING memory_no;
 
 -- put_postings --

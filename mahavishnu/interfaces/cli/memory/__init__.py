@@ -1,7 +1,6 @@
 """Store, search, correct and forget memories."""
 
 COMMANDS = (
-    "embed", "forget", "import", "list", "prune", "restore", "search", "show", "stats", "store",
+    "embed", "export", "forget", "import", "list", "prune", "restore", "search", "show", "stats", "store",
     "supersede",
 )  # fmt: skip
-LATER = ("export",)

@@ -1,3 +1,3 @@
 """Import documents and histories; each run stores only what changed."""
 
-COMMANDS = ("git", "markdown")
+COMMANDS = ("git", "jsonl", "markdown")
