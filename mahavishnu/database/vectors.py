@@ -55,9 +55,15 @@ class VectorTable:
             {partitions}
             SELECT follow_scopes('{self.name}');
             CREATE INDEX {self.name}_scope ON {self.name} (scope_no);
-            CREATE INDEX {self.name}_hnsw ON {self.name}
-                USING hnsw (embedding halfvec_ip_ops) WITH ({HNSW_OPTIONS});
+            {self.create_graph()}
         """
+
+    def create_graph(self) -> str:
+        """Return the statement that makes the graph."""
+        return (
+            f"CREATE INDEX {self.name}_hnsw ON {self.name} "
+            f"USING hnsw (embedding halfvec_ip_ops) WITH ({HNSW_OPTIONS});"
+        )
 
     def nearest(self, condition: str = IN_SCOPES, *, exact: bool = False) -> str:
         """

@@ -16,6 +16,7 @@ from mahavishnu.operations import (
     workflows,
 )
 from mahavishnu.operations.forgetting import FORGETTING_OPERATIONS
+from mahavishnu.operations.integrity import CHECK_DATABASE
 from mahavishnu.operations.operation import LocalOperation, Operation
 from mahavishnu.operations.projects import LOCAL_PROJECT_OPERATIONS
 from mahavishnu.operations.repositories import LOCAL_REPOSITORY_OPERATIONS, REPOSITORY_OPERATIONS
@@ -233,6 +234,7 @@ MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         path="/metrics",
         read_only=True,
     ),
+    CHECK_DATABASE,
 )
 
 # Only commands offer these: imports, exports and repositories use any path of this machine, select_memories would let

@@ -133,6 +133,7 @@ async def test_every_route_answers_as_documented(
     assert (measured["component"], measured["state"]) == ("c", "healthy")
     state = await ask("GET", "/status", 200)
     assert state["database"]["reachable"] and state["model"] == "fake" and state["waiting"] == 0
+    assert (await ask("GET", "/database/check", 200))["sound"]
     embedded = await ask("POST", "/embeddings", 200, json={"texts": ["one", "two"]})
     assert len(embedded["vectors"]) == 2 and embedded["model"]["name"] == "fake"
     question = await ask("POST", "/embeddings", 200, json={"texts": ["one"], "kind": "query"})

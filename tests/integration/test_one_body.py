@@ -87,6 +87,7 @@ CASES: dict[str, Case] = {
     "restore_memory": Case(("memory", "restore", "{gone}"), {"ids": ["{gone}"], **WHOLE}),
     "prune_memories": Case(("memory", "prune", "--yes"), {"confirm": True}),
     "memory_stats": Case(("memory", "stats"), {**WHOLE}),
+    "check_database": Case(("db", "check")),
     "record_turn": Case(
         ("session", "record", "Hello.", "--session", "{p}", "--position", "0", "--role", "user"), TURN
     ),

@@ -34,6 +34,7 @@ SQL_FILES = (
     "doctor",
     "forgetting",
     "ingestions",
+    "integrity",
     "memories",
     "metrics",
     "models",

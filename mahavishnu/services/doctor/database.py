@@ -19,7 +19,15 @@ from mahavishnu.database.migrate import (
 )
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import Target
-from mahavishnu.services.doctor.findings import Examination, Finding, ServerFacts, failure
+from mahavishnu.memory.integrity import look_at_storage as find_damage
+from mahavishnu.operations.integrity import fix_for
+from mahavishnu.services.doctor.findings import (
+    Examination,
+    Finding,
+    ServerFacts,
+    failure,
+    worst,
+)
 
 CONNECT_LIMIT_S = 5
 CONNECTIONS = 2
@@ -178,6 +186,20 @@ async def look_at_memory(examination: Examination) -> Finding:
     health = await app.health()
     examination.app = app
     return Finding("ok", f"It can be used; a round trip takes {health.latency_ms:.1f} ms.")
+
+
+async def look_at_storage(examination: Examination) -> Finding:
+    """Look at the model's graph, the indexes and dead rows, which takes no time; needs `memory`."""
+    assert examination.app is not None
+    async with examination.app.database.snapshot() as connection:
+        found = [each async for each in find_damage(connection)]
+    if not found:
+        return Finding("ok", "Indexes and tables are in order. Rows too? mahavishnu db check")
+    return Finding(
+        worst(Finding(each.severity, "") for each in found),
+        " ".join(each.summary for each in found),
+        "\n".join(map(fix_for, found)),
+    )
 
 
 async def look_at_times(examination: Examination) -> Finding:

@@ -66,6 +66,7 @@ CHECKS = (
     Check("visibility", lambda run: database.judge_visibility(run.facts), DATABASE),
     Check("database_clock", lambda run: database.judge_clocks(run.facts), DATABASE),
     Check("memory", database.look_at_memory, ("pgvector", "schema")),
+    Check("storage", database.look_at_storage, MEMORY),
     Check("times", database.look_at_times, MEMORY),
     Check("model", model.look_at_model, SETTINGS),
     Check("model_identity", model.look_at_identity, MEMORY),

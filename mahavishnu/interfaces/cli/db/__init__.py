@@ -1,4 +1,3 @@
 """Set up, upgrade and inspect the database."""
 
-COMMANDS = ("current", "grant", "init", "shell", "upgrade", "url")
-LATER = ("check",)
+COMMANDS = ("check", "current", "grant", "init", "shell", "upgrade", "url")
