@@ -24,6 +24,7 @@ from benchmarks.serving import measure_serving
 from benchmarks.storing import Supply, measure_storing
 from benchmarks.switching import measure_switching
 from benchmarks.synthetic import World, make_more, make_questions, make_world
+from benchmarks.transfer import measure_transfer
 from benchmarks.tuning import measure_settings
 from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
 from mahavishnu.database.vectors import VectorTable
@@ -33,6 +34,7 @@ SECTIONS = (
     "switching",
     "sessions",
     "recording",
+    "transfer",
     "repositories",
     "retrieval",
     "scale",
@@ -109,6 +111,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
         "switching": lambda home: [measure_switching(home)],
         "sessions": measure_sessions,
         "recording": lambda home: [asyncio.run(measure_recording(home))],
+        "transfer": lambda home: [asyncio.run(measure_transfer(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),
