@@ -40,6 +40,8 @@ from mahavishnu.memory.conversations import Conversations
 from mahavishnu.memory.forgetting import ForgettingRules
 from mahavishnu.memory.metrics import Retention, Timings
 from mahavishnu.memory.models import SearchResult
+from mahavishnu.memory.outbox.mirror import JsonlMirror
+from mahavishnu.memory.outbox.outbox import Outbox
 from mahavishnu.memory.records import Records
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever, SearchRequest
@@ -59,7 +61,7 @@ class App:
 
     `memories` stores and reads back, `search` answers questions, `conversations` keeps turns, `transfer`
     exports and imports, `records` keeps executions and metrics, `projects` knows which project a folder is of,
-    `repositories` which are ingested, by `repository_ingestion`,
+    `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
     `secrets` remembers keys for the daemon.
     """
 
@@ -71,6 +73,7 @@ class App:
     ingestion: Ingestion
     repositories: Repositories
     repository_ingestion: RepositoryIngestion
+    outbox: Outbox
     space: EmbeddingSpace
     database: Database
     loaded: Loaded
@@ -178,6 +181,7 @@ async def open_app(
                         Splitting(knowledge.chunk_tokens, knowledge.overlap_tokens),
                         enabled=settings.adapters.llamaindex,
                     ),
+                    outbox=Outbox(database, memories, mirrors(loaded)),
                     space=space,
                     database=database,
                     loaded=loaded,
@@ -216,6 +220,14 @@ async def open_target(
     )
     async with await server.acquire() as lease:
         yield target_of_socket(str(lease.socket_folder)), server.ensure
+
+
+def mirrors(loaded: Loaded) -> list[JsonlMirror]:
+    """Return the mirror that the settings name, if any."""
+    named, home = loaded.settings.sync.mirror.path, loaded.environ.get("HOME", "/")
+    if named is None:
+        return []
+    return [JsonlMirror(Path(home, named[2:]) if named.startswith("~/") else Path(named))]
 
 
 def external_target(postgresql: PostgresqlSettings) -> Target | None:

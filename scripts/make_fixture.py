@@ -75,6 +75,10 @@ async def fill(database: Database) -> None:
     alpha = await scopes.own_project("alpha")
     await database.run(lambda c: c.execute(queries["add_groups"], alpha, ["backend"]))
     await database.run(lambda c: c.execute(queries["add_dependencies"], alpha, ["beta"]))
+    outbox = load_queries("outbox")
+    await database.run(lambda c: c.execute(outbox["add_target"], "mirror"))
+    letter = "mirror", old.id, 1, 8, "tests.odd", "It is too odd."
+    await database.run(lambda c: c.execute(outbox["bury"], *letter))
 
 
 async def main() -> None:

@@ -3,10 +3,14 @@
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from uuid import UUID
 
+from mahavishnu.base.errors import Unavailable
 from mahavishnu.embedding.port import ModelIdentity, Vector
 from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
 from mahavishnu.memory.models import Hit, Memory, MemoryFilter, SearchResult
+from mahavishnu.memory.outbox.port import Change, Refusal
 from mahavishnu.memory.search import SearchRequest
 
 _TOKENS = re.compile(r"\w{1,8}|[^\w\s]")
@@ -105,3 +109,29 @@ class FakeTier:
             degraded=(),
             explanation={"compared": len(hits)},
         )
+
+
+class FakeTarget:
+    """A target of the outbox in memory; it refuses the memories of `refuses`, and everything while it is `away`."""
+
+    def __init__(self, name: str = "fake") -> None:
+        self.name = name
+        self.instance = "1"
+        self.held: list[Change] = []
+        self.refuses: dict[UUID, Refusal] = {}
+        self.away = False
+
+    async def open(self) -> str:
+        """Return the identity of what is held."""
+        if self.away:
+            raise Unavailable("It is away.", code="fake.away")
+        return self.instance
+
+    async def deliver(self, changes: Sequence[Change]) -> Refusal | None:
+        """Hold changes up to the first one that is refused."""
+        for index, change in enumerate(changes):
+            if change.memory_id in self.refuses:
+                return replace(self.refuses[change.memory_id], index=index)
+            if change not in self.held:
+                self.held.append(change)
+        return None

@@ -17,8 +17,10 @@ from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
+from mahavishnu.memory.outbox.outbox import Outbox
 from mahavishnu.memory.transfer.transfer import Transfer
 from tests.conftest import World
+from tests.fakes import FakeTarget
 
 ROOMY = ServerSettings(max_requests=64, max_body=4 * 1024 * 1024, request_timeout=10.0)
 
@@ -34,6 +36,7 @@ def app_of(world: World, home: Path) -> App:
         ingestion=world.ingestion,
         repositories=world.repositories,
         repository_ingestion=world.repository_ingestion,
+        outbox=Outbox(world.database, world.memories, [FakeTarget()]),
         space=world.space,
         database=world.database,
         loaded=load_settings(

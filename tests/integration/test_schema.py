@@ -38,6 +38,7 @@ SQL_FILES = (
     "memories",
     "metrics",
     "models",
+    "outbox",
     "records",
     "repositories",
     "scopes",

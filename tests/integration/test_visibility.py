@@ -58,6 +58,9 @@ async def fill(world: World) -> dict[str, object]:
             "INSERT INTO repository_groups (name, project_id) SELECT 'walrus', project_id FROM repositories",
             "INSERT INTO repository_dependencies (project_id, depends_on) SELECT min(project_id::text)::uuid, "
             "max(project_id::text)::uuid FROM repositories",
+            "INSERT INTO outbox_targets (name) VALUES ('walrus')",
+            "INSERT INTO outbox_dead_letters (target, memory_id, change_no, attempts, error_code, error) "
+            "SELECT 'walrus', memory_id, change_no, 1, 'walrus', 'walrus' FROM changes LIMIT 1",
         ):
             await connection.execute(statement)
     return {"id": stored.id, "scope": scope}

@@ -103,8 +103,12 @@ def _name_type(kind: Any) -> str:
         return ", ".join(f"`{value}`" for value in kind.values)
     if isinstance(kind, inspect.VarTupleType):
         return "list of text"
-    if getattr(kind, "pattern", None):  # there is one, that of `tree.Age`
-        return "hours, days or weeks: 12h, 90d, 8w"
+    if pattern := getattr(kind, "pattern", None):  # those of `tree.Age` and `tree.FilePath`
+        return (
+            "hours, days or weeks: 12h, 90d, 8w"
+            if "hdw" in pattern
+            else "path, absolute or from ~/"
+        )
     names: dict[type[Any], str] = {
         inspect.BoolType: "true or false",
         inspect.IntType: "whole number",

@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "MAHAVISHNU_OPENAI_BASE_URL": "embedding.openai_base_url",
     "MAHAVISHNU_OPENAI_API_KEY": "embedding.openai_api_key",
     "MAHAVISHNU_PORT": "server.port",
+    "MAHAVISHNU_SYNC_MIRROR_PATH": "sync.mirror.path",
     "OLLAMA_BASE_URL": "embedding.ollama_base_url",
     "OLLAMA_MODEL": "embedding.model",
 }

@@ -15,6 +15,7 @@ Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 Age = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[hdw]$")]
+FilePath = Annotated[str, Meta(pattern="^(/|~/).*[^/]$")]  # absolute, or from the home
 Priority = Annotated[
     int, Meta(description="Of several stores of a provider the highest is asked first.")
 ]
@@ -384,6 +385,21 @@ class MemorySettings(_Section, frozen=True, forbid_unknown_fields=True):
     retention: RetentionSettings = field(default_factory=RetentionSettings)
 
 
+class MirrorSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """A copy of what happens to your memories, in a file of JSON lines."""
+
+    path: Annotated[
+        FilePath | None,
+        Meta(description="The file; nothing is mirrored by default."),
+    ] = None
+
+
+class SyncSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """What follows the changes of your memories."""
+
+    mirror: MirrorSettings = field(default_factory=MirrorSettings)
+
+
 class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -399,3 +415,4 @@ class Settings(_Section, frozen=True, forbid_unknown_fields=True):
     ai_environments: AiEnvironmentsSettings = field(default_factory=AiEnvironmentsSettings)
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    sync: SyncSettings = field(default_factory=SyncSettings)
