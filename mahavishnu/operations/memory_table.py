@@ -20,6 +20,7 @@ from mahavishnu.operations.integrity import CHECK_DATABASE
 from mahavishnu.operations.operation import LocalOperation, Operation
 from mahavishnu.operations.projects import LOCAL_PROJECT_OPERATIONS
 from mahavishnu.operations.repositories import LOCAL_REPOSITORY_OPERATIONS, REPOSITORY_OPERATIONS
+from mahavishnu.operations.sync import SYNC_OPERATIONS
 
 MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
@@ -281,6 +282,6 @@ LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
 )
 
 BY_NAME: dict[str, Operation[Any, Any] | LocalOperation[Any, Any]] = {
-    **{each.name: each for each in (*MEMORY_OPERATIONS, *REPOSITORY_OPERATIONS)},
+    **{each.name: each for each in (*MEMORY_OPERATIONS, *REPOSITORY_OPERATIONS, *SYNC_OPERATIONS)},
     **{each.name: each for each in LOCAL_OPERATIONS},
 }

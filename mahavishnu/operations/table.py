@@ -13,6 +13,7 @@ from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
+from mahavishnu.operations.sync import SYNC_OPERATIONS
 
 
 def _in_thread[Q, R](work: Callable[[Environments, Q], R]) -> Callable[[Call, Q], Awaitable[R]]:
@@ -87,6 +88,7 @@ ENVIRONMENT_OPERATIONS: tuple[Operation[Any, Any], ...] = (
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *MEMORY_OPERATIONS,
     *REPOSITORY_OPERATIONS,
+    *SYNC_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )
 

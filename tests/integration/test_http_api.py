@@ -113,6 +113,11 @@ async def test_every_route_answers_as_documented(
     await ask("POST", "/repositories/ingest", 200, json={"repo_path": str(tmp_path / "empty")})
     await ask("POST", "/repositories/query", 200, json={"query": "deploys"})
     await ask("GET", "/repositories", 200)
+    [ran] = (await ask("POST", "/sync/run", 200, json={}))["runs"]
+    assert ran["ending"] == "done"
+    assert [each["name"] for each in (await ask("GET", "/sync", 200))["targets"]] == [ran["target"]]
+    assert (await ask("POST", "/sync/retry", 200, json={}))["runs"] == []
+    await ask("POST", "/sync/drop", 200, json={"target": ran["target"]})
     stats = await ask("GET", "/stats", 200)
     assert stats["totals"]["live"] == 2
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}

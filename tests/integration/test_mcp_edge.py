@@ -29,7 +29,7 @@ from tests.conftest import OpenWorld, World
 from tests.served import app_of, captured_logs, serve
 
 pytestmark = pytest.mark.postgres
-DESTRUCTIVE = {"forget_memory", "prune_memories", "switch_llm", "undo_switch"}
+DESTRUCTIVE = {"drop_sync", "forget_memory", "prune_memories", "switch_llm", "undo_switch"}
 ERAS = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
 SECRET = "secret dsn=postgres://u:p@h"
 

@@ -28,6 +28,7 @@ from mahavishnu.operations.memory_table import LOCAL_OPERATIONS
 from mahavishnu.operations.operation import Operation
 from mahavishnu.operations.table import ENVIRONMENT_OPERATIONS, OPERATIONS
 from tests.ingesting import Ingesting, write
+from tests.mirrored import catch_up
 from tests.served import Served, serve
 from tests.switching import install
 
@@ -42,7 +43,8 @@ class Case:
     """
     A request as words and as JSON.
 
-    `{p}` becomes a project's name, `{id}` a memory in it, `{gone}` a forgotten one, `{path}` a repository.
+    `{p}` becomes a project's name, `{id}` a memory in it, `{gone}` a forgotten one, `{path}` a repository,
+    `{mirror}` a target of sync.
     """
 
     words: Sequence[str]
@@ -118,11 +120,24 @@ CASES: dict[str, Case] = {
         {"query": "total", "repo_id": "shop", "top_k": 2, "explain": True, **WHOLE},
     ),
     "list_repositories": Case(("repo", "list"), WHOLE),
+    "sync_status": Case(("sync", "status")),
+    "run_sync": Case(("sync", "run")),
+    "retry_sync": Case(("sync", "retry", "{id}"), {"ids": ["{id}"]}),
+    "drop_sync": Case(
+        ("sync", "drop", "{mirror}", "{id}", "--yes"),
+        {"target": "{mirror}", "ids": ["{id}"], "confirm": True},
+    ),
     "show_metrics": Case(
         ("metrics", "show", "--component", "workflow_kettle", "--since", "2026-01-01", "--limit", "1"),
         {"component": "workflow_kettle", "since": "2026-01-01", "limit": 1, **WHOLE},
     ),
 }  # fmt: skip
+# A dead letter for each of the memories.
+BURY = (
+    "INSERT INTO outbox_dead_letters (target, memory_id, change_no, attempts, error_code, error) "
+    "SELECT name, memory_id, change_no, 8, 'tests.odd', 'It is odd.' FROM changes, outbox_targets "
+    "WHERE memory_id = ANY ($1::text[]::uuid[]) AND kind = 'stored'"
+)
 LONG = "x" * 201
 SEARCH, STORE = ("memory", "search", "q"), ("memory", "store", "x")
 RECORD = ("session", "record", "x", "--session", "s")
@@ -187,6 +202,9 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("query_knowledge_base", ("repo", "query", "q", "--group", LONG), {"query": "q", "group": LONG}, "input.length"),
     ("list_repositories", ("repo", "status", "no"), {"names": ["no"]}, "repository.unknown"),
     ("list_repositories", ("repo", "status", "--group", LONG), {"group": LONG}, "input.length"),
+    ("retry_sync", ("sync", "retry", "x"), {"ids": ["x"]}, "input.id"),
+    ("retry_sync", ("sync", "retry", "ffffffff"), {"ids": ["ffffffff"]}, "sync.not_dead"),
+    ("drop_sync", ("sync", "drop", "t", "--yes"), {"target": "t"}, "sync.no_target"),
     ("show_metrics", ("metrics", "show", "--since", "x"), {"since": "x"}, "input.time"),
 ]  # fmt: skip
 # What only commands offer, and by which.
@@ -213,7 +231,7 @@ FURTHER_COMMANDS = {
 }
 EVERYWHERE = {each.name: each for each in OPERATIONS if each not in ENVIRONMENT_OPERATIONS}
 CONTEXT = click.Context(cli)
-CLOCKS = ("elapsed_ms", "size_bytes", "at")  # differ between any two calls
+CLOCKS = ("elapsed_ms", "size_bytes", "at", "failed_at")  # differ between any two calls
 
 
 @dataclass(frozen=True)
@@ -228,6 +246,7 @@ class Edges:
         """Return what one of them answers to the operation's case, asked about a project."""
         case = CASES[operation.name]
         own = {"{p}": project, "{path}": str(self.repository), **self.ids[project]}
+        own |= {"{mirror}": (await self.served.app.outbox.status())[0].name}
         if edge == "cli":
             body = await asyncio.to_thread(run, [fill(word, own) for word in case.words])
             return body[case.part][0] if case.part else body
@@ -299,11 +318,15 @@ async def edges(
     monkeypatch.setenv("MAHAVISHNU_EMBEDDING_PROVIDER", "none")
     (tmp_path / "config").mkdir()
     (tmp_path / "config/mahavishnu.yaml").write_text("memory: {retention: {insight: 90d}}\n")
+    monkeypatch.setenv("MAHAVISHNU_SYNC_MIRROR_PATH", str(tmp_path / "mirror.jsonl"))
     async with open_app() as app, serve(app, tmp_path) as served:
         write(tmp_path / "shop", prices_py="def total(prices):\n    return sum(prices)\n")
         repository = await app.repositories.add(tmp_path / "shop")
         await Ingesting(app).ingestion.ingest(repository)
-        yield Edges(served, {edge: await prepare(app, edge) for edge in EDGES}, repository.path)
+        ids = {edge: await prepare(app, edge) for edge in EDGES}
+        await catch_up(app.outbox)
+        await app.database.run(lambda c: c.execute(BURY, [each["{id}"] for each in ids.values()]))
+        yield Edges(served, ids, repository.path)
 
 
 async def prepare(app: App, project: str) -> dict[str, str]:
@@ -385,7 +408,7 @@ async def test_commands_http_and_mcp_refuse_the_same_mistake_alike(edges: Edges)
 
 
 def test_every_command_asks_an_operation() -> None:
-    groups = ("memory", "project", "repo", "session", "workflow", "metrics")
+    groups = ("memory", "project", "repo", "session", "workflow", "metrics", "sync")
     commands = {words for name in groups for words in leaves(name, cli.get_command(CONTEXT, name))}
     assert LOCAL_COMMANDS.keys() == {each.name for each in LOCAL_OPERATIONS}
     asking = [" ".join(case.words) for case in CASES.values()] + list(LOCAL_COMMANDS.values())

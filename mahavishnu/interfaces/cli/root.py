@@ -15,7 +15,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "backup", "sync", "spool", "insight", "checkpoint", "quality", "gateway", "health",
+    "backup", "spool", "insight", "checkpoint", "quality", "gateway", "health",
     "events", "pause", "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
@@ -32,6 +32,7 @@ _log = get_logger(__name__)
         "session": "Record conversations; list, show and search them.",
         "workflow": "Record and find runs of workflows.",
         "metrics": "Record measurements of components.",
+        "sync": "See and run what follows your memories.",
         "up": "Start the daemon that all terminals share.",
         "down": "Stop the daemon.",
         "status": "Show whether the daemon runs, and its state.",

@@ -37,6 +37,8 @@ def _print_state(state: dict[str, Any]) -> None:
         )
         waiting = state.get("waiting", 0)
         print_line(f"Embedding: {state['embedder']}" + (f" {waiting:,} wait." if waiting else ""))
+        if dead := state.get("dead_letters"):
+            print_line(f"Sync: {dead:,} dead letters; see: mahavishnu sync status")
     else:
         print_line(f"Database: {database['reason']}")
 

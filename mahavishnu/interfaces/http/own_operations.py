@@ -46,6 +46,9 @@ class DaemonState(Body, frozen=True, kw_only=True):
     waiting: Annotated[
         int | None, Meta(description="Memories that wait for their vectors, to 10,000.")
     ] = None
+    dead_letters: Annotated[
+        int | None, Meta(description="Changes that targets of sync refused for good.")
+    ] = None
 
 
 class Embed(Request, frozen=True, kw_only=True):
@@ -85,10 +88,11 @@ class ResolvedSecret(Struct, frozen=True, kw_only=True):
 
 async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
     """Say how the daemon is; what does not answer is part of it."""
-    waiting = None
+    waiting = dead_letters = None
     try:
         health = await call.app.health()
         waiting = await call.app.memories.count_waiting()
+        dead_letters = await call.app.outbox.count_dead()
         database = DatabaseState(
             reachable=True,
             server_version=health.server_version,
@@ -100,7 +104,7 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         choice = await call.app.space.choice()
         embedder, identity = choice.reason, choice.embedder and choice.embedder.identity
     except MahavishnuError as error:
-        if waiting is None:
+        if dead_letters is None:
             database = DatabaseState(reachable=False, reason=error.message)
         embedder, identity = error.message, None
     return DaemonState(
@@ -110,6 +114,7 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         model=identity.name if identity else None,
         embedder=embedder,
         waiting=waiting,
+        dead_letters=dead_letters,
     )
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
-from mahavishnu.services.doctor import clients, daemon, database, files, machine, model
+from mahavishnu.services.doctor import clients, daemon, database, files, machine, model, sync
 from mahavishnu.services.doctor.findings import Check, Examination, Finding, Status, failure, worst
 
 # The embedded server may have to start, and a model to load.
@@ -72,6 +72,7 @@ CHECKS = (
     Check("model_identity", model.look_at_identity, MEMORY),
     Check("model_probe", model.look_at_probe, ("model",), limit_s=START_LIMIT_S),
     Check("waiting", model.look_at_waiting, MEMORY, model.embed_waiting),
+    Check("sync", sync.look_at_sync, MEMORY),
 )
 _log = get_logger(__name__)
 

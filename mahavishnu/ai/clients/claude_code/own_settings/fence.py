@@ -10,7 +10,7 @@ from collections.abc import Iterator
 # What forgets, deletes for good, runs any command, ends sessions, opens to others, tells a key, or changes what
 # clients may do and whom they ask.
 FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
-    ("memory", "forget"), ("memory", "prune"), ("workflow", "run"),
+    ("memory", "forget"), ("memory", "prune"), ("sync", "drop"), ("workflow", "run"),
     ("db", "shell"), ("db", "grant"),
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
@@ -30,7 +30,7 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
 # Of these another command's name goes on, which only reads: `ai bindings`.
 _BEGINNINGS = (("ai", "bind"),)
 FENCED_PROGRAMS = ("mahavishnu-key",)
-FENCED_TOOLS = ("forget_memory", "prune_memories", "switch_llm", "undo_switch")
+FENCED_TOOLS = ("forget_memory", "prune_memories", "drop_sync", "switch_llm", "undo_switch")
 
 
 def fence_rules(*, program: str, server: str) -> Iterator[str]:

@@ -1,0 +1,3 @@
+"""See and run what follows your memories, such as a mirror."""
+
+COMMANDS = ("drop", "retry", "run", "status")
