@@ -65,9 +65,14 @@ def test_up_status_and_down_may_each_be_said_twice(mahavishnu: Command) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_in_the_foreground_a_signal_ends_it_quietly(settled: Command, number: int) -> None:
+def test_in_the_foreground_it_delivers_until_a_signal_ends_it_quietly(
+    settled: Command, number: int
+) -> None:
+    mirror = settled.home / "mirror.jsonl"
+    settled.settings.write_text("sync: {mirror: {path: ~/mirror.jsonl}}\n")
     with foreground(settled) as (daemon, process):
-        daemon.store("Kept.")
+        identifier = daemon.store("Kept.")
+        wait_until(lambda: mirror.exists() and identifier in mirror.read_text())
         second = settled("up", "--json")
         assert second.status == 4 and second.error["code"] == "daemon.running"
         assert f"pid {process.pid}, port {daemon.port}" in second.error["message"]

@@ -86,6 +86,37 @@ async def test_forgetting_for_age_goes_on_when_the_database_is_back(
         await task
 
 
+class Deliveries:
+    """An outbox that first raises what `faults` has."""
+
+    is_on = True
+
+    def __init__(self, faults: list[Exception]) -> None:
+        self.outbox = self
+        self.faults = faults
+        self.delivered = asyncio.Event()
+
+    async def run(self) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.delivered.set()
+
+
+async def test_changes_are_delivered_whatever_failed_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(background, "LOOK_AGAIN_S", 0.001)
+    outbox: Any = Deliveries([Unavailable("away"), ValueError("a fault")])
+    task = asyncio.create_task(background.deliver_changes(outbox))
+    async with asyncio.timeout(60):
+        await outbox.delivered.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert not outbox.faults
+
+
 class Timed:
     """An application that timed something, and keeps what is recorded of it."""
 

@@ -28,7 +28,12 @@ from mahavishnu.interfaces.http.connection import HttpConnection
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.log_limits import limit_log
 from mahavishnu.interfaces.http.metrics import Metrics
-from mahavishnu.services.daemon.background import embed_waiting, prune, sample_timings
+from mahavishnu.services.daemon.background import (
+    deliver_changes,
+    embed_waiting,
+    prune,
+    sample_timings,
+)
 from mahavishnu.services.daemon.log_file import keep_log
 from mahavishnu.services.daemon.port import BACKLOG, bind
 
@@ -89,6 +94,7 @@ async def serve(
                     works = [
                         tasks.create_task(embed_waiting(app)),
                         tasks.create_task(prune(app)),
+                        tasks.create_task(deliver_changes(app)),
                         tasks.create_task(sample_timings(app)),
                         tasks.create_task(_end_without_lock(held)),
                     ]

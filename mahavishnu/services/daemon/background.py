@@ -1,4 +1,4 @@
-"""What a server does on its own: give vectors to memories that wait, forget for age, and sample its calls."""
+"""What a server does on its own: embed what waits, deliver changes, forget for age, and sample its calls."""
 
 import asyncio
 
@@ -12,6 +12,7 @@ from mahavishnu.memory.records import Metric
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
 AT_ONCE = 64
+DELIVER_EVERY_S = 1.0
 SAMPLE_EVERY_S = 60.0
 PRUNE_EVERY_S = 600.0
 _log = get_logger(__name__)
@@ -51,6 +52,21 @@ async def prune(app: App) -> None:
         except MahavishnuError as error:
             _log.info("pruning_waits", code=error.code, reason=error.message)
         await asyncio.sleep(PRUNE_EVERY_S)
+
+
+async def deliver_changes(app: App) -> None:
+    """Deliver to the targets of sync, for ever; the outbox itself says when one that failed is due again."""
+    while app.outbox.is_on:
+        pause_s = DELIVER_EVERY_S
+        try:
+            await app.outbox.run()
+        except MahavishnuError as error:
+            _log.info("delivery_waits", code=error.code, reason=error.message)
+            pause_s = LOOK_EVERY_S
+        except Exception:  # noqa: BLE001 - nor a fault here
+            _log.error("delivery_failed", exc_info=True)
+            pause_s = LOOK_AGAIN_S
+        await asyncio.sleep(pause_s)
 
 
 async def sample_timings(app: App) -> None:
