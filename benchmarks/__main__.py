@@ -14,6 +14,7 @@ from benchmarks.concurrency import EACH, PROCESSES, measure_concurrency
 from benchmarks.floors import connect
 from benchmarks.following import measure_sessions
 from benchmarks.loading import load_world
+from benchmarks.outbox import measure_outbox
 from benchmarks.processes import measure_processes
 from benchmarks.recording import measure_recording
 from benchmarks.report import Section, as_json, describe_machine
@@ -35,6 +36,7 @@ SECTIONS = (
     "sessions",
     "recording",
     "transfer",
+    "outbox",
     "repositories",
     "retrieval",
     "scale",
@@ -112,6 +114,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
         "sessions": measure_sessions,
         "recording": lambda home: [asyncio.run(measure_recording(home))],
         "transfer": lambda home: [asyncio.run(measure_transfer(home))],
+        "outbox": lambda home: [asyncio.run(measure_outbox(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),
