@@ -1,0 +1,1 @@
+"""Backup sets: made, kept, restored and proven."""
