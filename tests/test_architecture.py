@@ -91,7 +91,8 @@ STARTED = {
     "mahavishnu.engines.agno",  # imported by users, as the next ones are
     "mahavishnu.engines.llamaindex",
     "mahavishnu.engines.prefect",
-    "mahavishnu.database.backup.storage.folder",  # until the commands on backups are there
+    "mahavishnu.database.backup.storage.choose",  # until the commands on backups are there
+    "mahavishnu.database.backup.storage.retention",  # as this
 }
 MAX_LINES = 400
 MAX_IMPORTS_INSIDE = 60

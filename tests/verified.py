@@ -61,6 +61,8 @@ INTEGRATIONS = {
     "keyring, with a backend that encrypts": REAL,
     "AWS Secrets Manager, by Oneiric": WIRE,
     "GCP Secret Manager, by Oneiric": REAL,
+    "Google Cloud Storage, backup sets": WIRE,
+    "S3, backup sets": WIRE,
     "Prefect, hooks of flows and tasks": REAL,
     "Prefect, flow runs and events of a server": REAL,
     "Agno, recorder, tools and knowledge": REAL,

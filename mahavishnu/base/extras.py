@@ -1,4 +1,4 @@
-"""The engines that feed the memory: each is an extra of the wheel, and `adapters.NAME` turns it off."""
+"""Extras of the wheel, and among them the engines that feed the memory, which `adapters.NAME` turns off."""
 
 import sys
 from importlib.util import find_spec
@@ -19,11 +19,16 @@ def require_enabled(engine: str, enabled: bool) -> None:
 def require_installed(engine: str) -> None:
     """Raise `Unavailable`, `engine.not_installed`, where the package of an engine is missing."""
     if find_spec(PACKAGES[engine]) is None:
-        raise Unavailable(
-            f"The extra {engine} is not installed.",
-            hint=f"In a checkout of Mahavishnu: {sys.executable} -m pip install '.[{engine}]'",
-            code="engine.not_installed",
-        )
+        raise not_installed(engine)
+
+
+def not_installed(extra: str) -> Unavailable:
+    """Return the error for an extra of the wheel that is missing."""
+    return Unavailable(
+        f"The extra {extra} is not installed.",
+        hint=f"In a checkout of Mahavishnu: {sys.executable} -m pip install '.[{extra}]'",
+        code="engine.not_installed",
+    )
 
 
 def require_prefect(*, enabled: bool) -> None:

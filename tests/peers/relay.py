@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 
 from tests.external import free_port
 
@@ -14,6 +15,7 @@ class Relay:
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
+        self.change: Callable[[bytes], bytes] = bytes  # what becomes of that which clients send
         self.busy = 0  # so many connections are answered by 503, as Prefect's server does while SQLite is locked
         self._target = target
         self._open: list[socket.socket] = []
@@ -43,13 +45,13 @@ class Relay:
                     ours.sendall(BUSY)
                     continue
                 theirs = self._keep(socket.create_connection(("127.0.0.1", self._target)))
-                for ends in ((ours, theirs), (theirs, ours)):
+                for ends in ((ours, theirs, True), (theirs, ours, False)):
                     threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, changed: bool) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(65_536):
-                sink.sendall(piece)
+                sink.sendall(self.change(piece) if changed else piece)
             sink.shutdown(socket.SHUT_WR)
 
     def _keep(self, opened: socket.socket) -> socket.socket:

@@ -26,6 +26,11 @@ class StoredSet:
     name: str
     token: str
 
+    @property
+    def created_at(self) -> datetime:
+        """When it was made, by the clock of its maker."""
+        return datetime.strptime(self.name.split("-")[1], "%Y%m%dT%H%M%S%z")
+
 
 @dataclass(frozen=True)
 class Unfinished:
