@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -56,20 +56,26 @@ ENVIRONMENT = {
 
 @dataclass
 class Cloud:
-    """A cloud on the loopback, behind a relay; each storage of a test begins its keys with a name of its own."""
+    """A cloud on the loopback, and a relay to it; a test's storages begin their keys with a name of its own."""
 
     scheme: str
+    port: int
     relay: Relay
     point: Callable[[str], None]
     prefix: str = field(default_factory=lambda: f"of/{os.urandom(4).hex()}")
 
-    def bucket(self, name: str = NAME) -> GcsBucket | S3Bucket:
-        self.point(f"http://127.0.0.1:{self.relay.port}")
-        kind = GcsBucket if self.scheme == "gs" else S3Bucket
-        return kind(name, self.prefix, timeout_s=3)
+    def bucket(self, name: str = NAME, **options: float) -> GcsBucket | S3Bucket:
+        self.point(f"http://127.0.0.1:{self.port}")
+        if self.scheme == "gs":
+            return GcsBucket(name, self.prefix, **options)
+        return S3Bucket(name, self.prefix)  # which counts attempts
 
     def storage(self, **options: Any) -> BucketStorage:
         return BucketStorage(self.bucket(), **options)
+
+    def behind_relay(self) -> BucketStorage:
+        """Return a storage that gives up soon."""
+        return BucketStorage(replace(self, port=self.relay.port).bucket(repeat_s=1))
 
     def later(self) -> BucketStorage:
         """Return a storage for which every holder of before did not renew in time."""
@@ -77,14 +83,10 @@ class Cloud:
 
 
 @pytest.fixture(scope="module", params=["gs", "s3"])
-def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, Relay]]:
-    """The scheme of a cloud, and the way to it."""
-    serve = _serve_google if request.param == "gs" else _serve_aws
-    for port in serve():
-        relay = Relay(port)
-        relay.restore()
-        yield request.param, relay
-        relay.cut()
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """The scheme of a cloud, and its port."""
+    for port in (_serve_google if request.param == "gs" else _serve_aws)():
+        yield request.param, port
 
 
 def _serve_google() -> Iterator[int]:
@@ -123,12 +125,14 @@ def _serve_aws() -> Iterator[int]:
 
 
 @pytest.fixture
-def cloud(served: tuple[str, Relay], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    scheme, relay = served
+def cloud(served: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    scheme, port = served
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    yield Cloud(scheme, relay, lambda url: monkeypatch.setenv(ENDPOINT[scheme], url))
-    relay.change = bytes
+    relay = Relay(port)
+    relay.restore()
+    yield Cloud(scheme, port, relay, lambda url: monkeypatch.setenv(ENDPOINT[scheme], url))
+    relay.cut()
 
 
 @pytest.fixture
@@ -163,7 +167,7 @@ def test_an_address_is_all_that_is_needed(cloud: Cloud) -> None:
 
 def test_an_endpoint_that_dies_during_an_upload_leaves_no_set(cloud: Cloud) -> None:
     """Takes as long as both clients repeat what nobody answers: 5 and 10 s."""
-    storage = cloud.storage()
+    storage = cloud.behind_relay()
     try:
         with pytest.raises(Unavailable) as caught, storage.begin() as draft:
             write_part(draft, "configuration", b"x")
@@ -189,7 +193,7 @@ def test_an_endpoint_that_dies_during_an_upload_leaves_no_set(cloud: Cloud) -> N
 
 
 def test_an_upload_that_was_changed_on_its_way_is_no_set(cloud: Cloud) -> None:
-    storage = cloud.storage()
+    storage = cloud.behind_relay()
     with pytest.raises(Corrupt) as caught, storage.begin() as draft:
         write_part(draft, "configuration", b"as it was sent")
         cloud.relay.change = lambda piece: piece.replace(b"row of the dump", b"row of the dumb")
@@ -220,7 +224,7 @@ def test_of_many_writers_one_makes_a_set_at_a_time(cloud: Cloud) -> None:
 
 
 def test_a_service_that_ignores_conditions_is_refused(cloud: Cloud) -> None:
-    storage = cloud.storage()
+    storage = cloud.behind_relay()
     conditions = re.compile(b"If-None-Match|ifGenerationMatch")
     cloud.relay.change = lambda piece: conditions.sub(lambda found: b"x" * len(found[0]), piece)
     with pytest.raises(UsageError) as caught:

@@ -11,6 +11,7 @@ from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, NotFound
 from mahavishnu.database.backup.storage.port import Reader, Writer
 
 PART_BYTES = 16 * 1024 * 1024  # of an upload or a download; S3 takes 10,000 of them
+TIMEOUT_S = 60.0  # of a request
 
 
 @dataclass(frozen=True)

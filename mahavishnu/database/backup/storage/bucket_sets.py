@@ -197,6 +197,16 @@ class BucketStorage:
         taken = entry is not None and held.token and self._lives(entry)
         if taken or not lock.write(_Holding(token, deleting, secrets.token_hex(8))):
             raise busy(self.bucket.place)
+        try:
+            self._require_conditions(lock)
+            with self._renewing(lock.renew):
+                yield lock
+        finally:
+            with contextlib.suppress(MahavishnuError):  # it ends by itself
+                lock.release()
+
+    def _require_conditions(self, lock: _Lock) -> None:
+        """Try to write the lock as if it were not there, which must fail."""
         if self.bucket.put_if(LOCK, msgspec.json.encode(lock.holding), None) is not None:
             raise UsageError(
                 f"{self.bucket.place} is of a service that ignores the conditions of a write.",
@@ -204,12 +214,6 @@ class BucketStorage:
                 "commands would write over each other.",
                 code="backup.no_conditions",
             )
-        try:
-            with self._renewing(lock.renew):
-                yield lock
-        finally:
-            with contextlib.suppress(MahavishnuError):  # it ends by itself
-                lock.release()
 
     @contextlib.contextmanager
     def _renewing(self, renew: Callable[[], object]) -> Iterator[None]:
@@ -243,9 +247,8 @@ class BucketStorage:
     def _leftovers(self) -> dict[str, list[Entry]]:
         """Return the parts that belong to no set, by token."""
         found: dict[str, list[Entry]] = {}
-        for entry in self.bucket.find(
-            PARTS
-        ):  # before the markers: a set may be published meanwhile
+        # The parts before the markers, since a set may be published meanwhile.
+        for entry in self.bucket.find(PARTS):
             found.setdefault(entry.key.split("/")[1], []).append(entry)
         finished = {each.token for each in _finished(self.bucket)}
         return {token: entries for token, entries in found.items() if token not in finished}

@@ -9,6 +9,7 @@ from typing import Any
 from mahavishnu.base.extras import not_installed
 from mahavishnu.database.backup.storage.bucket import (
     PART_BYTES,
+    TIMEOUT_S,
     Entry,
     explain_answer,
     missing_object,
@@ -18,9 +19,9 @@ from mahavishnu.database.backup.storage.port import Writer
 
 
 class GcsBucket:
-    """The objects below a prefix; `timeout_s` bounds a request, and how long one is repeated."""
+    """The objects below a prefix; a request that fails is repeated for `repeat_s`."""
 
-    def __init__(self, name: str, prefix: str, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, name: str, prefix: str, *, repeat_s: float = 60.0) -> None:
         try:
             import google.cloud.storage  # noqa: PLC0415 - an extra, and slow
         except ImportError as error:
@@ -34,8 +35,8 @@ class GcsBucket:
             google.cloud.storage.exceptions.InvalidResponse,
             OSError,  # of requests, too
         )
-        retry = google.cloud.storage.retry.DEFAULT_RETRY.with_timeout(timeout_s)
-        self._limits: Any = {"timeout": timeout_s, "retry": retry}
+        retry = google.cloud.storage.retry.DEFAULT_RETRY.with_timeout(repeat_s)
+        self._limits: Any = {"timeout": TIMEOUT_S, "retry": retry}
         with self.translated():
             self._bucket: Any = google.cloud.storage.Client().bucket(name)
 

@@ -10,6 +10,7 @@ from typing import Any
 from mahavishnu.base.extras import not_installed
 from mahavishnu.database.backup.storage.bucket import (
     PART_BYTES,
+    TIMEOUT_S,
     Entry,
     explain_answer,
     missing_object,
@@ -23,9 +24,9 @@ _DELETED_AT_ONCE = 1000
 
 
 class S3Bucket:
-    """The objects below a prefix; `timeout_s` bounds each of the three attempts of a request."""
+    """The objects below a prefix; a request that fails is made three times."""
 
-    def __init__(self, name: str, prefix: str, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, name: str, prefix: str) -> None:
         try:
             import botocore.session  # noqa: PLC0415 - an extra, and slow
         except ImportError as error:
@@ -36,8 +37,8 @@ class S3Bucket:
         self._refused = botocore.exceptions.ClientError
         self._failures = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
         config = botocore.config.Config(
-            connect_timeout=min(timeout_s, 10),
-            read_timeout=timeout_s,
+            connect_timeout=10,
+            read_timeout=TIMEOUT_S,
             retries={"mode": "standard", "total_max_attempts": 3},
         )
         with self._translated():
