@@ -28,12 +28,12 @@ from mahavishnu.base.errors import (
     UsageError,
 )
 from mahavishnu.database.backup.storage.bucket import PART_BYTES
-from mahavishnu.database.backup.storage.bucket_sets import LOCK, BucketStorage
+from mahavishnu.database.backup.storage.bucket_sets import BucketStorage
 from mahavishnu.database.backup.storage.choose import open_storage
 from mahavishnu.database.backup.storage.gcs import GcsBucket
 from mahavishnu.database.backup.storage.port import StoredSet
 from mahavishnu.database.backup.storage.s3 import S3Bucket
-from tests.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
+from tests.backup_storage_contract import StorageContract, make, read_part, write_part
 from tests.external import free_port
 from tests.peers.conftest import require_peers
 from tests.peers.loopback import serving
@@ -230,55 +230,6 @@ def test_a_service_that_ignores_conditions_is_refused(cloud: Cloud) -> None:
     with pytest.raises(UsageError) as caught:
         make(storage)
     assert caught.value.code == "backup.no_conditions" and storage.find() == []
-
-
-def test_who_lost_the_lock_publishes_nothing(cloud: Cloud) -> None:
-    storage = cloud.storage()
-    with storage.begin() as draft:
-        write_part(draft, "database.dump", b"x")
-        with cloud.later().begin() as second:
-            write_part(second, "database.dump", b"of the second")
-            with pytest.raises(Unavailable) as caught:
-                draft.publish(NOW)
-            assert caught.value.code == "backup.lock_lost"
-            stored = second.publish(NOW)
-    assert storage.find() == [stored]
-    assert read_part(storage, stored, "database.dump") == b"of the second"
-    assert storage.find_unfinished() == []
-
-
-def test_a_holder_renews_its_lock_and_its_use(cloud: Cloud) -> None:
-    storage = cloud.storage(renew_s=0.05)
-    stored = make(storage)
-    with storage.begin() as draft, storage.use(stored):
-        [user] = storage.bucket.find(f"users/{stored.token}/")
-        for key in (LOCK, user.key):
-            before = storage.bucket.head(key)
-            while storage.bucket.head(key) == before:
-                time.sleep(0.05)
-        write_part(draft, "database.dump", b"x")
-        draft.publish(NOW)
-    assert len(storage.find()) == 2
-
-
-def test_a_user_that_was_killed_keeps_no_set_for_ever(cloud: Cloud) -> None:
-    storage = cloud.storage()
-    stored = make(storage)
-    storage.bucket.put(f"users/{stored.token}/01234567", b"")
-    with pytest.raises(Conflict) as caught:
-        storage.delete(stored)
-    assert caught.value.code == "backup.in_use"
-    cloud.later().delete(stored)
-    assert storage.find() == [] and storage.bucket.find("users/") == []
-
-
-def test_a_deletion_that_was_killed_is_ended_by_the_next_command(cloud: Cloud) -> None:
-    storage = cloud.storage()
-    stored = make(storage)
-    storage.bucket.delete([f"sets/{stored.name}"])  # the first step of one
-    [left] = storage.find_unfinished()
-    assert (left.token, left.active) == (stored.token, False)
-    assert storage.clean() == 1 and storage.bucket.find("parts/") == []
 
 
 def test_a_part_that_was_deleted_is_missing_from_the_names(cloud: Cloud) -> None:
