@@ -28,12 +28,12 @@ from mahavishnu.base.errors import (
     UsageError,
 )
 from mahavishnu.database.backup.storage.bucket import PART_BYTES
-from mahavishnu.database.backup.storage.bucket_sets import BucketStorage
+from mahavishnu.database.backup.storage.bucket_sets import LOCK, BucketStorage
 from mahavishnu.database.backup.storage.choose import open_storage
 from mahavishnu.database.backup.storage.gcs import GcsBucket
 from mahavishnu.database.backup.storage.port import StoredSet
 from mahavishnu.database.backup.storage.s3 import S3Bucket
-from tests.backup_storage_contract import StorageContract, make, read_part, write_part
+from tests.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
 from tests.external import free_port
 from tests.peers.conftest import require_peers
 from tests.peers.loopback import serving
@@ -230,6 +230,16 @@ def test_a_service_that_ignores_conditions_is_refused(cloud: Cloud) -> None:
     with pytest.raises(UsageError) as caught:
         make(storage)
     assert caught.value.code == "backup.no_conditions" and storage.find() == []
+
+
+def test_a_lock_that_was_deleted_is_lost(cloud: Cloud) -> None:
+    storage = cloud.storage()
+    with storage.begin() as draft:
+        storage.bucket.delete([LOCK])
+        with pytest.raises(Unavailable) as caught:
+            draft.publish(NOW)
+    assert caught.value.code == "backup.lock_lost"
+    assert make(storage).number == 1
 
 
 def test_a_part_that_was_deleted_is_missing_from_the_names(cloud: Cloud) -> None:

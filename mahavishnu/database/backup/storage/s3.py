@@ -19,7 +19,8 @@ from mahavishnu.database.backup.storage.port import Writer
 
 _CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}  # answered by 400
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
-_CHANGED = {409, 412}  # another write came before, or comes at the same time
+# Another write came before, or comes at the same time, or what was to be replaced is gone.
+_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
 _DELETED_AT_ONCE = 1000
 
 
@@ -88,7 +89,7 @@ class S3Bucket:
             try:
                 done = self._client.put_object(**self._at(key), Body=content, **condition)
             except self._refused as error:
-                if _status(error) in _CHANGED:
+                if _code(error) in _CHANGED:
                     return None
                 raise
         new: str = done["ETag"]
@@ -143,8 +144,10 @@ class S3Bucket:
             said = type(error).__name__
             status = 403 if said in _NO_CREDENTIALS else None
             if isinstance(error, self._refused):
-                said = error.response["Error"]["Code"]
+                said = _code(error)
                 status = 403 if said in _CREDENTIALS else _status(error)
+                if status == 404 and said != "NoSuchBucket":
+                    status = None  # an upload that the bucket's rule has aborted, for example
             raise explain_answer(self.place, status=status, said=said) from error
 
 
@@ -168,6 +171,11 @@ class _Parts:
             number = len(self.sent) + 1
             self.sent.append(self._bucket.send_part(self._at, number, self._waiting.getvalue()))
             self._waiting = io.BytesIO()
+
+
+def _code(error: Any) -> str:
+    code: str = error.response["Error"]["Code"]
+    return code
 
 
 def _status(error: Any) -> int | None:
