@@ -2,10 +2,10 @@
 
 from mahavishnu.database.migrations.script import run_sql
 
-revision = "0005"
+revision = "0004"
 down_revision = "0003"
 
 
 def upgrade() -> None:
     """Add the two tables."""
-    run_sql("0005_forgetting.sql")
+    run_sql("0004_forgetting.sql")

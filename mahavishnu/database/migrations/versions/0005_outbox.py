@@ -2,10 +2,10 @@
 
 from mahavishnu.database.migrations.script import run_sql
 
-revision = "0006"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
     """Create the tables of targets and dead letters, and find changes by their transaction."""
-    run_sql("0006_outbox.sql")
+    run_sql("0005_outbox.sql")
