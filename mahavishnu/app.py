@@ -15,8 +15,9 @@ from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.base.extras import require_installed
 from mahavishnu.base.logs import set_log_level
 from mahavishnu.base.masking import Secret
+from mahavishnu.base.settings.memory import MemorySettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
-from mahavishnu.base.settings.tree import MemorySettings, PostgresqlSettings, Settings
+from mahavishnu.base.settings.tree import PostgresqlSettings, Settings
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth

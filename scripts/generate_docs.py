@@ -20,8 +20,8 @@ from mahavishnu.base import errors
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.settings.keys import BOUNDS, describe_settings, setting_keys
 from mahavishnu.base.settings.legacy import LEGACY_KEYS, RESERVED
+from mahavishnu.base.settings.section import SECRET_KEYS
 from mahavishnu.base.settings.sources import ENVIRONMENT, OTHER_ENVIRONMENT
-from mahavishnu.base.settings.tree import SECRET_KEYS
 from mahavishnu.database.errors import CONSTRAINTS, STATES
 from mahavishnu.interfaces.cli.root import cli
 from scripts.interfaces import render_http, render_mcp

@@ -10,7 +10,7 @@ from mahavishnu.base.errors import Unavailable
 from mahavishnu.embedding.port import ModelIdentity, Vector
 from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
 from mahavishnu.memory.models import Hit, Memory, MemoryFilter, SearchResult
-from mahavishnu.memory.outbox.port import Change, Refusal
+from mahavishnu.memory.outbox.port import DeliveryRefusal, MemoryChange
 from mahavishnu.memory.search import SearchRequest
 
 _TOKENS = re.compile(r"\w{1,8}|[^\w\s]")
@@ -117,8 +117,8 @@ class FakeTarget:
     def __init__(self, name: str = "fake") -> None:
         self.name = name
         self.instance = "1"
-        self.held: list[Change] = []
-        self.refuses: dict[UUID, Refusal] = {}
+        self.held: list[MemoryChange] = []
+        self.refuses: dict[UUID, DeliveryRefusal] = {}
         self.away = False
 
     async def open(self) -> str:
@@ -127,7 +127,7 @@ class FakeTarget:
             raise Unavailable("It is away.", code="fake.away")
         return self.instance
 
-    async def deliver(self, changes: Sequence[Change]) -> Refusal | None:
+    async def deliver(self, changes: Sequence[MemoryChange]) -> DeliveryRefusal | None:
         """Hold changes up to the first one that is refused."""
         for index, change in enumerate(changes):
             if change.memory_id in self.refuses:

@@ -9,16 +9,18 @@ import pytest
 
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.memory.outbox.mirror import JsonlMirror
-from mahavishnu.memory.outbox.port import Change, Target
+from mahavishnu.memory.outbox.port import MemoryChange, SyncTarget
 from tests.fakes import FakeTarget
 from tests.mirrored import read_mirror
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-CHANGES = [Change(number, 700 + number % 2, "stored", new_id(), NOW, None) for number in range(6)]
+CHANGES = [
+    MemoryChange(number, 700 + number % 2, "stored", new_id(), NOW, None) for number in range(6)
+]
 
 
 @pytest.fixture(params=["mirror", "fake"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Target]:
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], SyncTarget]:
     """Return what opens the same target again, as another process does."""
     if request.param == "mirror":
         return lambda: JsonlMirror(tmp_path / "new" / "mirror.jsonl")
@@ -26,14 +28,14 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Target]
     return lambda: fake
 
 
-def numbers(target: Target, folder: Path) -> list[int]:
+def numbers(target: SyncTarget, folder: Path) -> list[int]:
     if isinstance(target, FakeTarget):
         return [change.number for change in target.held]
     return [line["change"] for line in read_mirror(folder / "new" / "mirror.jsonl")]
 
 
 async def test_changes_are_held_in_their_order_whoever_delivers_them(
-    make: Callable[[], Target], tmp_path: Path
+    make: Callable[[], SyncTarget], tmp_path: Path
 ) -> None:
     first, second = make(), make()
     assert first.name == second.name and await first.open() == await second.open()
@@ -44,7 +46,7 @@ async def test_changes_are_held_in_their_order_whoever_delivers_them(
 
 
 async def test_a_change_that_comes_again_does_no_harm(
-    make: Callable[[], Target], tmp_path: Path
+    make: Callable[[], SyncTarget], tmp_path: Path
 ) -> None:
     target = make()
     identity = await target.open()

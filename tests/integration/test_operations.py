@@ -501,6 +501,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
         "show_metrics": {},
         "ingest_repository": {"repo_path": "/r"}, "query_knowledge_base": {"query": "q"},
         "list_repositories": {},
+        "check_database": {}, "sync_status": {}, "run_sync": {}, "retry_sync": {}, "drop_sync": {"target": "mirror"},
         "list_forgotten": {}, "restore_memory": {"ids": ["0123abcd"]}, "prune_memories": {},
         "list_llms": {}, "llm_status": {}, "switch_llm": {"name": "zai"}, "undo_switch": {"id": "0123abcd"},
     }[operation.name]  # fmt: skip

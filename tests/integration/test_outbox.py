@@ -13,25 +13,25 @@ import asyncpg
 import pytest
 
 from mahavishnu.base.errors import NotFound
-from mahavishnu.database.target import Target as DatabaseTarget
+from mahavishnu.database.target import Target
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.outbox import outbox as module
 from mahavishnu.memory.outbox.mirror import JsonlMirror
 from mahavishnu.memory.outbox.outbox import MAX_ATTEMPTS, Outbox
-from mahavishnu.memory.outbox.port import Refusal, Target
+from mahavishnu.memory.outbox.port import DeliveryRefusal, SyncTarget
 from tests.conftest import OpenWorld, World
 from tests.fakes import FakeTarget
 from tests.mirrored import catch_up, read_mirror
 
 pytestmark = pytest.mark.postgres
-REFUSAL = Refusal(0, "It is too odd.", "fake.odd")
+REFUSAL = DeliveryRefusal(0, "It is too odd.", "fake.odd")
 INSERT = (
     "INSERT INTO memories (id, scope_no, collection, source_system, content, content_hash) "
     "SELECT gen_random_uuid(), scope_no, 'note', 'x', $1, sha256($1::text::bytea) FROM scopes LIMIT 1"
 )
 
 
-def outbox_of(world: World, *targets: Target) -> Outbox:
+def outbox_of(world: World, *targets: SyncTarget) -> Outbox:
     return Outbox(world.database, world.memories, targets)
 
 
@@ -83,9 +83,7 @@ async def test_pages_of_any_size_give_the_same(
     assert [[each.number for each in target.held] for target in targets] == [numbers] * len(targets)
 
 
-async def test_a_transaction_that_commits_late_is_not_skipped(
-    world: World, target: DatabaseTarget
-) -> None:
+async def test_a_transaction_that_commits_late_is_not_skipped(world: World, target: Target) -> None:
     """It has a lower number than what is committed before it."""
     fake = FakeTarget()
     outbox = outbox_of(world, fake)
@@ -107,7 +105,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(
 
 
 async def test_the_changes_of_a_memory_keep_their_order_whichever_transaction_began_first(
-    world: World, target: DatabaseTarget
+    world: World, target: Target
 ) -> None:
     fake = FakeTarget()
     await store(world, "first")
@@ -125,7 +123,7 @@ async def test_the_changes_of_a_memory_keep_their_order_whichever_transaction_be
 
 
 async def test_what_colleagues_share_is_theirs_to_deliver(
-    open_world: OpenWorld, bob: DatabaseTarget
+    open_world: OpenWorld, bob: Target
 ) -> None:
     async with open_world() as alice, open_world(at=bob) as other:
         await alice.memories.store(NewMemory(content="alice's", visibility="shared"))
@@ -134,7 +132,7 @@ async def test_what_colleagues_share_is_theirs_to_deliver(
         theirs = outbox_of(other, fake)
         await catch_up(theirs)
         assert contents(fake) == ["bob's"]
-        fake.refuses[own] = Refusal(0, "No.", "fake.no", final=True)
+        fake.refuses[own] = DeliveryRefusal(0, "No.", "fake.no", final=True)
         await other.memories.forget([own])
         await catch_up(theirs)
         assert await theirs.count_dead() == 1
@@ -204,7 +202,9 @@ async def test_what_is_refused_for_good_is_dead_at_once_and_a_later_state_ends_i
     fake = FakeTarget()
     outbox = outbox_of(world, fake)
     odd, worse, _ = await store(world, "odd", "worse", "fine")
-    fake.refuses |= dict.fromkeys([odd, worse], Refusal(0, "Never.", "fake.never", final=True))
+    fake.refuses |= dict.fromkeys(
+        [odd, worse], DeliveryRefusal(0, "Never.", "fake.never", final=True)
+    )
     await catch_up(outbox)
     assert contents(fake) == ["fine"] and await outbox.count_dead() == 2
     fake.refuses.clear()
@@ -289,7 +289,7 @@ SEEDS = (1, 4, 7, 9, 13, 17)
 
 
 async def test_a_deliverer_may_be_killed_at_any_moment(
-    world: World, target: DatabaseTarget, tmp_path: Path
+    world: World, target: Target, tmp_path: Path
 ) -> None:
     """Takes seconds: each seed is a process that is killed at its n-th act, as half of a line is written."""
     path = tmp_path / "mirror.jsonl"

@@ -20,7 +20,7 @@ from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import MemoryFilter, NewMemory, utc_now
 from mahavishnu.memory.records import NewExecution
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.memory.transfer.importing import Outcome
+from mahavishnu.memory.transfer.importing import LineOutcome
 from mahavishnu.memory.transfer.transfer import Transfer
 from tests.conftest import Cluster, OpenWorld, World
 
@@ -63,7 +63,7 @@ async def export(world: World, *words: Any, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-async def bring(world: World, lines: bytes) -> Outcome:
+async def bring(world: World, lines: bytes) -> LineOutcome:
     async def report(_count: int) -> None:
         pass
 

@@ -12,7 +12,7 @@ from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.database.backup.storage.choose import BucketAddress, open_storage, parse_address
 from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.port import StoredSet, name_set, parse_set
-from mahavishnu.database.backup.storage.retention import Retention, reasons_to_stay
+from mahavishnu.database.backup.storage.retention import KeptSets, reasons_to_stay
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 OLD = timedelta(0)
@@ -20,7 +20,7 @@ Sets = st.lists(st.integers(-1500, 60), max_size=40).map(
     lambda days: [stored(number, NOW + timedelta(days=day)) for number, day in enumerate(days, 1)]
 )
 Retentions = st.builds(
-    Retention, last=st.integers(1, 5), daily=st.integers(0, 5), weekly=st.integers(0, 4),
+    KeptSets, last=st.integers(1, 5), daily=st.integers(0, 5), weekly=st.integers(0, 4),
     monthly=st.integers(0, 4), min_age=st.just(OLD),
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def stored(number: int, at: datetime) -> StoredSet:
 
 def test_a_year_of_daily_sets_becomes_the_last_days_weeks_and_months() -> None:
     sets = [stored(400 - days, NOW - timedelta(days=days)) for days in range(400)]
-    retention = Retention(last=2, daily=5, weekly=3, monthly=3)
+    retention = KeptSets(last=2, daily=5, weekly=3, monthly=3)
     stays = reasons_to_stay(sets, retention, proven=[sets[30]], now=NOW)
     assert {400 - each.number: reason for each, reason in stays.items()} == {
         0: "one of the last 2", 1: "one of the last 2", 2: "the last of the day 2026-11-22",
@@ -43,7 +43,7 @@ def test_a_year_of_daily_sets_becomes_the_last_days_weeks_and_months() -> None:
 
 @given(sets=Sets, retention=Retentions, data=st.data())
 def test_whatever_the_clocks_said_the_last_and_the_newest_proven_stay(
-    sets: list[StoredSet], retention: Retention, data: st.DataObject
+    sets: list[StoredSet], retention: KeptSets, data: st.DataObject
 ) -> None:
     proven = data.draw(st.sets(st.sampled_from(sets))) if sets else set()
     stays = reasons_to_stay(sets, retention, proven=proven, now=NOW)
@@ -56,7 +56,7 @@ def test_whatever_the_clocks_said_the_last_and_the_newest_proven_stay(
 
 @given(sets=Sets)
 def test_young_sets_stay_and_so_do_those_of_the_future(sets: list[StoredSet]) -> None:
-    retention = Retention(last=1, daily=0, weekly=0, monthly=0, min_age=timedelta(days=30))
+    retention = KeptSets(last=1, daily=0, weekly=0, monthly=0, min_age=timedelta(days=30))
     stays = reasons_to_stay(sets, retention, proven=(), now=NOW)
     young = {each for each in sets if each.created_at > NOW - retention.min_age}
     assert stays.keys() == young | {*sets[-1:]}

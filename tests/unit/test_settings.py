@@ -18,9 +18,10 @@ from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, UsageErr
 from mahavishnu.base.settings.files import MAX_FILE_BYTES
 from mahavishnu.base.settings.keys import describe_settings, find_setting, setting_keys
 from mahavishnu.base.settings.legacy import LEGACY_KEYS, RESERVED, find_legacy
+from mahavishnu.base.settings.section import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS
 from mahavishnu.base.settings.shown import shown_value
 from mahavishnu.base.settings.sources import ENVIRONMENT, Loaded, load_settings, lookup
-from mahavishnu.base.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS, Settings
+from mahavishnu.base.settings.tree import Settings
 from mahavishnu.base.settings.trust import find_project_settings, trust
 from mahavishnu.interfaces.cli.root import cli
 from mahavishnu.memory.forgetting import ForgettingRules

@@ -29,7 +29,8 @@ from mahavishnu.base.settings.profiles import (
     setting_aside,
     shown_key,
 )
-from mahavishnu.base.settings.tree import PROFILE_ADDRESSES, REFERENCE_KEYS, Settings
+from mahavishnu.base.settings.section import PROFILE_ADDRESSES, REFERENCE_KEYS
+from mahavishnu.base.settings.tree import Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ADDRESS_PARTS = ("host", "port", "database", "user", "password")

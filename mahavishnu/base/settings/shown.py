@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from mahavishnu.base.masking import MASK, mask_url
 from mahavishnu.base.settings.keys import find_setting
+from mahavishnu.base.settings.section import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS
 from mahavishnu.base.settings.sources import Loaded, keys_in_force, lookup
-from mahavishnu.base.settings.tree import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS
 from mahavishnu.database.target import mask_password
 
 

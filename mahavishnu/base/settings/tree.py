@@ -6,16 +6,16 @@ Nothing else reads the environment or a settings file; `sources` finds, merges a
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct, defstruct, field
+from msgspec import Meta, defstruct, field
 
 from mahavishnu.base.clients import CLIENT_PACKAGES
+from mahavishnu.base.settings.memory import MemorySettings, SyncSettings
+from mahavishnu.base.settings.section import Section
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
-Age = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[hdw]$")]
-FilePath = Annotated[str, Meta(pattern="^(/|~/).*[^/]$")]  # absolute, or from the home
 Priority = Annotated[
     int, Meta(description="Of several stores of a provider the highest is asked first.")
 ]
@@ -27,35 +27,7 @@ type Encryption = Literal["gpg", "age"]
 type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 
-_KEY = "ai_environments.llm_profiles.*.key"
-# Values that are never shown, logged or written back.
-SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY})
-# Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
-REFERENCE_KEYS = frozenset({_KEY})
-# Values with a password inside that is masked: of a database, and of a service.
-ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
-PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")
-_SERVICES = ("embedding.ollama_base_url", "embedding.openai_base_url")
-_STORES = ("secrets.oneiric.aws.*.endpoint_url",)
-URL_KEYS = frozenset({*_SERVICES, *_STORES}) | {
-    f"ai_environments.llm_profiles.*.{name}" for name in PROFILE_ADDRESSES
-}
-
-
-class _Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """A group of settings; shows neither secrets nor addresses, which may hold a password."""
-
-    def __repr__(self) -> str:
-        hidden = {key.rpartition(".")[2] for key in SECRET_KEYS | ADDRESS_KEYS | URL_KEYS}
-        shown = ", ".join(
-            f"{name}={'***' if name in hidden and value is not None else repr(value)}"
-            for name in self.__struct_fields__
-            for value in (getattr(self, name),)
-        )
-        return f"{type(self).__name__}({shown})"
-
-
-class PostgresqlSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class PostgresqlSettings(Section, frozen=True, forbid_unknown_fields=True):
     """Where the memories are kept. Without `dsn` and `host` the embedded server is used."""
 
     enabled: Annotated[bool, Meta(description="Whether memory commands may use a database.")] = True
@@ -99,7 +71,7 @@ class PostgresqlSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = 50.0
 
 
-class EmbeddingSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class EmbeddingSettings(Section, frozen=True, forbid_unknown_fields=True):
     """Which model turns texts into vectors."""
 
     provider: Annotated[
@@ -131,7 +103,7 @@ class EmbeddingSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class ServerSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class ServerSettings(Section, frozen=True, forbid_unknown_fields=True):
     """The daemon (`mahavishnu up`). It listens on 127.0.0.1 and nowhere else."""
 
     port: Annotated[
@@ -153,7 +125,7 @@ class ServerSettings(_Section, frozen=True, forbid_unknown_fields=True):
     ] = 10.0
 
 
-class EnvironmentSecrets(_Section, frozen=True, forbid_unknown_fields=True):
+class EnvironmentSecrets(Section, frozen=True, forbid_unknown_fields=True):
     """Keys in variables: the key `X` is the reference `env:PREFIXX`."""
 
     prefix: Annotated[str, Meta(description="What the names of variables begin with.")] = ""
@@ -162,7 +134,7 @@ class EnvironmentSecrets(_Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class FileSecrets(_Section, frozen=True, forbid_unknown_fields=True):
+class FileSecrets(Section, frozen=True, forbid_unknown_fields=True):
     """Keys in one encrypted file: the key `X` is the reference `file:PATH#PREFIXX`."""
 
     path: Annotated[
@@ -182,7 +154,7 @@ class FileSecrets(_Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class AwsStoreSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class AwsStoreSettings(Section, frozen=True, forbid_unknown_fields=True):
     """AWS Secrets Manager of one region, which `oneiric:aws/ID#FIELD` leads to."""
 
     region: Annotated[str | None, Meta(description="Its region; needed.")] = None
@@ -203,7 +175,7 @@ class AwsStoreSettings(_Section, frozen=True, forbid_unknown_fields=True):
     probe: Probe = None
 
 
-class GcpStoreSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class GcpStoreSettings(Section, frozen=True, forbid_unknown_fields=True):
     """GCP Secret Manager of one project, which `oneiric:gcp/ID#FIELD` leads to."""
 
     project_id: Annotated[str | None, Meta(description="Its project; needed.")] = None
@@ -219,7 +191,7 @@ class GcpStoreSettings(_Section, frozen=True, forbid_unknown_fields=True):
     probe: Probe = None
 
 
-class OneiricSecrets(_Section, frozen=True, forbid_unknown_fields=True):
+class OneiricSecrets(Section, frozen=True, forbid_unknown_fields=True):
     """Cloud stores of keys, by provider and name; they need the extra `oneiric`."""
 
     timeout: Annotated[
@@ -237,7 +209,7 @@ class OneiricSecrets(_Section, frozen=True, forbid_unknown_fields=True):
     gcp: dict[str, GcpStoreSettings] = field(default_factory=dict)
 
 
-class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class SecretsSettings(Section, frozen=True, forbid_unknown_fields=True):
     """Which keys must be there before a switch, and which stores there are; never the keys themselves."""
 
     env: EnvironmentSecrets = field(default_factory=EnvironmentSecrets)
@@ -245,7 +217,7 @@ class SecretsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     oneiric: OneiricSecrets = field(default_factory=OneiricSecrets)
 
 
-class ClientSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class ClientSettings(Section, frozen=True, forbid_unknown_fields=True):
     """Whether and where a client is configured."""
 
     enabled: Annotated[bool, Meta(description="Whether switches may change its settings.")] = True
@@ -259,7 +231,7 @@ class ClientSettings(_Section, frozen=True, forbid_unknown_fields=True):
 if TYPE_CHECKING:
     type ClientName = str
 
-    class _Clients(_Section, frozen=True, forbid_unknown_fields=True):
+    class _Clients(Section, frozen=True, forbid_unknown_fields=True):
         """The clients that are switched."""
 else:
     type ClientName = Literal[tuple(CLIENT_PACKAGES)]
@@ -269,13 +241,13 @@ else:
             (name.replace("-", "_"), ClientSettings, field(default_factory=ClientSettings))
             for name in CLIENT_PACKAGES
         ],
-        bases=(_Section,),
+        bases=(Section,),
         frozen=True,
         forbid_unknown_fields=True,
     )
 
 
-class ProfileSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class ProfileSettings(Section, frozen=True, forbid_unknown_fields=True):
     """What the settings say of one provider; `ai.profiles` decides whether it can be used."""
 
     title: Annotated[str | None, Meta(description="One line that describes it.")] = None
@@ -333,14 +305,14 @@ class AiEnvironmentsSettings(_Clients, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class KnowledgeSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class KnowledgeSettings(Section, frozen=True, forbid_unknown_fields=True):
     """How repositories are split; chunks are smaller where the model's window is."""
 
     chunk_tokens: Annotated[int, Meta(ge=64, le=8192, description="Most tokens of a chunk.")] = 1024
     overlap_tokens: Annotated[int, Meta(ge=0, le=32, description="Tokens that two share.")] = 20
 
 
-class AdaptersSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class AdaptersSettings(Section, frozen=True, forbid_unknown_fields=True):
     """Other people's engines that feed the memory; each is an extra."""
 
     prefect: Annotated[bool, Meta(description="Whether commands may use Prefect.")] = True
@@ -350,7 +322,7 @@ class AdaptersSettings(_Section, frozen=True, forbid_unknown_fields=True):
     llamaindex: Annotated[bool, Meta(description="Whether repositories are ingested.")] = True
 
 
-class MetricsSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class MetricsSettings(Section, frozen=True, forbid_unknown_fields=True):
     """How long samples are kept."""
 
     raw_days: Annotated[
@@ -359,48 +331,7 @@ class MetricsSettings(_Section, frozen=True, forbid_unknown_fields=True):
     keep_days: Annotated[int, Meta(ge=1, le=3650, description="Days until they are deleted.")] = 365
 
 
-class RetentionSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """How old the memories of a type get before they are forgotten; those of a type without an age stay."""
-
-    agent: Annotated[Age | None, Meta(description="Notes and turns.")] = None
-    rag: Annotated[
-        Age | None,
-        Meta(
-            description="Documents and code; the next import reads again files that are still there."
-        ),
-    ] = None
-    workflow: Annotated[
-        Age | None,
-        Meta(description="Runs of workflows; their rows stay, without result and error."),
-    ] = None
-    insight: Annotated[Age | None, Meta(description="Insights.")] = None
-
-
-class MemorySettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """How long memories are kept."""
-
-    restorable_for: Annotated[
-        Age, Meta(description="How long `memory restore` brings back what was forgotten.")
-    ] = "7d"
-    retention: RetentionSettings = field(default_factory=RetentionSettings)
-
-
-class MirrorSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """A copy of what happens to your memories, in a file of JSON lines."""
-
-    path: Annotated[
-        FilePath | None,
-        Meta(description="The file; nothing is mirrored by default."),
-    ] = None
-
-
-class SyncSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """What follows the changes of your memories."""
-
-    mirror: MirrorSettings = field(default_factory=MirrorSettings)
-
-
-class Settings(_Section, frozen=True, forbid_unknown_fields=True):
+class Settings(Section, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
     log_level: Annotated[LogLevel, Meta(description="Least level of messages shown on stderr.")] = (

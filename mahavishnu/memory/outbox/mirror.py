@@ -19,7 +19,7 @@ import msgspec
 
 from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable
 from mahavishnu.base.files import write_atomically
-from mahavishnu.memory.outbox.port import Change, Refusal
+from mahavishnu.memory.outbox.port import DeliveryRefusal, MemoryChange
 
 FORMAT = 1
 _BLOCK = 64 * 1024
@@ -31,7 +31,7 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 class JsonlMirror:
-    """The mirror at a path; its methods are those of `Target`."""
+    """The mirror at a path; its methods are those of `SyncTarget`."""
 
     def __init__(self, path: Path) -> None:
         self.name = f"mirror@{socket.gethostname()}:{path}"
@@ -41,7 +41,7 @@ class JsonlMirror:
         """Make the file where it is missing; return what its first line calls it."""
         return await self._in_thread(self._open)
 
-    async def deliver(self, changes: Sequence[Change]) -> Refusal | None:
+    async def deliver(self, changes: Sequence[MemoryChange]) -> DeliveryRefusal | None:
         """Append a line for each change; on the disk when this returns, or nothing of it is there."""
         lines = b"".join(map(_line, changes))
         await self._in_thread(lambda: self._append(lines))
@@ -97,7 +97,7 @@ class JsonlMirror:
         )
 
 
-def _line(change: Change) -> bytes:
+def _line(change: MemoryChange) -> bytes:
     shown = {
         "change": change.number,
         "xid": change.xid,

@@ -18,7 +18,7 @@ from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable
 from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
-from mahavishnu.memory.outbox.port import Change, Refusal, Target
+from mahavishnu.memory.outbox.port import DeliveryRefusal, MemoryChange, SyncTarget
 from mahavishnu.memory.store import MemoryStore
 
 BATCH = 100  # changes that are delivered together; their memories may have 1 MiB each
@@ -84,7 +84,7 @@ class Outbox:
     """The targets of one's own changes. Every delivery is made under the lock of its target."""
 
     def __init__(
-        self, database: Database, memories: MemoryStore, targets: Sequence[Target]
+        self, database: Database, memories: MemoryStore, targets: Sequence[SyncTarget]
     ) -> None:
         self._database = database
         self._memories = memories
@@ -167,7 +167,7 @@ class Outbox:
                 )
         return found
 
-    async def _run(self, target: Target, *, force: bool) -> Ran:
+    async def _run(self, target: SyncTarget, *, force: bool) -> Ran:
         at = await self._look(target)
         if not (force or at["due"]):
             return Ran(target.name, "waiting")
@@ -189,7 +189,7 @@ class Outbox:
                 ran += await self._move(target, _position(at), _position(at), ())
         return ran
 
-    async def _retry(self, target: Target, ids: Sequence[str]) -> Ran:
+    async def _retry(self, target: SyncTarget, ids: Sequence[str]) -> Ran:
         at = await self._look(target)
         ran = Ran(target.name, "done")
         async with self._exclusive(at) as free:
@@ -209,7 +209,7 @@ class Outbox:
                 return ran + _failed(target, failed.problem)
         return ran
 
-    async def _look(self, target: Target) -> asyncpg.Record:
+    async def _look(self, target: SyncTarget) -> asyncpg.Record:
         """Return the row of a target, which is made where it is missing."""
         rows = await self._fetch("find_target", target.name, LONGEST_S)
         while not rows:
@@ -217,7 +217,7 @@ class Outbox:
             rows = await self._fetch("find_target", target.name, LONGEST_S)
         return rows[0]
 
-    async def _ready(self, target: Target) -> asyncpg.Record:
+    async def _ready(self, target: SyncTarget) -> asyncpg.Record:
         """Open a target; another instance starts over with the first change, and on another server each does."""
         instance = await _asked(target.open())
         at = await self._look(target)
@@ -234,7 +234,7 @@ class Outbox:
         _log.info("outbox_target_begins", target=target.name)
         return await self._look(target)
 
-    async def _page(self, at: asyncpg.Record) -> tuple[int, int, list[Change]] | None:
+    async def _page(self, at: asyncpg.Record) -> tuple[int, int, list[MemoryChange]] | None:
         """Return the window and the changes that come next; None where nothing does, or not for certain yet."""
 
         async def read(connection: Connection) -> tuple[_Position, list[asyncpg.Record]]:
@@ -251,11 +251,11 @@ class Outbox:
         (start, end, _), rows = await self._database.run(read)
         return (start, end, await self._changes(rows, at["owner"])) if rows else None
 
-    async def _changes(self, rows: Sequence[asyncpg.Record], owner: str) -> list[Change]:
+    async def _changes(self, rows: Sequence[asyncpg.Record], owner: str) -> list[MemoryChange]:
         found = await self._memories.get_many([row["memory_id"] for row in rows])
         own = {memory.id: memory for memory in found if memory.owner == owner}
         return [
-            Change(
+            MemoryChange(
                 number=row["change_no"], xid=row["xid"], kind=row["kind"], memory_id=row["memory_id"],
                 changed_at=row["changed_at"], memory=own.get(row["memory_id"]),
             )
@@ -263,7 +263,7 @@ class Outbox:
         ]  # fmt: skip
 
     async def _step(
-        self, target: Target, at: asyncpg.Record, page: tuple[int, int, list[Change]]
+        self, target: SyncTarget, at: asyncpg.Record, page: tuple[int, int, list[MemoryChange]]
     ) -> Ran:
         """Deliver a page, and note what became of it; a change that is refused too often holds up no other."""
         start, end, changes = page
@@ -289,7 +289,7 @@ class Outbox:
         return ran + _failed(target, problem)
 
     async def _move(
-        self, target: Target, before: _Position, after: _Position, taken: Sequence[Change]
+        self, target: SyncTarget, before: _Position, after: _Position, taken: Sequence[MemoryChange]
     ) -> Ran:
         """Note how far a target is; whoever finds another position there has lost the lock meanwhile."""
         ids = [change.memory_id for change in taken]
@@ -297,7 +297,7 @@ class Outbox:
         return Ran(target.name, "done" if row[0] else "busy", delivered=len(taken))
 
     async def _bury(
-        self, target: Target, change: Change, refusal: Refusal, *, attempts: int
+        self, target: SyncTarget, change: MemoryChange, refusal: DeliveryRefusal, *, attempts: int
     ) -> Ran:
         values = change.memory_id, change.number, attempts, refusal.code, refusal.message
         await self._fetch("bury", target.name, *values)
@@ -336,7 +336,7 @@ async def _asked[T](work: Awaitable[T]) -> T:
         raise _TargetFailed(error) from error
 
 
-def _failed(target: Target, problem: MahavishnuError) -> Ran:
+def _failed(target: SyncTarget, problem: MahavishnuError) -> Ran:
     return Ran(target.name, "failed", error_code=problem.code, error=problem.message)
 
 

@@ -10,7 +10,7 @@ from mahavishnu.memory.models import Memory
 
 
 @dataclass(frozen=True)
-class Change:
+class MemoryChange:
     """
     What happened to a memory, and the memory as it is now: None where it is gone.
 
@@ -26,7 +26,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class DeliveryRefusal:
     """The first change that was not taken, by its index; `final` where trying again is of no use."""
 
     index: int
@@ -35,7 +35,7 @@ class Refusal:
     final: bool = False
 
 
-class Target(Protocol):
+class SyncTarget(Protocol):
     """
     Something that follows changes.
 
@@ -48,5 +48,5 @@ class Target(Protocol):
     async def open(self) -> str:
         """Make it ready, and return what identifies it; where that is new, everything is delivered again."""
 
-    async def deliver(self, changes: Sequence[Change]) -> Refusal | None:
+    async def deliver(self, changes: Sequence[MemoryChange]) -> DeliveryRefusal | None:
         """Take changes in their order; where one is refused, take nothing behind it."""

@@ -28,7 +28,7 @@ from mahavishnu.memory.transfer.memories import (
     KNOWN,
     OUTCOMES,
     STORED,
-    Placed,
+    PlacedMemory,
     Tables,
     bring_memories,
 )
@@ -43,12 +43,12 @@ _NO_MEMORY = "Its memory is not there, or its id belongs to something else."
 
 _QUERIES, _MEMORIES = load_memory_queries("transfer"), load_memory_queries("memories")
 
-type Report = Callable[[int], Awaitable[None]]
+type ImportReport = Callable[[int], Awaitable[None]]
 type Numbered[T] = tuple[int, T]  # with the number of its line
 
 
 @dataclass
-class Outcome:
+class LineOutcome:
     """How many lines of each kind became what; `problems` names the first refused ones by their lines."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
@@ -75,9 +75,9 @@ class Import:
         self._space = space
         self._scopes = scopes
         self._table: VectorTable | None = None
-        self._outcome = Outcome()
+        self._outcome = LineOutcome()
 
-    async def read(self, stream: BinaryIO, report: Report) -> Outcome:
+    async def read(self, stream: BinaryIO, report: ImportReport) -> LineOutcome:
         """
         Bring in all lines that can be; the others are named in the outcome.
 
@@ -186,7 +186,7 @@ class Import:
         return [names[found.get(str(line["id"]))] for line in lines]
 
     async def _bring_memories(self, _kind: str, batch: Sequence[Numbered[Any]]) -> list[str]:
-        lines: list[Placed] = [values for _, values in batch]
+        lines: list[PlacedMemory] = [values for _, values in batch]
         active = await self._space.active()
         tables = Tables(self._table, active and active[0])
 

@@ -42,7 +42,7 @@ KINDS: Mapping[str, frozenset[str]] = {
 PLURALS = {kind: f"{kind.removesuffix('y')}{'ies' if kind[-1] == 'y' else 's'}" for kind in KINDS}
 
 
-class Header(msgspec.Struct, frozen=True, omit_defaults=True):
+class ExportHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first line: the version of the format, and the model of the vectors where there are any."""
 
     mahavishnu_export: int
@@ -64,10 +64,10 @@ def end_line(counts: Mapping[str, int]) -> bytes:
     return msgspec.json.encode({"kind": END, **counts}) + b"\n"
 
 
-def read_header(line: bytes) -> Header:
+def read_header(line: bytes) -> ExportHeader:
     """Return the header; raises `UsageError` for a file of something else, or of a later release."""
     try:
-        header = msgspec.json.decode(line, type=Header)
+        header = msgspec.json.decode(line, type=ExportHeader)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UsageError(
             "This is not an export: its first line is not a header.",

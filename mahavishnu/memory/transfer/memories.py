@@ -17,7 +17,7 @@ KNOWN, SAME, SUPERSEDED, STORED = OUTCOMES = ("known", "same_text", "superseded"
 _CIRCULAR = "What superseded it leads back to it."
 _QUERIES, _MEMORIES = load_memory_queries("transfer"), load_memory_queries("memories")
 
-type Placed = tuple[MemoryLine, int]  # with its scope
+type PlacedMemory = tuple[MemoryLine, int]  # with its scope
 type Successors = Mapping[UUID, UUID]
 
 
@@ -30,7 +30,7 @@ class Tables:
 
 
 async def bring_memories(
-    connection: Connection, lines: Sequence[Placed], tables: Tables
+    connection: Connection, lines: Sequence[PlacedMemory], tables: Tables
 ) -> dict[int, str]:
     """
     Bring memories in; returns what became of each place, without those that something is in the way of.
@@ -77,7 +77,7 @@ async def _retire(
 
 async def _insert(
     connection: Connection,
-    lines: Sequence[Placed],
+    lines: Sequence[PlacedMemory],
     places: Sequence[int],
     table: VectorTable | None,
 ) -> dict[int, str]:

@@ -11,8 +11,8 @@ from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.statements import load_memory_queries
-from mahavishnu.memory.transfer.importing import Import, Outcome, Report
-from mahavishnu.memory.transfer.lines import VERSION, Header, end_line
+from mahavishnu.memory.transfer.importing import Import, ImportReport, LineOutcome
+from mahavishnu.memory.transfer.lines import VERSION, ExportHeader, end_line
 
 # COPY gives a line of JSON as it is: JSON escapes what separates and quotes here.
 _AS_IT_IS = {"format": "csv", "delimiter": "\x01", "quote": "\x02"}
@@ -53,7 +53,7 @@ class Transfer:
                 "turns": fine,
                 "executions": (*fine, wanted.is_fine),
             }
-            write(msgspec.json.encode(Header(VERSION, active and active[1])) + b"\n")
+            write(msgspec.json.encode(ExportHeader(VERSION, active and active[1])) + b"\n")
             counts = {}
             for kind, values in parameters.items():
                 query = _QUERIES[f"export_{kind}"]
@@ -63,7 +63,7 @@ class Transfer:
         write(end_line(counts))
         return counts
 
-    async def import_lines(self, stream: BinaryIO, report: Report) -> Outcome:
+    async def import_lines(self, stream: BinaryIO, report: ImportReport) -> LineOutcome:
         """Bring in the lines of an export, as far as they are not there; raises as `Import.read`."""
         return await Import(self.database, self.space, self.scopes).read(stream, report)
 

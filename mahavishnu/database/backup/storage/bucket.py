@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, NotFound, Unavailable
-from mahavishnu.database.backup.storage.port import Reader, Writer
+from mahavishnu.database.backup.storage.port import PartWriter, Reader
 
 PART_BYTES = 16 * 1024 * 1024  # of an upload or a download; S3 takes 10,000 of them
 TIMEOUT_S = 60.0  # of a request
@@ -46,7 +46,7 @@ class Bucket(Protocol):
     def put_if(self, key: str, content: bytes, version: str | None) -> str | None:
         """Write a small object while it has this version, or is missing for None; returns the new one, None if not."""
 
-    def upload(self, key: str) -> contextlib.AbstractContextManager[Writer]:
+    def upload(self, key: str) -> contextlib.AbstractContextManager[PartWriter]:
         """Open a large object for writing; it appears when the block ends, and does not where that raises."""
 
     def delete(self, keys: list[str]) -> None:
@@ -57,7 +57,7 @@ class Bucket(Protocol):
 class _Hashed:
     """A sink that computes the digest of what it hands on."""
 
-    sink: Writer
+    sink: PartWriter
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def write(self, data: bytes, /) -> int:
@@ -96,7 +96,7 @@ def open_object(bucket: Bucket, key: str) -> Iterator[Reader]:
 
 
 @contextlib.contextmanager
-def upload_checked(bucket: Bucket, key: str) -> Iterator[Writer]:
+def upload_checked(bucket: Bucket, key: str) -> Iterator[PartWriter]:
     """Open an object for writing; at the end it is read again, and `backup.upload_changed` where it is another."""
     with bucket.upload(key) as sink:
         written = _Hashed(sink)

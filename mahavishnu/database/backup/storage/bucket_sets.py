@@ -30,10 +30,10 @@ from mahavishnu.database.backup.storage.bucket import (
 )
 from mahavishnu.database.backup.storage.port import (
     Draft,
+    PartWriter,
     Reader,
     StoredSet,
     Unfinished,
-    Writer,
     busy,
     in_use,
     name_set,
@@ -96,7 +96,7 @@ class _BucketDraft:
     token: str
     lock: _Lock
 
-    def create(self, name: str) -> contextlib.AbstractContextManager[Writer]:
+    def create(self, name: str) -> contextlib.AbstractContextManager[PartWriter]:
         return upload_checked(self.bucket, f"{PARTS}{self.token}/{name}")
 
     def publish(self, created_at: datetime) -> StoredSet:

@@ -17,10 +17,10 @@ from mahavishnu.base.files import FULL, sync_folder, write_atomically
 from mahavishnu.base.paths import private_folder
 from mahavishnu.database.backup.storage.port import (
     Draft,
+    PartWriter,
     Reader,
     StoredSet,
     Unfinished,
-    Writer,
     busy,
     in_use,
     name_set,
@@ -60,7 +60,7 @@ class _FolderDraft:
     token: str
 
     @contextlib.contextmanager
-    def create(self, name: str) -> Iterator[Writer]:
+    def create(self, name: str) -> Iterator[PartWriter]:
         with _translated(self.root):
             path = self.folder / name
             file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")

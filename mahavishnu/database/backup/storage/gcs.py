@@ -15,7 +15,7 @@ from mahavishnu.database.backup.storage.bucket import (
     missing_object,
     upload_changed,
 )
-from mahavishnu.database.backup.storage.port import Writer
+from mahavishnu.database.backup.storage.port import PartWriter
 
 
 class GcsBucket:
@@ -78,7 +78,7 @@ class GcsBucket:
         return str(blob.generation)
 
     @contextlib.contextmanager
-    def upload(self, key: str) -> Iterator[Writer]:
+    def upload(self, key: str) -> Iterator[PartWriter]:
         blob = self._bucket.blob(self._prefix + key, chunk_size=PART_BYTES)
         with self.translated():
             sink = blob.open("wb", ignore_flush=True, **self._limits)

@@ -48,7 +48,7 @@ class Reader(Protocol):
         """Return at most `size` bytes, all that is left by default; nothing at the end."""
 
 
-class Writer(Protocol):
+class PartWriter(Protocol):
     """A part that is written."""
 
     def write(self, data: bytes, /) -> int:
@@ -62,7 +62,7 @@ class Draft(Protocol):
     def token(self) -> str:
         """What tells it from others for good."""
 
-    def create(self, name: str) -> contextlib.AbstractContextManager[Writer]:
+    def create(self, name: str) -> contextlib.AbstractContextManager[PartWriter]:
         """Open a new part for writing; when the block ends it is durable, and was compared with what was written."""
 
     def publish(self, created_at: datetime) -> StoredSet:

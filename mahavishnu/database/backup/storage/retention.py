@@ -8,7 +8,7 @@ from mahavishnu.database.backup.storage.port import StoredSet
 
 
 @dataclass(frozen=True)
-class Retention:
+class KeptSets:
     """How many sets stay: the last ones, and the last one of each of so many days, weeks and months (UTC)."""
 
     last: int = 7
@@ -20,7 +20,7 @@ class Retention:
 
 def reasons_to_stay(
     sets: Sequence[StoredSet],
-    retention: Retention,
+    retention: KeptSets,
     *,
     proven: Collection[StoredSet],
     now: datetime,

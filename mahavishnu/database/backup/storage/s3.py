@@ -15,7 +15,7 @@ from mahavishnu.database.backup.storage.bucket import (
     explain_answer,
     missing_object,
 )
-from mahavishnu.database.backup.storage.port import Writer
+from mahavishnu.database.backup.storage.port import PartWriter
 
 _CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}  # answered by 400
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
@@ -96,7 +96,7 @@ class S3Bucket:
         return new
 
     @contextlib.contextmanager
-    def upload(self, key: str) -> Iterator[Writer]:
+    def upload(self, key: str) -> Iterator[PartWriter]:
         at = self._at(key)
         with self._translated():
             at["UploadId"] = self._client.create_multipart_upload(**at)["UploadId"]

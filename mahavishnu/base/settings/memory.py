@@ -1,0 +1,51 @@
+"""The settings of memories: how long they are kept, and what follows them."""
+
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from mahavishnu.base.settings.section import Section
+
+Age = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[hdw]$")]
+FilePath = Annotated[str, Meta(pattern="^(/|~/).*[^/]$")]  # absolute, or from the home
+
+
+class RetentionSettings(Section, frozen=True, forbid_unknown_fields=True):
+    """How old the memories of a type get before they are forgotten; those of a type without an age stay."""
+
+    agent: Annotated[Age | None, Meta(description="Notes and turns.")] = None
+    rag: Annotated[
+        Age | None,
+        Meta(
+            description="Documents and code; the next import reads again files that are still there."
+        ),
+    ] = None
+    workflow: Annotated[
+        Age | None,
+        Meta(description="Runs of workflows; their rows stay, without result and error."),
+    ] = None
+    insight: Annotated[Age | None, Meta(description="Insights.")] = None
+
+
+class MemorySettings(Section, frozen=True, forbid_unknown_fields=True):
+    """How long memories are kept."""
+
+    restorable_for: Annotated[
+        Age, Meta(description="How long `memory restore` brings back what was forgotten.")
+    ] = "7d"
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+
+
+class MirrorSettings(Section, frozen=True, forbid_unknown_fields=True):
+    """A copy of what happens to your memories, in a file of JSON lines."""
+
+    path: Annotated[
+        FilePath | None,
+        Meta(description="The file; nothing is mirrored by default."),
+    ] = None
+
+
+class SyncSettings(Section, frozen=True, forbid_unknown_fields=True):
+    """What follows the changes of your memories."""
+
+    mirror: MirrorSettings = field(default_factory=MirrorSettings)
