@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mahavishnu.ai.secrets.kept import KeptSecrets
+from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.base.durations import read_duration
 from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.base.extras import require_installed
@@ -18,12 +19,16 @@ from mahavishnu.base.masking import Secret
 from mahavishnu.base.settings.memory import MemorySettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.tree import PostgresqlSettings, Settings
+from mahavishnu.database.backup.backups import Backups
+from mahavishnu.database.backup.server import server_of
+from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import read_state, require_current, upgrade
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
 from mahavishnu.database.target import (
     Target,
     configured_target,
+    target_of_dsn,
     target_of_socket,
 )
 from mahavishnu.embedding.choose import Choice, DaemonFiles, EmbeddingConfig, choose_embedder
@@ -44,6 +49,7 @@ from mahavishnu.memory.models import SearchResult
 from mahavishnu.memory.outbox.mirror import JsonlMirror
 from mahavishnu.memory.outbox.outbox import Outbox
 from mahavishnu.memory.records import Records
+from mahavishnu.memory.samples import search_samples
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
@@ -63,7 +69,7 @@ class App:
     `memories` stores and reads back, `search` answers questions, `conversations` keeps turns, `transfer`
     exports and imports, `records` keeps executions and metrics, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
-    `secrets` remembers keys for the daemon.
+    `backups` makes and restores backup sets, `secrets` remembers keys for the daemon.
     """
 
     memories: MemoryStore
@@ -76,6 +82,7 @@ class App:
     repository_ingestion: RepositoryIngestion
     outbox: Outbox
     space: EmbeddingSpace
+    backups: Backups
     database: Database
     loaded: Loaded
     _retriever: Retriever
@@ -184,6 +191,7 @@ async def open_app(
                     ),
                     outbox=Outbox(database, memories, mirrors(loaded)),
                     space=space,
+                    backups=backups_of(loaded, database, (space.forget, scopes.forget)),
                     database=database,
                     loaded=loaded,
                     _retriever=retriever,
@@ -229,6 +237,31 @@ def mirrors(loaded: Loaded) -> list[JsonlMirror]:
     if named is None:
         return []
     return [JsonlMirror(Path(home, named[2:]) if named.startswith("~/") else Path(named))]
+
+
+def backups_of(
+    loaded: Loaded, database: Database, replaced: tuple[Callable[[], None], ...]
+) -> Backups:
+    """Return the backups that the settings ask for; `replaced` are called when a restore replaced the database."""
+    backup, places = loaded.settings.backup, loaded.locations
+    binaries = loaded.settings.postgresql.binaries
+    return Backups(
+        database=database,
+        server=lambda: server_of(
+            database.target,
+            admin=target_of_dsn(backup.dsn) if backup.dsn else None,
+            environ=loaded.environ,
+            binaries=Path(binaries) if binaries else None,
+            disk=places.postgres,
+        ),
+        storage=lambda: LocalFolder(
+            Path(backup.store).expanduser() if backup.store else places.backups
+        ),
+        recipients=backup.recipients,
+        identity=find_identity(loaded.environ, places),
+        search=search_samples,
+        replaced=replaced,
+    )
 
 
 def external_target(postgresql: PostgresqlSettings) -> Target | None:

@@ -10,7 +10,7 @@ import httpx
 import structlog
 from starlette.types import ASGIApp
 
-from mahavishnu.app import App
+from mahavishnu.app import App, backups_of
 from mahavishnu.base.daemon.token import TokenFile, ensure_token
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.base.settings.tree import ServerSettings
@@ -27,6 +27,7 @@ ROOMY = ServerSettings(max_requests=64, max_body=4 * 1024 * 1024, request_timeou
 
 def app_of(world: World, home: Path) -> App:
     """Return what `open_app` would yield over the World's parts."""
+    loaded = load_settings(environ={"HOME": str(home), "MAHAVISHNU_HOME": str(home)}, folder=home)
     return App(
         memories=world.memories,
         conversations=world.conversations,
@@ -39,9 +40,8 @@ def app_of(world: World, home: Path) -> App:
         outbox=Outbox(world.database, world.memories, [FakeTarget()]),
         space=world.space,
         database=world.database,
-        loaded=load_settings(
-            environ={"HOME": str(home), "MAHAVISHNU_HOME": str(home)}, folder=home
-        ),
+        backups=backups_of(loaded, world.database, ()),
+        loaded=loaded,
         _retriever=world.retriever,
     )
 

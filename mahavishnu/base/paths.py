@@ -42,6 +42,11 @@ class Locations:
         return self.data / "postgres"
 
     @property
+    def backups(self) -> Path:
+        """Folder of backup sets, unless the settings name another place."""
+        return self.data / "backups"
+
+    @property
     def daemon_lock(self) -> Path:
         """Locked by the daemon of this data directory; says where it listens."""
         return self.data / "daemon.lock"

@@ -70,6 +70,7 @@ class Database:
         self._size = size
         self._timeout = statement_timeout
         self._ensure = ensure
+        self.pids: set[int] = set()  # of the server processes that the pool was connected to
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         # Work waits here for a free connection, in order; the driver's own timeout would also count
         # the time in a queue, and fail the last of a thousand calls on a healthy server.
@@ -81,25 +82,42 @@ class Database:
 
         The embedded server's is right; where it died meanwhile, the first work starts it again.
         """
-        settings = {"application_name": "mahavishnu"}
-        if not self.target.pooled:
-            settings |= self._settings()
         with translated(), self._refused_settings():
-            self._pool = await asyncpg.create_pool(
-                **self.target.parameters,
-                min_size=0,
-                max_size=self._size,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=self._timeout.total_seconds() + SILENCE_S,
-                init=_register_types,
-                reset=_keep_session,
-                server_settings=settings,
-                **({"statement_cache_size": 0} if self.target.pooled else {}),
-            )
+            self._pool = await self._make_pool()
             if self._ensure is None:
                 async with self._acquire():
                     pass
         return self
+
+    async def _make_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        settings = {"application_name": "mahavishnu"}
+        if not self.target.pooled:
+            settings |= self._settings()
+        return await asyncpg.create_pool(
+            **self.target.parameters,
+            min_size=0,
+            max_size=self._size,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=self._timeout.total_seconds() + SILENCE_S,
+            init=self._prepare,
+            reset=_keep_session,
+            server_settings=settings,
+            **({"statement_cache_size": 0} if self.target.pooled else {}),
+        )
+
+    async def _prepare(self, connection: DriverConnection) -> None:
+        self.pids.add(connection.get_server_pid())
+        await _register_types(connection)
+
+    @contextlib.asynccontextmanager
+    async def disconnected(self) -> AsyncIterator[None]:
+        """Close every connection when what runs has ended, and let work wait until the block ends."""
+        async with contextlib.AsyncExitStack() as turns:
+            for _ in range(self._size):
+                await turns.enter_async_context(self._turn())
+            former, self._pool = self._open_pool(), await self._make_pool()
+            await former.close()
+            yield
 
     @contextlib.contextmanager
     def _refused_settings(self) -> Iterator[None]:

@@ -113,6 +113,14 @@ class VectorTable:
             f"FROM {self.name} e WHERE e.memory_no = m.memory_no)"
         )
 
+    def spread_samples(self) -> str:
+        """Return the reading of live memories, spread by their ids. $1 how many; (id, content, embedding)."""
+        return (
+            f"SELECT m.id, m.content, e.embedding FROM {self.name} e JOIN memories m USING (memory_no) "
+            "WHERE m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now()) "
+            "ORDER BY md5(m.id::text), e.chunk_no LIMIT $1"
+        )
+
     def drop_rows(self) -> str:
         """Return the removal of vectors. $1 memory numbers."""
         return f"DELETE FROM {self.name} WHERE memory_no = ANY ($1::bigint[])"

@@ -36,6 +36,11 @@ class Scopes:
         self._own: dict[tuple[Visibility, UUID | None, Collection], int] = {}
         self._own_projects: dict[str, UUID] = {}
 
+    def forget(self) -> None:
+        """Look again next time: the database was replaced."""
+        self._own.clear()
+        self._own_projects.clear()
+
     async def place(self, new: NewMemory) -> int:
         """Return the scope a new memory belongs to, making project and scope where needed."""
         project_id = await self.own_project(new.project) if new.project else None

@@ -56,6 +56,10 @@ class EmbeddingSpace:
         if self._choice is not None and self._choice.embedder is not None:
             await self._choice.embedder.aclose()
 
+    def forget(self) -> None:
+        """Look again next time: the database was replaced."""
+        self._active = None
+
     async def active(self) -> tuple[VectorTable, ModelIdentity] | None:
         """Return the active model's table and identity, or None before the first vector."""
         if self._active is None:

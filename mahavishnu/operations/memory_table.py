@@ -15,6 +15,7 @@ from mahavishnu.operations import (
     workflow_requests,
     workflows,
 )
+from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.forgetting import FORGETTING_OPERATIONS
 from mahavishnu.operations.integrity import CHECK_DATABASE
 from mahavishnu.operations.operation import LocalOperation, Operation
@@ -282,6 +283,14 @@ LOCAL_OPERATIONS: tuple[LocalOperation[Any, Any], ...] = (
 )
 
 BY_NAME: dict[str, Operation[Any, Any] | LocalOperation[Any, Any]] = {
-    **{each.name: each for each in (*MEMORY_OPERATIONS, *REPOSITORY_OPERATIONS, *SYNC_OPERATIONS)},
+    **{
+        each.name: each
+        for each in (
+            *MEMORY_OPERATIONS,
+            *REPOSITORY_OPERATIONS,
+            *SYNC_OPERATIONS,
+            *BACKUP_OPERATIONS,
+        )
+    },
     **{each.name: each for each in LOCAL_OPERATIONS},
 }

@@ -10,6 +10,7 @@ from mahavishnu.operations.ai import state as environments
 from mahavishnu.operations.ai import switching
 from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
+from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
@@ -89,6 +90,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *MEMORY_OPERATIONS,
     *REPOSITORY_OPERATIONS,
     *SYNC_OPERATIONS,
+    *BACKUP_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )
 

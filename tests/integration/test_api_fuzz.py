@@ -28,7 +28,7 @@ TOKEN = PREFIX + "0" * 43  # cases are made before the application is
 # What a schema cannot say: which texts are times, ids or cursors, which metadata PostgreSQL keeps, that
 # two fields contradict each other, that blanks are no text, and which tiers are to come.
 BEYOND_SCHEMAS = {
-    "embedding.blank_text", "embedding.not_unicode", "input.collection", "input.cursor", "input.id",
+    "backup.undo_set", "embedding.blank_text", "embedding.not_unicode", "input.collection", "input.cursor", "input.id",
     "input.line_break", "input.metadata", "input.nul", "input.profile", "input.start", "input.time",
     "input.vector", "memory.empty", "execution.order", "metric.empty", "search.empty",
     "search.tier_not_yet", "secret.own_environment", "secret.reference",

@@ -158,6 +158,10 @@ async def test_every_route_answers_as_documented(
     assert known["id"] == switched["id"]
     undone = await ask("POST", "/llms/undo", 200, json={"id": known["id"], "confirm": True})
     assert undone["clients"] == ["claude-code"]
+    assert (await ask("GET", "/backups", 200))["sets"] == []
+    await ask("POST", "/backups", 403, json={})  # a role that row-level security binds
+    for action in ("verify", "drill", "restore"):
+        await ask("POST", f"/backups/{action}", 404, json={})
     everything = {
         (method.upper(), path.removeprefix(API))
         for path, methods in document["paths"].items() for method in methods

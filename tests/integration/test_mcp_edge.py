@@ -29,7 +29,10 @@ from tests.conftest import OpenWorld, World
 from tests.served import app_of, captured_logs, serve
 
 pytestmark = pytest.mark.postgres
-DESTRUCTIVE = {"drop_sync", "forget_memory", "prune_memories", "switch_llm", "undo_switch"}
+DESTRUCTIVE = {
+    "drop_sync", "forget_memory", "prune_memories", "restore_backup", "switch_llm", "undo_switch",
+}  # fmt: skip
+NOT_IDEMPOTENT = {"record_metrics", "create_backup", "restore_backup"}
 ERAS = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
 SECRET = "secret dsn=postgres://u:p@h"
 
@@ -103,7 +106,7 @@ async def test_a_client_learns_what_there_is(app: App, mode: str) -> None:
             jsonschema.Draft202012Validator.check_schema(tool.input_schema)
             hints = tool.annotations
             assert hints is not None and hints.open_world_hint is False
-            assert hints.idempotent_hint == (operation.name != "record_metrics")
+            assert hints.idempotent_hint == (operation.name not in NOT_IDEMPOTENT)
             assert hints.read_only_hint == operation.read_only
             assert hints.destructive_hint == (operation.name in DESTRUCTIVE)
 

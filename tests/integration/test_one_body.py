@@ -18,7 +18,7 @@ from mcp import Client
 from mahavishnu import ai
 from mahavishnu.app import App, open_app
 from mahavishnu.base.errors import MahavishnuError, tell
-from mahavishnu.database.target import Target
+from mahavishnu.database.target import Target, override_dsn
 from mahavishnu.interfaces.cli.root import cli
 from mahavishnu.interfaces.mcp.edge import build_server
 from mahavishnu.memory.conversations import NewTurn
@@ -127,6 +127,11 @@ CASES: dict[str, Case] = {
         ("sync", "drop", "{mirror}", "{id}", "--yes"),
         {"target": "{mirror}", "ids": ["{id}"], "confirm": True},
     ),
+    "create_backup": Case(("backup", "create")),
+    "list_backups": Case(("backup", "list"), WHOLE),
+    "verify_backup": Case(("backup", "verify", "1"), {"set": "1"}),
+    "drill_backup": Case(("backup", "drill"), {"set": "latest"}),
+    "restore_backup": Case(("backup", "restore", "1", "--dry-run"), {"set": "1"}),
     "show_metrics": Case(
         ("metrics", "show", "--component", "workflow_kettle", "--since", "2026-01-01", "--limit", "1"),
         {"component": "workflow_kettle", "since": "2026-01-01", "limit": 1, **WHOLE},
@@ -205,6 +210,8 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("retry_sync", ("sync", "retry", "x"), {"ids": ["x"]}, "input.id"),
     ("retry_sync", ("sync", "retry", "ffffffff"), {"ids": ["ffffffff"]}, "sync.not_dead"),
     ("drop_sync", ("sync", "drop", "t", "--yes"), {"target": "t"}, "sync.no_target"),
+    ("verify_backup", ("backup", "verify", "7"), {"set": "7"}, "backup.not_found"),
+    ("restore_backup", ("backup", "restore", "7", "--undo", "--yes"), {"set": "7", "undo": True}, "backup.undo_set"),
     ("show_metrics", ("metrics", "show", "--since", "x"), {"since": "x"}, "input.time"),
 ]  # fmt: skip
 # What only commands offer, and by which.
@@ -231,7 +238,10 @@ FURTHER_COMMANDS = {
 }
 EVERYWHERE = {each.name: each for each in OPERATIONS if each not in ENVIRONMENT_OPERATIONS}
 CONTEXT = click.Context(cli)
-CLOCKS = ("elapsed_ms", "size_bytes", "at", "failed_at")  # differ between any two calls
+# Differ between any two calls, as does who is connected.
+CLOCKS = (
+    "elapsed_ms", "size_bytes", "at", "failed_at", "seconds", "created_at", "proven_at", "connected",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -315,6 +325,7 @@ async def edges(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MAHAVISHNU_HOME", str(tmp_path))
     monkeypatch.setenv("MAHAVISHNU_PG_DSN", target.url)
+    monkeypatch.setenv("MAHAVISHNU_BACKUP_DSN", override_dsn(target.url, user="postgres"))
     monkeypatch.setenv("MAHAVISHNU_EMBEDDING_PROVIDER", "none")
     (tmp_path / "config").mkdir()
     (tmp_path / "config/mahavishnu.yaml").write_text("memory: {retention: {insight: 90d}}\n")
@@ -355,8 +366,12 @@ async def prepare(app: App, project: str) -> dict[str, str]:
 async def test_commands_http_and_mcp_give_the_same(edges: Edges, name: str) -> None:
     operation = EVERYWHERE[name]
     assert name in CASES, "an operation needs a command that asks it, and a case"
+    if name != "create_backup" and "backup" in name:
+        await edges.call("http", EVERYWHERE["create_backup"], {})
     made = not operation.read_only  # then each has a project of its own
     bodies = [await edges.ask(edge, operation, edge if made else "cli") for edge in EDGES]
+    for body in bodies if name == "create_backup" else []:
+        assert body.pop("set").startswith(f"{body.pop('number'):04}-")
     by_command, by_http, by_mcp = (comparable(body, made=made) for body in bodies)
     assert by_command == by_http == by_mcp
 
@@ -408,7 +423,7 @@ async def test_commands_http_and_mcp_refuse_the_same_mistake_alike(edges: Edges)
 
 
 def test_every_command_asks_an_operation() -> None:
-    groups = ("memory", "project", "repo", "session", "workflow", "metrics", "sync")
+    groups = ("memory", "project", "repo", "session", "workflow", "metrics", "sync", "backup")
     commands = {words for name in groups for words in leaves(name, cli.get_command(CONTEXT, name))}
     assert LOCAL_COMMANDS.keys() == {each.name for each in LOCAL_OPERATIONS}
     asking = [" ".join(case.words) for case in CASES.values()] + list(LOCAL_COMMANDS.values())

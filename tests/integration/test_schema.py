@@ -30,6 +30,7 @@ from tests.conftest import Cluster, OpenWorld, World
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SQL_FILES = (
+    "backup",
     "conversations",
     "doctor",
     "forgetting",

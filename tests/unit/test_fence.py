@@ -32,7 +32,8 @@ up, down, status, mcp, api, token path, db init, db upgrade, db current, db chec
 config show, config path, config validate, doctor, ai profile list, ai profile show, ai profile export,
 ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verify, ai run, ai settings,
 ai env list, ai hooks list,
-ai permissions list, ai statusline show, ai plugins list, ai mcp list, ai secrets
+ai permissions list, ai statusline show, ai plugins list, ai mcp list, ai secrets,
+backup create, backup list, backup verify, backup drill
 """
 # Fenced before they are there.
 COMING = {("ai", "switch-llm"), ("ai", "undo")} | {

@@ -594,9 +594,9 @@ def test_the_list_holds_every_key_of_the_sample() -> None:
 
 
 @pytest.mark.parametrize("key", [
-    "session_buddy.url", "session_buddy.data_dir", "services.mine.command", "backup.targets.gcs.bucket",
+    "session_buddy.url", "session_buddy.data_dir", "services.mine.command",
     "gateway.port", "memory.tier1.provider", "memory.tier2.adapter", "memory.tier3.use_case",
-    "memory.tier", "memory.tiers", "memory.tier4.adapter", "backup",
+    "memory.tier", "memory.tiers", "memory.tier4.adapter",
 ])  # fmt: skip
 def test_a_reserved_key_is_accepted_with_a_note(load: Load, key: str) -> None:
     loaded = load(f"{key}: canary\nlog_level: info")
@@ -622,7 +622,7 @@ def test_agentdb_is_answered_with_postgresql(load: Load, key: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "key"), [
-    ("BACKUP_PATH", "backup.path"), ("GATEWAY_PORT", "gateway.port"),
+    ("GATEWAY_PORT", "gateway.port"),
     ("MEMORY_TIER1_PROVIDER", "memory.tier1.provider"),
     ("AGENTDB", "agentdb"), ("AGENTDB_POSTGRES_URL", "agentdb.postgres_url"), ("SERVER_NAME", "server_name"),
     ("POSTGRESQL_MAX_OVERFLOW", "postgresql.max_overflow"), ("LLM_MODEL", "llm_model"),
@@ -641,7 +641,6 @@ AWAITED = {
     "memory_service.enable_reflection_search": "mahavishnu.memory.tiers.development",
     "session_buddy.*": "checkpoint",
     "services.*": "service start",
-    "backup.*": "backup",
     "gateway.*": "gateway",
     "memory.tier*": "mahavishnu.memory.tiers.hot",
 }

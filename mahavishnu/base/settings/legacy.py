@@ -88,7 +88,6 @@ LEGACY_KEYS: dict[str, Legacy] = {
 RESERVED = {
     "session_buddy.*": "whether Session-Buddy is used, its address and its data folder",
     "services.*": "programs that the daemon is to keep running",
-    "backup.*": "where backups go, when they are made and how long they are kept",
     "gateway.*": "the local gateway to providers",
     "memory.tier*": "what serves a tier of memory; where to search is chosen with --tier",
 }

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from mahavishnu.base.settings.section import Section
+from mahavishnu.base.settings.section import SettingsSection
 
 Age = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[hdw]$")]
 FilePath = Annotated[str, Meta(pattern="^(/|~/).*[^/]$")]  # absolute, or from the home
 
 
-class RetentionSettings(Section, frozen=True, forbid_unknown_fields=True):
+class RetentionSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """How old the memories of a type get before they are forgotten; those of a type without an age stay."""
 
     agent: Annotated[Age | None, Meta(description="Notes and turns.")] = None
@@ -27,7 +27,7 @@ class RetentionSettings(Section, frozen=True, forbid_unknown_fields=True):
     insight: Annotated[Age | None, Meta(description="Insights.")] = None
 
 
-class MemorySettings(Section, frozen=True, forbid_unknown_fields=True):
+class MemorySettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """How long memories are kept."""
 
     restorable_for: Annotated[
@@ -36,7 +36,7 @@ class MemorySettings(Section, frozen=True, forbid_unknown_fields=True):
     retention: RetentionSettings = field(default_factory=RetentionSettings)
 
 
-class MirrorSettings(Section, frozen=True, forbid_unknown_fields=True):
+class MirrorSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """A copy of what happens to your memories, in a file of JSON lines."""
 
     path: Annotated[
@@ -45,7 +45,7 @@ class MirrorSettings(Section, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class SyncSettings(Section, frozen=True, forbid_unknown_fields=True):
+class SyncSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """What follows the changes of your memories."""
 
     mirror: MirrorSettings = field(default_factory=MirrorSettings)

@@ -8,7 +8,7 @@ SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY
 # Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
 REFERENCE_KEYS = frozenset({_KEY})
 # Values with a password inside that is masked: of a database, and of a service.
-ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn"})
+ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn", "backup.dsn"})
 PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")
 _SERVICES = ("embedding.ollama_base_url", "embedding.openai_base_url")
 _STORES = ("secrets.oneiric.aws.*.endpoint_url",)
@@ -17,7 +17,7 @@ URL_KEYS = frozenset({*_SERVICES, *_STORES}) | {
 }
 
 
-class Section(Struct, frozen=True, forbid_unknown_fields=True):
+class SettingsSection(Struct, frozen=True, forbid_unknown_fields=True):
     """A group of settings; shows neither secrets nor addresses, which may hold a password."""
 
     def __repr__(self) -> str:

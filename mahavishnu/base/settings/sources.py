@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "MAHAVISHNU_OPENAI_API_KEY": "embedding.openai_api_key",
     "MAHAVISHNU_PORT": "server.port",
     "MAHAVISHNU_SYNC_MIRROR_PATH": "sync.mirror.path",
+    "MAHAVISHNU_BACKUP_DSN": "backup.dsn",
     "OLLAMA_BASE_URL": "embedding.ollama_base_url",
     "OLLAMA_MODEL": "embedding.model",
 }

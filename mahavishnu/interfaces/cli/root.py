@@ -15,7 +15,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "backup", "spool", "insight", "checkpoint", "quality", "gateway", "health",
+    "spool", "insight", "checkpoint", "quality", "gateway", "health",
     "events", "pause", "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
@@ -40,6 +40,7 @@ _log = get_logger(__name__)
         "api": "Describe the daemon's HTTP API.",
         "token": "The daemon's bearer token.",
         "db": "Set up, upgrade and inspect the database.",
+        "backup": "Make, prove and restore backups.",
         "model": "Manage the embedding model.",
         "config": "Show and check the settings.",
         "service": "Restart what runs around the AI clients.",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 # clients may do and whom they ask.
 FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("memory", "forget"), ("memory", "prune"), ("sync", "drop"), ("workflow", "run"),
-    ("db", "shell"), ("db", "grant"),
+    ("db", "shell"), ("db", "grant"), ("backup", "restore"),
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
     ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"), ("ai", "restart"),
@@ -30,7 +30,9 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
 # Of these another command's name goes on, which only reads: `ai bindings`.
 _BEGINNINGS = (("ai", "bind"),)
 FENCED_PROGRAMS = ("mahavishnu-key",)
-FENCED_TOOLS = ("forget_memory", "prune_memories", "drop_sync", "switch_llm", "undo_switch")
+FENCED_TOOLS = (
+    "forget_memory", "prune_memories", "drop_sync", "restore_backup", "switch_llm", "undo_switch",
+)  # fmt: skip
 
 
 def fence_rules(*, program: str, server: str) -> Iterator[str]:

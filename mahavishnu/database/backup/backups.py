@@ -1,0 +1,113 @@
+"""The backups of one application: what its commands do with the sets of one place and the server in use."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from mahavishnu.database.backup import create, drill, restore, verify
+from mahavishnu.database.backup.encryption import Decryption, PartEncryption
+from mahavishnu.database.backup.manifest import BackupManifest
+from mahavishnu.database.backup.parts import Progress
+from mahavishnu.database.backup.restore import PlannedRestore
+from mahavishnu.database.backup.server import BackupServer
+from mahavishnu.database.backup.storage.port import Storage, StoredSet, Unfinished
+from mahavishnu.database.backup.verify import ListedSet, choose, list_sets
+from mahavishnu.database.pool import Database
+
+PROVEN_TTL_S = 300.0  # how long `proven_at` believes what it read, which may be in a cloud
+
+
+@dataclass
+class Backups:
+    """
+    What can be done with backups. `server` and `storage` are opened when they are needed.
+
+    `replaced` are called when a restore replaced the database.
+    """
+
+    database: Database
+    server: Callable[[], BackupServer]
+    storage: Callable[[], Storage]
+    recipients: tuple[str, ...]
+    identity: Path
+    search: drill.SampleSearch
+    replaced: tuple[Callable[[], None], ...]
+    _proven: tuple[float, datetime | None] | None = field(default=None, init=False)
+
+    async def create(self, files: Mapping[str, bytes], progress: Progress) -> ListedSet:
+        """Make a set of the database and of `files`, the contents of the other parts by name."""
+        encryption = PartEncryption(self.recipients) if self.recipients else None
+        stored, manifest = await create.create(
+            self.server(), self.storage(), files, encryption=encryption, progress=progress
+        )
+        return ListedSet(stored, manifest, None, None)
+
+    async def list_sets(self) -> tuple[list[ListedSet], list[Unfinished]]:
+        """Return all sets, oldest first, and what is unfinished."""
+        storage = self.storage()
+        sets = await asyncio.to_thread(list_sets, storage)
+        return sets, await asyncio.to_thread(storage.find_unfinished)
+
+    async def verify(self, reference: str, progress: Progress) -> tuple[StoredSet, BackupManifest]:
+        """Read every byte of a set."""
+        storage, stored = await self._choose(reference)
+        manifest = await verify.verify(
+            self.server(), storage, stored, decryption=self._decryption, progress=progress
+        )
+        return stored, manifest
+
+    async def drill(self, reference: str, progress: Progress) -> ListedSet:
+        """Prove a set by restoring it into a scratch database."""
+        storage, stored = await self._choose(reference)
+        self._proven = None
+        proof = await drill.drill(
+            self.server(), storage, stored, decryption=self._decryption, search=self.search,
+            progress=progress,
+        )  # fmt: skip
+        return ListedSet(
+            stored, await asyncio.to_thread(verify.read_set, storage, stored), proof, None
+        )
+
+    async def plan(self, reference: str) -> PlannedRestore:
+        """Return what a restore would do."""
+        storage, stored = await self._choose(reference)
+        return await restore.plan(self.server(), storage, stored, own=self.database.pids)
+
+    async def restore(self, reference: str, progress: Progress) -> None:
+        """Replace the database by a set."""
+        storage, stored = await self._choose(reference)
+        await restore.restore(
+            self.server(), storage, stored, decryption=self._decryption,
+            disconnected=self._disconnected, progress=progress,
+        )  # fmt: skip
+
+    async def undo(self) -> None:
+        """Bring back the database that the last restore replaced."""
+        await restore.undo(self.server(), disconnected=self._disconnected)
+
+    async def proven_at(self) -> datetime | None:
+        """Return when the newest proof was made, as it was known at most five minutes ago; None without one."""
+        if self._proven is None or time.monotonic() > self._proven[0]:
+            sets = await asyncio.to_thread(list_sets, self.storage())
+            newest = max((each.proven_at for each in sets if each.proven_at), default=None)
+            self._proven = time.monotonic() + PROVEN_TTL_S, newest
+        return self._proven[1]
+
+    @property
+    def _decryption(self) -> Decryption:
+        return Decryption(self.identity)
+
+    async def _choose(self, reference: str) -> tuple[Storage, StoredSet]:
+        storage = self.storage()
+        return storage, await asyncio.to_thread(choose, storage, reference)
+
+    @contextlib.asynccontextmanager
+    async def _disconnected(self) -> AsyncIterator[Set[int]]:
+        async with self.database.disconnected():
+            yield self.database.pids
+            for forget in self.replaced:
+                forget()

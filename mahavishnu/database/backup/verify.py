@@ -1,0 +1,151 @@
+"""Read sets: what they say, whether they are whole, and whether every byte is what was written."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, NotFound
+from mahavishnu.database.backup.create import in_thread
+from mahavishnu.database.backup.encryption import Decryption
+from mahavishnu.database.backup.manifest import (
+    DATABASE,
+    MANIFEST,
+    OTHER_SET,
+    PROOF,
+    BackupManifest,
+    Proof,
+    parse_manifest,
+    parse_proof,
+)
+from mahavishnu.database.backup.parts import (
+    Progress,
+    check_part,
+    feed_part,
+    missing,
+    require_sizes,
+)
+from mahavishnu.database.backup.server import BackupServer
+from mahavishnu.database.backup.storage.port import Storage, StoredSet
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class ListedSet:
+    """A set as the list has it: what it says, or what is wrong with it."""
+
+    stored: StoredSet
+    manifest: BackupManifest | None
+    proof: Proof | None
+    problem: MahavishnuError | None
+
+    @property
+    def proven_at(self) -> datetime | None:
+        """When its last drill succeeded; None where none did, or a part is missing."""
+        proof = self.proof
+        return proof.at if proof and proof.proven and self.problem is None else None
+
+
+def read_set(storage: Storage, stored: StoredSet) -> BackupManifest:
+    """
+    Return what a set says of itself, its parts being there with their sizes; nothing else is read.
+
+    Raises:
+        Corrupt: `backup.part_missing`, `backup.part_truncated`, or as `parse_manifest`.
+    """
+    content = storage.read_note(stored, MANIFEST)
+    if content is None:
+        raise missing(MANIFEST, stored)
+    manifest = parse_manifest(content, token=stored.token)
+    require_sizes(storage, stored, manifest.parts)
+    return manifest
+
+
+def list_sets(storage: Storage) -> list[ListedSet]:
+    """Return all sets, oldest first, damaged ones too."""
+    return [_list_one(storage, stored) for stored in storage.find()]
+
+
+def _list_one(storage: Storage, stored: StoredSet) -> ListedSet:
+    try:
+        manifest = read_set(storage, stored)
+        proof = parse_proof(storage.read_note(stored, PROOF), manifest)
+    except MahavishnuError as error:
+        return ListedSet(stored, None, None, error)
+    return ListedSet(stored, manifest, proof, None)
+
+
+def choose(storage: Storage, reference: str) -> StoredSet:
+    """
+    Return a set by its number, name, token, or `latest`, the newest one.
+
+    Raises:
+        NotFound: `backup.not_found`.
+        Conflict: `backup.ambiguous`.
+    """
+    sets = storage.find()
+    if reference == LATEST:
+        found = sets[-1:]
+    else:
+        number = int(reference) if reference.isdecimal() else None
+        found = [each for each in sets if reference in (each.name, each.token)]
+        found = found or [each for each in sets if each.number == number]
+    if not found:
+        raise NotFound(
+            "There is no backup yet."
+            if reference == LATEST
+            else f"There is no backup {reference}.",
+            hint="Make one: mahavishnu backup create"
+            if reference == LATEST
+            else "List them: mahavishnu backup list",
+            code="backup.not_found",
+        )
+    if len(found) > 1:
+        raise Conflict(
+            f"Several backups are called {reference}.",
+            hint="Give the whole name: " + ", ".join(each.name for each in found),
+            code="backup.ambiguous",
+        )
+    return found[0]
+
+
+async def verify(
+    server: BackupServer,
+    storage: Storage,
+    stored: StoredSet,
+    *,
+    decryption: Decryption,
+    progress: Progress,
+) -> BackupManifest:
+    """
+    Read every byte of a set; an encrypted one is not decrypted where the identity file is missing.
+
+    pg_restore reads the dump to its end. Only a drill proves that the rows are those of the manifest.
+
+    Raises:
+        Corrupt: `backup.part_changed`, `backup.part_missing`, `backup.part_truncated`,
+            `backup.manifest_changed`, `backup.manifest_damaged`, `backup.encrypted_damaged`,
+            `backup.unreadable`.
+        Forbidden: `backup.wrong_key`.
+    """
+    progress.step = "Verifying"
+    async with in_thread(storage.use(stored)):
+        manifest = await asyncio.to_thread(read_set, storage, stored)
+        for part in manifest.parts:
+            await asyncio.to_thread(check_part, storage, stored, part, progress)
+        if manifest.encrypted and not decryption.path.exists():
+            return manifest
+        programs = server.programs(manifest.program)
+        with programs.read_archive() as running:
+            sink = running.process.stdin
+            assert sink is not None
+            dump = manifest.part(DATABASE)
+            await asyncio.to_thread(feed_part, storage, stored, dump, sink, decryption, progress)
+            why = await asyncio.to_thread(running.finish)
+        if why is not None:
+            raise Corrupt(
+                f"pg_restore cannot read the dump of the set {stored.name}: {why}",
+                hint=OTHER_SET,
+                code="backup.unreadable",
+            )
+    return manifest

@@ -1,0 +1,440 @@
+"""Backup sets of a real database: one snapshot, every kind of damage, drills, restores and their undoing."""
+
+import asyncio
+import os
+import resource
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+from tests.lacking import lack
+
+from mahavishnu.base.errors import Conflict, MahavishnuError
+from mahavishnu.database.backup.manifest import CONFIGURATION, MANIFEST
+from mahavishnu.database.backup.parts import Progress
+from mahavishnu.database.backup.restore import drop_kept
+from mahavishnu.database.migrate import HEAD
+from mahavishnu.database.target import Target
+from mahavishnu.memory.models import NewMemory
+from tests.backups import FILES, Bench, bench_of, flip, server_in
+from tests.conftest import Cluster, OpenWorld, World
+
+pytestmark = pytest.mark.postgres
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+COUNT = 12
+
+
+@pytest.fixture
+async def bench(
+    cluster: Cluster,
+    admin: asyncpg.Connection,
+    database_name: str,
+    world: World,
+    tmp_path: Path,
+) -> AsyncIterator[Bench]:
+    """The backups of the test's database, which has memories with words and vectors."""
+    await store(world, *(f"Memory {n} of deploying cluster {n}." for n in range(COUNT)))
+    made = bench_of(world.database, server_in(cluster, database_name), tmp_path)
+    yield replace(
+        made, backups=replace(made.backups, replaced=(world.space.forget, world.scopes.forget))
+    )
+    for name in await others(made, admin):
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def store(world: World, *texts: str) -> None:
+    for text in texts:
+        await world.memories.store(NewMemory(content=text))
+    await world.memories.embed_waiting()
+
+
+async def contents(bench: Bench) -> list[str]:
+    async with bench.server.connect(bench.server.database) as connection:
+        rows = await connection.fetch("SELECT content FROM memories ORDER BY memory_no")
+    return [row["content"] for row in rows]
+
+
+async def others(bench: Bench, admin: asyncpg.Connection) -> list[str]:
+    """Return the databases beside the configured one."""
+    known = "SELECT datname FROM pg_database WHERE starts_with(datname, $1) ORDER BY 1"
+    return [row["datname"] for row in await admin.fetch(known, f"{bench.server.database}_")]
+
+
+async def test_a_drill_proves_a_set_and_leaves_no_database(
+    bench: Bench, admin: asyncpg.Connection
+) -> None:
+    stored = await bench.create()
+    manifest = await bench.verify(stored)
+    assert manifest.memories == COUNT and manifest.revision == HEAD
+    assert [model.dimensions for model in manifest.models] == [64]
+    names = {table.name for table in manifest.tables}
+    assert {"public.memories", "public.embeddings_1_note", "public.alembic_version"} <= names
+    assert await bench.backups.proven_at() is None and bench.look(stored).proven_at is None
+    proof = (await bench.drill(stored)).proof
+    assert proof and (proof.text_searches, proof.vector_searches) == (5, 5)
+    assert bench.look(stored).proof == proof
+    assert await bench.backups.proven_at() == proof.at
+    assert await others(bench, admin) == []
+
+
+async def test_dump_and_checksums_are_of_one_snapshot(bench: Bench, world: World) -> None:
+    wrote, done = asyncio.Event(), asyncio.Event()
+
+    async def write() -> None:
+        n = 0
+        while not done.is_set():
+            n += 1
+            await world.memories.store(NewMemory(content=f"While the dump is made: {n}"))
+            wrote.set()
+
+    sets = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        for _ in range(3):
+            wrote.clear()
+            await wrote.wait()
+            sets.append(await bench.create())
+        done.set()
+    counts = [manifest.memories for each in sets if (manifest := bench.look(each).manifest)]
+    assert COUNT < counts[0] < counts[1] < counts[2]
+    for stored in sets:
+        await bench.drill(stored)
+
+
+async def test_a_table_that_is_added_later_is_covered(bench: Bench) -> None:
+    odd = """
+        CREATE TABLE "An odd one" (a text, b halfvec(3), c text[], d double precision, e jsonb);
+        INSERT INTO "An odd one" VALUES ('x', '[1,2,3]', '{a,b}', 'NaN', '{"k": 1}');
+        INSERT INTO "An odd one" DEFAULT VALUES;
+        CREATE TABLE empty ();
+    """
+    async with bench.server.connect(bench.server.database) as connection:
+        await connection.execute("SET ROLE mahavishnu")
+        await connection.execute(odd)
+    first = await bench.create()
+    await bench.drill(first)
+    async with bench.server.connect(bench.server.database) as connection:
+        await connection.execute("""UPDATE "An odd one" SET d = 1 WHERE a = 'x'""")
+    before, after = (bench.look(each).manifest for each in (first, await bench.create()))
+    assert before and after
+    pairs = zip(before.tables, after.tables, strict=True)
+    assert {one.name for one, two in pairs if one != two} == {'public."An odd one"'}
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a truncated dump": (
+        lambda dump: os.truncate(dump, dump.stat().st_size // 2), "backup.part_truncated",
+    ),
+    "a flipped bit": (flip, "backup.part_changed"),
+    "a missing part": (lambda dump: dump.with_name(CONFIGURATION).unlink(), "backup.part_missing"),
+    "an edited manifest": (
+        lambda dump: (path := dump.with_name(MANIFEST)).write_text(
+            path.read_text().replace('"last_memory": 1', '"last_memory": 2')
+        ),
+        "backup.manifest_changed",
+    ),
+    "a manifest cut short": (
+        lambda dump: os.truncate(dump.with_name(MANIFEST), 100), "backup.manifest_damaged",
+    ),
+}  # fmt: skip
+
+
+async def test_damage_is_caught_and_nothing_is_replaced(
+    bench: Bench, admin: asyncpg.Connection
+) -> None:
+    stored = await bench.create()
+    before, whole = await contents(bench), bench.storage.root.with_name("whole")
+    shutil.copytree(bench.path(stored).parent, whole)
+    for what, (spoil, code) in DAMAGE.items():
+        spoil(bench.path(stored))
+        for act in (bench.verify, bench.drill, bench.restore):
+            with pytest.raises(MahavishnuError) as caught:
+                await act(stored)
+            assert caught.value.code == code, what
+        assert bench.look(stored).proven_at is None, what
+        shutil.rmtree(bench.path(stored).parent)
+        shutil.copytree(whole, bench.path(stored).parent)
+    assert await contents(bench) == before and await others(bench, admin) == []
+    await bench.drill(stored)
+
+
+async def test_other_rows_under_a_right_looking_manifest_are_caught(
+    bench: Bench, admin: asyncpg.Connection
+) -> None:
+    other = await bench.create()
+    async with bench.server.connect(bench.server.database) as connection:
+        # As many rows as before, one of which says something else.
+        await connection.execute(
+            "UPDATE memories SET context = 'x' WHERE memory_no = (SELECT min(memory_no) FROM memories)"
+        )
+    stored = await bench.create()
+    shutil.copy(bench.path(other), bench.path(stored))
+    bench.forge(stored)
+    await bench.verify(stored)  # every digest fits: only what it restores to differs
+    before = await contents(bench)
+    for act in (bench.drill, bench.restore):
+        with pytest.raises(MahavishnuError) as caught:
+            await act(stored)
+        assert caught.value.code == "backup.content_differs"
+        assert "public.memories has other rows" in caught.value.message
+    proof = bench.look(stored).proof
+    assert proof and not proof.proven and proof.code == "backup.content_differs"
+    assert await contents(bench) == before and await others(bench, admin) == []
+
+
+async def test_a_lost_policy_or_index_is_caught(bench: Bench) -> None:
+    whole = await bench.create()
+    async with bench.server.connect(bench.server.database) as connection:
+        await connection.execute(
+            "DROP POLICY follows_scope_see ON postings; DROP INDEX postings_memory"
+        )
+    shutil.copy(bench.path(await bench.create()), bench.path(whole))
+    bench.forge(whole)
+    with pytest.raises(MahavishnuError) as caught:
+        await bench.drill(whole)
+    assert caught.value.code == "backup.content_differs"
+    assert "follows_scope_see" in caught.value.message and "postings_memory" in caught.value.message
+
+
+async def test_a_dump_that_is_no_archive_is_caught(bench: Bench) -> None:
+    stored = await bench.create()
+    os.truncate(bench.path(stored), bench.path(stored).stat().st_size - 1000)
+    bench.forge(stored)
+    with pytest.raises(MahavishnuError) as caught:
+        await bench.verify(stored)
+    assert caught.value.code == "backup.unreadable"
+    with pytest.raises(MahavishnuError) as failed:
+        await bench.drill(stored)
+    assert failed.value.code in {"backup.load_failed", "backup.content_differs"}
+
+
+async def test_an_encrypted_set_needs_its_key(bench: Bench) -> None:
+    try:
+        import pyrage
+    except ImportError:
+        lack("pyrage is missing")
+    identity, stranger = (pyrage.x25519.Identity.generate() for _ in range(2))
+    encrypting = replace(bench.backups, recipients=(str(identity.to_public()),))
+    stored = (await encrypting.create(FILES, Progress())).stored
+    for path in bench.path(stored).parent.iterdir():
+        assert path.name == MANIFEST or path.suffix == ".age"
+        assert b"deploying" not in path.read_bytes() and b"PGDMP" not in path.read_bytes()
+    await bench.verify(stored)  # compares only
+    key = bench.backups.identity
+    for text, code in (
+        ("", "backup.wrong_key"),
+        (str(stranger), "backup.wrong_key"),
+        (None, "backup.no_key"),
+    ):
+        key.write_text(text) if text is not None else key.unlink()
+        with pytest.raises(MahavishnuError) as caught:
+            await bench.drill(stored)
+        assert caught.value.code == code
+        assert bench.look(stored).proof is None  # it says nothing of the set
+    key.write_text(f"# made by a test\n{identity}\n")
+    await bench.verify(stored)
+    await bench.drill(stored)
+    await bench.restore(stored)
+    assert len(await contents(bench)) == COUNT
+    flip(bench.path(stored, "database.dump.age"))
+    with pytest.raises(MahavishnuError) as damaged:
+        await bench.drill(stored)
+    assert damaged.value.code == "backup.part_changed"
+
+
+async def test_a_restore_keeps_what_it_replaced_and_can_be_undone(
+    bench: Bench, world: World, admin: asyncpg.Connection
+) -> None:
+    stored = await bench.create()
+    before = await contents(bench)
+    await store(world, "Since the backup.")
+    later = await contents(bench)
+    plan = await bench.backups.plan(stored.name)
+    assert (plan.present.memories, plan.present.since, plan.manifest.memories) == (
+        COUNT + 1,
+        1,
+        COUNT,
+    )
+    assert (plan.sessions, plan.proven, plan.drops_kept, plan.migrates_to) == (
+        (),
+        False,
+        False,
+        None,
+    )
+    await bench.restore(stored)
+    assert await contents(bench) == before
+    assert await others(bench, admin) == [bench.server.kept]
+    for expected in (later, before, later):  # and an undoing is undone
+        await bench.backups.undo()
+        assert await contents(bench) == expected
+    # The application works on what was brought back: rows come in, words and vectors find them.
+    await store(world, "After it all.")
+    assert (await contents(bench))[-1] == "After it all."
+    assert (await bench.backups.plan(stored.name)).drops_kept
+    await bench.restore(stored)
+    assert await others(bench, admin) == [bench.server.kept]  # the last one, not one for each
+    assert await drop_kept(bench.server) and await others(bench, admin) == []
+    with pytest.raises(MahavishnuError) as caught:
+        await bench.backups.undo()
+    assert caught.value.code == "backup.nothing_to_undo"
+
+
+async def test_consumers_of_changes_go_on_after_a_restore(bench: Bench, world: World) -> None:
+    async with bench.server.connect(bench.server.database) as connection:
+        # As the numbers of an older, longer cluster would be.
+        await connection.execute("UPDATE changes SET xid = '9000000000'::xid8")
+    await bench.restore(await bench.create())
+    await store(world, "After.")
+    async with bench.server.connect(bench.server.database) as connection:
+        rows = await connection.fetch(
+            "SELECT change_no FROM changes WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY change_no"
+        )
+    assert len(rows) == COUNT + 1
+
+
+@pytest.mark.parametrize("revision", sorted(path.stem for path in FIXTURES.glob("*.sql")))
+async def test_an_older_set_is_migrated(
+    cluster: Cluster, admin: asyncpg.Connection, tmp_path: Path, revision: str, database_name: str,
+    world: World,
+) -> None:  # fmt: skip
+    name = f"{database_name}_old"
+    await admin.execute(f"CREATE DATABASE {name} OWNER mahavishnu")
+    try:
+        bench = bench_of(world.database, server_in(cluster, name), tmp_path)
+        async with bench.server.connect(name) as connection:
+            await connection.execute("CREATE EXTENSION vector")
+            await connection.execute((FIXTURES / f"{revision}.sql").read_text(encoding="utf-8"))
+        stored = await bench.create()
+        proof = (await bench.drill(stored)).proof
+        assert proof and proof.text_searches > 0 and proof.vector_searches > 0
+        plan = await bench.backups.plan(stored.name)
+        assert plan.manifest.revision == revision
+        assert plan.migrates_to == (HEAD if revision < HEAD else None)
+        await bench.restore(stored)
+        async with bench.server.connect(name) as connection:
+            assert await connection.fetchval("SELECT version_num FROM alembic_version") == HEAD
+    finally:
+        for each in (name, f"{name}_undo"):
+            await admin.execute(f"DROP DATABASE IF EXISTS {each} WITH (FORCE)")
+
+
+async def test_a_newer_set_is_refused(bench: Bench) -> None:
+    stored = await bench.create()
+    bench.forge(stored, lambda manifest: msgspec.structs.replace(manifest, revision="9999"))
+    for act in (bench.drill, bench.restore):
+        with pytest.raises(Conflict) as caught:
+            await act(stored)
+        assert caught.value.code == "backup.newer"
+
+
+async def test_who_is_connected_is_named_and_left_alone(bench: Bench, cluster: Cluster) -> None:
+    stored = await bench.create()
+    daemon = await asyncpg.connect(
+        cluster.dsn(bench.server.database), server_settings={"application_name": "a daemon"}
+    )
+    try:
+        sessions = (await bench.backups.plan(stored.name)).sessions
+        assert [each.application for each in sessions] == ["a daemon"]
+        with pytest.raises(Conflict) as caught:
+            await bench.restore(stored)
+        assert caught.value.code == "backup.connected" and "a daemon" in caught.value.message
+        assert await daemon.fetchval("SELECT 1") == 1
+    finally:
+        await daemon.close()
+
+
+async def test_what_is_stored_meanwhile_is_not_lost(
+    bench: Bench, open_world: OpenWorld, admin: asyncpg.Connection
+) -> None:
+    stored = await bench.create()
+
+    async def write() -> None:
+        async with open_world() as other:
+            await store(other, "Meanwhile.")
+
+    class Interrupted(Progress):
+        """Lets another program store something, and end, before the restored rows are compared."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if value == "Comparing":
+                with ThreadPoolExecutor(1) as threads:
+                    threads.submit(asyncio.run, write()).result()
+            super().__setattr__(name, value)
+
+    with pytest.raises(Conflict) as caught:
+        await bench.backups.restore(stored.name, Interrupted())
+    assert caught.value.code == "backup.changed"
+    assert (await contents(bench))[-1] == "Meanwhile."
+    assert await others(bench, admin) == []
+
+
+async def test_two_restores_at_once(bench: Bench, admin: asyncpg.Connection) -> None:
+    stored = await bench.create()
+    done = await asyncio.gather(
+        bench.drill(stored), bench.drill(stored), bench.restore(stored), return_exceptions=True
+    )
+    refused = [each for each in done if isinstance(each, BaseException)]
+    assert len(refused) < 3
+    assert {getattr(each, "code", each) for each in refused} <= {
+        "backup.restoring",
+        "backup.connected",
+    }
+    assert len(await contents(bench)) == COUNT
+    assert set(await others(bench, admin)) <= {bench.server.kept}
+
+
+async def test_roles_that_may_and_may_not_make_backups(
+    bench: Bench, admin: asyncpg.Connection, cluster: Cluster, bob: Target
+) -> None:
+    database = bench.server.database
+
+    def by(role: str) -> Bench:
+        parameters = {"dsn": cluster.dsn(database, role)}
+        return bench.at(replace(bench.server, admin=parameters, everyday=parameters, disk=None))
+
+    with pytest.raises(MahavishnuError) as caught:
+        await by("mahavishnu").create()
+    assert caught.value.code == "backup.rights" and "backup.dsn" in (caught.value.hint or "")
+    role = f"keeper_{uuid.uuid4().hex[:8]}"
+    await admin.execute(f"CREATE ROLE {role} LOGIN BYPASSRLS")
+    async with bench.server.connect(database) as connection:
+        await connection.execute(
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};"
+            f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}"
+        )
+    try:
+        stored = await by(role).create()
+        assert len((await bench.verify(stored)).members) == 2  # bob and the role for backups
+        with pytest.raises(MahavishnuError) as refused:
+            await by(role).drill(stored)
+        assert refused.value.code == "backup.create_rights"
+        await bench.restore(stored)
+        connection = await asyncpg.connect(**bob.direct)
+        # He has his rights again, and none of the memories is his.
+        assert await connection.fetchval("SELECT count(*) FROM memories") == 0
+        await connection.close()
+        await bench.backups.undo()
+        await drop_kept(bench.server)
+    finally:
+        async with bench.server.connect(database) as connection:
+            await connection.execute(f"DROP OWNED BY {role}")
+        await admin.execute(f"DROP ROLE {role}")
+
+
+async def test_a_full_disk_leaves_nothing_of_a_set(bench: Bench) -> None:
+    bound = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, bound[1]))
+    try:
+        with pytest.raises(MahavishnuError) as caught:
+            await bench.create()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bound)
+    assert caught.value.code == "backup.disk_full"
+    assert [path.name for path in bench.storage.root.iterdir()] == ["lock"]
+    await bench.drill(await bench.create())
