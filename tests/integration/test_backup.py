@@ -1,19 +1,21 @@
 """Backup sets of a real database: one snapshot, every kind of damage, drills, restores and their undoing."""
 
 import asyncio
+import math
 import os
+import re
 import resource
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import asyncpg
 import msgspec
 import pytest
-from tests.lacking import lack
 
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.database.backup.manifest import CONFIGURATION, MANIFEST
@@ -24,6 +26,8 @@ from mahavishnu.database.target import Target
 from mahavishnu.memory.models import NewMemory
 from tests.backups import FILES, Bench, bench_of, flip, server_in
 from tests.conftest import Cluster, OpenWorld, World
+from tests.missing_programs import lack
+from tests.served import app_of, serve
 
 pytestmark = pytest.mark.postgres
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -81,6 +85,22 @@ async def test_a_drill_proves_a_set_and_leaves_no_database(
     assert bench.look(stored).proof == proof
     assert await bench.backups.proven_at() == proof.at
     assert await others(bench, admin) == []
+
+
+async def test_the_daemon_shows_when_a_backup_was_proven(
+    bench: Bench, world: World, tmp_path: Path
+) -> None:
+    app = replace(app_of(world, tmp_path), backups=bench.backups)
+    gauge = "mahavishnu_proven_backup_age_seconds"
+    async with serve(app, tmp_path) as served, served.client() as http:
+        assert "proven_backup_at" not in (await http.get("/api/v1/status")).json()
+        assert f"\n{gauge} +Inf\n" in (await http.get("/metrics")).text
+        proof = (await bench.drill(await bench.create())).proof
+        assert proof
+        at = (await http.get("/api/v1/status")).json()["proven_backup_at"]
+        assert datetime.fromisoformat(at) == proof.at
+        [line] = re.findall(rf"^{gauge} (.+)$", (await http.get("/metrics")).text, re.MULTILINE)
+        assert 0 <= float(line) < math.inf
 
 
 async def test_dump_and_checksums_are_of_one_snapshot(bench: Bench, world: World) -> None:

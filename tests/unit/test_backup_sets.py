@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.lacking import lack
 
 from mahavishnu.base.errors import Corrupt, MahavishnuError, Unavailable
 from mahavishnu.base.paths import locate
@@ -30,6 +29,7 @@ from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.port import StoredSet
 from mahavishnu.database.backup.verify import choose
 from mahavishnu.operations.ai.backed_up import encode_configuration
+from tests.missing_programs import lack
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CANARY = "sk-ant-api03-CANARY0123456789abcdefXYZ"

@@ -63,11 +63,13 @@ class Backups:
     async def drill(self, reference: str, progress: Progress) -> ListedSet:
         """Prove a set by restoring it into a scratch database."""
         storage, stored = await self._choose(reference)
-        self._proven = None
-        proof = await drill.drill(
-            self.server(), storage, stored, decryption=self._decryption, search=self.search,
-            progress=progress,
-        )  # fmt: skip
+        try:
+            proof = await drill.drill(
+                self.server(), storage, stored, decryption=self._decryption, search=self.search,
+                progress=progress,
+            )  # fmt: skip
+        finally:
+            self._proven = None
         return ListedSet(
             stored, await asyncio.to_thread(verify.read_set, storage, stored), proof, None
         )

@@ -41,6 +41,9 @@ def _print_state(state: dict[str, Any]) -> None:
             print_line(f"Sync: {dead:,} dead letters; see: mahavishnu sync status")
     else:
         print_line(f"Database: {database['reason']}")
+    proven = state.get("proven_backup_at")
+    told = f"proven at {proven}" if proven else "none is proven; run: mahavishnu backup drill"
+    print_line(f"Backup: {told}")
 
 
 @click.command()

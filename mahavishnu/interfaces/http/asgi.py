@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -111,6 +113,9 @@ def _expose(app: App, metrics: Metrics) -> Callable[[Request], Awaitable[Respons
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
                 metrics.waiting.set(await app.memories.count_waiting())
                 metrics.connections.set((await app.health()).connections)
+                proven = await app.backups.proven_at()
+                age_s = (datetime.now(UTC) - proven).total_seconds() if proven else math.inf
+                metrics.proven_backup_age.set(age_s)
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
     return endpoint

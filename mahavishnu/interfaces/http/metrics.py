@@ -44,6 +44,11 @@ class Metrics:
             "mahavishnu_waiting_memories", "Memories without their vectors, to 10,000.",
             registry=self.registry,
         )  # fmt: skip
+        self.proven_backup_age = Gauge(
+            "mahavishnu_proven_backup_age_seconds",
+            "Age of the last proof of a backup by a drill; infinite without one.",
+            registry=self.registry,
+        )
         self._memory = Gauge(
             "mahavishnu_resident_bytes", "Resident memory.", registry=self.registry
         )

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -48,6 +50,9 @@ class DaemonState(Body, frozen=True, kw_only=True):
     ] = None
     dead_letters: Annotated[
         int | None, Meta(description="Changes that targets of sync refused for good.")
+    ] = None
+    proven_backup_at: Annotated[
+        datetime | None, Meta(description="When a drill last proved a backup.")
     ] = None
 
 
@@ -107,6 +112,9 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         if dead_letters is None:
             database = DatabaseState(reachable=False, reason=error.message)
         embedder, identity = error.message, None
+    proven = None
+    with suppress(MahavishnuError):  # `backup list` says why the sets cannot be read
+        proven = await call.app.backups.proven_at()
     return DaemonState(
         version=__version__,
         pid=os.getpid(),
@@ -115,6 +123,7 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         embedder=embedder,
         waiting=waiting,
         dead_letters=dead_letters,
+        proven_backup_at=proven,
     )
 
 
