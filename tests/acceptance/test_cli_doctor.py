@@ -70,7 +70,7 @@ def of_status(found: dict[str, dict[str, Any]], *statuses: str) -> set[str]:
 
 DATABASE = {
     *("server_version", "pgvector", "schema", "visibility", "database_clock"),
-    *("memory", "storage", "times", "model_identity", "waiting"),
+    *("memory", "storage", "times", "model_identity", "waiting", "sync"),
 }
 
 

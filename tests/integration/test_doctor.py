@@ -22,6 +22,7 @@ from mahavishnu.services.doctor.model import (
     look_at_probe,
     look_at_waiting,
 )
+from mahavishnu.services.doctor.sync import look_at_sync
 from tests.conftest import Cluster, World
 from tests.fakes import FakeEmbedder
 
@@ -172,6 +173,20 @@ async def test_waiting_memories_are_counted_and_embedded(
         )
         found = await look_at_waiting(examination)
         assert not found.fixable and "1 memory waits" in found.summary
+
+
+async def test_dead_letters_are_a_warning(world: World, target: Target, tmp_path: Path) -> None:
+    async with examined(target, tmp_path) as examination:
+        assert (await look_at_sync(examination)).status == "ok"
+        await world.memories.store(NewMemory(content="odd"))
+        await world.database.run(
+            lambda c: c.execute(
+                "INSERT INTO outbox_targets (name) VALUES ('t'); INSERT INTO outbox_dead_letters "
+                "SELECT owner, 't', memory_id, change_no, 8, 'odd', 'odd' FROM changes, outbox_targets"
+            )
+        )
+        found = await look_at_sync(examination)
+        assert found.status == "warning" and "t refused 1 changes" in found.summary
 
 
 async def test_memories_from_the_future_are_told_of(
