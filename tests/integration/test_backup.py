@@ -9,8 +9,9 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -18,12 +19,14 @@ import msgspec
 import pytest
 
 from mahavishnu.base.errors import Conflict, MahavishnuError
-from mahavishnu.database.backup.manifest import CONFIGURATION, MANIFEST
+from mahavishnu.database.backup.manifest import CONFIGURATION, MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.restore import drop_kept
 from mahavishnu.database.migrate import HEAD
 from mahavishnu.database.target import Target
 from mahavishnu.memory.models import NewMemory
+from mahavishnu.services.doctor.database import look_at_backup
+from mahavishnu.services.doctor.findings import Examination
 from tests.backups import FILES, Bench, bench_of, flip, server_in
 from tests.conftest import Cluster, OpenWorld, World
 from tests.missing_programs import lack
@@ -101,6 +104,17 @@ async def test_the_daemon_shows_when_a_backup_was_proven(
         assert datetime.fromisoformat(at) == proof.at
         [line] = re.findall(rf"^{gauge} (.+)$", (await http.get("/metrics")).text, re.MULTILINE)
         assert 0 <= float(line) < math.inf
+    async with AsyncExitStack() as stack:
+        examination = Examination({}, {}, True, stack, app=app)
+        assert (await look_at_backup(examination)).status == "ok"
+        old = msgspec.structs.replace(proof, at=proof.at - timedelta(days=31))
+        bench.path(bench.newest(), PROOF).write_bytes(encode(old))
+        renewed = replace(app, backups=replace(bench.backups))
+        found = await look_at_backup(replace(examination, app=renewed))
+        assert (found.status, found.summary) == (
+            "warning",
+            "The last proof of a backup is 31 days old.",
+        )
 
 
 async def test_dump_and_checksums_are_of_one_snapshot(bench: Bench, world: World) -> None:

@@ -31,6 +31,7 @@ from mahavishnu.services.doctor.findings import (
 
 CONNECT_LIMIT_S = 5
 CONNECTIONS = 2
+PROVEN_DAYS = 30
 # Between machines with synchronised clocks; what is beyond it moves memories in lists by date.
 TOLERANCE = timedelta(seconds=5)
 INTOLERABLE = timedelta(minutes=5)
@@ -217,3 +218,23 @@ async def look_at_times(examination: Examination) -> Finding:
         " UTC: the clock of the machine that stored them was ahead.",
         "Set that clock; until then they come first in lists: mahavishnu memory list",
     )
+
+
+async def look_at_backup(examination: Examination) -> Finding:
+    """Tell how long ago a drill proved a backup; needs `memory`."""
+    assert examination.app is not None
+    proven = await examination.app.backups.proven_at()
+    if proven is None:
+        return Finding(
+            "info",
+            "No backup is proven to restore.",
+            "mahavishnu backup create, then: mahavishnu backup drill",
+        )
+    days = (datetime.now(UTC) - proven).days
+    if days > PROVEN_DAYS:
+        return Finding(
+            "warning",
+            f"The last proof of a backup is {days:,} days old.",
+            "mahavishnu backup create, then: mahavishnu backup drill",
+        )
+    return Finding("ok", f"A drill proved a backup at {proven:%Y-%m-%d %H:%M} UTC.")

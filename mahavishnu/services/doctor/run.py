@@ -68,6 +68,7 @@ CHECKS = (
     Check("memory", database.look_at_memory, ("pgvector", "schema")),
     Check("storage", database.look_at_storage, MEMORY),
     Check("times", database.look_at_times, MEMORY),
+    Check("backup", database.look_at_backup, MEMORY),
     Check("model", model.look_at_model, SETTINGS),
     Check("model_identity", model.look_at_identity, MEMORY),
     Check("model_probe", model.look_at_probe, ("model",), limit_s=START_LIMIT_S),
