@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mahavishnu.ai.secrets.kept import KeptSecrets
 from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.base.durations import read_duration
-from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.base.extras import require_installed
 from mahavishnu.base.logs import set_log_level
 from mahavishnu.base.masking import Secret
@@ -23,11 +23,12 @@ from mahavishnu.database.backup.backups import Backups
 from mahavishnu.database.backup.server import server_of
 from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.embedded.server import EmbeddedServer
-from mahavishnu.database.migrate import read_state, require_current, upgrade
+from mahavishnu.database.late import LateDatabase
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
 from mahavishnu.database.target import (
     Target,
     configured_target,
+    place_of,
     target_of_dsn,
     target_of_socket,
 )
@@ -53,6 +54,10 @@ from mahavishnu.memory.samples import search_samples
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.space import EmbeddingSpace
+from mahavishnu.memory.spool.drain import Destination
+from mahavishnu.memory.spool.entries import is_away
+from mahavishnu.memory.spool.file import SpoolFile
+from mahavishnu.memory.spool.writes import Writes
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.memory.transfer.transfer import Transfer
@@ -67,7 +72,8 @@ class App:
     An open application; made by `open_app`, valid inside its `async with`.
 
     `memories` stores and reads back, `search` answers questions, `conversations` keeps turns, `transfer`
-    exports and imports, `records` keeps executions and metrics, `projects` knows which project a folder is of,
+    exports and imports, `records` keeps executions and metrics, `writes` takes memories, turns and executions also
+    while the database is away, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
     `backups` makes and restores backup sets, `secrets` remembers keys for the daemon.
     """
@@ -76,6 +82,7 @@ class App:
     conversations: Conversations
     transfer: Transfer
     records: Records
+    writes: Writes
     projects: Projects
     ingestion: Ingestion
     repositories: Repositories
@@ -132,14 +139,19 @@ async def open_app(
     *,
     pool_size: int | None = None,
     embedder: Embedder | None = None,
+    required: bool = True,
+    drain: bool = True,
 ) -> AsyncIterator[App]:
     """
-    Open the application: start or reach PostgreSQL, check the schema, build everything.
+    Open the application: start or reach PostgreSQL, check the schema, store what waits, build everything.
 
     Args:
         loaded: settings from `load_settings`; read from the usual places by default.
         pool_size: most connections, at least 1, bounded by `postgresql.pool_size`.
         embedder: one of the caller's own instead of what the settings choose; it is closed at the end.
+        required: whether the database has to be there. Where it need not be, each use tries again to
+            reach it, and raises what is in the way; `App.writes` keeps what it is given.
+        drain: whether to store what waits in the spool, as far as two seconds allow.
 
     Raises:
         MahavishnuError: one of its children says what is wrong and what fixes it.
@@ -149,57 +161,67 @@ async def open_app(
     loaded = loaded or load_settings()
     settings = loaded.settings
     set_log_level(settings.log_level)
-    async with open_target(loaded) as (target, ensure):
-        size = min(pool_size or settings.postgresql.pool_size, settings.postgresql.pool_size)
-        async with Database(
-            target,
-            size=size,
-            statement_timeout=timedelta(seconds=settings.postgresql.statement_timeout),
-            ensure=ensure,
-        ) as database:
-            state = await database.run(read_state)
-            if target.embedded and not state.current:
-                state = await upgrade(target)
-            require_current(state)
-            space = EmbeddingSpace(database, chooser(loaded, embedder))
-            scopes = Scopes(database)
-            memories = MemoryStore(database, space, scopes, forgetting_rules(settings.memory))
-            projects = Projects(database)
-            repositories = Repositories(database, scopes)
-            retriever = Retriever(open_tiers(database, space, scopes))
-            knowledge = settings.knowledge
-            kept = settings.metrics
-            retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
-            secrets = KeptSecrets()
-            try:
-                yield App(
-                    memories=memories,
-                    conversations=Conversations(database, memories, scopes),
-                    transfer=Transfer(database, space, scopes),
-                    records=Records(database, memories, scopes, retention),
-                    projects=projects,
-                    ingestion=Ingestion(database, memories, scopes, projects),
-                    repositories=repositories,
-                    repository_ingestion=RepositoryIngestion(
-                        database,
-                        memories,
-                        repositories,
-                        space,
-                        store_files_maker(memories, retriever),
-                        Splitting(knowledge.chunk_tokens, knowledge.overlap_tokens),
-                        enabled=settings.adapters.llamaindex,
-                    ),
-                    outbox=Outbox(database, memories, mirrors(loaded)),
-                    space=space,
-                    backups=backups_of(loaded, database, (space.forget, scopes.forget)),
-                    database=database,
-                    loaded=loaded,
-                    _retriever=retriever,
-                    secrets=secrets,
-                )
-            finally:
-                await secrets.aclose()
-                await space.aclose()
+    size = min(pool_size or settings.postgresql.pool_size, settings.postgresql.pool_size)
+    async with LateDatabase(
+        lambda: open_target(loaded),
+        size=size,
+        statement_timeout=timedelta(seconds=settings.postgresql.statement_timeout),
+    ) as database:
+        try:
+            await database.reach()
+        except MahavishnuError as error:
+            # A full disk is the spool's too, where the embedded server cannot be opened for it.
+            if required or not is_away(error) or error.code == "database.disk_full":
+                raise
+        space = EmbeddingSpace(database, chooser(loaded, embedder))
+        scopes = Scopes(database)
+        memories = MemoryStore(database, space, scopes, forgetting_rules(settings.memory))
+        projects = Projects(database)
+        repositories = Repositories(database, scopes)
+        retriever = Retriever(open_tiers(database, space, scopes))
+        knowledge = settings.knowledge
+        kept = settings.metrics
+        retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
+        conversations = Conversations(database, memories, scopes)
+        records = Records(database, memories, scopes, retention)
+        name = database_name(settings.postgresql)
+        writes = Writes(
+            Destination(name, database, memories, conversations, records),
+            SpoolFile(loaded.locations.data),
+        )
+        secrets = KeptSecrets()
+        try:
+            if drain:
+                await writes.drain_if_any()
+            yield App(
+                memories=memories,
+                conversations=conversations,
+                transfer=Transfer(database, space, scopes),
+                records=records,
+                writes=writes,
+                projects=projects,
+                ingestion=Ingestion(database, memories, scopes, projects),
+                repositories=repositories,
+                repository_ingestion=RepositoryIngestion(
+                    database,
+                    memories,
+                    repositories,
+                    space,
+                    store_files_maker(memories, retriever),
+                    Splitting(knowledge.chunk_tokens, knowledge.overlap_tokens),
+                    enabled=settings.adapters.llamaindex,
+                ),
+                outbox=Outbox(database, memories, mirrors(loaded)),
+                space=space,
+                backups=backups_of(loaded, database, (space.forget, scopes.forget)),
+                database=database,
+                loaded=loaded,
+                _retriever=retriever,
+                secrets=secrets,
+            )
+        finally:
+            await secrets.aclose()
+            await space.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -240,7 +262,7 @@ def mirrors(loaded: Loaded) -> list[JsonlMirror]:
 
 
 def backups_of(
-    loaded: Loaded, database: Database, replaced: tuple[Callable[[], None], ...]
+    loaded: Loaded, database: LateDatabase, replaced: tuple[Callable[[], None], ...]
 ) -> Backups:
     """Return the backups that the settings ask for; `replaced` are called when a restore replaced the database."""
     backup, places = loaded.settings.backup, loaded.locations
@@ -248,7 +270,7 @@ def backups_of(
     return Backups(
         database=database,
         server=lambda: server_of(
-            database.target,
+            database.found(),
             admin=target_of_dsn(backup.dsn) if backup.dsn else None,
             environ=loaded.environ,
             binaries=Path(binaries) if binaries else None,
@@ -282,6 +304,12 @@ def forgetting_rules(memory: MemorySettings) -> ForgettingRules:
     ages = ((name, getattr(memory.retention, name)) for name in memory.retention.__struct_fields__)
     retention = {name: read_duration(age) for name, age in ages if age is not None}
     return ForgettingRules(read_duration(memory.restorable_for), retention)
+
+
+def database_name(postgresql: PostgresqlSettings) -> str:
+    """Return what tells the configured database from others, without its password."""
+    external = external_target(postgresql)
+    return "embedded" if external is None else place_of(external.url)
 
 
 def chooser(

@@ -12,6 +12,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.migrate import HEAD, upgrade
@@ -68,6 +69,8 @@ async def fill(database: Database) -> None:
             started_at=MOMENT, finished_at=MOMENT + timedelta(seconds=3), metadata={"host": "here"},
         )
     )  # fmt: skip
+    aliases = load_queries("spool")["put_aliases"]
+    await database.run(lambda c: c.execute(aliases, [new_id()], [old.id]))
     queries = load_queries("repositories")
     for name in ("alpha", "beta"):
         values = (await scopes.own_project(name), name, f"/srv/{name}", ["src/**"], [])

@@ -18,7 +18,8 @@ from mahavishnu.base.processes import ProcessIdentity, identify
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.command import PROGRAM, Command
 
-NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None}
+NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None,
+               "spooled": 0}  # fmt: skip
 STDIO = ("mcp", "serve", "--transport", "stdio")
 
 

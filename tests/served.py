@@ -18,6 +18,9 @@ from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
 from mahavishnu.memory.outbox.outbox import Outbox
+from mahavishnu.memory.spool.drain import Destination
+from mahavishnu.memory.spool.file import SpoolFile
+from mahavishnu.memory.spool.writes import Writes
 from mahavishnu.memory.transfer.transfer import Transfer
 from tests.conftest import World
 from tests.fakes import FakeTarget
@@ -33,6 +36,10 @@ def app_of(world: World, home: Path) -> App:
         conversations=world.conversations,
         transfer=Transfer(world.database, world.space, world.scopes),
         records=world.records,
+        writes=Writes(
+            Destination("test", world.database, world.memories, world.conversations, world.records),
+            SpoolFile(home / "data"),
+        ),
         projects=world.projects,
         ingestion=world.ingestion,
         repositories=world.repositories,

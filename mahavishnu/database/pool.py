@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 import msgspec
@@ -76,7 +76,7 @@ class Database:
         # the time in a queue, and fail the last of a thousand calls on a healthy server.
         self._turns = asyncio.Semaphore(size)
 
-    async def __aenter__(self) -> "Database":
+    async def __aenter__(self) -> Self:
         """
         Open the pool and make one connection, so that a wrong address fails here.
 

@@ -160,6 +160,15 @@ def database_of(dsn: str) -> str | None:
     return unquote(parts.path[1:]) or dict(parse_qsl(parts.query)).get("dbname")
 
 
+def place_of(dsn: str) -> str:
+    """Return user, servers and database of a PostgreSQL URL, as far as it names them; never its password."""
+    parts = urlsplit(dsn)
+    given = dict(parse_qsl(parts.query))
+    credentials, _, servers = parts.netloc.rpartition("@")
+    user = given.get("user") or unquote(credentials.partition(":")[0])
+    return f"{user}@{servers or given.get('host', '')}/{database_of(dsn) or ''}"
+
+
 def override_dsn(
     dsn: str,
     *,

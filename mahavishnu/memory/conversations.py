@@ -33,7 +33,8 @@ class NewTurn:
     """
     One turn. `position` counts from 0 within `session_id`; `speaker` is a name, where there is one.
 
-    `branch` is git's, `model` the one that answered, `profile` the one that the client was on.
+    `branch` is git's, `model` the one that answered, `profile` the one that the client was on. `id` is that
+    of its memory, where the caller makes it.
     """
 
     session_id: str
@@ -49,6 +50,7 @@ class NewTurn:
     branch: str | None = None
     model: str | None = None
     profile: str | None = None
+    id: UUID | None = None
 
     @property
     def details(self) -> tuple[Mapping[str, Any], str | None, str | None, str | None]:
@@ -100,7 +102,7 @@ class Conversations:
         self._memories = memories
         self._scopes = scopes
 
-    async def record(self, turns: Sequence[NewTurn]) -> list[Stored]:
+    async def record(self, turns: Sequence[NewTurn], *, embed: bool = True) -> list[Stored]:
         """
         Store turns, each with its memory.
 
@@ -110,14 +112,16 @@ class Conversations:
         last counts. Metadata, branch, model and profile are added to those that are known.
 
         What is searched is "[date] speaker: text": who said it and when are asked for as often as
-        what was said.
+        what was said. `embed=False` leaves the vectors to the queue.
         """
         memories = [check_turn(turn) for turn in turns]
         scopes = [await self._scopes.place(new) for new in memories]
         unchanged = await self._unchanged(turns, memories, scopes)
         outcomes = dict(unchanged)
         places = [place for place in range(len(turns)) if place not in outcomes]
-        stored = await self._memories.store_batch([memories[i] for i in places], superseding=True)
+        stored = await self._memories.store_batch(
+            [memories[i] for i in places], embed=embed, superseding=True
+        )
         outcomes |= dict(zip(places, stored, strict=True))
 
         async def link(connection: Connection) -> None:
@@ -243,6 +247,7 @@ def _memory_of(turn: NewTurn) -> NewMemory:
     moment = turn.occurred_at
     stamp = f"[{moment:%-I:%M %p on %-d %B, %Y}] " if moment else ""
     return NewMemory(
+        id=turn.id,
         content=turn.content,
         context=f"{stamp}{turn.speaker or turn.role}:",
         collection="conversation",

@@ -133,13 +133,14 @@ class Stored:
     The outcome of a store: the memory's id, and whether it is new or an earlier one of the same text.
 
     `not_kept` names the fields in which the earlier one says something else than what was given: it
-    stays as it was.
+    stays as it was. `waits` is why it waits in the spool of this machine, where it does.
     """
 
     id: UUID
     created: bool
     embedded: bool
     not_kept: tuple[str, ...] = ()
+    waits: str | None = None
 
 
 class Memory(msgspec.Struct, frozen=True):

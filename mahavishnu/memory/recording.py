@@ -11,6 +11,7 @@ from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.records import ExecutionStatus, NewExecution, Records
+from mahavishnu.memory.spool.writes import Writes
 
 
 @dataclass(kw_only=True)
@@ -30,7 +31,7 @@ class Recording:
 
 @asynccontextmanager
 async def record_run(
-    records: Records,
+    records: Records | Writes,
     workflow_id: str,
     *,
     execution_id: str | None = None,
@@ -44,7 +45,8 @@ async def record_run(
     Record that the block runs, and how it ended: an exception is a failure, and goes on its way.
 
     A cancelled block, and one that Ctrl-C ends, was cancelled. The same `execution_id` again is another
-    attempt. With `on_unavailable` the block runs also where the database cannot be reached.
+    attempt. With `on_unavailable` the block runs also where it cannot be recorded. `app.writes` in the place of
+    `app.records` keeps what it is given while the database is away.
     """
     run = Recording(execution_id=execution_id or str(new_id()), metadata=dict(metadata or {}))
     new = NewExecution(

@@ -49,7 +49,8 @@ class NewExecution:
     One run of a workflow; `execution_id` names it within its adapter and project.
 
     `started_at` tells the attempts of one run apart: a retry starts later. "crashed" is the end of
-    one whose process was gone before it could say how it ended.
+    one whose process was gone before it could say how it ended. `id` is that of its row, where the
+    caller makes it and the execution is new.
     """
 
     execution_id: str
@@ -63,6 +64,7 @@ class NewExecution:
     error: str | None = None
     project: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ class Records:
         self._retention = retention
         self._roll_up_at = 0.0  # by the monotonic clock; other processes may be earlier
 
-    async def record_execution(self, new: NewExecution) -> UUID:
+    async def record_execution(self, new: NewExecution, *, embed: bool = True) -> UUID:
         """
         Store an execution or bring it up to date; a finished one becomes a memory that search finds.
 
@@ -158,14 +160,14 @@ class Records:
         while row is None:  # no row: another writer made it after our snapshot; look again
             row = await self._database.run(
                 lambda c: c.fetchrow(
-                    _QUERIES["put_execution"], new_id(), scope, new.execution_id, new.workflow_id,
-                    new.adapter, list(new.repositories), new.status, new.result, new.error,
+                    _QUERIES["put_execution"], new.id or new_id(), scope, new.execution_id,
+                    new.workflow_id, new.adapter, list(new.repositories), new.status, new.result, new.error,
                     new.started_at, sorted(FINAL), new.finished_at, new.metadata,
                 )
             )  # fmt: skip
         identifier: UUID = row["id"]
         if row["noted"] and new.status in FINAL:
-            [stored] = await self._memories.store_batch([memory], superseding=True)
+            [stored] = await self._memories.store_batch([memory], embed=embed, superseding=True)
             await self._database.run(
                 lambda c: c.execute(_QUERIES["link_execution"], identifier, stored.id)
             )

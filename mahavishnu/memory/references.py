@@ -14,14 +14,17 @@ _QUERIES = load_memory_queries("memories")
 
 async def find_reference(database: Database, reference: str) -> UUID:
     """
-    Return the id that is meant; a whole one is not looked for.
+    Return the id that is meant. A whole one is looked for among the aliases alone: it may lead to another memory.
 
     Raises:
         NotFound, or Conflict where several memories' ids end so.
     """
     parsed = parse_reference(reference)
     if isinstance(parsed, UUID):
-        return parsed
+        found: UUID | None = await database.run(
+            lambda c: c.fetchval(_QUERIES["find_aliased"], parsed)
+        )
+        return found or parsed
     query = _QUERIES["find_by_shown_id" if len(parsed) >= 8 else "find_by_short_digits"]
     rows = await database.run(lambda c: c.fetch(query, parsed))
     if not rows:

@@ -65,6 +65,7 @@ class _Batch:
     brought: Mapping[int, list[EmbeddedChunk]]
     embed: bool
     superseding: bool
+    in_order: bool
 
 
 class MemoryStore:
@@ -106,13 +107,19 @@ class MemoryStore:
                 yield stored
 
     async def store_batch(
-        self, news: Sequence[NewMemory], *, embed: bool = True, superseding: bool = False
+        self,
+        news: Sequence[NewMemory],
+        *,
+        embed: bool = True,
+        superseding: bool = False,
+        in_order: bool = False,
     ) -> list[Stored]:
         """
         Store up to a batch in one transaction: all of it or nothing.
 
         With `superseding` a source key names one thing that may change: a live memory with the same
         place and source key but another text is superseded. Of several in one batch the last counts.
+        With `in_order` memories are numbered as they come, at the price of a deadlock that is tried again.
 
         Raises:
             UsageError: one of them cannot be stored; nothing was.
@@ -133,7 +140,7 @@ class MemoryStore:
             await self._database.run(lambda c: refuse_taken_ids(c, given))
         brought = await self._chunk_brought(given, standing)
         placed = [(new, await self._scopes.place(new)) for new in given]
-        batch = _Batch(placed, standing, brought, embed, superseding)
+        batch = _Batch(placed, standing, brought, embed, superseding, in_order)
         try:
             return await self._write(batch)
         except Conflict as error:
@@ -171,7 +178,9 @@ class MemoryStore:
         if batch.embed and len(batch.brought) < len(kept):
             known = await self._database.run(lambda c: find_stored(c, batch.placed, kept))
         # All writers in one order: two batches with texts in common would otherwise deadlock.
-        fresh = sorted((i for i in kept if i not in known), key=lambda i: identity(batch.placed[i]))
+        fresh = [i for i in kept if i not in known]
+        if not batch.in_order:
+            fresh.sort(key=lambda i: identity(batch.placed[i]))
         vectors, table = await self._make_chunks(batch, fresh)
         now = utc_now()
         incoming = [

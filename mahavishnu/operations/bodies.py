@@ -11,13 +11,34 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from mahavishnu.memory.models import ArmScore, Hit, Memory
+from mahavishnu.memory.models import ArmScore, Hit, Memory, Stored
 
 LOCATIONS = ["postgresql"]  # where a memory is kept
 
 
 class Body(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A part of a result."""
+
+
+class Kept(Body, frozen=True, kw_only=True):
+    """What was handed in, and where it is."""
+
+    id: UUID
+    locations: Annotated[
+        list[str],
+        Meta(
+            description="postgresql, or spool while that is away; later releases name further ones."
+        ),
+    ]
+    waits: Annotated[
+        str | None, Meta(description="Why it waits in the spool, from where it is stored later.")
+    ] = None
+
+
+def kept_fields(stored: Stored) -> dict[str, Any]:
+    """Return the fields of `Kept`."""
+    locations = LOCATIONS if stored.waits is None else ["spool"]
+    return {"id": stored.id, "locations": locations, "waits": stored.waits}
 
 
 class MemoryBody(Body, frozen=True, kw_only=True):

@@ -13,7 +13,13 @@ from mahavishnu.memory.models import (
     Memory,
     Stored,
 )
-from mahavishnu.operations.bodies import LOCATIONS, DegradedBody, hit_fields, memory_fields
+from mahavishnu.operations.bodies import (
+    LOCATIONS,
+    DegradedBody,
+    hit_fields,
+    kept_fields,
+    memory_fields,
+)
 from mahavishnu.operations.cursors import read_cursor, write_cursor
 from mahavishnu.operations.fitting import (
     fit_answer,
@@ -56,7 +62,7 @@ EMBEDDED_TOGETHER = 64  # memories between two reports of the progress
 
 async def store_memory(call: Call, request: StoreMemory) -> StoreResult:
     """Store one memory; the same text in the same place gives the id it already has."""
-    stored = _stored(await call.app.memories.store(request.memory(source=call.source)))
+    stored = _stored(await call.app.writes.store(request.memory(source=call.source)))
     if not is_relative(request.occurred_at):
         return stored
     # "2h" is another moment with each repetition: that it differs says nothing.
@@ -70,7 +76,7 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
     plain = read_request(StoreMemory, {**fields, "content": request.content, "metadata": metadata})
     vector = await _brought(call.app, request)
     new = plain.memory(source=call.source, vector=vector)
-    return _stored(await call.app.memories.store(new))
+    return _stored(await call.app.writes.store(new))
 
 
 async def search(call: Call, request: Search) -> SearchAnswer:
@@ -179,10 +185,9 @@ async def memory_stats(call: Call, request: MemoryStats) -> Stats:
 
 def _stored(stored: Stored) -> StoreResult:
     return StoreResult(
-        id=stored.id,
+        **kept_fields(stored),
         created=stored.created,
         embedded=stored.embedded,
-        locations=LOCATIONS,
         not_kept=list(stored.not_kept),
     )
 

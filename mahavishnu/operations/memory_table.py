@@ -21,6 +21,7 @@ from mahavishnu.operations.integrity import CHECK_DATABASE
 from mahavishnu.operations.operation import LocalOperation, Operation
 from mahavishnu.operations.projects import LOCAL_PROJECT_OPERATIONS
 from mahavishnu.operations.repositories import LOCAL_REPOSITORY_OPERATIONS, REPOSITORY_OPERATIONS
+from mahavishnu.operations.spool import SPOOL_OPERATIONS
 from mahavishnu.operations.sync import SYNC_OPERATIONS
 
 MEMORY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -289,6 +290,7 @@ BY_NAME: dict[str, Operation[Any, Any] | LocalOperation[Any, Any]] = {
             *MEMORY_OPERATIONS,
             *REPOSITORY_OPERATIONS,
             *SYNC_OPERATIONS,
+            *SPOOL_OPERATIONS,
             *BACKUP_OPERATIONS,
         )
     },

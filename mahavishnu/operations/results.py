@@ -6,20 +6,18 @@ from uuid import UUID
 
 from msgspec import Meta, field
 
-from mahavishnu.operations.bodies import Body, DegradedBody, HitBody, MemoryBody
+from mahavishnu.operations.bodies import Body, DegradedBody, HitBody, Kept, MemoryBody
 
 type LeftOut = Annotated[
     list[str], Meta(description="Fields left out, for they did not fit max_tokens.")
 ]
 
 
-class StoreResult(Body, frozen=True, kw_only=True):
+class StoreResult(Kept, frozen=True, kw_only=True):
     """The memory's id; of the same text in the same place the one it has already."""
 
-    id: UUID
     created: Annotated[bool, Meta(description="Whether it is new.")]
     embedded: Annotated[bool, Meta(description="Whether it has its vector, or waits for it.")]
-    locations: list[str]
     not_kept: Annotated[
         list[str],
         Meta(description="Fields in which the memory that was there says otherwise; it stays."),

@@ -14,6 +14,7 @@ from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
+from mahavishnu.operations.spool import SPOOL_OPERATIONS
 from mahavishnu.operations.sync import SYNC_OPERATIONS
 
 
@@ -90,6 +91,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *MEMORY_OPERATIONS,
     *REPOSITORY_OPERATIONS,
     *SYNC_OPERATIONS,
+    *SPOOL_OPERATIONS,
     *BACKUP_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )

@@ -23,7 +23,7 @@ def test_what_is_recorded_is_there_with_all_that_was_given(mahavishnu: Command) 
         "--speaker", "Claude", "--branch", "main", "--model", "m", "--profile", "p",
         "--metadata", '{"tokens": 3}', "--occurred-at", MOMENT, "--json", input=b"The port is 8680.",
     ).json  # fmt: skip
-    assert set(said) == {"id", "created", "embedded"} and said["created"]
+    assert set(said) == {"id", "created", "embedded", "locations"} and said["created"]
     turn = "role, content, branch, model, profile, metadata FROM agent_conversations_view"
     assert rows(mahavishnu, f"SELECT {turn} WHERE session_id = 's-cli'") == [
         ["assistant", "The port is 8680.", "main", "m", "p", {"tokens": 3}]

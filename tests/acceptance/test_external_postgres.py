@@ -179,8 +179,13 @@ async def test_what_cannot_be_reached_is_named(external: Command, owned: Owned) 
         (server.dsn("nowhere"), (3, "database.missing"), "createdb"),
         (owned.dsn.replace(str(server.port), str(free_port())), (5, "database.unreachable"), "db url"),
     ):  # fmt: skip
-        for words in (("memory", "store", "x"), ("db", "init")):
-            status, code, hint = refused(external, *words, MAHAVISHNU_PG_DSN=changed)
+        words = ("memory", "store", "x")
+        if expected[1] == "database.unreachable":
+            kept = external(*words, "--json", MAHAVISHNU_PG_DSN=changed).json
+            assert kept["locations"] == ["spool"] and hints in kept["waits"]
+            words = ("memory", "list")
+        for asked in (words, ("db", "init")):
+            status, code, hint = refused(external, *asked, MAHAVISHNU_PG_DSN=changed)
             assert (status, code) == expected and hints in hint
 
 
@@ -351,12 +356,14 @@ async def test_a_statement_that_takes_too_long_is_cut(external: Command, owned: 
     try:
         async with blocking.transaction():
             await blocking.execute("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE")
-            status, code, hint = refused(  # it would wait for the lock for ever
-                external, "memory", "store", "x", MAHAVISHNU_PG_STATEMENT_TIMEOUT="0.3"
-            )
+            limit = {"MAHAVISHNU_PG_STATEMENT_TIMEOUT": "0.3"}
+            # It would wait for the lock for ever.
+            status, code, hint = refused(external, "memory", "list", **limit)
+            kept = external("memory", "store", "x", "--json", **limit).json
     finally:
         await blocking.close()
     assert (status, code) == (5, "database.timeout") and "raise the setting" in hint
+    assert kept["locations"] == ["spool"] and "raise the setting" in kept["waits"]
     assert external.sql("SELECT count(*) FROM memories") == "0"
 
 

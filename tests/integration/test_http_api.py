@@ -22,6 +22,7 @@ from mahavishnu.interfaces.http.openapi import describe_api
 from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 from mahavishnu.interfaces.http.page import render_page
 from mahavishnu.memory.models import NewMemory, Stored
+from mahavishnu.memory.spool import writes
 from tests import fifth_store
 from tests.conftest import OpenWorld, World
 from tests.served import ROOMY, Served, app_of, captured_logs, serve
@@ -162,6 +163,8 @@ async def test_every_route_answers_as_documented(
     await ask("POST", "/backups", 403, json={})  # a role that row-level security binds
     for action in ("verify", "drill", "restore"):
         await ask("POST", f"/backups/{action}", 404, json={})
+    assert (await ask("GET", "/spool", 200))["waiting"] == []
+    assert (await ask("POST", "/spool/drain", 200, json={"confirm": True}))["stored"] == 0
     everything = {
         (method.upper(), path.removeprefix(API))
         for path, methods in document["paths"].items() for method in methods
@@ -485,9 +488,9 @@ async def test_a_batch_that_is_too_large_in_all_ends_and_says_so(
         assert not last["complete"] and 0 < last["stored"] < 400
 
 
-async def test_a_database_that_goes_away_in_the_middle_is_told(
-    served: Served, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def third_store_fails(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database go away for the third transaction alone."""
     real, calls = served.app.memories.store_batch, 0
 
     async def store_batch(news: Sequence[NewMemory], **named: Any) -> list[Stored]:
@@ -498,12 +501,31 @@ async def test_a_database_that_goes_away_in_the_middle_is_told(
         return await real(news, **named)
 
     monkeypatch.setattr(served.app.memories, "store_batch", store_batch)
+    monkeypatch.setattr(writes, "PAUSE_S", 0.0)
+
+
+@pytest.mark.usefixtures("third_store_fails")
+async def test_lines_wait_where_the_database_goes_away_in_the_middle(
+    http: httpx.AsyncClient,
+) -> None:
+    body = b"".join(row(f"Line {n}.") for n in range(500))
+    *told, last = lines_of(await http.post(f"{API}/memories/batch", content=body, headers=JSONL))
+    assert last == {"complete": True, "stored": 500, "failed": 0}
+    waited = [line["line"] for line in told if line["locations"] == ["spool"]]
+    assert waited == list(range(129, 193)), "who came next stored what waited"
+    assert (await http.get(f"{API}/stats")).json()["totals"]["live"] == 500
+
+
+@pytest.mark.usefixtures("third_store_fails")
+async def test_a_batch_that_neither_database_nor_spool_takes_is_given_up(
+    served: Served, http: httpx.AsyncClient
+) -> None:
+    served.app.writes.spool.path.mkdir(parents=True)
     body = b"".join(row(f"Line {n}.") for n in range(500))
     *told, last = lines_of(await http.post(f"{API}/memories/batch", content=body, headers=JSONL))
     assert last == {"complete": False, "stored": 128, "failed": 64} and len(told) == 192
     assert {line["error"]["code"] for line in told[128:]} == {"database.unreachable"}
     assert (await http.get(f"{API}/stats")).json()["totals"]["live"] == 128
-    monkeypatch.undo()
     again = lines_of(await http.post(f"{API}/memories/batch", content=body, headers=JSONL))
     assert again[-1] == {"complete": True, "stored": 500, "failed": 0}
     assert sum(line["created"] for line in again[:-1]) == 372

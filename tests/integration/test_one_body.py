@@ -136,6 +136,8 @@ CASES: dict[str, Case] = {
         ("metrics", "show", "--component", "workflow_kettle", "--since", "2026-01-01", "--limit", "1"),
         {"component": "workflow_kettle", "since": "2026-01-01", "limit": 1, **WHOLE},
     ),
+    "spool_status": Case(("spool", "status")),
+    "drain_spool": Case(("spool", "drain"), {"confirm": True}),
 }  # fmt: skip
 # A dead letter for each of the memories.
 BURY = (

@@ -45,6 +45,7 @@ SQL_FILES = (
     "scopes",
     "search",
     "transfer",
+    "spool",
 )
 
 

@@ -29,7 +29,9 @@ class Memories:
 
     async def store_batch(self, news: Sequence[NewMemory]) -> list[Any]:
         self.stored += len(news)
-        return [SimpleNamespace(id=UUID(int=7), created=True, embedded=False) for _ in news]
+        return [
+            SimpleNamespace(id=UUID(int=7), created=True, embedded=False, waits=None) for _ in news
+        ]
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Client:
         return msgspec.json.decode(self.answer.splitlines()[-1])
 
     async def run(self, memories: Memories) -> None:
-        app = cast(App, SimpleNamespace(memories=memories))
+        app = cast(App, SimpleNamespace(writes=memories))
         await BatchEndpoint(app, "http")(SCOPE, self.receive, self.send)
 
 

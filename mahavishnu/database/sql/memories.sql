@@ -27,14 +27,23 @@ FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.
 WHERE m.id = $1;
 
 -- find_by_shown_id --
--- Ids that end with the digits, at most 10. $1 at least 8 hex digits; (id).
+-- Ids that end with the digits, or that an alias which does leads to, at most 10. $1 at least 8 hex digits; (id).
 SELECT id FROM memories
 WHERE right(id::text, 8) = right($1, 8) AND replace(id::text, '-', '') LIKE '%' || $1
+UNION
+SELECT memory_id FROM aliases WHERE memory_id IS NOT NULL AND replace(id::text, '-', '') LIKE '%' || $1
 ORDER BY id LIMIT 10;
 
 -- find_by_short_digits --
 -- The same for 4 to 7 digits, which no index serves. $1 digits; (id).
-SELECT id FROM memories WHERE right(id::text, 8) LIKE '%' || $1 ORDER BY id LIMIT 10;
+SELECT id FROM memories WHERE right(id::text, 8) LIKE '%' || $1
+UNION
+SELECT memory_id FROM aliases WHERE memory_id IS NOT NULL AND right(id::text, 8) LIKE '%' || $1
+ORDER BY id LIMIT 10;
+
+-- find_aliased --
+-- The memory that an alias of the caller's leads to. $1 id; one id or no row.
+SELECT memory_id FROM aliases WHERE id = $1 AND memory_id IS NOT NULL;
 
 -- list_memories --
 -- Live memories, newest first. $1 scopes, $2 limit, $3 offset, $4 and $5 time and number of what the page before

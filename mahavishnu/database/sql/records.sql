@@ -41,12 +41,13 @@ WHERE ($1::text IS NULL OR e.workflow_id = $1) AND ($2::text IS NULL OR $2 = ANY
 ORDER BY e.started_at DESC, e.id DESC LIMIT $9;
 
 -- get_execution --
--- The newest execution of an id. $1 its id in its adapter, $2 its own, whole or the last 8 digits; a row of
--- `Execution`.
+-- The newest execution of an id. $1 its id in its adapter, $2 its own or that of an alias, whole or the last 8 digits; a
+-- row of `Execution`.
 SELECT e.id, e.execution_id, e.workflow_id, e.adapter, e.repositories, e.status, e.result, e.error, e.started_at,
        e.finished_at, e.duration, e.memory_id, e.metadata, e.created_at, p.name AS project
 FROM workflow_executions e JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
 WHERE e.execution_id = $1 OR e.id::text = $2 OR right(e.id::text, 8) = $2
+    OR e.id IN (SELECT a.execution_id FROM aliases a WHERE $2 IN (a.id::text, right(a.id::text, 8)))
 ORDER BY e.started_at DESC LIMIT 1;
 
 -- count_workflows --

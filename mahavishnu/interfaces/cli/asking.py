@@ -13,6 +13,7 @@ from mahavishnu.interfaces.cli.render import progress
 from mahavishnu.operations.operation import Call
 
 SOURCE = "cli"  # source system of what is stored by commands
+SPOOLED = ("store_memory", "record_turn", "record_execution")  # which can wait for the database
 
 type Question = Callable[[Call], Awaitable[Any]]
 
@@ -30,7 +31,7 @@ def prepare(operation: str, **fields: Any) -> Question:
 async def ask(operation: str, *, bar: str | None = None, **fields: Any) -> Struct:
     """Ask one operation in an application of its own and return the result; `bar` as `opened_call`."""
     asked = prepare(operation, **fields)
-    async with opened_call(bar) as call:
+    async with opened_call(bar, required=operation not in SPOOLED) as call:
         answer: Struct = await asked(call)
         return answer
 
@@ -51,9 +52,9 @@ def asks(
 
 
 @asynccontextmanager
-async def opened_call(bar: str | None = None) -> AsyncIterator[Call]:
+async def opened_call(bar: str | None = None, *, required: bool = True) -> AsyncIterator[Call]:
     """Open the application for questions; a bar of the label `bar` shows how far they are."""
-    async with opened_app() as app:
+    async with opened_app(required=required) as app:
         with shown_progress(Call(app, SOURCE), bar) as call:
             yield call
 

@@ -50,7 +50,17 @@ def print_error(error: MahavishnuError, *, as_json: bool) -> None:
 
 def print_recorded(recorded: Any) -> None:
     """Print the id of what was recorded."""
-    print_line(f"Recorded {shown(recorded.id)}")
+    if recorded.waits:
+        print_spooled(recorded)
+    else:
+        known = not getattr(recorded, "created", True)
+        print_line(f"{'Already recorded as' if known else 'Recorded'} {shown(recorded.id)}")
+
+
+def print_spooled(kept: Any) -> None:
+    """Print the id of what waits in the spool, and why."""
+    print_line(f"Waits in the spool as {shown(kept.id)}: {kept.waits}")
+    print_line("It is stored once PostgreSQL can be reached (mahavishnu spool status).")
 
 
 def print_table(

@@ -15,7 +15,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "spool", "insight", "checkpoint", "quality", "gateway", "health",
+    "insight", "checkpoint", "quality", "gateway", "health",
     "events", "pause", "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
@@ -39,6 +39,7 @@ _log = get_logger(__name__)
         "mcp": "Memory for AI clients: serve, check, connect.",
         "api": "Describe the daemon's HTTP API.",
         "token": "The daemon's bearer token.",
+        "spool": "Writes that wait until PostgreSQL can be reached.",
         "db": "Set up, upgrade and inspect the database.",
         "backup": "Make, prove and restore backups.",
         "model": "Manage the embedding model.",

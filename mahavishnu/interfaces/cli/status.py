@@ -24,6 +24,8 @@ def _show(body: DaemonReport) -> None:
     if body.problem is not None:
         print_line(f"Problem: {body.problem.message}")
         print_line(f"Hint: {body.problem.hint}")
+    if body.spooled:
+        print_line(f"Spool: {body.spooled:,} writes wait for PostgreSQL (mahavishnu spool status).")
     if body.log is not None:
         print_line(f"Log: {body.log}")
 

@@ -109,6 +109,8 @@ async def _have_patience() -> None:
 
 def _expose(app: App, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(_: Request) -> Response:
+        with contextlib.suppress(MahavishnuError):
+            metrics.spooled.set(await asyncio.to_thread(app.writes.spool.total))
         with contextlib.suppress(MahavishnuError, TimeoutError):  # what is not known is not said
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
                 metrics.waiting.set(await app.memories.count_waiting())

@@ -25,6 +25,7 @@ from mahavishnu.interfaces.http.answers import (
     refuse,
 )
 from mahavishnu.memory.models import NewMemory, Stored, check_new_memory
+from mahavishnu.operations.bodies import kept_fields
 from mahavishnu.operations.operation import read_request
 from mahavishnu.operations.requests import StoreMemory
 
@@ -43,6 +44,7 @@ class StoredLine(msgspec.Struct, frozen=True, omit_defaults=True):
     id: Any = None
     created: bool | None = None
     embedded: bool | None = None
+    locations: list[str] | None = None
     error: Failure | None = None
 
 
@@ -126,7 +128,7 @@ class BatchEndpoint:
     async def _store(self, pending: Mapping[int, NewMemory], told: "_Told") -> bool:
         """Store lines in one transaction; returns whether that could be done."""
         try:
-            outcomes = await self._app.memories.store_batch(list(pending.values()))
+            outcomes = await self._app.writes.store_batch(list(pending.values()))
         except MahavishnuError as error:
             for number in pending:
                 told.failed(number, error)
@@ -150,7 +152,8 @@ class _Told:
 
     def stored(self, number: int, outcome: Stored) -> None:
         self._stored += 1
-        self._put(StoredLine(number, outcome.id, outcome.created, outcome.embedded))
+        locations = kept_fields(outcome)["locations"]
+        self._put(StoredLine(number, outcome.id, outcome.created, outcome.embedded, locations))
 
     def failed(self, number: int, error: MahavishnuError) -> None:
         self.failures += 1

@@ -49,6 +49,10 @@ class Metrics:
             "Age of the last proof of a backup by a drill; infinite without one.",
             registry=self.registry,
         )
+        self.spooled = Gauge(
+            "mahavishnu_spooled_writes", "Writes that wait for PostgreSQL on this machine.",
+            registry=self.registry,
+        )  # fmt: skip
         self._memory = Gauge(
             "mahavishnu_resident_bytes", "Resident memory.", registry=self.registry
         )

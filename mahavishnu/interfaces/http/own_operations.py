@@ -1,5 +1,6 @@
 """What the daemon offers beside the memory: its state, and its loaded model and keys to other processes."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -54,6 +55,7 @@ class DaemonState(Body, frozen=True, kw_only=True):
     proven_backup_at: Annotated[
         datetime | None, Meta(description="When a drill last proved a backup.")
     ] = None
+    spooled: Annotated[int, Meta(description="Writes that wait for PostgreSQL in the spool.")] = 0
 
 
 class Embed(Request, frozen=True, kw_only=True):
@@ -124,6 +126,7 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         waiting=waiting,
         dead_letters=dead_letters,
         proven_backup_at=proven,
+        spooled=await asyncio.to_thread(call.app.writes.spool.total),
     )
 
 

@@ -19,7 +19,7 @@ POOL_SIZE = 2
 async def opened_server(loaded: Loaded) -> AsyncIterator[ASGIApp]:
     """Open the application as HTTP sees it, and sample its timings meanwhile."""
     async with (
-        open_app(loaded, pool_size=POOL_SIZE) as app,
+        open_app(loaded, pool_size=POOL_SIZE, required=False) as app,
         open_asgi(app, Metrics(), max_body=loaded.settings.server.max_body) as asgi,
         asyncio.TaskGroup() as tasks,
     ):

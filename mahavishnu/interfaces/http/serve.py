@@ -30,6 +30,7 @@ from mahavishnu.interfaces.http.log_limits import limit_log
 from mahavishnu.interfaces.http.metrics import Metrics
 from mahavishnu.services.daemon.background import (
     deliver_changes,
+    drain_spool,
     embed_waiting,
     prune,
     sample_timings,
@@ -74,7 +75,7 @@ async def serve(
             os.chdir(private_folder(locations.data))  # not to hold whatever folder it began in
             metrics = Metrics()
             async with (
-                open_app(loaded) as app,
+                open_app(loaded, required=False) as app,
                 open_asgi(app, metrics, max_body=server.max_body) as asgi,
             ):
                 guard = Guard(
@@ -96,6 +97,7 @@ async def serve(
                         tasks.create_task(prune(app)),
                         tasks.create_task(deliver_changes(app)),
                         tasks.create_task(sample_timings(app)),
+                        tasks.create_task(drain_spool(app)),
                         tasks.create_task(_end_without_lock(held)),
                     ]
                     if log is not None:

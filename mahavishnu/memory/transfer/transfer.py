@@ -19,7 +19,7 @@ _AS_IT_IS = {"format": "csv", "delimiter": "\x01", "quote": "\x02"}
 _FOREVER_S = 10 * 365 * 24 * 3600.0  # it takes as long as its reader
 _QUERIES = load_memory_queries("transfer")
 
-type Write = Callable[[bytes], object]
+type WriteBytes = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Transfer:
     scopes: Scopes
 
     async def export(
-        self, write: Write, wanted: MemoryFilter | None = None, *, vectors: bool = False
+        self, write: WriteBytes, wanted: MemoryFilter | None = None, *, vectors: bool = False
     ) -> dict[str, int]:
         """
-        Write header, rows and counts, all of one moment; returns the counts. The same rows give the same bytes.
+        WriteBytes header, rows and counts, all of one moment; returns the counts. The same rows give the same bytes.
 
         Only own rows are written: shared ones of others are theirs to export. A filter leaves its
         projects, memories, and the turns and executions of these.
@@ -69,7 +69,7 @@ class Transfer:
 
 
 async def _copy(
-    connection: DriverConnection, query: str, values: tuple[object, ...], write: Write
+    connection: DriverConnection, query: str, values: tuple[object, ...], write: WriteBytes
 ) -> int:
     async def take(data: bytes) -> None:
         write(data)

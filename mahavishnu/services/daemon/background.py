@@ -1,6 +1,12 @@
-"""What a server does on its own: embed what waits, deliver changes, forget for age, and sample its calls."""
+"""
+What a server does on its own.
+
+It stores what waits in the spool, gives memories their vectors, delivers changes, forgets for age, and samples its
+calls.
+"""
 
 import asyncio
+import math
 
 import psutil
 
@@ -85,6 +91,13 @@ async def sample_timings(app: App) -> None:
                 )
             except MahavishnuError as error:
                 _log.info("timings_not_recorded", code=error.code, reason=error.message)
+
+
+async def drain_spool(app: App) -> None:
+    """Store what waits in the spool once the database is back, for ever."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        await app.writes.drain_if_any(budget_s=math.inf)
 
 
 async def _still_waits(app: App) -> bool:

@@ -9,6 +9,7 @@ from mahavishnu.base.daemon.record import DaemonRecord, find_daemon
 from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.paths import Locations
+from mahavishnu.memory.spool.file import SpoolFile
 
 
 class DaemonBody(Struct, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ class DaemonReport(Struct, frozen=True, kw_only=True):
     state: dict[str, Any] | None = None
     problem: DaemonProblem | None = None
     log: str | None
+    spooled: int
 
 
 def report_daemon(locations: Locations) -> DaemonReport:
@@ -101,4 +103,5 @@ def report_daemon(locations: Locations) -> DaemonReport:
         state=state,
         problem=problem,
         log=str(locations.daemon_log) if locations.daemon_log.exists() else None,
+        spooled=SpoolFile(locations.data).total(),
     )

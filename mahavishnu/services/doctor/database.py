@@ -182,7 +182,7 @@ def judge_clocks(facts: ServerFacts) -> Finding:
 
 async def look_at_memory(examination: Examination) -> Finding:
     """Open the application, as every memory command does; needs `schema` and `pgvector`."""
-    opened = open_app(examination.loaded, pool_size=CONNECTIONS)
+    opened = open_app(examination.loaded, pool_size=CONNECTIONS, drain=False)
     app = await examination.stack.enter_async_context(opened)
     health = await app.health()
     examination.app = app

@@ -13,6 +13,7 @@ from mahavishnu.base.logs import set_log_level
 from mahavishnu.base.paths import Locations, locate
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.base.settings.trust import is_trusted
+from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.operations.ai.profiles import read_own
 from mahavishnu.services.doctor.findings import Check, Examination, Finding, failure
 
@@ -164,6 +165,19 @@ def look_at_token(examination: Examination) -> Finding:
     except (Forbidden, Corrupt) as error:
         return failure(error, fixable=is_own_file(path))
     return Finding("ok", "The daemon's token is whole, and for its owner alone.")
+
+
+def look_at_spool(examination: Examination) -> Finding:
+    """Check whether writes wait for a database; needs `home`."""
+    file = SpoolFile(examination.places.data)
+    waiting, damaged = file.count(), file.list_damaged()
+    count, refused = (sum(getattr(each, name) for each in waiting) for name in ("count", "refused"))
+    told = [f"{count:,} writes wait for a database"] * bool(count)
+    told += [f"{refused:,} were refused"] * bool(refused)
+    told += [f"{each} was damaged, and put aside" for each in damaged]
+    if told:
+        return Finding("warning", f"{'; '.join(told)}.", "mahavishnu spool status")
+    return Finding("ok", "No write waits for a database.")
 
 
 def replace_token(examination: Examination) -> str:

@@ -69,6 +69,7 @@ CHECKS = (
     Check("storage", database.look_at_storage, MEMORY),
     Check("times", database.look_at_times, MEMORY),
     Check("backup", database.look_at_backup, MEMORY),
+    Check("spool", files.look_at_spool, HOME),
     Check("model", model.look_at_model, SETTINGS),
     Check("model_identity", model.look_at_identity, MEMORY),
     Check("model_probe", model.look_at_probe, ("model",), limit_s=START_LIMIT_S),

@@ -15,11 +15,14 @@ from mahavishnu.interfaces.cli.options import (
     project_option,
     source_option,
 )
-from mahavishnu.interfaces.cli.render import print_line
+from mahavishnu.interfaces.cli.render import print_line, print_spooled
 from mahavishnu.operations.results import StoreResult
 
 
 def _show(stored: StoreResult) -> None:
+    if stored.waits:
+        print_spooled(stored)
+        return
     print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
     if stored.not_kept:
         print_line(f"Not kept, as it says otherwise: {', '.join(stored.not_kept)}.")

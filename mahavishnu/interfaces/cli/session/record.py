@@ -5,7 +5,6 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.memory.text import read_text
 from mahavishnu.interfaces.cli.options import (
@@ -15,7 +14,7 @@ from mahavishnu.interfaces.cli.options import (
     read_time,
     source_option,
 )
-from mahavishnu.interfaces.cli.render import print_line
+from mahavishnu.interfaces.cli.render import print_recorded
 
 
 @click.command()
@@ -33,11 +32,7 @@ from mahavishnu.interfaces.cli.render import print_line
 @metadata_option
 @click.option("--occurred-at", metavar="WHEN", callback=read_time,
               help="When it was said; now by default.")  # fmt: skip
-@answers(
-    lambda turn: print_line(
-        f"{'Recorded' if turn.created else 'Already recorded as'} {shown(turn.id)}"
-    )
-)
+@answers(print_recorded)
 async def record(text: str | None, **fields: Any) -> Struct:
     """
     Record the turn TEXT (or what is piped in).

@@ -23,7 +23,8 @@ async def record_stdin(crashed_at_end: bool, to_log: bool) -> RecordedLines:
         log = load_quietly().locations.recorder_log
         with contextlib.suppress(OSError):  # a full disk: runs are recorded all the same
             os.dup2(open_log(log), sys.stderr.fileno())
-    return await record_lines(Lines(sys.stdin.buffer, crashed_at_end=crashed_at_end), opened_app)
+    lines = Lines(sys.stdin.buffer, crashed_at_end=crashed_at_end)
+    return await record_lines(lines, lambda: opened_app(required=False))
 
 
 async def record_server_runs(

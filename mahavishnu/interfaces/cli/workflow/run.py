@@ -79,7 +79,7 @@ def run(
     For example: mahavishnu workflow run nightly --repo shop -- make report
 
     It has this terminal, and its exit code is that of this command. Of what it says on stderr the end is
-    recorded if it fails. Where the database cannot be reached it runs all the same, unrecorded.
+    recorded if it fails. While the database cannot be reached it runs all the same, and its record waits in the spool.
 
     With --repos or --group it runs in the folder of each repository, several at once, each recorded for
     itself: mahavishnu workflow run tests --group backend -- make test
@@ -139,9 +139,9 @@ async def _run(
     recording = Recording(execution_id="")
     async with contextlib.AsyncExitStack() as stack:
         try:
-            app = await stack.enter_async_context(opened_app())
+            app = await stack.enter_async_context(opened_app(required=False))
             fields |= {"adapter": ADAPTER, "on_unavailable": say_not_recorded}
-            recording = await stack.enter_async_context(record_run(app.records, workflow, **fields))
+            recording = await stack.enter_async_context(record_run(app.writes, workflow, **fields))
         except Unavailable as error:
             say_not_recorded(error)
         command = Command(words, folder=folder, prefix=prefix, lifeline=lifeline)

@@ -1,0 +1,3 @@
+"""Writes that wait on this machine until PostgreSQL can be reached."""
+
+COMMANDS = ("drain", "status")
