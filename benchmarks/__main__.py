@@ -22,6 +22,7 @@ from benchmarks.repositories import measure_repositories
 from benchmarks.retrieval import measure_retrieval
 from benchmarks.scale import Case, make_cases, measure_searches
 from benchmarks.serving import measure_serving
+from benchmarks.spooling import measure_spooling
 from benchmarks.storing import Supply, measure_storing
 from benchmarks.switching import measure_switching
 from benchmarks.synthetic import World, make_more, make_questions, make_world
@@ -37,6 +38,7 @@ SECTIONS = (
     "recording",
     "transfer",
     "outbox",
+    "spooling",
     "repositories",
     "retrieval",
     "scale",
@@ -115,6 +117,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
         "recording": lambda home: [asyncio.run(measure_recording(home))],
         "transfer": lambda home: [asyncio.run(measure_transfer(home))],
         "outbox": lambda home: [asyncio.run(measure_outbox(home))],
+        "spooling": lambda home: [asyncio.run(measure_spooling(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),

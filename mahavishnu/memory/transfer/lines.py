@@ -71,7 +71,7 @@ def read_header(line: bytes) -> ExportHeader:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UsageError(
             "This is not an export: its first line is not a header.",
-            hint="WriteBytes one with: mahavishnu memory export FILE",
+            hint="Write one with: mahavishnu memory export FILE",
             code="transfer.not_an_export",
         ) from error
     if header.mahavishnu_export != VERSION:

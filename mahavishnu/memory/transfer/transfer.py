@@ -34,7 +34,7 @@ class Transfer:
         self, write: WriteBytes, wanted: MemoryFilter | None = None, *, vectors: bool = False
     ) -> dict[str, int]:
         """
-        WriteBytes header, rows and counts, all of one moment; returns the counts. The same rows give the same bytes.
+        Write header, rows and counts, all of one moment; returns the counts. The same rows give the same bytes.
 
         Only own rows are written: shared ones of others are theirs to export. A filter leaves its
         projects, memories, and the turns and executions of these.
