@@ -262,7 +262,7 @@ def mirrors(loaded: Loaded) -> list[JsonlMirror]:
 
 
 def backups_of(
-    loaded: Loaded, database: LateDatabase, replaced: tuple[Callable[[], None], ...]
+    loaded: Loaded, database: Database, replaced: tuple[Callable[[], None], ...]
 ) -> Backups:
     """Return the backups that the settings ask for; `replaced` are called when a restore replaced the database."""
     backup, places = loaded.settings.backup, loaded.locations

@@ -109,6 +109,10 @@ class Database:
         self.pids.add(connection.get_server_pid())
         await _register_types(connection)
 
+    def found(self) -> Target:
+        """Return where it is."""
+        return self.target
+
     @contextlib.asynccontextmanager
     async def disconnected(self) -> AsyncIterator[None]:
         """Close every connection when what runs has ended, and let work wait until the block ends."""
