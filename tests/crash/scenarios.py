@@ -36,6 +36,25 @@ def _id_of(command: Command, text: str) -> str:
     return command.sql(f"SELECT id FROM memories WHERE content = '{text}'")
 
 
+def _forget(command: Command, key: str) -> None:
+    command("memory", "forget", _store(command, f"Back {key}."))
+
+
+def _forgotten_id(command: Command, key: str) -> str:
+    return command.sql(f"SELECT id FROM forgotten_memories WHERE content = 'Back {key}.'")
+
+
+def _export(command: Command, key: str) -> None:
+    for number in range(3):
+        kept = _store(command, f"Moved {number} {key}.")
+        command("memory", "supersede", kept, f"Moved on {number} {key}.")
+    ids = [
+        each["id"] for each in command("memory", "list", "--limit", "3", "--json").json["memories"]
+    ]
+    command("memory", "export", command.home / f"{key}.jsonl")
+    assert command("memory", "forget", "--purge", "--yes", *ids).status == 0
+
+
 def _write_documents(command: Command, key: str) -> None:
     folder = command.home / key
     folder.mkdir()
@@ -59,6 +78,24 @@ SCENARIOS = {
         lambda command, key: ["memory", "forget", _id_of(command, f"Gone {key}."), "--json"],
         "SELECT 1 - count(*) FROM memories WHERE content = 'Gone {key}.'",
         prepare=lambda command, key: _store(command, f"Gone {key}."),
+    ),
+    "restore": Scenario(
+        lambda command, key: ["memory", "restore", _forgotten_id(command, key), "--json"],
+        "SELECT count(*) FROM memories WHERE content = 'Back {key}.'",
+        prepare=_forget,
+    ),
+    "purge": Scenario(
+        lambda command, key: ["memory", "forget", "--purge", "--yes", _id_of(command, f"Gone {key}."), "--json"],
+        "SELECT 1 - (SELECT count(*) FROM memories WHERE content = 'Gone {key}.')"
+        " - (SELECT count(*) FROM forgotten_memories WHERE content = 'Gone {key}.')",
+        prepare=lambda command, key: _store(command, f"Gone {key}."),
+    ),
+    "jsonl": Scenario(
+        lambda command, key: ["memory", "import", "jsonl", command.home / f"{key}.jsonl", "--json"],
+        "SELECT count(*) FROM memories WHERE content LIKE 'Moved%{key}.'",
+        whole=6,
+        parts=True,
+        prepare=_export,
     ),
     "turn": Scenario(
         lambda _, key: ["session", "record", f"Said in {key}.", "--session", key, "--position", "0",

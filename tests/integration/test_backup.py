@@ -29,7 +29,7 @@ from mahavishnu.services.doctor.database import look_at_backup
 from mahavishnu.services.doctor.findings import Examination
 from tests.backups import FILES, Bench, bench_of, flip, server_in
 from tests.conftest import Cluster, OpenWorld, World
-from tests.missing_programs import lack
+from tests.missing_programs import skip_or_fail
 from tests.served import app_of, serve
 
 pytestmark = pytest.mark.postgres
@@ -252,7 +252,7 @@ async def test_an_encrypted_set_needs_its_key(bench: Bench) -> None:
     try:
         import pyrage
     except ImportError:
-        lack("pyrage is missing")
+        skip_or_fail("pyrage is missing")
     identity, stranger = (pyrage.x25519.Identity.generate() for _ in range(2))
     encrypting = replace(bench.backups, recipients=(str(identity.to_public()),))
     stored = (await encrypting.create(FILES, Progress())).stored

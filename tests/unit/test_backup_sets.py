@@ -29,7 +29,7 @@ from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.port import StoredSet
 from mahavishnu.database.backup.verify import choose
 from mahavishnu.operations.ai.backed_up import encode_configuration
-from tests.missing_programs import lack
+from tests.missing_programs import skip_or_fail
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CANARY = "sk-ant-api03-CANARY0123456789abcdefXYZ"
@@ -107,7 +107,7 @@ def keys(tmp_path: Path) -> tuple[PartEncryption, Decryption, str]:
     try:
         import pyrage
     except ImportError:
-        lack("pyrage is missing")
+        skip_or_fail("pyrage is missing")
     identity = pyrage.x25519.Identity.generate()
     path = tmp_path / "identity.txt"
     path.write_text(f"# made by a test\n{identity}\n")
