@@ -166,7 +166,7 @@ def test_a_raw_key_in_the_settings_is_shown_nowhere(alone: Command, said: str) -
     ):
         answer = alone(*words, "--json")
         assert answer.status == 0 and CANARY not in answer.out + answer.err
-        assert f"{alone.settings}:3: The key of the profile mine is no reference" in answer.err
+        assert f"{alone.settings}:3: The key of the profile mine is not a reference" in answer.err
     answer = alone("ai", "profile", "show", "mine", "--json")
     error = json.loads(answer.err.splitlines()[-1])["error"]  # after a note of the former name
     assert error["code"] == "ai.profile_raw_key" and CANARY not in answer.err

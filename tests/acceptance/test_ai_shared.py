@@ -127,7 +127,7 @@ def test_what_is_missing_here_is_named(alone: Command, team: Path) -> None:
         ("filed", "key", "secret.missing"),
     ]
     validated = alone("config", "validate")
-    assert validated.status == 0 and "raw is no reference" in validated.out + validated.err
+    assert validated.status == 0 and "raw is not a reference" in validated.out + validated.err
     assert validated.out.endswith("but not all that your team shares can be used.\n")
     said = alone("ai", "list-llms").out
     assert "Missing here: codexed: Codex is not installed." in said and KEY not in said
