@@ -30,7 +30,7 @@ TOKEN = PREFIX + "0" * 43  # cases are made before the application is
 BEYOND_SCHEMAS = {
     "backup.undo_set", "embedding.blank_text", "embedding.not_unicode", "input.collection", "input.cursor", "input.id",
     "input.line_break", "input.metadata", "input.nul", "input.profile", "input.start", "input.time",
-    "input.vector", "memory.empty", "execution.order", "metric.empty", "search.empty",
+    "input.vector", "memory.empty", "memory.restore_what", "execution.order", "metric.empty", "search.empty",
     "search.tier_not_yet", "secret.own_environment", "secret.reference",
 }  # fmt: skip
 
