@@ -43,9 +43,7 @@ class S3Bucket:
             retries={"mode": "standard", "total_max_attempts": 3},
         )
         with self._translated():
-            self._client: Any = botocore.session.DatabaseSession().create_client(
-                "s3", config=config
-            )
+            self._client: Any = botocore.session.Session().create_client("s3", config=config)
 
     def find(self, prefix: str) -> list[Entry]:
         pages = self._client.get_paginator("list_objects_v2")
