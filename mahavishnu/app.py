@@ -21,6 +21,7 @@ from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.tree import PostgresqlSettings, Settings
 from mahavishnu.database.backup.backups import Backups
 from mahavishnu.database.backup.server import server_of
+from mahavishnu.database.backup.storage.choose import open_storage
 from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.late import LateDatabase
@@ -276,9 +277,7 @@ def backups_of(
             binaries=Path(binaries) if binaries else None,
             disk=places.postgres,
         ),
-        storage=lambda: LocalFolder(
-            Path(backup.store).expanduser() if backup.store else places.backups
-        ),
+        storage=lambda: open_storage(backup.store) if backup.store else LocalFolder(places.backups),
         recipients=backup.recipients,
         identity=find_identity(loaded.environ, places),
         search=search_samples,

@@ -91,8 +91,7 @@ STARTED = {
     "mahavishnu.engines.agno",  # imported by users, as the next ones are
     "mahavishnu.engines.llamaindex",
     "mahavishnu.engines.prefect",
-    "mahavishnu.database.backup.storage.choose",  # until the commands on backups are there
-    "mahavishnu.database.backup.storage.retention",  # as this
+    "mahavishnu.database.backup.storage.retention",  # until prune is there
 }
 MAX_LINES = 400
 MAX_IMPORTS_INSIDE = 60

@@ -3,12 +3,16 @@
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mahavishnu.app import backups_of
 from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.base.paths import locate
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.backup.storage.choose import BucketAddress, open_storage, parse_address
 from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.port import StoredSet, name_set, parse_set
@@ -92,6 +96,20 @@ def test_what_is_no_address_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_storage(text)
     assert caught.value.code == "backup.address" and "secret" not in str(vars(caught.value))
+
+
+def test_the_setting_names_the_place(tmp_path: Path) -> None:
+    def storage_of(store: str | None) -> Any:
+        environ = {"HOME": str(tmp_path), "MAHAVISHNU_HOME": str(tmp_path)}
+        loaded = load_settings(environ=environ, folder=tmp_path, flags={"backup.store": store})
+        return backups_of(loaded, cast(Any, None), ()).storage()
+
+    assert storage_of(None).root == locate({"MAHAVISHNU_HOME": str(tmp_path)}).backups
+    assert storage_of("/srv/sets").root == Path("/srv/sets")
+    for wrong in ("ftp://host/sets", "sets"):
+        with pytest.raises(UsageError) as caught:
+            storage_of(wrong)
+        assert caught.value.code == "backup.address"
 
 
 def test_a_folder_needs_no_client_and_a_bucket_says_which_extra_it_lacks(

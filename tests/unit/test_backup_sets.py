@@ -1,17 +1,21 @@
 """What a set says of itself, how sets are named, encryption, and configuration without secrets."""
 
+import asyncio
 import io
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from mahavishnu.base.errors import Corrupt, MahavishnuError, Unavailable
 from mahavishnu.base.paths import locate
+from mahavishnu.database.backup.backups import Backups
 from mahavishnu.database.backup.encryption import Decryption, PartEncryption
 from mahavishnu.database.backup.manifest import (
     FORMAT,
@@ -101,6 +105,26 @@ def test_sets_are_found_by_number_name_and_token(tmp_path: Path) -> None:
         with pytest.raises(MahavishnuError) as missing:
             choose(storage, reference)
         assert missing.value.code == "backup.not_found"
+
+
+async def test_a_slow_place_is_asked_for_its_proof_once(tmp_path: Path) -> None:
+    answered, asked = threading.Event(), []
+
+    def open_slowly() -> LocalFolder:
+        asked.append(1)
+        answered.wait()
+        return LocalFolder(tmp_path)
+
+    backups = Backups(
+        database=cast(Any, None), server=cast(Any, None), storage=open_slowly, recipients=(),
+        identity=tmp_path, search=cast(Any, None), replaced=(),
+    )  # fmt: skip
+    impatient, patient = (asyncio.create_task(backups.proven_at()) for _ in range(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait({impatient})
+    answered.set()
+    assert impatient.cancelled() and await patient is None and len(asked) == 1
 
 
 def keys(tmp_path: Path) -> tuple[PartEncryption, Decryption, str]:

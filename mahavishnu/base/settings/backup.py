@@ -12,7 +12,10 @@ class BackupSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
 
     store: Annotated[
         str | None,
-        Meta(description="Folder, absolute or from ~/; `backups` in the data folder by default."),
+        Meta(
+            description="Folder, absolute or from ~/, or gs://BUCKET/PREFIX, or s3://BUCKET/PREFIX; "
+            "`backups` in the data folder by default."
+        ),
     ] = None
     recipients: Annotated[
         tuple[str, ...],

@@ -24,7 +24,7 @@ PROVEN_TTL_S = 300.0  # how long `proven_at` believes what it read, which may be
 @dataclass
 class Backups:
     """
-    What can be done with backups. `server` and `storage` are opened when they are needed.
+    What can be done with backups. `server` and `storage` are opened when they are needed, a storage in a thread.
 
     `replaced` are called when a restore replaced the database.
     """
@@ -36,21 +36,28 @@ class Backups:
     identity: Path
     search: drill.SampleSearch
     replaced: tuple[Callable[[], None], ...]
-    _proven: tuple[float, datetime | None] | None = field(default=None, init=False)
+    _proven: tuple[float, asyncio.Task[datetime | None]] | None = field(default=None, init=False)
 
     async def create(self, files: Mapping[str, bytes], progress: Progress) -> ListedSet:
         """Make a set of the database and of `files`, the contents of the other parts by name."""
         encryption = PartEncryption(self.recipients) if self.recipients else None
         stored, manifest = await create.create(
-            self.server(), self.storage(), files, encryption=encryption, progress=progress
+            self.server(),
+            await asyncio.to_thread(self.storage),
+            files,
+            encryption=encryption,
+            progress=progress,
         )
         return ListedSet(stored, manifest, None, None)
 
     async def list_sets(self) -> tuple[list[ListedSet], list[Unfinished]]:
         """Return all sets, oldest first, and what is unfinished."""
-        storage = self.storage()
-        sets = await asyncio.to_thread(list_sets, storage)
-        return sets, await asyncio.to_thread(storage.find_unfinished)
+
+        def look() -> tuple[list[ListedSet], list[Unfinished]]:
+            storage = self.storage()
+            return list_sets(storage), storage.find_unfinished()
+
+        return await asyncio.to_thread(look)
 
     async def verify(self, reference: str, progress: Progress) -> tuple[StoredSet, BackupManifest]:
         """Read every byte of a set."""
@@ -92,19 +99,26 @@ class Backups:
         await restore.undo(self.server(), disconnected=self._disconnected)
 
     async def proven_at(self) -> datetime | None:
-        """Return when the newest proof was made, as it was known at most five minutes ago; None without one."""
-        if self._proven is None or time.monotonic() > self._proven[0]:
-            sets = await asyncio.to_thread(list_sets, self.storage())
-            newest = max((each.proven_at for each in sets if each.proven_at), default=None)
-            self._proven = time.monotonic() + PROVEN_TTL_S, newest
-        return self._proven[1]
+        """
+        Return when the newest proof was made, as it was known at most five minutes ago; None without one.
+
+        A caller that stops waiting for a slow cloud leaves the answer to the next one.
+        """
+        if self._proven is None or (self._proven[1].done() and time.monotonic() > self._proven[0]):
+            looking = asyncio.create_task(asyncio.to_thread(self._look_for_proof))
+            self._proven = time.monotonic() + PROVEN_TTL_S, looking
+        return await asyncio.shield(self._proven[1])
+
+    def _look_for_proof(self) -> datetime | None:
+        proofs = (each.proven_at for each in list_sets(self.storage()))
+        return max(filter(None, proofs), default=None)
 
     @property
     def _decryption(self) -> Decryption:
         return Decryption(self.identity)
 
     async def _choose(self, reference: str) -> tuple[Storage, StoredSet]:
-        storage = self.storage()
+        storage = await asyncio.to_thread(self.storage)
         return storage, await asyncio.to_thread(choose, storage, reference)
 
     @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ Until then the present database stays as it is. Afterwards it is kept whole unde
 copy that `undo` brings back, until the next restore or prune.
 """
 
+import asyncio
 from collections.abc import Callable, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -84,9 +85,9 @@ async def plan(
         Corrupt: the set is damaged, as far as that can be seen without reading it.
         Conflict: `backup.newer`.
     """
-    manifest = read_set(storage, stored)
+    manifest = await asyncio.to_thread(read_set, storage, stored)
     require_known(manifest)
-    proof = parse_proof(storage.read_note(stored, PROOF), manifest)
+    proof = parse_proof(await asyncio.to_thread(storage.read_note, stored, PROOF), manifest)
     async with server.maintain() as connection:
         members = list(manifest.members)
         known = await connection.fetch(_QUERIES["find_restored_members"], members)
@@ -120,7 +121,7 @@ async def restore(
         Corrupt, Forbidden, Unavailable: the database is as it was.
     """
     async with in_thread(storage.use(stored)), disconnected() as own:
-        manifest = read_set(storage, stored)
+        manifest = await asyncio.to_thread(read_set, storage, stored)
         require_known(manifest)
         async with server.maintain() as connection, locked(connection, server):
             require_nobody(await _find_others(connection, server, own), server.database)
