@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from mahavishnu.ai.secrets.kept import KeptSecrets
 from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.base.durations import read_duration
@@ -23,6 +25,7 @@ from mahavishnu.database.backup.backups import Backups
 from mahavishnu.database.backup.server import server_of
 from mahavishnu.database.backup.storage.choose import open_storage
 from mahavishnu.database.backup.storage.folder import LocalFolder
+from mahavishnu.database.backup.storage.retention import KeptSets
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.late import LateDatabase
 from mahavishnu.database.pool import Connection, Database, DatabaseHealth
@@ -282,6 +285,7 @@ def backups_of(
         identity=find_identity(loaded.environ, places),
         search=search_samples,
         replaced=replaced,
+        retention=KeptSets(**asdict(backup.keep)),
     )
 
 

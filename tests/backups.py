@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.server import BackupServer
 from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.port import StoredSet
+from mahavishnu.database.backup.storage.retention import KeptSets
 from mahavishnu.database.backup.verify import ListedSet, choose, list_sets
 from mahavishnu.database.pool import Database
 from mahavishnu.memory.samples import search_samples
@@ -101,6 +103,7 @@ def bench_of(database: Database, server: BackupServer, folder: Path) -> Bench:
     backups = Backups(
         database=database, server=lambda: server, storage=lambda: storage, recipients=(),
         identity=folder / "identity.txt", search=search_samples, replaced=(),
+        retention=KeptSets(last=1, daily=0, weekly=0, monthly=0, min_age=timedelta(0)),
     )  # fmt: skip
     return Bench(backups, server, storage)
 

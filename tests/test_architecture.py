@@ -91,7 +91,6 @@ STARTED = {
     "mahavishnu.engines.agno",  # imported by users, as the next ones are
     "mahavishnu.engines.llamaindex",
     "mahavishnu.engines.prefect",
-    "mahavishnu.database.backup.storage.retention",  # until prune is there
 }
 MAX_LINES = 400
 MAX_IMPORTS_INSIDE = 60

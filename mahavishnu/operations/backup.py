@@ -14,6 +14,7 @@ from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.restore import PlannedRestore
 from mahavishnu.database.backup.verify import LATEST, ListedSet
 from mahavishnu.operations.ai.backed_up import collect_files
+from mahavishnu.operations.backup_pruning import PRUNE_BACKUPS
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.fitting import fit_list
 from mahavishnu.operations.operation import Call, Operation, Request
@@ -341,4 +342,5 @@ BACKUP_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         destructive=True,
         idempotent=False,
     ),
+    PRUNE_BACKUPS,
 )

@@ -21,7 +21,6 @@ import pytest
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.database.backup.manifest import CONFIGURATION, MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
-from mahavishnu.database.backup.restore import drop_kept
 from mahavishnu.database.migrate import HEAD
 from mahavishnu.database.target import Target
 from mahavishnu.memory.models import NewMemory
@@ -313,10 +312,31 @@ async def test_a_restore_keeps_what_it_replaced_and_can_be_undone(
     assert (await bench.backups.plan(stored.name)).drops_kept
     await bench.restore(stored)
     assert await others(bench, admin) == [bench.server.kept]  # the last one, not one for each
-    assert await drop_kept(bench.server) and await others(bench, admin) == []
+    for confirm in (False, True):
+        assert (await bench.backups.prune(replaced=True, confirm=confirm)).drops_replaced
+    assert await others(bench, admin) == []
+    assert not (await bench.backups.prune(replaced=True, confirm=True)).drops_replaced
     with pytest.raises(MahavishnuError) as caught:
         await bench.backups.undo()
     assert caught.value.code == "backup.nothing_to_undo"
+
+
+async def test_prune_keeps_the_newest_proven_set_and_counts_no_damaged_one(bench: Bench) -> None:
+    proven, used, last, damaged = [await bench.create() for _ in range(4)]
+    await bench.drill(proven)
+    bench.path(damaged).unlink()
+    with bench.storage.use(used):
+        for confirm in (False, True):
+            pruned = await bench.backups.prune(replaced=False, confirm=confirm)
+            assert {each.listed.stored: each.stays for each in pruned.judged} == {
+                proven: "the newest proven one", used: None, last: "one of the last 1",
+                damaged: "damaged, but no newer set is proven",
+            }  # fmt: skip
+            assert bench.storage.find() == [proven, used, last, damaged]
+    assert pruned.in_use == {used}
+    await bench.drill(newest := await bench.create())
+    await bench.backups.prune(replaced=False, confirm=True)
+    assert bench.storage.find() == [newest]
 
 
 async def test_consumers_of_changes_go_on_after_a_restore(bench: Bench, world: World) -> None:
@@ -454,7 +474,7 @@ async def test_roles_that_may_and_may_not_make_backups(
         assert await connection.fetchval("SELECT count(*) FROM memories") == 0
         await connection.close()
         await bench.backups.undo()
-        await drop_kept(bench.server)
+        await bench.backups.prune(replaced=True, confirm=True)
     finally:
         async with bench.server.connect(database) as connection:
             await connection.execute(f"DROP OWNED BY {role}")

@@ -30,8 +30,8 @@ from tests.served import app_of, captured_logs, serve
 
 pytestmark = pytest.mark.postgres
 DESTRUCTIVE = {
-    "drain_spool", "drop_sync", "forget_memory", "prune_memories", "restore_backup", "switch_llm",
-    "undo_switch",
+    "drain_spool", "drop_sync", "forget_memory", "prune_backups", "prune_memories", "restore_backup",
+    "switch_llm", "undo_switch",
 }  # fmt: skip
 NOT_IDEMPOTENT = {"record_metrics", "create_backup", "restore_backup"}
 ERAS = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}

@@ -131,6 +131,7 @@ CASES: dict[str, Case] = {
     "list_backups": Case(("backup", "list"), WHOLE),
     "verify_backup": Case(("backup", "verify", "1"), {"set": "1"}),
     "drill_backup": Case(("backup", "drill"), {"set": "latest"}),
+    "prune_backups": Case(("backup", "prune", "--dry-run"), WHOLE),
     "restore_backup": Case(("backup", "restore", "1", "--dry-run"), {"set": "1"}),
     "show_metrics": Case(
         ("metrics", "show", "--component", "workflow_kettle", "--since", "2026-01-01", "--limit", "1"),

@@ -504,6 +504,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
         "check_database": {}, "sync_status": {}, "run_sync": {}, "retry_sync": {}, "drop_sync": {"target": "mirror"},
         "list_forgotten": {}, "restore_memory": {"ids": ["0123abcd"]}, "prune_memories": {},
         "create_backup": {}, "list_backups": {}, "verify_backup": {}, "drill_backup": {}, "restore_backup": {},
+        "prune_backups": {},
         "list_llms": {}, "llm_status": {}, "switch_llm": {"name": "zai"}, "undo_switch": {"id": "0123abcd"},
     }[operation.name]  # fmt: skip
     operation.parse(good)

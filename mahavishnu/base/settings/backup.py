@@ -2,13 +2,24 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from mahavishnu.base.settings.section import SettingsSection
 
+Count = Annotated[int, Meta(ge=0, le=10_000)]
+
+
+class KeptSetsSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
+    """Which sets `backup prune` keeps; besides, those of the last day and the newest proven one."""
+
+    last: Annotated[int, Meta(ge=1, le=10_000, description="So many of the newest.")] = 7
+    daily: Annotated[Count, Meta(description="The last one of each of so many days.")] = 7
+    weekly: Annotated[Count, Meta(description="Of each of so many weeks.")] = 4
+    monthly: Annotated[Count, Meta(description="Of each of so many months.")] = 12
+
 
 class BackupSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
-    """Where backup sets are kept, and who can decrypt them."""
+    """Where backup sets are kept, how many, and who can decrypt them."""
 
     store: Annotated[
         str | None,
@@ -30,3 +41,4 @@ class BackupSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
             "databases; only backups use it. `postgresql.dsn` by default."
         ),
     ] = None
+    keep: KeptSetsSettings = field(default_factory=KeptSetsSettings)

@@ -5,16 +5,17 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mahavishnu.database.backup import create, drill, restore, verify
+from mahavishnu.database.backup import create, drill, prune, restore, verify
 from mahavishnu.database.backup.encryption import Decryption, PartEncryption
 from mahavishnu.database.backup.manifest import BackupManifest
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.restore import PlannedRestore
 from mahavishnu.database.backup.server import BackupServer
 from mahavishnu.database.backup.storage.port import Storage, StoredSet, Unfinished
+from mahavishnu.database.backup.storage.retention import KeptSets
 from mahavishnu.database.backup.verify import ListedSet, choose, list_sets
 from mahavishnu.database.pool import Database
 
@@ -36,6 +37,7 @@ class Backups:
     identity: Path
     search: drill.SampleSearch
     replaced: tuple[Callable[[], None], ...]
+    retention: KeptSets
     _proven: tuple[float, asyncio.Task[datetime | None]] | None = field(default=None, init=False)
 
     async def create(self, files: Mapping[str, bytes], progress: Progress) -> ListedSet:
@@ -97,6 +99,22 @@ class Backups:
     async def undo(self) -> None:
         """Bring back the database that the last restore replaced."""
         await restore.undo(self.server(), disconnected=self._disconnected)
+
+    async def prune(self, *, replaced: bool, confirm: bool) -> prune.PrunedSets:
+        """
+        Decide which sets stay; with `confirm` remove the others, and with `replaced` what `undo` would bring back.
+
+        Raises:
+            Conflict: `backup.busy`, `backup.restoring`.
+        """
+        storage = await asyncio.to_thread(self.storage)
+        sets = await asyncio.to_thread(list_sets, storage)
+        judged = prune.judge(sets, self.retention, now=datetime.now(UTC))
+        in_use: frozenset[StoredSet] = frozenset()
+        drops = replaced and await restore.drop_kept(self.server(), confirm=confirm)
+        if confirm:
+            in_use = await asyncio.to_thread(prune.remove, storage, judged)
+        return prune.PrunedSets(tuple(judged), in_use, drops)
 
     async def proven_at(self) -> datetime | None:
         """

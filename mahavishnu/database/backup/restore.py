@@ -174,11 +174,13 @@ async def has_kept(connection: DriverConnection, server: BackupServer) -> bool:
     return server.kept in await find_databases(connection, server.kept)
 
 
-async def drop_kept(server: BackupServer) -> bool:
-    """Drop the database that the last restore kept, and what killed ones left; tells whether it was there."""
-    async with server.maintain() as connection, locked(connection, server):
+async def drop_kept(server: BackupServer, *, confirm: bool) -> bool:
+    """Tell whether the last restore kept a database; with `confirm` drop it, and what killed ones left."""
+    async with server.maintain() as connection:
         existed = await has_kept(connection, server)
-        await drop_database(connection, server.kept)
+        if confirm:
+            async with locked(connection, server):
+                await drop_database(connection, server.kept)
     return existed
 
 

@@ -11,10 +11,10 @@ from mahavishnu.database.backup.storage.port import StoredSet
 class KeptSets:
     """How many sets stay: the last ones, and the last one of each of so many days, weeks and months (UTC)."""
 
-    last: int = 7
-    daily: int = 7
-    weekly: int = 4
-    monthly: int = 12
+    last: int
+    daily: int
+    weekly: int
+    monthly: int
     min_age: timedelta = timedelta(days=1)
 
 

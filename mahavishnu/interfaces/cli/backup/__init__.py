@@ -5,4 +5,4 @@ A set has the database in one snapshot, the settings and profiles without keys, 
 SET is its number, name or token, as `list` shows them; by default the newest.
 """
 
-COMMANDS = ("create", "drill", "list", "restore", "verify")
+COMMANDS = ("create", "drill", "list", "prune", "restore", "verify")

@@ -1,15 +1,12 @@
 """`mahavishnu backup restore`."""
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
 
-from mahavishnu.base.errors import UsageError
-from mahavishnu.interfaces.cli.asking import opened_call, prepare, shown_progress
-from mahavishnu.interfaces.cli.backup.sets import set_argument
-from mahavishnu.interfaces.cli.options import answers, confirm, parameter
+from mahavishnu.interfaces.cli.backup.sets import ask_twice, set_argument
+from mahavishnu.interfaces.cli.options import answers
 from mahavishnu.interfaces.cli.render import local_time, print_line
 
 if TYPE_CHECKING:
@@ -68,35 +65,11 @@ async def restore(set_: str, undo: bool, dry_run: bool, yes: bool) -> "Struct | 
     """
     question = "Bring the former database back?" if undo else "Replace the database?"
     return await ask_twice(
-        "restore_backup", _show_plan_of, question, dry_run=dry_run, yes=yes, set=set_, undo=undo
-    )
+        "restore_backup", _show_plan_of, lambda _: question, bar="Restore", dry_run=dry_run, yes=yes,
+        set=set_, undo=undo,
+    )  # fmt: skip
 
 
 def _show_plan_of(shown: "RestoredBackup") -> None:
     if shown.plan:
         _show_plan(shown.plan)
-
-
-async def ask_twice(
-    operation: str, show: Any, question: str, *, dry_run: bool, yes: bool, **fields: Any
-) -> "Struct | None":
-    """Ask an operation what it would do, then to do it, where the user agrees; None where not."""
-    if not (dry_run or yes) and (parameter("as_json") or not sys.stdin.isatty()):
-        raise UsageError(
-            "This needs --yes.",
-            hint="See first what it would do: --dry-run",
-            code="backup.unconfirmed",
-        )
-    planned = prepare(operation, **fields)
-    async with opened_call() as call:
-        plan: Struct = await planned(call)
-        if dry_run:
-            return plan
-        if not yes:
-            show(plan)
-            if not confirm(question):
-                return None
-        sure = prepare(operation, confirm=True, **fields)
-        with shown_progress(call, "Restore") as shown:
-            done: Struct = await sure(shown)
-            return done

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 # clients may do and whom they ask.
 FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("memory", "forget"), ("memory", "prune"), ("sync", "drop"), ("workflow", "run"),
-    ("db", "shell"), ("db", "grant"), ("backup", "restore"), ("spool", "drain"),
+    ("db", "shell"), ("db", "grant"), ("backup", "prune"), ("backup", "restore"),
+    ("spool", "drain"),
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
     ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"), ("ai", "restart"),
@@ -31,8 +32,8 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
 _BEGINNINGS = (("ai", "bind"),)
 FENCED_PROGRAMS = ("mahavishnu-key",)
 FENCED_TOOLS = (
-    "forget_memory", "prune_memories", "drop_sync", "restore_backup", "drain_spool",
-    "switch_llm", "undo_switch",
+    "forget_memory", "prune_memories", "drop_sync", "prune_backups", "restore_backup",
+    "drain_spool", "switch_llm", "undo_switch",
 )  # fmt: skip
 
 
