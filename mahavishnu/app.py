@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +26,7 @@ from mahavishnu.database.backup.backups import Backups
 from mahavishnu.database.backup.server import server_of
 from mahavishnu.database.backup.storage.choose import open_storage
 from mahavishnu.database.backup.storage.folder import LocalFolder
+from mahavishnu.database.backup.storage.port import Storage
 from mahavishnu.database.backup.storage.retention import KeptSets
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.late import LateDatabase
@@ -271,6 +273,11 @@ def backups_of(
     """Return the backups that the settings ask for; `replaced` are called when a restore replaced the database."""
     backup, places = loaded.settings.backup, loaded.locations
     binaries = loaded.settings.postgresql.binaries
+
+    @functools.cache  # a client of a cloud takes a while to make
+    def open_place() -> Storage:
+        return open_storage(backup.store) if backup.store else LocalFolder(places.backups)
+
     return Backups(
         database=database,
         server=lambda: server_of(
@@ -280,7 +287,7 @@ def backups_of(
             binaries=Path(binaries) if binaries else None,
             disk=places.postgres,
         ),
-        storage=lambda: open_storage(backup.store) if backup.store else LocalFolder(places.backups),
+        storage=open_place,
         recipients=backup.recipients,
         identity=find_identity(loaded.environ, places),
         search=search_samples,
