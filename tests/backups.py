@@ -108,8 +108,20 @@ def bench_of(database: Database, server: BackupServer, folder: Path) -> Bench:
     return Bench(backups, server, storage)
 
 
-def flip(path: Path) -> None:
-    """Change one bit in the middle; overwriting by a constant would sometimes change nothing."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+def flipped(content: bytes) -> bytes:
+    """Return it with another bit in the middle; overwriting by a constant would sometimes change nothing."""
+    changed = bytearray(content)
+    changed[len(content) // 2] ^= 1
+    return bytes(changed)
+
+
+# What happens to which part (None: it is lost), and the code that says so.
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
+    "a truncated dump": (DATABASE, lambda dump: dump[: len(dump) // 2], "backup.part_truncated"),
+    "a flipped bit": (DATABASE, flipped, "backup.part_changed"),
+    "a missing part": (CONFIGURATION, lambda _: None, "backup.part_missing"),
+    "an edited manifest": (
+        MANIFEST, lambda text: text.replace(b'"last_memory": 1', b'"last_memory": 2'), "backup.manifest_changed",
+    ),
+    "a manifest cut short": (MANIFEST, lambda text: text[:100], "backup.manifest_damaged"),
+}  # fmt: skip

@@ -7,7 +7,7 @@ import re
 import resource
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -19,14 +19,14 @@ import msgspec
 import pytest
 
 from mahavishnu.base.errors import Conflict, MahavishnuError
-from mahavishnu.database.backup.manifest import CONFIGURATION, MANIFEST, PROOF, encode
+from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.migrate import HEAD
 from mahavishnu.database.target import Target
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.services.doctor.database import look_at_backup
 from mahavishnu.services.doctor.findings import Examination
-from tests.backups import FILES, Bench, bench_of, flip, server_in
+from tests.backups import DAMAGE, FILES, Bench, bench_of, flipped, server_in
 from tests.conftest import Cluster, OpenWorld, World
 from tests.missing_programs import skip_or_fail
 from tests.served import app_of, serve
@@ -160,32 +160,16 @@ async def test_a_table_that_is_added_later_is_covered(bench: Bench) -> None:
     assert {one.name for one, two in pairs if one != two} == {'public."An odd one"'}
 
 
-DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a truncated dump": (
-        lambda dump: os.truncate(dump, dump.stat().st_size // 2), "backup.part_truncated",
-    ),
-    "a flipped bit": (flip, "backup.part_changed"),
-    "a missing part": (lambda dump: dump.with_name(CONFIGURATION).unlink(), "backup.part_missing"),
-    "an edited manifest": (
-        lambda dump: (path := dump.with_name(MANIFEST)).write_text(
-            path.read_text().replace('"last_memory": 1', '"last_memory": 2')
-        ),
-        "backup.manifest_changed",
-    ),
-    "a manifest cut short": (
-        lambda dump: os.truncate(dump.with_name(MANIFEST), 100), "backup.manifest_damaged",
-    ),
-}  # fmt: skip
-
-
 async def test_damage_is_caught_and_nothing_is_replaced(
     bench: Bench, admin: asyncpg.Connection
 ) -> None:
     stored = await bench.create()
     before, whole = await contents(bench), bench.storage.root.with_name("whole")
     shutil.copytree(bench.path(stored).parent, whole)
-    for what, (spoil, code) in DAMAGE.items():
-        spoil(bench.path(stored))
+    for what, (name, spoil, code) in DAMAGE.items():
+        path = bench.path(stored, name)
+        spoiled = spoil(path.read_bytes())
+        path.unlink() if spoiled is None else path.write_bytes(spoiled)
         for act in (bench.verify, bench.drill, bench.restore):
             with pytest.raises(MahavishnuError) as caught:
                 await act(stored)
@@ -275,7 +259,8 @@ async def test_an_encrypted_set_needs_its_key(bench: Bench) -> None:
     await bench.drill(stored)
     await bench.restore(stored)
     assert len(await contents(bench)) == COUNT
-    flip(bench.path(stored, "database.dump.age"))
+    sealed = bench.path(stored, "database.dump.age")
+    sealed.write_bytes(flipped(sealed.read_bytes()))
     with pytest.raises(MahavishnuError) as damaged:
         await bench.drill(stored)
     assert damaged.value.code == "backup.part_changed"

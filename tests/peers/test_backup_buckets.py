@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mahavishnu.app import open_app
 from mahavishnu.base.errors import (
     Conflict,
     Corrupt,
@@ -27,13 +28,19 @@ from mahavishnu.base.errors import (
     Unavailable,
     UsageError,
 )
+from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.storage.bucket import PART_BYTES
 from mahavishnu.database.backup.storage.bucket_sets import LOCK, BucketStorage
 from mahavishnu.database.backup.storage.choose import open_storage
 from mahavishnu.database.backup.storage.gcs import GcsBucket
 from mahavishnu.database.backup.storage.port import StoredSet
+from mahavishnu.database.backup.storage.retention import KeptSets
 from mahavishnu.database.backup.storage.s3 import S3Bucket
+from mahavishnu.database.target import Target, override_dsn
+from mahavishnu.memory.models import NewMemory
 from tests.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
+from tests.backups import DAMAGE, FILES
 from tests.external import free_port
 from tests.peers.conftest import require_peers
 from tests.peers.loopback import serving
@@ -163,6 +170,49 @@ def test_an_address_is_all_that_is_needed(cloud: Cloud) -> None:
     stored = make(storage)
     assert storage.find() == [stored] and not storage.shares_disk(None)
     assert open_storage(f"{cloud.scheme}://{NAME}/{cloud.prefix}/deeper").find() == []
+
+
+@pytest.mark.postgres
+async def test_a_bucket_takes_a_set_the_whole_way(
+    cloud: Cloud, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Takes some seconds: pg_dump and pg_restore of each act, and what moto computes."""
+    for name, value in {
+        "MAHAVISHNU_HOME": str(tmp_path), "MAHAVISHNU_PG_DSN": target.url,
+        "MAHAVISHNU_BACKUP_DSN": override_dsn(target.url, user="postgres"),
+        "MAHAVISHNU_EMBEDDING_PROVIDER": "none",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    bucket = cloud.bucket()
+    store = {"backup.store": f"{cloud.scheme}://{NAME}/{cloud.prefix}"}
+    async with open_app(load_settings(folder=tmp_path, flags=store)) as app:
+        await app.memories.store(NewMemory(content="A kettle is red."))
+        made = (await app.backups.create(FILES, Progress())).stored
+        proof = (await app.backups.drill(made.name, Progress())).proof
+        assert proof and proof.text_searches == 1
+        for what, (name, spoil, code) in DAMAGE.items():
+            key = f"parts/{made.token}/{name}"
+            entry = bucket.head(key)
+            assert entry
+            content = bucket.read(key, 0, entry.size_bytes)
+            spoiled = spoil(content)
+            bucket.delete([key]) if spoiled is None else bucket.put(key, spoiled)
+            with pytest.raises(Corrupt) as caught:
+                await app.backups.verify(made.name, Progress())
+            assert caught.value.code == code, what
+            bucket.put(key, content)
+        await app.backups.verify(made.name, Progress())
+        later = await app.memories.store(NewMemory(content="A kettle boils."))
+        await app.backups.restore(made.name, Progress())
+        with pytest.raises(NotFound):
+            await app.memories.get(later.id)
+        newest = (await app.backups.create(FILES, Progress())).stored
+        app.backups.retention = KeptSets(last=1, daily=0, weekly=0, monthly=0, min_age=timedelta(0))
+        await app.backups.drill(newest.name, Progress())
+        assert (await app.backups.prune(replaced=True, confirm=True)).drops_replaced
+        assert [each.stored for each in (await app.backups.list_sets())[0]] == [newest]
+    assert {each.key.split("/")[1] for each in bucket.find("parts/")} == {newest.token}
+    assert bucket.find("users/") == []
 
 
 def test_an_endpoint_that_dies_during_an_upload_leaves_no_set(cloud: Cloud) -> None:
