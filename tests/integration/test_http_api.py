@@ -163,6 +163,7 @@ async def test_every_route_answers_as_documented(
     await ask("POST", "/backups", 403, json={})  # a role that row-level security binds
     for action in ("verify", "drill", "restore"):
         await ask("POST", f"/backups/{action}", 404, json={})
+    await ask("POST", "/backups/prune", 200, json={})
     assert (await ask("GET", "/spool", 200))["waiting"] == []
     assert (await ask("POST", "/spool/drain", 200, json={"confirm": True}))["stored"] == 0
     everything = {

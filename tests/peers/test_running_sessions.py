@@ -75,7 +75,7 @@ def test_claude_code(household: Household, panes: Tmux) -> None:
     answered = threading.Event()
     stub.watch = lambda: answered.wait(120)
     say(household, pane, lambda: stub.turns)
-    assert only(household, "claude-code")["activity"] == "busy"
+    assert until(lambda: only(household, "claude-code")["activity"] == "busy", timeout_s=60)
     [busy] = switch(household, "three", "claude-code", "idle")["sessions"]
     assert busy["outcome"] == "left" and "busy" in busy["reason"]
     assert only(household, "claude-code")["profile"] == "two"
