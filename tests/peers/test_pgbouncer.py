@@ -206,11 +206,13 @@ async def test_a_statement_that_takes_too_long_is_cut(behind: Command) -> None:
     try:
         async with blocking.transaction():
             await blocking.execute("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE")
-            refused = behind("memory", "store", "x", "--json", **quick)
+            refused = behind("memory", "list", "--json", **quick)
+            kept = behind("memory", "store", "x", "--json", **quick).json
     finally:
         await blocking.close()
     assert refused.status == 5 and refused.error["code"] == "database.timeout"
-    assert behind("memory", "store", "x", "--json", **quick).json["created"]
+    assert kept["locations"] == ["spool"]
+    assert behind("memory", "show", kept["id"], "--json", **quick).json["content"] == "x"
 
 
 def test_the_password_is_in_no_answer(behind: Command, pooler: Pooler) -> None:
