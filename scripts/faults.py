@@ -46,10 +46,23 @@ def read_faults(text: str) -> list[Fault]:
 
 
 def read_history() -> History:
-    """Ask git for the last commits; what is not committed yet counts as changed."""
-    commits = _git("rev-list", "--first-parent", f"--max-count={COMMITS + 1}", "HEAD").split()
-    changed = _git("diff", "--name-only", commits[-1]).splitlines()
-    return History(commits[0], frozenset(changed), _git("show", f"{commits[-1]}:{TABLE}"))
+    """
+    Ask git for the last commits; what is not committed yet counts as changed.
+
+    A commit whose table cannot be read is passed over for the one before it.
+    """
+    commits = _git("rev-list", "--first-parent", f"--max-count={2 * COMMITS}", "HEAD").split()
+    older = commits[COMMITS:] or commits[-1:]
+    first = next((commit for commit in older if _has_table(commit)), older[-1])
+    changed = _git("diff", "--name-only", first).splitlines()
+    return History(commits[0], frozenset(changed), _git("show", f"{first}:{TABLE}"))
+
+
+def _has_table(commit: str) -> bool:
+    try:
+        return bool(read_faults(_git("show", f"{commit}:{TABLE}")))
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def draw_sample(faults: Sequence[Fault], history: History) -> tuple[list[Fault], str]:
