@@ -11,12 +11,12 @@ from starlette.applications import Starlette
 
 from mahavishnu.base.daemon.client import DaemonClient
 from mahavishnu.base.daemon.record import DaemonRecord
+from mahavishnu.daemon.port import bind
 from mahavishnu.embedding.choose import Choice
 from mahavishnu.embedding.port import Embedder
 from mahavishnu.interfaces.http.http_api import build_routes
 from mahavishnu.interfaces.http.own_operations import OWN_OPERATIONS
 from mahavishnu.memory.metrics import Timings
-from mahavishnu.services.daemon.port import bind
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,14 @@ ROOT = Path(__file__).parent.parent / "mahavishnu"
 # Each layer may import those after it, and within itself only what its own tree allows.
 LAYERS = (
     "interfaces",
-    "services",
+    "doctor",
+    "daemon",
     "operations",
     "app",
     "engines",
     "knowledge",
     "memory",
+    "services",
     "embedding",
     "ai",
     "database",
@@ -32,7 +34,6 @@ LAYERS = (
 # What is inside some of them, from the top: each row may import those below its own.
 ROOMS = {
     "interfaces": (("cli", "python"), ("stdio",), ("http",), ("mcp",)),
-    "services": (("doctor",), ("daemon",)),
     "ai": (
         ("sessions",),
         ("bindings",),
@@ -49,20 +50,20 @@ ROOMS = {
 }
 # Imported by users, and above all others: their modules load what they offer on first use.
 PUBLIC = ("__init__.py", "__main__.py", "ai/__init__.py")
-SETTINGS_READERS = ("interfaces", "services", "operations.ai", "app")
+SETTINGS_READERS = ("interfaces", "doctor", "daemon", "operations.ai", "app")
 BROAD_ALLOWED = {
     "interfaces/cli/root.py",
     "interfaces/cli/guard.py",  # what it does not understand stops the session
     "database/embedded/keeper.py",  # the root of a process: leaves the reason in a file
     "interfaces/mcp/edge.py",  # what a client may not see ends here
     "interfaces/http/guard.py",  # and here
-    "services/daemon/background.py",  # and here: the daemon goes on
+    "daemon/background.py",  # and here: the daemon goes on
     "interfaces/stdio/bridge.py",  # and here: the session goes on
     "interfaces/http/endpoints.py",  # hands it to who waits
     "embedding/in_process.py",  # onnxruntime's errors share no other base
     "embedding/tokenizer.py",  # nor do those of tokenizers
     "ai/secrets/oneiric/providers.py",  # nor do those of the clouds' libraries
-    "services/doctor/run.py",  # what one check meets becomes a finding, and the others are made
+    "doctor/run.py",  # what one check meets becomes a finding, and the others are made
     "embedding/openai.py",  # closes what it opened, also where it is cancelled, and raises again
     "embedding/ollama.py",  # and this
 }

@@ -15,7 +15,7 @@ import pytest
 from mahavishnu.base.daemon.record import find_daemon
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.processes import ProcessIdentity, identify
-from mahavishnu.services.daemon.detach import stop
+from mahavishnu.daemon.detach import stop
 from tests.command import Command
 from tests.daemon import Daemon, running, servers, start, wait_until
 

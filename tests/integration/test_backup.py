@@ -23,9 +23,9 @@ from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.migrate import HEAD
 from mahavishnu.database.target import Target
+from mahavishnu.doctor.database import look_at_backup
+from mahavishnu.doctor.findings import Examination
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.services.doctor.database import look_at_backup
-from mahavishnu.services.doctor.findings import Examination
 from tests.backups import DAMAGE, FILES, Bench, bench_of, flipped, server_in
 from tests.conftest import Cluster, OpenWorld, World
 from tests.missing_programs import skip_or_fail

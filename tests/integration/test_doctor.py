@@ -11,18 +11,18 @@ import pytest
 from mahavishnu.app import open_app
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.database.target import Target, target_of_dsn
-from mahavishnu.embedding.port import Embedder
-from mahavishnu.memory.models import BroughtVector, NewMemory
-from mahavishnu.services.doctor.database import ask_server, judge_visibility, look_at_times
-from mahavishnu.services.doctor.findings import Examination
-from mahavishnu.services.doctor.model import (
+from mahavishnu.doctor.database import ask_server, judge_visibility, look_at_times
+from mahavishnu.doctor.findings import Examination
+from mahavishnu.doctor.model import (
     embed_waiting,
     look_at_identity,
     look_at_model,
     look_at_probe,
     look_at_waiting,
 )
-from mahavishnu.services.doctor.sync import look_at_sync
+from mahavishnu.doctor.sync import look_at_sync
+from mahavishnu.embedding.port import Embedder
+from mahavishnu.memory.models import BroughtVector, NewMemory
 from tests.conftest import Cluster, World
 from tests.fakes import FakeEmbedder
 
@@ -136,7 +136,7 @@ async def test_others_vectors_are_not_compared(
 
 async def test_another_model_is_named(world: World, target: Target, tmp_path: Path) -> None:
     await world.memories.store(NewMemory(content="a text"))
-    from mahavishnu.services.doctor.run import CHECKS, look
+    from mahavishnu.doctor.run import CHECKS, look
 
     other = FakeEmbedder(name="other")
     async with examined(target, tmp_path, FakeEmbedder()) as examination:

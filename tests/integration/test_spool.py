@@ -8,6 +8,7 @@ import pytest
 from mahavishnu.app import App
 from mahavishnu.base.errors import Conflict, NotFound, Unavailable, UsageError
 from mahavishnu.base.identifiers import new_id
+from mahavishnu.daemon import background
 from mahavishnu.database import late
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.executions import get_execution
@@ -18,7 +19,6 @@ from mahavishnu.memory.spool.drain import Drained
 from mahavishnu.memory.spool.entries import Write, write_down
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.spool import DrainSpool, SpoolStatus, drain_spool, spool_status
-from mahavishnu.services.daemon import background
 from tests.away import Link
 from tests.away import link as link
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable
+from mahavishnu.daemon import background
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.records import Metric
-from mahavishnu.services.daemon import background
 
 
 class Queue:

@@ -22,34 +22,34 @@ from mahavishnu.base.errors import Conflict, Forbidden, NotFound
 from mahavishnu.base.paths import Locations
 from mahavishnu.base.processes import identify
 from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.daemon.port import describe_owner
 from mahavishnu.database.migrate import HEAD, SchemaState
-from mahavishnu.services.daemon.port import describe_owner
-from mahavishnu.services.doctor.clients import (
+from mahavishnu.doctor.clients import (
     close_clients,
     look_at_clients,
     look_at_exported_keys,
     look_at_proxies,
 )
-from mahavishnu.services.doctor.daemon import (
+from mahavishnu.doctor.daemon import (
     empty_record,
     judge_daemon,
     judge_port,
     look_at_port,
 )
-from mahavishnu.services.doctor.database import (
+from mahavishnu.doctor.database import (
     judge_clocks,
     judge_pgvector,
     judge_schema,
     judge_version,
 )
-from mahavishnu.services.doctor.files import (
+from mahavishnu.doctor.files import (
     close,
     judge_file,
     judge_folder,
     look_at_token,
     replace_token,
 )
-from mahavishnu.services.doctor.findings import (
+from mahavishnu.doctor.findings import (
     Check,
     Examination,
     Finding,
@@ -57,7 +57,7 @@ from mahavishnu.services.doctor.findings import (
     Status,
     worst,
 )
-from mahavishnu.services.doctor.machine import (
+from mahavishnu.doctor.machine import (
     judge_clock,
     judge_command,
     judge_owners,
@@ -65,8 +65,8 @@ from mahavishnu.services.doctor.machine import (
     judge_python,
     judge_room,
 )
-from mahavishnu.services.doctor.model import judge_cosines
-from mahavishnu.services.doctor.run import CHECKS, Mended, look, mend
+from mahavishnu.doctor.model import judge_cosines
+from mahavishnu.doctor.run import CHECKS, Mended, look, mend
 from tests.command import ROOT
 
 GIB = 1024**3
@@ -342,7 +342,7 @@ def answering(listener: socket.socket, status: int) -> Iterator[None]:
 
 
 def test_a_daemon_that_hangs_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mahavishnu.services.doctor.daemon.ANSWER_LIMIT_S", 0.2)
+    monkeypatch.setattr("mahavishnu.doctor.daemon.ANSWER_LIMIT_S", 0.2)
     lock = tmp_path / "daemon.lock"
     with socket.socket() as listener, claim(lock, version=__version__, since="now") as held:
         listener.bind(("127.0.0.1", 0))

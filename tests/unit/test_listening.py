@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.daemon.port import bind
 from mahavishnu.interfaces.http import serve as serving
 from mahavishnu.interfaces.http.log_limits import LIBRARIES, Quiet, limit_log
 from mahavishnu.interfaces.http.serve import (
@@ -22,7 +23,6 @@ from mahavishnu.interfaces.http.serve import (
     allow_connections,
     listen,
 )
-from mahavishnu.services.daemon.port import bind
 
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

@@ -9,7 +9,7 @@ import pytest
 WRITER = """
 import os, sys
 from pathlib import Path
-from mahavishnu.services.daemon import log_file
+from mahavishnu.daemon import log_file
 log_file.MAX_BYTES = 1000
 path = Path(sys.argv[1])
 log = log_file.open_log(path)

@@ -5,10 +5,10 @@ import sys
 
 import click
 
+from mahavishnu.doctor.findings import Finding
+from mahavishnu.doctor.run import Report, examine
 from mahavishnu.interfaces.cli.options import answers
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.services.doctor.findings import Finding
-from mahavishnu.services.doctor.run import Report, examine
 
 EXIT_ERRORS = 1
 _SIGNS = {"ok": "+", "info": "i", "warning": "!", "error": "x", "skipped": "-"}

@@ -3,10 +3,10 @@
 import click
 
 from mahavishnu.base.daemon.record import find_daemon
+from mahavishnu.daemon.detach import stop
+from mahavishnu.daemon.report import Stopped
 from mahavishnu.interfaces.cli.options import json_option, load
 from mahavishnu.interfaces.cli.render import print_json, print_line
-from mahavishnu.services.daemon.detach import stop
-from mahavishnu.services.daemon.report import Stopped
 
 STOP_SLACK_S = 15.0  # beyond the time that running requests get
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
+from mahavishnu.daemon.report import DaemonReport, report_daemon
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.services.daemon.report import DaemonReport, report_daemon
 
 
 def _show(body: DaemonReport) -> None:

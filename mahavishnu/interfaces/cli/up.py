@@ -9,14 +9,14 @@ import click
 from mahavishnu.base.daemon.record import DaemonRecord, find_daemon, find_listening
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.interfaces.cli.options import asynchronous, json_option, load
-from mahavishnu.interfaces.cli.render import print_json, print_line
-from mahavishnu.services.daemon.detach import (
+from mahavishnu.daemon.detach import (
     START_TIMEOUT_S,
     report_start,
     start_detached,
 )
-from mahavishnu.services.daemon.report import DaemonBody, Started
+from mahavishnu.daemon.report import DaemonBody, Started
+from mahavishnu.interfaces.cli.options import asynchronous, json_option, load
+from mahavishnu.interfaces.cli.render import print_json, print_line
 
 POLL_S = 0.05
 

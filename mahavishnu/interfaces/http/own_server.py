@@ -8,9 +8,9 @@ from starlette.types import ASGIApp
 
 from mahavishnu.app import open_app
 from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.daemon.background import sample_timings
 from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.metrics import Metrics
-from mahavishnu.services.daemon.background import sample_timings
 
 POOL_SIZE = 2
 

@@ -23,20 +23,20 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.base.paths import private_folder
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.base.settings.tree import ServerSettings
-from mahavishnu.interfaces.http.asgi import open_asgi
-from mahavishnu.interfaces.http.connection import HttpConnection
-from mahavishnu.interfaces.http.guard import Guard
-from mahavishnu.interfaces.http.log_limits import limit_log
-from mahavishnu.interfaces.http.metrics import Metrics
-from mahavishnu.services.daemon.background import (
+from mahavishnu.daemon.background import (
     deliver_changes,
     drain_spool,
     embed_waiting,
     prune,
     sample_timings,
 )
-from mahavishnu.services.daemon.log_file import keep_log
-from mahavishnu.services.daemon.port import BACKLOG, bind
+from mahavishnu.daemon.log_file import keep_log
+from mahavishnu.daemon.port import BACKLOG, bind
+from mahavishnu.interfaces.http.asgi import open_asgi
+from mahavishnu.interfaces.http.connection import HttpConnection
+from mahavishnu.interfaces.http.guard import Guard
+from mahavishnu.interfaces.http.log_limits import limit_log
+from mahavishnu.interfaces.http.metrics import Metrics
 
 KEEP_ALIVE_S = 75
 LOOK_AT_LOCK_S = 5.0

@@ -2,9 +2,9 @@
 
 import click
 
+from mahavishnu.daemon.report import TokenPath
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.services.daemon.report import TokenPath
 
 
 @click.command()

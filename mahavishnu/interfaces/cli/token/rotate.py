@@ -3,9 +3,9 @@
 import click
 
 from mahavishnu.base.daemon.token import rotate_token
+from mahavishnu.daemon.report import Rotated
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.services.daemon.report import Rotated
 
 _ROTATED = "The token was replaced. Clients that were given the old one need the new one."
 

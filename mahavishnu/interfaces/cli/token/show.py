@@ -3,9 +3,9 @@
 import click
 
 from mahavishnu.base.daemon.token import ensure_token
+from mahavishnu.daemon.report import Token
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.render import print_line
-from mahavishnu.services.daemon.report import Token
 
 
 @click.command()

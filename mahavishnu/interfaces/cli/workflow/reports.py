@@ -8,13 +8,13 @@ import click
 
 from mahavishnu.base.errors import MahavishnuError, UsageError
 from mahavishnu.base.extras import require_prefect
+from mahavishnu.daemon.log_file import open_log
 from mahavishnu.interfaces.cli.options import load_quietly, opened_app, parameter
 from mahavishnu.interfaces.cli.render import local_time, print_line, printable
 from mahavishnu.memory.records import NewExecution
 from mahavishnu.operations.moments import read_moment
 from mahavishnu.operations.prefect import RecordedRuns, record_server
 from mahavishnu.operations.record_lines import Lines, RecordedLines, record_lines
-from mahavishnu.services.daemon.log_file import open_log
 
 
 async def record_stdin(crashed_at_end: bool, to_log: bool) -> RecordedLines:

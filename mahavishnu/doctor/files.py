@@ -13,9 +13,9 @@ from mahavishnu.base.logs import set_log_level
 from mahavishnu.base.paths import Locations, locate
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.base.settings.trust import is_trusted
+from mahavishnu.doctor.findings import Check, Examination, Finding, failure
 from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.operations.ai.profiles import read_own
-from mahavishnu.services.doctor.findings import Check, Examination, Finding, failure
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 _OTHERS, _OTHERS_WRITE = 0o077, 0o022

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
-from mahavishnu.services.doctor import clients, daemon, database, files, machine, model, sync
-from mahavishnu.services.doctor.findings import Check, Examination, Finding, Status, failure, worst
+from mahavishnu.doctor import clients, daemon, database, files, machine, model, sync
+from mahavishnu.doctor.findings import Check, Examination, Finding, Status, failure, worst
 
 # The embedded server may have to start, and a model to load.
 START_LIMIT_S = 20.0

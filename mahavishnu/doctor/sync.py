@@ -1,6 +1,6 @@
 """The check of what follows the memories: whether a target fails, and what was refused for good."""
 
-from mahavishnu.services.doctor.findings import Examination, Finding
+from mahavishnu.doctor.findings import Examination, Finding
 
 
 async def look_at_sync(examination: Examination) -> Finding:

@@ -19,15 +19,15 @@ from mahavishnu.database.migrate import (
 )
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.target import Target
-from mahavishnu.memory.integrity import look_at_storage as find_damage
-from mahavishnu.operations.integrity import fix_for
-from mahavishnu.services.doctor.findings import (
+from mahavishnu.doctor.findings import (
     Examination,
     Finding,
     ServerFacts,
     failure,
     worst,
 )
+from mahavishnu.memory.integrity import look_at_storage as find_damage
+from mahavishnu.operations.integrity import fix_for
 
 CONNECT_LIMIT_S = 5
 CONNECTIONS = 2

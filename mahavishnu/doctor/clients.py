@@ -9,11 +9,11 @@ from mahavishnu.ai.clients.table import CLIENTS
 from mahavishnu.ai.switching.launch import find_sign_ins
 from mahavishnu.ai.switching.proxies import proxy_note
 from mahavishnu.ai.switching.status import look
+from mahavishnu.doctor.files import close
+from mahavishnu.doctor.findings import Examination, Finding
 from mahavishnu.operations.ai.clients import chosen_clients
 from mahavishnu.operations.ai.profiles import known_profiles
 from mahavishnu.operations.ai.site import open_site
-from mahavishnu.services.doctor.files import close
-from mahavishnu.services.doctor.findings import Examination, Finding
 
 _OTHERS_WRITE = 0o022
 # As providers call them; a profile can have its key under any other name.

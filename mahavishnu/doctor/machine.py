@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import Distribution
 from pathlib import Path
 
-from mahavishnu.services.doctor.findings import Examination, Finding
+from mahavishnu.doctor.findings import Examination, Finding
 
 MINIMUM_PYTHON = (3, 13)
 PLATFORMS = {"linux": "Linux", "darwin": "macOS"}

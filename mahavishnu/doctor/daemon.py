@@ -10,9 +10,9 @@ from pathlib import Path
 from mahavishnu import __version__
 from mahavishnu.base.daemon.record import HOST, DaemonRecord, find_daemon
 from mahavishnu.base.errors import Conflict
-from mahavishnu.services.daemon.port import describe_owner
-from mahavishnu.services.doctor.files import is_own_file, not_ours
-from mahavishnu.services.doctor.findings import Examination, Finding
+from mahavishnu.daemon.port import describe_owner
+from mahavishnu.doctor.files import is_own_file, not_ours
+from mahavishnu.doctor.findings import Examination, Finding
 
 ANSWER_LIMIT_S = 6.0  # its own check of the database takes 5 at most
 _RESTART = "Start it again: mahavishnu down --force; mahavishnu up --detach"

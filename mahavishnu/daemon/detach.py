@@ -14,7 +14,7 @@ from dataclasses import asdict
 from mahavishnu.base.daemon.record import DaemonRecord, translated_files
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
 from mahavishnu.base.paths import Locations
-from mahavishnu.services.daemon.log_file import open_log
+from mahavishnu.daemon.log_file import open_log
 
 START_TIMEOUT_S = 180.0  # a first start makes the database
 POLL_S = 0.05

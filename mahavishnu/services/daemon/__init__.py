@@ -1,1 +1,0 @@
-"""The life of the daemon: started in the background, its port, its log, what it does on its own."""
