@@ -16,7 +16,7 @@ from mahavishnu.base.daemon.record import find_listening
 from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.paths import locate
 from mahavishnu.embedding.model_import import import_model
-from tests.weights import GRAPH_SHA256, NAME, packaged_model
+from tests.support.weights import GRAPH_SHA256, NAME, packaged_model
 
 EXAMPLES = (
     "We keep the embedded PostgreSQL running for 50 seconds after its last user is gone.",

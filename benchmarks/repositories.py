@@ -29,7 +29,7 @@ from mahavishnu.app import App
 from mahavishnu.embedding.model_import import import_model
 from mahavishnu.memory.models import Memory, MemoryFilter, Mode
 from mahavishnu.memory.search import SearchRequest
-from tests.weights import GRAPH_SHA256, NAME, packaged_model
+from tests.support.weights import GRAPH_SHA256, NAME, packaged_model
 
 PACKAGE = Path(__file__).parent.parent / "mahavishnu"
 CACHE = Path(".cache").resolve()

@@ -18,7 +18,7 @@ from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import Hit, MemoryFilter, Mode, NewMemory
 from mahavishnu.memory.ranking import WEIGHTS
 from mahavishnu.memory.search import SearchRequest
-from tests.weights import GRAPH_SHA256, NAME, packaged_model
+from tests.support.weights import GRAPH_SHA256, NAME, packaged_model
 
 CANDIDATES = 200
 SHOWN = 20

@@ -117,7 +117,7 @@ def chance_of_alarm(found: int, asked: int) -> float:
 async def run(seed: int) -> bool:
     """Remember, ask, print; tells whether enough questions led to their sources."""
     sys.path.insert(0, str(ROOT))
-    from tests.weights import packaged_model  # noqa: PLC0415 - a development dependency
+    from tests.support.weights import packaged_model  # noqa: PLC0415 - a development dependency
 
     with tempfile.TemporaryDirectory() as folder:
         loaded = load_settings(

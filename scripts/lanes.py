@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.outcomes import Began, Closed, Collected, Ended, read_outcomes
+from tests.support.outcomes import Began, Closed, Collected, Ended, read_outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
 STALLED_S = 900.0  # without a test that begins or ends; one has 400 s at most
@@ -115,7 +115,7 @@ class Lanes:
             # Which tests failed is said at the end, when those that are red have been repeated.
             *("-m", "pytest", "-q", "-rsxX", "--durations=8", "--durations-min=5"),
             *("-p", "no:cacheprovider"),
-            *("-p", "tests.outcomes", "--outcomes", str(file)),
+            *("-p", "tests.support.outcomes", "--outcomes", str(file)),
             *("--basetemp", str(self.scratch / job.name), *self.options(job), *job.paths),
         ]
         began = time.monotonic()

@@ -26,7 +26,7 @@ from mahavishnu.memory.records import Metric, NewExecution, Records
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
-from tests.fakes import FakeEmbedder
+from tests.support.fakes import FakeEmbedder
 
 FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
 MOMENT = datetime(2025, 6, 1, 12, tzinfo=UTC)

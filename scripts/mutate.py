@@ -28,7 +28,7 @@ from pathlib import Path
 from mahavishnu.database.embedded.server import EmbeddedServer
 from scripts.faults import ROOT, TABLE, Fault, draw_sample, read_faults, read_history
 from scripts.lanes import run_to_end
-from tests.scratch import find_room
+from tests.support.scratch import find_room
 
 COPIED = ("mahavishnu", "tests", "docs", "pyproject.toml")
 WORKERS = 3

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lanes import ROOT, Job, Lanes, Verdict, describe
-from tests.scratch import find_room
-from tests.verified import PEERS, write_page
+from tests.support.scratch import find_room
+from tests.support.verified import PEERS, write_page
 
 CACHE = ROOT / ".cache"
 VERIFIED = CACHE / "integrations"
@@ -113,7 +113,7 @@ def files_of(folder: str) -> tuple[str, ...]:
 
 def options_of(job: Job) -> list[str]:
     """Return what pytest is told for a job: where to note what it verified, and what others run."""
-    noted = ["-p", "tests.verified", "--verified", str(VERIFIED / f"{job.name}.json")]
+    noted = ["-p", "tests.support.verified", "--verified", str(VERIFIED / f"{job.name}.json")]
     elsewhere = [path for path in REPEATED if not any(own.startswith(path) for own in job.paths)]
     return noted + [f"--ignore={path}" for path in elsewhere]
 

@@ -45,9 +45,9 @@ from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
-from tests.fakes import FakeEmbedder
-from tests.missing_programs import skip_or_fail
-from tests.prepared import digest_of, place_cluster
+from tests.support.fakes import FakeEmbedder
+from tests.support.missing_programs import skip_or_fail
+from tests.support.prepared import digest_of, place_cluster
 
 # How long an example takes is for benchmarks to say; here others use the machine too.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command
-from tests.daemon import layout
+from tests.support.command import Command
+from tests.support.daemon import layout
 
 
 @pytest.fixture(scope="session")

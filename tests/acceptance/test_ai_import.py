@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.command import (
+from tests.support.command import (
     PROGRAM,
     ROOT,
     Command,
@@ -17,7 +17,7 @@ from tests.command import (
     leave_root,
     run_in_terminal,
 )
-from tests.kept_secrets import sealed_keyring
+from tests.support.kept_secrets import sealed_keyring
 
 CANARY = "sk-fake-canary-9b1d"
 OTHER = "sk-fake-canary-other"

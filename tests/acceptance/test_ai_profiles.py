@@ -6,7 +6,7 @@ import stat
 import pytest
 import yaml
 
-from tests.command import Command
+from tests.support.command import Command
 
 CANARY = "sk-fake-canary-41c2"
 URL = "https://llm.example.com/anthropic"

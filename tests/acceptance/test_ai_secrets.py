@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command
-from tests.kept_secrets import lines, private, seal, stand_ins
+from tests.support.command import Command
+from tests.support.kept_secrets import lines, private, seal, stand_ins
 
 CANARY = "sk-fake-canary-91d4"
 URL = "https://llm.example.com/anthropic"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.command import Command
+from tests.support.command import Command
 
 URL = "https://llm.example.com/anthropic"
 KEY = "sk-fake-canary-55aa"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mahavishnu import __version__
-from tests.command import Command, run_in_terminal
-from tests.weights import GRAPH_SHA256, NAME, packaged_model
+from tests.support.command import Command, run_in_terminal
+from tests.support.weights import GRAPH_SHA256, NAME, packaged_model
 
 pytestmark = pytest.mark.postgres
 

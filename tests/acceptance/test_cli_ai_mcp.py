@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import PROGRAM, Command
+from tests.support.command import PROGRAM, Command
 
 # Does with its arguments what Claude Code 2.1.329 was seen to do, and notes them.
 CLAUDE = """#!{python}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import Answer, Command
+from tests.support.command import Answer, Command
 
 HAND_WRITTEN = """{ "theirs" : [1,2 ,  3],
   "env": {"A":  "1"},

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.command import PROGRAM, Answer, Command
-from tests.fake_servers import FakeServer, Reply, json_reply
+from tests.support.command import PROGRAM, Answer, Command
+from tests.support.fake_servers import FakeServer, Reply, json_reply
 
 KEY = "sk-canary-of-the-command"
 OK = json_reply({"type": "message", "content": []})

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from mahavishnu.ai.bindings.location import copy_of, path_in
-from tests.command import PROGRAM, Answer, Command
-from tests.switching import FILES, install
+from tests.support.command import PROGRAM, Answer, Command
+from tests.support.switching import FILES, install
 
 GUARD = PROGRAM.with_name("mahavishnu-guard")
 KEYS = {"QWEN_API_KEY": "sk-canary-qwen-31", "ZAI_API_KEY": "sk-canary-zai-32"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import UNMEASURED, Command
-from tests.daemon import wait_until
-from tests.weights import GRAPH_SHA256, NAME, packaged_model
+from tests.support.command import UNMEASURED, Command
+from tests.support.daemon import wait_until
+from tests.support.weights import GRAPH_SHA256, NAME, packaged_model
 
 pytestmark = pytest.mark.postgres
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import mahavishnu
-from tests.command import PROGRAM, ROOT, Answer, Command, close_to_others, leave_root
-from tests.external import ExternalServer, free_port, newest_binaries, served
-from tests.weights import packaged_model
+from tests.support.command import PROGRAM, ROOT, Answer, Command, close_to_others, leave_root
+from tests.support.external import ExternalServer, free_port, newest_binaries, served
+from tests.support.weights import packaged_model
 
 pytestmark = pytest.mark.postgres
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command
-from tests.switching import install, values
+from tests.support.command import Command
+from tests.support.switching import install, values
 
 KEYS = {"ZAI_API_KEY": "sk-canary-zai-32", "QWEN_API_KEY": "sk-canary-qwen-31"}
 ZAI = "https://api.z.ai/api/anthropic"

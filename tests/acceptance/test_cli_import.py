@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
-from tests.command import Command
+from tests.support.command import Command
 
 pytestmark = pytest.mark.postgres
 

@@ -9,7 +9,7 @@ import pytest
 
 from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
-from tests.command import UNMEASURED, Answer, Command, Word
+from tests.support.command import UNMEASURED, Answer, Command, Word
 
 pytestmark = pytest.mark.postgres
 

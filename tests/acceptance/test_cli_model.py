@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.embedding.known_models import DEFAULT_LOCAL_MODEL, PinnedDownload, PinnedFile
-from tests.command import Command, run_in_terminal
-from tests.fake_servers import FakeServer, Reply, Request
-from tests.weights import packaged_model
+from tests.support.command import Command, run_in_terminal
+from tests.support.fake_servers import FakeServer, Reply, Request
+from tests.support.weights import packaged_model
 
 NAME = "owner/small"
 GRAPH = "onnx/model.onnx"

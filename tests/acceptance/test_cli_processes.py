@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
-from tests.command import ROOT, Command
-from tests.daemon import layout, wait_until
+from tests.support.command import ROOT, Command
+from tests.support.daemon import layout, wait_until
 
 pytestmark = pytest.mark.postgres
 

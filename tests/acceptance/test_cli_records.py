@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command
+from tests.support.command import Command
 
 pytestmark = pytest.mark.postgres
 MOMENT = "2026-01-02T03:04:05Z"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ai_sessions import running, thread
-from tests.command import Command
-from tests.switching import install
+from tests.support.ai_sessions import running, thread
+from tests.support.command import Command
+from tests.support.switching import install
 
 KEYS = {"QWEN_API_KEY": "sk-canary-qwen-31", "ZAI_API_KEY": "sk-canary-zai-32"}
 SOON = 0.05

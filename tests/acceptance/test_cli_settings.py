@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import ROOT, Command, close_to_others, leave_root
+from tests.support.command import ROOT, Command, close_to_others, leave_root
 
 SECRET = "canary-3d81"
 

@@ -8,8 +8,8 @@ import pytest
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.spool.entries import write_down
 from mahavishnu.memory.spool.file import SpoolFile
-from tests.command import Command
-from tests.daemon import call, running, stdio_session
+from tests.support.command import Command
+from tests.support.daemon import call, running, stdio_session
 
 pytestmark = pytest.mark.postgres
 AWAY = {"MAHAVISHNU_PG_BINARIES": "/nowhere"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command, run_in_terminal
-from tests.switching import install, values
+from tests.support.command import Command, run_in_terminal
+from tests.support.switching import install, values
 
 KEYS = {"QWEN_API_KEY": "sk-canary-qwen-31", "ZAI_API_KEY": "sk-canary-zai-32"}
 OWN = "own-canary-of-the-user"

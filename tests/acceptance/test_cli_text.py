@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.memory.models import MAX_CONTENT_BYTES
-from tests.command import Command
+from tests.support.command import Command
 
 pytestmark = pytest.mark.postgres
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command
+from tests.support.command import Command
 
 pytestmark = pytest.mark.postgres
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.command import Command
 from tests.crash.rounds import Rounds
 from tests.crash.scenarios import SCENARIOS
+from tests.support.command import Command
 
 pytestmark = pytest.mark.postgres
 

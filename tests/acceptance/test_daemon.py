@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from mahavishnu.base.processes import identify
-from tests.command import Command
-from tests.daemon import NOT_RUNNING, Daemon, record, running, told_status, wait_until
+from tests.support.command import Command
+from tests.support.daemon import NOT_RUNNING, Daemon, record, running, told_status, wait_until
 
 pytestmark = pytest.mark.postgres
 

@@ -16,8 +16,8 @@ from mahavishnu.base.daemon.record import find_daemon
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.processes import ProcessIdentity, identify
 from mahavishnu.daemon.detach import stop
-from tests.command import Command
-from tests.daemon import Daemon, running, servers, start, wait_until
+from tests.support.command import Command
+from tests.support.daemon import Daemon, running, servers, start, wait_until
 
 pytestmark = pytest.mark.postgres
 

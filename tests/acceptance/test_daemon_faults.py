@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from tests.acceptance.test_cli_processes import fill, many_words, small_disk
-from tests.command import ROOT, Command
-from tests.daemon import Daemon, layout, running, start, stdio_session, wait_until
-from tests.fake_servers import FakeModel, FakeServer, ollama_server
-from tests.stdio import HELLO, served
+from tests.support.command import ROOT, Command
+from tests.support.daemon import Daemon, layout, running, start, stdio_session, wait_until
+from tests.support.fake_servers import FakeModel, FakeServer, ollama_server
+from tests.support.stdio import HELLO, served
 
 pytestmark = pytest.mark.postgres
 

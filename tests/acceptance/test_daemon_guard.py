@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.command import UNMEASURED, Command
-from tests.daemon import Daemon, call, http_session, running, stdio_session
+from tests.support.command import UNMEASURED, Command
+from tests.support.daemon import Daemon, call, http_session, running, stdio_session
 
 pytestmark = pytest.mark.postgres
 

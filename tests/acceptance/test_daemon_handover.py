@@ -9,9 +9,9 @@ import threading
 import psutil
 import pytest
 
-from tests.command import Command
-from tests.daemon import call, running, start, stdio_session, wait_until
-from tests.stdio import HELLO, end, served
+from tests.support.command import Command
+from tests.support.daemon import call, running, start, stdio_session, wait_until
+from tests.support.stdio import HELLO, end, served
 
 pytestmark = pytest.mark.postgres
 

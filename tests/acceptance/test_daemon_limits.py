@@ -15,8 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.command import UNMEASURED, Command
-from tests.daemon import Daemon, running, wait_until
+from tests.support.command import UNMEASURED, Command
+from tests.support.daemon import Daemon, running, wait_until
 
 pytestmark = pytest.mark.postgres
 

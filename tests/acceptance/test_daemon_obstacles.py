@@ -12,9 +12,17 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.base.daemon.record import find_daemon
-from tests.command import Command
-from tests.daemon import NOT_RUNNING, record, running, servers, start, told_status, wait_until
-from tests.external import free_port
+from tests.support.command import Command
+from tests.support.daemon import (
+    NOT_RUNNING,
+    record,
+    running,
+    servers,
+    start,
+    told_status,
+    wait_until,
+)
+from tests.support.external import free_port
 
 pytestmark = pytest.mark.postgres
 

@@ -15,8 +15,8 @@ from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
 from mahavishnu.base.processes import identify
-from tests.command import Command
-from tests.daemon import (
+from tests.support.command import Command
+from tests.support.daemon import (
     Daemon,
     call,
     http_session,
@@ -26,7 +26,7 @@ from tests.daemon import (
     stdio_session,
     wait_until,
 )
-from tests.external import free_port
+from tests.support.external import free_port
 
 pytestmark = pytest.mark.postgres
 

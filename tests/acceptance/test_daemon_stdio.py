@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.command import Command
-from tests.daemon import STDIO, running, wait_until
-from tests.stdio import HELLO, Line, dispose, end, served
+from tests.support.command import Command
+from tests.support.daemon import STDIO, running, wait_until
+from tests.support.stdio import HELLO, Line, dispose, end, served
 
 pytestmark = pytest.mark.postgres
 

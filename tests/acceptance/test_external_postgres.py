@@ -19,8 +19,8 @@ from mahavishnu.app import open_app
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.memory.models import NewMemory
-from tests.command import Answer, Command
-from tests.external import (
+from tests.support.command import Answer, Command
+from tests.support.external import (
     ExternalServer,
     free_port,
     newest_binaries,
@@ -28,8 +28,8 @@ from tests.external import (
     served,
     without_pgvector,
 )
-from tests.fake_servers import FakeModel, ollama_server
-from tests.fakes import FakeEmbedder
+from tests.support.fake_servers import FakeModel, ollama_server
+from tests.support.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
 

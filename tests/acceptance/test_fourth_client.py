@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.bindings.location import path_in
-from tests.command import Answer, Command
+from tests.support.command import Answer, Command
 
 TREE = Path(__file__).parents[2]
 MINE = "# mine\n[ui]\ndark = true # at night\n"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.bindings.stored_keys import ROUTE
-from tests.command import PROGRAM, Answer, Command
-from tests.daemon import Daemon, running
-from tests.kept_secrets import lines, private, seal, sealed_keyring, stand_ins
+from tests.support.command import PROGRAM, Answer, Command
+from tests.support.daemon import Daemon, running
+from tests.support.kept_secrets import lines, private, seal, sealed_keyring, stand_ins
 
 HELPER = PROGRAM.with_name("mahavishnu-key")
 URL = "https://api.z.ai/api/anthropic"

@@ -16,7 +16,7 @@ import pytest
 
 import mahavishnu
 from mahavishnu.database.embedded.state import KeeperRecord, Layout, PostmasterFile
-from tests.command import PROGRAM, ROOT, Answer, Command
+from tests.support.command import PROGRAM, ROOT, Answer, Command
 
 pytestmark = [
     pytest.mark.postgres,

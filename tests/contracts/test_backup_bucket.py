@@ -11,8 +11,8 @@ import pytest
 from mahavishnu.base.errors import Conflict, Unavailable
 from mahavishnu.database.backup.storage.bucket import Entry
 from mahavishnu.database.backup.storage.bucket_sets import LOCK, BucketStorage
-from tests.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
-from tests.daemon import wait_until
+from tests.support.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
+from tests.support.daemon import wait_until
 
 LATER = timedelta(minutes=6)
 

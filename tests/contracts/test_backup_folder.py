@@ -11,8 +11,8 @@ import pytest
 
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable
 from mahavishnu.database.backup.storage.folder import LocalFolder
-from tests.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
-from tests.command import ROOT, close_to_others, leave_root
+from tests.support.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
+from tests.support.command import ROOT, close_to_others, leave_root
 
 PAGE = 4096
 

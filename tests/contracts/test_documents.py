@@ -14,7 +14,14 @@ from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
 from mahavishnu.ai.foreign_files.documents.toml_text import Header, Pair
 from mahavishnu.base.errors import Conflict, Corrupt, UsageError
-from tests.documents import Foreign, foreign_json, foreign_toml, only_added, some_value, strict_json
+from tests.support.documents import (
+    Foreign,
+    foreign_json,
+    foreign_toml,
+    only_added,
+    some_value,
+    strict_json,
+)
 
 JSON_FILES = 10_000
 TOML_FILES = 1_500

@@ -16,10 +16,10 @@ from mahavishnu.embedding.models import StoredModel
 from mahavishnu.embedding.ollama import connect_ollama
 from mahavishnu.embedding.openai import connect_openai
 from mahavishnu.embedding.port import Embedder
-from tests.embedding_daemon import embedding_daemon
-from tests.fake_servers import FakeModel, ollama_server, openai_server
-from tests.fakes import FakeEmbedder
-from tests.weights import stored_model
+from tests.support.embedding_daemon import embedding_daemon
+from tests.support.fake_servers import FakeModel, ollama_server, openai_server
+from tests.support.fakes import FakeEmbedder
+from tests.support.weights import stored_model
 
 TEXTS = [
     "How do I reset my password?",

@@ -10,8 +10,8 @@ import pytest
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.memory.outbox.mirror import JsonlMirror
 from mahavishnu.memory.outbox.port import MemoryChange, SyncTarget
-from tests.fakes import FakeTarget
-from tests.mirrored import read_mirror
+from tests.support.fakes import FakeTarget
+from tests.support.mirrored import read_mirror
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 CHANGES = [

@@ -1,7 +1,7 @@
 """
 The contract of the stores of keys: variables, a real keyring, and files behind stand-ins for age and gpg.
 
-And one of the tests' own, `tests/fifth_store.py`: a further store is a module and a line of the table.
+And one of the tests' own, `tests/support/fifth_store.py`: a further store is a module and a line of the table.
 """
 
 import os
@@ -24,10 +24,10 @@ from mahavishnu.ai.secrets.table import SCHEMES
 from mahavishnu.ai.switching.requirements import find_missing_requirements
 from mahavishnu.ai.switching.status import key_state
 from mahavishnu.base.errors import UsageError
-from tests.fifth_store import KEPT, FifthStore
-from tests.kept_secrets import AGE_HEAD, PGP_HEAD, Kept, lines, private, seal, stand_ins
-from tests.secrets_contract import KEY, SecretStoreContract
-from tests.switching import site_in
+from tests.support.fifth_store import KEPT, FifthStore
+from tests.support.kept_secrets import AGE_HEAD, PGP_HEAD, Kept, lines, private, seal, stand_ins
+from tests.support.secrets_contract import KEY, SecretStoreContract
+from tests.support.switching import site_in
 
 
 @pytest.fixture(params=["env", "keyring", "fifth", "age-file", "gpg-file"])
@@ -47,7 +47,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SCHEMES, "fifth", "tests.fifth_store")
+    monkeypatch.setitem(SCHEMES, "fifth", "tests.support.fifth_store")
 
 
 class TestStores(SecretStoreContract):

@@ -10,7 +10,7 @@ from mahavishnu.memory.models import Memory, MemoryFilter, NewMemory, SearchResu
 from mahavishnu.memory.search import Retriever, SearchRequest, Tier
 from mahavishnu.memory.tiers import open_tiers
 from tests.conftest import World
-from tests.fakes import FakeTier
+from tests.support.fakes import FakeTier
 
 pytestmark = pytest.mark.postgres
 FACTS = (

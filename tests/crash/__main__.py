@@ -6,12 +6,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.command import Command
 from tests.crash.rounds import Rounds
 from tests.crash.scenarios import SCENARIOS
-from tests.daemon import layout
-from tests.prepared import place_cluster
-from tests.scratch import find_room
+from tests.support.command import Command
+from tests.support.daemon import layout
+from tests.support.prepared import place_cluster
+from tests.support.scratch import find_room
 
 SEEDS_A_HOME = 4  # a database's server that ends five times within a minute is not started again
 

@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.command import Answer, Command
 from tests.crash.scenarios import HALVES, SCENARIOS, Scenario
-from tests.daemon import postmaster
-from tests.fork_server import Steps
+from tests.support.command import Answer, Command
+from tests.support.daemon import postmaster
+from tests.support.fork_server import Steps
 
 SERVER_SHARE = 0.25  # of the rounds, in which the database's server dies instead
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.command import Command, Word
+from tests.support.command import Command, Word
 
 type Say = Callable[[str], Sequence[Word]]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mahavishnu.operations.bodies import HitBody, MemoryBody
-from tests.command import UNMEASURED, Command
 from tests.docs.test_docs import DOCS
-from tests.switching import install
+from tests.support.command import UNMEASURED, Command
+from tests.support.switching import install
 
 PAGE = DOCS / "reference" / "json-output.md"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import PROGRAM
 from tests.docs.test_docs import DOCS, ROOT
-from tests.weights import packaged_model
+from tests.support.command import PROGRAM
+from tests.support.weights import packaged_model
 
 README = ROOT / "README.md"
 TUTORIAL = DOCS / "tutorial" / "first-memories.md"

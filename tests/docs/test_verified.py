@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.verified import NOT_RUN, REAL, WIRE, write_page
-from tests.verified import PEERS as BEGINNING
+from tests.support.verified import NOT_RUN, REAL, WIRE, write_page
+from tests.support.verified import PEERS as BEGINNING
 
 REPOSITORY = Path(__file__).parents[2]
 OWN, PEER = "tests/acceptance/test_own.py::test_own", "tests/peers/test_peer.py::test_peer"
@@ -102,7 +102,7 @@ def test_a_run_notes_what_became_of_marked_tests(tmp_path: Path) -> None:
         "def test_unmarked(): pass\n"
     )
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.verified",
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.support.verified",
          "--rootdir", str(tmp_path), "-c", "/dev/null", "-W", "ignore",
          "--verified", str(tmp_path / "notes.json"), str(probe)],
         cwd=REPOSITORY, capture_output=True, timeout=60, check=False,

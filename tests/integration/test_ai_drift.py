@@ -20,7 +20,7 @@ from mahavishnu.ai.switching.status import ClientStatus, look, look_at
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError, NotFound
-from tests.switching import (
+from tests.support.switching import (
     CLAUDE,
     CODEX,
     KEYS,

@@ -18,9 +18,9 @@ from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import look_at
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.base.errors import MahavishnuError
-from tests.ai_files import at_step
-from tests.switching import ONE, everything, install, site_in, switch_to
-from tests.switching_killed import change_by_hand, contents, settle_in
+from tests.support.ai_files import at_step
+from tests.support.switching import ONE, everything, install, site_in, switch_to
+from tests.support.switching_killed import change_by_hand, contents, settle_in
 
 
 def restore_one(site: Site, *clients: Any) -> None:

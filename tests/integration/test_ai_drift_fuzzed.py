@@ -19,8 +19,8 @@ from mahavishnu.ai.switching.status import look_at
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
-from tests.scratch import find_room
-from tests.switching import CLAUDE, CODEX, ONE, TWO, install, site_in, switch_to, values
+from tests.support.scratch import find_room
+from tests.support.switching import CLAUDE, CODEX, ONE, TWO, install, site_in, switch_to, values
 
 TEXTS = {
     "claude-code": '{\n  "permissions": {"allow": ["x"]},\n  "env": {"MINE": "1"}\n}\n',

@@ -22,8 +22,8 @@ from mahavishnu.ai.foreign_files.documents.toml_document import TomlDocument
 from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
 from mahavishnu.ai.foreign_files.merge import Change, Remove, Set
 from mahavishnu.base.errors import MahavishnuError
-from tests.ai_files import AT_ONCE, CHANGE, FRESH, NEW, OLD, QUICK, settings_file
-from tests.documents import strict_json
+from tests.support.ai_files import AT_ONCE, CHANGE, FRESH, NEW, OLD, QUICK, settings_file
+from tests.support.documents import strict_json
 
 URL = ("env", "OURS")
 
@@ -249,7 +249,7 @@ def test_a_read_only_folder_is_told_to_who_is_not_root(tmp_path: Path) -> None:
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from tests.ai_files import *
+from tests.support.ai_files import *
 from mahavishnu.base.errors import MahavishnuError
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:

@@ -24,7 +24,7 @@ from mahavishnu.ai.foreign_files.merge import Remove, Set
 from mahavishnu.ai.foreign_files.replace import Snapshot, look
 from mahavishnu.base import files
 from mahavishnu.base.errors import MahavishnuError
-from tests.ai_files import (
+from tests.support.ai_files import (
     CHANGE,
     FRESH,
     OLD,
@@ -39,7 +39,7 @@ from tests.ai_files import (
     settings_file,
     wanted,
 )
-from tests.documents import strict_json
+from tests.support.documents import strict_json
 
 ROOT = Path(__file__).parent.parent.parent
 WRITES = 1500
@@ -47,7 +47,7 @@ WRITES = 1500
 
 def run(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.ai_files", *arguments],
+        [sys.executable, "-m", "tests.support.ai_files", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -155,7 +155,7 @@ def test_neither_side_loses_a_key_in_a_race(
     command = [
         sys.executable,
         "-m",
-        "tests.ai_files",
+        "tests.support.ai_files",
         "client",
         kind,
         str(path),
@@ -291,7 +291,7 @@ def test_processes_of_ours_take_turns(tmp_path: Path) -> None:
     path = tmp_path / "client" / "settings.json"
     path.parent.mkdir()
     code = (
-        "import sys; from pathlib import Path; from tests.ai_files import *\n"
+        "import sys; from pathlib import Path; from tests.support.ai_files import *\n"
         "file = settings_file(Path(sys.argv[1]), QUICK)\n"
         "for n in range(40): file.edit([Set(('env', sys.argv[2] + str(n)), n)])"
     )

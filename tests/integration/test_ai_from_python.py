@@ -14,8 +14,8 @@ from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.operations.ai.site import open_site
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
-from tests.ai_sessions import running
-from tests.switching import everything, install
+from tests.support.ai_sessions import running
+from tests.support.switching import everything, install
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 SOON = 0.05  # s; a settings file's time and that of a session are told apart by it

@@ -16,7 +16,7 @@ from mahavishnu.ai.secrets.in_environment import EnvironmentStore
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.ai.switching.launch import Launch, plan_launch, recognise
 from mahavishnu.base.errors import MahavishnuError
-from tests.switching import CLAUDE, CODEX, KEYS, ONE
+from tests.support.switching import CLAUDE, CODEX, KEYS, ONE
 
 PROGRAMS: dict[ClientName, str] = {"claude-code": "claude", "codex": "codex", "qwen": "qwen"}
 STRAYS = {

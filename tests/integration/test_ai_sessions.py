@@ -28,8 +28,8 @@ from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.base.processes import ProcessIdentity, identify
 from mahavishnu.interfaces.cli.ai.sessions_output import lines_of
 from mahavishnu.operations.ai.sessions import restarted_body, session_body
-from tests.ai_sessions import STAYS, Running, held, running, thread
-from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, Site, install, site_in, switch_to
+from tests.support.ai_sessions import STAYS, Running, held, running, thread
+from tests.support.switching import CLAUDE, CODEX, KEYS, ONE, TWO, Site, install, site_in, switch_to
 
 PROFILES = {each.name: each for each in (ONE, TWO, CLAUDE, CODEX)}
 SOON = 0.05  # s; a settings file's time and that of a session are told apart by it

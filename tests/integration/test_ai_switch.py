@@ -26,8 +26,8 @@ from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.masking import Secret
 from mahavishnu.base.processes import process_start_time
 from mahavishnu.operations.ai.switching import naming_others
-from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
-from tests.switching import (
+from tests.support.kept_secrets import PGP_HEAD, private, seal, stand_ins
+from tests.support.switching import (
     CLAUDE,
     KEYS,
     ONE,

@@ -13,7 +13,7 @@ from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.status import look
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
-from tests.switching import (
+from tests.support.switching import (
     CLAUDE,
     CODEX,
     ONE,

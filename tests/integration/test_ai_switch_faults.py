@@ -31,10 +31,10 @@ from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.base.masking import Secret
-from tests.ai_files import QUICK, at_step, check_client_keys, noted_exchanges, read_turns
-from tests.documents import Kinds, foreign_json, foreign_toml, strict_json
-from tests.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to
-from tests.switching_killed import SCENARIOS, contents, prepare, settle_in
+from tests.support.ai_files import QUICK, at_step, check_client_keys, noted_exchanges, read_turns
+from tests.support.documents import Kinds, foreign_json, foreign_toml, strict_json
+from tests.support.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to
+from tests.support.switching_killed import SCENARIOS, contents, prepare, settle_in
 
 ROOT = Path(__file__).parent.parent.parent
 WRITES = 1500
@@ -53,7 +53,7 @@ KINDS: dict[ClientName, Kinds] = {
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_killed_at_any_step_the_next_command_settles_it(tmp_path: Path, scenario: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.switching_killed", tmp_path, scenario],
+        [sys.executable, "-m", "tests.support.switching_killed", tmp_path, scenario],
         cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True,
     )  # fmt: skip
     seen = json.loads(done.stdout)
@@ -269,7 +269,16 @@ def test_neither_side_loses_a_key_in_a_race(tmp_path: Path, kind: str) -> None:
     site = replace(site_in(tmp_path), patience=QUICK)
     log = tmp_path / "turns.json"
     client = subprocess.Popen(
-        [sys.executable, "-m", "tests.ai_files", "client", kind, str(path), str(WRITES), str(log)],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.ai_files",
+            "client",
+            kind,
+            str(path),
+            str(WRITES),
+            str(log),
+        ],
         cwd=ROOT,
     )
     outcomes: Counter[str] = Counter()

@@ -18,7 +18,7 @@ from mahavishnu.ai.switching.status import look_at
 from mahavishnu.ai.switching.switch import why_not
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import UsageError
-from tests.switching import FILES, ONE, TWO, Site, install, site_in, switch_to, values
+from tests.support.switching import FILES, ONE, TWO, Site, install, site_in, switch_to, values
 
 LOCAL = Profile(
     name="local",

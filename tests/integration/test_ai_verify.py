@@ -27,9 +27,9 @@ from mahavishnu.interfaces.cli.ai.switch_llm import code_of, judge
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.ai.switching import switched
 from mahavishnu.operations.ai.verification import trial_body
-from tests.external import free_port
-from tests.fake_servers import DROP, FakeServer, Reply, Request, json_reply
-from tests.switching import ONE, install, site_in, switch_to
+from tests.support.external import free_port
+from tests.support.fake_servers import DROP, FakeServer, Reply, Request, json_reply
+from tests.support.switching import ONE, install, site_in, switch_to
 
 KEY = "sk-canary-of-verify-0123"
 ANSWERS: dict[Protocol, object] = {

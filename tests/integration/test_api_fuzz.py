@@ -21,7 +21,7 @@ from mahavishnu.base.files import write_atomically
 from mahavishnu.base.paths import private_folder
 from mahavishnu.interfaces.http.openapi import describe_api
 from tests.conftest import OpenWorld
-from tests.served import Served, app_of, serve
+from tests.support.served import Served, app_of, serve
 
 pytestmark = pytest.mark.postgres
 TOKEN = PREFIX + "0" * 43  # cases are made before the application is

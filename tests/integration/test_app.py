@@ -19,7 +19,7 @@ from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.target import Target
 from mahavishnu.memory.models import NewMemory
 from tests.conftest import OpenWorld
-from tests.fakes import FakeEmbedder
+from tests.support.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
 

@@ -26,10 +26,10 @@ from mahavishnu.database.target import Target
 from mahavishnu.doctor.database import look_at_backup
 from mahavishnu.doctor.findings import Examination
 from mahavishnu.memory.models import NewMemory
-from tests.backups import DAMAGE, FILES, Bench, bench_of, flipped, server_in
 from tests.conftest import Cluster, OpenWorld, World
-from tests.missing_programs import skip_or_fail
-from tests.served import app_of, serve
+from tests.support.backups import DAMAGE, FILES, Bench, bench_of, flipped, server_in
+from tests.support.missing_programs import skip_or_fail
+from tests.support.served import app_of, serve
 
 pytestmark = pytest.mark.postgres
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -14,8 +14,8 @@ import pytest
 from mahavishnu.base.errors import Conflict
 from mahavishnu.database.backup.verify import list_sets
 from mahavishnu.memory.models import NewMemory
-from tests.backups import Bench, bench_of, server_in
 from tests.conftest import Cluster, World
+from tests.support.backups import Bench, bench_of, server_in
 
 pytestmark = pytest.mark.postgres
 SEED = 28
@@ -29,7 +29,7 @@ async def killer(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Yield the program that runs commands and kills them."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.backup_killed", str(cluster.socket_folder), database, str(folder),
+        sys.executable, "-m", "tests.support.backup_killed", str(cluster.socket_folder), database, str(folder),
         cwd=Path(__file__).parents[2], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "COVERAGE_PROCESS_CONFIG": ""},
     )  # fmt: skip

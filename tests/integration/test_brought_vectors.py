@@ -10,7 +10,7 @@ from mahavishnu.embedding.choose import EmbeddingConfig, choose_embedder
 from mahavishnu.memory.models import BroughtVector, NewMemory
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld
-from tests.fakes import FakeEmbedder
+from tests.support.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
 VECTOR = BroughtVector(model="mine", values=[3.0] + [0.0] * 7, dimensions=8)

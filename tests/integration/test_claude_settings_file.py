@@ -13,7 +13,7 @@ from mahavishnu.ai.clients.hook_entries import Hook
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.foreign_files.merge import Change, Set
 from mahavishnu.base.errors import MahavishnuError
-from tests.ai_files import QUICK, settings_file
+from tests.support.ai_files import QUICK, settings_file
 
 
 def entry(matcher: str, *commands: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mahavishnu.knowledge.discovery import (
     read_blobs,
     read_source,
 )
-from tests.ingesting import commit, git
+from tests.support.ingesting import commit, git
 
 SKIPPED = {
     "node_modules/x/index.js": "vendored", "src/vendor/lib.go": "vendored", "uv.lock": "lock file",

@@ -24,7 +24,7 @@ from mahavishnu.doctor.sync import look_at_sync
 from mahavishnu.embedding.port import Embedder
 from mahavishnu.memory.models import BroughtVector, NewMemory
 from tests.conftest import Cluster, World
-from tests.fakes import FakeEmbedder
+from tests.support.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
 

@@ -14,7 +14,7 @@ from mahavishnu.engines.background import BackgroundApp
 from mahavishnu.memory.models import NewMemory, utc_now
 from mahavishnu.operations import prefect
 from tests.conftest import Cluster, World
-from tests.served import app_of
+from tests.support.served import app_of
 
 pytestmark = pytest.mark.postgres
 

@@ -23,9 +23,9 @@ from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 from mahavishnu.interfaces.http.page import render_page
 from mahavishnu.memory.models import NewMemory, Stored
 from mahavishnu.memory.spool import writes
-from tests import fifth_store
 from tests.conftest import OpenWorld, World
-from tests.served import ROOMY, Served, app_of, captured_logs, serve
+from tests.support import fifth_store
+from tests.support.served import ROOMY, Served, app_of, captured_logs, serve
 
 pytestmark = pytest.mark.postgres
 API = "/api/v1"
@@ -145,7 +145,7 @@ async def test_every_route_answers_as_documented(
     question = await ask("POST", "/embeddings", 200, json={"texts": ["one"], "kind": "query"})
     assert question["vectors"] == embedded["vectors"][:1]
     assert (await ask("POST", "/embeddings", 200, json={}))["vectors"] == []
-    monkeypatch.setitem(SCHEMES, "fifth", "tests.fifth_store")
+    monkeypatch.setitem(SCHEMES, "fifth", "tests.support.fifth_store")
     monkeypatch.setitem(fifth_store.KEPT, "name", "sk-fake")
     secret = {"reference": "fifth:name"}
     assert await ask("POST", "/secrets/resolve", 200, json=secret) == {"key": "sk-fake"}

@@ -26,7 +26,7 @@ from mahavishnu.memory.models import NewMemory
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
 from tests.conftest import OpenWorld, World
-from tests.served import app_of, captured_logs, serve
+from tests.support.served import app_of, captured_logs, serve
 
 pytestmark = pytest.mark.postgres
 DESTRUCTIVE = {

@@ -27,7 +27,7 @@ from mahavishnu.operations.operation import Call
 from mahavishnu.operations.requests import LEAST_BUDGET
 from tests.conftest import OpenWorld, World
 from tests.integration.test_operations import Caller
-from tests.served import app_of
+from tests.support.served import app_of
 
 pytestmark = pytest.mark.postgres
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)

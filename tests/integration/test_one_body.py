@@ -27,10 +27,10 @@ from mahavishnu.memory.records import NewExecution
 from mahavishnu.operations.memory_table import LOCAL_OPERATIONS
 from mahavishnu.operations.operation import Operation
 from mahavishnu.operations.table import ENVIRONMENT_OPERATIONS, OPERATIONS
-from tests.ingesting import Ingesting, write
-from tests.mirrored import catch_up
-from tests.served import Served, serve
-from tests.switching import install
+from tests.support.ingesting import Ingesting, write
+from tests.support.mirrored import catch_up
+from tests.support.served import Served, serve
+from tests.support.switching import install
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 EDGES = ("cli", "http", "mcp")

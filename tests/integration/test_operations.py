@@ -27,8 +27,8 @@ from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.requests import DEFAULT_BUDGET, LEAST_BUDGET
 from mahavishnu.operations.table import OPERATIONS
 from tests.conftest import OpenWorld, World
-from tests.fakes import FakeEmbedder, fake_vector
-from tests.served import app_of
+from tests.support.fakes import FakeEmbedder, fake_vector
+from tests.support.served import app_of
 
 pytestmark = pytest.mark.postgres
 BY_NAME: dict[str, Operation[Any, Any]] = {operation.name: operation for operation in OPERATIONS}

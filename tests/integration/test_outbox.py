@@ -20,8 +20,8 @@ from mahavishnu.memory.outbox.mirror import JsonlMirror
 from mahavishnu.memory.outbox.outbox import MAX_ATTEMPTS, Outbox
 from mahavishnu.memory.outbox.port import DeliveryRefusal, SyncTarget
 from tests.conftest import OpenWorld, World
-from tests.fakes import FakeTarget
-from tests.mirrored import catch_up, read_mirror
+from tests.support.fakes import FakeTarget
+from tests.support.mirrored import catch_up, read_mirror
 
 pytestmark = pytest.mark.postgres
 REFUSAL = DeliveryRefusal(0, "It is too odd.", "fake.odd")
@@ -301,7 +301,7 @@ async def test_a_deliverer_may_be_killed_at_any_moment(
 
 
 async def deliver_and_die(dsn: str, path: Path, seed: int) -> int | None:
-    words: Sequence[str] = ("-m", "tests.outbox_killed", dsn, str(path), str(seed))
+    words: Sequence[str] = ("-m", "tests.support.outbox_killed", dsn, str(path), str(seed))
     process = await asyncio.create_subprocess_exec(
         sys.executable, *words, cwd=Path(__file__).parents[2],
         env={**os.environ, "COVERAGE_PROCESS_CONFIG": ""},

@@ -10,7 +10,7 @@ from mahavishnu.base.errors import UsageError
 from mahavishnu.operations.operation import Call
 from tests.conftest import World
 from tests.integration.test_operations import Caller, refusal
-from tests.served import app_of
+from tests.support.served import app_of
 
 pytestmark = pytest.mark.postgres
 MOMENT = "2026-01-02T03:04:05+00:00"

@@ -18,8 +18,8 @@ from mahavishnu.knowledge.repository_ingestion import RepositoryIngestion, Split
 from mahavishnu.memory.models import MemoryFilter
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
-from tests.fakes import FakeEmbedder
-from tests.ingesting import Ingesting, Killed, commit, git, write
+from tests.support.fakes import FakeEmbedder
+from tests.support.ingesting import Ingesting, Killed, commit, git, write
 
 pytestmark = pytest.mark.postgres
 

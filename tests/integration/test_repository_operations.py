@@ -15,8 +15,8 @@ from mahavishnu.operations.memory_table import BY_NAME as ASKED
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
 from tests.conftest import World
-from tests.ingesting import Ingesting, commit, git, write
-from tests.served import app_of, serve
+from tests.support.ingesting import Ingesting, commit, git, write
+from tests.support.served import app_of, serve
 
 pytestmark = pytest.mark.postgres
 BY_NAME = {operation.name: operation for operation in OPERATIONS}

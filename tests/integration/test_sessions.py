@@ -11,7 +11,7 @@ from mahavishnu.memory.conversations import NewTurn, Role
 from mahavishnu.operations.operation import Call
 from tests.conftest import World
 from tests.integration.test_operations import Caller, refusal
-from tests.served import app_of
+from tests.support.served import app_of
 
 pytestmark = pytest.mark.postgres
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -19,8 +19,8 @@ from mahavishnu.memory.spool.drain import Drained
 from mahavishnu.memory.spool.entries import Write, write_down
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.spool import DrainSpool, SpoolStatus, drain_spool, spool_status
-from tests.away import Link
-from tests.away import link as link
+from tests.support.away import Link
+from tests.support.away import link as link
 
 pytestmark = pytest.mark.postgres
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)

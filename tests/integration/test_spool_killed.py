@@ -11,15 +11,23 @@ import pytest
 from mahavishnu.memory.models import MemoryFilter, NewMemory
 from mahavishnu.memory.spool.entries import read_back
 from mahavishnu.memory.spool.file import SpoolFile
-from tests.away import Link
-from tests.away import link as link
-from tests.spool_killed import KNOWN, some_writes
+from tests.support.away import Link
+from tests.support.away import link as link
+from tests.support.spool_killed import KNOWN, some_writes
 
 WRITER_SEEDS, DRAINER_SEEDS = range(6), range(8)
 
 
 def start(what: str, home: Path, dsn: str, seeds: range) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "tests.spool_killed", what, str(home), dsn, *map(str, seeds)]
+    words = [
+        sys.executable,
+        "-m",
+        "tests.support.spool_killed",
+        what,
+        str(home),
+        dsn,
+        *map(str, seeds),
+    ]
     return subprocess.Popen(words, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
 
 

@@ -23,7 +23,7 @@ from mahavishnu.database.target import Target
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, Stored
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
-from tests.fakes import FakeEmbedder
+from tests.support.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
 

@@ -12,7 +12,7 @@ from mahavishnu.memory.models import MemoryFilter, Mode, NewMemory, utc_now
 from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
-from tests.ingesting import commit
+from tests.support.ingesting import commit
 
 pytestmark = [pytest.mark.postgres, pytest.mark.leak]
 SECRET = "The walrus password is stored in the cellar."

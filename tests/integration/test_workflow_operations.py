@@ -14,7 +14,7 @@ from mahavishnu.operations.operation import Call
 from mahavishnu.operations.requests import LEAST_BUDGET
 from tests.conftest import World
 from tests.integration.test_operations import Caller, refusal
-from tests.served import app_of
+from tests.support.served import app_of
 
 pytestmark = pytest.mark.postgres
 STARTED = datetime(2026, 1, 2, 3, tzinfo=UTC)

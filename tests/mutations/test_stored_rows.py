@@ -12,7 +12,7 @@ from mahavishnu.memory.models import MemoryFilter, NewMemory
 from mahavishnu.memory.ranking import BM25_B, BM25_K1, WEIGHTS
 from mahavishnu.memory.search import SearchRequest
 from tests.conftest import OpenWorld, World
-from tests.fakes import FakeEmbedder
+from tests.support.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.postgres
 

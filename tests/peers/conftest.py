@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.missing_programs import skip_or_fail
 from tests.peers.journal import HEADING
 from tests.peers.running import daemon as daemon
-from tests.weights import safetensors_folder
+from tests.support.missing_programs import skip_or_fail
+from tests.support.weights import safetensors_folder
 
 TEXTS = [
     "How do I reset my password?",

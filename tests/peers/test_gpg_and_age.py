@@ -13,10 +13,10 @@ import pytest
 from mahavishnu.ai.secrets.in_file import FileStore, recognise
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.base.errors import MahavishnuError
-from tests.kept_secrets import Kept, lines, private
-from tests.missing_programs import skip_or_fail
 from tests.peers.debian import NotFetched, fetch
-from tests.secrets_contract import KEY, SecretStoreContract, told
+from tests.support.kept_secrets import Kept, lines, private
+from tests.support.missing_programs import skip_or_fail
+from tests.support.secrets_contract import KEY, SecretStoreContract, told
 
 pytestmark = pytest.mark.peer
 

@@ -14,10 +14,10 @@ import pytest
 from mahavishnu.knowledge.file_kinds import language_of
 from mahavishnu.memory.models import MemoryFilter, NewMemory
 from tests.conftest import OpenWorld, World
-from tests.ingesting import commit, write
 from tests.peers.conftest import require_peers
-from tests.served import app_of
-from tests.weights import stored_model
+from tests.support.ingesting import commit, write
+from tests.support.served import app_of
+from tests.support.weights import stored_model
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 require_peers("llama_index", "tree_sitter")

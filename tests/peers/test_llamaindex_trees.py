@@ -14,7 +14,7 @@ from mahavishnu.knowledge.discovery import SourceText, read_source
 from mahavishnu.memory.models import MemoryFilter
 from tests.conftest import OpenWorld
 from tests.peers.conftest import require_peers
-from tests.served import app_of
+from tests.support.served import app_of
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 require_peers("llama_index", "tree_sitter", "openai")

@@ -11,8 +11,8 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from mahavishnu.operations.table import OPERATIONS
-from tests.command import PROGRAM
 from tests.peers.running import Daemon
+from tests.support.command import PROGRAM
 
 pytestmark = pytest.mark.peer
 

@@ -13,7 +13,7 @@ from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.ollama import connect_ollama
 from tests.peers.conftest import TEXTS, cosine, require_peers
 from tests.peers.ollama_peer import MODEL, ollama_peer
-from tests.weights import stored_model
+from tests.support.weights import stored_model
 
 pytestmark = pytest.mark.peer
 

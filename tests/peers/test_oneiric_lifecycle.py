@@ -11,7 +11,7 @@ import pytest
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable
 from mahavishnu.base.masking import Secret
 from tests.peers.conftest import require_peers
-from tests.secrets_contract import told
+from tests.support.secrets_contract import told
 
 pytestmark = pytest.mark.peer
 require_peers("oneiric")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.base.processes import identify
-from tests.command import PROGRAM, UNMEASURED, Command
-from tests.daemon import Daemon, running
 from tests.peers.conftest import require_peers
-from tests.secrets_contract import KEY
+from tests.support.command import PROGRAM, UNMEASURED, Command
+from tests.support.daemon import Daemon, running
+from tests.support.secrets_contract import KEY
 
 pytestmark = pytest.mark.peer
 require_peers("oneiric", "moto")

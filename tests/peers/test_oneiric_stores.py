@@ -10,9 +10,9 @@ import pytest
 
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, NotFound, Unavailable
-from tests.kept_secrets import Kept
 from tests.peers.conftest import require_peers
-from tests.secrets_contract import KEY, SecretStoreContract, told
+from tests.support.kept_secrets import Kept
+from tests.support.secrets_contract import KEY, SecretStoreContract, told
 
 pytestmark = pytest.mark.peer
 require_peers("oneiric", "moto")

@@ -13,7 +13,7 @@ from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.openai import connect_openai
 from tests.peers.conftest import TEXTS, cosine
 from tests.peers.llama_peer import llama_peer
-from tests.weights import stored_model
+from tests.support.weights import stored_model
 
 pytestmark = pytest.mark.peer
 MODEL = "all-MiniLM-L6-v2"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import PROGRAM
 from tests.peers.live import (
     NOTICED_S,
     READY,
@@ -28,6 +27,7 @@ from tests.peers.provider_stub import Use
 from tests.peers.pseudo_terminal import until
 from tests.peers.switched import KEYS, Household, write
 from tests.peers.tmux import Tmux, tmux
+from tests.support.command import PROGRAM
 
 pytestmark = pytest.mark.peer
 

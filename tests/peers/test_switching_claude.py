@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import PROGRAM
 from tests.peers.pseudo_terminal import Terminal, submit, terminal, until
 from tests.peers.switched import (
     KEYS,
@@ -23,6 +22,7 @@ from tests.peers.switched import (
     strays,
     write,
 )
+from tests.support.command import PROGRAM
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

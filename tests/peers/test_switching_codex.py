@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.clients.requests import LOCAL_HOSTS
-from tests.command import PROGRAM
 from tests.peers.pseudo_terminal import until
 from tests.peers.switched import (
     KEYS,
@@ -21,6 +20,7 @@ from tests.peers.switched import (
     strays,
     write,
 )
+from tests.support.command import PROGRAM
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.command import Command
 from tests.peers.pseudo_terminal import submit, terminal, until
 from tests.peers.switched import (
     KEYS,
@@ -21,6 +20,7 @@ from tests.peers.switched import (
     strays,
     write,
 )
+from tests.support.command import Command
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

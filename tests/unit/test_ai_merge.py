@@ -9,7 +9,7 @@ import pytest
 from mahavishnu.ai.foreign_files.documents import ABSENT
 from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.merge import Exclude, ExpectedValues, Include, Remove, Set, merge
-from tests.command import UNMEASURED
+from tests.support.command import UNMEASURED
 
 URL = ("env", "URL")
 

@@ -33,7 +33,7 @@ from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.port import StoredSet
 from mahavishnu.database.backup.verify import choose
 from mahavishnu.operations.ai.backed_up import encode_configuration
-from tests.missing_programs import skip_or_fail
+from tests.support.missing_programs import skip_or_fail
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CANARY = "sk-ant-api03-CANARY0123456789abcdefXYZ"

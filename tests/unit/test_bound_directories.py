@@ -34,7 +34,7 @@ from mahavishnu.ai.clients.hook_call import read_words as read_words_of
 from mahavishnu.ai.clients.key_command import helper_line, helper_words, read_words
 from mahavishnu.base.errors import Forbidden, NotFound
 from mahavishnu.base.paths import locate
-from tests.switching import CLAUDE, CODEX, ONE, TWO
+from tests.support.switching import CLAUDE, CODEX, ONE, TWO
 
 HELPER = Path("/opt/bin/mahavishnu-key")
 EXPECTED = expected_of(ONE, helper=HELPER)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mahavishnu.embedding.chunks import Span, chunk_budget, chunk_spans, estimate_tokens, split
 from mahavishnu.embedding.port import ModelIdentity
-from tests.fakes import FakeEmbedder, fake_tokens
+from tests.support.fakes import FakeEmbedder, fake_tokens
 
 MIB = 1 << 20
 

@@ -30,7 +30,7 @@ from mahavishnu.memory.models import (
 from mahavishnu.operations.bodies import HitBody, MemoryBody, hit_fields, memory_body
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.requests import Where
-from tests.strategies import any_text
+from tests.support.strategies import any_text
 
 # -- metadata --
 

@@ -25,8 +25,8 @@ from mahavishnu.base.masking import Secret
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.base.settings.trust import trust
 from mahavishnu.operations.ai.secret_settings import cloud_stores, own_stores
-from tests.command import Command
-from tests.switching import site_in
+from tests.support.command import Command
+from tests.support.switching import site_in
 
 REFERENCE = parse_reference("oneiric:aws/id#FIELD")
 ANY_LATER = "oneiric==0.33.3; python_version>='3.14'"

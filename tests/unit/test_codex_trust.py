@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mahavishnu.ai.bindings.hooks import find_guard
 from mahavishnu.ai.clients.hooks import hooks_of
-from tests.switching import install, site_in
+from tests.support.switching import install, site_in
 
 
 def test_codex_is_asked_with_no_provider(tmp_path: Path) -> None:

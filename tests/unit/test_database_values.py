@@ -47,7 +47,7 @@ from mahavishnu.database.vectors import (
 )
 from mahavishnu.interfaces.cli.db.shell import psql_environment
 from mahavishnu.memory.models import COLLECTIONS
-from tests.strategies import storable_text
+from tests.support.strategies import storable_text
 
 words = st.text(st.characters(min_codepoint=33, exclude_categories=["Cs"]), min_size=1, max_size=20)
 

@@ -9,7 +9,7 @@ from mahavishnu.ai.secrets.declared import DeclaredSecrets, find_missing, requir
 from mahavishnu.base.errors import Conflict, NotFound, UsageError
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.operations.ai.secret_settings import declared_secrets, require_declared
-from tests.kept_secrets import lines, private, seal, stand_ins
+from tests.support.kept_secrets import lines, private, seal, stand_ins
 
 
 def load(home: Path, text: str, **environ: str) -> Loaded:

@@ -67,7 +67,7 @@ from mahavishnu.doctor.machine import (
 )
 from mahavishnu.doctor.model import judge_cosines
 from mahavishnu.doctor.run import CHECKS, Mended, look, mend
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 GIB = 1024**3
 PLACE = Path("/srv/x")

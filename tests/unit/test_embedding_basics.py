@@ -11,7 +11,7 @@ from mahavishnu.embedding.addresses import resolve_ollama_url
 from mahavishnu.embedding.documents import EmbeddedChunk, embed_in_chunks
 from mahavishnu.embedding.known_models import DOWNLOADS, find_download, find_known
 from mahavishnu.embedding.port import ModelIdentity
-from tests.fakes import FakeEmbedder
+from tests.support.fakes import FakeEmbedder
 
 IDENTITY = ModelIdentity("ollama", "nomic-embed-text", "abc", 768, "d: ", "q: ", 2048)
 

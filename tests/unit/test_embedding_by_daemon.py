@@ -15,9 +15,9 @@ from mahavishnu.embedding.by_daemon import DaemonEmbedder, knows_model
 from mahavishnu.embedding.choose import DaemonFiles, EmbeddingConfig, choose_embedder
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.models import StoredModel
-from tests.embedding_daemon import embedding_daemon
-from tests.fakes import FakeEmbedder
-from tests.weights import NAME, stored_model
+from tests.support.embedding_daemon import embedding_daemon
+from tests.support.fakes import FakeEmbedder
+from tests.support.weights import NAME, stored_model
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from mahavishnu.base.masking import Secret
 from mahavishnu.embedding import choose
 from mahavishnu.embedding.choose import Choice, EmbeddingConfig, choose_embedder
 from mahavishnu.embedding.models import StoredModel, write_manifest
-from tests.fake_servers import FakeModel, FakeServer, ollama_server, openai_server
-from tests.weights import NAME, stored_model
+from tests.support.fake_servers import FakeModel, FakeServer, ollama_server, openai_server
+from tests.support.weights import NAME, stored_model
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound, Unavailab
 from mahavishnu.embedding.known_models import PinnedDownload, PinnedFile
 from mahavishnu.embedding.model_download import fetch, require_download
 from mahavishnu.embedding.models import StoredModel, verify_model
-from tests.fake_servers import FakeServer, Reply, Request
-from tests.weights import packaged_model
+from tests.support.fake_servers import FakeServer, Reply, Request
+from tests.support.weights import packaged_model
 
 FAST = (0.01, 0.01)
 GRAPH = "onnx/model.onnx"

@@ -11,7 +11,7 @@ from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, NotFound,
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.model_import import import_model
 from mahavishnu.embedding.models import find_model, list_models, read_model, verify_model
-from tests.weights import GRAPH_SHA256, NAME, packaged_model
+from tests.support.weights import GRAPH_SHA256, NAME, packaged_model
 
 
 @pytest.fixture(scope="module")

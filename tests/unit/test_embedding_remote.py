@@ -22,7 +22,7 @@ from mahavishnu.base.masking import Secret
 from mahavishnu.embedding.ollama import connect_ollama
 from mahavishnu.embedding.openai import connect_openai
 from mahavishnu.embedding.remote import RemoteEmbedder
-from tests.fake_servers import (
+from tests.support.fake_servers import (
     DIGEST,
     DROP,
     FakeModel,

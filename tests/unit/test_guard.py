@@ -17,7 +17,7 @@ from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.interfaces.http import guard as guarding
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
-from tests.served import captured_logs
+from tests.support.served import captured_logs
 
 type Work = Callable[[Scope, Receive, Send], Awaitable[None]]
 LIMITS = ServerSettings(max_requests=2, max_body=100, request_timeout=0.2)

@@ -9,8 +9,8 @@ from mahavishnu.ai.secrets.kept import MAX_KEPT, KeptSecrets
 from mahavishnu.ai.secrets.reference import Reference, parse_reference
 from mahavishnu.ai.secrets.table import SCHEMES
 from mahavishnu.base.errors import Forbidden, UsageError
-from tests import fifth_store
-from tests.kept_secrets import lines, private, seal, stand_ins
+from tests.support import fifth_store
+from tests.support.kept_secrets import lines, private, seal, stand_ins
 
 
 class Home:
@@ -86,7 +86,7 @@ async def test_a_variable_of_the_daemon_is_nobodys_key(home: Home) -> None:
 
 
 async def test_the_number_is_bounded(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
-    monkeypatch.setitem(SCHEMES, "fifth", "tests.fifth_store")
+    monkeypatch.setitem(SCHEMES, "fifth", "tests.support.fifth_store")
     monkeypatch.setattr(fifth_store, "KEPT", {f"k{number}": f"k{number}" for number in range(99)})
     kept = KeptSecrets()
     for number in range(MAX_KEPT + 5):

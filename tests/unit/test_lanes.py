@@ -66,7 +66,7 @@ def test_many_red_tests_are_not_repeated(tmp_path: Path) -> None:
 
 def test_a_leak_is_not_repeated(tmp_path: Path) -> None:
     marked = f"import pytest\npytestmark = pytest.mark.leak\n{ONCE.format(n=1)}"
-    said = "from tests.outcomes import Leaked\ndef test_says(): raise Leaked('a key')\n"
+    said = "from tests.support.outcomes import Leaked\ndef test_says(): raise Leaked('a key')\n"
     verdict = run(tmp_path, a=marked, b=said)
     assert not verdict.is_green and not verdict.flaky
     told = describe(verdict, taken_s=2)

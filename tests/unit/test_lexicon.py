@@ -15,7 +15,7 @@ from mahavishnu.memory.lexicon import (
     split_query,
     split_terms,
 )
-from tests.strategies import any_text, mixed_text
+from tests.support.strategies import any_text, mixed_text
 
 
 @pytest.mark.parametrize(

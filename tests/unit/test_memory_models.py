@@ -20,7 +20,7 @@ from mahavishnu.memory.models import (
     NewMemory,
     check_new_memory,
 )
-from tests.strategies import any_text, storable_text
+from tests.support.strategies import any_text, storable_text
 
 NAMES = (
     "source_system",

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 TEST = """
-from tests.missing_programs import skip_or_fail
+from tests.support.missing_programs import skip_or_fail
 
 def test_it():
     skip_or_fail("no npm")

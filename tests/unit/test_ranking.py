@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mahavishnu.memory.models import COLLECTIONS
 from mahavishnu.memory.ranking import WEIGHTS, Ranked, fuse
-from tests.strategies import bm25_scores, collections, cosines
+from tests.support.strategies import bm25_scores, collections, cosines
 
 numbers = st.integers(1, 40)
 text_arms = st.dictionaries(numbers, bm25_scores, max_size=12)

@@ -20,10 +20,10 @@ from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
 from mahavishnu.base.processes import identify
-from tests.command import ROOT
-from tests.daemon import wait_until
-from tests.kept_secrets import PGP_HEAD, private, seal, stand_ins
-from tests.secrets_contract import told
+from tests.support.command import ROOT
+from tests.support.daemon import wait_until
+from tests.support.kept_secrets import PGP_HEAD, private, seal, stand_ins
+from tests.support.secrets_contract import told
 
 TEXT = "K=sk-fake-canary\n"
 

@@ -82,7 +82,7 @@ def test_what_was_changed_is_tried_at_once() -> None:
         file,
         "tests/conftest.py",
         "tests/acceptance/conftest.py",
-        "tests/command.py",
+        "tests/support/command.py",
     ):
         assert _sample({changed}, commit=turn, among=[fault]), changed
     assert not _sample({"tests/peers/conftest.py", "README.md"}, commit=turn, among=[fault])

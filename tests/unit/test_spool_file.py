@@ -21,8 +21,8 @@ from mahavishnu.memory.models import BroughtVector, NewMemory
 from mahavishnu.memory.records import NewExecution
 from mahavishnu.memory.spool.entries import is_away, read_back, write_down
 from mahavishnu.memory.spool.file import SpoolEntry, SpoolFile
-from tests.command import UNMEASURED
-from tests.power_cut import Event, after_cut, recorded
+from tests.support.command import UNMEASURED
+from tests.support.power_cut import Event, after_cut, recorded
 
 HERE, THERE = "embedded", "me@db.example/memories"
 SEEDS = 4  # 0 loses all that was not synced, 1 keeps it

@@ -14,8 +14,8 @@ from mahavishnu.ai.switching.restore import restore
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
-from tests.ai_files import at_step
-from tests.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to
+from tests.support.ai_files import at_step
+from tests.support.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to
 
 TEXTS = {
     "claude_code": '{\n  "permissions": {"allow": ["x"]}\n}\n',

@@ -16,7 +16,7 @@ import asyncpg
 
 from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.children import Rights, prepare_child
-from tests.command import ROOT, leave_root
+from tests.support.command import ROOT, leave_root
 
 _PATIENCE_S = 60
 

@@ -23,7 +23,7 @@ from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.memory.spool.writes import Writes
 from mahavishnu.memory.transfer.transfer import Transfer
 from tests.conftest import World
-from tests.fakes import FakeTarget
+from tests.support.fakes import FakeTarget
 
 ROOMY = ServerSettings(max_requests=64, max_body=4 * 1024 * 1024, request_timeout=10.0)
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from mahavishnu.base.errors import Corrupt, MahavishnuError, NotFound
-from tests.kept_secrets import Kept
+from tests.support.kept_secrets import Kept
 
 KEY = "sk-fake-Aq7._/+=~:canary"
 

@@ -1,4 +1,4 @@
-"""Deliver to a mirror, and be killed (-9) at the n-th act: `python -m tests.outbox_killed DSN PATH N`."""
+"""Deliver to a mirror, and be killed (-9) at the n-th act: `python -m tests.support.outbox_killed DSN PATH N`."""
 
 import asyncio
 import os

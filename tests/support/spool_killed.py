@@ -27,7 +27,7 @@ from mahavishnu.memory.models import NewMemory, utc_now
 from mahavishnu.memory.records import NewExecution
 from mahavishnu.memory.spool.entries import Write, write_down
 from mahavishnu.memory.spool.file import SpoolFile
-from tests.away import environ_of
+from tests.support.away import environ_of
 
 PACKAGE = str(Path(mahavishnu.__file__).parent)
 MOST_CALLS = 1_000  # of a writer, before it is killed

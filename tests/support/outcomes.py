@@ -1,8 +1,9 @@
 """
 What became of each test of a process: a pytest plugin that writes it down as it happens.
 
-`-p tests.outcomes --outcomes FILE` adds a line of JSON to FILE when a test begins, when it has ended, and when the
-session has. Nothing that the tests or the process print can be taken for it, and what has no last line broke off.
+`-p tests.support.outcomes --outcomes FILE` adds a line of JSON to FILE when a test begins, when it has ended, and
+when the session has. Nothing that the tests or the process print can be taken for it, and what has no last line
+broke off.
 """
 
 from collections.abc import Iterator

@@ -19,8 +19,8 @@ import asyncpg
 from mahavishnu.base.errors import Conflict
 from mahavishnu.database.pool import Database
 from mahavishnu.database.target import target_of_dsn
-from tests.backups import Bench, bench_of, server_in
 from tests.conftest import Cluster
+from tests.support.backups import Bench, bench_of, server_in
 
 PATIENCE_S = 120.0
 STEPS = frozenset(

@@ -1,7 +1,7 @@
 """
 Which integrations a run has shown to work: a pytest plugin that notes it, and the page that tells.
 
-A test says `@pytest.mark.verifies("embedded PostgreSQL")`; `-p tests.verified --verified FILE` notes
+A test says `@pytest.mark.verifies("embedded PostgreSQL")`; `-p tests.support.verified --verified FILE` notes
 in FILE what became of each such test. `write_page` merges such files into `docs/reference/verified.md`.
 """
 

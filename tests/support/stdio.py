@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from tests.command import Command
-from tests.daemon import STDIO
+from tests.support.command import Command
+from tests.support.daemon import STDIO
 
 HELLO = {
     "protocolVersion": "2025-06-18",

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.fork_server import ForkServer, Steps
+from tests.support.fork_server import ForkServer, Steps
 
 PROGRAM = Path(sys.executable).with_name("mahavishnu")
 ROOT = os.geteuid() == 0

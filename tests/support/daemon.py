@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mahavishnu.base.processes import ProcessIdentity, identify
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
-from tests.command import PROGRAM, Command
+from tests.support.command import PROGRAM, Command
 
 NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None,
                "spooled": 0}  # fmt: skip
