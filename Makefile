@@ -7,7 +7,7 @@ UV_VERSION := 0.13.8
 STAMP := $(VENV)/.complete
 PEERS_STAMP := $(VENV)/.peers
 
-.PHONY: setup demo check format test test-faults test-peers test-deep soak bench docs lock clean
+.PHONY: setup demo check format test test-faults test-peers test-all test-deep soak bench docs lock clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ test-faults: setup
 # What cannot be had fails here, where it was asked for; in a plain run of pytest it is skipped.
 test-peers: $(PEERS_STAMP)
 	$(PYTHON) scripts/run_tests.py --peers
+
+# Both in one pool: where a real program is waited for, our own tests work.
+test-all: $(PEERS_STAMP)
+	$(PYTHON) scripts/run_tests.py --all
 
 # All of everything: branches instead of lines, and every fault.
 test-deep: $(PEERS_STAMP)

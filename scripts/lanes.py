@@ -67,14 +67,14 @@ class Verdict:
 @dataclass(frozen=True)
 class Lanes:
     """
-    So many processes at a time in `folder`, with `options` for pytest and what `environ` says.
+    So many processes at a time in `folder`, with `options` for pytest and the `environ` of each job.
 
     What the processes write is below `scratch`: by that, what one of them left is known.
     """
 
     count: int
     scratch: Path
-    environ: Mapping[str, str]
+    environ: Callable[[Job], Mapping[str, str]]
     options: Callable[[Job], Sequence[str]] = lambda _job: ()
     measure: Sequence[str] = ()
     folder: Path = ROOT
@@ -120,7 +120,7 @@ class Lanes:
         ]
         began = time.monotonic()
         status, said = run_to_end(
-            words, folder=self.folder, environ=self.environ, scratch=self.scratch / job.name,
+            words, folder=self.folder, environ=self.environ(job), scratch=self.scratch / job.name,
             is_over=lambda: self._stopped.is_set() or _age_s(file, began) > self.stalled_s,
         )  # fmt: skip
         print(f"--- {job.name}: {' '.join(job.paths)}\n{said}", flush=True)

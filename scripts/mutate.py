@@ -176,6 +176,7 @@ def run_pytest(
         *(sys.executable, "-m", "pytest", "-q", "--tb=line", "-rfE"),
         *("-p", "no:cacheprovider", "--hypothesis-seed=0", "--basetemp", str(copy / ".tmp")),
         *("-o", "timeout=120"),  # of a test: one that a fault keeps from ending is red by then
+        *("-x",) * (len(tests) == 1),  # the first red case of one test is enough
         *tests,
     ]
     return run_to_end(

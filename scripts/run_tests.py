@@ -1,9 +1,10 @@
 """
-What `make test` and `make test-peers` do: run tests in four lanes, the longest first.
+What `make test`, `make test-peers` and `make test-all` do: run tests in four lanes, the longest first.
 
 `run_tests.py` runs our own with coverage and writes the page of what ran; `--peers` those with real third-party
-programs; `--branches` measures branches instead of lines, which takes longer. Fails where a test fails twice, more
-than five are flaky, or less than the demanded coverage is reached.
+programs; `--all` both in one pool, so that where one waits another works; `--branches` measures branches instead of
+lines, which takes longer. Fails where a test fails twice, more than five are flaky, or less than the demanded coverage
+is reached. `--record` writes down how long each file took.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.durations import Durations, read_durations, record_durations
 from scripts.lanes import ROOT, Job, Lanes, Verdict, describe
 from tests.support.scratch import find_room
 from tests.support.verified import PEERS, write_page
@@ -35,75 +37,78 @@ REPEATED = (
     "tests/integration/test_ai_switch_faults.py",
     "tests/integration/test_ai_switch_matrix.py",
 )
-# Those that take longest; begun last, one of them would be waited for.
-LONG_PEERS = (
-    "test_running_sessions", "test_switching_qwen", "test_bound_directories", "test_bound_qwen",
-    "test_prefect", "test_bound_codex", "test_claude_settings", "test_switching_claude", "test_switching_codex",
-)  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one suite; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--peers", action="store_true", help="real third-party programs")
+    suite = parser.add_mutually_exclusive_group()
+    suite.add_argument("--peers", action="store_true", help="real third-party programs")
+    suite.add_argument("--all", action="store_true", help="those and our own, in one pool")
     parser.add_argument("--branches", action="store_true", help="measure branches, not lines")
+    parser.add_argument("--record", action="store_true", help="write tests/durations.json")
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends as well
     started = time.monotonic()
+    durations = read_durations()
+    jobs = list_peers() * (asked.peers or asked.all) + list_own(durations) * (not asked.peers)
+    jobs.sort(key=lambda job: -durations.of(job.paths))
     with tempfile.TemporaryDirectory(prefix="mahavishnu-tests-", dir=find_room()) as scratch:
-        if asked.peers:
-            verdict, enough = run_peers(Path(scratch)), True
-        else:
-            verdict, enough = run_own(Path(scratch), branches=asked.branches)
-    note_flaky("peers" if asked.peers else "own", verdict)
+        verdict, enough = run(jobs, Path(scratch), branches=asked.branches)
+        if asked.record:
+            record_durations(Path(scratch).glob("*.outcomes"))
+    note_flaky("peers" if asked.peers else "all" if asked.all else "own", verdict)
     print(describe(verdict, taken_s=time.monotonic() - started))
     return 0 if verdict.is_green and enough else 1
 
 
-def run_peers(scratch: Path) -> Verdict:
-    """Run the tests with real programs; they need to know how this machine reaches the network."""
-    forget_notes(of_peers=True)
-    environ = {**os.environ, **own_environ(scratch), "MAHAVISHNU_TEST_ALL": "1"}
-    return Lanes(LANES, scratch, environ, options_of).run(list_peers())
-
-
-def run_own(scratch: Path, *, branches: bool) -> tuple[Verdict, bool]:
-    """Run our own tests; returns the verdict, and whether enough was measured."""
-    shutil.rmtree(CACHE / "coverage", ignore_errors=True)
-    (CACHE / "coverage").mkdir(parents=True)
-    forget_notes(of_peers=False)
-    environ = {
-        **{name: os.environ[name] for name in ("PATH", "CI", "LANG", "TZ") if name in os.environ},
-        **own_environ(scratch),
-        # Lines cost next to nothing with Python's own monitoring, which knows branches from 3.14 on.
-        "COVERAGE_CORE": "ctrace" if branches else "sysmon",
-    }
+def run(jobs: Sequence[Job], scratch: Path, *, branches: bool) -> tuple[Verdict, bool]:
+    """Run jobs; returns the verdict, and whether enough was measured where something is."""
+    forget_notes(jobs)
+    own = own_environ(scratch)
+    # Lines cost next to nothing with Python's own monitoring, which knows branches from 3.14 on.
+    kept = {name: os.environ[name] for name in ("PATH", "CI", "LANG", "TZ") if name in os.environ}
+    ours = {**kept, **own, "COVERAGE_CORE": "ctrace" if branches else "sysmon"}
+    # Real programs need to know how this machine reaches the network.
+    theirs = {**os.environ, **own, "MAHAVISHNU_TEST_ALL": "1"}
     measure = ("-m", "coverage", "run", *("--branch",) * branches)
-    verdict = Lanes(LANES, scratch, environ, options_of, measure).run(list_jobs())
-    total, enough = measure_coverage(environ)
+    is_measured = any(job.measured for job in jobs)
+    if is_measured:
+        shutil.rmtree(CACHE / "coverage", ignore_errors=True)
+        (CACHE / "coverage").mkdir(parents=True)
+    lanes = Lanes(LANES, scratch, lambda job: theirs if is_peer(job) else ours, options_of, measure)
+    verdict = lanes.run(jobs)
+    if not is_measured:
+        return verdict, True
+    total, enough = measure_coverage(ours)
     write_page(PAGE, VERIFIED.glob("*.json"), root=ROOT)
     print(f"TOTAL coverage {total} (by module: .cache/coverage/report.txt)")
     return verdict, enough
 
 
-def list_jobs() -> list[Job]:
-    """Return what is tested of our own, the longest first."""
-    acceptance = files_of("tests/acceptance")
+def list_own(durations: Durations) -> list[Job]:
+    """Return what is tested of our own."""
+    acceptance = durations.share_out(files_of("tests/acceptance"), SHARES)
     return [
         Job("integration", ("tests/integration", "tests/mutations"), measured=True),
         Job("repeated", REPEATED),
         Job("docs", ("tests/docs",)),
-        *(Job(f"acceptance-{n + 1}", acceptance[n::SHARES], measured=True) for n in range(SHARES)),
+        *(Job(f"acceptance-{n}", share, measured=True) for n, share in enumerate(acceptance, 1)),
         Job("unit", ("tests/unit", "tests/contracts", "tests/test_architecture.py"), measured=True),
     ]
 
 
 def list_peers() -> list[Job]:
-    """Return the tests with real programs, a job for each file, the longest first."""
-    files = files_of("tests/peers")
-    first = [f"tests/peers/{name}.py" for name in LONG_PEERS]
-    ordered = sorted(files, key=lambda file: first.index(file) if file in first else len(first))
-    return [Job(PEERS + Path(file).stem.removeprefix("test_"), (file,)) for file in ordered]
+    """Return the tests with real programs, a job for each file."""
+    return [
+        Job(PEERS + Path(file).stem.removeprefix("test_"), (file,))
+        for file in files_of("tests/peers")
+    ]
+
+
+def is_peer(job: Job) -> bool:
+    """Tell whether a job, or its repetition, runs real programs."""
+    return job.name.startswith(PEERS)
 
 
 def files_of(folder: str) -> tuple[str, ...]:
@@ -130,10 +135,11 @@ def own_environ(scratch: Path) -> dict[str, str]:
     }
 
 
-def forget_notes(*, of_peers: bool) -> None:
-    """Remove what a former run of the same tests noted as verified."""
+def forget_notes(jobs: Sequence[Job]) -> None:
+    """Remove what a former run of the same suites noted as verified."""
+    suites = {is_peer(job) for job in jobs}
     for note in VERIFIED.glob("*.json"):
-        if note.name.startswith(PEERS) == of_peers:
+        if note.name.startswith(PEERS) in suites:
             note.unlink()
 
 

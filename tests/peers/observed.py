@@ -63,5 +63,6 @@ def render(seen: Mapping[tuple[str, str], str]) -> str:
 def page() -> Iterator[None]:
     """Write the page when every row of it was seen."""
     yield
-    if _seen.keys() == {(client, what) for client, rows in ROWS.items() for what in rows}:
-        PAGE.write_text(render(_seen), encoding="utf-8")
+    all_seen = _seen.keys() == {(client, what) for client, rows in ROWS.items() for what in rows}
+    if all_seen and (text := render(_seen)) != PAGE.read_text(encoding="utf-8"):
+        PAGE.write_text(text, encoding="utf-8")

@@ -6,6 +6,7 @@ when the session has. Nothing that the tests or the process print can be taken f
 broke off.
 """
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -37,12 +38,13 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """A test has ended; `said` is what pytest shows of its first failure."""
+    """A test has ended, `seconds` after it began; `said` is what pytest shows of its first failure."""
 
     test: str
     outcome: Word
     said: str = ""
     is_leak: bool = False
+    seconds: float = 0.0
 
     @property
     def is_red(self) -> bool:
@@ -84,6 +86,7 @@ class Writer:
         self._leaks: set[str] = set()
         self._worst: Word = "passed"
         self._said = ""
+        self._began = 0.0
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Remember which tests are about leaks."""
@@ -100,7 +103,7 @@ class Writer:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write that a test begins."""
-        self._worst, self._said = "passed", ""
+        self._worst, self._said, self._began = "passed", "", time.monotonic()
         self._write(Began(nodeid))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -117,7 +120,8 @@ class Writer:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Write what became of it."""
-        self._write(Ended(nodeid, self._worst, self._said, nodeid in self._leaks))
+        taken_s = time.monotonic() - self._began
+        self._write(Ended(nodeid, self._worst, self._said, nodeid in self._leaks, taken_s))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:

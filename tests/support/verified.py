@@ -185,7 +185,7 @@ def write_page(page: Path, notes: Iterable[Path], *, root: Path) -> None:
 def _find_shown(name: str, meaning: str, seen: Notes, root: Path) -> tuple[str, str] | None:
     """Return what the run's tests say about an integration; None where they say nothing."""
     first: dict[Outcome, str] = {}
-    for test, noted in seen.items():
+    for test, noted in sorted(seen.items()):  # the same test each time, whichever ended first
         if name in noted.verifies and has_mark(test, name, root):
             first.setdefault(noted.outcome, test)
     if "failed" in first:

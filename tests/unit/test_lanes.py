@@ -32,7 +32,7 @@ def run(folder: Path, *, stalled_s: float = 60, **files: str) -> Verdict:
         "PYTHONPATH": str(ROOT),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }  # which halves the time
-    lanes = Lanes(2, scratch, environ, folder=folder, stalled_s=stalled_s)
+    lanes = Lanes(2, scratch, lambda _job: environ, folder=folder, stalled_s=stalled_s)
     return lanes.run([Job(name, (f"test_{name}.py",)) for name in files])
 
 
