@@ -67,6 +67,7 @@ from mahavishnu.memory.spool.writes import Writes
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.memory.transfer.transfer import Transfer
+from mahavishnu.services.events.journal import EventJournal
 
 if TYPE_CHECKING:
     from mahavishnu.engines.llamaindex.extension_points import LlamaIndexParts
@@ -105,6 +106,11 @@ class App:
     def settings(self) -> Settings:
         """The settings in force."""
         return self.loaded.settings
+
+    @property
+    def events(self) -> EventJournal:
+        """What was done without anybody asking."""
+        return EventJournal(self.loaded.locations.state)
 
     @property
     def timings(self) -> tuple[Timings, ...]:
@@ -190,10 +196,16 @@ async def open_app(
         retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
         conversations = Conversations(database, memories, scopes)
         records = Records(database, memories, scopes, retention)
-        name = database_name(settings.postgresql)
+        name, record = (
+            database_name(settings.postgresql),
+            EventJournal(loaded.locations.state).record,
+        )
         writes = Writes(
             Destination(name, database, memories, conversations, records),
             SpoolFile(loaded.locations.data),
+            functools.partial(
+                record, "spool.drain", "PostgreSQL can be reached, and writes waited."
+            ),
         )
         secrets = KeptSecrets()
         try:
@@ -254,6 +266,13 @@ async def open_target(
         loaded.locations.postgres,
         binaries=Path(postgresql.binaries) if postgresql.binaries else None,
         idle_timeout=timedelta(seconds=postgresql.idle_timeout),
+        restarted=functools.partial(
+            EventJournal(loaded.locations.state).record,
+            "database.start",
+            "The embedded PostgreSQL did not run any more.",
+            "runs",
+            before="stopped",
+        ),
     )
     async with await server.acquire() as lease:
         yield target_of_socket(str(lease.socket_folder)), server.ensure

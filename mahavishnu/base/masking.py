@@ -1,6 +1,15 @@
 """Hide what must not be shown."""
 
+import re
+
 MASK = "***"
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[^\s\"',;]+", re.IGNORECASE)
+_NAMED = re.compile(
+    r"""([\w-]*(?:password|passwd|secret|token|api[_-]?key)["']?\s*[=:]\s*)[^\s"',;]+""",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"\b(?:sk|pk|ghp|gho|github_pat|glpat|xox[abp]|AGE-SECRET-KEY)[-_][\w-]{8,}")
 
 
 class Secret:
@@ -36,3 +45,15 @@ def mask_url(url: str) -> str:
     hidden = f"{scheme if separator else ''}{separator}{MASK}{at}" if at else ""
     address, mark, _ = place.partition("?")
     return f"{hidden}{address}{mark}{MASK if mark else ''}"
+
+
+def mask_secrets(text: str) -> str:
+    """
+    Return a message with what looks like a secret replaced by `***`.
+
+    That is: the name, password and query of addresses, credentials after Bearer or Basic, the values of names such
+    as `password` and `api_key`, and keys of well-known forms.
+    """
+    hidden = _URL.sub(lambda found: mask_url(found[0]), text)
+    hidden = _AUTHORIZATION.sub(rf"\1 {MASK}", hidden)
+    return _KEY.sub(MASK, _NAMED.sub(rf"\1{MASK}", hidden))

@@ -11,9 +11,11 @@ import math
 import psutil
 
 from mahavishnu.app import App
-from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
+from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
+from mahavishnu.services.events.journal import FailureStreak
 
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
@@ -26,7 +28,7 @@ _log = get_logger(__name__)
 
 async def embed_waiting(app: App) -> None:
     """Work the queue off, for ever; what fails is tried again later, less and less often."""
-    pause_s = LOOK_EVERY_S
+    pause_s, streak = LOOK_EVERY_S, FailureStreak(app.events, "memory.embed")
     while True:
         await asyncio.sleep(pause_s)
         try:
@@ -37,42 +39,72 @@ async def embed_waiting(app: App) -> None:
                 done = await app.memories.embed_waiting(limit=AT_ONCE)
         except MahavishnuError as error:
             _log.info("embedding_waits", code=error.code, reason=error.message)
+            await streak.failed(error)
             pause_s = min(2 * pause_s, LOOK_AGAIN_S)
             continue
         except Exception:  # noqa: BLE001 - a fault here must not end the daemon
             _log.error("embedding_failed", exc_info=True)
             pause_s = LOOK_AGAIN_S
             continue
+        await streak.worked()
         stuck = waiting and await _still_waits(app)
         pause_s = min(2 * pause_s, LOOK_AGAIN_S) if stuck else LOOK_EVERY_S
 
 
 async def prune(app: App) -> None:
     """Forget every ten minutes, for ever, what is too old, and delete tombstones whose time is over."""
+    streak = FailureStreak(app.events, "memory.prune")
     while True:
         try:
             await app.memories.forgetting.purge_expired()
             count = await app.memories.forgetting.prune()
+            await streak.worked()
             if count:
                 _log.info("memories_pruned", count=count)
+                why = "They are older than memory.retention allows."
+                await asyncio.to_thread(
+                    app.events.record, "memory.prune", why, f"{count:,} memories forgotten"
+                )
         except MahavishnuError as error:
             _log.info("pruning_waits", code=error.code, reason=error.message)
+            await streak.failed(error)
         await asyncio.sleep(PRUNE_EVERY_S)
 
 
 async def deliver_changes(app: App) -> None:
     """Deliver to the targets of sync, for ever; the outbox itself says when one that failed is due again."""
+    streak = FailureStreak(app.events, "sync.deliver")
+    targets: dict[str, FailureStreak] = {}
     while app.outbox.is_on:
         pause_s = DELIVER_EVERY_S
         try:
-            await app.outbox.run()
+            runs = await app.outbox.run()
+            await streak.worked()
+            for ran in runs:
+                known = targets.setdefault(
+                    ran.target, FailureStreak(app.events, f"sync.deliver {ran.target}")
+                )
+                await _note_delivery(app, ran, known)
         except MahavishnuError as error:
             _log.info("delivery_waits", code=error.code, reason=error.message)
+            await streak.failed(error)
             pause_s = LOOK_EVERY_S
         except Exception:  # noqa: BLE001 - nor a fault here
             _log.error("delivery_failed", exc_info=True)
             pause_s = LOOK_AGAIN_S
         await asyncio.sleep(pause_s)
+
+
+async def _note_delivery(app: App, ran: Ran, streak: FailureStreak) -> None:
+    """Record when a target begins to fail, when it takes changes again, and what it refused for good."""
+    if ran.ending == "failed":
+        await streak.failed(Unavailable(ran.error or "", code=ran.error_code))
+    elif ran.ending == "done":
+        await streak.worked()
+    if ran.dead:
+        refused = f"{ran.dead:,} dead letters; see: mahavishnu sync status"
+        why = "The target refused changes for good."
+        await asyncio.to_thread(app.events.record, f"sync.deliver {ran.target}", why, refused)
 
 
 async def sample_timings(app: App) -> None:

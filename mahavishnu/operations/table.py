@@ -11,6 +11,7 @@ from mahavishnu.operations.ai import switching
 from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
+from mahavishnu.operations.events import EVENT_OPERATIONS
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
@@ -93,6 +94,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *SYNC_OPERATIONS,
     *SPOOL_OPERATIONS,
     *BACKUP_OPERATIONS,
+    *EVENT_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )
 

@@ -68,8 +68,12 @@ class Watched:
         self.seen: set[ProcessIdentity] = set()
         self.sockets: set[Path] = set()
 
-    def server(self, *options: str, idle: timedelta = IDLE) -> EmbeddedServer:
-        return EmbeddedServer(self.folder, idle_timeout=idle, keeper_options=options)
+    def server(
+        self, *options: str, idle: timedelta = IDLE, restarted: Callable[[], None] = lambda: None
+    ) -> EmbeddedServer:
+        return EmbeddedServer(
+            self.folder, idle_timeout=idle, keeper_options=options, restarted=restarted
+        )
 
     @property
     def record(self) -> KeeperRecord:
@@ -259,10 +263,13 @@ async def test_a_new_keeper_adopts_the_server_of_a_killed_one(watched: Watched) 
 async def test_a_killed_postmaster_is_restarted_with_every_acknowledged_row(
     watched: Watched,
 ) -> None:
-    server = watched.server()
+    restarts: list[None] = []
+    server = watched.server(restarted=lambda: restarts.append(None))
     async with await server.acquire() as lease:
         await store(lease, "first")
         await store(lease, "second")
+        await server.ensure()
+        assert not restarts, "it runs"
         async with connected(lease) as busy:
             # A server process that does not notice: it would keep the shared memory for long.
             endless = "SELECT count(*) FROM generate_series(1, 100000000000)"
@@ -275,6 +282,7 @@ async def test_a_killed_postmaster_is_restarted_with_every_acknowledged_row(
             with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
                 await task
         assert watched.postmaster != first
+        assert len(restarts) == 1, "it is told once"
         assert await stored(lease) == ["first", "second"]
 
 

@@ -139,6 +139,7 @@ CASES: dict[str, Case] = {
     ),
     "spool_status": Case(("spool", "status")),
     "drain_spool": Case(("spool", "drain"), {"confirm": True}),
+    "list_events": Case(("events", "--limit", "3"), {"limit": 3}),
 }  # fmt: skip
 # A dead letter for each of the memories.
 BURY = (

@@ -98,6 +98,8 @@ async def test_one_that_opens_meanwhile_keeps_too_and_the_next_one_stores(link: 
         await app.memories.get(kept.id)
     async with link.open(required=True) as app:
         assert await texts(app) == ["x"] and (await app.memories.get(kept.id)).content == "x"
+        [event] = app.events.read(limit=9)
+        assert (event.what, event.after) == ("spool.drain", "1 stored")
 
 
 async def test_many_who_ask_while_it_is_away_wait_for_one_try(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,7 +10,35 @@ import pytest
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.daemon import background
 from mahavishnu.memory.metrics import Timings
+from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An automatic act, as a journal is given it."""
+
+    what: str
+    after: str | None
+    code: str | None
+
+
+class Events:
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.acts: list[Recorded] = []
+
+    def record(
+        self,
+        what: str,
+        _why: str,
+        after: str | None = None,
+        *,
+        before: str | None = None,
+        error: MahavishnuError | None = None,
+    ) -> None:
+        self.acts.append(Recorded(what, after, error.code if error else None))
 
 
 class Queue:
@@ -19,6 +48,7 @@ class Queue:
         self.waiting = waiting
         self.faults = faults
         self.done = asyncio.Event()
+        self.events = Events()
         self.space = self.memories = self
 
     async def reconsider(self) -> None:
@@ -63,13 +93,15 @@ class Forgetting:
         self.memories = self.forgetting = self
         self.faults = [Unavailable("away", code="database.unreachable")]
         self.pruned = asyncio.Event()
+        self.events = Events()
 
     async def purge_expired(self) -> None:
         if self.faults:
             raise self.faults.pop()
 
     async def prune(self) -> int:
-        self.pruned.set()
+        if len(self.events.acts) > 2:
+            self.pruned.set()
         return 1
 
 
@@ -84,6 +116,11 @@ async def test_forgetting_for_age_goes_on_when_the_database_is_back(
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    assert app.events.acts[:3] == [
+        Recorded("memory.prune", None, "database.unreachable"),
+        Recorded("memory.prune", "works", None),
+        Recorded("memory.prune", "1 memories forgotten", None),
+    ]
 
 
 class Deliveries:
@@ -95,11 +132,20 @@ class Deliveries:
         self.outbox = self
         self.faults = faults
         self.delivered = asyncio.Event()
+        self.events = Events()
+        self.runs = [
+            Ran("mirror", "failed", error_code="tests.full", error="full"),
+            Ran("mirror", "waiting"),
+            Ran("mirror", "done", delivered=1, dead=2),
+        ]
 
-    async def run(self) -> None:
+    async def run(self) -> list[Ran]:
         if self.faults:
             raise self.faults.pop(0)
-        self.delivered.set()
+        if not self.runs:
+            self.delivered.set()
+            return []
+        return [self.runs.pop(0)]
 
 
 async def test_changes_are_delivered_whatever_failed_before(
@@ -107,6 +153,7 @@ async def test_changes_are_delivered_whatever_failed_before(
 ) -> None:
     monkeypatch.setattr(background, "LOOK_EVERY_S", 0.001)
     monkeypatch.setattr(background, "LOOK_AGAIN_S", 0.001)
+    monkeypatch.setattr(background, "DELIVER_EVERY_S", 0.001)
     outbox: Any = Deliveries([Unavailable("away"), ValueError("a fault")])
     task = asyncio.create_task(background.deliver_changes(outbox))
     async with asyncio.timeout(60):
@@ -115,6 +162,13 @@ async def test_changes_are_delivered_whatever_failed_before(
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert not outbox.faults
+    assert outbox.events.acts == [
+        Recorded("sync.deliver", None, "unavailable"),
+        Recorded("sync.deliver", "works", None),
+        Recorded("sync.deliver mirror", None, "tests.full"),
+        Recorded("sync.deliver mirror", "works", None),
+        Recorded("sync.deliver mirror", "2 dead letters; see: mahavishnu sync status", None),
+    ]
 
 
 class Timed:

@@ -57,17 +57,19 @@ class EmbeddedServer:
         binaries: Path | None = None,
         idle_timeout: timedelta = IDLE_TIMEOUT,
         keeper_options: Sequence[str] = (),
+        restarted: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Describe the server; nothing is created or started.
 
         `binaries` is the configured folder of PostgreSQL's programs, `keeper_options` are further
-        arguments of `keeper.py`.
+        arguments of `keeper.py`. `restarted` is called when `ensure` started it again.
         """
         self._layout = Layout(folder)
         self._binaries = binaries
         self._idle_timeout = idle_timeout
         self._keeper_options = tuple(keeper_options)
+        self._restarted = restarted
         self._leases: set[Lease] = set()
         self._socket_folder: Path | None = None
         self._starting = asyncio.Lock()
@@ -106,7 +108,8 @@ class EmbeddedServer:
             raise UsageError(
                 "The lease on the embedded PostgreSQL is closed.", code="database.lease"
             )
-        await self._bring_up(timeout)
+        if await self._bring_up(timeout):
+            await asyncio.to_thread(self._restarted)
 
     @property
     def socket_folder(self) -> Path:
@@ -149,12 +152,16 @@ class EmbeddedServer:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, 0.02)
 
-    async def _bring_up(self, timeout: timedelta) -> None:  # noqa: ASYNC109
+    async def _bring_up(self, timeout: timedelta) -> bool:  # noqa: ASYNC109
+        """Return whether it did not run before."""
         with translated_os_errors(self._layout.folder):
             if self._is_running():
-                return
+                return False
             async with self._starting:
+                if self._is_running():
+                    return False
                 await self._start(timeout)
+                return True
 
     async def _start(self, timeout: timedelta) -> None:  # noqa: ASYNC109
         known = read_failure(self._layout.failure)

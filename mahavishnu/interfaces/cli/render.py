@@ -32,6 +32,13 @@ def print_json(body: object) -> None:
     sys.stdout.buffer.flush()
 
 
+def print_json_line(body: object) -> None:
+    """Print a body as `print_json` does, but on one line, at once: one of a stream of bodies."""
+    whole = {"schema": SCHEMA, **msgspec.to_builtins(body)}
+    sys.stdout.buffer.write(msgspec.json.encode(whole) + b"\n")
+    sys.stdout.buffer.flush()
+
+
 def print_line(text: str) -> None:
     """Print one line for people; control characters of stored text cannot steer the terminal."""
     sys.stdout.write(printable(text) + "\n")

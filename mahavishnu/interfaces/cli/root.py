@@ -16,7 +16,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 EXIT_INTERRUPTED = 130
 LATER = (
     "insight", "checkpoint", "quality", "gateway", "health",
-    "events", "pause", "alert",
+    "pause", "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
 
@@ -36,6 +36,7 @@ _log = get_logger(__name__)
         "up": "Start the daemon that all terminals share.",
         "down": "Stop the daemon.",
         "status": "Show whether the daemon runs, and its state.",
+        "events": "Show what was done automatically.",
         "mcp": "Memory for AI clients: serve, check, connect.",
         "api": "Describe the daemon's HTTP API.",
         "token": "The daemon's bearer token.",

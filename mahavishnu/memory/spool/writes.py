@@ -25,11 +25,17 @@ class Writes:
 
     Of what waits, `Stored.waits` says why. What waits is stored before anything new, so that what one machine
     wrote keeps its order. Every method raises what the database refuses a write with, also where the spool
-    does not take it either.
+    does not take it either. `drained` is called with what became of writes that were stored without being asked to.
     """
 
-    def __init__(self, destination: Destination, spool: SpoolFile) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        spool: SpoolFile,
+        drained: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.spool = spool
+        self._drained = drained
         self._destination = destination
         self._away: tuple[float, MahavishnuError] | None = None  # until when, and why
 
@@ -76,7 +82,7 @@ class Writes:
         """Store what waits, as far as that can be done now."""
         try:
             if await self._has_waiting():
-                done = await self.drain(budget_s=budget_s)
+                done = await self._drain_unasked(budget_s=budget_s)
                 _log.info("spool_drained", stored=done.stored, known=done.known)
         except MahavishnuError as error:
             _log.info("spool_waits", code=error.code, reason=error.message)
@@ -107,13 +113,21 @@ class Writes:
         try:
             if not await self._has_waiting():
                 return True
-            done = await self.drain(budget_s=PASSING_S)
+            done = await self._drain_unasked(budget_s=PASSING_S)
         except MahavishnuError as error:
             if is_away(error):
                 raise
             _log.info("spool_unusable", code=error.code, reason=error.message)
             return True
         return not (done.busy or done.left)
+
+    async def _drain_unasked(self, *, budget_s: float) -> Drained:
+        done = await self.drain(budget_s=budget_s)
+        counts = {name: getattr(done, name) for name in ("stored", "known", "settled", "refused")}
+        if any(counts.values()):
+            told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+            await asyncio.to_thread(self._drained, told)
+        return done
 
     async def _has_waiting(self) -> bool:
         return self.spool.is_there and await asyncio.to_thread(

@@ -1,0 +1,1 @@
+"""What runs around memory, and what Mahavishnu does by itself."""
