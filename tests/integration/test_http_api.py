@@ -119,6 +119,7 @@ async def test_every_route_answers_as_documented(
     assert [each["name"] for each in (await ask("GET", "/sync", 200))["targets"]] == [ran["target"]]
     assert (await ask("POST", "/sync/retry", 200, json={}))["runs"] == []
     await ask("POST", "/sync/drop", 200, json={"target": ran["target"]})
+    assert (await ask("GET", "/events", 200))["events"] == []
     stats = await ask("GET", "/stats", 200)
     assert stats["totals"]["live"] == 2
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}
