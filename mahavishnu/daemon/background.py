@@ -2,20 +2,26 @@
 What a server does on its own.
 
 It stores what waits in the spool, gives memories their vectors, delivers changes, forgets for age, and samples its
-calls.
+calls. Where the settings say when, it makes backups.
 """
 
 import asyncio
 import math
+from datetime import datetime
 
 import psutil
 
 from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
+from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
+from mahavishnu.operations.backup import CreateBackup, DrillBackup, create_backup, drill_backup
+from mahavishnu.operations.backup_pruning import PruneBackups, prune_backups
+from mahavishnu.operations.operation import Call
 from mahavishnu.services.events.journal import FailureStreak
+from mahavishnu.services.schedule.job import ScheduledJob, check_cron
 
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
@@ -23,6 +29,7 @@ AT_ONCE = 64
 DELIVER_EVERY_S = 1.0
 SAMPLE_EVERY_S = 60.0
 PRUNE_EVERY_S = 600.0
+LOOK_AT_CLOCK_S = 20.0
 _log = get_logger(__name__)
 
 
@@ -130,6 +137,45 @@ async def drain_spool(app: App) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         await app.writes.drain_if_any(budget_s=math.inf)
+
+
+def scheduled_backups(loaded: Loaded) -> ScheduledJob | None:
+    """Return the job of the setting; raises `UsageError` (`schedule.cron`) where that is no cron expression."""
+    cron = loaded.settings.backup.schedule
+    if cron is None:
+        return None
+    return ScheduledJob(loaded.locations.state, "backup", check_cron(cron, key="backup.schedule"))
+
+
+async def back_up(app: App, job: ScheduledJob | None) -> None:
+    """Make, drill and prune backups, for ever, at the times of a job; a failure is tried again, less and less often."""
+    while job is not None:
+        started = datetime.now().astimezone()
+        try:
+            with job.claim(started) as due:
+                if due:
+                    await _back_up(app, job, started)
+        except OSError as error:
+            _log.warning("schedule_not_read", reason=str(error))
+        except Exception:  # noqa: BLE001 - nor a fault here
+            _log.error("backup_failed", exc_info=True)
+        await asyncio.sleep(LOOK_AT_CLOCK_S)
+
+
+async def _back_up(app: App, job: ScheduledJob, started: datetime) -> None:
+    """Make a set, prove it, and remove what the settings do not keep."""
+    call, why = Call(app, "daemon"), f"backup.schedule is {job.cron}."
+    try:
+        made = await create_backup(call, CreateBackup())
+        drilled = await drill_backup(call, DrillBackup(set=made.set))
+        pruned = await prune_backups(call, PruneBackups(confirm=True))
+    except MahavishnuError as error:
+        _log.warning("backup_failed", code=error.code, reason=error.message)
+        await asyncio.to_thread(app.events.record, "backup.create", why, error=error)
+        return
+    await asyncio.to_thread(job.succeed, started)
+    after = f"{drilled.set} is proven; {pruned.count:,} sets removed"
+    await asyncio.to_thread(app.events.record, "backup.create", why, after)
 
 
 async def _still_waits(app: App) -> bool:

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from mahavishnu.base.errors import Conflict, MahavishnuError
+from mahavishnu.daemon import background
 from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.migrate import HEAD
@@ -26,6 +27,7 @@ from mahavishnu.database.target import Target
 from mahavishnu.doctor.database import look_at_backup
 from mahavishnu.doctor.findings import Examination
 from mahavishnu.memory.models import NewMemory
+from mahavishnu.services.schedule.job import ScheduledJob
 from tests.conftest import Cluster, OpenWorld, World
 from tests.support.backups import DAMAGE, FILES, Bench, bench_of, flipped, server_in
 from tests.support.missing_programs import skip_or_fail
@@ -114,6 +116,27 @@ async def test_the_daemon_shows_when_a_backup_was_proven(
             "warning",
             "The last proof of a backup is 31 days old.",
         )
+
+
+async def test_the_daemon_makes_and_proves_a_backup_at_its_time(
+    bench: Bench, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "LOOK_AT_CLOCK_S", 0.01)
+    app = replace(app_of(world, tmp_path), backups=bench.backups)
+    nightly = ScheduledJob(app.loaded.locations.state, "backup", "0 3 * * *")
+    with nightly.claim(datetime.now().astimezone() - timedelta(days=2)):
+        pass
+    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(background.back_up(app, nightly))
+        while not app.events.read(limit=9):  # noqa: ASYNC110 - files tell nobody
+            await asyncio.sleep(0.05)
+        task.cancel()
+    [event] = app.events.read(limit=9)
+    assert (event.what, event.result) == ("backup.create", "done"), event
+    assert event.after is not None and bench.newest().name in event.after
+    assert await bench.backups.proven_at()
+    with nightly.claim(datetime.now().astimezone()) as due:
+        assert not due
 
 
 async def test_dump_and_checksums_are_of_one_snapshot(bench: Bench, world: World) -> None:

@@ -3,15 +3,20 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mahavishnu.base.errors import MahavishnuError, Unavailable
+from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
+from mahavishnu.daemon.background import scheduled_backups
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
+from mahavishnu.services.schedule.job import ScheduledJob
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,60 @@ async def test_changes_are_delivered_whatever_failed_before(
         Recorded("sync.deliver mirror", "works", None),
         Recorded("sync.deliver mirror", "2 dead letters; see: mahavishnu sync status", None),
     ]
+
+
+def test_the_daemon_refuses_to_start_with_times_that_never_come(tmp_path: Path) -> None:
+    given = {"HOME": str(tmp_path), "MAHAVISHNU_HOME": str(tmp_path)}
+    assert scheduled_backups(load_settings(environ=given, folder=tmp_path)) is None
+    flags = {"backup.schedule": "61 3 * * *"}
+    with pytest.raises(UsageError) as caught:
+        scheduled_backups(load_settings(environ=given, folder=tmp_path, flags=flags))
+    assert caught.value.code == "schedule.cron"
+
+
+class FailingBackups:
+    """An application whose folder of backups cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loaded = load_settings(
+            environ={"HOME": str(folder), "MAHAVISHNU_HOME": str(folder)}, folder=folder
+        )
+        self.backups = self
+        self.events = Events()
+        self.attempts = 0
+
+    async def create(self, *_: object) -> None:
+        self.attempts += 1
+        raise Unavailable("full", code="backup.no_room")
+
+
+async def test_a_backup_that_fails_is_an_event_and_waits_before_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(background, "LOOK_AT_CLOCK_S", 0.001)
+    app: Any = FailingBackups(tmp_path)
+    job = ScheduledJob(tmp_path / "state", "backup", "0 3 * * *")
+    with job.claim(datetime.now().astimezone() - timedelta(days=2)):
+        pass
+    looks = asyncio.Event()
+    claimed = job.claim
+
+    def claim(now: datetime) -> contextlib.AbstractContextManager[bool]:
+        if app.attempts and app.events.acts:
+            looks.set()
+        return claimed(now)
+
+    monkeypatch.setattr(job, "claim", claim)
+    task = asyncio.create_task(background.back_up(app, job))
+    async with asyncio.timeout(60):
+        await looks.wait()
+        looks.clear()
+        await looks.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert app.attempts == 1
+    assert app.events.acts == [Recorded("backup.create", None, "backup.no_room")]
 
 
 class Timed:

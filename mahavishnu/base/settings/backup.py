@@ -41,4 +41,11 @@ class BackupSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
             "databases; only backups use it. `postgresql.dsn` by default."
         ),
     ] = None
+    schedule: Annotated[
+        Annotated[str, Meta(pattern=r"^\S+( \S+){4}$")] | None,
+        Meta(
+            description="When the daemon makes a set, drills it and prunes, as a cron expression in local "
+            'time: `"0 3 * * *"` is each night at three. Never by default.'
+        ),
+    ] = None
     keep: KeptSetsSettings = field(default_factory=KeptSetsSettings)

@@ -1,0 +1,1 @@
+"""Jobs that run at the times of a cron expression."""
