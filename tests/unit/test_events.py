@@ -1,8 +1,11 @@
 """The journal of automatic acts: whole lines, its owner's alone, bounded, without secrets."""
 
+import fcntl
+import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,6 +68,29 @@ def test_two_processes_that_write_and_rotate_lose_no_event(events: EventJournal)
     for name in ("one", "two"):
         own = [what for what in found if what.startswith(name)]
         assert own == [f"{name} {n}" for n in range(100)]
+
+
+def test_a_writer_waits_while_another_one_rotates(
+    events: EventJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events.record("before", "because")
+    asks, flock = threading.Event(), fcntl.flock
+    lock = os.open(events.path.with_suffix(".lock"), os.O_RDWR)
+    flock(lock, fcntl.LOCK_EX)
+
+    def ask(descriptor: int, operation: int) -> None:
+        asks.set()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", ask)
+    writer = threading.Thread(target=events.record, args=("after", "because"))
+    writer.start()
+    while writer.is_alive() and not asks.is_set():
+        asks.wait(0.01)
+    held = whats(events)
+    os.close(lock)
+    writer.join(60)
+    assert held == ["before"] and whats(events) == ["before", "after"]
 
 
 def test_half_a_line_of_a_killed_writer_costs_no_other_event(events: EventJournal) -> None:
