@@ -36,7 +36,6 @@ pytestmark = pytest.mark.postgres
 REPOSITORY = Path(__file__).parents[2]
 SECRET = "canary p%/@:#ß"  # needs every kind of escape in an address
 ESCAPED = "canary%20p%25%2F%40%3A%23%C3%9F"
-OLD = Path("/usr/lib/postgresql/15/bin")
 
 
 @pytest.fixture(scope="module")
@@ -247,14 +246,6 @@ def test_a_server_without_pgvector(alone: Command, tmp_path: Path) -> None:
         assert by_alembic.status == 5 and hint in by_alembic.err and by_alembic.err.count("\n") == 1
         current = alone("db", "current", "--json", MAHAVISHNU_PG_DSN=server.dsn("postgres")).json
         assert current["revision"] is None
-
-
-@pytest.mark.skipif(not (OLD / "postgres").exists(), reason="Debian's PostgreSQL 15 is not here")
-@pytest.mark.verifies("Debian's PostgreSQL 15, refused as too old")
-def test_a_server_that_is_too_old(alone: Command, tmp_path: Path) -> None:
-    with served(ExternalServer(OLD, tmp_path / "server")) as server:
-        status, code, hint = refused(alone, "db", "init", MAHAVISHNU_PG_DSN=server.dsn("postgres"))
-        assert (status, code) == (4, "database.too_old") and "newer" in hint
 
 
 async def test_a_role_that_may_not_create_the_extension(

@@ -147,3 +147,15 @@ def test_a_user_is_told_that_the_data_is_root_s(outside: Command) -> None:
         path.chmod(0o700)
     assert owners(outside.home) == before
     assert len(outside("memory", "list", "--json").json["memories"]) == 1
+
+
+def test_a_shared_profile_that_may_not_be_read_is_named(outside: Command) -> None:
+    team = outside.home / "team"
+    team.mkdir()
+    (team / "all.yaml").write_text("ai_environments: {llm_profiles: {work: {model: large}}}\n")
+    (team / "all.yaml").chmod(0o600)
+    outside.settings.write_text(f"ai_environments: {{shared_profiles: [{team}]}}\n")
+    for path in (outside.home, outside.root, outside.settings.parent, outside.settings):
+        os.chown(path, NAMELESS, NAMELESS)
+    missing = run_as(NAMELESS, outside, "ai", "list-llms", "--json").json["missing"]
+    assert [(each["what"], each["code"]) for each in missing] == [("place", "settings.unreadable")]

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.peers.alone import alone
@@ -15,32 +16,32 @@ class NotFetched(Exception):
     """The package could not be had: no Debian, no network, no such package."""
 
 
-def fetch(package: str, program: str) -> tuple[Path, dict[str, str]]:
+def fetch(package: str, program: str, *others: str) -> tuple[Path, dict[str, str]]:
     """
-    Return the path of `program` inside `package`, and the environment it runs in.
+    Return the path of `program` inside `package`, and the environment that it and `others` run in.
 
-    The libraries that this machine lacks are fetched with it. Of several processes one fetches, and
+    The libraries that this machine lacks are fetched with them. Of several processes one fetches, and
     the others wait for it. Raises `NotFetched`.
     """
     folder = CACHE / package
     if not folder.exists():
         with alone(CACHE / "lock"):
             if not folder.exists():
-                _fetch(package, program, folder)
+                _fetch(package, (program, *others), folder)
     environment = _environment(folder)
-    if missing := _missing_libraries(folder / program, environment):
+    if missing := _missing_libraries(folder, (program, *others), environment):
         raise NotFetched(f"{package} lacks {', '.join(missing)}")
     return folder / program, environment
 
 
-def _fetch(package: str, program: str, folder: Path) -> None:
+def _fetch(package: str, programs: Sequence[str], folder: Path) -> None:
     for tool in ("apt-get", "dpkg-deb", "ldd"):
         if shutil.which(tool) is None:
             raise NotFetched(f"{tool} is not here")
     with tempfile.TemporaryDirectory(dir=CACHE) as unfinished:
         root = Path(unfinished) / "root"
         depends = _unpack(package, root)
-        for library in _missing_libraries(root / program, _environment(root)):
+        for library in _missing_libraries(root, programs, _environment(root)):
             stem = library.partition(".so")[0].removeprefix("lib")
             for name in depends:
                 if _letters(stem) in _letters(name):
@@ -67,11 +68,15 @@ def _unpack(package: str, root: Path) -> list[str]:
     return [name.split()[0] for name in alternatives if name.strip()]
 
 
-def _missing_libraries(program: Path, environment: dict[str, str]) -> list[str]:
+def _missing_libraries(
+    root: Path, programs: Sequence[str], environment: dict[str, str]
+) -> list[str]:
+    """Return what the programs below `root` need and this machine has not, each once."""
     done = subprocess.run(
-        ["ldd", program], env=environment, capture_output=True, text=True, check=False
+        ["ldd", *programs], cwd=root, env=environment, capture_output=True, text=True, check=False
     )
-    return [line.split()[0] for line in done.stdout.splitlines() if "not found" in line]
+    lines = done.stdout.splitlines()
+    return sorted({line.split()[0] for line in lines if "not found" in line})
 
 
 def _environment(root: Path) -> dict[str, str]:

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.peers.debian import NotFetched, fetch
 from tests.peers.pseudo_terminal import until
+from tests.support.missing_programs import skip_or_fail
 
 _LEAVE_TIMEOUT_S = 60.0
 
@@ -85,13 +84,13 @@ class Pane:
 
 
 def find_tmux(bin: Path) -> Path:
-    """Return tmux, of this machine or Debian's, as a program in `bin`; skips, or fails in CI, without one."""
+    """Return tmux, of this machine or Debian's, as a program in `bin`; skips, or fails where all is demanded."""
     program, environ = shutil.which("tmux"), {}
     if program is None:
         try:
             fetched, environ = fetch("tmux", "usr/bin/tmux")
         except NotFetched as error:
-            pytest.skip(f"tmux: {error}")
+            skip_or_fail(f"tmux: {error}")
         program = str(fetched)
     libraries = environ.get("LD_LIBRARY_PATH", "")
     script = bin / "tmux"

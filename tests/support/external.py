@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class ExternalServer:
     folder: Path
     port: int = field(default_factory=free_port)
     secret: str = field(default_factory=lambda: f"canary-{secrets.token_hex(8)}")
+    environ: Mapping[str, str] = field(default_factory=lambda: {"PATH": os.defpath})
     _process: subprocess.Popen[bytes] | None = None
 
     def create(self) -> None:
@@ -70,7 +71,7 @@ class ExternalServer:
                     ),
                 ],
                 cwd=self.folder,
-                env={"PATH": os.defpath},
+                env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -115,7 +116,7 @@ class ExternalServer:
         done = subprocess.run(
             [self.bin / program, *words],
             cwd=self.folder,
-            env={"PATH": os.defpath},
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             preexec_fn=demoted(),
