@@ -51,10 +51,10 @@ test-peers: $(PEERS_STAMP)
 test-all: $(PEERS_STAMP)
 	$(PYTHON) scripts/run_tests.py --all
 
-# All of everything: branches instead of lines, and every fault.
+# All of everything: branches instead of lines, long loops whole, and every fault.
 test-deep: $(PEERS_STAMP)
 	$(PYTHON) scripts/run_tests.py --peers
-	$(PYTHON) scripts/run_tests.py --branches
+	MAHAVISHNU_TEST_WHOLE=1 $(PYTHON) scripts/run_tests.py --branches
 	$(PYTHON) scripts/mutate.py --passed
 
 # Commands and their database are killed, many times; replays a round by its seed.

@@ -28,9 +28,10 @@ from pathlib import Path
 from mahavishnu.database.embedded.server import EmbeddedServer
 from scripts.faults import ROOT, TABLE, Fault, draw_sample, read_faults, read_history
 from scripts.lanes import run_to_end
+from tests.support.parts import WHOLE
 from tests.support.scratch import find_room
 
-COPIED = ("mahavishnu", "tests", "docs", "pyproject.toml")
+COPIED = ("mahavishnu", "scripts", "tests", "docs", "pyproject.toml")
 WORKERS = 3
 RUN_TIMEOUT_S = 300
 TESTS_FAILED = 1  # pytest's exit code; the other ones say that nothing was tested
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
                 "PATH": os.environ["PATH"],
                 "HOME": os.environ["HOME"],
                 "MAHAVISHNU_TEST_PREPARED": str(scratch / "prepared"),
+                WHOLE: "1",  # a fault may show at one step alone
                 **cluster,
             }
             unpatched = copy_tree(scratch / "unpatched")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from scripts.durations import Durations, read_durations, record_durations
 from scripts.lanes import ROOT, Job, Lanes, Verdict, describe
+from tests.support.parts import WHOLE, draw_seed
 from tests.support.scratch import find_room
 from tests.support.verified import PEERS, write_page
 
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--record", action="store_true", help="write tests/durations.json")
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends as well
+    print(f"seed {draw_seed()}", flush=True)
     started = time.monotonic()
     durations = read_durations()
     jobs = list_peers() * (asked.peers or asked.all) + list_own(durations) * (not asked.peers)
@@ -67,7 +69,9 @@ def run(jobs: Sequence[Job], scratch: Path, *, branches: bool) -> tuple[Verdict,
     forget_notes(jobs)
     own = own_environ(scratch)
     # Lines cost next to nothing with Python's own monitoring, which knows branches from 3.14 on.
-    kept = {name: os.environ[name] for name in ("PATH", "CI", "LANG", "TZ") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "CI", "LANG", "TZ", WHOLE) if name in os.environ
+    }
     ours = {**kept, **own, "COVERAGE_CORE": "ctrace" if branches else "sysmon"}
     # Real programs need to know how this machine reaches the network.
     theirs = {**os.environ, **own, "MAHAVISHNU_TEST_ALL": "1"}
@@ -120,7 +124,8 @@ def options_of(job: Job) -> list[str]:
     """Return what pytest is told for a job: where to note what it verified, and what others run."""
     noted = ["-p", "tests.support.verified", "--verified", str(VERIFIED / f"{job.name}.json")]
     elsewhere = [path for path in REPEATED if not any(own.startswith(path) for own in job.paths)]
-    return noted + [f"--ignore={path}" for path in elsewhere]
+    drawn = [f"--hypothesis-seed={draw_seed()}"]  # by the commit: what is red can be repeated
+    return noted + drawn + [f"--ignore={path}" for path in elsewhere]
 
 
 def own_environ(scratch: Path) -> dict[str, str]:

@@ -19,8 +19,9 @@ from mahavishnu.ai.switching.status import look_at
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.base.errors import MahavishnuError
 from tests.support.ai_files import at_step
+from tests.support.parts import draw_part
 from tests.support.switching import ONE, everything, install, site_in, switch_to
-from tests.support.switching_killed import change_by_hand, contents, settle_in
+from tests.support.switching_killed import CODE, change_by_hand, contents, settle_in
 
 
 def restore_one(site: Site, *clients: Any) -> None:
@@ -84,7 +85,8 @@ def test_whatever_step_of_a_restoring_fails_all_files_are_old_or_all_are_new(
         raise OSError(number, os.strerror(number))
 
     outcomes: Counter[str] = Counter()
-    for step in range(1, 3000):
+    part = draw_part(*CODE)
+    for step in part.steps(3000):
         shutil.rmtree(home)
         shutil.copytree(tmp_path / "kept", home)
         code = "done"
@@ -101,7 +103,7 @@ def test_whatever_step_of_a_restoring_fails_all_files_are_old_or_all_are_new(
         if steps[0] < step:
             break
     wanted = "ai_files.disk_full" if number == errno.ENOSPC else "ai_files.not_writable"
-    assert outcomes[wanted] > 20 and outcomes["done"] >= 1, outcomes
+    assert outcomes[wanted] > part.share(20) and outcomes["done"] >= 1, outcomes
 
 
 def test_what_comes_between_looking_and_restoring_is_not_buried(

@@ -19,8 +19,10 @@ from mahavishnu.ai.switching.status import look_at
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
+from tests.support.parts import draw_part
 from tests.support.scratch import find_room
 from tests.support.switching import CLAUDE, CODEX, ONE, TWO, install, site_in, switch_to, values
+from tests.support.switching_killed import CODE
 
 TEXTS = {
     "claude-code": '{\n  "permissions": {"allow": ["x"]},\n  "env": {"MINE": "1"}\n}\n',
@@ -75,7 +77,7 @@ def test_whatever_was_edited_is_adopted_or_restored_and_comes_back(client: Clien
     native = {"claude-code": CLAUDE, "codex": CODEX}.get(client, ONE)
     profiles: dict[str, Profile] = {each.name: each for each in (ONE, TWO, CLAUDE, CODEX)}
 
-    @settings(max_examples=150, deadline=None, database=None)
+    @settings(max_examples=draw_part(*CODE).share(150), deadline=None, database=None)
     @given(EDITS, st.sampled_from([ONE, native]), st.booleans(), st.booleans())
     def check(edits: Any, profile: Profile, twice: bool, deleted: bool) -> None:
         with tempfile.TemporaryDirectory(dir=find_room()) as name:

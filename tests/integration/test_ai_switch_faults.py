@@ -33,8 +33,9 @@ from mahavishnu.base.identifiers import new_id
 from mahavishnu.base.masking import Secret
 from tests.support.ai_files import QUICK, at_step, check_client_keys, noted_exchanges, read_turns
 from tests.support.documents import Kinds, foreign_json, foreign_toml, strict_json
+from tests.support.parts import draw_part
 from tests.support.switching import CLAUDE, CODEX, KEYS, ONE, TWO, install, site_in, switch_to
-from tests.support.switching_killed import SCENARIOS, contents, prepare, settle_in
+from tests.support.switching_killed import CODE, SCENARIOS, contents, prepare, settle_in
 
 ROOT = Path(__file__).parent.parent.parent
 WRITES = 1500
@@ -52,12 +53,15 @@ KINDS: dict[ClientName, Kinds] = {
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_killed_at_any_step_the_next_command_settles_it(tmp_path: Path, scenario: str) -> None:
+    part = draw_part(*CODE)
+    words = (tmp_path, scenario, str(part.number), str(part.of))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.switching_killed", tmp_path, scenario],
+        [sys.executable, "-m", "tests.support.switching_killed", *words],
         cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True,
     )  # fmt: skip
     seen = json.loads(done.stdout)
-    assert seen["steps"] > 100 and seen["old"] > 20 and seen["new"] > 5 and seen["between"] > 20
+    assert seen["steps"] > 100 and seen["new"] > part.share(5)
+    assert seen["old"] > part.share(20) and seen["between"] > part.share(20)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,8 @@ def test_whatever_step_fails_all_files_are_old_or_all_are_new(
         raise OSError(number, os.strerror(number))
 
     outcomes: Counter[str] = Counter()
-    for step in range(1, 3000):
+    part = draw_part(*CODE)
+    for step in part.steps(3000):
         shutil.rmtree(tmp_path / "home")
         shutil.copytree(tmp_path / "kept", tmp_path / "home")
         code = "done"
@@ -95,7 +100,7 @@ def test_whatever_step_fails_all_files_are_old_or_all_are_new(
         if steps[0] < step:
             break
     wanted = "ai_files.disk_full" if number == errno.ENOSPC else "ai_files.not_writable"
-    assert outcomes[wanted] > 30 and outcomes["done"] >= 1, outcomes
+    assert outcomes[wanted] > part.share(30) and outcomes["done"] >= 1, outcomes
 
 
 def test_files_that_a_switch_made_go_with_it(tmp_path: Path) -> None:
@@ -385,10 +390,10 @@ def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName)
     native = {"claude-code": CLAUDE, "codex": CODEX}.get(name, TWO)
     read = CLIENTS[name].read_as()
     make = foreign_toml if name == "codex" else foreign_json
-    done = 0
+    done, wanted = 0, draw_part(*CODE).share(EXAMPLES[name])
 
     @settings(
-        max_examples=EXAMPLES[name], deadline=None, database=None,
+        max_examples=wanted, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.integers(0, 10**9), st.booleans(), st.booleans())
@@ -413,7 +418,7 @@ def test_ten_thousand_foreign_files_are_switched_and_come_back(name: ClientName)
         done += 1
 
     check()
-    assert done == EXAMPLES[name]
+    assert done == wanted
 
 
 def respelled(document: Document, history: History) -> bytes:

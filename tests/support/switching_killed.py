@@ -15,8 +15,16 @@ from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.ai.switching.undo import undo
 from tests.support.ai_files import at_step
+from tests.support.parts import Part
 from tests.support.switching import FILES, KEYS, ONE, TWO, install, site_in, switch_to
 
+# What the long loops of switching prove; where any of it changed they run whole.
+CODE = (
+    "mahavishnu/ai/",
+    "mahavishnu/base/files",
+    "tests/integration/test_ai_",
+    "tests/support/switching",
+)
 TEXTS = {
     "claude_code": '{\n  "permissions": {"allow": ["x"]}\n}\n',
     "codex": '# mine\nmodel = "gpt"  # good\n',
@@ -83,8 +91,8 @@ def contents(home: Path) -> dict[str, tuple[str, int, int] | None]:
     }
 
 
-def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
-    """Kill one process after the other, each one step later, until one is through; return what was seen."""
+def kill_at_every_step(folder: Path, scenario: str, part: Part) -> dict[str, int]:
+    """Kill one process after the other, each at a later step, until one is through; return what was seen."""
     act = SCENARIOS[scenario][1]
     os.fsync = lambda _: None  # what is killed leaves all that it wrote
     home, kept = folder / "home", folder / "kept"
@@ -95,7 +103,7 @@ def kill_at_every_step(folder: Path, scenario: str) -> dict[str, int]:
     new = contents(home)
     assert old != new
     seen = {"old": 0, "new": 0, "between": 0, "steps": 0}
-    for number in range(1, 3000):
+    for number in part.steps(3000):
         shutil.rmtree(home)
         shutil.copytree(kept, home)
         child = os.fork()
@@ -135,4 +143,5 @@ def history_before(scenario: str) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(kill_at_every_step(Path(sys.argv[1]), sys.argv[2])))
+    chosen = Part(int(sys.argv[3]), int(sys.argv[4]))
+    print(json.dumps(kill_at_every_step(Path(sys.argv[1]), sys.argv[2], chosen)))
