@@ -68,6 +68,7 @@ from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.memory.transfer.transfer import Transfer
 from mahavishnu.services.events.journal import EventJournal
+from mahavishnu.services.schedule.pause import PauseFile
 
 if TYPE_CHECKING:
     from mahavishnu.engines.llamaindex.extension_points import LlamaIndexParts
@@ -111,6 +112,11 @@ class App:
     def events(self) -> EventJournal:
         """What was done without anybody asking."""
         return EventJournal(self.loaded.locations.state)
+
+    @property
+    def pause(self) -> PauseFile:
+        """Whether automatic acts rest."""
+        return PauseFile(self.loaded.locations.state)
 
     @property
     def timings(self) -> tuple[Timings, ...]:

@@ -7,7 +7,7 @@ calls. Where the settings say when, it makes backups.
 
 import asyncio
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 
 import psutil
 
@@ -22,6 +22,7 @@ from mahavishnu.operations.backup_pruning import PruneBackups, prune_backups
 from mahavishnu.operations.operation import Call
 from mahavishnu.services.events.journal import FailureStreak
 from mahavishnu.services.schedule.job import ScheduledJob, check_cron
+from mahavishnu.services.schedule.pause import Pause
 
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
@@ -60,22 +61,47 @@ async def embed_waiting(app: App) -> None:
 
 async def prune(app: App) -> None:
     """Forget every ten minutes, for ever, what is too old, and delete tombstones whose time is over."""
-    streak = FailureStreak(app.events, "memory.prune")
+    streak, shown = FailureStreak(app.events, "memory.prune"), None
     while True:
+        paused = _pause_of(app)
         try:
-            await app.memories.forgetting.purge_expired()
-            count = await app.memories.forgetting.prune()
-            await streak.worked()
-            if count:
-                _log.info("memories_pruned", count=count)
-                why = "They are older than memory.retention allows."
-                await asyncio.to_thread(
-                    app.events.record, "memory.prune", why, f"{count:,} memories forgotten"
-                )
+            if paused is None:
+                await _prune(app, streak)
+            elif paused.dry_run and paused != shown:
+                count = sum((await app.memories.forgetting.count_old()).values())
+                await _skip(app, "memory.prune", f"{count:,} memories would be forgotten.")
+                shown = paused
         except MahavishnuError as error:
             _log.info("pruning_waits", code=error.code, reason=error.message)
             await streak.failed(error)
         await asyncio.sleep(PRUNE_EVERY_S)
+
+
+async def _prune(app: App, streak: FailureStreak) -> None:
+    await app.memories.forgetting.purge_expired()
+    count = await app.memories.forgetting.prune()
+    await streak.worked()
+    if count:
+        _log.info("memories_pruned", count=count)
+        why = "They are older than memory.retention allows."
+        await asyncio.to_thread(
+            app.events.record, "memory.prune", why, f"{count:,} memories forgotten"
+        )
+
+
+def _pause_of(app: App) -> Pause | None:
+    try:
+        return app.pause.read(datetime.now(UTC))
+    except OSError as error:
+        _log.warning("pause_not_read", reason=str(error))
+        return None
+
+
+async def _skip(app: App, what: str, after: str) -> None:
+    """Record an act that is due in a dry run."""
+    await asyncio.to_thread(
+        app.events.record, what, "mahavishnu pause --dry-run", after, skipped=True
+    )
 
 
 async def deliver_changes(app: App) -> None:
@@ -150,11 +176,17 @@ def scheduled_backups(loaded: Loaded) -> ScheduledJob | None:
 async def back_up(app: App, job: ScheduledJob | None) -> None:
     """Make, drill and prune backups, for ever, at the times of a job; a failure is tried again, less and less often."""
     while job is not None:
-        started = datetime.now().astimezone()
+        started, paused = datetime.now().astimezone(), _pause_of(app)
         try:
-            with job.claim(started) as due:
-                if due:
-                    await _back_up(app, job, started)
+            if paused is None or paused.dry_run:
+                with job.claim(started) as due:
+                    if due and paused:
+                        await _skip(
+                            app, "backup.create", "A set would be made, drilled and pruned."
+                        )
+                        await asyncio.to_thread(job.succeed, started)
+                    elif due:
+                        await _back_up(app, job, started)
         except OSError as error:
             _log.warning("schedule_not_read", reason=str(error))
         except Exception:  # noqa: BLE001 - nor a fault here

@@ -1,5 +1,6 @@
 """What is shown of the daemon: whether it runs, where, and how it is."""
 
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.paths import Locations
 from mahavishnu.memory.spool.file import SpoolFile
+from mahavishnu.services.schedule.pause import Pause, PauseFile
 
 
 class DaemonBody(Struct, frozen=True, kw_only=True):
@@ -86,6 +88,7 @@ class DaemonReport(Struct, frozen=True, kw_only=True):
     problem: DaemonProblem | None = None
     log: str | None
     spooled: int
+    paused: Pause | None = None
 
 
 def report_daemon(locations: Locations) -> DaemonReport:
@@ -104,4 +107,5 @@ def report_daemon(locations: Locations) -> DaemonReport:
         problem=problem,
         log=str(locations.daemon_log) if locations.daemon_log.exists() else None,
         spooled=SpoolFile(locations.data).total(),
+        paused=PauseFile(locations.state).read(datetime.now(UTC)),
     )

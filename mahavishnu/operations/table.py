@@ -10,6 +10,7 @@ from mahavishnu.operations.ai import state as environments
 from mahavishnu.operations.ai import switching
 from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
+from mahavishnu.operations.automation import AUTOMATION_OPERATIONS
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.events import EVENT_OPERATIONS
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
@@ -95,6 +96,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *SPOOL_OPERATIONS,
     *BACKUP_OPERATIONS,
     *EVENT_OPERATIONS,
+    *AUTOMATION_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )
 

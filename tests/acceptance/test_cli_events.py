@@ -7,6 +7,16 @@ from mahavishnu.services.events.journal import EventJournal
 from tests.support.command import Command
 
 
+def test_automatic_acts_are_paused_until_they_are_resumed(alone: Command) -> None:
+    assert "only recorded in the events until" in alone("pause", "--for", "2h", "--dry-run").out
+    assert alone("status", "--json").json["paused"]["dry_run"]
+    assert "rest until they are resumed" in alone("pause").out
+    assert "mahavishnu resume" in alone("status").out
+    assert alone("resume").out == "Automatic acts go on.\n" == alone("resume").out
+    assert alone("status", "--json").json["paused"] is None
+    assert alone("pause", "--for", "soon", "--json").error["code"] == "automation.duration"
+
+
 def test_events_are_shown_and_followed_until_ctrl_c(alone: Command) -> None:
     assert "Nothing was done" in alone("events").out
     journal = EventJournal(alone.root / "state")

@@ -120,6 +120,9 @@ async def test_every_route_answers_as_documented(
     assert (await ask("POST", "/sync/retry", 200, json={}))["runs"] == []
     await ask("POST", "/sync/drop", 200, json={"target": ran["target"]})
     assert (await ask("GET", "/events", 200))["events"] == []
+    paused = await ask("POST", "/automation/pause", 200, json={"duration": "2h"})
+    assert paused["paused"]["until"] and not paused["paused"]["dry_run"]
+    assert (await ask("POST", "/automation/resume", 200, json={}))["paused"] is None
     stats = await ask("GET", "/stats", 200)
     assert stats["totals"]["live"] == 2
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}

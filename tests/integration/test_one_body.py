@@ -140,6 +140,8 @@ CASES: dict[str, Case] = {
     "spool_status": Case(("spool", "status")),
     "drain_spool": Case(("spool", "drain"), {"confirm": True}),
     "list_events": Case(("events", "--limit", "3"), {"limit": 3}),
+    "pause_automation": Case(("pause",), {}),
+    "resume_automation": Case(("resume",), {}),
 }  # fmt: skip
 # A dead letter for each of the memories.
 BURY = (
@@ -245,6 +247,7 @@ CONTEXT = click.Context(cli)
 # Differ between any two calls, as does who is connected.
 CLOCKS = (
     "elapsed_ms", "size_bytes", "at", "failed_at", "seconds", "created_at", "proven_at", "connected",
+    "since",
 )  # fmt: skip
 
 

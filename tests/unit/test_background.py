@@ -17,6 +17,7 @@ from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
 from mahavishnu.services.schedule.job import ScheduledJob
+from mahavishnu.services.schedule.pause import Pause, PauseFile
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,18 @@ class Events:
         *,
         before: str | None = None,
         error: MahavishnuError | None = None,
+        skipped: bool = False,
     ) -> None:
-        self.acts.append(Recorded(what, after, error.code if error else None))
+        code = "skipped" if skipped else error.code if error else None
+        self.acts.append(Recorded(what, after, code))
+
+
+class NoPause:
+    """What tells that automatic acts do not rest."""
+
+    @staticmethod
+    def read(_: datetime) -> None:
+        return None
 
 
 class Queue:
@@ -99,6 +110,7 @@ class Forgetting:
         self.faults = [Unavailable("away", code="database.unreachable")]
         self.pruned = asyncio.Event()
         self.events = Events()
+        self.pause = NoPause()
 
     async def purge_expired(self) -> None:
         if self.faults:
@@ -194,6 +206,7 @@ class FailingBackups:
         )
         self.backups = self
         self.events = Events()
+        self.pause = PauseFile(folder)
         self.attempts = 0
 
     async def create(self, *_: object) -> None:
@@ -228,6 +241,43 @@ async def test_a_backup_that_fails_is_an_event_and_waits_before_it_is_tried_agai
         await task
     assert app.attempts == 1
     assert app.events.acts == [Recorded("backup.create", None, "backup.no_room")]
+
+
+async def test_while_paused_no_backup_is_made_and_a_dry_run_records_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(background, "LOOK_AT_CLOCK_S", 0.001)
+    app: Any = FailingBackups(tmp_path)
+    job = ScheduledJob(tmp_path / "state", "backup", "0 3 * * *")
+    now = datetime.now().astimezone()
+    with job.claim(now - timedelta(days=2)):
+        pass
+    app.pause.write(Pause(since=now))
+    looks: asyncio.Queue[None] = asyncio.Queue()
+    read = app.pause.read
+
+    def look(moment: datetime) -> Pause | None:
+        looks.put_nowait(None)
+        found: Pause | None = read(moment)
+        return found
+
+    app.pause.read = look
+    task = asyncio.create_task(background.back_up(app, job))
+    async with asyncio.timeout(60):
+        for _ in range(3):
+            await looks.get()
+        assert not app.attempts and not app.events.acts
+        app.pause.write(Pause(since=now, dry_run=True))
+        while not app.events.acts:
+            await looks.get()
+        for _ in range(3):
+            await looks.get()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert not app.attempts
+    told = "A set would be made, drilled and pruned."
+    assert app.events.acts == [Recorded("backup.create", told, "skipped")]
 
 
 class Timed:

@@ -10,6 +10,7 @@ import pytest
 
 from mahavishnu.base.errors import UsageError
 from mahavishnu.services.schedule.job import LastScheduled, ScheduledJob, check_cron, is_due
+from mahavishnu.services.schedule.pause import Pause, PauseFile
 
 NIGHTLY = "0 3 * * *"
 MOMENT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -113,3 +114,18 @@ def test_what_is_no_cron_expression_is_refused_by_the_name_of_its_setting(expres
     with pytest.raises(UsageError, match=r"backup\.schedule") as caught:
         check_cron(expression, key="backup.schedule")
     assert caught.value.code == "schedule.cron"
+
+
+def test_a_pause_holds_until_its_end_and_a_damaged_one_pauses_nothing(tmp_path: Path) -> None:
+    file = PauseFile(tmp_path / "state")
+    assert file.read(MOMENT) is None
+    for until in (None, MOMENT + timedelta(hours=2)):
+        pause = Pause(since=MOMENT, until=until)
+        file.write(pause)
+        assert file.read(MOMENT + timedelta(hours=1)) == pause
+        assert (file.read(MOMENT + timedelta(hours=2)) is None) == (until is not None)
+    file.path.write_bytes(b'{"since"')
+    assert file.read(MOMENT) is None
+    file.remove()
+    file.remove()
+    assert not file.path.exists()

@@ -16,7 +16,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 EXIT_INTERRUPTED = 130
 LATER = (
     "insight", "checkpoint", "quality", "gateway", "health",
-    "pause", "alert",
+    "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
 
@@ -37,6 +37,8 @@ _log = get_logger(__name__)
         "down": "Stop the daemon.",
         "status": "Show whether the daemon runs, and its state.",
         "events": "Show what was done automatically.",
+        "pause": "Let automatic acts rest.",
+        "resume": "Let automatic acts go on.",
         "mcp": "Memory for AI clients: serve, check, connect.",
         "api": "Describe the daemon's HTTP API.",
         "token": "The daemon's bearer token.",

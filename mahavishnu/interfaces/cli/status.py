@@ -6,6 +6,7 @@ import click
 
 from mahavishnu.daemon.report import DaemonReport, report_daemon
 from mahavishnu.interfaces.cli.options import answers, load_quietly
+from mahavishnu.interfaces.cli.pause import describe_pause
 from mahavishnu.interfaces.cli.render import print_line
 
 
@@ -24,6 +25,8 @@ def _show(body: DaemonReport) -> None:
     if body.problem is not None:
         print_line(f"Problem: {body.problem.message}")
         print_line(f"Hint: {body.problem.hint}")
+    if body.paused is not None:
+        print_line(f"{describe_pause(body.paused)} Go on with: mahavishnu resume")
     if body.spooled:
         print_line(f"Spool: {body.spooled:,} writes wait for PostgreSQL (mahavishnu spool status).")
     if body.log is not None:

@@ -39,7 +39,7 @@ class Event(Struct, frozen=True, kw_only=True):
     why: str
     before: Annotated[str | None, Meta(description="The state before it.")] = None
     after: Annotated[str | None, Meta(description="The state after it, or the error.")] = None
-    result: Literal["done", "failed"]
+    result: Literal["done", "failed", "skipped"]
     code: Annotated[str | None, Meta(description="The code of the error.")] = None
 
 
@@ -61,8 +61,9 @@ class EventJournal:
         *,
         before: str | None = None,
         error: MahavishnuError | None = None,
+        skipped: bool = False,
     ) -> None:
-        """Append an act, without secrets; with an `error` it failed, else it is done."""
+        """Append an act, without secrets; with an `error` it failed, `skipped` it was due in a dry run."""
         event = Event(
             id=new_id(),
             at=datetime.now(UTC),
@@ -70,7 +71,7 @@ class EventJournal:
             why=_shorten(why),
             before=before and _shorten(before),
             after=_shorten(error.message) if error else after and _shorten(after),
-            result="failed" if error else "done",
+            result="failed" if error else "skipped" if skipped else "done",
             code=error.code if error else None,
         )
         try:
