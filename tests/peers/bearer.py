@@ -14,40 +14,46 @@ _PIECE_BYTES = 65_536
 
 
 class _HandOn(socketserver.StreamRequestHandler):
-    """Hands one request on and its answer back, untouched but for the lines that are ours."""
+    """Hands requests on and their answers back, untouched but for the lines that are ours."""
 
     target: ClassVar[str]
     token: ClassVar[str]
 
     def handle(self) -> None:
-        head: list[bytes] = []
-        while (line := self.rfile.readline()) != b"\r\n":
-            if not line:  # the client went away
-                return
-            head.append(line)
-        body = self.rfile.read(sum(int(x.split(b":")[1]) for x in head if _is(x, _LENGTH)))
         host, port = self.target.split(":")
         with (
             contextlib.suppress(ConnectionError),
             socket.create_connection((host, int(port))) as daemon,
         ):
-            daemon.sendall(self._changed(head) + body)
-            # The client says nothing more; what makes it readable is that it goes away.
-            while self.connection not in select.select([daemon, self.connection], [], [])[0]:
-                piece = daemon.recv(_PIECE_BYTES)
-                if not piece:
-                    return
-                self.wfile.write(piece)
+            # Nothing but the client ends a connection: Node's fetch fails where it ends before all is read.
+            while head := self._read_head():
+                body = self.rfile.read(sum(int(x.split(b":")[1]) for x in head if _is(x, _LENGTH)))
+                daemon.sendall(self._changed(head) + body)
+                # What makes the client readable is its next request, or that it goes away.
+                while self.connection not in select.select([daemon, self.connection], [], [])[0]:
+                    piece = daemon.recv(_PIECE_BYTES)
+                    if not piece:
+                        return
+                    self.wfile.write(piece)
+
+    def _read_head(self) -> list[bytes]:
+        """Return the lines of the next request; none where the client has gone."""
+        head: list[bytes] = []
+        while (line := self.rfile.readline()) != b"\r\n":
+            if not line:
+                return []
+            head.append(line)
+        return head
 
     def _changed(self, head: list[bytes]) -> bytes:
         """
-        Return the head with the token, and as the last of its connection.
+        Return the head with the token.
 
         Of hosts and origins only our own address is exchanged: a forged one has to arrive as it is.
         """
         own = "{}:{}".format(*self.server.server_address[:2]).encode()
         kept = [line.replace(own, self.target.encode()) for line in head if not _is(line, *_OURS)]
-        kept[1:1] = [f"Authorization: Bearer {self.token}\r\n".encode(), b"Connection: close\r\n"]
+        kept[1:1] = [f"Authorization: Bearer {self.token}\r\n".encode()]
         return b"".join(kept) + b"\r\n"
 
 
