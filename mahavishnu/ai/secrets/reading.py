@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
 
-from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
 from mahavishnu.ai.secrets.oneiric.scheme import open_clouds
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.scheme import StoreAccess
 from mahavishnu.ai.secrets.table import scheme_of
+from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import Any
 
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.declared import find_missing
-from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth
 from mahavishnu.ai.secrets.oneiric.scheme import open_clouds
 from mahavishnu.ai.secrets.reading import KeyReader, ReadKey, modified_at, where
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import key_state, look
 from mahavishnu.base.errors import Conflict, MahavishnuError, NotFound, Unavailable
+from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.operations.ai.profiles import (
     find_profile,

@@ -2,29 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.base.masking import Secret
-
-# degraded: it answers, and refuses or holds back; whether a key can be had is for the key to tell.
-type HealthStatus = Literal["healthy", "degraded", "unhealthy"]
-
-
-@dataclass(frozen=True)
-class ComponentHealth:
-    """The state of one component; `message` says why it is not healthy, and never holds a key."""
-
-    name: str
-    status: HealthStatus
-    message: str = ""
-    latency_ms: float | None = None
 
 
 def health_of(
     name: str, error: MahavishnuError | None, latency_ms: float | None
 ) -> ComponentHealth:
-    """Return the health that an answer, or its error, shows."""
+    """Return the health that an answer, or its error, shows; whether a key can be had is for the key to tell."""
     if error is None:
         return ComponentHealth(name, "healthy", latency_ms=latency_ms)
     answers = error.code in ("secret.denied", "secret.malformed")

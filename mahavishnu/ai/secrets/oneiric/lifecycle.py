@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from oneiric.core.lifecycle import LifecycleError, LifecycleManager, LifecycleSafetyOptions
 from oneiric.core.resolution import Candidate, Resolver, ResolverSettings
 
-from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth, FoundSecret, health_of
+from mahavishnu.ai.secrets.oneiric.answers import FoundSecret, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of
 from mahavishnu.ai.secrets.oneiric.providers import OpenStore
 from mahavishnu.ai.secrets.oneiric.stores import CloudStore, Stores
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable
+from mahavishnu.base.health import ComponentHealth
 
 DOMAIN = "secrets"
 AGAIN_S = 60.0  # until the preferred store is tried again after it failed

@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth, FoundSecret, health_of
+from mahavishnu.ai.secrets.oneiric.answers import FoundSecret, health_of
 from mahavishnu.ai.secrets.oneiric.failures import failure_of, is_missing
 from mahavishnu.ai.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore
 from mahavishnu.base.errors import MahavishnuError, Unavailable
+from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.hosts import is_this_machine
 from mahavishnu.base.logs import configure_structlog
 from mahavishnu.base.masking import Secret

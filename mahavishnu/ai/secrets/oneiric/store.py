@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Self
 
-from mahavishnu.ai.secrets.oneiric.answers import ComponentHealth, FoundSecret, health_of
+from mahavishnu.ai.secrets.oneiric.answers import FoundSecret, health_of
 from mahavishnu.ai.secrets.oneiric.failures import timed_out
 from mahavishnu.ai.secrets.oneiric.stores import (
     Stores,
@@ -22,6 +22,7 @@ from mahavishnu.ai.secrets.oneiric.stores import (
 from mahavishnu.ai.secrets.port import as_key
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import Corrupt, MahavishnuError
+from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
