@@ -14,6 +14,7 @@ from tests.peers.switched import KEYS, Household, move_in, providers, write
 
 EXEC = ("exec", "--skip-git-repo-check", "Say something.")
 PROMPT = ("-p", "Say something.")
+BINDING = ("mahavishnu/ai/bindings/", "mahavishnu/ai/clients/")  # the code that keeps a directory
 BEARER = {"authorization": f"Bearer {KEYS['ONE_KEY']}"}
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.bound import BEARER, EXEC, assert_kept, assert_stopped, run
+from tests.peers.bound import BEARER, BINDING, EXEC, assert_kept, assert_stopped, run
 from tests.peers.bound import household as household  # the fixture
 from tests.peers.pseudo_terminal import Terminal, submit, terminal, until
 from tests.peers.switched import KEYS, NAMES, Household, programs, write
 from tests.support.command import PROGRAM
+from tests.support.parts import often
 
 pytestmark = pytest.mark.peer
 
@@ -29,7 +30,7 @@ def test_binding_asks_no_provider_of_codex(household: Household) -> None:
 
 @pytest.mark.verifies("Codex, bound directory")
 def test_codex_is_kept_through_ten_switches_of_the_whole(household: Household) -> None:
-    for number in range(10):
+    for number in often(10, *BINDING, few=4):  # to each provider and back
         name = NAMES[number % 3]
         household.switch(name, "codex")
         assert_kept(household, "codex")

@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from mahavishnu.ai.bindings.location import copy_of, path_in
+from tests.peers.bound import BINDING
 from tests.peers.provider_stub import Use
 from tests.peers.switched import KEYS, NAMES, Household, move_in, providers, strays, write
 from tests.support.command import Answer, Command
+from tests.support.parts import often
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 
@@ -82,7 +84,7 @@ def other_settings(household: Household, **more: Any) -> dict[str, Any]:
 def test_ten_switches_of_the_whole_change_nothing_there(household: Household) -> None:
     elsewhere = household.home / "elsewhere"
     elsewhere.mkdir()
-    for number in range(10):
+    for number in often(10, *BINDING, few=4):  # to each provider and back
         name = NAMES[number % 3]
         household.switch(name, "claude-code")
         assert_kept(household)

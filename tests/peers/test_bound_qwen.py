@@ -4,17 +4,18 @@ import time
 
 import pytest
 
-from tests.peers.bound import BEARER, PROMPT, assert_kept, assert_stopped, run
+from tests.peers.bound import BEARER, BINDING, PROMPT, assert_kept, assert_stopped, run
 from tests.peers.bound import household as household  # the fixture
 from tests.peers.pseudo_terminal import submit, terminal, until
 from tests.peers.switched import KEYS, NAMES, Household, programs, write
+from tests.support.parts import often
 
 pytestmark = pytest.mark.peer
 
 
 @pytest.mark.verifies("Qwen Code, bound directory")
 def test_qwen_is_kept_through_ten_switches_of_the_whole(household: Household) -> None:
-    for number in range(10):
+    for number in often(10, *BINDING, few=4):  # to each provider and back
         household.switch(NAMES[number % 3], "qwen")
         if number % 3 == 0:
             run(household, "qwen")

@@ -1,10 +1,12 @@
 """
-Commands without the time that Python and its imports take: one process has all imported, and forks for each.
+Programs without the time that Python and its imports take: one process has all imported, and forks for each.
 
-A forked command has a process, an environment, streams and an exit code of its own. It can be made to die, or to
+A program is the product's command, or pytest in a copy of the tree, of which nothing is imported before. Forked, it has
+a process, an environment, streams and an exit code of its own. A command can be made to die, or to
 kill another, at its n-th step: a function of the product or of the database's driver that begins or goes on.
 
-Run as a program, with the number of a socket, this file is the server; it ends when the other end is closed.
+Run as a program, with the number of a socket and what it forks, this file is the server; it ends when the other end is
+closed.
 """
 
 import atexit
@@ -25,10 +27,18 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from types import CodeType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 _NUMBER = struct.Struct("<q")
 _TOOL = 4  # of `sys.monitoring`, which keeps none of this number for others
+_PYTEST = "pytest"
+# What tests import, and nothing of it is the product's or starts a thread.
+_TESTS_IMPORT = (
+    "alembic.command", "asyncpg", "click.testing", "httpx", "hypothesis.strategies", "markdown_it", "mcp.client",
+    "mcp.server", "msgspec", "pgvector.asyncpg", "prometheus_client", "psutil", "pytest", "pytest_asyncio.plugin",
+    "pytest_timeout", "rich.table", "schemathesis.pytest", "schemathesis.python.asgi", "sqlalchemy.ext.asyncio",
+    "starlette.applications", "structlog", "uvicorn", "yaml",
+)  # fmt: skip
 _STREAMS = 4  # stdin, stdout, stderr, and the socket on which the server tells the process and how it ended
 
 
@@ -46,14 +56,16 @@ class Steps:
 
 
 class ForkServer:
-    """A server that is started when it is made; several threads may call `run`."""
+    """A server that is started when it is made; several threads may call `run`. It forks commands, or pytest."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], forks: Literal["commands", "pytest"] = "commands"
+    ) -> None:
         self._control, theirs = socket.socketpair()
         self._turn = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, str(theirs.fileno()), forks],
                 env=dict(environ),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -77,9 +89,9 @@ class ForkServer:
         steps: Steps | None = None,
     ) -> tuple[int, bytes, bytes]:
         """
-        Run a command to its end; returns its exit code as `subprocess` has it, and what it wrote.
+        Run a program to its end; returns its exit code as `subprocess` has it, and what it wrote.
 
-        Raises TimeoutExpired, after it has killed the command.
+        Raises TimeoutExpired, after it has killed the program, of pytest the whole process group.
         """
         told, its_told = socket.socketpair()
         (its_in, into), (out, its_out), (errors, its_errors) = os.pipe(), os.pipe(), os.pipe()
@@ -99,7 +111,7 @@ class ForkServer:
             try:
                 status = _NUMBER.unpack(told.recv(_NUMBER.size))[0]
             except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
+                (os.killpg if os.getpgid(pid) == pid else os.kill)(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(list(words), timeout_s) from None
             return status, written[0].result(), written[1].result()
 
@@ -115,9 +127,14 @@ def _read(descriptor: int) -> bytes:
         return stream.read()
 
 
-def serve(control: socket.socket) -> None:
-    """Fork for each command that is asked for, and tell how each ended, until nobody asks any more."""
-    _import_all()
+def serve(control: socket.socket, forks: str) -> None:
+    """Fork for each program that is asked for, and tell how each ended, until nobody asks any more."""
+    if forks == _PYTEST:
+        for name in _TESTS_IMPORT:
+            import_module(name)
+        assert "mahavishnu" not in sys.modules
+    else:
+        _import_commands()
     running: dict[int, tuple[int, int]] = {}  # by pidfd: the pid, and where to tell
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -127,7 +144,8 @@ def serve(control: socket.socket) -> None:
                 poll.unregister(ready)
                 pid, told = running.pop(ready)
                 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                os.write(told, _NUMBER.pack(status))
+                with suppress(BrokenPipeError):  # whoever asked has waited long enough
+                    os.write(told, _NUMBER.pack(status))
                 os.close(told)
                 os.close(ready)
                 continue
@@ -147,7 +165,7 @@ def serve(control: socket.socket) -> None:
             poll.register(pidfd, select.POLLIN)
 
 
-def _import_all() -> None:
+def _import_commands() -> None:
     """Import what commands import, but for what starts threads, which no fork would have."""
     import mahavishnu.interfaces.cli as commands
 
@@ -194,7 +212,7 @@ def _become(
     steps: Mapping[str, Any] | None,
     streams: Sequence[int],
 ) -> NoReturn:
-    """Be the command in this process, as if Python had just started it."""
+    """Be the program in this process, as if Python had just started it."""
     for place, descriptor in enumerate(streams[:3]):
         os.dup2(descriptor, place)
     os.closerange(3, max(streams) + 1)
@@ -204,6 +222,8 @@ def _become(
     sys.argv = list(words)
     status = 1
     try:
+        if words[0] == _PYTEST:
+            _test(words[1:], cwd)
         if "COVERAGE_PROCESS_CONFIG" in environ:
             import coverage
 
@@ -227,6 +247,16 @@ def _become(
         os._exit(status)
 
 
+def _test(words: Sequence[str], folder: str) -> NoReturn:
+    """Be pytest in a folder with a copy of the tree; raises SystemExit at its end."""
+    import pytest
+
+    os.setsid()
+    sys.path.insert(0, folder)
+    # Its plugins are imported already, which it would refuse.
+    sys.exit(pytest.main(["-W", "ignore::pytest.PytestAssertRewriteWarning", *words]))
+
+
 if __name__ == "__main__":
     sys.path.pop(0)  # the folder of this file, which an installed command does not have
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

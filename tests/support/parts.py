@@ -32,6 +32,11 @@ class Part:
         return count // self.of
 
 
+def often(times: int, *code: str, few: int) -> range:
+    """Return the rounds of a loop that tells one thing many times: `few` where `draw_part` gives a part, else all."""
+    return range(few if draw_part(*code).of > 1 else times)
+
+
 def draw_part(*code: str) -> Part:
     """Return the part for a loop that proves the code below these paths, and print it."""
     if os.environ.get(WHOLE):

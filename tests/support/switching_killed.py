@@ -20,7 +20,14 @@ from tests.support.switching import FILES, KEYS, ONE, TWO, install, site_in, swi
 
 # What the long loops of switching prove; where any of it changed they run whole.
 CODE = (
-    "mahavishnu/ai/",
+    "mahavishnu/ai/clients/claude_code/key_settings",
+    "mahavishnu/ai/clients/claude_code/settings",
+    "mahavishnu/ai/clients/codex/",
+    "mahavishnu/ai/clients/qwen/",
+    "mahavishnu/ai/clients/settings",
+    "mahavishnu/ai/foreign_files/",
+    "mahavishnu/ai/profiles/",
+    "mahavishnu/ai/switching/",
     "mahavishnu/base/files",
     "tests/integration/test_ai_",
     "tests/support/switching",
