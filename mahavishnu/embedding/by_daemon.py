@@ -93,6 +93,9 @@ class DaemonEmbedder:
         [vector] = await self._embed("query", [text])
         return vector
 
+    async def check(self) -> None:
+        """Find nothing to object to: where the daemon is away, the work is done here."""
+
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text`: an estimate on the high side where that fits, else exactly."""
         if self._tokenizer is None:

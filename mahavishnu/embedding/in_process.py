@@ -44,6 +44,9 @@ class InProcessEmbedder(BatchedEmbedder):
         self._session: Any = None
         self._tokenizer: Any = None
 
+    async def check(self) -> None:
+        """Find nothing to object to: the model is in this process, or is loaded by the first text."""
+
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text` with the model's own tokenizer, which loads on first use."""
         if self._tokenizer is None:

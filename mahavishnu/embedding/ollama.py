@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from mahavishnu.base.errors import Corrupt, NotFound
+from mahavishnu.base.errors import Conflict, Corrupt, NotFound
 from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, find_known
 from mahavishnu.embedding.port import ModelIdentity
 from mahavishnu.embedding.remote import BACKOFF_S, HttpService, RemoteEmbedder, Rows
@@ -61,9 +61,20 @@ async def _connect(service: HttpService, *, model: str, batch_size: int) -> Remo
         answer = await service.call("POST", "/api/embed", body=body, reply=_Embedded)
         return answer.embeddings
 
+    async def find() -> str:
+        tags = await service.call("GET", "/api/tags", reply=_Tags)
+        return _digest_of(name, tags.models or [], service)
+
+    async def check() -> None:
+        if await find() != digest:
+            raise Conflict(
+                f"Ollama at {service.base_url} has another model of the name {name} by now.",
+                hint="Bring the former one back, or start the daemon again.",
+                code="embedding.model_differs",
+            )
+
     name = model.removesuffix(":latest")
-    tags = await service.call("GET", "/api/tags", reply=_Tags)
-    digest = _digest_of(name, tags.models or [], service)
+    digest = await find()
     known = find_known(name)
     dimensions = known.dimensions if known else None
     window = known.window_tokens if known else None
@@ -80,7 +91,9 @@ async def _connect(service: HttpService, *, model: str, batch_size: int) -> Remo
         query_prefix=known.query_prefix if known else "",
         window_tokens=min(window or _FALLBACK_WINDOW_TOKENS, MAX_WINDOW_TOKENS),
     )
-    return RemoteEmbedder(identity, ask=ask, close=service.aclose, batch_size=batch_size)
+    return RemoteEmbedder(
+        identity, ask=ask, check=check, close=service.aclose, batch_size=batch_size
+    )
 
 
 def _digest_of(name: str, tags: Sequence[_Tag], service: HttpService) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mahavishnu.base.errors import Corrupt
+from mahavishnu.base.errors import Corrupt, NotFound, Unavailable
 from mahavishnu.base.masking import Secret
 from mahavishnu.embedding.addresses import require_openai_url
 from mahavishnu.embedding.known_models import MAX_WINDOW_TOKENS, KnownModel, find_known
@@ -67,6 +67,15 @@ async def connect_openai(
             )
         return [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
 
+    async def check() -> None:
+        try:
+            await service.call("GET", "/models", reply=dict)
+        except NotFound:
+            pass  # it answers, and has no list of its models
+        except Unavailable as error:
+            if error.code != "embedding.refused":
+                raise
+
     known = find_known(model) or KnownModel(None, _FALLBACK_WINDOW_TOKENS)
     try:
         length = dimensions or known.dimensions or len((await ask(["ok"]))[0])
@@ -82,4 +91,6 @@ async def connect_openai(
         query_prefix=known.query_prefix,
         window_tokens=min(known.window_tokens, MAX_WINDOW_TOKENS),
     )
-    return RemoteEmbedder(identity, ask=ask, close=service.aclose, batch_size=batch_size)
+    return RemoteEmbedder(
+        identity, ask=ask, check=check, close=service.aclose, batch_size=batch_size
+    )

@@ -77,6 +77,10 @@ class Embedder(Protocol):
         """Embed one text that searches."""
         ...
 
+    async def check(self) -> None:
+        """Raise, as the port says, what keeps it from embedding, as far as that shows without a text."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """
         Count the tokens of `text` without prefix or special tokens.

@@ -144,12 +144,18 @@ class RemoteEmbedder(BatchedEmbedder):
         identity: ModelIdentity,
         *,
         ask: Callable[[Sequence[str]], Awaitable[Rows]],
+        check: Callable[[], Awaitable[None]],
         close: Callable[[], Awaitable[None]],
         batch_size: int,
     ) -> None:
         super().__init__(identity, batch_size=batch_size)
         self._ask = ask
+        self._check = check
         self._close = close
+
+    async def check(self) -> None:
+        """Ask the server whether it would serve the model."""
+        await self._check()
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens of `text` on the high side."""

@@ -143,6 +143,10 @@ async def test_chunks_fit_the_window_and_their_end_counts(embedder: Embedder) ->
     assert [(c.start, c.end) for c in chunks[2]] == [(0, 5)]
 
 
+async def test_one_that_works_finds_nothing_to_object_to(embedder: Embedder) -> None:
+    await embedder.check()
+
+
 async def test_tokens_are_counted_without_prefix_and_grow_with_the_text(embedder: Embedder) -> None:
     assert embedder.count_tokens("") == 0
     assert 1 <= embedder.count_tokens("word") < embedder.count_tokens("word, another; a third one")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from mahavishnu.base.errors import Unavailable
+from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.embedding.port import ModelIdentity, Vector
 from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
 from mahavishnu.memory.models import Hit, Memory, MemoryFilter, SearchResult
@@ -55,6 +55,7 @@ class FakeEmbedder:
             window_tokens=window_tokens,
         )
         self.closed = False
+        self.fault: MahavishnuError | None = None
         # What was embedded, prefix included, in order.
         self.seen: list[str] = []
 
@@ -67,6 +68,11 @@ class FakeEmbedder:
         """Embed one text that searches."""
         reject_unusable([text])
         return self._embed(self.identity.query_prefix + text)
+
+    async def check(self) -> None:
+        """Raise the fault that a test gave it."""
+        if self.fault is not None:
+            raise self.fault
 
     def count_tokens(self, text: str) -> int:
         """Count the fake model's tokens."""

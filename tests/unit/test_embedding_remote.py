@@ -125,6 +125,38 @@ async def test_nobody_listens(server: FakeServer, embedder: RemoteEmbedder) -> N
     await server.__aexit__()
     error = await failure(embedder)
     assert (type(error), error.code) == (Unavailable, "embedding.unreachable")
+    with pytest.raises(Unavailable):
+        await embedder.check()
+
+
+@pytest.mark.parametrize(
+    ("tags", "code"),
+    [
+        ([], "embedding.model_missing"),
+        ([{"name": "all-minilm:latest", "digest": "other"}], "embedding.model_differs"),
+    ],
+)
+async def test_a_look_finds_that_the_model_is_gone_or_another_one(
+    server: FakeServer, embedder: RemoteEmbedder, tags: list[dict[str, str]], code: str
+) -> None:
+    await embedder.check()
+    server.handle = lambda _: json_reply({"models": tags})
+    with pytest.raises(MahavishnuError) as caught:
+        await embedder.check()
+    assert caught.value.code == code
+    assert server.posts("/api/embed") == []
+
+
+@pytest.mark.parametrize("status", [401, 500])
+async def test_a_look_at_an_openai_server_embeds_nothing(status: int) -> None:
+    async with openai_server(FakeModel("custom"), key=KEY) as server:
+        embedder = await openai(server, dimensions=8)
+        await embedder.check()  # it has no list of models
+        server.handle = lambda _: Reply(status)
+        with pytest.raises(Forbidden if status == 401 else Unavailable):
+            await embedder.check()
+        await embedder.aclose()
+    assert server.posts("/v1/embeddings") == []
 
 
 @pytest.mark.parametrize(
