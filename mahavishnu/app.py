@@ -68,6 +68,7 @@ from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.memory.transfer.transfer import Transfer
 from mahavishnu.services.events.journal import EventJournal
+from mahavishnu.services.health import ComponentChecks
 from mahavishnu.services.schedule.pause import PauseFile
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class App:
     exports and imports, `records` keeps executions and metrics, `writes` takes memories, turns and executions also
     while the database is away, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
-    `backups` makes and restores backup sets, `secrets` remembers keys for the daemon.
+    `backups` makes and restores backup sets, `secrets` remembers keys for the daemon, `components`
+    looks how the parts are.
     """
 
     memories: MemoryStore
@@ -102,6 +104,7 @@ class App:
     loaded: Loaded
     _retriever: Retriever
     secrets: KeptSecrets = field(default_factory=KeptSecrets)
+    components: ComponentChecks = field(default_factory=ComponentChecks)
 
     @property
     def settings(self) -> Settings:
@@ -159,6 +162,7 @@ async def open_app(
     embedder: Embedder | None = None,
     required: bool = True,
     drain: bool = True,
+    reach: bool = True,
 ) -> AsyncIterator[App]:
     """
     Open the application: start or reach PostgreSQL, check the schema, store what waits, build everything.
@@ -170,6 +174,7 @@ async def open_app(
         required: whether the database has to be there. Where it need not be, each use tries again to
             reach it, and raises what is in the way; `App.writes` keeps what it is given.
         drain: whether to store what waits in the spool, as far as two seconds allow.
+        reach: whether the database is reached here, or at its first use; then `drain` is of no use.
 
     Raises:
         MahavishnuError: one of its children says what is wrong and what fixes it.
@@ -186,7 +191,8 @@ async def open_app(
         statement_timeout=timedelta(seconds=settings.postgresql.statement_timeout),
     ) as database:
         try:
-            await database.reach()
+            if reach:
+                await database.reach()
         except MahavishnuError as error:
             # A full disk is the spool's too, where the embedded server cannot be opened for it.
             if required or not is_away(error) or error.code == "database.disk_full":
@@ -197,15 +203,12 @@ async def open_app(
         projects = Projects(database)
         repositories = Repositories(database, scopes)
         retriever = Retriever(open_tiers(database, space, scopes))
-        knowledge = settings.knowledge
         kept = settings.metrics
         retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
         conversations = Conversations(database, memories, scopes)
         records = Records(database, memories, scopes, retention)
-        name, record = (
-            database_name(settings.postgresql),
-            EventJournal(loaded.locations.state).record,
-        )
+        name = database_name(settings.postgresql)
+        record = EventJournal(loaded.locations.state).record
         writes = Writes(
             Destination(name, database, memories, conversations, records),
             SpoolFile(loaded.locations.data),
@@ -213,7 +216,7 @@ async def open_app(
                 record, "spool.drain", "PostgreSQL can be reached, and writes waited."
             ),
         )
-        secrets = KeptSecrets()
+        secrets, components = KeptSecrets(), ComponentChecks()
         try:
             if drain:
                 await writes.drain_if_any()
@@ -232,7 +235,7 @@ async def open_app(
                     repositories,
                     space,
                     store_files_maker(memories, retriever),
-                    Splitting(knowledge.chunk_tokens, knowledge.overlap_tokens),
+                    Splitting(settings.knowledge.chunk_tokens, settings.knowledge.overlap_tokens),
                     enabled=settings.adapters.llamaindex,
                 ),
                 outbox=Outbox(database, memories, mirrors(loaded)),
@@ -242,8 +245,10 @@ async def open_app(
                 loaded=loaded,
                 _retriever=retriever,
                 secrets=secrets,
+                components=components,
             )
         finally:
+            await components.aclose()
             await secrets.aclose()
             await space.aclose()
 

@@ -63,6 +63,7 @@ BROAD_ALLOWED = {
     "embedding/in_process.py",  # onnxruntime's errors share no other base
     "embedding/tokenizer.py",  # nor do those of tokenizers
     "ai/secrets/oneiric/providers.py",  # nor do those of the clouds' libraries
+    "services/health.py",  # what one component meets is how it is
     "doctor/run.py",  # what one check meets becomes a finding, and the others are made
     "embedding/openai.py",  # closes what it opened, also where it is cancelled, and raises again
     "embedding/ollama.py",  # and this

@@ -2,7 +2,7 @@
 What a server does on its own.
 
 It stores what waits in the spool, gives memories their vectors, delivers changes, forgets for age, and samples its
-calls. Where the settings say when, it makes backups.
+components and calls. Where the settings say when, it makes backups.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
 from mahavishnu.operations.backup import CreateBackup, DrillBackup, create_backup, drill_backup
 from mahavishnu.operations.backup_pruning import PruneBackups, prune_backups
+from mahavishnu.operations.components import providers_of
 from mahavishnu.operations.operation import Call
 from mahavishnu.services.events.journal import FailureStreak
 from mahavishnu.services.schedule.job import ScheduledJob, check_cron
@@ -140,22 +141,51 @@ async def _note_delivery(app: App, ran: Ran, streak: FailureStreak) -> None:
         await asyncio.to_thread(app.events.record, f"sync.deliver {ran.target}", why, refused)
 
 
-async def sample_timings(app: App) -> None:
-    """Record once a minute, for ever, how long searches and the embedding took; nothing where there were none."""
+async def sample(app: App, *, components: bool = True) -> None:
+    """Record once a minute, for ever, how components are, and how long searches and the embedding took."""
     while True:
         await asyncio.sleep(SAMPLE_EVERY_S)
-        for timings in app.timings:
-            figures = timings.take()
-            if figures is None:
-                continue
-            figures["memory_mb"] = round(psutil.Process().memory_info().rss / 2**20, 1)
-            state = "healthy" if not figures["error_count"] else "degraded"
-            try:
-                await app.records.record_metric(
-                    Metric(source=timings.component, name="calls", figures=figures, text=state)
-                )
-            except MahavishnuError as error:
-                _log.info("timings_not_recorded", code=error.code, reason=error.message)
+        try:
+            if not components or await _sample_components(app):
+                await _sample_timings(app)
+        except MahavishnuError as error:
+            _log.info("samples_not_recorded", code=error.code, reason=error.message)
+        except Exception:  # noqa: BLE001 - nor a fault here
+            _log.error("sampling_failed", exc_info=True)
+
+
+async def _sample_components(app: App) -> bool:
+    """Look at all components and record what was seen; returns whether the database could take it."""
+    app.components.last = seen = await app.components.look(providers_of(app))
+    if any(each.name == "database" and each.status == "unhealthy" for each in seen):
+        return False
+    now = datetime.now(UTC)
+    for each in seen:
+        known = {"latency_ms": each.latency_ms, "memory_mb": each.memory_mb}
+        figures = {
+            "health_status": each.status,
+            **{name: figure for name, figure in known.items() if figure is not None},
+            "error_count": int(each.status == "unhealthy"),
+        }
+        await app.records.record_metric(
+            Metric(
+                source=each.name, name="health", figures=figures, text=each.status, recorded_at=now
+            )
+        )
+    return True
+
+
+async def _sample_timings(app: App) -> None:
+    """Record how long searches and the embedding took since this was done before; nothing where there were none."""
+    for timings in app.timings:
+        figures = timings.take()
+        if figures is None:
+            continue
+        figures["memory_mb"] = round(psutil.Process().memory_info().rss / 2**20, 1)
+        state = "healthy" if not figures["error_count"] else "degraded"
+        await app.records.record_metric(
+            Metric(source=timings.component, name="calls", figures=figures, text=state)
+        )
 
 
 async def drain_spool(app: App) -> None:

@@ -2,19 +2,18 @@
 
 import errno
 import fcntl
-import http.client
 import os
 import socket
 from pathlib import Path
 
 from mahavishnu import __version__
+from mahavishnu.base.daemon.client import ask_health
 from mahavishnu.base.daemon.record import HOST, DaemonRecord, find_daemon
 from mahavishnu.base.errors import Conflict
 from mahavishnu.daemon.port import describe_owner
 from mahavishnu.doctor.files import is_own_file, not_ours
 from mahavishnu.doctor.findings import Examination, Finding
 
-ANSWER_LIMIT_S = 6.0  # its own check of the database takes 5 at most
 _RESTART = "Start it again: mahavishnu down --force; mahavishnu up --detach"
 # It works again by itself then; another database than ours it can only have from former settings.
 _DATABASE_FIRST = f"Fix what is reported about the database below. Where that is well: {_RESTART}"
@@ -34,7 +33,7 @@ def judge_daemon(lock: Path) -> Finding:
         return _stale(f"{lock} names a daemon that is gone (pid {record.pid}).")
     if record.port is None:
         return Finding("info", f"A daemon begins or ends (pid {record.pid}).")
-    status = _ask(record.port)
+    status = ask_health(record.port)
     if status != 200:
         problem = "does not answer" if status is None else f"cannot work (HTTP {status})"
         return Finding(
@@ -58,18 +57,6 @@ def _size(path: Path) -> int | None:
         return path.lstat().st_size
     except FileNotFoundError:
         return None
-
-
-def _ask(port: int) -> int | None:
-    """Return the HTTP status of what the daemon says of itself; None where it does not answer."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_LIMIT_S)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status
-    except (OSError, OverflowError, http.client.HTTPException):  # or a port that cannot be
-        return None
-    finally:
-        connection.close()
 
 
 def empty_record(examination: Examination) -> str:

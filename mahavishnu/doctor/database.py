@@ -27,11 +27,11 @@ from mahavishnu.doctor.findings import (
     worst,
 )
 from mahavishnu.memory.integrity import look_at_storage as find_damage
+from mahavishnu.operations.components import PROVEN_FOR
 from mahavishnu.operations.integrity import fix_for
 
 CONNECT_LIMIT_S = 5
 CONNECTIONS = 2
-PROVEN_DAYS = 30
 # Between machines with synchronised clocks; what is beyond it moves memories in lists by date.
 TOLERANCE = timedelta(seconds=5)
 INTOLERABLE = timedelta(minutes=5)
@@ -231,7 +231,7 @@ async def look_at_backup(examination: Examination) -> Finding:
             "mahavishnu backup create, then: mahavishnu backup drill",
         )
     days = (datetime.now(UTC) - proven).days
-    if days > PROVEN_DAYS:
+    if days > PROVEN_FOR.days:
         return Finding(
             "warning",
             f"The last proof of a backup is {days:,} days old.",

@@ -13,6 +13,7 @@ from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.automation import AUTOMATION_OPERATIONS
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.events import EVENT_OPERATIONS
+from mahavishnu.operations.health import HEALTH_OPERATIONS
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
@@ -95,6 +96,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *SYNC_OPERATIONS,
     *SPOOL_OPERATIONS,
     *BACKUP_OPERATIONS,
+    *HEALTH_OPERATIONS,
     *EVENT_OPERATIONS,
     *AUTOMATION_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,

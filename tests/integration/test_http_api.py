@@ -168,6 +168,7 @@ async def test_every_route_answers_as_documented(
     for action in ("verify", "drill", "restore"):
         await ask("POST", f"/backups/{action}", 404, json={})
     await ask("POST", "/backups/prune", 200, json={})
+    assert (await ask("GET", "/health", 200))["answered_by"] == "process"
     assert (await ask("GET", "/spool", 200))["waiting"] == []
     assert (await ask("POST", "/spool/drain", 200, json={"confirm": True}))["stored"] == 0
     everything = {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
 from mahavishnu.daemon.background import scheduled_backups
@@ -280,14 +281,22 @@ async def test_while_paused_no_backup_is_made_and_a_dry_run_records_it(
     assert app.events.acts == [Recorded("backup.create", told, "skipped")]
 
 
-class Timed:
-    """An application that timed something, and keeps what is recorded of it."""
+class Sampled:
+    """An application whose components are in turn as `looks` has it, and that keeps what is recorded of them."""
 
-    def __init__(self, fault: MahavishnuError | None) -> None:
-        self.records = self
+    def __init__(self, *looks: list[ComponentHealth], fault: MahavishnuError | None = None) -> None:
+        self.records = self.components = self
+        self.looks = list(looks)
+        self.last: list[ComponentHealth] = []
         self.timings = (Timings("search"), Timings("embedding"))
+        for timings in self.timings:
+            with timings.timed():
+                pass
         self.fault = fault
         self.recorded: asyncio.Queue[Metric] = asyncio.Queue()
+
+    async def look(self, _: object) -> list[ComponentHealth]:
+        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
     async def record_metric(self, metric: Metric) -> None:
         if self.fault is not None:
@@ -296,21 +305,51 @@ class Timed:
         self.recorded.put_nowait(metric)
 
 
+async def samples_of(
+    app: Any, count: int, monkeypatch: pytest.MonkeyPatch, *, components: bool = True
+) -> list[Metric]:
+    """Return the first samples that are recorded of an application."""
+    monkeypatch.setattr(background, "SAMPLE_EVERY_S", 0.001)
+    monkeypatch.setattr(background, "providers_of", lambda _: ())
+    task = asyncio.create_task(background.sample(app, components=components))
+    async with asyncio.timeout(60):
+        metrics = [await app.recorded.get() for _ in range(count)]
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return metrics
+
+
 @pytest.mark.parametrize("fault", [None, Unavailable("away", code="database.unreachable")])
 async def test_what_was_asked_is_sampled_and_nothing_where_nothing_was(
     monkeypatch: pytest.MonkeyPatch, fault: MahavishnuError | None
 ) -> None:
-    monkeypatch.setattr(background, "SAMPLE_EVERY_S", 0.001)
-    app: Any = Timed(fault)
-    for timings in app.timings:
-        with timings.timed():
-            pass
-    task = asyncio.create_task(background.sample_timings(app))
-    async with asyncio.timeout(60):
-        metrics = [await app.recorded.get() for _ in range(1 if fault else 2)]
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    app = Sampled([], fault=fault)
+    metrics = await samples_of(app, 1 if fault else 2, monkeypatch, components=False)
     assert [each.source for each in metrics] == ["search", "embedding"][-len(metrics) :]
     assert metrics[-1].figures["count"] == 1 and metrics[-1].figures["memory_mb"] > 0
-    assert app.recorded.empty()
+    assert app.recorded.empty() and not app.last
+
+
+async def test_components_are_sampled_and_nothing_is_recorded_while_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = [ComponentHealth("database", "unhealthy"), ComponentHealth("daemon", "healthy")]
+    back = [
+        ComponentHealth("database", "healthy", "", 1.5),
+        ComponentHealth("model", "unhealthy", "It is gone."),
+        ComponentHealth("daemon", "healthy", "", 0.1, 80.5),
+    ]
+    app = Sampled(away, away, back)
+    metrics = await samples_of(app, 5, monkeypatch)
+    assert [(each.source, each.name, each.text, each.figures) for each in metrics[:3]] == [
+        ("database", "health", "healthy",
+         {"health_status": "healthy", "latency_ms": 1.5, "error_count": 0}),
+        ("model", "health", "unhealthy", {"health_status": "unhealthy", "error_count": 1}),
+        ("daemon", "health", "healthy",
+         {"health_status": "healthy", "latency_ms": 0.1, "memory_mb": 80.5, "error_count": 0}),
+    ]  # fmt: skip
+    assert len({each.recorded_at for each in metrics[:3]}) == 1
+    # What was timed meanwhile is not lost.
+    assert [each.source for each in metrics[3:]] == ["search", "embedding"]
+    assert app.last == back

@@ -342,7 +342,7 @@ def answering(listener: socket.socket, status: int) -> Iterator[None]:
 
 
 def test_a_daemon_that_hangs_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mahavishnu.doctor.daemon.ANSWER_LIMIT_S", 0.2)
+    monkeypatch.setattr("mahavishnu.base.daemon.client.ANSWER_LIMIT_S", 0.2)
     lock = tmp_path / "daemon.lock"
     with socket.socket() as listener, claim(lock, version=__version__, since="now") as held:
         listener.bind(("127.0.0.1", 0))

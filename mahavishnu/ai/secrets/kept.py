@@ -12,6 +12,7 @@ from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.ai.secrets.scheme import Given
 from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.base.errors import UsageError
+from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ class KeptSecrets:
         finally:
             if not turn.locked():
                 self._turns.pop(reference, None)
+
+    async def health(self, stores: FindStores) -> tuple[ComponentHealth, ...]:
+        """Return how each cloud store is that `stores` finds; raises what that raises."""
+        now = await asyncio.to_thread(stores)
+        if not now.all:
+            return ()
+        clouds = await self._follow(now)
+        return await asyncio.to_thread(clouds.health)
 
     async def aclose(self) -> None:
         """Forget all keys, and close the cloud stores."""

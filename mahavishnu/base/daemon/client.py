@@ -20,6 +20,7 @@ from mahavishnu.base.errors import (
 )
 
 TIMEOUT_S = 10.0
+ANSWER_LIMIT_S = 6.0  # its own check of the database takes 5 at most
 KINDS = {
     kind.http_status: kind for kind in (UsageError, Forbidden, NotFound, Conflict, Unavailable)
 }
@@ -109,6 +110,18 @@ class DaemonClient:
             raise Unavailable(
                 f"{self.record.url}/mcp does not speak MCP.", code="daemon.unreachable"
             ) from error
+
+
+def ask_health(port: int) -> int | None:
+    """Return the HTTP status of what the daemon says of itself; None where it does not answer."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_LIMIT_S)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status
+    except (OSError, OverflowError, http.client.HTTPException):  # or a port that cannot be
+        return None
+    finally:
+        connection.close()
 
 
 def not_running() -> NotFound:

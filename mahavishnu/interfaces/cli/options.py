@@ -179,12 +179,16 @@ def load() -> Loaded:
     return loaded
 
 
-def opened_app(*, required: bool = True, drain: bool = True) -> "AbstractAsyncContextManager[App]":
+def opened_app(
+    *, required: bool = True, drain: bool = True, reach: bool = True
+) -> "AbstractAsyncContextManager[App]":
     """Open the application for one command, as `open_app` does."""
     loaded = load()
     from mahavishnu.app import open_app  # noqa: PLC0415 - after settings errors, which are cheap
 
-    return open_app(loaded, pool_size=COMMAND_POOL_SIZE, required=required, drain=drain)
+    return open_app(
+        loaded, pool_size=COMMAND_POOL_SIZE, required=required, drain=drain, reach=reach
+    )
 
 
 def asynchronous[**P, R](function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:

@@ -15,8 +15,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "insight", "checkpoint", "quality", "gateway", "health",
-    "alert",
+    "insight", "checkpoint", "quality", "gateway", "alert",
 )  # fmt: skip
 _log = get_logger(__name__)
 
@@ -36,6 +35,7 @@ _log = get_logger(__name__)
         "up": "Start the daemon that all terminals share.",
         "down": "Stop the daemon.",
         "status": "Show whether the daemon runs, and its state.",
+        "health": "Show how every component is; with an exit code for scripts.",
         "events": "Show what was done automatically.",
         "pause": "Let automatic acts rest.",
         "resume": "Let automatic acts go on.",

@@ -118,6 +118,7 @@ def _expose(app: App, metrics: Metrics) -> Callable[[Request], Awaitable[Respons
                 proven = await app.backups.proven_at()
                 age_s = (datetime.now(UTC) - proven).total_seconds() if proven else math.inf
                 metrics.proven_backup_age.set(age_s)
+        metrics.show_components(app.components.last)
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
     return endpoint

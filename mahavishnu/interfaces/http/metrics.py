@@ -1,16 +1,19 @@
 """Metrics of the daemon in Prometheus' text format."""
 
 import os
+from collections.abc import Iterable
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mahavishnu import __version__
+from mahavishnu.base.health import THREE_STATES, ComponentHealth
 from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+HEALTH_VALUES = {"healthy": 1.0, "degraded": 0.5, "unhealthy": 0.0}
 # A path that somebody makes up must not become a time series.
 _ROUTES = frozenset({"/mcp", "/health", "/metrics", "/api/v1/memories/batch"}) | {
     operation.name for operation in API_OPERATIONS
@@ -53,6 +56,12 @@ class Metrics:
             "mahavishnu_spooled_writes", "Writes that wait for PostgreSQL on this machine.",
             registry=self.registry,
         )  # fmt: skip
+        self._component_health = Gauge(
+            "mahavishnu_component_health",
+            "In the last sample, of once a minute: 1 healthy, 0.5 degraded, starting or shutting down, 0 unhealthy.",
+            ["component"],
+            registry=self.registry,
+        )
         self._memory = Gauge(
             "mahavishnu_resident_bytes", "Resident memory.", registry=self.registry
         )
@@ -64,6 +73,12 @@ class Metrics:
         known = route if route in _ROUTES else "other"
         self._requests.labels(known, str(status)).inc()
         self._seconds.labels(known).observe(seconds)
+
+    def show_components(self, components: Iterable[ComponentHealth]) -> None:
+        """Set the gauges of components to these; others are not there any more."""
+        self._component_health.clear()
+        for each in components:
+            self._component_health.labels(each.name).set(HEALTH_VALUES[THREE_STATES[each.status]])
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from mahavishnu.app import open_app
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.daemon.background import sample_timings
+from mahavishnu.daemon.background import sample
 from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.metrics import Metrics
 
@@ -23,6 +23,6 @@ async def opened_server(loaded: Loaded) -> AsyncIterator[ASGIApp]:
         open_asgi(app, Metrics(), max_body=loaded.settings.server.max_body) as asgi,
         asyncio.TaskGroup() as tasks,
     ):
-        sampling = tasks.create_task(sample_timings(app))
+        sampling = tasks.create_task(sample(app, components=False))
         yield asgi
         sampling.cancel()

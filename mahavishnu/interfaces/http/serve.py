@@ -29,7 +29,7 @@ from mahavishnu.daemon.background import (
     drain_spool,
     embed_waiting,
     prune,
-    sample_timings,
+    sample,
     scheduled_backups,
 )
 from mahavishnu.daemon.log_file import keep_log
@@ -99,7 +99,7 @@ async def serve(
                         tasks.create_task(embed_waiting(app)),
                         tasks.create_task(prune(app)),
                         tasks.create_task(deliver_changes(app)),
-                        tasks.create_task(sample_timings(app)),
+                        tasks.create_task(sample(app)),
                         tasks.create_task(drain_spool(app)),
                         tasks.create_task(back_up(app, backups)),
                         tasks.create_task(_end_without_lock(held)),

@@ -56,11 +56,14 @@ def is_due(last: LastScheduled, now: datetime, *, zone: tzinfo | None = None) ->
         pause = min(FIRST_PAUSE * 2 ** min(last.failures - 1, 10), LAST_PAUSE)
         if timedelta(0) <= now - last.tried_at < pause:
             return False
-    counted_from, clock = (
-        each.astimezone(zone).replace(tzinfo=None) for each in (last.counted_from, now)
-    )
-    due: datetime = next(CronSim(last.cron, counted_from))
-    return due <= clock
+    return overdue(last.cron, last.counted_from, now, zone=zone) >= timedelta(0)
+
+
+def overdue(cron: str, since: datetime, now: datetime, *, zone: tzinfo | None = None) -> timedelta:
+    """Return how long ago the first time of an expression after `since` was; less than nothing while it is to come."""
+    counted_from, clock = (each.astimezone(zone).replace(tzinfo=None) for each in (since, now))
+    due: datetime = next(CronSim(cron, counted_from))
+    return clock - due
 
 
 class ScheduledJob:

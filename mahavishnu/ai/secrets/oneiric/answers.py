@@ -11,7 +11,7 @@ from mahavishnu.base.masking import Secret
 def health_of(
     name: str, error: MahavishnuError | None, latency_ms: float | None
 ) -> ComponentHealth:
-    """Return the health that an answer, or its error, shows; whether a key can be had is for the key to tell."""
+    """Return the health that an answer, or its error, shows; a key is asked for itself."""
     if error is None:
         return ComponentHealth(name, "healthy", latency_ms=latency_ms)
     answers = error.code in ("secret.denied", "secret.malformed")
