@@ -24,7 +24,6 @@ import asyncpg
 import hypothesis
 import pytest
 
-from mahavishnu.app import store_files_maker
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.grants import grant_member
@@ -33,6 +32,7 @@ from mahavishnu.database.pool import Database
 from mahavishnu.database.target import Target, target_of_dsn
 from mahavishnu.embedding.choose import Choice
 from mahavishnu.embedding.port import Embedder
+from mahavishnu.factories import store_files_maker
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
 from mahavishnu.knowledge.repositories import Repositories

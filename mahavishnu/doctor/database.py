@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from mahavishnu.app import external_target, open_app, open_target
+from mahavishnu.app import open_app, open_target
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.database.embedded.binaries import find_binaries
 from mahavishnu.database.embedded.cluster import version_key
@@ -26,6 +26,7 @@ from mahavishnu.doctor.findings import (
     failure,
     worst,
 )
+from mahavishnu.factories import external_target
 from mahavishnu.memory.integrity import look_at_storage as find_damage
 from mahavishnu.operations.components import PROVEN_FOR
 from mahavishnu.operations.integrity import fix_for

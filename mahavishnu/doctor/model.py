@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from mahavishnu.app import App, chooser
+from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.doctor.findings import Examination, Finding, failure
 from mahavishnu.embedding.choose import Choice
 from mahavishnu.embedding.port import Embedder
+from mahavishnu.factories import chooser
 
 # The port promises numbers equal within 1e-3, whatever the batch; of up to 2,000 of them that is a
 # cosine of .999. Rounding to half precision costs less than 1e-6.

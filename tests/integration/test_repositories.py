@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.app import store_files_maker
 from mahavishnu.base.errors import Conflict, NotFound, Unavailable, UsageError
 from mahavishnu.embedding.port import Vector
+from mahavishnu.factories import store_files_maker
 from mahavishnu.knowledge.dependencies import draw_mermaid, find_cycle
 from mahavishnu.knowledge.repos_file import read_repos_file
 from mahavishnu.knowledge.repositories import Repository

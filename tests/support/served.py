@@ -10,10 +10,11 @@ import httpx
 import structlog
 from starlette.types import ASGIApp
 
-from mahavishnu.app import App, backups_of
+from mahavishnu.app import App
 from mahavishnu.base.daemon.token import TokenFile, ensure_token
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.factories import backups_of
 from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics

@@ -20,8 +20,9 @@ from types import FrameType
 from typing import Any
 
 import mahavishnu
-from mahavishnu.app import database_name, open_app
+from mahavishnu.app import open_app
 from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.factories import database_name
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import NewMemory, utc_now
 from mahavishnu.memory.records import NewExecution

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mahavishnu.app import backups_of
 from mahavishnu.base.errors import Unavailable, UsageError
 from mahavishnu.base.paths import locate
 from mahavishnu.base.settings.sources import load_settings
@@ -17,6 +16,7 @@ from mahavishnu.database.backup.storage.choose import BucketAddress, open_storag
 from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.port import StoredSet, name_set, parse_set
 from mahavishnu.database.backup.storage.retention import KeptSets, reasons_to_stay
+from mahavishnu.factories import backups_of
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 OLD = timedelta(0)

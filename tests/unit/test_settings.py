@@ -13,7 +13,6 @@ import click
 import pytest
 
 import mahavishnu
-from mahavishnu.app import forgetting_rules
 from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.settings.files import MAX_FILE_BYTES
 from mahavishnu.base.settings.keys import describe_settings, find_setting, setting_keys
@@ -23,6 +22,7 @@ from mahavishnu.base.settings.shown import shown_value
 from mahavishnu.base.settings.sources import ENVIRONMENT, Loaded, load_settings, lookup
 from mahavishnu.base.settings.tree import Settings
 from mahavishnu.base.settings.trust import find_project_settings, trust
+from mahavishnu.factories import forgetting_rules
 from mahavishnu.interfaces.cli.root import cli
 from mahavishnu.memory.forgetting import ForgettingRules
 

@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from mahavishnu.app import external_target
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
+from mahavishnu.factories import external_target
 from mahavishnu.interfaces.cli.options import json_option, load_quietly
 from mahavishnu.interfaces.cli.render import print_json, print_line
 from mahavishnu.operations.ai.clients import check_environments
