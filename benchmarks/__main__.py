@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.concurrency import EACH, PROCESSES, measure_concurrency
 from benchmarks.floors import connect
 from benchmarks.following import measure_sessions
+from benchmarks.hot import measure_hot
 from benchmarks.loading import load_world
 from benchmarks.outbox import measure_outbox
 from benchmarks.processes import measure_processes
@@ -39,6 +40,7 @@ SECTIONS = (
     "transfer",
     "outbox",
     "spooling",
+    "hot",
     "repositories",
     "retrieval",
     "scale",
@@ -118,6 +120,10 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
         "transfer": lambda home: [asyncio.run(measure_transfer(home))],
         "outbox": lambda home: [asyncio.run(measure_outbox(home))],
         "spooling": lambda home: [asyncio.run(measure_spooling(home))],
+        "hot": lambda home: (
+            asyncio.run(measure_hot(home / str(size), size, calls=options.calls))
+            for size in (20_000, options.memories)
+        ),
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),

@@ -52,7 +52,7 @@ from mahavishnu.memory.spool.entries import is_away
 from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.memory.spool.writes import Writes
 from mahavishnu.memory.store import MemoryStore
-from mahavishnu.memory.tiers import open_tiers
+from mahavishnu.memory.tiers import open_hot, open_tiers
 from mahavishnu.memory.transfer.transfer import Transfer
 from mahavishnu.services.events.journal import EventJournal
 from mahavishnu.services.health import ComponentChecks
@@ -60,6 +60,7 @@ from mahavishnu.services.schedule.pause import PauseFile
 
 if TYPE_CHECKING:
     from mahavishnu.engines.llamaindex.extension_points import LlamaIndexParts
+    from mahavishnu.memory.hot.index import HotIndex
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class App:
     while the database is away, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
     `backups` makes and restores backup sets, `secrets` remembers keys for the daemon, `components`
-    looks how the parts are.
+    looks how the parts are, `hot` has vectors in memory.
     """
 
     memories: MemoryStore
@@ -90,6 +91,7 @@ class App:
     database: Database
     loaded: Loaded
     _retriever: Retriever
+    hot: "HotIndex | None" = None
     secrets: KeptSecrets = field(default_factory=KeptSecrets)
     components: ComponentChecks = field(default_factory=ComponentChecks)
 
@@ -150,6 +152,7 @@ async def open_app(
     required: bool = True,
     drain: bool = True,
     reach: bool = True,
+    hot: bool = False,
 ) -> AsyncIterator[App]:
     """
     Open the application: start or reach PostgreSQL, check the schema, store what waits, build everything.
@@ -162,6 +165,7 @@ async def open_app(
             reach it, and raises what is in the way; `App.writes` keeps what it is given.
         drain: whether to store what waits in the spool, as far as two seconds allow.
         reach: whether the database is reached here, or at its first use; then `drain` is of no use.
+        hot: whether vectors may be kept in memory, which somebody has to `follow` then.
 
     Raises:
         MahavishnuError: one of its children says what is wrong and what fixes it.
@@ -189,7 +193,8 @@ async def open_app(
         memories = MemoryStore(database, space, scopes, forgetting_rules(settings.memory))
         projects = Projects(database)
         repositories = Repositories(database, scopes)
-        retriever = Retriever(open_tiers(database, space, scopes))
+        index = open_hot(database, space, max_mb=settings.memory.hot.max_mb) if hot else None
+        retriever = Retriever(open_tiers(database, space, scopes, index))
         kept = settings.metrics
         retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
         conversations = Conversations(database, memories, scopes)
@@ -227,12 +232,17 @@ async def open_app(
                 ),
                 outbox=Outbox(database, memories, mirrors(loaded)),
                 space=space,
-                backups=backups_of(loaded, database, (space.forget, scopes.forget)),
+                backups=backups_of(
+                    loaded,
+                    database,
+                    (space.forget, scopes.forget, *((index.clear,) if index else ())),
+                ),
                 database=database,
                 loaded=loaded,
                 _retriever=retriever,
                 secrets=secrets,
                 components=components,
+                hot=index,
             )
         finally:
             await components.aclose()

@@ -1,8 +1,8 @@
 """
 What a server does on its own.
 
-It stores what waits in the spool, gives memories their vectors, delivers changes, forgets for age, and samples its
-components and calls. Where the settings say when, it makes backups.
+It stores what waits in the spool, gives memories their vectors, keeps vectors in memory, delivers changes, forgets for
+age, and samples its components and calls. Where the settings say when, it makes backups.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
 AT_ONCE = 64
 DELIVER_EVERY_S = 1.0
+FOLLOW_EVERY_S = 1.0
 SAMPLE_EVERY_S = 60.0
 PRUNE_EVERY_S = 600.0
 LOOK_AT_CLOCK_S = 20.0
@@ -58,6 +59,25 @@ async def embed_waiting(app: App) -> None:
         await streak.worked()
         stuck = waiting and await _still_waits(app)
         pause_s = min(2 * pause_s, LOOK_AGAIN_S) if stuck else LOOK_EVERY_S
+
+
+async def follow_vectors(app: App) -> None:
+    """Keep the vectors in memory as PostgreSQL has them, for ever."""
+    streak = FailureStreak(app.events, "memory.hot")
+    while app.hot is not None:
+        pause_s = FOLLOW_EVERY_S
+        try:
+            await app.hot.follow()
+            await streak.worked()
+        except MahavishnuError as error:
+            _log.info("vectors_not_followed", code=error.code, reason=error.message)
+            await streak.failed(error)
+            pause_s = LOOK_EVERY_S
+        except Exception:  # noqa: BLE001 - nor a fault here
+            _log.error("vectors_not_followed", exc_info=True)
+            app.hot.clear()
+            pause_s = LOOK_AGAIN_S
+        await asyncio.sleep(pause_s)
 
 
 async def prune(app: App) -> None:

@@ -12,6 +12,7 @@ MAX_DIMENSIONS = 4000  # halfvec's limit for HNSW; also what fits a page unTOAST
 IN_SCOPES = "scope_no = ANY ($3::integer[])"
 IN_COLLECTIONS = f"{IN_SCOPES} AND collection = ANY ($4::text[])"
 OF_MEMORIES = "memory_no = ANY ($3::bigint[])"
+_IN_MEMORY = "scope_no, char_start, char_end, halfvec_send(embedding) AS vector"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,31 @@ class VectorTable:
             f"FROM {self.name} e JOIN memories m USING (memory_no) "
             "WHERE e.scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user) "
             "AND e.char_end - e.char_start <= $1 ORDER BY e.memory_no DESC, e.chunk_no LIMIT 3"
+        )
+
+    def page(self) -> str:
+        """
+        Return the reading of scopes' vectors in pages. $1 scopes, $2 and $3 the last memory and chunk, $4 how many;
+        (memory_no, chunk_no, scope_no, char_start, char_end, vector as `halfvec_send` gives it), by memory and chunk.
+        """
+        return (
+            f"SELECT memory_no, chunk_no, {_IN_MEMORY} FROM {self.name} WHERE scope_no = ANY ($1::integer[]) "
+            "AND (memory_no, chunk_no) > ($2::bigint, $3::integer) ORDER BY memory_no, chunk_no LIMIT $4"
+        )
+
+    def of_memories(self) -> str:
+        """Return the reading of memories' vectors. $1 memory numbers; (memory_no, chunk_no, and so on as `page`)."""
+        return f"SELECT memory_no, chunk_no, {_IN_MEMORY} FROM {self.name} WHERE {OF_MEMORIES.replace('$3', '$1')}"
+
+    def late(self) -> str:
+        """
+        Return the reading of the vectors of memories stored from a transaction on, and of some others. $1 transaction,
+        $2 memory numbers; rows as `of_memories`.
+        """
+        return (
+            f"SELECT memory_no, chunk_no, {_IN_MEMORY} FROM {self.name} WHERE memory_no = ANY (ARRAY("
+            "SELECT m.memory_no FROM changes c JOIN memories m ON m.id = c.memory_id "
+            "WHERE c.xid >= $1::xid8 AND c.kind = 'stored') || $2::bigint[])"
         )
 
     def exported(self) -> str:

@@ -1,7 +1,7 @@
 """The two arms of a search: candidates by their words, and by their vectors."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,6 +21,11 @@ WIDENING = 4  # times as many chunks, where too few memories were among them
 NO_FILTER = MemoryFilter().fine_parameters
 
 _SEARCH = load_memory_queries("search")
+
+# How vectors were compared: all, or those that a graph led to; in PostgreSQL, or in the memory of a server.
+type Comparison = Literal["exact", "hnsw", "exact in memory", "hnsw in memory"]
+# As `match_vectors`.
+type MatchVectors = Callable[..., Awaitable[tuple[dict[int, VectorHit], Comparison]]]
 
 
 class TextHit(msgspec.Struct, frozen=True):
@@ -63,11 +68,12 @@ async def match_vectors(
     depth: int,
     *,
     at_least: int,
-) -> tuple[dict[int, VectorHit], bool]:
+) -> tuple[dict[int, VectorHit], Comparison]:
     """
-    Return the memories of the nearest `depth` chunks by number, or the `at_least` nearest of more.
+    Return the memories of the nearest `depth` chunks by number, or the `at_least` nearest of more, and how they were
+    found.
 
-    The second value tells whether all were compared. A graph that gives less than it was asked for
+    A graph that gives less than it was asked for
     came to the end of its patience among vectors that are not searched: then all are compared.
     """
     exact = selection.exact
@@ -83,10 +89,10 @@ async def match_vectors(
                 hits[number] = VectorHit(scope, similarity, start, end)
         if len(rows) < depth:
             if exact:
-                return hits, exact
+                return hits, "exact"
             exact = True
         elif len(hits) >= at_least:
-            return hits, exact
+            return hits, "exact" if exact else "hnsw"
         else:  # a few long memories filled the list with their chunks
             depth *= WIDENING
 

@@ -27,6 +27,7 @@ type TierName = Literal["hot", "cold", "development", "all"]
 TIERS: tuple[str, ...] = get_args(TierName.__value__)
 # Where a tier is not there, the one that holds all that it would hold.
 SUBSTITUTES = {"hot": "cold"}
+NO_HOT = "Only a server has it, with the extra hot; cold answers for it."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +36,9 @@ class SearchRequest:
     A question and its bounds.
 
     `threshold` is the least cosine similarity of a vector-arm hit. `max_tokens` bounds the contents
-    together. `tiers` names where to look: "cold" (PostgreSQL), which is also meant where it is
-    empty, "hot", "development" or "all". `vector` is the caller's own vector of the question, of
-    the database's model; the embedder is not asked then.
+    together. `tiers` names where to look: "cold" (PostgreSQL), "hot" (the same, its vectors in memory),
+    "development" or "all"; where it is empty, hot if it is there, else cold. `vector` is the caller's own
+    vector of the question, of the database's model; the embedder is not asked then.
     """
 
     query: str
@@ -46,7 +47,7 @@ class SearchRequest:
     limit: int = 10
     threshold: float | None = None
     max_tokens: int | None = None
-    tiers: tuple[str, ...] = ("cold",)
+    tiers: tuple[str, ...] = ()
     vector: BroughtVector | None = None
 
 
@@ -83,7 +84,7 @@ class Retriever:
             MahavishnuError: what a tier raises. `Unavailable` only where no other one answered.
         """
         check_request(request)
-        names, degraded = self._choose(request.tiers or ("cold",))
+        names, degraded = self._choose(request.tiers)
         if not names:
             raise UsageError(
                 f"The tier {request.tiers[0]} is not in this release.",
@@ -103,6 +104,8 @@ class Retriever:
 
     def _choose(self, wanted: Sequence[str]) -> tuple[list[str], list[Degraded]]:
         """Return the names of the tiers to ask, each once, and which ones are not in this release."""
+        if not wanted:
+            return ["hot" if "hot" in self._tiers else "cold"], []
         names: list[str] = []
         degraded: list[Degraded] = []
         for name in [each for each in TIERS if each != "all" and {each, "all"} & {*wanted}]:
@@ -110,9 +113,10 @@ class Retriever:
             if answering is not None and answering not in names:
                 names.append(answering)
             if answering != name:
-                instead = f"; {answering} answers for it" if answering else ""
-                reason = f"The tier {name} is not in this release{instead}."
+                reason = NO_HOT if answering else f"The tier {name} is not in this release."
                 degraded.append(Degraded(part=f"tier:{name}", reason=reason))
+        if "hot" in names and "cold" in names:
+            names.remove("cold")  # hot answers with all of it
         return names, degraded
 
     async def _ask(

@@ -193,8 +193,8 @@ class Search(Where, frozen=True, kw_only=True):
     tiers: Annotated[
         list[TierName],
         Meta(
-            description="Where to look: cold (PostgreSQL) if empty, or all. `degraded` names a tier "
-            "that did not answer."
+            description="Where to look; if empty hot, the vectors in a daemon's memory, or else cold, PostgreSQL. "
+            "`degraded` names a tier that did not answer."
         ),
     ] = field(default_factory=list)
     limit: Limit = 10

@@ -45,6 +45,7 @@ SQL_FILES = (
     "scopes",
     "search",
     "transfer",
+    "hot",
     "spool",
 )
 
@@ -107,6 +108,9 @@ async def test_every_generated_statement_prepares(world: World, target: Target) 
     for statement in (
         table.nearest(),
         table.nearest(IN_COLLECTIONS),
+        table.page(),
+        table.of_memories(),
+        table.late(),
         table.nearest(exact=True),
         table.nearest(OF_MEMORIES, exact=True),
         table.nearest_filtered(passes(4)),

@@ -39,9 +39,13 @@ LEGACY_KEYS: dict[str, Legacy] = {
         answer="All memories are in PostgreSQL: set postgresql.pool_size."
     ),
     "agentdb.*": Legacy(
-        answer="All memories are in PostgreSQL. AgentDB may become an optional index beside it; it is not in this"
-        " release yet."
+        answer="All memories are in PostgreSQL. AgentDB takes no vectors over MCP and keeps nothing: the"
+        " daemon keeps vectors in its memory instead (memory.hot.max_mb)."
     ),
+    "memory.tier1.*": Legacy(
+        answer="The hot tier is the vectors in the daemon's memory: set memory.hot.max_mb, and choose with --tier hot."
+    ),
+    "memory.tier2.*": Legacy(answer="The cold tier is PostgreSQL: set postgresql.dsn."),
     "postgresql.max_overflow": Legacy(
         answer="The pool has one bound: postgresql.pool_size. Callers beyond it wait."
     ),
@@ -89,7 +93,7 @@ RESERVED = {
     "session_buddy.*": "whether Session-Buddy is used, its address and its data folder",
     "services.*": "programs that the daemon is to keep running",
     "gateway.*": "the local gateway to providers",
-    "memory.tier*": "what serves a tier of memory; where to search is chosen with --tier",
+    "memory.tier*": "what serves the tier development; where to search is chosen with --tier",
 }
 LEGACY_SECTIONS = frozenset(
     key[:place]

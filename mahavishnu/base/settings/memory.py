@@ -27,13 +27,27 @@ class RetentionSettings(SettingsSection, frozen=True, forbid_unknown_fields=True
     insight: Annotated[Age | None, Meta(description="Insights.")] = None
 
 
+class HotSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
+    """The vectors that the daemon keeps in its memory; needs the extra `hot`."""
+
+    max_mb: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_536,
+            description="Most megabytes; 0 keeps none. 100,000 vectors of 768 numbers take about 200.",
+        ),
+    ] = 512
+
+
 class MemorySettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
-    """How long memories are kept."""
+    """How long memories are kept, and how many vectors in memory."""
 
     restorable_for: Annotated[
         Age, Meta(description="How long `memory restore` brings back what was forgotten.")
     ] = "7d"
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    hot: HotSettings = field(default_factory=HotSettings)
 
 
 class MirrorSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):

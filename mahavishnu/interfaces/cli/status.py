@@ -42,6 +42,9 @@ def _print_state(state: dict[str, Any]) -> None:
         )
         waiting = state.get("waiting", 0)
         print_line(f"Embedding: {state['embedder']}" + (f" {waiting:,} wait." if waiting else ""))
+        if hot := state.get("hot"):
+            shown = f"{hot['vectors']:,} ({hot['mb']:.0f} MB)"
+            print_line(f"Vectors in memory: {hot.get('missing') or shown}")
         if dead := state.get("dead_letters"):
             print_line(f"Sync: {dead:,} dead letters; see: mahavishnu sync status")
     else:

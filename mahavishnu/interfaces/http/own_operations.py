@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from mahavishnu import __version__
 from mahavishnu.ai.secrets.reference import MAX_LENGTH, parse_reference
 from mahavishnu.ai.secrets.resolve import find_identity
+from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.operations.ai.secret_settings import own_stores
 from mahavishnu.operations.bodies import Body
@@ -38,6 +39,16 @@ class DatabaseState(Body, frozen=True, kw_only=True):
     connections: int | None = None
 
 
+class HotState(Body, frozen=True, kw_only=True):
+    """Vectors in the daemon's memory."""
+
+    vectors: int
+    mb: float
+    missing: Annotated[
+        str | None, Meta(description="Why searches do not use them; null where they do.")
+    ] = None
+
+
 class DaemonState(Body, frozen=True, kw_only=True):
     """The daemon as it sees itself."""
 
@@ -56,6 +67,10 @@ class DaemonState(Body, frozen=True, kw_only=True):
         datetime | None, Meta(description="When a drill last proved a backup.")
     ] = None
     spooled: Annotated[int, Meta(description="Writes that wait for PostgreSQL in the spool.")] = 0
+    hot: Annotated[
+        HotState | None,
+        Meta(description="The tier hot; null without the extra or by the settings."),
+    ] = None
 
 
 class Embed(Request, frozen=True, kw_only=True):
@@ -127,7 +142,15 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         dead_letters=dead_letters,
         proven_backup_at=proven,
         spooled=await asyncio.to_thread(call.app.writes.spool.total),
+        hot=_hot_state(call.app),
     )
+
+
+def _hot_state(app: App) -> HotState | None:
+    if app.hot is None:
+        return None
+    mb = round(app.hot.size_bytes / 2**20, 1)
+    return HotState(vectors=len(app.hot), mb=mb, missing=app.hot.missing or None)
 
 
 async def embed(call: Call, request: Embed) -> EmbeddedTexts:

@@ -28,6 +28,7 @@ from mahavishnu.daemon.background import (
     deliver_changes,
     drain_spool,
     embed_waiting,
+    follow_vectors,
     prune,
     sample,
     scheduled_backups,
@@ -78,7 +79,7 @@ async def serve(
             os.chdir(private_folder(locations.data))  # not to hold whatever folder it began in
             metrics = Metrics()
             async with (
-                open_app(loaded, required=False) as app,
+                open_app(loaded, required=False, hot=True) as app,
                 open_asgi(app, metrics, max_body=server.max_body) as asgi,
             ):
                 guard = Guard(
@@ -97,6 +98,7 @@ async def serve(
                 async with asyncio.TaskGroup() as tasks:
                     works = [
                         tasks.create_task(embed_waiting(app)),
+                        tasks.create_task(follow_vectors(app)),
                         tasks.create_task(prune(app)),
                         tasks.create_task(deliver_changes(app)),
                         tasks.create_task(sample(app)),

@@ -10,6 +10,8 @@ from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.arms import (
+    Comparison,
+    MatchVectors,
     TextHit,
     VectorHit,
     match_text,
@@ -60,11 +62,11 @@ class _Answer:
     """
     What the database gave: hits, how many candidates they were chosen from, how many wait.
 
-    `exact` tells whether all vectors were compared, `died` how many candidates were no longer live.
+    `compared` tells how vectors were, `died` how many candidates were no longer live.
     """
 
     selection: Selection
-    exact: bool = True
+    compared: Comparison = "exact"
     hits: tuple[Hit, ...] = ()
     candidates: int = 0
     died: int = 0
@@ -74,10 +76,17 @@ class _Answer:
 
 
 class ColdTier:
-    """Searches the stored memories that the caller may see."""
+    """Searches the stored memories that the caller may see; `match` finds their vectors."""
 
-    def __init__(self, database: Database, space: EmbeddingSpace, scopes: Scopes) -> None:
+    def __init__(
+        self,
+        database: Database,
+        space: EmbeddingSpace,
+        scopes: Scopes,
+        match: MatchVectors = match_vectors,
+    ) -> None:
         self._database = database
+        self._match = match
         self._space = space
         self._selector = Selector(scopes)
         self._purge_at = 0.0
@@ -110,7 +119,7 @@ class ColdTier:
                 "terms": question.terms,
                 "candidates": answer.candidates,
                 "searched": selection.size if selection.size <= EXACT_UP_TO else f">{EXACT_UP_TO}",
-                "vector_search": ("exact" if answer.exact else "hnsw") if compared else None,
+                "vector_search": answer.compared if compared else None,
                 "model": question.model,
                 "elapsed_ms": round((time.perf_counter() - started) * 1000, 2),
             },
@@ -147,11 +156,13 @@ class ColdTier:
     async def _answer(self, connection: Connection, question: _Question) -> _Answer:
         """Search what the filter selects; again where the selection turns out to be old."""
         await self._purge_expired(connection)
+        match = self._match
         for _ in range(ATTEMPTS):
-            answer = await self._find(connection, question)
+            answer = await self._find(connection, question, match)
             if answer.fingerprint != answer.selection.fingerprint:
                 self._selector.forget()
             elif answer.died and len(answer.hits) < question.request.limit:
+                match = match_vectors  # whatever else knows vectors may not know yet who died
                 self._purge_at = 0.0  # what expired a moment ago was in the way
                 await self._purge_expired(connection)
             else:
@@ -165,21 +176,23 @@ class ColdTier:
             self._purge_at = now + PURGE_EVERY_S
             self._expired_left = await connection.fetchval(_MEMORIES["purge_expired"])
 
-    async def _find(self, connection: Connection, question: _Question) -> _Answer:
+    async def _find(
+        self, connection: Connection, question: _Question, match: MatchVectors
+    ) -> _Answer:
         request, table, vector = question.request, question.table, question.vector
         selection = await self._selector.select(
             connection, request.wanted, expired_left=self._expired_left
         )
         text: dict[int, TextHit] = {}
         vectors: dict[int, VectorHit] = {}
-        exact = True
+        compared: Comparison = "exact"
         if selection.scopes:
             text = await match_text(connection, question.terms, selection, question.depth)
             if table is not None and vector is not None:
                 at_least = (
                     request.limit + SPARE if request.mode == "vector" else question.depth // 2
                 )
-                vectors, exact = await match_vectors(
+                vectors, compared = await match(
                     connection, table, vector, selection, question.depth, at_least=at_least
                 )
         if request.threshold is not None:
@@ -195,7 +208,7 @@ class ColdTier:
             collections={n: selection.scopes[hit.scope_no] for n, hit in found.items()},
             vector_candidates=vectors,
         )
-        answer = _Answer(selection, exact, candidates=len(found))
+        answer = _Answer(selection, compared, candidates=len(found))
         return await self._read(connection, answer, ranked, vectors, request.limit)
 
     async def _read(
