@@ -57,7 +57,8 @@ test-deep: $(PEERS_STAMP)
 	MAHAVISHNU_TEST_WHOLE=1 $(PYTHON) scripts/run_tests.py --branches
 	$(PYTHON) scripts/mutate.py --passed
 
-# Commands and their database are killed, many times; replays a round by its seed.
+# Commands and their database are killed, many times, and have a full disk, a twin or another clock. A round is replayed
+# by its seed: python -m tests.crash store --first 17 --seeds 1
 soak: setup
 	$(PYTHON) -m tests.crash
 

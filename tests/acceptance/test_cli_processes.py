@@ -7,9 +7,8 @@ import os
 import random
 import signal
 import struct
-import subprocess
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.support.command import ROOT, Command
 from tests.support.daemon import layout, wait_until
+from tests.support.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.postgres
 
@@ -73,27 +73,6 @@ def unread(pipe: int) -> int:
 
 
 # ---- a full disk
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size_mb: int) -> Iterator[None]:
-    folder.mkdir()
-    options = f"size={size_mb}m,mode=0700"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
-    try:
-        yield
-    finally:
-        record = KeeperRecord.read(Layout(folder / "data/postgres").keeper_lock)
-        if record:
-            wait_until(lambda: not record.keeper.alive)
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def fill(path: Path, *, leave_mb: float) -> None:
-    room = os.statvfs(path.parent)
-    size = room.f_bavail * room.f_frsize - int(leave_mb * 1024 * 1024)
-    with path.open("wb") as ballast:
-        os.posix_fallocate(ballast.fileno(), 0, size)
 
 
 def many_words(seed: int, size: int) -> str:

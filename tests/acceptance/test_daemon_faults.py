@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.test_cli_processes import fill, many_words, small_disk
+from tests.acceptance.test_cli_processes import many_words
 from tests.support.command import ROOT, Command
 from tests.support.daemon import Daemon, layout, running, start, stdio_session, wait_until
 from tests.support.fake_servers import FakeModel, FakeServer, ollama_server
+from tests.support.small_disk import fill, small_disk
 from tests.support.stdio import HELLO, served
 
 pytestmark = pytest.mark.postgres

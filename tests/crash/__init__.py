@@ -1,1 +1,1 @@
-"""Commands are killed at any step: nothing that was acknowledged is lost, nothing is there by halves."""
+"""Commands are harmed at any step: nothing that was acknowledged is lost, nothing is there by halves."""

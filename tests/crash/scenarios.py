@@ -1,11 +1,26 @@
-"""What is killed, and what has to be there afterwards."""
+"""The commands of the crash suite, and what has to be there afterwards."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tests.crash.preparation import (
+    AWAY,
+    AwayStore,
+    age_database,
+    count_backups,
+    count_restored,
+    count_upgraded,
+    end_server,
+    export,
+    forget,
+    id_of,
+    make_backup,
+    remove_backups,
+    spool_writes,
+    store,
+    write_documents,
+)
 from tests.support.command import Command, Word
-
-type Say = Callable[[str], Sequence[Word]]
 
 
 @dataclass(frozen=True)
@@ -13,110 +28,125 @@ class Scenario:
     """
     A command that writes.
 
-    `words` are the command for a key, which no other round has. `rows` is SQL that counts how much of the outcome is
-    there: `whole`, nothing, or where the command works in `parts` something between. `prepare` comes before.
+    `words` are the command for a key, which no other round has. `outcome`, SQL or a function, counts how much of it
+    is there: `whole`, nothing, or where the command works in `parts` something between. `prepare` runs first.
+    `spooled`: the command fills or empties the spool. `away`: it cannot reach PostgreSQL.
     """
 
     words: Callable[[Command, str], Sequence[Word]]
-    rows: str
+    outcome: str | Callable[[Command, str], int]
     whole: int = 1
     parts: bool = False
     prepare: Callable[[Command, str], object] = lambda _command, _key: None
+    spooled: bool = False
+    away: bool = False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the command, beyond that of the home."""
+        return AWAY if self.away else {}
 
     def count(self, command: Command, key: str) -> int:
         """Return how much of the outcome is there."""
-        return int(command.sql(self.rows.format(key=key)))
+        if isinstance(self.outcome, str):
+            return int(command.sql(self.outcome.format(key=key)))
+        return self.outcome(command, key)
 
 
-def _store(command: Command, text: str) -> str:
-    return str(command("memory", "store", text, "--json").json["id"])
+def _words(*words: str) -> Callable[[Command, str], Sequence[Word]]:
+    """Return a command in which `{key}` and `{home}` are replaced."""
+    return lambda command, key: [each.format(key=key, home=command.home) for each in words]
 
 
-def _id_of(command: Command, text: str) -> str:
-    return command.sql(f"SELECT id FROM memories WHERE content = '{text}'")
-
-
-def _forget(command: Command, key: str) -> None:
-    command("memory", "forget", _store(command, f"Back {key}."))
-
-
-def _forgotten_id(command: Command, key: str) -> str:
-    return command.sql(f"SELECT id FROM forgotten_memories WHERE content = 'Back {key}.'")
-
-
-def _export(command: Command, key: str) -> None:
-    for number in range(3):
-        kept = _store(command, f"Moved {number} {key}.")
-        command("memory", "supersede", kept, f"Moved on {number} {key}.")
-    ids = [
-        each["id"] for each in command("memory", "list", "--limit", "3", "--json").json["memories"]
+def _with_id(
+    text: str, *words: str, table: str = "memories"
+) -> Callable[[Command, str], Sequence[Word]]:
+    """Return a command in which `{id}` is that of a memory."""
+    return lambda command, key: [
+        each.format(key=key, id=id_of(command, text.format(key=key), table)) for each in words
     ]
-    command("memory", "export", command.home / f"{key}.jsonl")
-    assert command("memory", "forget", "--purge", "--yes", *ids).status == 0
 
 
-def _write_documents(command: Command, key: str) -> None:
-    folder = command.home / key
-    folder.mkdir()
-    for number in range(3):
-        sections = (f"# Section {part}\n\nText {part} of {number} in {key}." for part in range(4))
-        (folder / f"{number}.md").write_text("\n\n".join(sections))
+def _stored(text: str) -> Callable[[Command, str], object]:
+    return lambda command, key: store(command, text.format(key=key))
 
 
 SCENARIOS = {
     "store": Scenario(
-        lambda _, key: ["memory", "store", f"Text of {key}.", "--json"],
+        _words("memory", "store", "Text of {key}.", "--json"),
         "SELECT count(*) FROM memories WHERE content = 'Text of {key}.'",
     ),
     "supersede": Scenario(
-        lambda command, key: ["memory", "supersede", _id_of(command, f"Old {key}."), f"New {key}.", "--json"],
+        _with_id("Old {key}.", "memory", "supersede", "{id}", "New {key}.", "--json"),
         "SELECT count(*) FROM memories o JOIN memories n ON n.id = o.superseded_by"
         " WHERE o.content = 'Old {key}.' AND n.content = 'New {key}.' AND n.superseded_by IS NULL",
-        prepare=lambda command, key: _store(command, f"Old {key}."),
+        prepare=_stored("Old {key}."),
     ),
     "forget": Scenario(
-        lambda command, key: ["memory", "forget", _id_of(command, f"Gone {key}."), "--json"],
+        _with_id("Gone {key}.", "memory", "forget", "{id}", "--json"),
         "SELECT 1 - count(*) FROM memories WHERE content = 'Gone {key}.'",
-        prepare=lambda command, key: _store(command, f"Gone {key}."),
+        prepare=_stored("Gone {key}."),
     ),
     "restore": Scenario(
-        lambda command, key: ["memory", "restore", _forgotten_id(command, key), "--json"],
+        _with_id("Back {key}.", "memory", "restore", "{id}", "--json", table="forgotten_memories"),
         "SELECT count(*) FROM memories WHERE content = 'Back {key}.'",
-        prepare=_forget,
+        prepare=forget,
     ),
     "purge": Scenario(
-        lambda command, key: ["memory", "forget", "--purge", "--yes", _id_of(command, f"Gone {key}."), "--json"],
+        _with_id("Gone {key}.", "memory", "forget", "--purge", "--yes", "{id}", "--json"),
         "SELECT 1 - (SELECT count(*) FROM memories WHERE content = 'Gone {key}.')"
         " - (SELECT count(*) FROM forgotten_memories WHERE content = 'Gone {key}.')",
-        prepare=lambda command, key: _store(command, f"Gone {key}."),
+        prepare=_stored("Gone {key}."),
     ),
     "jsonl": Scenario(
-        lambda command, key: ["memory", "import", "jsonl", command.home / f"{key}.jsonl", "--json"],
+        _words("memory", "import", "jsonl", "{home}/{key}.jsonl", "--json"),
         "SELECT count(*) FROM memories WHERE content LIKE 'Moved%{key}.'",
         whole=6,
         parts=True,
-        prepare=_export,
+        prepare=export,
     ),
     "turn": Scenario(
-        lambda _, key: ["session", "record", f"Said in {key}.", "--session", key, "--position", "0",
-                        "--role", "user", "--json"],
+        _words("session", "record", "Said in {key}.", "--session", "{key}", "--position", "0",
+               "--role", "user", "--json"),
         "SELECT count(*) FROM agent_conversations t JOIN memories m ON m.id = t.memory_id"
         " WHERE t.session_id = '{key}' AND m.content = 'Said in {key}.'",
     ),
     "execution": Scenario(
-        lambda _, key: ["workflow", "record", key, "--workflow", "nightly", "--adapter", "script", "--status",
-                        "failed", "--error", "It broke.", "--started-at", "2026-01-01T00:00:00Z",
-                        "--finished-at", "2026-01-01T00:01:00Z", "--json"],
+        _words("workflow", "record", "{key}", "--workflow", "nightly", "--adapter", "script", "--status",
+               "failed", "--error", "It broke.", "--started-at", "2026-01-01T00:00:00Z",
+               "--finished-at", "2026-01-01T00:01:00Z", "--json"),
         "SELECT count(*) FROM workflow_executions e JOIN memories m ON m.id = e.memory_id"
         " WHERE e.execution_id = '{key}' AND e.status = 'failed'",
     ),
     "import": Scenario(
-        lambda command, key: ["memory", "import", "markdown", command.home / key, "--project", key, "--json"],
+        _words("memory", "import", "markdown", "{home}/{key}", "--project", "{key}", "--json"),
         "SELECT count(DISTINCT content) FROM memories WHERE content LIKE '%in {key}.'",
         whole=12,
         parts=True,
-        prepare=_write_documents,
+        prepare=write_documents,
     ),
+    "spool": Scenario(
+        _words("memory", "store", "Text of {key}.", "--json"),
+        AwayStore("Text of {key}."),
+        prepare=end_server,
+        spooled=True,
+        away=True,
+    ),
+    "drain": Scenario(
+        _words("spool", "drain", "--json"),
+        "SELECT count(*) FROM memories WHERE content LIKE 'Waited % {key}.'",
+        whole=8,
+        parts=True,
+        prepare=spool_writes,
+        spooled=True,
+    ),
+    "backup create": Scenario(
+        _words("backup", "create", "--json"), count_backups, prepare=remove_backups
+    ),
+    "backup restore": Scenario(
+        _words("backup", "restore", "--yes", "--json"), count_restored, prepare=make_backup
+    ),
+    "upgrade": Scenario(_words("db", "upgrade", "--json"), count_upgraded, prepare=age_database),
 }  # fmt: skip
 
 # What must never be, counted: memories without the words or the change by which others find them, and doubles.

@@ -118,9 +118,11 @@ class Command:
         assert "Traceback" not in answer.err, answer
         return answer
 
-    def stepwise(self, steps: Steps, *words: Word, input: bytes = b"") -> Answer:
-        """Run it, killed at one of its steps or counted; the status of what was killed is negative."""
-        return self._fork(words, self.environ(), input=input, steps=steps)
+    def stepwise(
+        self, steps: Steps, *words: Word, input: bytes = b"", **environment: str
+    ) -> Answer:
+        """Run it, harmed at one of its steps or counted; the status of what was killed is negative."""
+        return self._fork(words, self.environ(environment), input=input, steps=steps)
 
     def _fork(
         self, words: Sequence[Word], environ: dict[str, str], *, input: bytes, cwd: Path | None = None,

@@ -2,8 +2,8 @@
 Programs without the time that Python and its imports take: one process has all imported, and forks for each.
 
 A program is the product's command, or pytest in a copy of the tree, of which nothing is imported before. Forked, it has
-a process, an environment, streams and an exit code of its own. A command can be made to die, or to
-kill another, at its n-th step: a function of the product or of the database's driver that begins or goes on.
+a process, an environment, streams and an exit code of its own. A command can be made to die, to kill another, or to
+fill the disk, at its n-th step: a function of the product or of the database's driver that begins or goes on.
 
 Run as a program, with the number of a socket and what it forks, this file is the server; it ends when the other end is
 closed.
@@ -39,19 +39,21 @@ _TESTS_IMPORT = (
     "pytest_timeout", "rich.table", "schemathesis.pytest", "schemathesis.python.asgi", "sqlalchemy.ext.asyncio",
     "starlette.applications", "structlog", "uvicorn", "yaml",
 )  # fmt: skip
+_FILLS = 10  # while others free and take room
 _STREAMS = 4  # stdin, stdout, stderr, and the socket on which the server tells the process and how it ended
 
 
 @dataclass(frozen=True)
 class Steps:
     """
-    The steps of a command: at `kill_at` it kills `victim`, itself where that is 0.
+    The steps of a command: at `at` it fills the disk by the file `ballast`, or kills `victim`, itself where that is 0.
 
     Their number is written into the file `count_into`.
     """
 
-    kill_at: int = 0
+    at: int = 0
     victim: int = 0
+    ballast: str = ""
     count_into: str = ""
 
 
@@ -192,7 +194,9 @@ def _count(steps: Steps) -> None:
         if not code.co_filename.startswith(counted):
             return watch.DISABLE
         taken += 1
-        if taken == steps.kill_at:
+        if taken == steps.at and steps.ballast:
+            _fill(Path(steps.ballast))
+        elif taken == steps.at:
             with suppress(ProcessLookupError):
                 os.kill(steps.victim or os.getpid(), signal.SIGKILL)
         return None
@@ -203,6 +207,16 @@ def _count(steps: Steps) -> None:
     watch.set_events(_TOOL, watch.events.PY_START | watch.events.PY_RESUME)
     if steps.count_into:
         atexit.register(lambda: Path(steps.count_into).write_text(str(taken)))
+
+
+def _fill(ballast: Path) -> None:
+    """Take all room of a disk, also what others free or take meanwhile."""
+    with ballast.open("wb") as stream:
+        for _ in range(_FILLS):
+            room, there = os.fstatvfs(stream.fileno()), os.fstat(stream.fileno()).st_size
+            if room.f_bavail:
+                with suppress(OSError):
+                    os.posix_fallocate(stream.fileno(), there, room.f_bavail * room.f_frsize)
 
 
 def _become(
