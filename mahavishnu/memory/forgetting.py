@@ -28,7 +28,7 @@ from mahavishnu.memory.superseding import lock_scopes
 AT_ONCE = 512  # memories of one transaction
 # What holds a text beside the database, and is not reached by deleting it there.
 NOT_REACHED = (
-    "backups and exports that were made before",
+    "backups that were made before (mahavishnu backup list), and exports",
     "PostgreSQL's own files, until it has cleaned them up (VACUUM, and its write-ahead log)",
 )
 _QUERIES = load_memory_queries("forgetting")

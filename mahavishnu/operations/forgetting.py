@@ -141,9 +141,15 @@ async def forget_memory(call: Call, request: ForgetMemory) -> ForgetResult:
         not_found=missing,
         not_own=foreign,
         restorable_for_s=0 if purge or not gone else int(kept.total_seconds()),
-        not_reached=list(NOT_REACHED) if purge else [],
+        not_reached=await _not_reached(call) if purge else [],
     )
     return fit_forgotten(told, request.max_tokens)
+
+
+async def _not_reached(call: Call) -> list[str]:
+    """Return where a purge leaves the text; targets of sync are named that any machine ever delivered to, too."""
+    targets = [f"older lines of {each.name}" for each in await call.app.outbox.status()]
+    return [*NOT_REACHED, *targets]
 
 
 async def _resolve(memories: MemoryStore, reference: str, *, purge: bool) -> UUID:

@@ -148,15 +148,20 @@ def test_a_wrong_file_is_told_and_left_alone(
         ("embedding: {provider: auto, ollama_base_url: 'ftp://h'}", "embedding.bad_url"),
         (f"embedding: {{provider: openai, openai_base_url: 'https://u:{SECRET}@h'}}", "embedding.bad_url"),
         ("embedding: {provider: openai, openai_base_url: 'http://far.example'}", "embedding.insecure_url"),
+        (f"backup: {{store: 'gs://u:{SECRET}@b/x'}}", "backup.address"),
+        (f"backup: {{dsn: 'mysql://u:{SECRET}@h/x'}}", "settings.invalid_dsn"),
+        ("backup: {recipients: [age1nobody]}", "backup.recipient"),
+        ("backup: {schedule: nightly}", "schedule.cron"),
     ],
 )  # fmt: skip
-def test_addresses_that_no_command_could_use_are_not_valid(
+def test_values_that_no_command_could_use_are_not_valid(
     settled: Command, text: str, code: str
 ) -> None:
     settled.settings.write_text(text)
     own = {"MAHAVISHNU_EMBEDDING_PROVIDER": ""}
     answer = settled("config", "validate", "--json", **own)
     assert answer.error["code"] == code and SECRET not in answer.err
+    assert answer.error["hint"] or "backup" not in text
     for words in (
         ("config", "show"),
         ("db", "url") if "postgresql" in text else ("model", "status"),

@@ -42,7 +42,7 @@ class BackupSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     schedule: Annotated[
-        Annotated[str, Meta(pattern=r"^\S+( \S+){4}$")] | None,
+        str | None,
         Meta(
             description="When the daemon makes a set, drills it and prunes, as a cron expression in local "
             'time: `"0 3 * * *"` is each night at three. Never by default.'

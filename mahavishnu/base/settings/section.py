@@ -7,12 +7,12 @@ _KEY = "ai_environments.llm_profiles.*.key"
 SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY})
 # Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
 REFERENCE_KEYS = frozenset({_KEY})
-# Values with a password inside that is masked: of a database, and of a service.
+# Values in which a password is masked: of a database; and of a service, or of a bucket where it does not belong.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn", "backup.dsn"})
 PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")
 _SERVICES = ("embedding.ollama_base_url", "embedding.openai_base_url")
 _STORES = ("secrets.oneiric.aws.*.endpoint_url",)
-URL_KEYS = frozenset({*_SERVICES, *_STORES}) | {
+URL_KEYS = frozenset({*_SERVICES, *_STORES, "backup.store"}) | {
     f"ai_environments.llm_profiles.*.{name}" for name in PROFILE_ADDRESSES
 }
 

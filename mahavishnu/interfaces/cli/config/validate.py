@@ -5,6 +5,10 @@ import sys
 import click
 
 from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.daemon.background import scheduled_backups
+from mahavishnu.database.backup.encryption import PartEncryption
+from mahavishnu.database.backup.storage.choose import parse_address
+from mahavishnu.database.target import target_of_dsn
 from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_url
 from mahavishnu.factories import external_target
 from mahavishnu.interfaces.cli.options import json_option, load_quietly
@@ -22,6 +26,7 @@ def validate(as_json: bool) -> None:
     """Check all settings and profiles; names what replaced and unknown keys should be."""
     loaded = load_quietly()
     _check_addresses(loaded)
+    _check_backups(loaded)
     require_declared(loaded)
     notices = [*loaded.notices, *check_environments(loaded)]
     own, shared = read_own(loaded), read_shared(loaded)
@@ -51,3 +56,15 @@ def _check_addresses(loaded: Loaded) -> None:
         embedding.provider == "auto" and embedding.ollama_base_url
     ):
         resolve_ollama_url(embedding.ollama_base_url, loaded.environ)
+
+
+def _check_backups(loaded: Loaded) -> None:
+    """Raise what a backup would raise before it asks anybody; the settings themselves hold `keep` to its bounds."""
+    backup = loaded.settings.backup
+    if backup.store is not None:
+        parse_address(backup.store)
+    if backup.dsn is not None:
+        target_of_dsn(backup.dsn)
+    if backup.recipients:
+        PartEncryption(backup.recipients)
+    scheduled_backups(loaded)
