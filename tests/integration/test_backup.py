@@ -23,7 +23,7 @@ from mahavishnu.daemon import background
 from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.migrate import HEAD
-from mahavishnu.database.target import Target
+from mahavishnu.database.target import Target, place_of
 from mahavishnu.doctor.database import look_at_backup
 from mahavishnu.doctor.findings import Examination
 from mahavishnu.memory.models import NewMemory
@@ -378,9 +378,13 @@ async def test_an_older_set_is_migrated(
         plan = await bench.backups.plan(stored.name)
         assert plan.manifest.revision == revision
         assert plan.migrates_to == (HEAD if revision < HEAD else None)
-        await bench.restore(stored)
+        await bench.at(replace(bench.server, disk=None)).restore(stored)  # as on another server
         async with bench.server.connect(name) as connection:
             assert await connection.fetchval("SELECT version_num FROM alembic_version") == HEAD
+            owners = await connection.fetch(
+                "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+            )
+        assert [row["tableowner"] for row in owners] == ["mahavishnu"]
     finally:
         for each in (name, f"{name}_undo"):
             await admin.execute(f"DROP DATABASE IF EXISTS {each} WITH (FORCE)")
@@ -472,14 +476,25 @@ async def test_roles_that_may_and_may_not_make_backups(
         )
     try:
         stored = await by(role).create()
-        assert len((await bench.verify(stored)).members) == 2  # bob and the role for backups
+        assert (await bench.verify(stored)).members == (place_of(bob.url).partition("@")[0],)
         with pytest.raises(MahavishnuError) as refused:
             await by(role).drill(stored)
         assert refused.value.code == "backup.create_rights"
+        await admin.execute(f"ALTER ROLE {role} CREATEDB")
+        await admin.execute(f"GRANT mahavishnu TO {role}")
+        with pytest.raises(MahavishnuError) as refused:
+            await by(role).drill(stored)
+        assert refused.value.code == "database.extension_rights"
+        assert "trusted" in (refused.value.hint or "")
         await bench.restore(stored)
         connection = await asyncpg.connect(**bob.direct)
         # He has his rights again, and none of the memories is his.
         assert await connection.fetchval("SELECT count(*) FROM memories") == 0
+        async with asyncpg.create_pool(cluster.dsn(database), min_size=1) as owner:
+            await owner.execute(
+                "CREATE TABLE later AS SELECT 1"
+            )  # as for the vectors of a new model
+        assert await connection.fetchval("SELECT count(*) FROM later") == 1
         await connection.close()
         await bench.backups.undo()
         await bench.backups.prune(replaced=True, confirm=True)

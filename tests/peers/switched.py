@@ -241,17 +241,23 @@ def providers() -> Iterator[Providers]:
 
 def move_in(home: Path, served: Providers) -> Household:
     """Return a household with the profiles of the three providers, and the programs on its PATH."""
-    for name in ("project", "tmp", "bin"):
+    for name in ("project", "tmp"):
         (home / name).mkdir()
+    place_programs(home / "bin")
     household = Household(home, served)
     profiles = {name: _profile(name, served.urls[name]) for name in NAMES}
     settings = Command(home).settings
     settings.write_text(yaml.safe_dump({"ai_environments": {"llm_profiles": profiles}}))
+    return household
+
+
+def place_programs(folder: Path) -> None:
+    """Make a folder for a PATH that has the clients."""
+    folder.mkdir()
     for name, program in programs().items():
-        script = home / "bin" / name
+        script = folder / name
         script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, program))} "$@"\n')
         script.chmod(0o755)
-    return household
 
 
 def programs() -> dict[str, list[Path]]:

@@ -152,16 +152,32 @@ def older_binaries() -> Path | None:
 
 def without_pgvector(folder: Path) -> Path:
     """Lay the newest programs out below `folder` again, but for pgvector; return their folder."""
+    return _lay_out(folder, lambda path: None)
+
+
+def trusting_pgvector(folder: Path) -> Path:
+    """Lay the newest programs out again, with pgvector as an extension that owners of databases may create."""
+
+    def trust(path: Path) -> str | None:
+        text = path.read_text(encoding="utf-8")
+        return f"{text}trusted = true\n" if path.name == "vector.control" else text
+
+    return _lay_out(folder, trust)
+
+
+def _lay_out(folder: Path, change: Callable[[Path], str | None]) -> Path:
+    """Lay the newest programs out below `folder`; of pgvector's files, what `change` returns of each."""
     install = newest_binaries().parent
-    hidden = install / "share/postgresql/extension"
-    if not hidden.exists():
-        hidden = install / "share/extension"
+    extensions = install / "share/postgresql/extension"
+    if not extensions.exists():
+        extensions = install / "share/extension"
     for path in install.rglob("*"):
         place = folder / path.relative_to(install)
         if path.is_dir():
             place.mkdir(parents=True, exist_ok=True)
-        elif path.parent == hidden and path.name.startswith("vector"):
-            continue
+        elif path.parent == extensions and path.name.startswith("vector"):
+            if (text := change(path)) is not None:
+                place.write_text(text, encoding="utf-8")
         elif path.parent == install / "bin":
             os.link(path, place) if _same_disk(path, folder) else place.write_bytes(
                 path.read_bytes()

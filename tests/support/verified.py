@@ -39,6 +39,7 @@ INTEGRATIONS = {
     "MCP Python SDK's client, HTTP and stdio": REAL,
     "Claude Code over HTTP": REAL,
     "Claude Code over stdio": REAL,
+    "Claude Code and Qwen Code of two people on one PostgreSQL": REAL,
     "Codex, by what `mcp config` prints": REAL,
     "Qwen Code, by what `mcp config` prints": REAL,
     "Claude Code, key by helper": REAL,

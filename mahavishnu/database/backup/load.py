@@ -14,7 +14,7 @@ from mahavishnu.database.backup.checksums import (
 from mahavishnu.database.backup.encryption import Decryption
 from mahavishnu.database.backup.manifest import DATABASE, OTHER_SET, BackupManifest, Part, newer
 from mahavishnu.database.backup.parts import Progress, feed_beginning, feed_part
-from mahavishnu.database.backup.server import BackupServer
+from mahavishnu.database.backup.server import BackupServer, format_statement
 from mahavishnu.database.backup.storage.port import PartWriter, Storage, StoredSet
 from mahavishnu.database.grants import grant_member
 from mahavishnu.database.migrate import HEAD, upgrade
@@ -59,7 +59,8 @@ async def load(
     progress.step = "Restoring"
     programs = server.programs(major, archive=manifest.program)
     url = server.url(database, everyday=server.embedded)
-    options = [*_OPTIONS, *await _role_option(server, database)]
+    owner, is_owner = await _owner_of(server, database)
+    options = [*_OPTIONS, *([] if server.embedded or is_owner else [f"--role={owner}"])]
     dump = manifest.part(DATABASE)
 
     async def run(sections: Sequence[str], feed: _Feed) -> None:
@@ -94,17 +95,17 @@ async def load(
     async with server.connect(database) as connection:
         structure = await read_structure(connection)
     _require_equal(stored, structure_differences(manifest.structure, structure))
-    await _modernise(server, database, manifest, progress)
+    await _modernise(server, database, manifest, owner, progress)
 
 
-async def _role_option(server: BackupServer, database: str) -> list[str]:
-    """Return what makes pg_restore work as the owner of the database, where it connects as another role."""
+async def _owner_of(server: BackupServer, database: str) -> tuple[str, bool]:
+    """Return the owner of a database, and whether that is the role for backups itself."""
     async with server.connect(database) as connection:
         owner, role = await connection.fetchrow(
             "SELECT pg_get_userbyid(datdba)::text, current_user::text FROM pg_database "
             "WHERE datname = current_database()"
         )
-    return [] if server.embedded or owner == role else [f"--role={owner}"]
+    return owner, owner == role
 
 
 def _require_equal(stored: StoredSet, differences: list[str]) -> None:
@@ -120,15 +121,20 @@ def _require_equal(stored: StoredSet, differences: list[str]) -> None:
 
 
 async def _modernise(
-    server: BackupServer, database: str, manifest: BackupManifest, progress: Progress
+    server: BackupServer, database: str, manifest: BackupManifest, owner: str, progress: Progress
 ) -> None:
-    """Bring a restored database to the schema of this release, and to this server's transactions and members."""
+    """
+    Bring a restored database to the schema of this release, and to this server's transactions and members.
+
+    What is made and granted here is the owner's, as if the owner had done so.
+    """
     if manifest.revision < HEAD:
         progress.step = "Migrating"
-        await upgrade(server.target(database))
+        await upgrade(server.target(database, role=owner))
     async with server.connect(database) as connection:
         await connection.execute(_QUERIES["restart_changes"], timeout=None)
         await connection.execute("ANALYZE", timeout=None)
         members = await connection.fetch(_QUERIES["find_restored_members"], list(manifest.members))
+        await connection.execute(await format_statement(connection, "SET ROLE %I", owner))
         for row in members:
             await grant_member(connection, row["role"])

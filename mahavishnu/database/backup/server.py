@@ -68,9 +68,15 @@ class BackupServer:
         """The name under which the last restore kept the database that it replaced."""
         return f"{self._beginning}_undo"
 
-    def target(self, database: str) -> Target:
-        """Return one of its databases as everyday work addresses it; on another server as `admin` does."""
+    def target(self, database: str, *, role: str | None = None) -> Target:
+        """
+        Return one of its databases as everyday work addresses it; on another server as `admin` does.
+
+        `role` is whose rights count after that.
+        """
         parameters = self._at(self.everyday if self.embedded else self.admin, database)
+        if role is not None:
+            parameters["server_settings"] = {"role": role}
         dsn = parameters["dsn"]
         return Target(parameters, parameters, False, self.embedded, f"database {database}", dsn)
 
@@ -244,11 +250,23 @@ async def scratch_database(
     try:
         await connection.execute(await _creation(connection, server.database, name))
         async with server.connect(name) as inside:
-            await check_server(inside)
+            await _check_scratch(inside)
         yield name
     finally:
         if not connection.is_closed():  # else the next restore or drill drops it
             await asyncio.shield(drop_database(connection, name))
+
+
+async def _check_scratch(connection: DriverConnection) -> None:
+    try:
+        await check_server(connection)
+    except Forbidden as error:  # each scratch database is a new one: nobody can prepare it
+        raise Forbidden(
+            error.message,
+            hint="Let the server trust pgvector (trusted = true in its vector.control), or set backup.dsn to "
+            "the address of a superuser.",
+            code=error.code,
+        ) from error
 
 
 async def _creation(connection: DriverConnection, database: str, name: str) -> str:

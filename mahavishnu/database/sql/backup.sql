@@ -62,10 +62,10 @@ SELECT line FROM (
 ) AS found ORDER BY line COLLATE "C";
 
 -- find_members --
--- Roles with rights on the tables besides their owner; (role).
+-- Roles besides the owner that may store memories: a role for backups, which may only read, is none; (role).
 SELECT DISTINCT r.rolname::text AS role
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
-WHERE c.oid = 'memories'::regclass AND a.grantee <> c.relowner ORDER BY 1;
+WHERE c.oid = 'memories'::regclass AND a.grantee <> c.relowner AND a.privilege_type = 'INSERT' ORDER BY 1;
 
 -- list_models --
 -- Models of which there may be vectors; (model_no, provider, name, revision, dimensions, state).
