@@ -226,7 +226,7 @@ async def _put_back(connection: Connection, rows: Sequence[Any], table: VectorTa
     if table is not None:
         await connection.execute(table.put_back(), heads)
     await connection.execute(_QUERIES["put_in_queue"], heads, table.model_no if table else 0)
-    for name in ("put_turns", "put_executions", "drop_tombstones"):
+    for name in ("put_turns", "put_executions", "put_aliases", "drop_tombstones"):
         await connection.execute(_QUERIES[name], numbers)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from mahavishnu.base.errors import Conflict, NotFound
+from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.target import Target
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.forgetting import ForgettingRules
@@ -89,6 +90,19 @@ async def test_a_version_brings_its_whole_memory_back(world: World) -> None:
     await world.memories.forget([new.id])
     assert set(await world.memories.forgetting.restore([old.id])) == {old.id, new.id}
     assert await found(world, "osprey") == [new.id]
+
+
+async def test_other_ids_of_a_memory_come_back_and_lead_to_it_meanwhile(world: World) -> None:
+    stored = await world.memories.store(NewMemory(content="The osprey."))
+    other = new_id()  # that was given out while the database was away
+    await run(world, "INSERT INTO aliases (id, memory_id) VALUES ($1, $2)", other, stored.id)
+    await world.memories.forget([stored.id])
+    for reference in (str(other), other.hex[-8:]):
+        assert await world.memories.forgetting.resolve(reference) == stored.id
+    await world.memories.forgetting.restore([stored.id])
+    assert await world.memories.resolve(str(other)) == stored.id
+    await world.memories.forget([stored.id], purge=True)
+    assert {*await tables_with(world, str(other))} == set()
 
 
 async def test_brought_vectors_come_back(open_world: OpenWorld) -> None:

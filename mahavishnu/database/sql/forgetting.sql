@@ -24,12 +24,13 @@ WHERE m.superseded_by IS NULL AND m.stored_at < now() - kept.age
 ORDER BY m.memory_no LIMIT $3;
 
 -- add_tombstones --
--- Keep what is about to be deleted, with the turns and the texts of executions that go with it; nobody changes it until then. $1 ids, $2 how long;
+-- Keep what is about to be deleted, with the turns, the texts of executions and the aliases that go with it; nobody changes it until then. $1 ids, $2 how long;
 -- no rows.
-INSERT INTO forgotten_memories ({stored}, turns, executions, restorable_until)
+INSERT INTO forgotten_memories ({stored}, turns, executions, aliases, restorable_until)
 SELECT {stored}, (SELECT jsonb_agg(to_jsonb(t)) FROM agent_conversations t WHERE t.memory_id = m.id),
        (SELECT jsonb_agg(jsonb_build_object('id', e.id, 'result', e.result, 'error', e.error))
         FROM workflow_executions e WHERE e.memory_id = m.id),
+       (SELECT array_agg(a.id) FROM aliases a WHERE a.memory_id = m.id),
        now() + $2::interval
 FROM memories m WHERE m.id = ANY ($1::uuid[]) ORDER BY memory_no FOR UPDATE
 ON CONFLICT DO NOTHING;
@@ -61,9 +62,9 @@ WITH RECURSIVE chain AS (
 SELECT id FROM found;
 
 -- find_tombstones --
--- Ids of what can be restored that end with the digits, at most 10. $1 4 to 32 hex digits; (id).
-SELECT DISTINCT id FROM forgotten_memories
-WHERE replace(id::text, '-', '') LIKE '%' || $1 AND restorable_until > now() ORDER BY id LIMIT 10;
+-- Ids of what can be restored that end with the digits, or have an alias that does, at most 10. $1 4 to 32 hex digits; (id).
+SELECT DISTINCT f.id FROM forgotten_memories f CROSS JOIN unnest(f.id || f.aliases) AS known (id)
+WHERE replace(known.id::text, '-', '') LIKE '%' || $1 AND f.restorable_until > now() ORDER BY f.id LIMIT 10;
 
 -- list_tombstones --
 -- What can be restored, last forgotten first, without older versions that go with it. $1 limit, $2 since or null; rows of
@@ -148,6 +149,13 @@ ON CONFLICT DO NOTHING;
 UPDATE workflow_executions e SET memory_id = f.id, result = said.result, error = said.error
 FROM forgotten_memories f, jsonb_to_recordset(f.executions) AS said (id uuid, result jsonb, error text)
 WHERE f.memory_no = ANY ($1::bigint[]) AND e.id = said.id AND e.memory_id IS NULL;
+
+-- put_aliases --
+-- Let aliases lead to memories again, unless they lead elsewhere by now. $1 numbers; no rows.
+INSERT INTO aliases (id, memory_id)
+SELECT alias, f.id FROM forgotten_memories f CROSS JOIN unnest(f.aliases) AS alias
+WHERE f.memory_no = ANY ($1::bigint[]) AND NOT EXISTS (SELECT FROM memories m WHERE m.id = alias)
+ON CONFLICT DO NOTHING;
 
 -- drop_tombstones --
 -- What was put back is no longer forgotten. $1 numbers; no rows.
