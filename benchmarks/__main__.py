@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.backup import measure_backup
 from benchmarks.concurrency import EACH, PROCESSES, measure_concurrency
 from benchmarks.floors import connect
 from benchmarks.following import measure_sessions
@@ -41,6 +42,7 @@ SECTIONS = (
     "outbox",
     "spooling",
     "hot",
+    "backup",
     "repositories",
     "retrieval",
     "scale",
@@ -124,6 +126,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
             asyncio.run(measure_hot(home / str(size), size, calls=options.calls))
             for size in (20_000, options.memories)
         ),
+        "backup": lambda home: [asyncio.run(measure_backup(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),
