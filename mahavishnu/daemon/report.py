@@ -1,6 +1,8 @@
 """What is shown of the daemon: whether it runs, where, and how it is."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from msgspec import Struct
@@ -10,6 +12,8 @@ from mahavishnu.base.daemon.record import DaemonRecord, find_daemon
 from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.paths import Locations
+from mahavishnu.database.backup.storage.folder import LocalFolder
+from mahavishnu.database.backup.verify import proven_at
 from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.services.schedule.pause import Pause, PauseFile
 
@@ -89,10 +93,15 @@ class DaemonReport(Struct, frozen=True, kw_only=True):
     log: str | None
     spooled: int
     paused: Pause | None = None
+    proven_backup_at: datetime | None = None
 
 
-def report_daemon(locations: Locations) -> DaemonReport:
-    """Return whether the daemon runs, and its state; starts nothing."""
+def report_daemon(locations: Locations, backups: Path | None) -> DaemonReport:
+    """
+    Return whether the daemon runs, and its state; starts nothing.
+
+    Where none says so, the last proof of a backup is read in the folder `backups`; a bucket is not asked.
+    """
     record = find_daemon(locations.daemon_lock)
     state = problem = None
     if record is not None and record.port is not None:
@@ -100,6 +109,10 @@ def report_daemon(locations: Locations) -> DaemonReport:
             state = DaemonClient(record, read_token(locations.token)).ask("GET", "/api/v1/status")
         except MahavishnuError as error:
             problem = DaemonProblem(code=error.code, message=error.message, hint=error.hint)
+    proven = None
+    if backups is not None and state is None:
+        with suppress(MahavishnuError):  # `backup list` says why the sets cannot be read
+            proven = proven_at(LocalFolder(backups))
     return DaemonReport(
         running=record is not None,
         daemon=DaemonBody.of(record) if record else None,
@@ -108,4 +121,5 @@ def report_daemon(locations: Locations) -> DaemonReport:
         log=str(locations.daemon_log) if locations.daemon_log.exists() else None,
         spooled=SpoolFile(locations.data).total(),
         paused=PauseFile(locations.state).read(datetime.now(UTC)),
+        proven_backup_at=proven,
     )

@@ -20,8 +20,10 @@ import pytest
 
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.daemon import background
+from mahavishnu.daemon.report import report_daemon
 from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
+from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.migrate import HEAD
 from mahavishnu.database.target import Target, place_of
 from mahavishnu.doctor.database import look_at_backup
@@ -105,6 +107,9 @@ async def test_the_daemon_shows_when_a_backup_was_proven(
         assert datetime.fromisoformat(at) == proof.at
         [line] = re.findall(rf"^{gauge} (.+)$", (await http.get("/metrics")).text, re.MULTILINE)
         assert 0 <= float(line) < math.inf
+    storage = bench.backups.storage()
+    assert isinstance(storage, LocalFolder)
+    assert report_daemon(app.loaded.locations, storage.root).proven_backup_at == proof.at
     async with AsyncExitStack() as stack:
         examination = Examination({}, {}, True, stack, app=app)
         assert (await look_at_backup(examination)).status == "ok"

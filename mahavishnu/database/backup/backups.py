@@ -128,8 +128,7 @@ class Backups:
         return await asyncio.shield(self._proven[1])
 
     def _look_for_proof(self) -> datetime | None:
-        proofs = (each.proven_at for each in list_sets(self.storage()))
-        return max(filter(None, proofs), default=None)
+        return verify.proven_at(self.storage())
 
     @property
     def _decryption(self) -> Decryption:

@@ -66,6 +66,11 @@ def list_sets(storage: Storage) -> list[ListedSet]:
     return [_list_one(storage, stored) for stored in storage.find()]
 
 
+def proven_at(storage: Storage) -> datetime | None:
+    """Return when the newest proof of a set was made; None without one."""
+    return max(filter(None, (each.proven_at for each in list_sets(storage))), default=None)
+
+
 def _list_one(storage: Storage, stored: StoredSet) -> ListedSet:
     try:
         manifest = read_set(storage, stored)

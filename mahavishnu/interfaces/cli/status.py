@@ -1,13 +1,16 @@
 """`mahavishnu status`: whether the daemon runs, and how it is."""
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from mahavishnu.daemon.report import DaemonReport, report_daemon
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.pause import describe_pause
-from mahavishnu.interfaces.cli.render import print_line
+from mahavishnu.interfaces.cli.render import local_time, print_line
 
 
 def _show(body: DaemonReport) -> None:
@@ -22,6 +25,8 @@ def _show(body: DaemonReport) -> None:
         )
     if body.state is not None:
         _print_state(body.state)
+    elif body.proven_backup_at is not None:
+        _print_proof(body.proven_backup_at)
     if body.problem is not None:
         print_line(f"Problem: {body.problem.message}")
         print_line(f"Hint: {body.problem.hint}")
@@ -50,12 +55,23 @@ def _print_state(state: dict[str, Any]) -> None:
     else:
         print_line(f"Database: {database['reason']}")
     proven = state.get("proven_backup_at")
-    told = f"proven at {proven}" if proven else "none is proven; run: mahavishnu backup drill"
-    print_line(f"Backup: {told}")
+    _print_proof(msgspec.convert(proven, datetime | None))
+
+
+def _print_proof(proven: datetime | None) -> None:
+    if proven is None:
+        print_line("Backup: none is proven; run: mahavishnu backup drill")
+        return
+    hours = int((datetime.now(UTC) - proven).total_seconds() // 3600)
+    age = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
+    print_line(f"Backup: proven {age} ago, at {local_time(proven)}")
 
 
 @click.command()
 @answers(_show)
 def status() -> DaemonReport:
     """Show whether the daemon runs, and its state; starts nothing."""
-    return report_daemon(load_quietly().locations)
+    loaded = load_quietly()
+    store = loaded.settings.backup.store
+    folder = Path(store).expanduser() if store else loaded.locations.backups
+    return report_daemon(loaded.locations, None if "://" in (store or "") else folder)
