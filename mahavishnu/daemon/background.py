@@ -2,7 +2,7 @@
 What a server does on its own.
 
 It stores what waits in the spool, gives memories their vectors, keeps vectors in memory, delivers changes, forgets for
-age, and samples its components and calls. Where the settings say when, it makes backups.
+age, samples its components and calls, and runs the jobs of `jobs.py` at their times.
 """
 
 import asyncio
@@ -14,15 +14,12 @@ import psutil
 from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
-from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.daemon.jobs import PeriodicJob
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
-from mahavishnu.operations.backup import CreateBackup, DrillBackup, create_backup, drill_backup
-from mahavishnu.operations.backup_pruning import PruneBackups, prune_backups
 from mahavishnu.operations.components import providers_of
 from mahavishnu.operations.operation import Call
 from mahavishnu.services.events.journal import FailureStreak
-from mahavishnu.services.schedule.job import ScheduledJob, check_cron
 from mahavishnu.services.schedule.pause import Pause
 
 LOOK_EVERY_S = 5.0
@@ -215,49 +212,35 @@ async def drain_spool(app: App) -> None:
         await app.writes.drain_if_any(budget_s=math.inf)
 
 
-def scheduled_backups(loaded: Loaded) -> ScheduledJob | None:
-    """Return the job of the setting; raises `UsageError` (`schedule.cron`) where that is no cron expression."""
-    cron = loaded.settings.backup.schedule
-    if cron is None:
-        return None
-    return ScheduledJob(loaded.locations.state, "backup", check_cron(cron, key="backup.schedule"))
-
-
-async def back_up(app: App, job: ScheduledJob | None) -> None:
-    """Make, drill and prune backups, for ever, at the times of a job; a failure is tried again, less and less often."""
-    while job is not None:
+async def run_scheduled(app: App, job: PeriodicJob) -> None:
+    """Run a job, for ever, at its times; a failure is tried again, less and less often."""
+    while True:
         started, paused = datetime.now().astimezone(), _pause_of(app)
         try:
             if paused is None or paused.dry_run:
-                with job.claim(started) as due:
+                with job.times.claim(started) as due:
                     if due and paused:
-                        await _skip(
-                            app, "backup.create", "A set would be made, drilled and pruned."
-                        )
-                        await asyncio.to_thread(job.succeed, started)
+                        await _skip(app, job.what, job.would)
+                        await asyncio.to_thread(job.times.succeed, started)
                     elif due:
-                        await _back_up(app, job, started)
+                        await _run_due(app, job, started)
         except OSError as error:
-            _log.warning("schedule_not_read", reason=str(error))
+            _log.warning("schedule_not_read", what=job.what, reason=str(error))
         except Exception:  # noqa: BLE001 - nor a fault here
-            _log.error("backup_failed", exc_info=True)
+            _log.error("job_failed", what=job.what, exc_info=True)
         await asyncio.sleep(LOOK_AT_CLOCK_S)
 
 
-async def _back_up(app: App, job: ScheduledJob, started: datetime) -> None:
-    """Make a set, prove it, and remove what the settings do not keep."""
-    call, why = Call(app, "daemon"), f"backup.schedule is {job.cron}."
+async def _run_due(app: App, job: PeriodicJob, started: datetime) -> None:
+    why = f"{job.setting} is {job.times.cron}."
     try:
-        made = await create_backup(call, CreateBackup())
-        drilled = await drill_backup(call, DrillBackup(set=made.set))
-        pruned = await prune_backups(call, PruneBackups(confirm=True))
+        after = await job.run(Call(app, "daemon"))
     except MahavishnuError as error:
-        _log.warning("backup_failed", code=error.code, reason=error.message)
-        await asyncio.to_thread(app.events.record, "backup.create", why, error=error)
+        _log.warning("job_failed", what=job.what, code=error.code, reason=error.message)
+        await asyncio.to_thread(app.events.record, job.what, why, error=error)
         return
-    await asyncio.to_thread(job.succeed, started)
-    after = f"{drilled.set} is proven; {pruned.count:,} sets removed"
-    await asyncio.to_thread(app.events.record, "backup.create", why, after)
+    await asyncio.to_thread(job.times.succeed, started)
+    await asyncio.to_thread(app.events.record, job.what, why, after)
 
 
 async def _still_waits(app: App) -> bool:

@@ -19,8 +19,10 @@ import msgspec
 import pytest
 
 from mahavishnu.base.errors import Conflict, MahavishnuError
+from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
 from mahavishnu.daemon.report import report_daemon
+from mahavishnu.daemon.jobs import scheduled_jobs
 from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.storage.folder import LocalFolder
@@ -29,7 +31,6 @@ from mahavishnu.database.target import Target, place_of
 from mahavishnu.doctor.database import look_at_backup
 from mahavishnu.doctor.findings import Examination
 from mahavishnu.memory.models import NewMemory
-from mahavishnu.services.schedule.job import ScheduledJob
 from tests.conftest import Cluster, OpenWorld, World
 from tests.support.backups import DAMAGE, FILES, Bench, bench_of, flipped, server_in
 from tests.support.missing_programs import skip_or_fail
@@ -128,11 +129,12 @@ async def test_the_daemon_makes_and_proves_a_backup_at_its_time(
 ) -> None:
     monkeypatch.setattr(background, "LOOK_AT_CLOCK_S", 0.01)
     app = replace(app_of(world, tmp_path), backups=bench.backups)
-    nightly = ScheduledJob(app.loaded.locations.state, "backup", "0 3 * * *")
-    with nightly.claim(datetime.now().astimezone() - timedelta(days=2)):
+    given, flags = app.loaded.environ, {"backup.schedule": "0 3 * * *"}
+    [job] = scheduled_jobs(load_settings(environ=given, folder=tmp_path, flags=flags))
+    with job.times.claim(datetime.now().astimezone() - timedelta(days=2)):
         pass
     async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(background.back_up(app, nightly))
+        task = tasks.create_task(background.run_scheduled(app, job))
         while not app.events.read(limit=9):  # noqa: ASYNC110 - files tell nobody
             await asyncio.sleep(0.05)
         task.cancel()
@@ -140,7 +142,7 @@ async def test_the_daemon_makes_and_proves_a_backup_at_its_time(
     assert (event.what, event.result) == ("backup.create", "done"), event
     assert event.after is not None and bench.newest().name in event.after
     assert await bench.backups.proven_at()
-    with nightly.claim(datetime.now().astimezone()) as due:
+    with job.times.claim(datetime.now().astimezone()) as due:
         assert not due
 
 

@@ -13,11 +13,10 @@ from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
-from mahavishnu.daemon.background import scheduled_backups
+from mahavishnu.daemon.jobs import PeriodicJob, scheduled_jobs
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
-from mahavishnu.services.schedule.job import ScheduledJob
 from mahavishnu.services.schedule.pause import Pause, PauseFile
 
 
@@ -191,10 +190,10 @@ async def test_changes_are_delivered_whatever_failed_before(
 
 def test_the_daemon_refuses_to_start_with_times_that_never_come(tmp_path: Path) -> None:
     given = {"HOME": str(tmp_path), "MAHAVISHNU_HOME": str(tmp_path)}
-    assert scheduled_backups(load_settings(environ=given, folder=tmp_path)) is None
+    assert not scheduled_jobs(load_settings(environ=given, folder=tmp_path))
     flags = {"backup.schedule": "61 3 * * *"}
     with pytest.raises(UsageError) as caught:
-        scheduled_backups(load_settings(environ=given, folder=tmp_path, flags=flags))
+        scheduled_jobs(load_settings(environ=given, folder=tmp_path, flags=flags))
     assert caught.value.code == "schedule.cron"
 
 
@@ -203,7 +202,9 @@ class FailingBackups:
 
     def __init__(self, folder: Path) -> None:
         self.loaded = load_settings(
-            environ={"HOME": str(folder), "MAHAVISHNU_HOME": str(folder)}, folder=folder
+            environ={"HOME": str(folder), "MAHAVISHNU_HOME": str(folder)},
+            folder=folder,
+            flags={"backup.schedule": "0 3 * * *"},
         )
         self.backups = self
         self.events = Events()
@@ -214,25 +215,30 @@ class FailingBackups:
         self.attempts += 1
         raise Unavailable("full", code="backup.no_room")
 
+    def overdue(self) -> PeriodicJob:
+        """Return the job of the setting, which was last claimed two days ago."""
+        [job] = scheduled_jobs(self.loaded)
+        with job.times.claim(datetime.now().astimezone() - timedelta(days=2)):
+            pass
+        return job
+
 
 async def test_a_backup_that_fails_is_an_event_and_waits_before_it_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(background, "LOOK_AT_CLOCK_S", 0.001)
     app: Any = FailingBackups(tmp_path)
-    job = ScheduledJob(tmp_path / "state", "backup", "0 3 * * *")
-    with job.claim(datetime.now().astimezone() - timedelta(days=2)):
-        pass
+    job = app.overdue()
     looks = asyncio.Event()
-    claimed = job.claim
+    claimed = job.times.claim
 
     def claim(now: datetime) -> contextlib.AbstractContextManager[bool]:
         if app.attempts and app.events.acts:
             looks.set()
         return claimed(now)
 
-    monkeypatch.setattr(job, "claim", claim)
-    task = asyncio.create_task(background.back_up(app, job))
+    monkeypatch.setattr(job.times, "claim", claim)
+    task = asyncio.create_task(background.run_scheduled(app, job))
     async with asyncio.timeout(60):
         await looks.wait()
         looks.clear()
@@ -249,10 +255,7 @@ async def test_while_paused_no_backup_is_made_and_a_dry_run_records_it(
 ) -> None:
     monkeypatch.setattr(background, "LOOK_AT_CLOCK_S", 0.001)
     app: Any = FailingBackups(tmp_path)
-    job = ScheduledJob(tmp_path / "state", "backup", "0 3 * * *")
-    now = datetime.now().astimezone()
-    with job.claim(now - timedelta(days=2)):
-        pass
+    job, now = app.overdue(), datetime.now().astimezone()
     app.pause.write(Pause(since=now))
     looks: asyncio.Queue[None] = asyncio.Queue()
     read = app.pause.read
@@ -263,7 +266,7 @@ async def test_while_paused_no_backup_is_made_and_a_dry_run_records_it(
         return found
 
     app.pause.read = look
-    task = asyncio.create_task(background.back_up(app, job))
+    task = asyncio.create_task(background.run_scheduled(app, job))
     async with asyncio.timeout(60):
         for _ in range(3):
             await looks.get()

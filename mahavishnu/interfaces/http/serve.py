@@ -24,15 +24,15 @@ from mahavishnu.base.paths import private_folder
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.daemon.background import (
-    back_up,
     deliver_changes,
     drain_spool,
     embed_waiting,
     follow_vectors,
     prune,
+    run_scheduled,
     sample,
-    scheduled_backups,
 )
+from mahavishnu.daemon.jobs import scheduled_jobs
 from mahavishnu.daemon.log_file import keep_log
 from mahavishnu.daemon.port import BACKLOG, bind
 from mahavishnu.interfaces.http.asgi import open_asgi
@@ -68,7 +68,7 @@ async def serve(
     locations, server = loaded.locations, loaded.settings.server
     since = datetime.now(UTC).isoformat(timespec="seconds")
     limit_log()
-    backups = scheduled_backups(loaded)
+    jobs = scheduled_jobs(loaded)
     most = allow_connections(server.max_requests)
     with (
         _ended_before_it_began(),
@@ -103,7 +103,7 @@ async def serve(
                         tasks.create_task(deliver_changes(app)),
                         tasks.create_task(sample(app)),
                         tasks.create_task(drain_spool(app)),
-                        tasks.create_task(back_up(app, backups)),
+                        *(tasks.create_task(run_scheduled(app, job)) for job in jobs),
                         tasks.create_task(_end_without_lock(held)),
                     ]
                     if log is not None:
