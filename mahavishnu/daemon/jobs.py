@@ -1,12 +1,16 @@
 """The jobs that a server runs at the times of cron expressions: what each does, and the setting that says when."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.operations.backup import CreateBackup, DrillBackup, create_backup, drill_backup
 from mahavishnu.operations.backup_pruning import PruneBackups, prune_backups
 from mahavishnu.operations.operation import Call
+from mahavishnu.operations.repositories import ingest_repositories
+from mahavishnu.operations.repository_requests import IngestRepositories
 from mahavishnu.services.schedule.job import ScheduledJob, check_cron
 
 
@@ -34,6 +38,14 @@ def _jobs(loaded: Loaded) -> Iterator[PeriodicJob]:
     def times(name: str, setting: str, cron: str) -> ScheduledJob:
         return ScheduledJob(loaded.locations.state, name, check_cron(cron, key=setting))
 
+    if cron := loaded.settings.knowledge.schedule:
+        yield PeriodicJob(
+            what="repo.ingest",
+            setting="knowledge.schedule",
+            would="All known repositories would be read.",
+            run=_ingest,
+            times=times("ingest", "knowledge.schedule", cron),
+        )
     if cron := loaded.settings.backup.schedule:
         yield PeriodicJob(
             what="backup.create",
@@ -50,3 +62,27 @@ async def _back_up(call: Call) -> str:
     drilled = await drill_backup(call, DrillBackup(set=made.set))
     pruned = await prune_backups(call, PruneBackups(confirm=True))
     return f"{drilled.set} is proven; {pruned.count:,} sets removed"
+
+
+async def _ingest(call: Call) -> str:
+    """Bring what is stored of all known repositories in line with their files; raises `Unavailable` where one fails."""
+    every = IngestRepositories(
+        names=(),
+        group=None,
+        showing=lambda own, _: contextlib.nullcontext(own),
+        on_ingested=lambda _: None,
+        on_failed=lambda *_: None,
+    )
+    done = await ingest_repositories(call, every)
+    if done.failed:
+        first, count = done.failed[0], len(done.failed) + len(done.repositories)
+        raise Unavailable(
+            f"{len(done.failed):,} of {count:,} repositories failed; {first.name}: {first.message}",
+            code=first.code,
+        )
+    new, removed = (
+        sum(getattr(each, name) for each in done.repositories) for name in ("new", "removed")
+    )
+    return (
+        f"{len(done.repositories):,} repositories read; {new:,} new chunks, {removed:,} files gone"
+    )

@@ -21,8 +21,8 @@ import pytest
 from mahavishnu.base.errors import Conflict, MahavishnuError
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
-from mahavishnu.daemon.report import report_daemon
 from mahavishnu.daemon.jobs import scheduled_jobs
+from mahavishnu.daemon.report import report_daemon
 from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.storage.folder import LocalFolder

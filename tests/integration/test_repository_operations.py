@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from mcp import Client
 
 from mahavishnu.app import App
-from mahavishnu.base.errors import MahavishnuError, NotFound
+from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable
+from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.daemon.jobs import scheduled_jobs
 from mahavishnu.interfaces.mcp.edge import build_server
 from mahavishnu.operations.memory_table import BY_NAME as ASKED
 from mahavishnu.operations.operation import Call
@@ -156,3 +159,15 @@ async def test_a_checkout_is_split_from_a_project_and_linked_to_it(
         with pytest.raises(MahavishnuError) as caught:
             await say(name, **values)
         assert caught.value.code == code
+
+
+async def test_the_daemon_reads_known_repositories_at_its_time(
+    app: App, tree: Path, tmp_path: Path
+) -> None:
+    flags = {"knowledge.schedule": "0 * * * *"}
+    [job] = scheduled_jobs(load_settings(environ=app.loaded.environ, folder=tmp_path, flags=flags))
+    await app.repositories.add(tree)
+    assert await job.run(Call(app, "daemon")) == "1 repositories read; 2 new chunks, 0 files gone"
+    shutil.rmtree(tree)
+    with pytest.raises(Unavailable, match="1 of 1 repositories failed; shop: "):
+        await job.run(Call(app, "daemon"))

@@ -307,10 +307,17 @@ class AiEnvironmentsSettings(_Clients, frozen=True, forbid_unknown_fields=True):
 
 
 class KnowledgeSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
-    """How repositories are split; chunks are smaller where the model's window is."""
+    """How repositories are split, in smaller chunks where the model's window is small, and when they are read."""
 
     chunk_tokens: Annotated[int, Meta(ge=64, le=8192, description="Most tokens of a chunk.")] = 1024
     overlap_tokens: Annotated[int, Meta(ge=0, le=32, description="Tokens that two share.")] = 20
+    schedule: Annotated[
+        str | None,
+        Meta(
+            description="When the daemon reads all known repositories again, as a cron expression in local "
+            'time: `"0 * * * *"` is each hour. Never by default.'
+        ),
+    ] = None
 
 
 class AdaptersSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ import sys
 import click
 
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.daemon.background import scheduled_backups
+from mahavishnu.daemon.jobs import scheduled_jobs
 from mahavishnu.database.backup.encryption import PartEncryption
 from mahavishnu.database.backup.storage.choose import parse_address
 from mahavishnu.database.target import target_of_dsn
@@ -67,4 +67,4 @@ def _check_backups(loaded: Loaded) -> None:
         target_of_dsn(backup.dsn)
     if backup.recipients:
         PartEncryption(backup.recipients)
-    scheduled_backups(loaded)
+    scheduled_jobs(loaded)
