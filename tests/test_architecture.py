@@ -91,6 +91,7 @@ STARTED = {
     "mahavishnu.interfaces.cli.guard",
     "mahavishnu.interfaces.cli.key",
     "mahavishnu.database.embedded.keeper",
+    "mahavishnu.services.alerts.notifier",
     "mahavishnu.engines.agno",  # imported by users, as the next ones are
     "mahavishnu.engines.llamaindex",
     "mahavishnu.engines.prefect",

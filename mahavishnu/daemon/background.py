@@ -7,6 +7,7 @@ age, samples its components and calls, and runs the jobs of `jobs.py` at their t
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import psutil
@@ -210,6 +211,16 @@ async def drain_spool(app: App) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         await app.writes.drain_if_any(budget_s=math.inf)
+
+
+async def go_on(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do a work that has no end; where a fault ended it, it begins again after a minute."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - a fault in one must not end the others
+            _log.error("work_failed", what=what, exc_info=True)
+        await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def run_scheduled(app: App, job: PeriodicJob) -> None:

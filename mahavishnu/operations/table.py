@@ -10,6 +10,7 @@ from mahavishnu.operations.ai import state as environments
 from mahavishnu.operations.ai import switching
 from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
+from mahavishnu.operations.alerts import ALERT_OPERATIONS
 from mahavishnu.operations.automation import AUTOMATION_OPERATIONS
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.events import EVENT_OPERATIONS
@@ -99,6 +100,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *HEALTH_OPERATIONS,
     *EVENT_OPERATIONS,
     *AUTOMATION_OPERATIONS,
+    *ALERT_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )
 

@@ -123,6 +123,8 @@ async def test_every_route_answers_as_documented(
     paused = await ask("POST", "/automation/pause", 200, json={"duration": "2h"})
     assert paused["paused"]["until"] and not paused["paused"]["dry_run"]
     assert (await ask("POST", "/automation/resume", 200, json={}))["paused"] is None
+    no_channel = await ask("POST", "/alerts/test", 404, json={})
+    assert no_channel["error"]["code"] == "alerts.no_channel"
     stats = await ask("GET", "/stats", 200)
     assert stats["totals"]["live"] == 2
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}

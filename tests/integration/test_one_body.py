@@ -27,6 +27,7 @@ from mahavishnu.memory.records import NewExecution
 from mahavishnu.operations.memory_table import LOCAL_OPERATIONS
 from mahavishnu.operations.operation import Operation
 from mahavishnu.operations.table import ENVIRONMENT_OPERATIONS, OPERATIONS
+from tests.support.fake_servers import FakeServer, Reply
 from tests.support.ingesting import Ingesting, write
 from tests.support.mirrored import catch_up
 from tests.support.served import Served, serve
@@ -144,6 +145,7 @@ CASES: dict[str, Case] = {
     "pause_automation": Case(("pause",), {}),
     "resume_automation": Case(("resume",), {}),
     "health": Case(("health",), code=8),  # for the dead letters
+    "test_alerts": Case(("alert", "test", "hook"), {"channel": "hook"}),
 }  # fmt: skip
 # A dead letter for each of the memories.
 BURY = (
@@ -338,7 +340,9 @@ async def edges(
     monkeypatch.setenv("MAHAVISHNU_BACKUP_DSN", override_dsn(target.url, user="postgres"))
     monkeypatch.setenv("MAHAVISHNU_EMBEDDING_PROVIDER", "none")
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/mahavishnu.yaml").write_text("memory: {retention: {insight: 90d}}\n")
+    (tmp_path / "config/mahavishnu.yaml").write_text(
+        "memory: {retention: {insight: 90d}}\nalerts: {channels: {hook: {url: env:TESTS_HOOK}}}\n"
+    )
     monkeypatch.setenv("MAHAVISHNU_SYNC_MIRROR_PATH", str(tmp_path / "mirror.jsonl"))
     async with open_app() as app, serve(app, tmp_path) as served:
         write(tmp_path / "shop", prices_py="def total(prices):\n    return sum(prices)\n")
@@ -373,13 +377,17 @@ async def prepare(app: App, project: str) -> dict[str, str]:
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("name", EVERYWHERE)
-async def test_commands_http_and_mcp_give_the_same(edges: Edges, name: str) -> None:
+async def test_commands_http_and_mcp_give_the_same(
+    edges: Edges, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     operation = EVERYWHERE[name]
     assert name in CASES, "an operation needs a command that asks it, and a case"
     if name != "create_backup" and "backup" in name:
         await edges.call("http", EVERYWHERE["create_backup"], {})
     made = not operation.read_only  # then each has a project of its own
-    bodies = [await edges.ask(edge, operation, edge if made else "cli") for edge in EDGES]
+    async with FakeServer(lambda _: Reply()) as hook:
+        monkeypatch.setenv("TESTS_HOOK", f"json://127.0.0.1:{hook.port}")
+        bodies = [await edges.ask(edge, operation, edge if made else "cli") for edge in EDGES]
     for body in bodies if name == "create_backup" else []:
         assert body.pop("set").startswith(f"{body.pop('number'):04}-")
     by_command, by_http, by_mcp = (comparable(body, made=made) for body in bodies)

@@ -500,7 +500,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
         "search_workflows": {}, "get_execution": {"id": "0123abcd"}, "workflow_stats": {},
         "record_metrics": {"component": "c", "metric_type": "m", "recorded_at": "2026-01-02"},
         "show_metrics": {}, "spool_status": {}, "drain_spool": {}, "list_events": {},
-        "pause_automation": {}, "resume_automation": {}, "health": {},
+        "pause_automation": {}, "test_alerts": {}, "resume_automation": {}, "health": {},
         "ingest_repository": {"repo_path": "/r"}, "query_knowledge_base": {"query": "q"},
         "list_repositories": {},
         "check_database": {}, "sync_status": {}, "run_sync": {}, "retry_sync": {}, "drop_sync": {"target": "mirror"},

@@ -3,10 +3,11 @@
 from msgspec import Struct
 
 _KEY = "ai_environments.llm_profiles.*.key"
+_ALERTS = "alerts.channels.*.url"
 # Values that are never shown, logged or written back.
-SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY})
+SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY, _ALERTS})
 # Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
-REFERENCE_KEYS = frozenset({_KEY})
+REFERENCE_KEYS = frozenset({_KEY, _ALERTS})
 # Values in which a password is masked: of a database; and of a service, or of a bucket where it does not belong.
 ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn", "backup.dsn"})
 PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")

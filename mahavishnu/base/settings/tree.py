@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, defstruct, field
 
 from mahavishnu.base.clients import CLIENT_PACKAGES
+from mahavishnu.base.settings.alerts import AlertsSettings
 from mahavishnu.base.settings.backup import BackupSettings
 from mahavishnu.base.settings.memory import MemorySettings, SyncSettings
 from mahavishnu.base.settings.section import SettingsSection
@@ -356,3 +357,4 @@ class Settings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
+    alerts: AlertsSettings = field(default_factory=AlertsSettings)

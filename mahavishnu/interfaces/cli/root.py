@@ -15,7 +15,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "insight", "checkpoint", "quality", "gateway", "alert",
+    "insight", "checkpoint", "quality", "gateway",
 )  # fmt: skip
 _log = get_logger(__name__)
 
@@ -39,6 +39,7 @@ _log = get_logger(__name__)
         "events": "Show what was done automatically.",
         "pause": "Let automatic acts rest.",
         "resume": "Let automatic acts go on.",
+        "alert": "Messages about what was done automatically.",
         "mcp": "Memory for AI clients: serve, check, connect.",
         "api": "Describe the daemon's HTTP API.",
         "token": "The daemon's bearer token.",

@@ -23,11 +23,13 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.base.paths import private_folder
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.daemon.alerting import follow_events
 from mahavishnu.daemon.background import (
     deliver_changes,
     drain_spool,
     embed_waiting,
     follow_vectors,
+    go_on,
     prune,
     run_scheduled,
     sample,
@@ -40,6 +42,7 @@ from mahavishnu.interfaces.http.connection import HttpConnection
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.log_limits import limit_log
 from mahavishnu.interfaces.http.metrics import Metrics
+from mahavishnu.operations.ai.alert_channels import alert_channels
 
 KEEP_ALIVE_S = 75
 LOOK_AT_LOCK_S = 5.0
@@ -68,7 +71,7 @@ async def serve(
     locations, server = loaded.locations, loaded.settings.server
     since = datetime.now(UTC).isoformat(timespec="seconds")
     limit_log()
-    jobs = scheduled_jobs(loaded)
+    jobs, channels = scheduled_jobs(loaded), alert_channels(loaded)
     most = allow_connections(server.max_requests)
     with (
         _ended_before_it_began(),
@@ -97,6 +100,11 @@ async def serve(
 
                 async with asyncio.TaskGroup() as tasks:
                     works = [
+                        # First, so that a new channel hears of what the others begin with.
+                        *(
+                            tasks.create_task(go_on("alerts", partial(follow_events, app, each)))
+                            for each in channels.values()
+                        ),
                         tasks.create_task(embed_waiting(app)),
                         tasks.create_task(follow_vectors(app)),
                         tasks.create_task(prune(app)),

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,19 @@ class EventJournal:
         older = [] if len(newer) >= limit else _lines(self._older)
         found = {event.id: event for line in (*older, *newer) for event in _parse(line)}
         return list(found.values())[-limit:]
+
+    def read_after(self, last: UUID | None) -> list[Event]:
+        """Return the events behind one, oldest first; all that are kept where it is not among them."""
+        events = self.read(limit=sys.maxsize)
+        places = (place for place, event in enumerate(events, start=1) if event.id == last)
+        return events[next(places, 0) :]
+
+    def stamp(self) -> tuple[int, ...]:
+        """Return what is another one after an event was recorded."""
+        with contextlib.suppress(FileNotFoundError):
+            about = self.path.stat()
+            return about.st_ino, about.st_size, about.st_mtime_ns
+        return ()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
