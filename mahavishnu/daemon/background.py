@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import psutil
 
 from mahavishnu.app import App
-from mahavishnu.base.errors import MahavishnuError, Unavailable
+from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
 from mahavishnu.daemon.jobs import PeriodicJob
 from mahavishnu.memory.outbox.outbox import Ran
@@ -154,9 +154,11 @@ async def _note_delivery(app: App, ran: Ran, streak: FailureStreak) -> None:
     elif ran.ending == "done":
         await streak.worked()
     if ran.dead:
-        refused = f"{ran.dead:,} dead letters; see: mahavishnu sync status"
+        refused = Conflict(
+            f"{ran.dead:,} dead letters; see: mahavishnu sync status", code="sync.dead_letters"
+        )
         why = "The target refused changes for good."
-        await asyncio.to_thread(app.events.record, f"sync.deliver {ran.target}", why, refused)
+        await asyncio.to_thread(app.events.record, f"sync.deliver {ran.target}", why, error=refused)
 
 
 async def sample(app: App, *, components: bool = True) -> None:

@@ -81,8 +81,9 @@ AUTOMATION_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="pause_automation",
         title="Pause automatic acts",
-        description="Let the daemon make no scheduled backups, read no repositories and forget nothing "
-        "for its age, for a time or until it is resumed. What waits to be stored, embedded or delivered goes on.",
+        description="Let the daemon make no scheduled backups, read no repositories, restart no service "
+        "for its settings and forget nothing for its age, for a time or until it is resumed. What waits "
+        "to be stored, embedded or delivered goes on.",
         request=PauseAutomation,
         result=Automation,
         run=pause_automation,

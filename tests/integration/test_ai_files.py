@@ -143,7 +143,7 @@ def test_two_names_of_a_file_share_a_lock(path: Path) -> None:
     link.symlink_to(path)
     settings_file(path).edit(CHANGE)
     settings_file(link).edit(CHANGE)
-    locks = list((path.parent.parent / "locks").iterdir())
+    locks = list((path.parent.parent / "locks").glob("*.lock"))
     assert len(locks) == 1 and locks[0].read_text() == f"{path}\n" and mode_of(locks[0]) == 0o600
 
 

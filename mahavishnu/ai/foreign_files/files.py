@@ -18,6 +18,7 @@ from mahavishnu.ai.foreign_files.documents import Document, KeyPath
 from mahavishnu.ai.foreign_files.documents.port import show_path
 from mahavishnu.ai.foreign_files.locks import locked
 from mahavishnu.ai.foreign_files.merge import Change, Effect, ExpectedValues, merge
+from mahavishnu.ai.foreign_files.own_writes import note_own_write
 from mahavishnu.ai.foreign_files.replace import Snapshot, discard, look, put, sweep
 from mahavishnu.base.errors import (
     Conflict,
@@ -171,6 +172,7 @@ class SettingsFile:
                 private_folder(target.parent)
             drops = manner.drop_empty and _says_nothing(merged)
             if discard(target, seen) if drops else self._put(target, seen, merged, manner):
+                note_own_write(target, self.locks, seen.content, None if drops else merged.content)
                 made = made or (first is None and seen.content is None)
                 first = first or effects
             if time.monotonic() >= deadline:

@@ -26,7 +26,7 @@ def show(body: Automation) -> None:
 @click.option("--dry-run", is_flag=True, help="Record in the events what would have been done.")
 @answers(show)
 def pause(duration: str | None, *, dry_run: bool) -> Automation:
-    """Let scheduled jobs and forgetting for age rest; what waits to be stored or delivered goes on."""
+    """Let jobs, restarts for changed settings and forgetting for age rest; what waits to be stored goes on."""
     request = PauseAutomation(duration=duration, dry_run=dry_run)
     request.check()
     return begin(PauseFile(load_quietly().locations.state), request)

@@ -34,6 +34,7 @@ from mahavishnu.daemon.background import (
     run_scheduled,
     sample,
 )
+from mahavishnu.daemon.config_watch import ConfigWatch
 from mahavishnu.daemon.jobs import scheduled_jobs
 from mahavishnu.daemon.log_file import keep_log
 from mahavishnu.daemon.port import BACKLOG, bind
@@ -112,6 +113,8 @@ async def serve(
                         tasks.create_task(sample(app)),
                         tasks.create_task(drain_spool(app)),
                         *(tasks.create_task(run_scheduled(app, job)) for job in jobs),
+                        # Whoever supervises units gives the callable that restarts them: ConfigWatch(app, restart).
+                        tasks.create_task(go_on("config", lambda: ConfigWatch(app).run())),
                         tasks.create_task(_end_without_lock(held)),
                     ]
                     if log is not None:

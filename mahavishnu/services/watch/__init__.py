@@ -1,0 +1,1 @@
+"""Watches files of settings: a hint that something was written, and what it changed."""
