@@ -71,7 +71,7 @@ docs: setup
 lock:
 	uv=$$(sh scripts/find-uv $(UV_VERSION)) && \
 	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate --extra alerts --extra backup --extra hot --extra local --extra keyring --group dev pyproject.toml -o requirements.lock && \
+		--no-header --no-annotate --extra alerts --extra backup --extra hot --extra local --extra keyring --extra telemetry --group dev pyproject.toml -o requirements.lock && \
 	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate -c requirements.lock --extra agno --extra backup-gcs --extra backup-s3 --extra llamaindex --extra oneiric --extra prefect --group peers pyproject.toml -o requirements-peers.lock
 

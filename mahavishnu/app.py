@@ -13,6 +13,7 @@ from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.base.logs import set_log_level
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.tree import Settings
+from mahavishnu.base.telemetry.spans import SpanOrigins, collect_with_process
 from mahavishnu.database.backup.backups import Backups
 from mahavishnu.database.embedded.server import EmbeddedServer
 from mahavishnu.database.late import LateDatabase
@@ -175,6 +176,7 @@ async def open_app(
     loaded = loaded or load_settings()
     settings = loaded.settings
     set_log_level(settings.log_level)
+    collect_with_process()
     size = min(pool_size or settings.postgresql.pool_size, settings.postgresql.pool_size)
     async with LateDatabase(
         lambda: open_target(loaded),
@@ -190,7 +192,8 @@ async def open_app(
                 raise
         space = EmbeddingSpace(database, chooser(loaded, embedder))
         scopes = Scopes(database)
-        memories = MemoryStore(database, space, scopes, forgetting_rules(settings.memory))
+        origins = SpanOrigins()
+        memories = MemoryStore(database, space, scopes, forgetting_rules(settings.memory), origins)
         projects = Projects(database)
         repositories = Repositories(database, scopes)
         index = open_hot(database, space, max_mb=settings.memory.hot.max_mb) if hot else None
@@ -230,7 +233,7 @@ async def open_app(
                     Splitting(settings.knowledge.chunk_tokens, settings.knowledge.overlap_tokens),
                     enabled=settings.adapters.llamaindex,
                 ),
-                outbox=Outbox(database, memories, mirrors(loaded)),
+                outbox=Outbox(database, memories, mirrors(loaded), origins),
                 space=space,
                 backups=backups_of(
                     loaded,

@@ -89,7 +89,9 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("home")
     kept = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(("MAHAVISHNU_", "OLLAMA_", "PG", "XDG_", "ANTHROPIC_", "OPENAI_")):
+        if name.startswith(
+            ("MAHAVISHNU_", "OLLAMA_", "PG", "XDG_", "ANTHROPIC_", "OPENAI_", "OTEL_")
+        ):
             del os.environ[name]
     os.environ |= {"HOME": str(home), "MAHAVISHNU_HOME": str(home / "mahavishnu")}
     yield home

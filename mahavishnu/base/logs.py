@@ -9,6 +9,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from mahavishnu.base.telemetry.spans import trace_ids
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _threshold = [LEVELS["warning"]]
 
@@ -54,6 +56,7 @@ def configure_structlog() -> ModuleType:
     structlog.configure(
         processors=[
             _drop_foreign,
+            _add_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -72,6 +75,12 @@ def _drop_foreign(_logger: Any, _level: str, event: Any) -> Any:
     """Pass over what a library says, but for debugging: what matters of it becomes an error of ours."""
     if "logger" not in event and _threshold[0] > LEVELS["debug"]:
         raise configure_structlog().DropEvent
+    return event
+
+
+def _add_trace(_logger: Any, _level: str, event: Any) -> Any:
+    """Name the trace and the span that the message belongs to, where there is one."""
+    event.update(trace_ids())
     return event
 
 

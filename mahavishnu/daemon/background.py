@@ -208,6 +208,19 @@ async def _sample_timings(app: App) -> None:
         )
 
 
+async def send_figures(
+    refresh: Callable[[], Awaitable[None]], send: Callable[[], None], *, every_s: float
+) -> None:
+    """Send the figures of `/metrics` to a collector, for ever."""
+    while True:
+        try:
+            await refresh()
+            send()
+        except Exception:  # noqa: BLE001 - nor a fault here
+            _log.error("figures_not_sent", exc_info=True)
+        await asyncio.sleep(every_s)
+
+
 async def drain_spool(app: App) -> None:
     """Store what waits in the spool once the database is back, for ever."""
     while True:

@@ -12,6 +12,7 @@ import msgspec
 from pgvector import HalfVector
 
 from mahavishnu.base.errors import Unavailable, UsageError
+from mahavishnu.base.telemetry.spans import is_collecting
 from mahavishnu.database.errors import (
     DRIVER_ERRORS,
     is_contention,
@@ -20,6 +21,7 @@ from mahavishnu.database.errors import (
     translated_statements,
 )
 from mahavishnu.database.pooler import behind_pooler
+from mahavishnu.database.statement_spans import record_statement
 from mahavishnu.database.target import Target
 
 CONNECT_TIMEOUT_S = 10.0
@@ -108,6 +110,8 @@ class Database:
     async def _prepare(self, connection: DriverConnection) -> None:
         self.pids.add(connection.get_server_pid())
         await _register_types(connection)
+        if is_collecting():
+            connection.add_query_logger(record_statement)
 
     def found(self) -> Target:
         """Return where it is."""

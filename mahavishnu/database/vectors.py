@@ -5,6 +5,8 @@ bind parameters; the only values put into text are two integers of a validated m
 
 from dataclasses import dataclass
 
+from mahavishnu.database.queries import name_statement
+
 COLLECTION_NAMES = ("note", "conversation", "document", "code", "execution", "insight")
 HNSW_OPTIONS = "m = 16, ef_construction = 100"
 MAX_DIMENSIONS = 4000  # halfvec's limit for HNSW; also what fits a page unTOASTed
@@ -71,9 +73,10 @@ class VectorTable:
         Return the search under one of the conditions above, in the HNSW graph or of all. $1 vector, $2 limit,
         from $3 on what the condition takes; (memory_no, scope_no, char_start, char_end, similarity), best first.
         """
-        return (
+        return name_statement(
+            "nearest_vectors",
             "SELECT memory_no, scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
-            f"FROM {self.name} WHERE {condition} ORDER BY {_order(exact)} LIMIT $2"
+            f"FROM {self.name} WHERE {condition} ORDER BY {_order(exact)} LIMIT $2",
         )
 
     def nearest_filtered(self, condition: str, *, exact: bool = False) -> str:
@@ -81,19 +84,21 @@ class VectorTable:
         Return the search under a `condition` on memories m that many pass. $1 vector, $2 limit, $3 scopes,
         from $4 on what the condition takes; rows as `nearest`.
         """
-        return (
+        return name_statement(
+            "nearest_vectors",
             "SELECT memory_no, e.scope_no, char_start, char_end, -(embedding <#> $1) AS similarity "
             f"FROM {self.name} e JOIN memories m USING (memory_no) "
             f"WHERE e.scope_no = ANY ($3::integer[]) AND {condition} "
             "AND (m.expires_at IS NULL OR m.expires_at > now()) "
-            f"ORDER BY {_order(exact)} LIMIT $2"
+            f"ORDER BY {_order(exact)} LIMIT $2",
         )
 
     def similarities(self) -> str:
         """Return the best similarity of given memories. $1 vector, $2 memory numbers; (memory_no, similarity)."""
-        return (
+        return name_statement(
+            "measure_similarities",
             f"SELECT memory_no, max(-(embedding <#> $1)) AS similarity FROM {self.name} "
-            "WHERE memory_no = ANY ($2::bigint[]) GROUP BY memory_no"
+            "WHERE memory_no = ANY ($2::bigint[]) GROUP BY memory_no",
         )
 
     def samples(self) -> str:
@@ -174,10 +179,11 @@ class VectorTable:
         Return the insertion for memories that waited. $1 memory numbers, $2 chunk numbers, $3 scopes,
         $4 collections, $5 starts, $6 ends, $7 vectors.
         """
-        return (
+        return name_statement(
+            "add_vectors",
             f"INSERT INTO {self.name} (memory_no, chunk_no, scope_no, collection, char_start, char_end, embedding) "
             "SELECT * FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::integer[], "
-            "$6::integer[], $7::halfvec[]) ON CONFLICT DO NOTHING"
+            "$6::integer[], $7::halfvec[]) ON CONFLICT DO NOTHING",
         )
 
 

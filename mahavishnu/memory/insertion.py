@@ -17,6 +17,7 @@ from pgvector import HalfVector
 
 from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Connection
+from mahavishnu.database.queries import name_statement
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding.documents import EmbeddedChunk
 from mahavishnu.memory.lexicon import count_terms
@@ -196,7 +197,7 @@ def _statement(table: VectorTable | None, *, staged: bool) -> str:
         waiting = (
             "SELECT memory_no, scope_no FROM numbered WHERE ord NOT IN (SELECT ord FROM vectors)"
         )
-    return f"""
+    statement = f"""
         WITH input AS MATERIALIZED (SELECT * FROM {incoming}
         ), added AS (
             INSERT INTO memories ({own}) SELECT {values} FROM input ORDER BY ord
@@ -213,3 +214,4 @@ def _statement(table: VectorTable | None, *, staged: bool) -> str:
         )
         SELECT id FROM added
     """
+    return name_statement("insert_memories", statement)

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -153,6 +153,7 @@ class Timings:
     """How long the calls of a component took in this process, since the last sample of them."""
 
     component: str
+    observe: Callable[[float], None] | None = None  # gets the seconds of each, for `/metrics`
     _latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_TIMINGS))
     _count: int = 0
     _errors: int = 0
@@ -166,7 +167,10 @@ class Timings:
         except (Unavailable, Corrupt):  # others are faults of the question
             self._errors += 1
             raise
-        self._latencies_ms.append((perf_counter() - started) * 1000 / max(1, count))
+        spent_s = perf_counter() - started
+        if self.observe is not None:
+            self.observe(spent_s)
+        self._latencies_ms.append(spent_s * 1000 / max(1, count))
         self._count += count
 
     def take(self) -> dict[str, float] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.telemetry.spans import SpanValue, span
 from mahavishnu.embedding.chunks import estimate_tokens
 from mahavishnu.memory.checks import check_limit, check_text, unknown_value, wrong_type
 from mahavishnu.memory.metrics import Timings
@@ -91,9 +92,15 @@ class Retriever:
                 hint="Leave the tier out to search cold (PostgreSQL), or take all.",
                 code="search.tier_not_yet",
             )
-        with self.timings.timed():
-            results, failed = await self._ask(names, request)
-        hits, explanation = _merge(results, request.limit)
+        asked: dict[str, SpanValue] = {
+            "mahavishnu.search.mode": request.mode,
+            "mahavishnu.search.limit": request.limit,
+        }
+        with span("search", asked) as seen:
+            with self.timings.timed():
+                results, failed = await self._ask(names, request)
+            hits, explanation = _merge(results, request.limit)
+            seen.set({"mahavishnu.search.hits": len(hits)})
         return SearchResult(
             query=request.query,
             mode=request.mode,

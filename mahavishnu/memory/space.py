@@ -6,9 +6,11 @@ Two models are never mixed: an embedder with another identity than the database'
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 
 from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, Unavailable, UsageError
 from mahavishnu.base.logs import get_logger
+from mahavishnu.base.telemetry.spans import OpenSpan, SpanValue, span
 from mahavishnu.database.grants import require_founder
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
@@ -120,13 +122,13 @@ class EmbeddingSpace:
     async def embed(self, texts: Sequence[str]) -> list[list[EmbeddedChunk]]:
         """Embed documents in chunks; raises what the embedder raises, `Unavailable` without one."""
         embedder = await self.embedder()
-        with self.timings.timed(len(texts)):
+        with _embedding(embedder, len(texts)), self.timings.timed(len(texts)):
             return await embed_in_chunks(embedder, texts)
 
     async def embed_query(self, text: str) -> VectorLike:
         """Embed a question; raises what the embedder raises, `Unavailable` without one."""
         embedder = await self.embedder()
-        with self.timings.timed():
+        with _embedding(embedder, 1), self.timings.timed():
             return await embedder.embed_query(text)
 
     async def check_question(self, brought: BroughtVector) -> VectorLike:
@@ -291,6 +293,19 @@ class EmbeddingSpace:
                 return [[]]
         half = len(texts) // 2
         return await self.embed_each(texts[:half]) + await self.embed_each(texts[half:])
+
+
+def _embedding(embedder: Embedder, count: int) -> AbstractContextManager[OpenSpan]:
+    """Return the span of texts that are made vectors."""
+    model = embedder.identity
+    attributes: dict[str, SpanValue] = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": model.provider,
+        "gen_ai.request.model": model.name,
+        "gen_ai.embeddings.dimension.count": model.dimensions,
+        "mahavishnu.embedding.texts": count,
+    }
+    return span(f"embeddings {model.name}", attributes, kind="client")
 
 
 def _other_model(brought: BroughtVector, instead: str) -> Conflict:

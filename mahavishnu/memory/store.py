@@ -12,6 +12,7 @@ from uuid import UUID
 from mahavishnu.base.errors import Conflict, UsageError
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.base.logs import get_logger
+from mahavishnu.base.telemetry.spans import SpanOrigins, is_collecting, span
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding.documents import EmbeddedChunk
@@ -49,6 +50,7 @@ from mahavishnu.memory.superseding import (
 )
 
 BATCH_SIZE = 512  # memories of one transaction
+IDS_IN_SPAN = 16
 _QUERIES = load_memory_queries("memories")
 _log = get_logger(__name__)
 
@@ -82,10 +84,12 @@ class MemoryStore:
         space: EmbeddingSpace,
         scopes: Scopes,
         rules: ForgettingRules = ForgettingRules(),  # noqa: B008 - frozen
+        origins: SpanOrigins | None = None,
     ) -> None:
         self._database = database
         self._space = space
         self._scopes = scopes
+        self._origins = origins or SpanOrigins()
         self.forgetting = Forgetting(database, space, rules)
 
     async def store(self, new: NewMemory) -> Stored:
@@ -141,6 +145,14 @@ class MemoryStore:
         brought = await self._chunk_brought(given, standing)
         placed = [(new, await self._scopes.place(new)) for new in given]
         batch = _Batch(placed, standing, brought, embed, superseding, in_order)
+        with span("store memories", {"mahavishnu.memory.count": len(given)}) as seen:
+            stored = await self._write_again_if_taken(batch)
+            if is_collecting():
+                seen.set({"mahavishnu.memory.ids": [str(each.id) for each in stored[:IDS_IN_SPAN]]})
+                self._origins.note(each.id for each in stored if each.created)
+        return stored
+
+    async def _write_again_if_taken(self, batch: _Batch) -> list[Stored]:
         try:
             return await self._write(batch)
         except Conflict as error:
@@ -273,6 +285,7 @@ class MemoryStore:
                 hint="Look at the memory again: mahavishnu memory show ID",
                 code="memory.superseded",
             )
+        self._origins.note([successor])
         return Stored(successor, created=successor == new.id, embedded=table is not None)
 
     async def forget(

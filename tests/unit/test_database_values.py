@@ -29,7 +29,7 @@ from mahavishnu.database.errors import (
     translate,
     translated,
 )
-from mahavishnu.database.queries import load_queries
+from mahavishnu.database.queries import load_queries, name_of
 from mahavishnu.database.target import (
     build_dsn,
     configured_target,
@@ -330,8 +330,9 @@ def test_every_query_has_a_name_a_purpose_and_one_statement(name: str) -> None:
     queries = load_queries(name)
     assert queries
     assert queries is load_queries(name)
-    for query in queries.values():
-        comment, *_ = query.splitlines()
+    for heading, query in queries.items():
+        named, comment, *_ = query.splitlines()
+        assert named == f"-- {heading} --" and name_of(query) == heading
         assert comment.startswith("-- ") and comment[3].isupper()
         body = re.sub(r"--.*|'[^']*'", "", query)
         assert body.count(";") == 1 and body.rstrip().endswith(";")

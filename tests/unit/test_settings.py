@@ -827,9 +827,10 @@ def test_every_variable_sets_its_key(load: Load, name: str, key: str) -> None:
         "log_level": "ERROR", "postgresql.port": "6000", "postgresql.pool_size": "3",
         "postgresql.statement_timeout": "7.5", "postgresql.idle_timeout": "7.5",
         "embedding.provider": "ollama", "server.port": "9000", "sync.mirror.path": "~/some-value",
+        "telemetry.enabled": "true", "telemetry.endpoint": "http://some-value",
     }.get(key, "some-value")  # fmt: skip
     found = lookup(load(**{name: value}).settings, key)
-    assert str(found) == value.lower()
+    assert str(found).lower() == value.lower()
 
 
 def test_no_secret_shows_in_a_repr() -> None:

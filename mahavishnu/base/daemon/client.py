@@ -18,6 +18,7 @@ from mahavishnu.base.errors import (
     Unavailable,
     UsageError,
 )
+from mahavishnu.base.telemetry.spans import trace_headers
 
 TIMEOUT_S = 10.0
 ANSWER_LIMIT_S = 6.0  # its own check of the database takes 5 at most
@@ -77,6 +78,7 @@ class DaemonClient:
                     "Authorization": f"Bearer {self._token}",
                     "Content-Type": "application/json",
                     "Accept": "application/json, text/event-stream",
+                    **trace_headers(),
                 },
             )
             answer = connection.getresponse()

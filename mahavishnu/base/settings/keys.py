@@ -104,6 +104,8 @@ def _name_type(kind: Any) -> str:
     if isinstance(kind, inspect.VarTupleType):
         return "list of text"
     if pattern := getattr(kind, "pattern", None):  # those of `tree.Age` and `tree.FilePath`
+        if "https?" in pattern:
+            return "address, http:// or https://"
         return (
             "hours, days or weeks: 12h, 90d, 8w"
             if "hdw" in pattern

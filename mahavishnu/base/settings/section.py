@@ -13,7 +13,7 @@ ADDRESS_KEYS = frozenset({"postgresql.dsn", "postgresql.direct_dsn", "backup.dsn
 PROFILE_ADDRESSES = ("anthropic_base_url", "openai_responses_base_url", "openai_chat_base_url")
 _SERVICES = ("embedding.ollama_base_url", "embedding.openai_base_url")
 _STORES = ("secrets.oneiric.aws.*.endpoint_url",)
-URL_KEYS = frozenset({*_SERVICES, *_STORES, "backup.store"}) | {
+URL_KEYS = frozenset({*_SERVICES, *_STORES, "backup.store", "telemetry.endpoint"}) | {
     f"ai_environments.llm_profiles.*.{name}" for name in PROFILE_ADDRESSES
 }
 

@@ -40,8 +40,10 @@ ENVIRONMENT = {
     "MAHAVISHNU_PORT": "server.port",
     "MAHAVISHNU_SYNC_MIRROR_PATH": "sync.mirror.path",
     "MAHAVISHNU_BACKUP_DSN": "backup.dsn",
+    "MAHAVISHNU_TELEMETRY": "telemetry.enabled",
     "OLLAMA_BASE_URL": "embedding.ollama_base_url",
     "OLLAMA_MODEL": "embedding.model",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry.endpoint",
 }
 # Read by other modules.
 OTHER_ENVIRONMENT = frozenset({"MAHAVISHNU_HOME", "MAHAVISHNU_AGE_IDENTITY"})

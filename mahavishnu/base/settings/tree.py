@@ -13,6 +13,7 @@ from mahavishnu.base.settings.alerts import AlertsSettings
 from mahavishnu.base.settings.backup import BackupSettings
 from mahavishnu.base.settings.memory import MemorySettings, SyncSettings
 from mahavishnu.base.settings.section import SettingsSection
+from mahavishnu.base.settings.telemetry import TelemetrySettings
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Dimensions = Annotated[int, Meta(ge=1, le=4_000)]
@@ -355,6 +356,7 @@ class Settings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     ai_environments: AiEnvironmentsSettings = field(default_factory=AiEnvironmentsSettings)
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     alerts: AlertsSettings = field(default_factory=AlertsSettings)

@@ -4,8 +4,8 @@ import functools
 import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,8 @@ from msgspec import Struct
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.logs import set_log_level
 from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.base.telemetry.spans import span
+from mahavishnu.base.telemetry.start import sending_telemetry
 from mahavishnu.interfaces.cli.render import print_json, printable
 from mahavishnu.operations.moments import read_moment
 
@@ -179,16 +181,25 @@ def load() -> Loaded:
     return loaded
 
 
-def opened_app(
+@asynccontextmanager
+async def opened_app(
     *, required: bool = True, drain: bool = True, reach: bool = True
-) -> "AbstractAsyncContextManager[App]":
-    """Open the application for one command, as `open_app` does."""
+) -> "AsyncIterator[App]":
+    """Open the application for one command, as `open_app` does; what it does is one span."""
     loaded = load()
     from mahavishnu.app import open_app  # noqa: PLC0415 - after settings errors, which are cheap
 
-    return open_app(
-        loaded, pool_size=COMMAND_POOL_SIZE, required=required, drain=drain, reach=reach
-    )
+    telemetry, command = loaded.settings.telemetry, click.get_current_context().command_path
+    with (
+        sending_telemetry(
+            enabled=telemetry.enabled, endpoint=telemetry.endpoint, environ=loaded.environ
+        ),
+        span(command, carrier={"traceparent": loaded.environ.get("TRACEPARENT", "")}),
+    ):
+        async with open_app(
+            loaded, pool_size=COMMAND_POOL_SIZE, required=required, drain=drain, reach=reach
+        ) as app:
+            yield app
 
 
 def asynchronous[**P, R](function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:

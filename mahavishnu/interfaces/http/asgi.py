@@ -39,6 +39,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'
 @contextlib.asynccontextmanager
 async def open_asgi(app: App, metrics: Metrics, *, max_body: int) -> AsyncIterator[Starlette]:
     """Yield the application; requests are answered while the block lasts."""
+    metrics.follow(app.timings)
     manager = StreamableHTTPSessionManager(
         build_server(app), stateless=True, max_request_body_size=max_body
     )
@@ -109,19 +110,25 @@ async def _have_patience() -> None:
 
 def _expose(app: App, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(_: Request) -> Response:
-        with contextlib.suppress(MahavishnuError):
-            metrics.spooled.set(await asyncio.to_thread(app.writes.spool.total))
-        with contextlib.suppress(MahavishnuError, TimeoutError):  # what is not known is not said
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                metrics.waiting.set(await app.memories.count_waiting())
-                metrics.connections.set((await app.health()).connections)
-                proven = await app.backups.proven_at()
-                age_s = (datetime.now(UTC) - proven).total_seconds() if proven else math.inf
-                metrics.proven_backup_age.set(age_s)
-        metrics.show_components(app.components.last)
+        await refresh_metrics(app, metrics)
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
     return endpoint
+
+
+async def refresh_metrics(app: App, metrics: Metrics) -> None:
+    """Look at what is not counted as it happens; what cannot be learned now stays as it was."""
+    with contextlib.suppress(MahavishnuError):
+        metrics.spooled.set(await asyncio.to_thread(app.writes.spool.total))
+    with contextlib.suppress(MahavishnuError, TimeoutError):
+        async with asyncio.timeout(HEALTH_TIMEOUT_S):
+            metrics.waiting.set(await app.memories.count_waiting())
+            metrics.connections.set((await app.health()).connections)
+            metrics.dead_letters.set(await app.outbox.count_dead())
+            proven = await app.backups.proven_at()
+            age_s = (datetime.now(UTC) - proven).total_seconds() if proven else math.inf
+            metrics.proven_backup_age.set(age_s)
+    metrics.show_components(app.components.last)
 
 
 async def _openapi(request: Request) -> Response:

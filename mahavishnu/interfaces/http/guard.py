@@ -17,12 +17,14 @@ from mahavishnu.base.daemon.token import TokenFile
 from mahavishnu.base.errors import Forbidden, MahavishnuError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.base.telemetry.spans import span
 from mahavishnu.interfaces.http.answers import HttpError, masked, refuse
 from mahavishnu.interfaces.http.log_limits import LimitedLog
-from mahavishnu.interfaces.http.metrics import Metrics
+from mahavishnu.interfaces.http.metrics import Metrics, route_of
 
 _HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", re.IGNORECASE)
 OPEN_PATHS = frozenset({"/health"})
+UNTRACED_PATHS = OPEN_PATHS | {"/metrics"}  # which programs ask for all day
 STREAMED_PATHS = frozenset({"/api/v1/memories/batch"})
 STREAMED_TIMES = 8  # as many bytes as an ordinary request may have
 TOO_SLOW = "http.timeout"
@@ -64,7 +66,9 @@ class Guard:
                 await _drain(scope, receive)
             await response(scope, receive, answer)
         else:
-            if not open_to_all:
+            if scope["path"] not in UNTRACED_PATHS:
+                await self._trace(scope, receive, answer)
+            elif not open_to_all:
                 await self._serve(scope, receive, answer)
         spent_s = time.perf_counter() - started
         self._metrics.count(scope.get("operation") or scope["path"], answer.status, spent_s)
@@ -72,6 +76,18 @@ class Guard:
             "request", method=scope["method"], path=scope["path"], status=answer.status,
             ms=round(spent_s * 1000, 1),
         )  # fmt: skip
+
+    async def _trace(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        """Serve a request in a span, below that of who asks."""
+        method = scope["method"]
+        attributes = {"http.request.method": method, "url.scheme": "http"}
+        with span(method, attributes, kind="server", carrier=Headers(scope=scope)) as seen:
+            await self._serve(scope, receive, answer)
+            route = scope.get("template") or route_of(scope["path"])
+            seen.rename(f"{method} {route}")
+            seen.set({"http.route": route, "http.response.status_code": answer.status})
+            if answer.status >= 500 or not answer.status:
+                seen.fail(str(answer.status))
 
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

@@ -48,7 +48,7 @@ class _OtherMethods:
 
 def _endpoint(app: App, operation: Operation[Any, Any]) -> Any:
     async def endpoint(request: Request) -> Response:
-        request.scope["operation"] = operation.name
+        request.scope.update(operation=operation.name, template=f"{PREFIX}{operation.path}")
         try:
             values = await _read(request, operation)
             asked = operation.parse(values, lenient=operation.method == "GET")

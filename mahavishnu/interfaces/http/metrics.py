@@ -4,20 +4,27 @@ import os
 from collections.abc import Iterable
 
 import psutil
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mahavishnu import __version__
 from mahavishnu.base.health import THREE_STATES, ComponentHealth
 from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
+from mahavishnu.interfaces.mcp.edge import tool_route
+from mahavishnu.memory.metrics import Timings
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 HEALTH_VALUES = {"healthy": 1.0, "degraded": 0.5, "unhealthy": 0.0}
 # A path that somebody makes up must not become a time series.
 _ROUTES = frozenset({"/mcp", "/health", "/metrics", "/api/v1/memories/batch"}) | {
-    operation.name for operation in API_OPERATIONS
+    name for operation in API_OPERATIONS for name in (operation.name, tool_route(operation.name))
 }
+
+
+def route_of(route: str) -> str:
+    """Return a route that there is, else "other"."""
+    return route if route in _ROUTES else "other"
 
 
 class Metrics:
@@ -52,6 +59,10 @@ class Metrics:
             "Age of the last proof of a backup by a drill; infinite without one.",
             registry=self.registry,
         )
+        self.dead_letters = Gauge(
+            "mahavishnu_dead_letters", "Changes that a target of sync refused for good.",
+            registry=self.registry,
+        )  # fmt: skip
         self.spooled = Gauge(
             "mahavishnu_spooled_writes", "Writes that wait for PostgreSQL on this machine.",
             registry=self.registry,
@@ -68,9 +79,17 @@ class Metrics:
         self._memory.set_function(lambda: psutil.Process(os.getpid()).memory_info().rss)
         Info("mahavishnu", "The daemon.", registry=self.registry).info({"version": __version__})
 
+    def follow(self, timings: Iterable[Timings]) -> None:
+        """Show how long the calls of components take, by whatever way they are asked."""
+        for each in timings:
+            each.observe = Histogram(
+                f"mahavishnu_{each.component}_seconds", f"Time of a call: {each.component}.",
+                buckets=_BUCKETS, registry=self.registry,
+            ).observe  # fmt: skip
+
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one request; a status of 0 means that it got no answer."""
-        known = route if route in _ROUTES else "other"
+        known = route_of(route)
         self._requests.labels(known, str(status)).inc()
         self._seconds.labels(known).observe(seconds)
 
@@ -79,6 +98,10 @@ class Metrics:
         self._component_health.clear()
         for each in components:
             self._component_health.labels(each.name).set(HEALTH_VALUES[THREE_STATES[each.status]])
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what `render` shows, as it is now."""
+        return self.registry.collect()
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

@@ -23,6 +23,7 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.base.paths import private_folder
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.base.telemetry.start import figures_every_s, sending_telemetry
 from mahavishnu.daemon.alerting import follow_events
 from mahavishnu.daemon.background import (
     deliver_changes,
@@ -33,12 +34,13 @@ from mahavishnu.daemon.background import (
     prune,
     run_scheduled,
     sample,
+    send_figures,
 )
 from mahavishnu.daemon.config_watch import ConfigWatch
 from mahavishnu.daemon.jobs import scheduled_jobs
 from mahavishnu.daemon.log_file import keep_log
 from mahavishnu.daemon.port import BACKLOG, bind
-from mahavishnu.interfaces.http.asgi import open_asgi
+from mahavishnu.interfaces.http.asgi import open_asgi, refresh_metrics
 from mahavishnu.interfaces.http.connection import HttpConnection
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.log_limits import limit_log
@@ -74,7 +76,14 @@ async def serve(
     limit_log()
     jobs, channels = scheduled_jobs(loaded), alert_channels(loaded)
     most = allow_connections(server.max_requests)
+    telemetry = loaded.settings.telemetry
     with (
+        sending_telemetry(
+            enabled=telemetry.enabled,
+            endpoint=telemetry.endpoint,
+            environ=loaded.environ,
+            lasting=True,
+        ) as send,
         _ended_before_it_began(),
         claim(locations.daemon_lock, version=__version__, since=since) as held,
     ):
@@ -117,6 +126,16 @@ async def serve(
                         tasks.create_task(go_on("config", lambda: ConfigWatch(app).run())),
                         tasks.create_task(_end_without_lock(held)),
                     ]
+                    if send is not None:
+                        works.append(
+                            tasks.create_task(
+                                send_figures(
+                                    partial(refresh_metrics, app, metrics),
+                                    partial(send, metrics.collect),
+                                    every_s=figures_every_s(loaded.environ),
+                                )
+                            )
+                        )
                     if log is not None:
                         works.append(tasks.create_task(keep_log(log)))
                     await listen(guard, bound, server, most, announce, held.conceal)

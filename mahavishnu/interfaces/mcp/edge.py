@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from typing import Any
 
 import mcp_types as types
@@ -15,6 +15,7 @@ from mahavishnu import __version__
 from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.logs import get_logger
+from mahavishnu.base.telemetry.spans import SpanValue, is_collecting, span
 from mahavishnu.interfaces.mcp.prompts import PROMPTS
 from mahavishnu.interfaces.mcp.resources import list_resources, read_resource, template
 from mahavishnu.operations.operation import Call, Operation, ReportProgress
@@ -87,8 +88,34 @@ def build_server(app: App, operations: Sequence[Operation[Any, Any]] = OPERATION
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,
     )
-    server.middleware.clear()  # spans for OpenTelemetry, which nothing here collects
+    # Its own spans have the messages of errors in them, and are made also where nobody collects them.
+    server.middleware[:] = [_trace(by_name)] if is_collecting() else []
     return server
+
+
+def _trace(tools: Container[str]) -> Any:
+    """Return what answers each message in a span, below that of the client where it names one."""
+
+    async def traced(context: Context, call_next: Any) -> Any:
+        method = context.method
+        attributes: dict[str, SpanValue] = {"mcp.method.name": method, "network.transport": "tcp"}
+        named, tool = (context.params or {}).get("name"), ""
+        if method == "tools/call" and named in tools:
+            tool = str(named)
+            attributes |= {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}
+        name = f"{method} {tool}".strip()
+        with span(name, attributes, kind="server", carrier=context.meta) as seen:
+            result = await call_next(context)
+            if isinstance(result, types.CallToolResult) and result.is_error:
+                seen.fail(str((result.meta or {}).get("mahavishnu/error", {}).get("code")))
+            return result
+
+    return traced
+
+
+def tool_route(name: str) -> str:
+    """Return what the calls of a tool are counted as."""
+    return f"/mcp {name}"
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> MCPError:
@@ -139,6 +166,8 @@ async def _run(
 
     An answer is given as it goes over the wire: a model of it would be written out twice.
     """
+    if context.request is not None:  # else there is no daemon around, which counts
+        context.request.scope["operation"] = tool_route(operation.name)
     try:
         request = operation.parse(arguments, lenient=True)
         async with _progress(context.session) as report:

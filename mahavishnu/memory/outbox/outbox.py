@@ -16,10 +16,11 @@ from msgspec import Struct, structs
 
 from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable
 from mahavishnu.base.logs import get_logger
+from mahavishnu.base.telemetry.spans import SpanOrigins, SpanValue, is_collecting, span
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.outbox.port import DeliveryRefusal, MemoryChange, SyncTarget
-from mahavishnu.memory.store import MemoryStore
+from mahavishnu.memory.store import IDS_IN_SPAN, MemoryStore
 
 BATCH = 100  # changes that are delivered together; their memories may have 1 MiB each
 MAX_ATTEMPTS = 8  # at one change
@@ -84,11 +85,16 @@ class Outbox:
     """The targets of one's own changes. Every delivery is made under the lock of its target."""
 
     def __init__(
-        self, database: Database, memories: MemoryStore, targets: Sequence[SyncTarget]
+        self,
+        database: Database,
+        memories: MemoryStore,
+        targets: Sequence[SyncTarget],
+        origins: SpanOrigins | None = None,
     ) -> None:
         self._database = database
         self._memories = memories
         self._targets = targets
+        self._origins = origins or SpanOrigins()
 
     @property
     def is_on(self) -> bool:
@@ -268,7 +274,11 @@ class Outbox:
         """Deliver a page, and note what became of it; a change that is refused too often holds up no other."""
         start, end, changes = page
         before = _position(at)
-        refusal = await _asked(target.deliver(changes))
+        origins = self._origins.find(each.memory_id for each in changes if each.kind == "stored")
+        with span("deliver changes", _describe(target, changes), origins=origins) as seen:
+            refusal = await _asked(target.deliver(changes))
+            if refusal is not None:
+                seen.fail(refusal.code)
         if refusal is None:
             whole = len(changes) < BATCH
             after = (end, end, 0) if whole else (start, end, changes[-1].number)
@@ -326,6 +336,18 @@ class _TargetFailed(Exception):
     def __init__(self, problem: MahavishnuError) -> None:
         super().__init__(problem.message)
         self.problem = problem
+
+
+def _describe(target: SyncTarget, changes: Sequence[MemoryChange]) -> dict[str, SpanValue]:
+    """Return what a span says of a delivery."""
+    if not is_collecting():
+        return {}
+    ids = [str(each.memory_id) for each in changes[:IDS_IN_SPAN]]
+    return {
+        "mahavishnu.sync.target": target.name.partition("@")[0],  # not the path behind it
+        "mahavishnu.memory.count": len(changes),
+        "mahavishnu.memory.ids": ids,
+    }
 
 
 async def _asked[T](work: Awaitable[T]) -> T:

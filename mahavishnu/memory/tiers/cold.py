@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.telemetry.spans import span
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.arms import (
@@ -192,9 +193,30 @@ class ColdTier:
                 at_least = (
                     request.limit + SPARE if request.mode == "vector" else question.depth // 2
                 )
-                vectors, compared = await match(
-                    connection, table, vector, selection, question.depth, at_least=at_least
-                )
+                with span("search vector arm") as seen:
+                    vectors, compared = await match(
+                        connection, table, vector, selection, question.depth, at_least=at_least
+                    )
+                    seen.set(
+                        {
+                            "mahavishnu.search.candidates": len(vectors),
+                            "mahavishnu.search.compared": compared,
+                        }
+                    )
+        with span("search ranking"):
+            return await self._rank(connection, question, selection, text, vectors, compared)
+
+    async def _rank(
+        self,
+        connection: Connection,
+        question: _Question,
+        selection: Selection,
+        text: Mapping[int, TextHit],
+        vectors: Mapping[int, VectorHit],
+        compared: Comparison,
+    ) -> _Answer:
+        """Order the candidates of both arms, and read the best."""
+        request, table, vector = question.request, question.table, question.vector
         if request.threshold is not None:
             vectors = {n: h for n, h in vectors.items() if h.similarity >= request.threshold}
         similarities = {number: hit.similarity for number, hit in vectors.items()}

@@ -1,0 +1,1 @@
+"""Spans and figures for whoever collects them by OpenTelemetry."""
