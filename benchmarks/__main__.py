@@ -28,6 +28,7 @@ from benchmarks.spooling import measure_spooling
 from benchmarks.storing import Supply, measure_storing
 from benchmarks.switching import measure_switching
 from benchmarks.synthetic import World, make_more, make_questions, make_world
+from benchmarks.telemetry import measure_telemetry
 from benchmarks.transfer import measure_transfer
 from benchmarks.tuning import measure_settings
 from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
@@ -43,6 +44,7 @@ SECTIONS = (
     "spooling",
     "hot",
     "backup",
+    "telemetry",
     "repositories",
     "retrieval",
     "scale",
@@ -127,6 +129,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
             for size in (20_000, options.memories)
         ),
         "backup": lambda home: [asyncio.run(measure_backup(home))],
+        "telemetry": lambda home: [asyncio.run(measure_telemetry(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
         ),

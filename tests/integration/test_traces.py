@@ -72,8 +72,8 @@ async def test_a_search_is_one_trace_down_to_its_statements_and_quotes_nothing(
     assert found["search text arm"] == {"match_terms": {}}
     assert found["search vector arm"] == {"nearest_vectors": {}}
     assert found["search ranking"] == {"fetch_hits": {}}
-    [failed] = [each for each in spans if each.parent and each.name == "SELECT"]
-    assert failed.attributes and failed.attributes["db.response.status_code"] == "22P02"
+    states = [(each.attributes or {}).get("db.response.status_code") for each in spans]
+    assert {*states} == {None, "22P02"}
     assert CANARY not in "".join(each.to_json() for each in spans)
 
 

@@ -87,7 +87,7 @@ def sending(
 
 
 def _describe() -> Resource:
-    """Return what is said of this process: no detector reads its command line, which may have a question in it."""
+    """Return the attributes of this process: no detector reads its command line, which may have a question in it."""
     named = Resource({"service.name": "mahavishnu", "service.version": __version__})
     return named.merge(OTELResourceDetector().detect())
 

@@ -1,0 +1,138 @@
+"""What telemetry costs a search: the same questions with it and without, in pairs, all that is sent included."""
+
+import multiprocessing
+import time
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from benchmarks.loading import load_world
+from benchmarks.report import Section, most
+from benchmarks.synthetic import make_questions, make_word_questions, make_world
+from benchmarks.world import MODEL, open_with_table
+from mahavishnu.app import App
+from mahavishnu.base.telemetry.recording import TracerRecorder
+from mahavishnu.base.telemetry.spans import collect_with, span
+from mahavishnu.memory.models import BroughtVector
+from mahavishnu.memory.search import SearchRequest
+
+MEMORIES = 20_000
+PAIRS = 60
+TOGETHER = 25  # searches of a block, and what they left is sent within it
+OFF_CALLS = 200_000
+GOAL = 1.03
+
+
+async def measure_telemetry(home: Path) -> Section:
+    """Compare two applications over one database, in turns."""
+    started = time.monotonic()
+    section = Section(f"Search of {MEMORIES:,} memories, with traces sent and without")
+    world = make_world(MEMORIES)
+    everyone = np.arange(MEMORIES)
+    count = PAIRS * TOGETHER
+    vectors = make_questions(world, count, among=everyone, seed=701)
+    words = make_word_questions(world, count, "middling", seed=702)
+    asked = [
+        SearchRequest(
+            query=text, vector=BroughtVector(model=MODEL.name, values=vector.astype(float).tolist())
+        )
+        for text, vector in zip(words, vectors, strict=True)
+    ]
+    async with open_with_table(home, {}) as app:
+        await load_world(app, world)
+    with _receiver() as port:
+        provider = TracerProvider(resource=Resource({"service.name": "bench"}))
+        sent = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces")
+        provider.add_span_processor(BatchSpanProcessor(sent))
+        recorder = TracerRecorder(provider)
+        async with open_with_table(home, {}, pool_size=1) as plain:
+            collect_with(recorder)  # its connections are made now
+            async with open_with_table(home, {}, pool_size=1) as traced:
+                await _compare(section, plain, traced, asked, recorder, provider)
+        collect_with(None)
+        provider.shutdown()
+    began = time.perf_counter()
+    for _ in range(OFF_CALLS):
+        with span("search", {"n": 1}) as seen:
+            seen.set({"hits": 1})
+    section.add("a span that is off", us=(time.perf_counter() - began) / OFF_CALLS * 1e6)
+    section.notes.append(
+        f"{PAIRS} pairs of {TOGETHER} searches in both arms, the vector given, one at a time, below a span as a request has "
+        "one; of each pair who is first changes. What was recorded is sent to another process within the "
+        "block that recorded it. Ratio: the median of the pairs' own ratios."
+    )
+    section.seconds = time.monotonic() - started
+    return section
+
+
+async def _compare(
+    section: Section,
+    plain: App,
+    traced: App,
+    asked: Sequence[SearchRequest],
+    recorder: TracerRecorder,
+    provider: TracerProvider,
+) -> None:
+    async def run(app: App, block: Sequence[SearchRequest]) -> float:
+        collect_with(recorder if app is traced else None)
+        began = time.perf_counter()
+        for each in block:
+            with span("POST /api/v1/search", kind="server"):
+                await app.search(each)
+        provider.force_flush()
+        return (time.perf_counter() - began) / len(block)
+
+    for app in (plain, traced):
+        await run(app, asked[:100])
+    pairs = []
+    for number in range(PAIRS):
+        block = asked[number * TOGETHER : (number + 1) * TOGETHER]
+        turns = (plain, traced) if number % 2 else (traced, plain)
+        took = {id(app): await run(app, block) for app in turns}
+        pairs.append((took[id(plain)], took[id(traced)]))
+    off, on = np.array(pairs).T
+    section.add("off", ms=float(np.median(off)) * 1000)
+    section.add(
+        "on", most("ratio", GOAL), ms=float(np.median(on)) * 1000, ratio=float(np.median(on / off))
+    )
+
+
+class _receiver:  # noqa: N801 - a context manager
+    """A collector in a process of its own, which reads and drops."""
+
+    def __enter__(self) -> int:
+        context = multiprocessing.get_context("spawn")
+        ports: Any = context.Queue()
+        self._process = context.Process(target=_receive, args=(ports,), daemon=True)
+        self._process.start()
+        port: int = ports.get(timeout=60)
+        return port
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.join()
+
+
+def _receive(ports: Any) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        ports.put(server.server_address[1])
+        server.serve_forever()
