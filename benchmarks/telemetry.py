@@ -24,8 +24,8 @@ from mahavishnu.memory.models import BroughtVector
 from mahavishnu.memory.search import SearchRequest
 
 MEMORIES = 20_000
-PAIRS = 60
-TOGETHER = 25  # searches of a block, and what they left is sent within it
+PAIRS = 30
+TOGETHER = 50  # searches of a block, and what they left is sent within it
 OFF_CALLS = 200_000
 GOAL = 1.03
 
@@ -47,7 +47,7 @@ async def measure_telemetry(home: Path) -> Section:
     ]
     async with open_with_table(home, {}) as app:
         await load_world(app, world)
-    with _receiver() as port:
+    with _Receiver() as port:
         provider = TracerProvider(resource=Resource({"service.name": "bench"}))
         sent = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces")
         provider.add_span_processor(BatchSpanProcessor(sent))
@@ -64,9 +64,9 @@ async def measure_telemetry(home: Path) -> Section:
             seen.set({"hits": 1})
     section.add("a span that is off", us=(time.perf_counter() - began) / OFF_CALLS * 1e6)
     section.notes.append(
-        f"{PAIRS} pairs of {TOGETHER} searches in both arms, the vector given, one at a time, below a span as a request has "
-        "one; of each pair who is first changes. What was recorded is sent to another process within the "
-        "block that recorded it. Ratio: the median of the pairs' own ratios."
+        f"{PAIRS} pairs of {TOGETHER} searches in both arms, the vector given, one at a time, below a span "
+        "as a request has one; of each pair who is first changes. What was recorded is sent to another process "
+        "within the block that recorded it. Ratio: the median of the pairs' own ratios."
     )
     section.seconds = time.monotonic() - started
     return section
@@ -104,7 +104,7 @@ async def _compare(
     )
 
 
-class _receiver:  # noqa: N801 - a context manager
+class _Receiver:
     """A collector in a process of its own, which reads and drops."""
 
     def __enter__(self) -> int:

@@ -68,7 +68,6 @@ BROAD_ALLOWED = {
     "doctor/run.py",  # what one check meets becomes a finding, and the others are made
     "embedding/openai.py",  # closes what it opened, also where it is cancelled, and raises again
     "embedding/ollama.py",  # and this
-    "base/telemetry/recording.py",  # marks the span, and raises again
 }
 # Which modules and folders outside of a client's own name it, or import from there.
 NAMES_CLIENTS = {

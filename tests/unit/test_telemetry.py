@@ -15,7 +15,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from mahavishnu.base.errors import NotFound
+from mahavishnu.base.daemon.client import DaemonClient
+from mahavishnu.base.daemon.record import DaemonRecord
+from mahavishnu.base.errors import NotFound, Unavailable
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.telemetry.export import Addresses, find_addresses
 from mahavishnu.base.telemetry.figures import build_figures
@@ -89,6 +91,21 @@ def test_a_span_continues_the_trace_of_who_asks_and_says_no_message(
     assert not outer.events and outer.status.description is None
 
 
+def test_a_daemon_is_asked_with_the_trace_and_only_where_there_is_one(
+    spans: InMemorySpanExporter,
+) -> None:
+    with collecting() as server:
+        client = DaemonClient(DaemonRecord(1, "", "", "", server.port), "token")
+        with span("outer", carrier=ABOVE), pytest.raises(Unavailable):
+            client.ask("POST", "/")  # who answers is no daemon
+        with pytest.raises(Unavailable):
+            client.ask("POST", "/")
+    [outer] = spans.get_finished_spans()
+    assert outer.context
+    traceparent = f"00-{'ab' * 16}-{outer.context.span_id:016x}-01"
+    assert [each.get("traceparent") for each in server.headers] == [traceparent, None]
+
+
 def test_a_message_names_its_trace(
     spans: InMemorySpanExporter, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,8 +143,8 @@ def test_figures_are_those_of_the_registry() -> None:
 def test_a_collector_that_is_away_holds_nobody_up(
     hangs: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It takes 2 s: as long as an end waits. Without its bound it would take 30 s and more."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+    """It takes 2 s: as long as an end waits. Without its bound it would take 30 s."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "40")
     with port_without_collector(hangs=hangs) as port:
         endpoint = f"http://127.0.0.1:{port}"
         with sending_telemetry(enabled=True, endpoint=endpoint, environ={}, lasting=True) as send:
