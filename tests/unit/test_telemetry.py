@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -27,6 +28,12 @@ from mahavishnu.base.telemetry.start import sending_telemetry
 from tests.support.collector import collecting, port_without_collector
 
 ABOVE = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+
+
+@pytest.fixture(autouse=True)
+def _without_threads_in_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no sender of spans start its thread again in processes that later tests fork from this one."""
+    monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
 
 
 @pytest.fixture

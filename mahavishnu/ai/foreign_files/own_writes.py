@@ -6,9 +6,8 @@ Whoever watches the file can tell a write of ours from one of anybody else, also
 
 import contextlib
 import hashlib
+import json
 from pathlib import Path
-
-import msgspec
 
 MOST_KEPT = 32  # writes
 
@@ -26,7 +25,7 @@ def note_own_write(target: Path, locks: Path, before: bytes | None, after: bytes
         # Not durable: after a power cut the file counts as changed by another, once.
         beside = path.with_suffix(".new")
         beside.touch(mode=0o600)
-        beside.write_bytes(msgspec.json.encode(pairs))
+        beside.write_bytes(json.dumps(pairs).encode())
         beside.replace(path)
 
 
@@ -46,6 +45,6 @@ def _path(target: Path, locks: Path) -> Path:
 
 def _read(path: Path) -> list[tuple[str, str]]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[tuple[str, str]])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return [(str(one), str(other)) for one, other in json.loads(path.read_bytes())]
+    except (OSError, ValueError, TypeError):
         return []
