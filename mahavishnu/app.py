@@ -30,8 +30,8 @@ from mahavishnu.factories import (
     external_target,
     forgetting_rules,
     import_engine,
-    mirrors,
     store_files_maker,
+    targets_of,
 )
 from mahavishnu.knowledge.identity import Projects
 from mahavishnu.knowledge.ingest import Ingestion
@@ -41,6 +41,7 @@ from mahavishnu.knowledge.repository_ingestion import (
     Splitting,
 )
 from mahavishnu.memory.conversations import Conversations
+from mahavishnu.memory.insights.insights import Insights
 from mahavishnu.memory.metrics import Retention, Timings
 from mahavishnu.memory.models import SearchResult
 from mahavishnu.memory.outbox.outbox import Outbox
@@ -73,8 +74,8 @@ class App:
     exports and imports, `records` keeps executions and metrics, `writes` takes memories, turns and executions also
     while the database is away, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
-    `backups` makes and restores backup sets, `secrets` remembers keys for the daemon, `components`
-    looks how the parts are, `hot` has vectors in memory.
+    `insights` lists and shares what was learnt, `backups` makes and restores backup sets, `secrets` remembers
+    keys for the daemon, `components` looks how the parts are, `hot` has vectors in memory.
     """
 
     memories: MemoryStore
@@ -87,6 +88,7 @@ class App:
     repositories: Repositories
     repository_ingestion: RepositoryIngestion
     outbox: Outbox
+    insights: Insights
     space: EmbeddingSpace
     backups: Backups
     database: Database
@@ -233,7 +235,8 @@ async def open_app(
                     Splitting(settings.knowledge.chunk_tokens, settings.knowledge.overlap_tokens),
                     enabled=settings.adapters.llamaindex,
                 ),
-                outbox=Outbox(database, memories, mirrors(loaded), origins),
+                outbox=Outbox(database, memories, targets_of(loaded, database, memories), origins),
+                insights=Insights(database, memories, space, scopes),
                 space=space,
                 backups=backups_of(
                     loaded,

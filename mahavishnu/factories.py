@@ -38,7 +38,9 @@ from mahavishnu.knowledge.repository_ingestion import (
     StoreFiles,
 )
 from mahavishnu.memory.forgetting import ForgettingRules
+from mahavishnu.memory.insights.following import InsightTarget
 from mahavishnu.memory.outbox.mirror import JsonlMirror
+from mahavishnu.memory.outbox.port import SyncTarget
 from mahavishnu.memory.samples import search_samples
 from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.store import MemoryStore
@@ -47,12 +49,14 @@ if TYPE_CHECKING:
     pass
 
 
-def mirrors(loaded: Loaded) -> list[JsonlMirror]:
-    """Return the mirror that the settings name, if any."""
-    named, home = loaded.settings.sync.mirror.path, loaded.environ.get("HOME", "/")
-    if named is None:
-        return []
-    return [JsonlMirror(Path(home, named[2:]) if named.startswith("~/") else Path(named))]
+def targets_of(loaded: Loaded, database: Database, memories: MemoryStore) -> list[SyncTarget]:
+    """Return what follows the memories: the insights found in them, and the mirror that the settings name."""
+    marks, named = loaded.settings.insights.marks, loaded.settings.sync.mirror.path
+    targets: list[SyncTarget] = [InsightTarget(database, memories, marks)] if marks else []
+    if named is not None:
+        home = Path(loaded.environ.get("HOME", "/"))
+        targets.append(JsonlMirror(home / named[2:] if named[:2] == "~/" else Path(named)))
+    return targets
 
 
 def backups_of(

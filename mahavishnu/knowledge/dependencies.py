@@ -16,6 +16,16 @@ def find_cycle(graph: Graph) -> list[str]:
     return []
 
 
+def find_dependents(graph: Graph, name: str) -> list[str]:
+    """Return what depends on a repository, itself or through others, without it, by name."""
+    found: set[str] = set()
+    further = {name}
+    while further:
+        further = {each for each, needs in graph.items() if further & {*needs}} - found
+        found |= further
+    return sorted(found - {name})
+
+
 def draw_mermaid(graph: Graph) -> str:
     """Return the graph as Mermaid, arrows from a repository to what it depends on."""
     names = sorted({*graph, *(other for others in graph.values() for other in others)})

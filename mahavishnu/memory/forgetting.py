@@ -33,6 +33,7 @@ NOT_REACHED = (
 )
 _QUERIES = load_memory_queries("forgetting")
 _PURGE = load_memory_queries("memories")["purge_expired"]
+_LOCK = load_memory_queries("memories")["lock_pair"]
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,19 @@ class Forgetting:
         self.rules = rules
 
     async def forget(
-        self, ids: Sequence[UUID], *, dry_run: bool = False, purge: bool = False
+        self,
+        ids: Sequence[UUID],
+        *,
+        dry_run: bool = False,
+        purge: bool = False,
+        derived: bool = True,
     ) -> list[UUID]:
         """
         Forget one's own memories, and every older version that they replaced, `AT_ONCE` to a transaction.
 
-        They can be restored for a time. With `purge` they are deleted for good, and so are those of these ids
-        that were forgotten before, and tombstones of the same text in the same place.
+        Where `derived`, insights go along that were found in nothing else. They can be restored for a time. With
+        `purge` they are deleted for good, and so are those of these ids that were forgotten before, and tombstones
+        of the same text in the same place.
 
         Returns:
             The ids that are gone (or would be). Others' memories and unknown ids are left out.
@@ -78,16 +85,32 @@ class Forgetting:
         table = await self._table()
         gone: dict[UUID, None] = {}
         for part in batched(dict.fromkeys(ids), AT_ONCE, strict=False):
-            gone |= dict.fromkeys(await self._forget(part, table, dry_run=dry_run, purge=purge))
+            work = self._forget(part, table, dry_run=dry_run, purge=purge, derived=derived)
+            gone |= dict.fromkeys(await work)
         return list(gone)
 
     async def _forget(
-        self, ids: Sequence[UUID], table: VectorTable | None, *, dry_run: bool, purge: bool
+        self,
+        ids: Sequence[UUID],
+        table: VectorTable | None,
+        *,
+        dry_run: bool,
+        purge: bool,
+        derived: bool,
     ) -> list[UUID]:
         async def take_away(connection: Connection) -> list[UUID]:
             async with connection.transaction():
                 live = await _ids(connection, "select_chain", list(ids))
+                if (
+                    not dry_run
+                ):  # whoever finds insights in them at this moment waits, and finds them gone
+                    await connection.execute(_LOCK, live)
                 named = list({*live, *ids})
+                if purge:
+                    named = await _with_further(connection, "select_forgotten_along", named)
+                if derived:
+                    live = await _with_further(connection, "select_derived", live)
+                    named = list({*live, *named})
                 dead = await _ids(connection, "delete_tombstones", named, dry_run) if purge else []
                 if dry_run or not live:
                     return [*live, *dead]
@@ -106,6 +129,8 @@ class Forgetting:
         """
         Put back what was forgotten, with its versions, all or nothing; returns the ids that came back.
 
+        Insights that went along come back too, unless they were found again meanwhile.
+
         Id, times, metadata, vectors and the place in a conversation are what they were. What has expired
         meanwhile stays from now on. An id that is not forgotten, but there, is left alone.
 
@@ -118,7 +143,8 @@ class Forgetting:
 
         async def put_back(connection: Connection) -> list[UUID]:
             async with connection.transaction():
-                rows = await connection.fetch(_QUERIES["take_tombstones"], list(ids))
+                along = await _with_further(connection, "select_forgotten_along", ids)
+                rows = await connection.fetch(_QUERIES["take_tombstones"], along)
                 back = {row["id"] for row in rows}
                 live = await _ids(connection, "find_live", list(ids))
                 for each in ids:
@@ -184,7 +210,7 @@ class Forgetting:
         while old := await self._database.run(
             lambda c: _ids(c, "select_old", *self._ages(), AT_ONCE)
         ):
-            gone = await self.forget(old)
+            gone = await self.forget(old, derived=False)  # what was learnt outlasts what was said
             count += len(gone)
             if not gone:  # another process was faster, or forbids it
                 break
@@ -249,6 +275,14 @@ def nothing_to_restore(reference: str) -> NotFound:
         hint="What can be restored: mahavishnu memory restore --list",
         code="memory.not_forgotten",
     )
+
+
+async def _with_further(connection: Connection, query: str, ids: Sequence[UUID]) -> list[UUID]:
+    """Return ids, with what a query finds to them, and to that, until it finds nothing more."""
+    known = list(ids)
+    while known and (further := await _ids(connection, query, known)):
+        known += further
+    return known
 
 
 async def _ids(connection: Connection, query: str, *values: object) -> list[UUID]:

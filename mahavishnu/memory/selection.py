@@ -15,6 +15,7 @@ SIZE_TTL_S = 1.0  # how long the size of a selection is believed
 LARGE_TTL_S = 10.0  # and that of one beyond the cap, which stays so
 MAX_REMEMBERED = 256
 ALL = 2**62  # as a limit
+MOST_TARGETED = 1_000  # insights that were shared with a project: the newest
 
 _MEMORIES = load_memory_queries("memories")
 
@@ -27,7 +28,7 @@ class Selection:
     A fine filter gives the `numbers` of the memories that pass it or, where those are too many, its
     parameters as `wide`. `collections` are named where the filter named them, for the planner.
     `narrowed` tells that a graph holds more than what is searched. `fingerprint` is that of all
-    scopes the caller sees.
+    scopes the caller sees. `targeted` are insights of other projects that were shared with those of the filter.
     """
 
     scopes: Mapping[int, Collection]
@@ -37,11 +38,16 @@ class Selection:
     numbers: list[int] | None = None
     wide: tuple[Any, ...] | None = None
     collections: tuple[str, ...] = ()
+    targeted: "Selection | None" = None
 
     @property
     def exact(self) -> bool:
         """Whether vectors are compared one by one."""
         return self.numbers is not None or self.size <= EXACT_UP_TO
+
+    def collection_of(self, scope: int) -> Collection:
+        """Return the collection of what is searched in a scope."""
+        return self.scopes.get(scope, "insight")  # else of one of those shared
 
 
 class Selector:
@@ -86,6 +92,7 @@ class Selector:
         else:
             size = await self._size(connection, listed) if listed else 0
         wide = numbers is not None and wanted.condition is None and size > EXACT_UP_TO
+        targeted = await _select_targeted(connection, wanted, survey, size)
         return Selection(
             survey.scopes,
             size,
@@ -94,6 +101,7 @@ class Selector:
             numbers=None if wide else numbers,
             wide=wanted.fine_parameters if wide else None,
             collections=wanted.wanted_collections,
+            targeted=targeted,
         )
 
     async def _survey(self, connection: Connection, wanted: MemoryFilter) -> Survey:
@@ -112,3 +120,21 @@ class Selector:
             size = await self._scopes.count(connection, scopes, cap=EXACT_UP_TO + 1)
             self._sizes[scopes] = now + (LARGE_TTL_S if size > EXACT_UP_TO else SIZE_TTL_S), size
         return size
+
+
+async def _select_targeted(
+    connection: Connection, wanted: MemoryFilter, survey: Survey, size: int
+) -> Selection | None:
+    """Return the insights of other projects that were shared with those of the filter, if any."""
+    collections = wanted.wanted_collections
+    narrowed = bool(wanted.collections or wanted.memory_types)
+    if not wanted.projects or (narrowed and "insight" not in collections):
+        return None
+    values = (list(survey.scopes), list(wanted.projects), MOST_TARGETED, wanted.condition)
+    rows = await connection.fetch(_MEMORIES["select_targeted"], *values, *wanted.fine_parameters)
+    if not rows:
+        return None
+    scopes: dict[int, Collection] = {row["scope_no"]: "insight" for row in rows}
+    numbers = [row["memory_no"] for row in rows]
+    total = size + len(numbers)  # words are as rare as they are in all that is searched
+    return Selection(scopes, total, survey.fingerprint, narrowed=True, numbers=numbers)

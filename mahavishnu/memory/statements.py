@@ -13,6 +13,12 @@ _STORED = ", ".join(
     ("id", "memory_no", "scope_no", "content_hash", "stored_at", "superseded_by", *COLUMNS)
 )
 _PASSES = re.compile(r"\{passes from \$(\d+)\}")
+_SOURCES = re.compile(r"\{sources of (\w+)\}")
+# Ids of what an insight was found in; of metadata that somebody else wrote, those that are ids.
+_SOURCE_IDS = (
+    r"""(source #>> '{}')::uuid FROM jsonb_path_query(\1.metadata, """
+    """'$.sources[*].id ? (@ like_regex "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")') AS source"""
+)
 _TESTS = (
     *(f"($n::text IS NULL OR m.{name} = $n)" for name in SOUGHT_NAMES),
     "($n::jsonb IS NULL OR m.metadata @> $n)",
@@ -32,11 +38,12 @@ def load_memory_queries(name: str) -> dict[str, str]:
     Return the queries of `sql/<name>.sql`, their parts filled in.
 
     `{memory}` is a row of `memory`, `{columns}` what of it is the caller's, `{stored}` those that a row of the table is
-    stored with, `{beside the identity}` what `find_stored` compares, and `{passes from $n}` the condition of `passes`.
+    stored with, `{beside the identity}` what `find_stored` compares, `{passes from $n}` the condition of `passes`, and
+    `{sources of m}` selects the ids of what an insight was found in.
     """
     beside = ", ".join(f"m.{each}" for each in BESIDE_IDENTITY)
     return {
-        heading: _PASSES.sub(lambda found: passes(int(found[1])), text)
+        heading: _SOURCES.sub(_SOURCE_IDS, _PASSES.sub(lambda found: passes(int(found[1])), text))
         .replace("{memory}", MEMORY_ROW)
         .replace("{columns}", ", ".join(f"m.{each}" for each in COLUMNS))
         .replace("{stored}", _STORED)

@@ -17,6 +17,7 @@ from mahavishnu.operations import (
 )
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.forgetting import FORGETTING_OPERATIONS
+from mahavishnu.operations.insights import INSIGHT_OPERATIONS
 from mahavishnu.operations.integrity import CHECK_DATABASE
 from mahavishnu.operations.operation import LocalOperation, Operation
 from mahavishnu.operations.projects import LOCAL_PROJECT_OPERATIONS
@@ -289,6 +290,7 @@ BY_NAME: dict[str, Operation[Any, Any] | LocalOperation[Any, Any]] = {
         for each in (
             *MEMORY_OPERATIONS,
             *REPOSITORY_OPERATIONS,
+            *INSIGHT_OPERATIONS,
             *SYNC_OPERATIONS,
             *SPOOL_OPERATIONS,
             *BACKUP_OPERATIONS,

@@ -15,6 +15,7 @@ from mahavishnu.operations.automation import AUTOMATION_OPERATIONS
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
 from mahavishnu.operations.events import EVENT_OPERATIONS
 from mahavishnu.operations.health import HEALTH_OPERATIONS
+from mahavishnu.operations.insights import INSIGHT_OPERATIONS
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
@@ -94,6 +95,7 @@ ENVIRONMENT_OPERATIONS: tuple[Operation[Any, Any], ...] = (
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *MEMORY_OPERATIONS,
     *REPOSITORY_OPERATIONS,
+    *INSIGHT_OPERATIONS,
     *SYNC_OPERATIONS,
     *SPOOL_OPERATIONS,
     *BACKUP_OPERATIONS,

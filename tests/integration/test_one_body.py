@@ -122,6 +122,15 @@ CASES: dict[str, Case] = {
         {"query": "total", "repo_id": "shop", "top_k": 2, "explain": True, **WHOLE},
     ),
     "list_repositories": Case(("repo", "list"), WHOLE),
+    "list_insights": Case(
+        ("insight", "list", "--project", "{p}", "--kind", "insight", "--limit", "2"),
+        {"projects": ["{p}"], "kind": "insight", "limit": 2, **WHOLE},
+    ),
+    "share_insight": Case(  # shared again it stays as it is, so one does for all
+        ("insight", "share", "--session", "cli", "--to", "shop", "--shared"),
+        {"session_id": "cli", "to": ["shop"], "visibility": "shared", **WHOLE},
+    ),
+    "find_insight_patterns": Case(("insight", "patterns"), {**WHOLE}),
     "sync_status": Case(("sync", "status")),
     "run_sync": Case(("sync", "run")),
     "retry_sync": Case(("sync", "retry", "{id}"), {"ids": ["{id}"]}),
@@ -151,7 +160,7 @@ CASES: dict[str, Case] = {
 BURY = (
     "INSERT INTO outbox_dead_letters (target, memory_id, change_no, attempts, error_code, error) "
     "SELECT name, memory_id, change_no, 8, 'tests.odd', 'It is odd.' FROM changes, outbox_targets "
-    "WHERE memory_id = ANY ($1::text[]::uuid[]) AND kind = 'stored'"
+    "WHERE memory_id = ANY ($1::text[]::uuid[]) AND kind = 'stored' AND name LIKE 'mirror@%'"
 )
 LONG = "x" * 201
 SEARCH, STORE = ("memory", "search", "q"), ("memory", "store", "x")
@@ -217,6 +226,14 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("query_knowledge_base", ("repo", "query", "q", "--group", LONG), {"query": "q", "group": LONG}, "input.length"),
     ("list_repositories", ("repo", "status", "no"), {"names": ["no"]}, "repository.unknown"),
     ("list_repositories", ("repo", "status", "--group", LONG), {"group": LONG}, "input.length"),
+    ("list_insights", ("insight", "list", "--limit", "0"), {"limit": 0}, "input.limit"),
+    ("list_insights", ("insight", "list", "--group", "no"), {"group": "no"}, "repository.unknown"),
+    ("share_insight", ("insight", "share", "--to", "shop"), {"to": ["shop"]}, "insight.share_what"),
+    ("share_insight", ("insight", "share", "--session", "s"), {"session_id": "s"}, "insight.share_where"),
+    ("share_insight", ("insight", "share", "--session", "no", "--to", "shop"),
+     {"session_id": "no", "to": ["shop"]}, "insight.none"),
+    ("share_insight", ("insight", "share", "--session", "s", "--to", "no"),
+     {"session_id": "s", "to": ["no"]}, "repository.unknown"),
     ("retry_sync", ("sync", "retry", "x"), {"ids": ["x"]}, "input.id"),
     ("retry_sync", ("sync", "retry", "ffffffff"), {"ids": ["ffffffff"]}, "sync.not_dead"),
     ("drop_sync", ("sync", "drop", "t", "--yes"), {"target": "t"}, "sync.no_target"),
@@ -251,7 +268,7 @@ CONTEXT = click.Context(cli)
 # Differ between any two calls, as does who is connected.
 CLOCKS = (
     "elapsed_ms", "size_bytes", "at", "failed_at", "seconds", "created_at", "proven_at", "connected",
-    "since", "latency_ms",
+    "since", "latency_ms", "extracted_at",
 )  # fmt: skip
 
 
@@ -267,7 +284,7 @@ class Edges:
         """Return what one of them answers to the operation's case, asked about a project."""
         case = CASES[operation.name]
         own = {"{p}": project, "{path}": str(self.repository), **self.ids[project]}
-        own |= {"{mirror}": (await self.served.app.outbox.status())[0].name}
+        own |= {"{mirror}": (await self.served.app.outbox.status())[-1].name}
         if edge == "cli":
             words = [fill(word, own) for word in case.words]
             body = await asyncio.to_thread(run, words, code=case.code)
@@ -350,6 +367,8 @@ async def edges(
         await Ingesting(app).ingestion.ingest(repository)
         ids = {edge: await prepare(app, edge) for edge in EDGES}
         await catch_up(app.outbox)
+        await app.insights.patterns.find()  # now, so that each edge finds nothing new
+        await catch_up(app.outbox)
         await app.database.run(lambda c: c.execute(BURY, [each["{id}"] for each in ids.values()]))
         yield Edges(served, ids, repository.path)
 
@@ -366,7 +385,8 @@ async def prepare(app: App, project: str) -> dict[str, str]:
             error="Traceback\nIt boils.", result={"n": 1}, repositories=(project,), project=project,
         )
     )  # fmt: skip
-    turn = NewTurn(session_id=project, position=0, role="user", content="Is it?", project=project)
+    said = "Is it?\n★ Insight ─────\nA kettle that boils makes a noise.\n─────"
+    turn = NewTurn(session_id=project, position=0, role="user", content=said, project=project)
     await app.conversations.record([turn])
     [gone] = await app.memories.store_batch(
         [NewMemory(content="A kettle of old.", project=project)]
@@ -441,7 +461,7 @@ async def test_commands_http_and_mcp_refuse_the_same_mistake_alike(edges: Edges)
 
 
 def test_every_command_asks_an_operation() -> None:
-    groups = ("memory", "project", "repo", "session", "workflow", "metrics", "sync", "backup")
+    groups = "memory project repo session workflow metrics insight sync backup".split()
     commands = {words for name in groups for words in leaves(name, cli.get_command(CONTEXT, name))}
     assert LOCAL_COMMANDS.keys() == {each.name for each in LOCAL_OPERATIONS}
     asking = [" ".join(case.words) for case in CASES.values()] + list(LOCAL_COMMANDS.values())

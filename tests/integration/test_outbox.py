@@ -83,6 +83,32 @@ async def test_pages_of_any_size_give_the_same(
     assert [[each.number for each in target.held] for target in targets] == [numbers] * len(targets)
 
 
+async def test_a_target_gets_the_collections_it_wants_and_passes_over_the_others_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    fake = FakeTarget()
+    fake.collections = ["insight"]
+    outbox = outbox_of(world, fake)
+    for number in range(5):
+        await world.memories.store(NewMemory(content=f"{number}"))
+        if number % 2 == 0:
+            await world.memories.store(NewMemory(content=f"{number}!", collection="insight"))
+    await store(world, "last")
+    await catch_up(outbox)
+    await store(world, "and one more")
+    both = outbox_of(world, FakeTarget("all"), fake)
+    while next(each.pending for each in await both.status() if each.name == "all"):
+        await both.run()  # others' transactions may be open for a moment
+    assert contents(fake) == ["0!", "2!", "4!"]
+    state = next(each for each in await outbox.status() if each.name == fake.name)
+    assert (state.pending, state.delivered) == (0, 3)
+    written = "SELECT xmin::text FROM outbox_targets WHERE name = 'fake'"
+    before = await world.database.run(lambda c: c.fetchval(written))
+    await outbox.run()
+    assert await world.database.run(lambda c: c.fetchval(written)) == before
+
+
 async def test_a_transaction_that_commits_late_is_not_skipped(world: World, target: Target) -> None:
     """It has a lower number than what is committed before it."""
     fake = FakeTarget()

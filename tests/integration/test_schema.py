@@ -35,6 +35,7 @@ SQL_FILES = (
     "doctor",
     "forgetting",
     "ingestions",
+    "insights",
     "integrity",
     "memories",
     "metrics",

@@ -122,6 +122,7 @@ class FakeTarget:
 
     def __init__(self, name: str = "fake") -> None:
         self.name = name
+        self.collections: Sequence[str] | None = None
         self.instance = "1"
         self.held: list[MemoryChange] = []
         self.refuses: dict[UUID, DeliveryRefusal] = {}

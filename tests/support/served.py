@@ -18,6 +18,7 @@ from mahavishnu.factories import backups_of
 from mahavishnu.interfaces.http.asgi import open_asgi
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
+from mahavishnu.memory.insights.insights import Insights
 from mahavishnu.memory.outbox.outbox import Outbox
 from mahavishnu.memory.spool.drain import Destination
 from mahavishnu.memory.spool.file import SpoolFile
@@ -46,6 +47,7 @@ def app_of(world: World, home: Path) -> App:
         repositories=world.repositories,
         repository_ingestion=world.repository_ingestion,
         outbox=Outbox(world.database, world.memories, [FakeTarget()]),
+        insights=Insights(world.database, world.memories, world.space, world.scopes),
         space=world.space,
         database=world.database,
         backups=backups_of(loaded, world.database, ()),

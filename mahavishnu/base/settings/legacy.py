@@ -62,7 +62,8 @@ LEGACY_KEYS: dict[str, Legacy] = {
         answer="Choose where to look with --tier; development is not in this release yet."
     ),
     "memory_service.enable_cross_system_sharing": Legacy(
-        answer="Memories are private; share one with: mahavishnu memory store --shared."
+        answer="Memories are private; share one with: mahavishnu memory store --shared, and what is found in them with:"
+        " mahavishnu insight share."
     ),
     "memory_service.enable_performance_monitoring": Legacy(
         answer="Record metrics with: mahavishnu metrics record. There is nothing to turn on."

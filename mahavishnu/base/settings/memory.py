@@ -50,6 +50,15 @@ class MemorySettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     hot: HotSettings = field(default_factory=HotSettings)
 
 
+class InsightSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
+    """What is found in stored texts."""
+
+    marks: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+        Meta(description="What stands before the rule that opens an insight; none finds nothing."),
+    ] = ("★ Insight",)
+
+
 class MirrorSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """A copy of what happens to your memories, in a file of JSON lines."""
 

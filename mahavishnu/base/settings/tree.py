@@ -11,7 +11,7 @@ from msgspec import Meta, defstruct, field
 from mahavishnu.base.clients import CLIENT_PACKAGES
 from mahavishnu.base.settings.alerts import AlertsSettings
 from mahavishnu.base.settings.backup import BackupSettings
-from mahavishnu.base.settings.memory import MemorySettings, SyncSettings
+from mahavishnu.base.settings.memory import InsightSettings, MemorySettings, SyncSettings
 from mahavishnu.base.settings.section import SettingsSection
 from mahavishnu.base.settings.telemetry import TelemetrySettings
 
@@ -357,6 +357,7 @@ class Settings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    insights: InsightSettings = field(default_factory=InsightSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     alerts: AlertsSettings = field(default_factory=AlertsSettings)

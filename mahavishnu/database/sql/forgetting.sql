@@ -7,6 +7,25 @@ WITH RECURSIVE chain AS (
 )
 SELECT id FROM chain;
 
+-- select_derived --
+-- The caller's own insights that were found in nothing but these memories, as far as that is there. $1 ids; (id), without
+-- those given.
+SELECT m.id FROM memories m
+WHERE m.memory_type = 'insight' AND m.id <> ALL ($1::uuid[])
+    AND m.scope_no = ANY (ARRAY(SELECT scope_no FROM scopes WHERE owner = current_user))
+    AND jsonb_path_exists(m.metadata, '$.sources[*].id ? (@ == $ids[*])', (SELECT jsonb_build_object('ids', $1)))
+    AND NOT EXISTS (SELECT FROM (SELECT {sources of m}) AS source (id) JOIN memories kept USING (id)
+                    WHERE kept.id <> ALL ($1));
+
+-- select_forgotten_along --
+-- Tombstones of insights that went with these, for which nothing else is there meanwhile. $1 ids; (id), without those given.
+SELECT DISTINCT f.id
+FROM forgotten_memories gone JOIN forgotten_memories f USING (forgotten_at)
+WHERE gone.id = ANY ($1::uuid[]) AND f.collection = 'insight' AND f.id <> ALL ($1) AND f.restorable_until > now()
+    AND gone.id IN (SELECT {sources of f})
+    AND NOT EXISTS (SELECT FROM memories m WHERE m.scope_no = f.scope_no AND m.source_key = f.source_key
+                        AND m.content_hash = f.content_hash AND m.superseded_by IS NULL);
+
 -- count_old --
 -- The caller's own live memories that were stored longer ago than their type is kept. $1 types, $2 ages; (memory_type,
 -- memories).

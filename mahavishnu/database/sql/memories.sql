@@ -84,6 +84,16 @@ WHERE m.scope_no = ANY ($1::integer[]) AND m.superseded_by IS NULL AND (m.expire
     AND ($3::text IS NULL OR m.metadata @@ $3::text::jsonpath)
 LIMIT $2;
 
+-- select_targeted --
+-- Live insights of other projects that were shared with these, and pass a fine filter. $1 scopes that are searched anyway,
+-- $2 names of projects, $3 limit, $4 condition, from $5 the filter's fine parameters; (memory_no, scope_no).
+SELECT m.memory_no, m.scope_no FROM memories m
+WHERE m.memory_type = 'insight' AND m.metadata -> 'targets' ?| $2::text[] AND m.scope_no <> ALL ($1::integer[])
+    AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+    AND {passes from $5}
+    AND ($4::text IS NULL OR m.metadata @@ $4::text::jsonpath)
+ORDER BY m.memory_no DESC LIMIT $3;
+
 -- fetch_by_ids --
 -- Memories in the order of their storing, live or not. $1 ids; rows of `memory`.
 SELECT {memory}
@@ -110,7 +120,7 @@ RETURNING other.memory_no;
 SELECT pg_advisory_xact_lock(1296123, scope_no) FROM unnest($1::integer[]) AS scope_no;
 
 -- lock_pair --
--- The caller's own rows of two memories, locked in one order. $1 ids; (id, superseded_by).
+-- The caller's own rows of memories, locked in one order. $1 ids; (id, superseded_by).
 SELECT m.id, m.superseded_by FROM memories m
 WHERE m.id = ANY ($1::uuid[]) AND m.scope_no IN (SELECT scope_no FROM scopes WHERE owner = current_user)
 ORDER BY m.id FOR UPDATE;

@@ -30,10 +30,12 @@ SELECT pg_snapshot_xmin(pg_current_snapshot());
 
 -- read_window --
 -- The next of the caller's own changes in a window of transactions that have ended, by number: within a memory that is their
--- order. $1 and $2 the window, $3 after which number, $4 how many; (change_no, xid, kind, memory_id, changed_at).
+-- order. $1 and $2 the window, $3 after which number, $4 how many, $5 collections or null for all; (change_no, xid, kind,
+-- memory_id, changed_at).
 SELECT change_no, xid, kind, memory_id, changed_at FROM changes
 WHERE xid >= $1::xid8 AND xid < $2::xid8 AND change_no > $3
-    AND scope_no = ANY (ARRAY(SELECT scope_no FROM scopes WHERE owner = current_user))
+    AND scope_no = ANY (ARRAY(SELECT scope_no FROM scopes
+                              WHERE owner = current_user AND ($5::text[] IS NULL OR collection = ANY ($5))))
 ORDER BY change_no LIMIT $4;
 
 -- move_target --

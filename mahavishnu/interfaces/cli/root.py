@@ -15,7 +15,7 @@ from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
 LATER = (
-    "insight", "checkpoint", "quality", "gateway",
+    "checkpoint", "quality", "gateway",
 )  # fmt: skip
 _log = get_logger(__name__)
 
@@ -30,6 +30,7 @@ _log = get_logger(__name__)
         "project": "Say which project a checkout belongs to.",
         "session": "Record conversations; list, show and search them.",
         "workflow": "Record and find runs of workflows.",
+        "insight": "List, share and count what was learnt.",
         "metrics": "Record measurements of components.",
         "sync": "See and run what follows your memories.",
         "up": "Start the daemon that all terminals share.",

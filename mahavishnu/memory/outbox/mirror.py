@@ -33,6 +33,8 @@ class _Header(msgspec.Struct, frozen=True):
 class JsonlMirror:
     """The mirror at a path; its methods are those of `SyncTarget`."""
 
+    collections: Sequence[str] | None = None
+
     def __init__(self, path: Path) -> None:
         self.name = f"mirror@{socket.gethostname()}:{path}"
         self._path = path

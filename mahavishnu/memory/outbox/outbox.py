@@ -5,6 +5,8 @@ The number of a change is drawn before its transaction commits, so a lower one m
 Below `pg_snapshot_xmin` all have ended: the feed is read in windows of such transactions, and by number within one.
 """
 
+import math
+import time
 from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -101,13 +103,18 @@ class Outbox:
         """Whether the settings name a target."""
         return bool(self._targets)
 
-    async def run(self, *, force: bool = False) -> list[Ran]:
+    async def run(
+        self, only: str | None = None, *, force: bool = False, budget_s: float = math.inf
+    ) -> list[Ran]:
         """
         Deliver to each target what it lacks; with `force` also where the next attempt is not due.
 
-        What a target meets is in its `Ran`; raises where the database cannot be used.
+        `only` names the one target that is meant; after `budget_s` no further page is begun. What a target meets is
+        in its `Ran`; raises where the database cannot be used.
         """
-        return [await self._run(target, force=force) for target in self._targets]
+        until = time.monotonic() + budget_s
+        wanted = [each for each in self._targets if only in (None, each.name)]
+        return [await self._run(target, until, force=force) for target in wanted]
 
     async def status(self) -> list[TargetState]:
         """Return how far each target is: those of the settings, and others that the database knows."""
@@ -173,11 +180,11 @@ class Outbox:
                 )
         return found
 
-    async def _run(self, target: SyncTarget, *, force: bool) -> Ran:
+    async def _run(self, target: SyncTarget, until: float, *, force: bool) -> Ran:
         at = await self._look(target)
         if not (force or at["due"]):
             return Ran(target.name, "waiting")
-        if not force and at["server"] == at["server_now"] and await self._page(at) is None:
+        if not force and at["server"] == at["server_now"] and not await self._page(target, at):
             return Ran(target.name, "done")
         ran = Ran(target.name, "done")
         async with self._exclusive(at) as free:
@@ -185,9 +192,11 @@ class Outbox:
                 return structs.replace(ran, ending="busy")
             try:
                 at = await self._ready(target)
-                while ran.ending == "done" and (page := await self._page(at)):
+                while ran.ending == "done" and (page := await self._page(target, at)):
                     ran += await self._step(target, at, page)
                     at = await self._look(target)
+                    if time.monotonic() >= until:
+                        return ran
             except _TargetFailed as failed:
                 await self._note_failure(at, failed.problem, at["refused_no"], at["refusals"])
                 return ran + _failed(target, failed.problem)
@@ -240,22 +249,35 @@ class Outbox:
         _log.info("outbox_target_begins", target=target.name)
         return await self._look(target)
 
-    async def _page(self, at: asyncpg.Record) -> tuple[int, int, list[MemoryChange]] | None:
-        """Return the window and the changes that come next; None where nothing does, or not for certain yet."""
+    async def _page(
+        self, target: SyncTarget, at: asyncpg.Record
+    ) -> tuple[int, int, list[MemoryChange]] | None:
+        """
+        Return the window and the changes that come next; None where nothing does, or not for certain yet.
 
-        async def read(connection: Connection) -> tuple[_Position, list[asyncpg.Record]]:
+        There are no changes where those of the window are of collections that the target does not want.
+        """
+        wanted = target.collections
+
+        async def read(connection: Connection) -> tuple[_Position, list[asyncpg.Record]] | None:
             now = _position(at)
             while True:
-                rows = await connection.fetch(_QUERIES["read_window"], *now, BATCH)
-                if rows:
+                rows = await connection.fetch(_QUERIES["read_window"], *now, BATCH, wanted)
+                if rows or (
+                    wanted is not None
+                    and await connection.fetch(_QUERIES["read_window"], *now, 1, None)
+                ):
                     return now, rows
                 horizon = await connection.fetchval(_QUERIES["read_horizon"])
                 if horizon <= now[1]:
-                    return now, []
+                    return None
                 now = now[1], horizon, 0
 
-        (start, end, _), rows = await self._database.run(read)
-        return (start, end, await self._changes(rows, at["owner"])) if rows else None
+        found = await self._database.run(read)
+        if found is None:
+            return None
+        (start, end, _), rows = found
+        return start, end, await self._changes(rows, at["owner"])
 
     async def _changes(self, rows: Sequence[asyncpg.Record], owner: str) -> list[MemoryChange]:
         found = await self._memories.get_many([row["memory_id"] for row in rows])
@@ -276,7 +298,7 @@ class Outbox:
         before = _position(at)
         origins = self._origins.find(each.memory_id for each in changes if each.kind == "stored")
         with span("deliver changes", _describe(target, changes), origins=origins) as seen:
-            refusal = await _asked(target.deliver(changes))
+            refusal = await _asked(target.deliver(changes)) if changes else None
             if refusal is not None:
                 seen.fail(refusal.code)
         if refusal is None:

@@ -40,10 +40,12 @@ class SyncTarget(Protocol):
     Something that follows changes.
 
     A change may come again, and several deliverers may try at once; that must do no harm. What `deliver` took outlives
-    a power cut when it returns. Both methods raise `MahavishnuError` where nothing can be taken now.
+    a power cut when it returns. Both methods raise `MahavishnuError` where nothing can be taken now. Where it names
+    `collections`, it is given the changes of those alone.
     """
 
     name: str
+    collections: Sequence[str] | None
 
     async def open(self) -> str:
         """Make it ready, and return what identifies it; where that is new, everything is delivered again."""

@@ -106,7 +106,7 @@ class ColdTier:
         question, degraded = await self._prepare(request)
         answer = await self._database.run(lambda c: self._answer(c, question))
         selection = answer.selection
-        if not selection.scopes:
+        if not selection.scopes and selection.targeted is None:
             return _nothing(request, degraded)
         if request.mode != "text" and not _says(degraded, "vector"):
             degraded += _waiting(answer)
@@ -187,22 +187,24 @@ class ColdTier:
         text: dict[int, TextHit] = {}
         vectors: dict[int, VectorHit] = {}
         compared: Comparison = "exact"
-        if selection.scopes:
-            text = await match_text(connection, question.terms, selection, question.depth)
+        for part in filter(None, (selection if selection.scopes else None, selection.targeted)):
+            text |= await match_text(connection, question.terms, part, question.depth)
             if table is not None and vector is not None:
                 at_least = (
                     request.limit + SPARE if request.mode == "vector" else question.depth // 2
                 )
                 with span("search vector arm") as seen:
-                    vectors, compared = await match(
-                        connection, table, vector, selection, question.depth, at_least=at_least
+                    near, how = await match(
+                        connection, table, vector, part, question.depth, at_least=at_least
                     )
                     seen.set(
                         {
-                            "mahavishnu.search.candidates": len(vectors),
-                            "mahavishnu.search.compared": compared,
+                            "mahavishnu.search.candidates": len(near),
+                            "mahavishnu.search.compared": how,
                         }
                     )
+                vectors |= near
+                compared = how if part is selection else compared
         with span("search ranking"):
             return await self._rank(connection, question, selection, text, vectors, compared)
 
@@ -227,7 +229,7 @@ class ColdTier:
         ranked = fuse(
             {number: hit.score for number, hit in text.items()},
             similarities,
-            collections={n: selection.scopes[hit.scope_no] for n, hit in found.items()},
+            collections={n: selection.collection_of(hit.scope_no) for n, hit in found.items()},
             vector_candidates=vectors,
         )
         answer = _Answer(selection, compared, candidates=len(found))

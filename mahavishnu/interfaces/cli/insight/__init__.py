@@ -1,0 +1,3 @@
+"""List, share and count what was learnt."""
+
+COMMANDS = ("list", "patterns", "share")
