@@ -5,6 +5,7 @@ Standard library only: the keeper of the embedded PostgreSQL runs without instal
 """
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -48,15 +49,55 @@ def process_start_time(pid: int) -> str | None:
     return _start_from_proc(pid) if sys.platform == "linux" else _start_from_ps(pid)
 
 
-def _start_from_proc(pid: int) -> str | None:
+def send_signal(process: ProcessIdentity, number: int) -> None:
+    """
+    Signal this very process, and no other that has its pid by now; one that is gone is no error.
+
+    Raises PermissionError where it is another user's.
+    """
+    try:
+        if sys.platform == "linux":
+            handle = os.pidfd_open(process.pid)
+            try:
+                # Asked while the handle keeps the signal from reaching another.
+                if process.alive:
+                    signal.pidfd_send_signal(handle, number)
+            finally:
+                os.close(handle)
+        elif process.alive:
+            os.kill(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def living_in_group(group: int) -> list[int]:
+    """Return the pids of the processes of a group that are no zombies."""
+    if sys.platform == "linux":
+        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+        return [pid for pid in pids if _group_from_proc(pid) == group]
+    table = _ask_ps("pid=,pgid=,stat=", "-ax")
+    rows = [line.split() for line in table.splitlines()]
+    return [int(pid) for pid, of, state in rows if int(of) == group and not state.startswith("Z")]
+
+
+def _group_from_proc(pid: int) -> int | None:
+    fields = _read_stat(pid)
+    return int(fields[2]) if fields and fields[0] not in {b"Z", b"X"} else None
+
+
+def _read_stat(pid: int) -> list[bytes]:
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
+        return []
+    return stat[stat.rindex(b")") + 2 :].split()  # the name may hold spaces and brackets
+
+
+def _start_from_proc(pid: int) -> str | None:
+    fields = _read_stat(pid)
+    if not fields or fields[0] in {b"Z", b"X"}:
         return None
-    state, *fields = stat[stat.rindex(b")") + 2 :].split()  # the name may hold spaces and brackets
-    if state in {b"Z", b"X"}:
-        return None
-    return f"{_boot()}:{int(fields[18])}"
+    return f"{_boot()}:{int(fields[19])}"
 
 
 @cache
@@ -65,13 +106,16 @@ def _boot() -> str:
 
 
 def _start_from_ps(pid: int) -> str | None:
-    answer = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
+    state, *started = _ask_ps("stat=,lstart=", "-p", str(pid)).split() or ["Z"]
+    return None if state.startswith("Z") else " ".join(started)
+
+
+def _ask_ps(columns: str, *whom: str) -> str:
+    return subprocess.run(
+        ["ps", "-o", columns, *whom],
         env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-    )
-    state, *started = answer.stdout.split() or ["Z"]
-    return None if state.startswith("Z") else " ".join(started)
+    ).stdout

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from mahavishnu.base.daemon.record import DaemonRecord, translated_files
 from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable, tell, untell
 from mahavishnu.base.paths import Locations
+from mahavishnu.base.processes import send_signal
 from mahavishnu.daemon.log_file import open_log
 
 START_TIMEOUT_S = 180.0  # a first start makes the database
@@ -111,20 +112,8 @@ def _hear(descriptor: int, locations: Locations) -> DaemonRecord:
 
 
 def _signal(record: DaemonRecord, number: int) -> None:
-    """Signal the process of the record, and no other that has its pid by now."""
     try:
-        if sys.platform == "linux":
-            handle = os.pidfd_open(record.pid)
-            try:
-                # Asked while the handle keeps the pid from meaning another.
-                if record.process.alive:
-                    signal.pidfd_send_signal(handle, number)
-            finally:
-                os.close(handle)
-        elif record.process.alive:
-            os.kill(record.pid, number)
-    except ProcessLookupError:
-        return
+        send_signal(record.process, number)
     except PermissionError as error:
         raise Forbidden(
             f"The daemon (pid {record.pid}) is another user's.", code="daemon.not_own"

@@ -1,13 +1,11 @@
 """The daemon's port: on the loopback address, or a clear word about who has it."""
 
-import contextlib
 import errno
 import socket
 
-import psutil
-
 from mahavishnu.base.daemon.record import HOST
 from mahavishnu.base.errors import Conflict, Forbidden
+from mahavishnu.base.ports import describe_owner
 
 BACKLOG = 4_096  # connections that the system keeps until they are accepted
 
@@ -42,15 +40,3 @@ def bind(port: int) -> socket.socket:
             code="daemon.port_forbidden",
         ) from error
     return bound
-
-
-def describe_owner(port: int) -> str:
-    """Return who listens on a port, by name and pid where the system tells."""
-    with contextlib.suppress(psutil.AccessDenied):  # macOS shows others' connections to root alone
-        for each in psutil.net_connections(kind="tcp"):
-            listens = each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
-            with contextlib.suppress(psutil.Error):
-                if listens and each.pid:
-                    owner = psutil.Process(each.pid)
-                    return f"{owner.name()} (pid {owner.pid}, user {owner.username()})"
-    return "a process of another user, or one that the system does not show"

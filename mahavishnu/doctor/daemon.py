@@ -10,7 +10,7 @@ from mahavishnu import __version__
 from mahavishnu.base.daemon.client import ask_health
 from mahavishnu.base.daemon.record import HOST, DaemonRecord, find_daemon
 from mahavishnu.base.errors import Conflict
-from mahavishnu.daemon.port import describe_owner
+from mahavishnu.base.ports import describe_owner
 from mahavishnu.doctor.files import is_own_file, not_ours
 from mahavishnu.doctor.findings import Examination, Finding
 

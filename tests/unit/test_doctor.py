@@ -20,9 +20,9 @@ from mahavishnu import __version__
 from mahavishnu.base.daemon.record import DaemonRecord, claim
 from mahavishnu.base.errors import Conflict, Forbidden, NotFound
 from mahavishnu.base.paths import Locations
+from mahavishnu.base.ports import describe_owner
 from mahavishnu.base.processes import identify
 from mahavishnu.base.settings.sources import load_settings
-from mahavishnu.daemon.port import describe_owner
 from mahavishnu.database.migrate import HEAD, SchemaState
 from mahavishnu.doctor.clients import (
     close_clients,

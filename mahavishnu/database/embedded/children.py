@@ -18,13 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahavishnu.base.children import die_with_parent, prctl
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.processes import ProcessIdentity
 
 NOBODY = 65534
 MODES = ("auto", "userns", "capability", "none")
 
-PR_SET_PDEATHSIG = 1
 PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT = 47
@@ -132,7 +132,7 @@ def _enter_namespace() -> None:
 
 def _keep_one_capability() -> None:
     # Without this bit access(2) ignores capabilities, and PostgreSQL does not find its own program.
-    _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
+    prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -142,7 +142,7 @@ def _keep_one_capability() -> None:
     libc = _libc()
     if libc.capset(ctypes.byref(header), data) != 0:
         raise OSError(ctypes.get_errno(), "capset")
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
 
 
 def prepare_child(rights: Rights, death_signal: signal.Signals | None) -> Callable[[], None] | None:
@@ -157,10 +157,8 @@ def prepare_child(rights: Rights, death_signal: signal.Signals | None) -> Callab
     def prepare() -> None:
         if rights.demote is not None:
             rights.demote()
-        if asks:
-            _prctl(PR_SET_PDEATHSIG, death_signal or 0)
-            if os.getppid() != keeper:  # it died before it was asked
-                os._exit(1)
+        if death_signal is not None:
+            die_with_parent(keeper, death_signal)
 
     return prepare if asks or rights.demote else None
 
@@ -168,7 +166,7 @@ def prepare_child(rights: Rights, death_signal: signal.Signals | None) -> Callab
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies (Linux only)."""
     if sys.platform == "linux":
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_orphans() -> None:
@@ -221,8 +219,3 @@ class Watcher:
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-def _prctl(option: int, value: int, third: int = 0) -> None:
-    if _libc().prctl(option, value, third, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
