@@ -59,6 +59,7 @@ from mahavishnu.memory.transfer.transfer import Transfer
 from mahavishnu.services.events.journal import EventJournal
 from mahavishnu.services.health import ComponentChecks
 from mahavishnu.services.schedule.pause import PauseFile
+from mahavishnu.services.supervision.supervisor import Supervision
 
 if TYPE_CHECKING:
     from mahavishnu.engines.llamaindex.extension_points import LlamaIndexParts
@@ -75,7 +76,8 @@ class App:
     while the database is away, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
     `insights` lists and shares what was learnt, `backups` makes and restores backup sets, `secrets` remembers
-    keys for the daemon, `components` looks how the parts are, `hot` has vectors in memory.
+    keys for the daemon, which `supervision` keeps services running for, `components` looks how the parts
+    are, `hot` has vectors in memory.
     """
 
     memories: MemoryStore
@@ -97,6 +99,7 @@ class App:
     hot: "HotIndex | None" = None
     secrets: KeptSecrets = field(default_factory=KeptSecrets)
     components: ComponentChecks = field(default_factory=ComponentChecks)
+    supervision: Supervision = field(default_factory=Supervision)
 
     @property
     def settings(self) -> Settings:

@@ -50,8 +50,17 @@ ROOMS = {
     ),
 }
 # Imported by users, and above all others: their modules load what they offer on first use.
-PUBLIC = ("__init__.py", "__main__.py", "ai/__init__.py")
-SETTINGS_READERS = ("interfaces", "doctor", "daemon", "operations.ai", "app", "factories")
+PUBLIC = ("__init__.py", "__main__.py", "ai/__init__.py", "services/__init__.py")
+SETTINGS_READERS = (
+    "interfaces",
+    "doctor",
+    "daemon",
+    "operations.ai",
+    "operations.units",
+    "operations.service",
+    "app",
+    "factories",
+)
 BROAD_ALLOWED = {
     "interfaces/cli/root.py",
     "interfaces/cli/guard.py",  # what it does not understand stops the session
@@ -66,6 +75,8 @@ BROAD_ALLOWED = {
     "ai/secrets/oneiric/providers.py",  # nor do those of the clouds' libraries
     "services/health.py",  # what one component meets is how it is
     "doctor/run.py",  # what one check meets becomes a finding, and the others are made
+    "services/supervision/runner.py",  # the root of a process: says why to who started it
+    "services/supervision/supervisor.py",  # a fault of one unit stops no other; or it is raised where one asked
     "embedding/openai.py",  # closes what it opened, also where it is cancelled, and raises again
     "embedding/ollama.py",  # and this
 }
@@ -82,6 +93,7 @@ NAMES_CLIENTS = {
         f"interfaces/cli/ai/{group}/": "as above"
         for group in ("env", "hooks", "permissions", "plugins", "statusline")
     },
+    "operations/service_states.py": "its sessions are the service `claude`",
     "interfaces/cli/ai/restart.py": "Claude's desktop application is restarted as well",
 }  # fmt: skip
 # Started by name or by path, not imported: pyproject.toml and `database/embedded/server.py` say so.
@@ -92,6 +104,7 @@ STARTED = {
     "mahavishnu.interfaces.cli.key",
     "mahavishnu.database.embedded.keeper",
     "mahavishnu.services.alerts.notifier",
+    "mahavishnu.services.supervision.runner",
     "mahavishnu.engines.agno",  # imported by users, as the next ones are
     "mahavishnu.engines.llamaindex",
     "mahavishnu.engines.prefect",

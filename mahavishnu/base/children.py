@@ -4,8 +4,10 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def prctl(option: int, value: int, third: int = 0) -> None:
@@ -21,3 +23,15 @@ def die_with_parent(parent: int, number: signal.Signals) -> None:
         prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it died before it was asked
             os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies (Linux only)."""
+    if sys.platform == "linux":
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def own_children() -> list[int]:
+    """Return the pids of this process's children, zombies too; none where the system does not list them."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [*map(int, listed.read_text(encoding="ascii").split())] if listed.exists() else []

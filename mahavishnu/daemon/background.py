@@ -20,8 +20,11 @@ from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
 from mahavishnu.operations.components import providers_of
 from mahavishnu.operations.operation import Call
+from mahavishnu.operations.units import base_environment, open_backend, read_again, read_units
 from mahavishnu.services.events.journal import FailureStreak
 from mahavishnu.services.schedule.pause import Pause
+from mahavishnu.services.supervision.probing import Prober
+from mahavishnu.services.supervision.supervisor import Supervisor
 
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
@@ -267,6 +270,37 @@ async def _run_due(app: App, job: PeriodicJob, started: datetime) -> None:
         return
     await asyncio.to_thread(job.times.succeed, started)
     await asyncio.to_thread(app.events.record, job.what, why, after)
+
+
+async def supervise(app: App) -> None:
+    """Keep services running, for ever; where that cannot begin or ends by a fault of ours, it begins again."""
+    streak = FailureStreak(app.events, "service.supervise")
+    while True:
+        app.supervision.supervisor = supervisor = _open_supervisor(app)
+        try:
+            await supervisor.run()
+        except MahavishnuError as error:
+            _log.warning("services_not_supervised", code=error.code, reason=error.message)
+            await streak.failed(error)
+        except Exception:  # noqa: BLE001 - nor a fault here
+            _log.error("supervision_failed", exc_info=True)
+        finally:
+            app.supervision.supervisor = None
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _open_supervisor(app: App) -> Supervisor:
+    async def run_sql(statement: str) -> None:
+        async with app.connection() as connection, connection.transaction(readonly=True):
+            await connection.execute(statement)
+
+    return Supervisor(
+        open_backend(app.loaded),
+        Prober(base_environment(app.loaded.environ), run_sql),
+        app.events,
+        read_units=lambda: read_units(read_again(app.loaded)),
+        find_pause=lambda: _pause_of(app),
+    )
 
 
 async def _still_waits(app: App) -> bool:

@@ -19,6 +19,7 @@ from mahavishnu.operations.insights import INSIGHT_OPERATIONS
 from mahavishnu.operations.memory_table import MEMORY_OPERATIONS
 from mahavishnu.operations.operation import Call, Operation
 from mahavishnu.operations.repositories import REPOSITORY_OPERATIONS
+from mahavishnu.operations.services import SERVICE_OPERATIONS
 from mahavishnu.operations.spool import SPOOL_OPERATIONS
 from mahavishnu.operations.sync import SYNC_OPERATIONS
 
@@ -103,6 +104,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *EVENT_OPERATIONS,
     *AUTOMATION_OPERATIONS,
     *ALERT_OPERATIONS,
+    *SERVICE_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
 )
 

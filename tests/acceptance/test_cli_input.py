@@ -122,7 +122,7 @@ REFUSED = [
     Bad("unknown command", ("memroy",), "usage", says="memroy", hint="mahavishnu --help"),
     Bad("a command of a later release", ("insight", "list"), "cli.not_yet", says="insight"),
     Bad("a subcommand of a later release", ("ai", "auto", "on"), "cli.not_yet", says="ai auto"),
-    Bad("a service of a later release", ("service", "restart", "all"), "cli.not_yet"),
+    Bad("a service command of a later release", ("service", "reload"), "cli.not_yet"),
     Bad("unknown subcommand", ("memory", "stoer"), "usage", says="stoer", hint="memory --help"),
     Bad("unknown option", (*LIST, "--nope"), "usage", says="--nope", hint="memory list --help"),
     Bad("one word too many", (*STORE, "a", "b"), "usage", says="unexpected extra argument"),

@@ -125,6 +125,17 @@ async def test_every_route_answers_as_documented(
     assert (await ask("POST", "/automation/resume", 200, json={}))["paused"] is None
     no_channel = await ask("POST", "/alerts/test", 404, json={})
     assert no_channel["error"]["code"] == "alerts.no_channel"
+    found = (await ask("GET", "/services", 200))["services"]
+    assert {
+        "name": "agentdb",
+        "state": "not_configured",
+        "why": "Set services.agentdb.command.",
+    } in found
+    await ask("GET", "/services/{name}/log", 200, path={"name": "agentdb"})
+    for act in ("start", "stop", "restart"):
+        done = await ask("POST", f"/services/{act}", 200, json={"names": ["agentdb"]})
+        assert done["services"][0]["outcome"] == "left"
+    assert len((await ask("POST", "/services/restart-ai", 200, json={}))["services"]) == 3
     stats = await ask("GET", "/stats", 200)
     assert stats["totals"]["live"] == 2
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}

@@ -31,9 +31,15 @@ from tests.support.served import app_of, captured_logs, serve
 pytestmark = pytest.mark.postgres
 DESTRUCTIVE = {
     "drain_spool", "drop_sync", "forget_memory", "prune_backups", "prune_memories", "restore_backup",
-    "switch_llm", "undo_switch",
+    "switch_llm", "undo_switch", "stop_services", "restart_services", "restart_ai_services",
 }  # fmt: skip
-NOT_IDEMPOTENT = {"record_metrics", "create_backup", "restore_backup"}
+NOT_IDEMPOTENT = {
+    "record_metrics",
+    "create_backup",
+    "restore_backup",
+    "restart_services",
+    "restart_ai_services",
+}
 ERAS = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
 SECRET = "secret dsn=postgres://u:p@h"
 

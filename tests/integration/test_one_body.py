@@ -155,6 +155,15 @@ CASES: dict[str, Case] = {
     "resume_automation": Case(("resume",), {}),
     "health": Case(("health",), code=8),  # for the dead letters
     "test_alerts": Case(("alert", "test", "hook"), {"channel": "hook"}),
+    "service_status": Case(("service", "status", "ollama"), {"names": ["ollama"]}),
+    "service_log": Case(("service", "logs", "agentdb", "--lines", "5"), {"name": "agentdb", "lines": 5}),
+    # What only a daemon can do is in test_cli_services.
+    "start_services": Case(("service", "start", "agentdb"), {"names": ["agentdb"]}),
+    "stop_services": Case(("service", "stop", "all", "--dry-run"), {"names": ["all"]}),
+    "restart_services": Case(("service", "restart", "all", "--dry-run"), {"names": ["all"]}),
+    "restart_ai_services": Case(
+        ("service", "restart", "claude", "session-buddy", "agentdb", "--dry-run"), {}
+    ),
 }  # fmt: skip
 # A dead letter for each of the memories.
 BURY = (

@@ -34,7 +34,8 @@ config show, config path, config validate, doctor, ai profile list, ai profile s
 ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verify, ai run, ai settings,
 ai env list, ai hooks list,
 ai permissions list, ai statusline show, ai plugins list, ai mcp list, ai secrets,
-backup create, backup list, backup verify, backup drill
+backup create, backup list, backup verify, backup drill, service list, service status,
+service logs, service start
 """
 # Fenced before they are there.
 COMING = {("ai", "switch-llm"), ("ai", "undo")} | {

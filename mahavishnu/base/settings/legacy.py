@@ -91,8 +91,8 @@ LEGACY_KEYS: dict[str, Legacy] = {
 }
 # Keys that a later release reads, and what for: `*` stands for anything, which is neither read nor checked.
 RESERVED = {
-    "session_buddy.*": "whether Session-Buddy is used, its address and its data folder",
-    "services.*": "programs that the daemon is to keep running",
+    "session_buddy.url": "the address of Session-Buddy",
+    "session_buddy.data_dir": "where Session-Buddy keeps its data",
     "gateway.*": "the local gateway to providers",
     "memory.tier*": "what serves the tier development; where to search is chosen with --tier",
 }
@@ -117,7 +117,7 @@ def find_legacy(key: str) -> Legacy | None:
     for pattern, purpose in RESERVED.items():
         if _is_below(key, pattern):
             return Legacy(
-                answer=f"Reserved for a later release; nothing reads it yet. Its group is for {purpose}."
+                answer=f"Reserved for a later release; nothing reads it yet. It is for {purpose}."
             )
     return None
 

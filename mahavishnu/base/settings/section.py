@@ -5,7 +5,10 @@ from msgspec import Struct
 _KEY = "ai_environments.llm_profiles.*.key"
 _ALERTS = "alerts.channels.*.url"
 # Values that are never shown, logged or written back.
-SECRET_KEYS = frozenset({"postgresql.password", "embedding.openai_api_key", _KEY, _ALERTS})
+SECRET_KEYS = frozenset(
+    {"postgresql.password", "embedding.openai_api_key", _KEY, _ALERTS}
+    | {"services.*.environment", "session_buddy.environment"}  # some write a key there all the same
+)
 # Values in which `${NAME}` stays what it is: whoever needs the key asks for it then.
 REFERENCE_KEYS = frozenset({_KEY, _ALERTS})
 # Values in which a password is masked: of a database; and of a service, or of a bucket where it does not belong.

@@ -13,6 +13,7 @@ from mahavishnu.base.settings.alerts import AlertsSettings
 from mahavishnu.base.settings.backup import BackupSettings
 from mahavishnu.base.settings.memory import InsightSettings, MemorySettings, SyncSettings
 from mahavishnu.base.settings.section import SettingsSection
+from mahavishnu.base.settings.services import ServiceSettings, SessionBuddySettings
 from mahavishnu.base.settings.telemetry import TelemetrySettings
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -361,3 +362,5 @@ class Settings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     sync: SyncSettings = field(default_factory=SyncSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     alerts: AlertsSettings = field(default_factory=AlertsSettings)
+    services: dict[str, ServiceSettings] = field(default_factory=dict)
+    session_buddy: SessionBuddySettings = field(default_factory=SessionBuddySettings)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mahavishnu.base.children import die_with_parent, prctl
+from mahavishnu.base.children import die_with_parent, own_children, prctl
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.processes import ProcessIdentity
 
@@ -26,7 +26,6 @@ NOBODY = 65534
 MODES = ("auto", "userns", "capability", "none")
 
 PR_SET_SECUREBITS = 28
-PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 SECBIT_NO_SETUID_FIXUP = 1 << 2
@@ -163,12 +162,6 @@ def prepare_child(rights: Rights, death_signal: signal.Signals | None) -> Callab
     return prepare if asks or rights.demote else None
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies (Linux only)."""
-    if sys.platform == "linux":
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
-
-
 def end_orphans() -> None:
     """
     Kill and reap what a dead postmaster left behind; the keeper must have no other child.
@@ -176,10 +169,7 @@ def end_orphans() -> None:
     A server process that is in a long loop would otherwise hold the shared memory, and no new
     postmaster could start.
     """
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    if not children.exists():
-        return
-    for pid in map(int, children.read_text(encoding="ascii").split()):
+    for pid in own_children():
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

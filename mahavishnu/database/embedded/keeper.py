@@ -22,13 +22,13 @@ from types import FrameType
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[3]))  # -I -S: nothing but the package is found
 
+from mahavishnu.base.children import adopt_orphans
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.processes import ProcessIdentity, identify
 from mahavishnu.database.embedded.binaries import inspect_binaries
 from mahavishnu.database.embedded.children import (
     MODES,
     Watcher,
-    adopt_orphans,
     choose_rights,
     end_orphans,
     prepare_child,

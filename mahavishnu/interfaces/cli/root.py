@@ -49,7 +49,7 @@ _log = get_logger(__name__)
         "backup": "Make, prove and restore backups.",
         "model": "Manage the embedding model.",
         "config": "Show and check the settings.",
-        "service": "Restart what runs around the AI clients.",
+        "service": "Run the programs around the AI clients.",
         "doctor": "Check everything, and name what fixes it.",
     },
     later=LATER,

@@ -35,6 +35,7 @@ from mahavishnu.daemon.background import (
     run_scheduled,
     sample,
     send_figures,
+    supervise,
 )
 from mahavishnu.daemon.config_watch import ConfigWatch
 from mahavishnu.daemon.jobs import scheduled_jobs
@@ -122,6 +123,7 @@ async def serve(
                         tasks.create_task(sample(app)),
                         tasks.create_task(drain_spool(app)),
                         *(tasks.create_task(run_scheduled(app, job)) for job in jobs),
+                        tasks.create_task(supervise(app)),
                         # Whoever supervises units gives the callable that restarts them: ConfigWatch(app, restart).
                         tasks.create_task(go_on("config", lambda: ConfigWatch(app).run())),
                         tasks.create_task(_end_without_lock(held)),

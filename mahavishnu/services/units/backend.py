@@ -17,7 +17,8 @@ class UnitState(Struct, frozen=True, kw_only=True):
     """
     Whether a unit runs: its process, since when, how often it was restarted without anybody asking, and why.
 
-    `definition` is what it was started with, which the settings may have changed since.
+    `definition` is what it was started with, which the settings may have changed since; `asked` says that the last run
+    ended because somebody asked it to.
     """
 
     state: RunState
@@ -26,6 +27,7 @@ class UnitState(Struct, frozen=True, kw_only=True):
     restarts: int = 0
     why: str = ""
     definition: Unit | None = None
+    asked: bool = False
 
 
 class Backend(Protocol):
@@ -33,6 +35,9 @@ class Backend(Protocol):
     Starts and stops units. What one call begins, another process may go on with: all that counts is on disk, or
     with the system's own supervisor.
     """
+
+    async def check(self, unit: Unit) -> None:
+        """Raise what `start` would, as far as it can be known without starting; who restarts a unit asks before."""
 
     async def start(self, unit: Unit, *, restarts: int = 0) -> None:
         """

@@ -36,7 +36,7 @@ class Unit(Struct, frozen=True, kw_only=True):
     A program and how it is kept running.
 
     `environment` is `NAME=REFERENCE` or `NAME=VALUE`: a reference is looked up at each start, and what it leads to is
-    never kept. A `detached` unit outlives the daemon.
+    never kept. A `detached` unit outlives the daemon; a `shared` one may be run by somebody else, and is left to them.
     """
 
     name: Annotated[str, Meta(pattern=NAME, max_length=MAX_NAME)]
@@ -51,6 +51,7 @@ class Unit(Struct, frozen=True, kw_only=True):
     start_timeout_s: float = 60.0
     enabled: bool = True
     detached: bool = False
+    shared: bool = False
 
     @property
     def port(self) -> int | None:

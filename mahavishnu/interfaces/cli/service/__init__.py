@@ -1,4 +1,6 @@
-"""Restart what runs around the AI clients."""
+"""Start, stop, restart and see the programs that the daemon keeps running."""
 
-COMMANDS = ("restart",)
-LATER = ("list", "status", "start", "stop", "reload", "logs", "install", "uninstall", "autostart")
+COMMANDS = (
+    "list", "status", "start", "stop", "restart", "logs", "enable", "disable", "add", "remove",
+)  # fmt: skip
+LATER = ("reload", "install", "uninstall", "autostart")

@@ -16,7 +16,8 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
     ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"), ("ai", "restart"),
-    ("service", "restart"),
+    ("service", "stop"), ("service", "restart"), ("service", "add"),
+    ("service", "remove"), ("service", "enable"), ("service", "disable"),
     ("ai", "bind"), ("ai", "unbind"),
     ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
     ("ai", "profile", "import"), ("ai", "profile", "accept"),
@@ -33,7 +34,7 @@ _BEGINNINGS = (("ai", "bind"),)
 FENCED_PROGRAMS = ("mahavishnu-key",)
 FENCED_TOOLS = (
     "forget_memory", "prune_memories", "drop_sync", "prune_backups", "restore_backup",
-    "drain_spool", "switch_llm", "undo_switch",
+    "drain_spool", "stop_services", "restart_services", "restart_ai_services", "switch_llm", "undo_switch",
 )  # fmt: skip
 
 

@@ -1,0 +1,204 @@
+"""What the settings say of services, what follows from health checks, and what a log keeps."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mahavishnu import services
+from mahavishnu.base.errors import Forbidden, MahavishnuError
+from mahavishnu.base.health import ComponentHealth, HealthStatus
+from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.base.settings.trust import trust
+from mahavishnu.operations.units import find_environment, read_units
+from mahavishnu.services.supervision import unit_log
+from mahavishnu.services.supervision.policy import HealthTrack, starts_again
+from mahavishnu.services.supervision.unit_log import UnitLog
+from mahavishnu.services.units.backend import UnitState
+from mahavishnu.services.units.order import order_units
+from mahavishnu.services.units.unit import HealthCheck, Unit
+
+type Load = Callable[..., Loaded]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load(text: str = "", **environ: str) -> Loaded:
+        (tmp_path / "config").mkdir(exist_ok=True)
+        (tmp_path / "config/mahavishnu.yaml").write_text(text)
+        whole = {
+            "HOME": str(tmp_path),
+            "MAHAVISHNU_HOME": str(tmp_path),
+            "PATH": "/nowhere",
+            **environ,
+        }
+        return load_settings(environ=whole, folder=tmp_path)
+
+    return load
+
+
+def test_a_unit_has_what_the_settings_say_and_built_in_ones_are_there(load: Load) -> None:
+    units = read_units(
+        load("""
+services:
+  docs:
+    command: [python, -m, http.server]
+    environment: [MODE=fast, "API_KEY=env:CANARY"]
+    health: {http: "http://127.0.0.1:8123/x", interval: 3}
+    depends_on: [agentdb]
+    grace: 4
+  agentdb: {command: [agentdb, serve]}
+session_buddy: {command: [buddy], restart: always}
+""")
+    )
+    assert units["docs"] == Unit(
+        name="docs", command=("python", "-m", "http.server"), environment=("MODE=fast", "API_KEY=env:CANARY"),
+        health=HealthCheck(http="http://127.0.0.1:8123/x", interval_s=3.0), depends_on=("agentdb",), grace_s=4.0,
+    )  # fmt: skip
+    assert units["docs"].port == 8123
+    assert units["agentdb"].command and units["session-buddy"].restart == "always"
+    assert (
+        units["ollama"].command == () and units["ollama"].shared and units["ollama"].port == 11434
+    )
+    assert {each.command for each in read_units(load()).values()} == {()}
+
+
+def test_ollama_is_run_where_its_program_is_and_the_settings_mean_this_machine(
+    load: Load, tmp_path: Path
+) -> None:
+    program = tmp_path / "ollama"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    here = read_units(load("services: {ollama: {restart: always}}", PATH=str(tmp_path)))["ollama"]
+    assert here.command == (str(program), "serve") and here.restart == "always" and here.enabled
+    assert not read_units(load(PATH=str(tmp_path)))["ollama"].enabled
+    away = load(PATH=str(tmp_path), OLLAMA_HOST="http://192.0.2.1:11434")
+    assert read_units(away)["ollama"].command == ()
+
+
+def test_references_are_looked_up_at_a_start_and_nothing_else_of_the_daemon_is_passed_on(
+    load: Load,
+) -> None:
+    loaded = load(
+        'services: {a: {command: [x], environment: ["K=env:CANARY", "L=${CANARY}", M=1]}}',
+        CANARY="of-a-key",
+        OTHER_KEY="kept",
+        LANG="C",
+    )
+    found = find_environment(loaded, read_units(loaded)["a"])
+    own = {"K": "of-a-key", "L": "of-a-key", "M": "1", "LANG": "C"}
+    assert found.variables == {"HOME": loaded.environ["HOME"], "PATH": "/nowhere", **own}
+    assert found.secrets == ("of-a-key", "of-a-key") and "of-a-key" not in repr(found)
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("daemon: {command: [x]}", "service.name"), ("all: {command: [x]}", "service.name"),
+    ("claude: {command: [x]}", "service.name"), ("session-buddy: {command: [x]}", "service.name"),
+    ("Big: {command: [x]}", "service.name"),
+    ("a: {command: [x], environment: [no-pair]}", "service.environment"),
+    ("a: {command: [x], environment: ['K=keyring:x']}", "secret.reference"),
+    ("a: {command: [x], environment: [K=sk-ant-abcdefgh12345678]}", "service.plain_key"),
+    ("a: {command: [x, --token, sk-ant-abcdefgh12345678]}", "service.plain_key"),
+    ("a: {command: [x], health: {http: 'http://x', tcp: 'x:1'}}", "service.health"),
+    ("a: {command: [x], health: {tcp: x}}", "service.health"),
+])  # fmt: skip
+def test_a_wrong_service_is_refused_without_its_values(load: Load, text: str, code: str) -> None:
+    with pytest.raises(MahavishnuError) as caught:
+        read_units(load(f"services:\n  {text}"))
+    assert caught.value.code == code and "abcdefgh" not in caught.value.message
+
+
+def test_a_project_names_no_services_trusted_or_not(load: Load, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "settings").mkdir(parents=True)
+    for text in ("services: {a: {command: [evil]}}", "session_buddy: {command: [evil]}"):
+        (project / "settings/mahavishnu.yaml").write_text(text)
+        loaded = load()
+        away = {"MAHAVISHNU_HOME": str(tmp_path / "m"), "HOME": "/nowhere"}
+        untrusted = load_settings(environ=away, folder=project)
+        assert (
+            "a" not in read_units(untrusted) and not read_units(untrusted)["session-buddy"].command
+        )
+        trust(project, untrusted.locations)
+        with pytest.raises(Forbidden) as caught:
+            read_units(load_settings(environ=away, folder=project))
+        assert caught.value.code == "service.of_project" and loaded
+        untrusted.locations.trusted_directories.unlink()
+
+
+def test_units_come_after_what_they_depend_on() -> None:
+    units = {
+        name: Unit(name=name, command=("x",), depends_on=tuple(needs))
+        for name, needs in {"a": "bc", "b": "c", "c": "", "d": "a", "e": "x"}.items()
+    }
+    assert order_units(units, ["a"], needed=True) == ["c", "b", "a"]
+    assert order_units(units, ["d", "b"], needed=False) == ["b", "d"]
+    with pytest.raises(MahavishnuError, match="no service x"):
+        order_units(units, ["e"], needed=True)
+
+
+def test_single_answers_do_not_turn_health() -> None:
+    check = HealthCheck(tcp="x:1", unhealthy_after=3, healthy_after=2)
+    words: dict[str, HealthStatus] = {"+": "healthy", "-": "unhealthy"}
+
+    def verdict(answers: str) -> str:
+        track = HealthTrack()
+        for each in answers:
+            track = track.after(ComponentHealth("a", words[each]), check)
+        return track.verdict
+
+    cases = {"": "unknown", "+": "unknown", "++": "healthy", "++--": "healthy", "++---": "unhealthy",
+             "---+": "unhealthy", "---++": "healthy", "-+" * 20: "unknown", "++" + "--+" * 9: "healthy"}  # fmt: skip
+    assert {answers: verdict(answers) for answers in cases} == cases
+
+
+def test_what_is_started_again() -> None:
+    ended = [UnitState(state="failed"), UnitState(state="stopped"), UnitState(state="stale")]
+    assert [[starts_again(p, s) for s in ended] for p in ("always", "on-failure", "never")] == [
+        [True, True, True], [True, False, True], [False, False, False],
+    ]  # fmt: skip
+
+
+def test_a_log_hides_secrets_also_those_in_pieces_and_stays_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_log, "MAX_BYTES", 100_000)
+    path = tmp_path / "logs" / "a.log"
+    log = UnitLog(path, ["canary-1", ""])
+    for piece in (
+        b"one can",
+        b"ary-1 two\nurl http://me:canary",
+        b"-2@host/\n",
+        b"x" * 70_000,
+        b"canary-1\nend",
+    ):
+        log.take(piece)
+    log.finish()
+    lines = path.read_text().splitlines()
+    assert lines[:2] == ["one *** two", "url http://***@host/"] and lines[-1] == "end"
+    assert (
+        len(lines) == 4 and len(lines[2]) == unit_log.MAX_LINE and "canary" not in path.read_text()
+    )
+    for _ in range(300):
+        log.take(b"y" * 999 + b"\n")
+    log.finish()
+    sizes = [each.stat().st_size for each in path.parent.iterdir()]
+    assert len(sizes) == 2 and max(sizes) < 102_000
+    assert {each.stat().st_mode & 0o777 for each in path.parent.iterdir()} == {0o600}
+
+
+async def test_python_programs_ask_the_same(load: Load) -> None:
+    loaded = load("services: {a: {command: [sleep, '5']}}")
+    found = await services.status(["a"], loaded=loaded)
+    assert [(each.name, each.state) for each in found.services] == [("a", "stopped")]
+    assert (await services.restart(["a"], loaded=loaded)).services[
+        0
+    ].reason == "It would be restarted."
+    assert (await services.log("a", loaded=loaded)).lines == []
+    for act in (
+        services.start(["a"], loaded=loaded),
+        services.stop(["a"], confirm=True, loaded=loaded),
+    ):
+        with pytest.raises(MahavishnuError) as caught:
+            await act
+        assert caught.value.code == "daemon.not_running"
