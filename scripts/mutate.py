@@ -30,10 +30,14 @@ from mahavishnu.database.embedded.server import EmbeddedServer
 from scripts.faults import ROOT, TABLE, Fault, draw_sample, read_faults, read_history
 from scripts.lanes import end_left
 from tests.support.fork_server import ForkServer
+from tests.support.missing_programs import PEERS_CACHE
 from tests.support.parts import WHOLE
 from tests.support.scratch import find_room
 
-COPIED = ("mahavishnu", "scripts", "tests", "docs", "pyproject.toml")
+COPIED = (
+    *("mahavishnu", "scripts", "tests", "docs", "pyproject.toml"),
+    *("Makefile", "requirements-session-buddy.lock"),
+)
 WORKERS = 3
 RUN_TIMEOUT_S = 300
 TESTS_FAILED = 1  # pytest's exit code; the other ones say that nothing was tested
@@ -77,6 +81,7 @@ def main(arguments: Sequence[str]) -> int:
                 "PATH": os.environ["PATH"],
                 "HOME": os.environ["HOME"],
                 "MAHAVISHNU_TEST_PREPARED": str(scratch / "prepared"),
+                PEERS_CACHE: str(ROOT / ".cache/peers"),  # installed once for all copies
                 WHOLE: "1",  # a fault may show at one step alone
                 **cluster,
             }

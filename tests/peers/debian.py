@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.peers.alone import alone
+from tests.support.missing_programs import PEERS
 
-CACHE = Path(__file__).parents[2] / ".cache/peers/debian"
+CACHE = PEERS / "debian"
 
 
 class NotFetched(Exception):

@@ -1,12 +1,16 @@
-"""What a test does where a program that it needs cannot be had."""
+"""Where programs that tests need are kept, and what a test does where one cannot be had."""
 
 import os
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 # What is asked for by name has to run: `make test-peers` says so. Read before tests lose such variables.
 DEMANDED = bool(os.environ.get("CI") or os.environ.get("MAHAVISHNU_TEST_ALL"))
+
+PEERS_CACHE = "MAHAVISHNU_TEST_PEERS"  # the variable that says where another tree has them already
+PEERS = Path(os.environ.get(PEERS_CACHE, Path(__file__).parents[2] / ".cache/peers"))
 
 
 def skip_or_fail(problem: str) -> NoReturn:

@@ -67,6 +67,7 @@ INTEGRATIONS = {
     "Prefect, hooks of flows and tasks": REAL,
     "Prefect, flow runs and events of a server": REAL,
     "Agno, recorder, tools and knowledge": REAL,
+    "Session-Buddy, started so that it keeps its data": REAL,
 }
 HEADER = f"""# What the tests verified
 
