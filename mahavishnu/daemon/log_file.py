@@ -1,4 +1,4 @@
-"""The log of a detached daemon: bounded, and there again where somebody removed it."""
+"""The log of a daemon that has no terminal: bounded, and there again where somebody removed it."""
 
 import asyncio
 import os
@@ -16,6 +16,14 @@ def open_log(path: Path) -> int:
     if path.exists() and path.stat().st_size > MAX_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def leads_to(path: Path) -> bool:
+    """Tell whether this process writes its messages on the file at `path`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(2))
+    except OSError:  # no such file, or no such stream
+        return False
 
 
 async def keep_log(path: Path) -> None:

@@ -45,7 +45,8 @@ def _fetch(package: str, programs: Sequence[str], folder: Path) -> None:
         for library in _missing_libraries(root, programs, _environment(root)):
             stem = library.partition(".so")[0].removeprefix("lib")
             for name in depends:
-                if _letters(stem) in _letters(name):
+                known = _letters(name.removeprefix("lib"))  # libsystemd-shared has …-shared-252.so
+                if _letters(stem) in _letters(name) or known in _letters(stem):
                     _unpack(name, root)
         root.rename(folder)
 

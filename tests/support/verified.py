@@ -68,6 +68,7 @@ INTEGRATIONS = {
     "Prefect, flow runs and events of a server": REAL,
     "Agno, recorder, tools and knowledge": REAL,
     "Session-Buddy, started so that it keeps its data": REAL,
+    "systemd of the user, the daemon at login": REAL,
 }
 HEADER = f"""# What the tests verified
 

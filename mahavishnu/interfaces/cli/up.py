@@ -14,6 +14,7 @@ from mahavishnu.daemon.detach import (
     report_start,
     start_detached,
 )
+from mahavishnu.daemon.log_file import leads_to
 from mahavishnu.daemon.report import DaemonBody, Started
 from mahavishnu.interfaces.cli.options import asynchronous, json_option, load
 from mahavishnu.interfaces.cli.render import print_json, print_line
@@ -88,9 +89,10 @@ async def _serve(ready_fd: int | None, *, as_json: bool) -> None:
         loaded = load()
         from mahavishnu.interfaces.http.serve import Interrupted, serve  # noqa: PLC0415 - a second; settings errors first
 
-        log = None if ready_fd is None else loaded.locations.daemon_log
+        # Also where a supervisor of the system started it so: `mahavishnu service install`.
+        log = loaded.locations.daemon_log
         try:
-            await serve(loaded, ready, log=log)
+            await serve(loaded, ready, log=log if leads_to(log) else None)
         except Interrupted:
             raise click.Abort from None
     except MahavishnuError as error:

@@ -2,5 +2,6 @@
 
 COMMANDS = (
     "list", "status", "start", "stop", "restart", "logs", "enable", "disable", "add", "remove",
+    "install", "uninstall",
 )  # fmt: skip
-LATER = ("reload", "install", "uninstall", "autostart")
+LATER = ("reload", "autostart")

@@ -18,6 +18,7 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"), ("ai", "restart"),
     ("service", "stop"), ("service", "restart"), ("service", "add"),
     ("service", "remove"), ("service", "enable"), ("service", "disable"),
+    ("service", "install"), ("service", "uninstall"),
     ("ai", "bind"), ("ai", "unbind"),
     ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
     ("ai", "profile", "import"), ("ai", "profile", "accept"),

@@ -1,0 +1,1 @@
+"""Supervisors of the system that can run a unit: systemd, supervisord, launchd."""
