@@ -105,15 +105,11 @@ STARTED = {
     "mahavishnu.interfaces.cli.key",
     "mahavishnu.database.embedded.keeper",
     "mahavishnu.services.alerts.notifier",
+    "mahavishnu.services.session_buddy.launcher",
     "mahavishnu.services.supervision.runner",
     "mahavishnu.engines.agno",  # imported by users, as the next ones are
     "mahavishnu.engines.llamaindex",
     "mahavishnu.engines.prefect",
-    "mahavishnu.services.session_buddy.launcher",
-    "mahavishnu.services.session_buddy.unit",  # until the table of units names it
-    "mahavishnu.services.units.backend",  # until there is one
-    "mahavishnu.services.session_buddy",
-    "mahavishnu.services.supervision",
 }
 MAX_LINES = 400
 MAX_IMPORTS_INSIDE = 61

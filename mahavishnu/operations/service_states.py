@@ -31,7 +31,7 @@ from mahavishnu.services.units.backend import UnitState
 from mahavishnu.services.units.unit import Unit
 
 CLAUDE = "claude"
-SETTING_OF = {SESSION_BUDDY: "session_buddy.command", AGENTDB: "services.agentdb.command"}
+SETTING_OF = {SESSION_BUDDY: "session_buddy.python", AGENTDB: "services.agentdb.command"}
 
 
 @dataclass(frozen=True)

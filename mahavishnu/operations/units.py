@@ -23,6 +23,8 @@ from mahavishnu.base.settings.services import ServiceSettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.embedding.addresses import resolve_ollama_url
 from mahavishnu.operations.ai.secret_settings import own_stores
+from mahavishnu.services.backends.chosen import ChosenBackend, find_others
+from mahavishnu.services.session_buddy.unit import session_buddy_unit
 from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironment
 from mahavishnu.services.units.order import find_unit
 from mahavishnu.services.units.unit import HealthCheck, Unit, check_name
@@ -76,13 +78,32 @@ def read_units(loaded: Loaded) -> dict[str, Unit]:
 
 
 def find_session_buddy(loaded: Loaded) -> Unit:
-    """Return the unit of Session-Buddy; it has no command where the settings give none."""
-    return _unit_of(SESSION_BUDDY, loaded.settings.session_buddy, None)
+    """Return the unit of Session-Buddy; it has no command where the settings give neither that nor a Python."""
+    said = loaded.settings.session_buddy
+    if said.python is None:
+        return _unit_of(SESSION_BUDDY, said, None)
+    data_dir = said.data_dir and Path(said.data_dir).expanduser()
+    unit = session_buddy_unit(
+        str(Path(said.python).expanduser()),
+        home=loaded.locations.data / SESSION_BUDDY,
+        port=said.port,
+        data_dir=data_dir or None,
+        in_place=said.in_place,
+    )
+    return _unit_of(SESSION_BUDDY, said, unit)
 
 
 def open_backend(loaded: Loaded) -> OwnBackend:
-    """Return the daemon's own backend."""
-    return OwnBackend(loaded.locations.state / "services", lambda u: find_environment(loaded, u))
+    """Return the daemon's own backend, which knows those of the system; raises as `find_others`."""
+    folder, config = loaded.locations.state / "services", loaded.settings.supervisord.config
+    return ChosenBackend(
+        folder,
+        lambda unit: find_environment(loaded, unit),
+        others=find_others(
+            (config and Path(config).expanduser()) or None, loaded.environ, folder / "logs"
+        ),
+        read_named=lambda: {name: unit.backend for name, unit in read_units(loaded).items()},
+    )
 
 
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -170,7 +191,7 @@ def _unit_of(name: str, said: ServiceSettings, base: Unit | None) -> Unit:
     units = {"grace": "grace_s", "start_timeout": "start_timeout_s"}
     values: dict[str, Any] = {
         units.get(each, each): getattr(said, each)
-        for each in said.__struct_fields__
+        for each in ServiceSettings.__struct_fields__
         if each != "health"
     }
     health = _health_of(name, said)

@@ -69,6 +69,9 @@ INTEGRATIONS = {
     "Agno, recorder, tools and knowledge": REAL,
     "Session-Buddy, started so that it keeps its data": REAL,
     "systemd of the user, the daemon at login": REAL,
+    "systemd of the user, services": REAL,
+    "supervisord, services and the daemon": REAL,
+    "launchd, services and the daemon": REAL,
 }
 HEADER = f"""# What the tests verified
 

@@ -1,6 +1,8 @@
 """Files that start the daemon at login: what they say, and that a foreign one is left alone."""
 
 import plistlib
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,13 @@ def test_the_socket_and_the_folder_of_supervisord_are_found(tmp_path: Path) -> N
     assert found.socket == tmp_path / "s.sock"
     assert found.file_of("web") == tmp_path / "conf.d/web.ini"
     assert found.username == "u" and "canary" not in repr(found)
+
+
+def test_no_word_of_a_program_of_supervisord_is_cut_as_a_comment() -> None:
+    unit = Unit(name="x", command=("/bin/echo", "a ;b", "#c d #e"))
+    [line] = re.findall(r"^command=.*$", render_program(unit, log=Path("/log")), re.MULTILINE)
+    assert not re.search(r"\s[;#]", line)
+    assert tuple(shlex.split(line.partition("=")[2])) == unit.command
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,6 @@ LEGACY_KEYS: dict[str, Legacy] = {
 # Keys that a later release reads, and what for: `*` stands for anything, which is neither read nor checked.
 RESERVED = {
     "session_buddy.url": "the address of Session-Buddy",
-    "session_buddy.data_dir": "where Session-Buddy keeps its data",
     "gateway.*": "the local gateway to providers",
     "memory.tier*": "what serves the tier development; where to search is chosen with --tier",
 }

@@ -67,8 +67,41 @@ class ServiceSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     start_timeout: Annotated[Seconds, Meta(description="Seconds to become healthy in.")] = 60.0
     enabled: Annotated[bool, Meta(description="Whether it starts with the daemon.")] = True
     detached: Annotated[bool, Meta(description="Whether it goes on when the daemon ends.")] = False
+    backend: Annotated[
+        Literal["own", "systemd", "supervisord", "launchd"] | None,
+        Meta(
+            description="Who runs it: the daemon itself (`own`) by default, unless one of the others has it already."
+        ),
+    ] = None
     health: ServiceHealthSettings = field(default_factory=ServiceHealthSettings)
 
 
+class SupervisordSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
+    """Your own supervisord, which may run services and the daemon."""
+
+    config: Annotated[
+        str | None,
+        Meta(
+            description="Its settings file, absolute or from ~/, with [unix_http_server] and [include]; the first at "
+            "a usual place by default."
+        ),
+    ] = None
+
+
 class SessionBuddySettings(ServiceSettings, frozen=True, forbid_unknown_fields=True):
-    """Session-Buddy as the service `session-buddy`."""
+    """Session-Buddy as the service `session-buddy`; `python` is enough, and `command` replaces all."""
+
+    python: Annotated[
+        str | None,
+        Meta(description="A Python that has session-buddy 0.23, absolute or from ~/."),
+    ] = None
+    port: Annotated[int, Meta(ge=1, le=65_535, description="Its port on 127.0.0.1.")] = 8678
+    data_dir: Annotated[
+        str | None,
+        Meta(
+            description="A data_dir that Session-Buddy has already: its databases are copied at the first start."
+        ),
+    ] = None
+    in_place: Annotated[
+        bool, Meta(description="Whether that data_dir is written where it is, instead of copied.")
+    ] = False

@@ -13,7 +13,11 @@ from mahavishnu.base.settings.alerts import AlertsSettings
 from mahavishnu.base.settings.backup import BackupSettings
 from mahavishnu.base.settings.memory import InsightSettings, MemorySettings, SyncSettings
 from mahavishnu.base.settings.section import SettingsSection
-from mahavishnu.base.settings.services import ServiceSettings, SessionBuddySettings
+from mahavishnu.base.settings.services import (
+    ServiceSettings,
+    SessionBuddySettings,
+    SupervisordSettings,
+)
 from mahavishnu.base.settings.telemetry import TelemetrySettings
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -364,3 +368,4 @@ class Settings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     alerts: AlertsSettings = field(default_factory=AlertsSettings)
     services: dict[str, ServiceSettings] = field(default_factory=dict)
     session_buddy: SessionBuddySettings = field(default_factory=SessionBuddySettings)
+    supervisord: SupervisordSettings = field(default_factory=SupervisordSettings)

@@ -21,7 +21,7 @@ _RESTART = {"always": "true", "on-failure": "unexpected", "never": "false"}
 
 
 @dataclass(frozen=True)
-class SupervisordSettings:
+class SupervisordPlaces:
     """Where a supervisord listens, the folder of further programs, and how files are called in it."""
 
     source: Path
@@ -36,7 +36,7 @@ class SupervisordSettings:
         return self.folder / f"{name}{self.suffix}"
 
 
-def find_settings(path: Path | None) -> SupervisordSettings:
+def find_settings(path: Path | None) -> SupervisordPlaces:
     """
     Read a supervisord's settings, those of the first usual place that has some where `path` is None.
 
@@ -60,7 +60,7 @@ def find_settings(path: Path | None) -> SupervisordSettings:
     files = _expanded(pattern, here)
     if "*" in str(files.parent) or not files.name.startswith("*"):
         raise _wrong(f"{found} includes {pattern}, which is no folder with a suffix.")
-    return SupervisordSettings(
+    return SupervisordPlaces(
         source=found.absolute(),
         socket=_expanded(socket, here),
         folder=files.parent,

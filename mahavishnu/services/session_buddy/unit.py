@@ -24,4 +24,5 @@ def session_buddy_unit(
         command=(python, "-I", str(LAUNCHER), "--home", str(home), "--port", str(port), *data),
         health=HealthCheck(http=f"http://127.0.0.1:{port}/health"),
         start_timeout_s=START_TIMEOUT_S,
+        shared=True,  # one that the user started on this port stays in use
     )

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from mahavishnu.base.errors import UsageError
 
 type RestartPolicy = Literal["always", "on-failure", "never"]
+type BackendName = Literal["own", "systemd", "supervisord", "launchd"]
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 MAX_NAME = 48
 
@@ -37,6 +38,7 @@ class Unit(Struct, frozen=True, kw_only=True):
 
     `environment` is `NAME=REFERENCE` or `NAME=VALUE`: a reference is looked up at each start, and what it leads to is
     never kept. A `detached` unit outlives the daemon; a `shared` one may be run by somebody else, and is left to them.
+    `backend` is who runs it: the daemon where None, unless a supervisor of the system has it already.
     """
 
     name: Annotated[str, Meta(pattern=NAME, max_length=MAX_NAME)]
@@ -52,6 +54,7 @@ class Unit(Struct, frozen=True, kw_only=True):
     enabled: bool = True
     detached: bool = False
     shared: bool = False
+    backend: BackendName | None = None
 
     @property
     def port(self) -> int | None:

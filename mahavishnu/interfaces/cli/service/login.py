@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from mahavishnu.daemon.login import LOGIN_BACKENDS, LoginEntry
+from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.daemon.login import LOGIN_BACKENDS, LoginBackend, LoginEntry, LoginPlan, plan_login
 from mahavishnu.interfaces.cli.options import add_options
 from mahavishnu.interfaces.cli.render import print_line
 
@@ -21,10 +22,24 @@ def login_options[F: Callable[..., Any]](function: F) -> F:
         ),
         click.option(
             "--config", type=click.Path(path_type=Path), metavar="FILE",
-            help="The settings of your supervisord, unless they are at a usual place.",
+            help="Settings of your supervisord; `supervisord.config` or a usual place by default.",
         ),
         click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
     )  # fmt: skip
+
+
+def plan_for(loaded: Loaded, backend: LoginBackend | None, config: Path | None) -> LoginPlan:
+    """Return the plan for what the options say, or else the settings."""
+    settings = loaded.settings
+    if config is None and settings.supervisord.config:
+        config = Path(settings.supervisord.config).expanduser()
+    return plan_login(
+        backend,
+        loaded.locations,
+        loaded.environ,
+        drain_s=settings.server.drain_timeout,
+        config=config,
+    )
 
 
 def show_entry(body: LoginEntry) -> None:
