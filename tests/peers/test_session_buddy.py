@@ -1,5 +1,6 @@
 """The real Session-Buddy keeps what it stores, in folders of ours, when our launcher starts it."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -9,12 +10,15 @@ import subprocess
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
 from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from mahavishnu.services.session_buddy.unit import LAUNCHER, session_buddy_unit
 from mahavishnu.services.units.unit import Unit
 from tests.peers.session_buddy_peer import interpreter, served
+from tests.support.command import Command
 from tests.support.external import free_port
 
 pytestmark = pytest.mark.peer
@@ -85,6 +89,42 @@ async def test_what_it_stores_survives_its_end(tmp_path: Path) -> None:
         assert asked.getresponse().status == 421
         asked.close()
     assert (home / "work").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.verifies("Session-Buddy, restarted by the daemon")
+async def test_the_daemon_restarts_it_with_all_else(tmp_path: Path) -> None:
+    """The daemon starts once, and Session-Buddy twice."""
+    command, port = Command(tmp_path), free_port()
+    command.settings.write_text(
+        f"""
+server: {{port: 0}}
+postgresql: {{host: 127.0.0.1, port: 9}}
+embedding: {{provider: none}}
+session_buddy: {{python: {interpreter()}, port: {port}}}
+"""
+    )
+    address = f"http://127.0.0.1:{port}/mcp"
+    command("up", "--detach", "--json")
+    try:
+        started = command("service", "start", "session-buddy", "--json")
+        while started.status and started.error["code"] == "service.not_supervised":
+            await asyncio.sleep(0.1)  # the daemon answers before it supervises
+            started = command("service", "start", "session-buddy", "--json")
+        [ready] = started.json["services"]
+        assert ready["after"] == "healthy", ready
+        [before] = command("service", "status", "session-buddy", "--json").json["services"]
+        async with Client(streamable_http_client(address)) as client:
+            assert "✅" in await say(client, "store_reflection", content="Kept.")
+        done = command("service", "restart", "all", "--json").json["services"]
+        outcomes = {each["name"]: each["outcome"] for each in done}
+        assert outcomes == {"claude": "unchanged", "session-buddy": "restarted", "agentdb": "left"}
+        [after] = command("service", "status", "session-buddy", "--json").json["services"]
+        assert after["state"] == "running" and after["pid"] != before["pid"]
+        async with Client(streamable_http_client(address)) as client:
+            assert await count(client) == 1
+    finally:
+        assert command("down", "--json").json["stopped"]
+    assert not psutil.pid_exists(after["pid"])
 
 
 async def test_data_of_the_user_is_copied_with_what_waits_in_its_log(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ INTEGRATIONS = {
     "Prefect, flow runs and events of a server": REAL,
     "Agno, recorder, tools and knowledge": REAL,
     "Session-Buddy, started so that it keeps its data": REAL,
+    "Session-Buddy, restarted by the daemon": REAL,
     "systemd of the user, the daemon at login": REAL,
     "systemd of the user, services": REAL,
     "supervisord, services and the daemon": REAL,

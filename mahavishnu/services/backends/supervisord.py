@@ -115,7 +115,7 @@ class SupervisordBackend:
                 raise unreachable("supervisord", fault.faultString) from fault
 
     def _update(self, unit: Unit, *, known: bool) -> None:
-        """Let it read the file of one program anew; what else changed in its folder is the user's to take over."""
+        """Let it read the file of one program; what else changed in its folder is the user's to take over."""
         try:
             with self._asked(unit.grace_s + SLACK_S) as supervisor:
                 supervisor.reloadConfig()
