@@ -94,7 +94,7 @@ def find_session_buddy(loaded: Loaded) -> Unit:
 
 
 def open_backend(loaded: Loaded) -> OwnBackend:
-    """Return the daemon's own backend, which knows those of the system; raises as `find_others`."""
+    """Return the daemon's own backend, which knows those of the system."""
     folder, config = loaded.locations.state / "services", loaded.settings.supervisord.config
     return ChosenBackend(
         folder,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.base.errors import MahavishnuError
-from mahavishnu.services.backends.chosen import ChosenBackend
+from mahavishnu.base.errors import Corrupt, MahavishnuError
+from mahavishnu.services.backends.chosen import ChosenBackend, find_others
 from mahavishnu.services.backends.launchd_backend import LaunchdBackend
 from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironment
 from mahavishnu.services.units.backend import Backend, UnitState
@@ -134,3 +134,18 @@ async def test_a_backend_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(MahavishnuError) as refused:
         await routed.start(Unit(name="web", command=("/bin/true",), backend="supervisord"))
     assert refused.value.code == "service.backend_unreachable"
+
+
+def test_a_supervisord_that_leads_nowhere_holds_up_nobody(tmp_path: Path) -> None:
+    assert "supervisord" not in find_others(tmp_path / "nowhere.conf", {}, tmp_path)
+
+
+async def test_settings_that_cannot_be_read_do_not_hide_what_runs(tmp_path: Path) -> None:
+    def read_named() -> dict[str, BackendName | None]:
+        raise Corrupt("They are damaged.", code="service.file")
+
+    backend = ChosenBackend(tmp_path / "services", environment_of, others={}, read_named=read_named)
+    unit = unit_of(tmp_path, "on")
+    await backend.start(unit)
+    assert backend.state(unit.name).state == "running"
+    await backend.stop(unit)

@@ -10,6 +10,7 @@ import pytest
 from mahavishnu.base.errors import Conflict, UsageError
 from mahavishnu.base.paths import Locations
 from mahavishnu.daemon.login import LoginBackend, LoginPlan, install, plan_login, uninstall
+from mahavishnu.interfaces.cli.service.login import show_entry
 from mahavishnu.services.backends.launchd import render_plist
 from mahavishnu.services.backends.owned_files import is_ours, sealed
 from mahavishnu.services.backends.supervisord_files import find_settings, render_program
@@ -74,6 +75,24 @@ def test_what_was_written_is_removed_and_nothing_else(locations: Locations) -> N
     removed = uninstall(plan(locations), dry_run=False)
     assert removed.changed and not Path(done.path).exists()
     assert not uninstall(plan(locations), dry_run=False).changed
+
+
+def test_people_read_what_was_done_and_what_is_left(
+    locations: Locations, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_entry(install(plan(locations), locations, ENVIRON, dry_run=True))
+    dry = capsys.readouterr().out
+    assert f"Would write {plan(locations).path}" in dry and "<key>Label</key>" in dry
+    show_entry(install(plan(locations), locations, ENVIRON, dry_run=False))
+    done = capsys.readouterr().out
+    assert f"Wrote {plan(locations).path}" in done and "Run: launchctl bootstrap" in done
+    assert "MAHAVISHNU_PG_PASSWORD" in done and "canary" not in dry + done
+    show_entry(uninstall(plan(locations), dry_run=True))
+    show_entry(uninstall(plan(locations), dry_run=False))
+    show_entry(uninstall(plan(locations), dry_run=False))
+    removed = capsys.readouterr().out
+    for words in ("Would remove ", "Removed ", "There is no ", "Run: launchctl bootout"):
+        assert words in removed
 
 
 @pytest.mark.parametrize("how", ["foreign", "edited", "link"])

@@ -34,14 +34,14 @@ _log = get_logger(__name__)
 def find_others(
     config: Path | None, environ: Mapping[str, str], logs: Path
 ) -> dict[BackendName, SystemBackend]:
-    """Return the supervisors that this system has; raises as `find_settings`, where `config` leads nowhere."""
+    """Return the supervisors that this system has, without a supervisord whose `config` leads nowhere."""
     found: dict[BackendName, SystemBackend] = {}
     home = Path.home()
     try:
         found["supervisord"] = SupervisordBackend(find_settings(config), logs)
-    except UsageError:
-        if config is not None:
-            raise
+    except UsageError as error:
+        if config is not None:  # the services that others run must not suffer from it
+            _log.warning("supervisord_left_out", code=error.code, reason=error.message)
     if shutil.which(SYSTEMCTL[0]):
         found["systemd"] = SystemdBackend(unit_folder(environ, home), logs)
     if Path(LAUNCHCTL).exists():
@@ -122,7 +122,10 @@ class ChosenBackend(OwnBackend):
 
     def _names(self) -> dict[str, BackendName | None]:
         if self._named is None:
-            self._named = dict(self._read_named())
+            try:
+                self._named = dict(self._read_named())
+            except MahavishnuError:  # who reads the units says so
+                return {}
         return self._named
 
     def _other(self, name: str) -> SystemBackend | None:
@@ -132,7 +135,7 @@ class ChosenBackend(OwnBackend):
             return None
         if named is not None:
             if named not in self._others:
-                raise unreachable(named, "it is not on this system.")
+                raise unreachable(named, "it is not on this system, or its settings lead nowhere.")
             return self._others[named]
         found = self._found.get(name)
         if found is None or time.monotonic() - found.at > LOOK_AGAIN_S:

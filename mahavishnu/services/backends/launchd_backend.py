@@ -18,6 +18,7 @@ from mahavishnu.services.units.unit import Unit
 
 # What other programs call a service of theirs that we know by another name.
 LABELS = {"session-buddy": "com.sessionbuddy.server"}
+ASK_TIMEOUT_S = 30.0
 _FIELD = re.compile(r"^\t(pid|state|runs|last exit code) = (.+)$", re.MULTILINE)
 
 
@@ -49,7 +50,8 @@ class LaunchdBackend:
         """Unload an agent, which ends it; it is there again with the next login, or `start`."""
         label = await asyncio.to_thread(self._find, unit.name)
         if label is not None and _is_loaded(self._target(label)):
-            await asyncio.to_thread(_ask, "bootout", self._target(label))
+            timeout_s = unit.grace_s + ASK_TIMEOUT_S
+            await asyncio.to_thread(_ask, "bootout", self._target(label), timeout_s=timeout_s)
 
     def state(self, name: str) -> UnitState:
         """Return what it says of an agent."""
@@ -100,13 +102,15 @@ def _is_loaded(target: str) -> bool:
     return _ask("print", target, check=False).returncode == 0
 
 
-def _ask(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def _ask(
+    *words: str, check: bool = True, timeout_s: float = ASK_TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
     try:
         done = subprocess.run(
             ("launchctl", *words), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False,
+            timeout=timeout_s, check=False,
         )  # fmt: skip
-    except FileNotFoundError as error:
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise unreachable("launchd", str(error)) from error
     if check and done.returncode:
         raise unreachable("launchd", done.stderr.strip())

@@ -9,6 +9,7 @@ from mahavishnu.services.units.unit import Unit
 
 SUFFIX = ".service"
 SYSTEMCTL = ("systemctl", "--user")
+ASK_TIMEOUT_S = 30.0
 _RESTART = {"always": "always", "on-failure": "on-failure", "never": "no"}
 
 
@@ -23,8 +24,13 @@ def is_reached() -> bool:
     if shutil.which(SYSTEMCTL[0]) is None:
         return False
     words = (*SYSTEMCTL, "show", "--property=Version")
-    quiet = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return quiet.returncode == 0
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def render_unit(

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from mahavishnu.services.backends.owned_files import place, sealed
 from mahavishnu.services.backends.system_backend import not_started, unreachable
-from mahavishnu.services.backends.systemd import SUFFIX, SYSTEMCTL, is_reached, render_unit
+from mahavishnu.services.backends.systemd import (
+    ASK_TIMEOUT_S,
+    SUFFIX,
+    SYSTEMCTL,
+    is_reached,
+    render_unit,
+)
 from mahavishnu.services.units.backend import RunState, UnitState
 from mahavishnu.services.units.unit import Unit
 
@@ -50,7 +56,7 @@ class SystemdBackend:
         """Stop a service and all of its control group."""
         found = await asyncio.to_thread(self._find, unit.name)
         if found is not None:
-            await asyncio.to_thread(_ask, "stop", found)
+            await asyncio.to_thread(_ask, "stop", found, timeout_s=unit.grace_s + ASK_TIMEOUT_S)
             # One that ends by an error when it is asked to has not failed.
             await asyncio.to_thread(_ask, "reset-failed", found, check=False)
 
@@ -110,13 +116,15 @@ def _why(shown: dict[str, str]) -> str:
     return f"It ended by {shown['Result']}, with status {shown['ExecMainStatus']}."
 
 
-def _ask(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def _ask(
+    *words: str, check: bool = True, timeout_s: float = ASK_TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
     try:
         done = subprocess.run(
             (*SYSTEMCTL, *words), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False,
+            timeout=timeout_s, check=False,
         )  # fmt: skip
-    except FileNotFoundError as error:
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise unreachable("systemd", str(error)) from error
     if check and done.returncode:
         raise unreachable("systemd", done.stderr.strip())
