@@ -142,6 +142,13 @@ async def test_data_of_the_user_is_copied_with_what_waits_in_its_log(tmp_path: P
     assert {path.name: path.read_bytes() for path in data.iterdir()} == files
 
 
+def test_a_data_dir_without_data_is_refused(tmp_path: Path) -> None:
+    unit = unit_of(tmp_path / "session-buddy", tmp_path / "misspelt")
+    done = subprocess.run(unit.command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "misspelt" in done.stderr
+    assert not (tmp_path / "session-buddy/data").exists()
+
+
 def test_it_sees_no_key_and_no_folder_of_the_user(tmp_path: Path) -> None:
     given = {
         "PATH": os.defpath,

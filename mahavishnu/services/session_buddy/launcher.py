@@ -85,10 +85,13 @@ def copy_once(source: Path, folder: Path) -> None:
     """Copy the databases of `source`, which stay as they are, unless `folder` is there; raises BlockingIOError."""
     if folder.exists():
         return
+    databases = sorted(source.glob("*.duckdb"))
+    if not databases:  # else it would begin with nothing, and never copy again
+        sys.exit(f"There is no database of Session-Buddy in {source}.")
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
         root = Path(unfinished) / "data"
         root.mkdir()
-        for database in sorted(source.glob("*.duckdb")):
+        for database in databases:
             holding(database, lambda path: _copy_pair(path, root), read_only=True)
         root.rename(folder)
 
