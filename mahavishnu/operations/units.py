@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 from msgspec import structs
 
 from mahavishnu.ai.clients.table import PACKAGES, facts_of
@@ -290,8 +291,6 @@ def _read_file(path: Path) -> ServiceSettings:
 
 
 def _write(path: Path, said: ServiceSettings) -> None:
-    import yaml  # noqa: PLC0415 - only what writes needs it
-
     default = msgspec.to_builtins(ServiceSettings())
     values = {k: v for k, v in msgspec.to_builtins(said).items() if v != default[k]}
     if "health" in values:
