@@ -7,7 +7,7 @@ age, samples its components and calls, and runs the jobs of `jobs.py` at their t
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import psutil
@@ -287,6 +287,31 @@ async def supervise(app: App) -> None:
         finally:
             app.supervision.supervisor = None
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def restart_units(app: App, names: Sequence[str]) -> None:
+    """
+    Restart services whose settings were changed, of those that run or are to run, and wait until they work.
+
+    Raises:
+        Unavailable: one does not work, or none is supervised at this moment.
+        MahavishnuError: the settings cannot be used.
+    """
+    supervisor = app.supervision.supervisor
+    if supervisor is None:
+        raise Unavailable("No service is supervised.", code="service.not_supervised")
+    units = await asyncio.to_thread(lambda: read_units(read_again(app.loaded)))
+    known = [units[name] for name in names if name in units and units[name].command]
+    runs = [
+        each.name
+        for each in known
+        if each.enabled or supervisor.backend.state(each.name).state == "running"
+    ]
+    # Also where none is left: it reads the settings, and stops what was removed.
+    for outcome in await supervisor.restart(runs):
+        if outcome.outcome in ("failed", "rolled_back"):
+            told = f"{outcome.name}: {outcome.reason}"
+            raise Unavailable(told, code=outcome.code or "service.unhealthy")
 
 
 def _open_supervisor(app: App) -> Supervisor:

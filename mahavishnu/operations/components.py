@@ -17,6 +17,9 @@ from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.database.embedded.state import Layout
 from mahavishnu.operations.ai.secret_settings import own_stores
+from mahavishnu.operations.service_bodies import Service
+from mahavishnu.operations.service_states import Supervised, find_services
+from mahavishnu.operations.units import read_units
 from mahavishnu.services.health import HealthProvider
 from mahavishnu.services.schedule.job import overdue
 
@@ -37,6 +40,7 @@ def providers_of(app: "App") -> tuple[HealthProvider, ...]:
         HealthProvider("spool", partial(check_spool, app)),
         HealthProvider("backup", partial(check_backup, app)),
         HealthProvider("sync", partial(check_sync, app)),
+        HealthProvider("services", partial(check_services, app)),
     )
 
 
@@ -120,6 +124,30 @@ async def check_spool(app: "App") -> ComponentHealth:
         told = f"{count:,} writes wait; see: mahavishnu spool status"
         return ComponentHealth("spool", "degraded", told, _since(started))
     return ComponentHealth("spool", "healthy", "", _since(started))
+
+
+async def check_services(app: "App") -> list[ComponentHealth]:
+    """Tell how the services are that a daemon supervises: those that are to run, and others that do."""
+    supervised = Supervised.of(app.loaded, app.supervision.supervisor)
+    found = await asyncio.to_thread(find_services, supervised)
+    units = read_units(supervised.loaded)
+    asked = (each for each in found.services if each.name in units and found.supervised)
+    return [judge_service(each) for each in asked if each.enabled or each.state == "running"]
+
+
+def judge_service(service: Service) -> ComponentHealth:
+    """Return the health of a service: of its last check where it runs, and else of its state."""
+    name, health = f"service:{service.name}", service.health
+    if service.state == "running" and health is not None:
+        return ComponentHealth(
+            name, health.status, health.message, health.latency_ms, service.memory_mb
+        )
+    runs = service.state in ("running", "elsewhere")
+    status: HealthStatus = (
+        "healthy" if runs else "starting" if service.state == "waiting" else "unhealthy"
+    )
+    told = service.why or ("" if runs else f"It is {service.state}.")
+    return ComponentHealth(name, status, told, memory_mb=service.memory_mb)
 
 
 async def check_backup(app: "App") -> ComponentHealth:

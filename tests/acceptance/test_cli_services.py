@@ -83,6 +83,20 @@ def test_a_unit_survives_the_daemon_that_was_killed_and_ends_with_the_next(
     assert {each["name"]: each["outcome"] for each in answer["services"]} == ai
     process = identify(int(str(state(settled, "a")["pid"])))
     assert process is not None
+    components = json.loads(settled("health", "--json").out)["components"]
+    assert ("service:a", "healthy") in {(each["name"], each["status"]) for each in components}
+
+    changed = settled.settings.read_text().replace("sleep 1000", "sleep 1001")
+    settled.settings.write_text(changed)  # the service that this affects is restarted
+    wait_until(lambda: "config.restart" in settled("events", "--json").out)
+    [event] = [
+        each
+        for each in settled("events", "--json").json["events"]
+        if each["what"] == "config.restart"
+    ]
+    assert event["result"] == "done" and event["after"] == "a restarted" and not process.alive
+    process = identify(int(str(state(settled, "a")["pid"])))
+    assert process is not None
 
     send_signal(daemon.process, signal.SIGKILL)
     wait_until(lambda: not daemon.process.alive)

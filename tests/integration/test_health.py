@@ -39,6 +39,7 @@ async def test_each_component_is_told_while_the_database_is_there_and_while_it_i
         assert {name: each.status for name, each in bad.items()} == {
             "database": "unhealthy",
             "spool": "degraded",
+            "sync": "unhealthy",  # which only the database could tell
         }
         assert "[database." in bad["database"].message and "1 writes wait" in bad["spool"].message
         monkeypatch.setattr(background, "SAMPLE_EVERY_S", 0.01)

@@ -32,6 +32,7 @@ from mahavishnu.daemon.background import (
     follow_vectors,
     go_on,
     prune,
+    restart_units,
     run_scheduled,
     sample,
     send_figures,
@@ -109,6 +110,7 @@ async def serve(
                     assert record is not None
                     ready(record)
 
+                restart = partial(restart_units, app)
                 async with asyncio.TaskGroup() as tasks:
                     works = [
                         # First, so that a new channel hears of what the others begin with.
@@ -124,8 +126,7 @@ async def serve(
                         tasks.create_task(drain_spool(app)),
                         *(tasks.create_task(run_scheduled(app, job)) for job in jobs),
                         tasks.create_task(supervise(app)),
-                        # Whoever supervises units gives the callable that restarts them: ConfigWatch(app, restart).
-                        tasks.create_task(go_on("config", lambda: ConfigWatch(app).run())),
+                        tasks.create_task(go_on("config", ConfigWatch(app, restart).run)),
                         tasks.create_task(_end_without_lock(held)),
                     ]
                     if send is not None:
