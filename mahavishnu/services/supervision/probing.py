@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 
 import httpx
 
@@ -86,8 +88,15 @@ class Prober:
             raise Refused(f"Its check ended with status {status}.")
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Load the authorities once: that takes longer than a check."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(trust_env=False, timeout=None)  # noqa: S113 - the check has a bound of its own
+    # Without a limit of its own, since the check has one.
+    return httpx.AsyncClient(verify=_certificates(), trust_env=False, timeout=None)  # noqa: S113
 
 
 async def _greet(url: str) -> None:
