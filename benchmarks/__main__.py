@@ -23,6 +23,7 @@ from benchmarks.report import Section, as_json, describe_machine
 from benchmarks.repositories import measure_repositories
 from benchmarks.retrieval import measure_retrieval
 from benchmarks.scale import Case, make_cases, measure_searches
+from benchmarks.services import measure_services
 from benchmarks.serving import measure_serving
 from benchmarks.spooling import measure_spooling
 from benchmarks.storing import Supply, measure_storing
@@ -45,6 +46,7 @@ SECTIONS = (
     "hot",
     "backup",
     "telemetry",
+    "services",
     "repositories",
     "retrieval",
     "scale",
@@ -129,6 +131,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
             for size in (20_000, options.memories)
         ),
         "backup": lambda home: [asyncio.run(measure_backup(home))],
+        "services": lambda home: [measure_services(home)],
         "telemetry": lambda home: [asyncio.run(measure_telemetry(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
