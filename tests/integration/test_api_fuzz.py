@@ -31,7 +31,7 @@ BEYOND_SCHEMAS = {
     "backup.undo_set", "embedding.blank_text", "embedding.not_unicode", "input.collection", "input.cursor", "input.id",
     "input.line_break", "input.metadata", "input.nul", "input.profile", "input.start", "input.time",
     "input.vector", "memory.empty", "memory.restore_what", "execution.order", "metric.empty", "search.empty",
-    "search.tier_not_yet", "secret.own_environment", "secret.reference",
+    "search.tier_not_yet", "secret.own_environment", "secret.reference", "insight.share_what", "insight.share_where",
 }  # fmt: skip
 
 

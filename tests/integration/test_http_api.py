@@ -123,6 +123,10 @@ async def test_every_route_answers_as_documented(
     paused = await ask("POST", "/automation/pause", 200, json={"duration": "2h"})
     assert paused["paused"]["until"] and not paused["paused"]["dry_run"]
     assert (await ask("POST", "/automation/resume", 200, json={}))["paused"] is None
+    assert (await ask("GET", "/insights", 200))["insights"] == []
+    shared = {"session_id": "s", "to": ["nowhere"]}
+    assert (await ask("POST", "/insights/share", 404, json=shared))["error"]["code"]
+    assert (await ask("POST", "/insights/patterns", 200, json={}))["insights"] == []
     no_channel = await ask("POST", "/alerts/test", 404, json={})
     assert no_channel["error"]["code"] == "alerts.no_channel"
     found = (await ask("GET", "/services", 200))["services"]

@@ -39,6 +39,7 @@ NOT_IDEMPOTENT = {
     "restore_backup",
     "restart_services",
     "restart_ai_services",
+    "test_alerts",
 }
 ERAS = {"legacy": "2025-11-25", "2026-07-28": "2026-07-28", "auto": "2026-07-28"}
 SECRET = "secret dsn=postgres://u:p@h"

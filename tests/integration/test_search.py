@@ -372,7 +372,7 @@ async def test_a_graph_that_loses_patience_is_not_believed(
             await connection.execute("SET enable_sort = off")  # or so small a table is sorted
             cold = ColdTier(world.database, world.space, world.scopes)
             result = await cold._answer(connection, (await cold._prepare(request))[0])
-        assert len(result.hits) == 20 and result.exact
+        assert len(result.hits) == 20 and result.compared == "exact"
 
 
 def nudged(brought: BroughtVector, number: int) -> BroughtVector:
