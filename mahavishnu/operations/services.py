@@ -1,10 +1,10 @@
 """The operations on services: how they are, start, stop, restart, logs; and what commands alone can do."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from msgspec import convert
+from msgspec import convert, structs
 
 from mahavishnu.base.daemon.client import not_running
 from mahavishnu.base.errors import MahavishnuError
@@ -41,7 +41,7 @@ from mahavishnu.operations.units import (
     remove_unit,
 )
 from mahavishnu.services.supervision.acts import UnitOutcome
-from mahavishnu.services.units.order import find_unit
+from mahavishnu.services.units.order import find_unit, order_units
 from mahavishnu.services.units.unit import Unit
 
 type ServiceAct = Literal["start", "stop", "restart"]
@@ -95,13 +95,14 @@ async def act_on_services(
 
     Raises:
         NotFound: `service.unknown`; `daemon.not_running`, where there is something that only the daemon can do.
-        UsageError: `service.cycle`.
+        UsageError: `service.cycle`, of one that is asked for alone.
         Unavailable: `service.not_supervised`.
     """
     chosen = await asyncio.to_thread(expand_names, supervised, act, names)
     units = await asyncio.to_thread(read_units, supervised.loaded)
     results: list[ServiceResult] = []
     asked: list[str] = []
+    several = len(chosen) > 1  # where one that cannot be started is in the way of itself alone
     for name in chosen:
         if name in BY_OTHERS:
             results.append(_left(name, "unknown", BY_OTHERS[name]))
@@ -111,6 +112,9 @@ async def act_on_services(
             units[name].command or supervised.backend.state(name).state == "running"
         ):
             results.append(_left(name, "not_configured", not_configured(name)))
+        elif problem := _order_problem(units, name) if several and act != "stop" else None:
+            left = _left(name, supervised.backend.state(name).state, problem.message)
+            results.append(structs.replace(left, outcome="failed", code=problem.code))
         elif not confirm:
             state = "unknown" if name in SESSIONS else supervised.backend.state(name).state
             results.append(_left(name, state, f"It would be {DONE[act]}."))
@@ -124,6 +128,15 @@ async def act_on_services(
         outcomes = await getattr(supervised.supervisor, act)(asked)
         results += [_result(each) for each in outcomes]
     return ServiceResults(confirmed=confirm, services=results)
+
+
+def _order_problem(units: Mapping[str, Unit], name: str) -> MahavishnuError | None:
+    if name in units:
+        try:
+            order_units(units, [name], needed=True)
+        except MahavishnuError as error:
+            return error
+    return None
 
 
 def restart_client(loaded: Loaded, name: str) -> ServiceResult:

@@ -14,6 +14,7 @@ from mahavishnu.ai.clients.table import PACKAGES, facts_of
 from mahavishnu.ai.secrets.key_shapes import find_keys
 from mahavishnu.ai.secrets.reference import is_name, parse_reference
 from mahavishnu.ai.secrets.resolve import find_identity, resolve
+from mahavishnu.ai.secrets.showing import is_secret
 from mahavishnu.ai.secrets.table import SCHEMES
 from mahavishnu.base.daemon.record import translated_files
 from mahavishnu.base.errors import Conflict, Corrupt, Forbidden, UsageError
@@ -173,7 +174,7 @@ def _unit_of(name: str, said: ServiceSettings, base: Unit | None) -> Unit:
     """Return the unit that settings describe; of a built-in one they change what they say."""
     text = " ".join((*said.command, *said.stop_command, *said.health.command))
     if find_keys(text) or any(
-        find_keys(value) for _, value in map(_split, said.environment) if not _is_reference(value)
+        is_secret(*each) for each in map(_split, said.environment) if not _is_reference(each[1])
     ):
         raise UsageError(
             f"The service {name} seems to have a key in plain text.",

@@ -1,6 +1,7 @@
 """The daemon's supervision with real processes: what it starts, restarts, gives up, leaves alone and takes over."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -163,7 +164,28 @@ async def test_a_cycle_is_refused_with_its_names_and_stops_no_other_unit(
             with pytest.raises(UsageError, match=r"a -> b -> a|b -> a -> b") as caught:
                 await act(["a"])
             assert caught.value.code == "service.cycle"
+        [outcome] = await supervisor.stop(["a"])
+        assert outcome.outcome == "unchanged"
     assert {each.code for each in world.events("service.start a")} == {"service.cycle"}
+
+
+async def test_who_asks_while_the_first_units_start_waits_for_them(
+    world: Supervising, tmp_path: Path
+) -> None:
+    script = f"touch {tmp_path}/began; exec sleep 1000"
+    world.define(shell("slow", script, health=checked_by(f"test -e {tmp_path}/now")))
+    world.define(sleeper("other", enabled=False))
+    supervisor = world.make()
+    life = asyncio.create_task(supervisor.run())
+    await comes_true((tmp_path / "began").exists)
+    asked = asyncio.create_task(supervisor.start(["other"]))
+    await asyncio.sleep(0)
+    assert not supervisor.ready and not asked.done()
+    (tmp_path / "now").touch()
+    assert [each.outcome for each in await asked] == ["started"]
+    life.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await life
 
 
 async def test_what_needs_a_unit_that_does_not_start_waits_for_it(

@@ -10,6 +10,8 @@ from mahavishnu.base.errors import Forbidden, MahavishnuError
 from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.trust import trust
+from mahavishnu.operations.service_states import Supervised
+from mahavishnu.operations.services import act_on_services
 from mahavishnu.operations.units import find_environment, read_units
 from mahavishnu.services.supervision import unit_log
 from mahavishnu.services.supervision.policy import HealthTrack, starts_again
@@ -98,6 +100,7 @@ def test_references_are_looked_up_at_a_start_and_nothing_else_of_the_daemon_is_p
     ("a: {command: [x], environment: [no-pair]}", "service.environment"),
     ("a: {command: [x], environment: ['K=keyring:x']}", "secret.reference"),
     ("a: {command: [x], environment: [K=sk-ant-abcdefgh12345678]}", "service.plain_key"),
+    ("a: {command: [x], environment: [DB_PASSWORD=abcdefgh]}", "service.plain_key"),
     ("a: {command: [x, --token, sk-ant-abcdefgh12345678]}", "service.plain_key"),
     ("a: {command: [x], health: {http: 'http://x', tcp: 'x:1'}}", "service.health"),
     ("a: {command: [x], health: {tcp: x}}", "service.health"),
@@ -106,6 +109,16 @@ def test_a_wrong_service_is_refused_without_its_values(load: Load, text: str, co
     with pytest.raises(MahavishnuError) as caught:
         read_units(load(f"services:\n  {text}"))
     assert caught.value.code == code and "abcdefgh" not in caught.value.message
+
+
+async def test_a_cycle_is_in_the_way_of_its_own_services_where_all_are_restarted(
+    load: Load,
+) -> None:
+    both = "a: {command: [x], depends_on: [b]}, b: {command: [x], depends_on: [a]}"
+    supervised = Supervised.of(load(f"services: {{{both}, c: {{command: [x]}}}}"), None)
+    found = (await act_on_services(supervised, "restart", ["all"], confirm=False)).services
+    told = {each.name: (each.outcome, each.code) for each in found}
+    assert told["a"] == told["b"] == ("failed", "service.cycle") and told["c"] == ("left", None)
 
 
 def test_a_project_names_no_services_trusted_or_not(load: Load, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mahavishnu.base.daemon.record import translated_files
-from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable
+from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable, UsageError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.paths import private_folder
 from mahavishnu.services.events.journal import EventJournal
@@ -27,6 +27,7 @@ from mahavishnu.services.units.unit import Unit
 
 LOOK_EVERY_S = 1.0
 LEASE_PATIENCE_S = 2.0  # runners look at it, each for an instant
+BEGIN_PATIENCE_S = 60.0  # that who asks for something waits for the first starts
 _log = get_logger(__name__)
 
 
@@ -65,6 +66,7 @@ class Supervisor:
         self._find_pause = find_pause
         self._look_every_s = look_every_s
         self._tasks: asyncio.TaskGroup | None = None
+        self._begun: asyncio.Event | None = None  # from the beginning of `run` to its end
 
     async def run(self) -> None:
         """
@@ -74,12 +76,21 @@ class Supervisor:
             Conflict: `service.supervised`, another daemon keeps the same units.
             MahavishnuError: the settings cannot be read, or the folder cannot be used.
         """
-        await self._reload()
+        begun = self._begun = asyncio.Event()
+        try:
+            await self._reload()
+            await self._keep(begun)
+        finally:
+            self._begun = None
+            begun.set()
+
+    async def _keep(self, begun: asyncio.Event) -> None:
         async with self._lease(), asyncio.TaskGroup() as tasks:
             looks: dict[str, asyncio.Task[None]] = {}
             try:
                 await self._begin()
                 self._tasks = tasks
+                begun.set()
                 while True:
                     for name in {*self.units, *self.backend.known()} - looks.keys():
                         looks[name] = tasks.create_task(self._look_at(name))
@@ -108,7 +119,10 @@ class Supervisor:
         return await self._ask(self._in_turn(names, self.acts.restart, wanted=True, needed=False))
 
     async def _ask(self, work: Coroutine[None, None, list[UnitOutcome]]) -> list[UnitOutcome]:
-        """Do what was asked for to its end, also where who asked has gone."""
+        """Do what was asked for to its end, also where who asked has gone; what comes too early waits."""
+        if self._begun is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._begun.wait(), BEGIN_PATIENCE_S)
         if self._tasks is None:
             work.close()
             raise Unavailable(
@@ -135,7 +149,12 @@ class Supervisor:
         self, names: Sequence[str], act: _Act, *, wanted: bool, needed: bool
     ) -> list[UnitOutcome]:
         await self._reload()
-        order = order_units(self.units, names, needed=needed)
+        try:
+            order = order_units(self.units, names, needed=needed)
+        except UsageError:  # a cycle is in the way of a start, and of no stop
+            if wanted:
+                raise
+            order = list(names)
         outcomes = []
         for unit in (self.units[name] for name in (order if wanted else reversed(order))):
             watched = self._watched(unit.name)
