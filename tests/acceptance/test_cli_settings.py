@@ -152,6 +152,7 @@ def test_a_wrong_file_is_told_and_left_alone(
         (f"backup: {{dsn: 'mysql://u:{SECRET}@h/x'}}", "settings.invalid_dsn"),
         ("backup: {recipients: [age1nobody]}", "backup.recipient"),
         ("backup: {schedule: nightly}", "schedule.cron"),
+        (f"alerts: {{channels: {{x: {{url: 'json://u:{SECRET}@h'}}}}}}", "alerts.channel"),
     ],
 )  # fmt: skip
 def test_values_that_no_command_could_use_are_not_valid(

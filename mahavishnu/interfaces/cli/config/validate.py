@@ -13,6 +13,7 @@ from mahavishnu.embedding.addresses import require_openai_url, resolve_ollama_ur
 from mahavishnu.factories import external_target
 from mahavishnu.interfaces.cli.options import json_option, load_quietly
 from mahavishnu.interfaces.cli.render import print_json, print_line
+from mahavishnu.operations.ai.alert_channels import alert_channels
 from mahavishnu.operations.ai.clients import check_environments
 from mahavishnu.operations.ai.profiles import read_own
 from mahavishnu.operations.ai.results import SettingsCheck
@@ -27,6 +28,7 @@ def validate(as_json: bool) -> None:
     loaded = load_quietly()
     _check_addresses(loaded)
     _check_backups(loaded)
+    alert_channels(loaded)
     require_declared(loaded)
     notices = [*loaded.notices, *check_environments(loaded)]
     own, shared = read_own(loaded), read_shared(loaded)
