@@ -216,6 +216,7 @@ async def open_app(
                 record, "spool.drain", "PostgreSQL can be reached, and writes waited."
             ),
         )
+        memories.forgetting.store_waiting = writes.drain_if_any
         secrets, components = KeptSecrets(), ComponentChecks()
         try:
             if drain:

@@ -75,12 +75,17 @@ class Rotated(Struct, frozen=True, kw_only=True):
     path: str
 
 
-class DaemonProblem(Struct, frozen=True, kw_only=True):
-    """Why a daemon that runs does not say how it is."""
+class ReportProblem(Struct, frozen=True, kw_only=True):
+    """Why a daemon that runs does not say how it is, or why the spool cannot be read."""
 
     code: str
     message: str
     hint: str | None
+
+    @classmethod
+    def of(cls, error: MahavishnuError) -> Self:
+        """Return what is shown of an error."""
+        return cls(code=error.code, message=error.message, hint=error.hint)
 
 
 class DaemonReport(Struct, frozen=True, kw_only=True):
@@ -89,9 +94,10 @@ class DaemonReport(Struct, frozen=True, kw_only=True):
     running: bool
     daemon: DaemonBody | None
     state: dict[str, Any] | None = None
-    problem: DaemonProblem | None = None
+    problem: ReportProblem | None = None
     log: str | None
-    spooled: int
+    spooled: int | None
+    spool_problem: ReportProblem | None = None
     paused: Pause | None = None
     proven_backup_at: datetime | None = None
 
@@ -108,18 +114,24 @@ def report_daemon(locations: Locations, backups: Path | None) -> DaemonReport:
         try:
             state = DaemonClient(record, read_token(locations.token)).ask("GET", "/api/v1/status")
         except MahavishnuError as error:
-            problem = DaemonProblem(code=error.code, message=error.message, hint=error.hint)
+            problem = ReportProblem.of(error)
     proven = None
     if backups is not None and state is None:
         with suppress(MahavishnuError):  # `backup list` says why the sets cannot be read
             proven = proven_at(LocalFolder(backups))
+    spooled = spool_problem = None
+    try:
+        spooled = SpoolFile(locations.data).total()
+    except MahavishnuError as error:
+        spool_problem = ReportProblem.of(error)
     return DaemonReport(
         running=record is not None,
         daemon=DaemonBody.of(record) if record else None,
         state=state,
         problem=problem,
         log=str(locations.daemon_log) if locations.daemon_log.exists() else None,
-        spooled=SpoolFile(locations.data).total(),
+        spooled=spooled,
+        spool_problem=spool_problem,
         paused=PauseFile(locations.state).read(datetime.now(UTC)),
         proven_backup_at=proven,
     )

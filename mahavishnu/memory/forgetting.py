@@ -4,7 +4,7 @@ Forgetting that can be taken back: memories become tombstones, which are deleted
 All times are the database's: a clock of this process that is wrong neither shortens nor lengthens them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import batched
@@ -36,6 +36,10 @@ _PURGE = load_memory_queries("memories")["purge_expired"]
 _LOCK = load_memory_queries("memories")["lock_pair"]
 
 
+async def _nothing_waits() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class ForgettingRules:
     """How long what is forgotten can be restored, and how old the memories of a type get; without an age all stay."""
@@ -57,10 +61,16 @@ class Tombstone(msgspec.Struct, frozen=True):
 
 
 class Forgetting:
-    """Takes the caller's own memories away, and puts them back."""
+    """
+    Takes the caller's own memories away, and puts them back.
+
+    `store_waiting` stores what waits in the spool: an entry that a killed process left there would bring back
+    what is forgotten now.
+    """
 
     def __init__(self, database: Database, space: EmbeddingSpace, rules: ForgettingRules) -> None:
         self._database = database
+        self.store_waiting: Callable[[], Awaitable[None]] = _nothing_waits
         self._space = space
         self.rules = rules
 
@@ -82,6 +92,7 @@ class Forgetting:
         Returns:
             The ids that are gone (or would be). Others' memories and unknown ids are left out.
         """
+        await self.store_waiting()
         table = await self._table()
         gone: dict[UUID, None] = {}
         for part in batched(dict.fromkeys(ids), AT_ONCE, strict=False):

@@ -293,7 +293,7 @@ class SearchResult:
     explanation: Mapping[str, Any]
 
 
-def check_new_memory(new: NewMemory) -> NewMemory:
+def check_new_memory(new: NewMemory, *, now: datetime | None = None) -> NewMemory:
     """
     Refuse what cannot be stored as it is; returns `new`.
 
@@ -331,7 +331,7 @@ def check_new_memory(new: NewMemory) -> NewMemory:
         check_text(new.path, what="path")
     check_moment(new.occurred_at, what="occurred_at")
     check_moment(new.expires_at, what="expires_at")
-    if new.expires_at is not None and new.expires_at <= utc_now():
+    if new.expires_at is not None and new.expires_at <= (now or utc_now()):
         raise UsageError(
             "expires_at is in the past: no search would find the memory.",
             hint="Give a time to come, or leave it out.",

@@ -117,6 +117,7 @@ class MemoryStore:
         embed: bool = True,
         superseding: bool = False,
         in_order: bool = False,
+        now: datetime | None = None,
     ) -> list[Stored]:
         """
         Store up to a batch in one transaction: all of it or nothing.
@@ -124,6 +125,7 @@ class MemoryStore:
         With `superseding` a source key names one thing that may change: a live memory with the same
         place and source key but another text is superseded. Of several in one batch the last counts.
         With `in_order` memories are numbered as they come, at the price of a deadlock that is tried again.
+        `now` is the time by which memories expire, this machine's by default.
 
         Raises:
             UsageError: one of them cannot be stored; nothing was.
@@ -131,7 +133,7 @@ class MemoryStore:
         """
         if not news:
             return []
-        given = [check_new_memory(new) for new in news]
+        given = [check_new_memory(new, now=now) for new in news]
         if superseding and not all(new.source_key for new in given):
             raise UsageError(
                 "What supersedes needs a source_key.",

@@ -120,6 +120,7 @@ class PruneResult(Body, frozen=True, kw_only=True):
 async def forget_memory(call: Call, request: ForgetMemory) -> ForgetResult:
     """Forget memories, or only say which; what is not there is named, not an error."""
     memories, purge = call.app.memories, request.purge
+    await call.app.writes.drain_if_any()  # an id that waits is found, too
     found: dict[str, UUID] = {}
     for reference in request.ids:
         with suppress(NotFound):

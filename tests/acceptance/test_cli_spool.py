@@ -47,6 +47,21 @@ def test_what_commands_store_while_it_is_away_is_told_kept_and_stored_later(
     assert settled("spool", "status").out == "Nothing waits.\n"
 
 
+def test_status_shows_the_rest_where_the_spool_is_damaged(settled: Command) -> None:
+    sound = settled("status", "--json").json
+    path = SpoolFile(settled.root / "data").path
+    path.write_bytes(b"no database" * 1000)
+    try:
+        told = settled("status", "--json").json
+        assert told["spooled"] is None and told["spool_problem"]["code"] == "spool.damaged"
+        assert told | {"spooled": 0, "spool_problem": None} == sound
+        shown = settled("status")
+        assert shown.status == 0 and shown.out.startswith("The daemon is not running.")
+        assert "is damaged" in shown.out.partition("\nSpool: ")[2]
+    finally:
+        path.unlink()
+
+
 def test_what_waited_for_a_database_of_another_name_is_stored_where_its_user_says(
     settled: Command,
 ) -> None:

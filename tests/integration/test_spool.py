@@ -10,6 +10,7 @@ from mahavishnu.base.errors import Conflict, NotFound, Unavailable, UsageError
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.daemon import background
 from mahavishnu.database import late
+from mahavishnu.memory import models
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.executions import get_execution
 from mahavishnu.memory.models import BroughtVector, MemoryFilter, NewMemory, utc_now
@@ -17,6 +18,7 @@ from mahavishnu.memory.records import NewExecution
 from mahavishnu.memory.spool import drain, writes
 from mahavishnu.memory.spool.drain import Drained
 from mahavishnu.memory.spool.entries import Write, write_down
+from mahavishnu.operations.forgetting import ForgetMemory, forget_memory
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.spool import DrainSpool, SpoolStatus, drain_spool, spool_status
 from tests.support.away import Link
@@ -159,6 +161,57 @@ async def test_what_was_stored_and_not_taken_out_is_not_stored_again(link: Link)
         rest = [text for text in before if text not in gone]
         assert await texts(app) == [*rest, "right", "known better"]
         assert len(await app.conversations.read("s")) == len(await app.records.list_executions())
+
+
+@pytest.mark.parametrize("purge", [False, True])
+async def test_what_is_forgotten_before_it_was_taken_out_stays_gone(
+    link: Link, purge: bool
+) -> None:
+    """As where a drainer was killed between the two while this process was open."""
+    async with link.open() as app:
+        known = await app.writes.store(NewMemory(content="known"))
+        entries = [
+            write_down(NewMemory(content=text), app.writes.database) for text in ("secret", "known")
+        ]
+        link.spool.append(entries)
+        await app.writes.drain()
+        link.spool.append(entries)
+        for dry_run in (True, False):
+            gone = await app.memories.forget(
+                [entries[0].id, known.id], dry_run=dry_run, purge=purge
+            )
+            assert set(gone) == {entries[0].id, known.id}
+        assert not link.spool.has_waiting(app.writes.database)
+        if not purge:  # the spool of another machine
+            link.spool.append(entries)
+            assert await app.writes.drain() == Drained(settled=2)
+        assert await texts(app) == []
+
+
+async def test_an_id_that_waits_can_be_forgotten(link: Link) -> None:
+    async with link.open() as app:
+        put(link, app, NewMemory(content="x"))
+        [entry] = link.spool.read(app.writes.database, limit=1)
+        told = await forget_memory(
+            Call(app, "test"), ForgetMemory(ids=[str(entry.id)], confirm=True)
+        )
+        assert told.ids == [entry.id] and await texts(app) == []
+
+
+async def test_a_clock_that_is_ahead_loses_nothing(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with link.open() as app:
+        soon, past = utc_now() + timedelta(days=1), utc_now() - timedelta(days=1)
+        put(
+            link,
+            app,
+            NewMemory(content="kept", expires_at=soon),
+            NewMemory(content="over", expires_at=past),
+        )
+        monkeypatch.setattr(models, "utc_now", lambda: datetime.now(UTC) + timedelta(days=2))
+        assert await app.writes.drain() == Drained(stored=1, settled=1)
+        assert await texts(app) == ["kept"]
 
 
 async def test_what_is_refused_for_good_lets_the_others_go_on_and_can_be_tried_again(

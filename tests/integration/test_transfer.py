@@ -16,10 +16,12 @@ import pytest
 from mahavishnu.base.errors import NotFound, UsageError
 from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.target import Target, target_of_dsn
+from mahavishnu.memory import models
 from mahavishnu.memory.conversations import NewTurn
 from mahavishnu.memory.models import MemoryFilter, NewMemory, utc_now
 from mahavishnu.memory.records import NewExecution
 from mahavishnu.memory.search import SearchRequest
+from mahavishnu.memory.transfer import importing
 from mahavishnu.memory.transfer.importing import LineOutcome
 from mahavishnu.memory.transfer.transfer import Transfer
 from tests.conftest import Cluster, OpenWorld, World
@@ -212,6 +214,16 @@ async def test_a_memory_whose_time_is_over_does_not_come_back(world: World, othe
     lines = changed(await export(world), place, expires_at="2025-01-01T00:00:00Z")
     outcome = await bring(other, lines)
     assert outcome.counts["memories"] == {"stored": 9, "expired": 1} and outcome.refused == 0
+
+
+async def test_a_clock_that_is_ahead_leaves_no_memory_out(
+    world: World, other: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.memories.store(NewMemory(content="x", expires_at=utc_now() + timedelta(days=1)))
+    lines = await export(world)
+    for module in (models, importing):
+        monkeypatch.setattr(module, "utc_now", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert (await bring(other, lines)).counts["memories"] == {"stored": 1}
 
 
 async def test_what_an_expired_memory_says_can_come_in(world: World, other: World) -> None:

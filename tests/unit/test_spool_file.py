@@ -126,6 +126,19 @@ def test_it_is_its_owner_s_alone(file: SpoolFile) -> None:
     assert modes == {0o600} and stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_file_that_others_could_read_is_closed(file: SpoolFile, damaged: bool) -> None:
+    file.append([entry()])
+    if damaged:
+        file.path.write_bytes(b"no database" * 1000)
+    file.path.chmod(0o644)
+    if damaged:
+        file.append_anew([entry()])
+    assert file.total() == 1
+    files = [file.path, *file.list_damaged()]
+    assert [stat.S_IMODE(each.stat().st_mode) for each in files] == [0o600] * (1 + damaged)
+
+
 def test_one_process_at_a_time_stores_what_waits(file: SpoolFile) -> None:
     file.append([entry()])
     with file.turn() as first, file.turn() as second:

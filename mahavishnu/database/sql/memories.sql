@@ -1,3 +1,7 @@
+-- read_clock --
+-- The database's time; (now).
+SELECT now() AS now;
+
 -- find_stored --
 -- Live memories with the same identity. $1 scopes, $2 source keys, $3 content hashes; (ord, id, embedded, and what
 -- the identity leaves open).

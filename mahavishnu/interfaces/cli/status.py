@@ -34,6 +34,8 @@ def _show(body: DaemonReport) -> None:
         print_line(f"{describe_pause(body.paused)} Go on with: mahavishnu resume")
     if body.spooled:
         print_line(f"Spool: {body.spooled:,} writes wait for PostgreSQL (mahavishnu spool status).")
+    if body.spool_problem is not None:
+        print_line(f"Spool: {body.spool_problem.message} {body.spool_problem.hint or ''}".rstrip())
     if body.log is not None:
         print_line(f"Log: {body.log}")
 

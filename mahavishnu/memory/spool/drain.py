@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import batched, groupby
 from typing import Any
 from uuid import UUID
@@ -14,14 +15,16 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.conversations import Conversations
-from mahavishnu.memory.models import NewMemory, utc_now
+from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import Records
 from mahavishnu.memory.spool.entries import is_refusal, read_back
 from mahavishnu.memory.spool.file import SpoolEntry, SpoolFile
+from mahavishnu.memory.statements import load_memory_queries
 from mahavishnu.memory.store import BATCH_SIZE, MemoryStore
 
 FEW = 16  # executions between two looks at the clock: they are stored one by one
 _QUERIES = load_queries("spool")
+_CLOCK = load_memory_queries("memories")["read_clock"]
 _log = get_logger(__name__)
 
 type _Due = Sequence[tuple[SpoolEntry, Any]]
@@ -55,16 +58,23 @@ class Destination:
     conversations: Conversations
     records: Records
 
-    async def find_settled(self, ids: Sequence[UUID]) -> set[UUID]:
-        """Return the ids that lead to something else by now: a process ended before it took them out."""
-        rows = await self.database.run(lambda c: c.fetch(_QUERIES["find_settled"], list(ids)))
+    async def find_settled(self, due: _Due) -> set[UUID]:
+        """Return the ids that were dealt with: a process ended before it took them out."""
+        ids = [entry.id for entry, _ in due]
+        hashes = [write.content_hash if isinstance(write, NewMemory) else None for _, write in due]
+        rows = await self.database.run(lambda c: c.fetch(_QUERIES["find_settled"], ids, hashes))
         return {row["id"] for row in rows}
 
-    async def store(self, kind: str, due: _Due) -> list[bool]:
+    async def read_clock(self) -> datetime:
+        """Return the database's time: by a clock of this machine that is ahead, writes would be lost."""
+        moment: datetime = await self.database.run(lambda c: c.fetchval(_CLOCK))
+        return moment
+
+    async def store(self, kind: str, due: _Due, now: datetime) -> list[bool]:
         """Store writes of one kind in order, let ids of duplicates lead to what is there, and tell which are new."""
         writes = [write for _, write in due]
         if kind == "memory":
-            stored = await self.memories.store_batch(writes, embed=False, in_order=True)
+            stored = await self.memories.store_batch(writes, embed=False, in_order=True, now=now)
             ids = [each.id for each in stored]
         elif kind == "turn":
             ids = [each.id for each in await self.conversations.record(writes, embed=False)]
@@ -122,20 +132,17 @@ async def _store(
     done: Drained,
 ) -> None:
     """Store entries of one kind, and take them out."""
-    settled = await destination.find_settled([entry.id for entry in entries])
-    due, gone = [], []
+    read: list[tuple[SpoolEntry, Any]] = []
     refused: list[tuple[SpoolEntry, MahavishnuError]] = []
     for entry in entries:
         try:
-            write = read_back(entry)
+            read.append((entry, read_back(entry)))
         except MahavishnuError as error:
             refused.append((entry, error))
-            continue
-        if entry.id in settled or _is_over(write):
-            gone.append(entry)
-        else:
-            due.append((entry, write))
-    outcomes = await _store_due(kind, due, destination, refused)
+    settled, now = await destination.find_settled(read), await destination.read_clock()
+    gone = [entry for entry, write in read if entry.id in settled or _is_over(write, now)]
+    due = [each for each in read if each[0] not in gone]
+    outcomes = await _store_due(kind, due, now, destination, refused)
     for entry, why in refused:
         _log.warning("spooled_write_refused", id=str(entry.id), code=why.code)
         await asyncio.to_thread(spool.refuse, entry, why.code, why.message)
@@ -150,6 +157,7 @@ async def _store(
 async def _store_due(
     kind: str,
     due: _Due,
+    now: datetime,
     destination: Destination,
     refused: list[tuple[SpoolEntry, MahavishnuError]],
 ) -> list[tuple[SpoolEntry, bool]]:
@@ -157,7 +165,7 @@ async def _store_due(
     if not due:
         return []
     try:
-        new = await destination.store(kind, due)
+        new = await destination.store(kind, due, now)
         return [(entry, each) for (entry, _), each in zip(due, new, strict=True)]
     except MahavishnuError as error:
         if not is_refusal(error):
@@ -166,11 +174,11 @@ async def _store_due(
             refused.append((due[0][0], error))
             return []
     half = len(due) // 2
-    first = await _store_due(kind, due[:half], destination, refused)
-    return first + await _store_due(kind, due[half:], destination, refused)
+    first = await _store_due(kind, due[:half], now, destination, refused)
+    return first + await _store_due(kind, due[half:], now, destination, refused)
 
 
-def _is_over(write: Any) -> bool:
+def _is_over(write: Any, now: datetime) -> bool:
     """Tell whether nobody would find it any more."""
     over = isinstance(write, NewMemory) and write.expires_at is not None
-    return over and write.expires_at <= utc_now()
+    return over and write.expires_at <= now

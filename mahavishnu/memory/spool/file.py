@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -249,6 +250,7 @@ class SpoolFile:
         with self._translated():
             if make:
                 self._make()
+            self._close_to_others()
             connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S,
                 isolation_level=None,
@@ -279,6 +281,13 @@ class SpoolFile:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             sync_folder(folder)
+
+    def _close_to_others(self) -> None:
+        """Take away what others may do with the file, and with the journal of a process that was killed."""
+        for path in (self.path, Path(f"{self.path}-journal")):
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                    path.chmod(0o600)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

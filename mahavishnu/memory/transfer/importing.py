@@ -14,6 +14,7 @@ from mahavishnu.base.errors import Forbidden, MahavishnuError, Unavailable, Usag
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.embedding.port import ModelIdentity
+from mahavishnu.memory.models import utc_now
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.statements import load_memory_queries
@@ -76,6 +77,7 @@ class Import:
         self._scopes = scopes
         self._table: VectorTable | None = None
         self._outcome = LineOutcome()
+        self._now = utc_now()
 
     async def read(self, stream: BinaryIO, report: ImportReport) -> LineOutcome:
         """
@@ -89,6 +91,8 @@ class Import:
         if header.vectors_of is not None:
             self._table = await self._table_of(header.vectors_of)
             self._outcome.vectors_left_out = self._table is None
+        clock = _MEMORIES["read_clock"]
+        self._now = await self._database.run(lambda c: c.fetchval(clock))
         seen: Counter[str] = Counter()
         batch: list[Numbered[Any]] = []
         of_batch, size, number, ended = "", 0, 1, False
@@ -135,7 +139,8 @@ class Import:
         if kind == "project":
             return values
         if kind == "memory":
-            line = read_memory(values, self._table.dimensions if self._table else None)
+            dimensions = self._table.dimensions if self._table else None
+            line = read_memory(values, dimensions, self._now)
             if line is None:
                 self._outcome.count(kind, EXPIRED)
                 return None

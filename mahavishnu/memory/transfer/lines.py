@@ -24,7 +24,6 @@ from mahavishnu.memory.models import (
     VISIBILITIES,
     NewMemory,
     check_new_memory,
-    utc_now,
 )
 
 VERSION = 1
@@ -108,9 +107,9 @@ def _check_place(values: Mapping[str, Any]) -> None:
         raise unknown_value("visibility", str(visibility), VISIBILITIES)
 
 
-def read_memory(values: dict[str, Any], dimensions: int | None) -> MemoryLine | None:
+def read_memory(values: dict[str, Any], dimensions: int | None, now: datetime) -> MemoryLine | None:
     """
-    Return a memory; None where its time is over. Vectors of another length than `dimensions` are left out.
+    Return a memory; None where its time is over at `now`. Vectors of another length than `dimensions` are left out.
 
     Raises `UsageError` as storing does.
     """
@@ -122,10 +121,10 @@ def read_memory(values: dict[str, Any], dimensions: int | None) -> MemoryLine | 
         chunks = [EmbeddedChunk(start, end, _vector(text)) for start, end, text in found]
     except (msgspec.ValidationError, ValueError, struct.error) as error:
         raise _invalid(f"{error}.") from error
-    if new.expires_at is not None and new.expires_at <= utc_now():
+    if new.expires_at is not None and new.expires_at <= now:
         return None
     check_moment(stored_at, what="stored_at")
-    check_new_memory(new)
+    check_new_memory(new, now=now)
     if new.id is None or new.occurred_at is None or superseded_by == new.id:
         raise _invalid("It needs an id, a time, and another successor than itself.")
     if any(len(chunk.vector) != dimensions for chunk in chunks):
