@@ -403,6 +403,13 @@ def test_closed_streams_do_not_confuse_a_command(
 
 
 @needs_full
+def test_an_export_that_was_cut_is_not_called_done(mahavishnu: Command, project: str) -> None:
+    store(mahavishnu, "text", "--project", project)
+    status, err = with_full_output(mahavishnu, "memory", "export", "-", "--project", project)
+    assert status == 1 and "No space left" in err and "Hint: The export was cut" in err
+
+
+@needs_full
 @pytest.mark.parametrize(
     "words", [("list", "--type", "none"), ("list", "--type", "none", "--json")]
 )

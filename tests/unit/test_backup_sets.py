@@ -47,7 +47,8 @@ embedding:
 ai_environments:
   llm_profiles:
     raw: {{anthropic_base_url: https://api.example, key: {CANARY}}}
-    good: {{anthropic_base_url: https://api.example, key: "env:GOOD_KEY", title: "with {CANARY} in it"}}
+    good: {{anthropic_base_url: https://api.example, key: "env:GOOD_KEY", title: "with {CANARY} in it",
+      apikey: canary-5}}
 server: {{port: 1234}}
 """
 MANIFEST = BackupManifest(
@@ -223,9 +224,13 @@ def test_configuration_is_backed_up_without_secrets(tmp_path: Path) -> None:
     profiles.mkdir(parents=True)
     locations.user_settings.write_text(SETTINGS)
     (profiles / "mine.yaml").write_text(f"key: {CANARY}\nmodel: m\n")
+    (profiles / "by_hand.yaml").write_text(
+        "api_key: canary-1\nheaders: {Authorization: Bearer canary-2}\nmodel: {secret: canary-3}\n"
+        "clients: [{token: canary-4}]\ntitle: t\n"
+    )
     (profiles / "broken.yaml").write_text("a: [")
     content = encode_configuration(locations)
-    for secret in (CANARY, "hunter2", "p4ss", "p5ss", "w0rd"):
+    for secret in (CANARY, "hunter2", "p4ss", "p5ss", "w0rd", "canary-"):
         assert secret.encode() not in content
     files = msgspec.json.decode(content)
     settings = files["mahavishnu.yaml"]
@@ -234,6 +239,9 @@ def test_configuration_is_backed_up_without_secrets(tmp_path: Path) -> None:
     assert set(settings["withheld"]) == {
         "postgresql.password", "postgresql.dsn", "backup.dsn", "embedding.ollama_base_url",
         "ai_environments.llm_profiles.raw.key", "ai_environments.llm_profiles.good.title",
+        "ai_environments.llm_profiles.good.apikey",
     }  # fmt: skip
     assert files["profiles/mine.yaml"] == {"values": {"model": "m"}, "withheld": ["key"]}
+    by_hand = files["profiles/by_hand.yaml"]
+    assert by_hand["values"] == {"title": "t"} and len(by_hand["withheld"]) == 4
     assert files["profiles/broken.yaml"] == {"unreadable": "settings.unparsable"}

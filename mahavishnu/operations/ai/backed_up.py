@@ -18,7 +18,8 @@ from mahavishnu.base.settings.keys import find_setting
 from mahavishnu.base.settings.section import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS
 from mahavishnu.database.backup.manifest import CONFIGURATION, JOURNAL
 
-_PROFILE = "ai_environments.llm_profiles.*."
+_PROFILES = "ai_environments.llm_profiles."
+_PROFILE = f"{_PROFILES}*."
 
 
 class BackedUpFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,10 +66,16 @@ def _read(path: Path, prefix: str) -> BackedUpFile:
 
 
 def _is_secret(key: str, value: Any) -> bool:
-    """Tell whether a value may not leave: a key that is no reference, an address with a password, a key's look."""
+    """
+    Tell whether a value may not leave: a key that is no reference, an address with a password, a key's look.
+
+    Of a profile also what is no part of one.
+    """
     if isinstance(value, list):
         return any(_is_secret(key, each) for each in value)
-    setting = find_setting(key) or key
+    setting = find_setting(key)
+    if key.startswith(_PROFILES) and (setting is None or isinstance(value, Mapping)):
+        return True  # whoever wrote `api_key` by hand meant a key
     if not isinstance(value, str):
         return setting in SECRET_KEYS and value is not None
     if setting in SECRET_KEYS:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from mahavishnu.base.errors import Conflict, UsageError
+from mahavishnu.base.errors import Conflict, MahavishnuError, UsageError
 from mahavishnu.base.files import replacing
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.memory.files import usable
@@ -39,7 +39,16 @@ async def export(file: Path, **fields: Any) -> Struct:
     if str(file) == "-":
         if parameter("as_json"):
             raise UsageError("With --json the export needs a FILE.", code="transfer.no_file")
-        return await ask("export_memories", stream=sys.stdout.buffer, **fields)
+        try:
+            done = await ask("export_memories", stream=sys.stdout.buffer, **fields)
+            sys.stdout.buffer.flush()
+        except MahavishnuError as error:
+            if error.code == "output.failed":
+                error.hint = (
+                    "The export was cut, and is no use as it is. Make room, then export again."
+                )
+            raise
+        return done
     with usable(file):
         if file.exists() and not _is_export(file):
             raise Conflict(
