@@ -93,9 +93,9 @@ class BackupBody(Body, frozen=True, kw_only=True):
     models: list[str] = field(default_factory=list)
     encrypted: bool = False
     proven_at: Annotated[datetime | None, Meta(description="When its last drill succeeded.")] = None
-    drill_problem: Annotated[SetProblem | None, Meta(description="Why its last drill failed.")] = (
-        None
-    )
+    drill_problem: Annotated[
+        SetProblem | None, Meta(description="What its last drill or verify found wrong.")
+    ] = None
     problem: SetProblem | None = None
 
 
@@ -307,14 +307,13 @@ BACKUP_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="verify_backup",
         title="Verify a backup",
-        description="Read every byte of a backup set and compare it with what was written. That it "
-        "can be restored is what drill_backup proves.",
+        description="Read every byte of a backup set and compare it with what was written; damage is "
+        "recorded, and the set is not proven any more. That it can be restored is what drill_backup proves.",
         request=VerifyBackup,
         result=VerifiedBackup,
         run=verify_backup,
         method="POST",
         path="/backups/verify",
-        read_only=True,
     ),
     Operation(
         name="drill_backup",

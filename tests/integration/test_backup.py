@@ -354,6 +354,27 @@ async def test_prune_keeps_the_newest_proven_set_and_counts_no_damaged_one(bench
     assert bench.storage.find() == [newest]
 
 
+@pytest.mark.parametrize("finder", ["verify", "drill"])
+async def test_a_set_found_damaged_is_not_proven_any_more_and_counts_for_nothing(
+    bench: Bench, finder: str
+) -> None:
+    good, rotten = [await bench.create() for _ in range(2)]
+    for each in (good, rotten):
+        await bench.drill(each)
+    assert await bench.backups.proven_at() == bench.look(rotten).proven_at
+    path = bench.path(rotten)
+    path.write_bytes(flipped(path.read_bytes()))
+    with pytest.raises(MahavishnuError, match="was changed"):
+        await getattr(bench, finder)(rotten)
+    assert bench.look(rotten).proven_at is None
+    assert await bench.backups.proven_at() == bench.look(good).proven_at
+    pruned = await bench.backups.prune(replaced=False, confirm=True)
+    assert {each.listed.stored: each.stays for each in pruned.judged} == {
+        good: "one of the last 1", rotten: "damaged, but no newer set is proven",
+    }  # fmt: skip
+    assert bench.storage.find() == [good, rotten]
+
+
 async def test_consumers_of_changes_go_on_after_a_restore(bench: Bench, world: World) -> None:
     async with bench.server.connect(bench.server.database) as connection:
         # As the numbers of an older, longer cluster would be.

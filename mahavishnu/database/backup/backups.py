@@ -62,11 +62,14 @@ class Backups:
         return await asyncio.to_thread(look)
 
     async def verify(self, reference: str, progress: Progress) -> tuple[StoredSet, BackupManifest]:
-        """Read every byte of a set."""
+        """Read every byte of a set; one that is damaged is not proven any more."""
         storage, stored = await self._choose(reference)
-        manifest = await verify.verify(
-            self.server(), storage, stored, decryption=self._decryption, progress=progress
-        )
+        try:
+            manifest = await verify.verify(
+                self.server(), storage, stored, decryption=self._decryption, progress=progress
+            )
+        finally:
+            self._proven = None
         return stored, manifest
 
     async def drill(self, reference: str, progress: Progress) -> ListedSet:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import msgspec
-
 from mahavishnu.base.errors import Corrupt
 from mahavishnu.database.backup.create import in_thread
 from mahavishnu.database.backup.encryption import Decryption
@@ -16,7 +14,7 @@ from mahavishnu.database.backup.parts import Progress, read_part
 from mahavishnu.database.backup.room import DATABASE_FLOOR_BYTES, keeping_room
 from mahavishnu.database.backup.server import BackupServer, locked, scratch_database
 from mahavishnu.database.backup.storage.port import Storage, StoredSet
-from mahavishnu.database.backup.verify import read_set
+from mahavishnu.database.backup.verify import read_set, record_damage
 from mahavishnu.database.target import Target
 
 # Searches for sampled memories by their words and by their vectors, and returns how many of each
@@ -47,7 +45,7 @@ async def drill(
     async with in_thread(storage.use(stored)):
         manifest = await asyncio.to_thread(read_set, storage, stored)
         require_known(manifest)
-        proof = Proof(manifest=manifest.digest, at=now(), proven=False)
+        at = now()
         try:
             for part in manifest.parts:  # a drill loads only the dump, so the others are read
                 if part != manifest.part(DATABASE):
@@ -66,11 +64,11 @@ async def drill(
                 progress.step = "Searching"
                 texts, vectors = await search(server.target(database))
         except Corrupt as error:
-            proof = msgspec.structs.replace(proof, code=error.code, message=error.message)
-            await asyncio.to_thread(storage.write_note, stored, PROOF, encode(proof))
+            await record_damage(storage, stored, manifest, error, at=at)
             raise
-        proof = msgspec.structs.replace(
-            proof,
+        proof = Proof(
+            manifest=manifest.digest,
+            at=at,
             proven=True,
             postgresql=version.partition(" ")[0],
             text_searches=texts,

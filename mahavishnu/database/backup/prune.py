@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mahavishnu.base.errors import Conflict, Corrupt
+from mahavishnu.base.errors import Conflict
 from mahavishnu.database.backup.storage.port import Storage, StoredSet
 from mahavishnu.database.backup.storage.retention import KeptSets, reasons_to_stay
 from mahavishnu.database.backup.verify import ListedSet
@@ -35,17 +35,16 @@ def judge(sets: Sequence[ListedSet], retention: KeptSets, *, now: datetime) -> l
     """
     Decide about each set, in the given order.
 
-    One that cannot be read counts for nothing. It goes where it is damaged and a newer one is proven.
+    One that cannot be read, or was found damaged, counts for nothing. A damaged one goes where a newer one is proven.
     """
     proven = [each.stored for each in sets if each.proven_at]
-    whole = [each.stored for each in sets if each.problem is None]
+    whole = [each.stored for each in sets if each.problem is None and not each.is_damaged]
     reasons = reasons_to_stay(whole, retention, proven=proven, now=now)
 
     def reason(each: ListedSet) -> str | None:
-        if each.problem is None:
-            return reasons.get(each.stored)
-        if not isinstance(each.problem, Corrupt):
-            return "cannot be read now, or is of a later release"
+        if not each.is_damaged:
+            later = "cannot be read now, or is of a later release"
+            return later if each.problem else reasons.get(each.stored)
         if max(proven, default=each.stored) > each.stored:
             return None
         return "damaged, but no newer set is proven"

@@ -1,10 +1,11 @@
 """Read sets: what they say, whether they are whole, and whether every byte is what was written."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, NotFound
+from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, NotFound, Unavailable
 from mahavishnu.database.backup.create import in_thread
 from mahavishnu.database.backup.encryption import Decryption
 from mahavishnu.database.backup.manifest import (
@@ -14,6 +15,7 @@ from mahavishnu.database.backup.manifest import (
     PROOF,
     BackupManifest,
     Proof,
+    encode,
     parse_manifest,
     parse_proof,
 )
@@ -44,6 +46,11 @@ class ListedSet:
         """When its last drill succeeded; None where none did, or a part is missing."""
         proof = self.proof
         return proof.at if proof and proof.proven and self.problem is None else None
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether its last drill or verify found damage, or the list did."""
+        return isinstance(self.problem, Corrupt) or bool(self.proof and not self.proof.proven)
 
 
 def read_set(storage: Storage, stored: StoredSet) -> BackupManifest:
@@ -125,32 +132,63 @@ async def verify(
     """
     Read every byte of a set; an encrypted one is not decrypted where the identity file is missing.
 
-    pg_restore reads the dump to its end. Only a drill proves that the rows are those of the manifest.
+    pg_restore reads the dump to its end. Only a drill proves that the rows are those of the manifest. Damage is
+    recorded: a set that was proven is so no more.
 
     Raises:
         Corrupt: `backup.part_changed`, `backup.part_missing`, `backup.part_truncated`,
             `backup.manifest_changed`, `backup.manifest_damaged`, `backup.encrypted_damaged`,
             `backup.unreadable`.
         Forbidden: `backup.wrong_key`.
+        Unavailable: `backup.load_failed`, where something ended pg_restore.
     """
     progress.step = "Verifying"
     async with in_thread(storage.use(stored)):
         manifest = await asyncio.to_thread(read_set, storage, stored)
-        for part in manifest.parts:
-            await asyncio.to_thread(check_part, storage, stored, part, progress)
-        if manifest.encrypted and not decryption.path.exists():
-            return manifest
-        programs = server.programs(manifest.program)
-        with programs.read_archive() as running:
-            sink = running.process.stdin
-            assert sink is not None
-            dump = manifest.part(DATABASE)
-            await asyncio.to_thread(feed_part, storage, stored, dump, sink, decryption, progress)
-            why = await asyncio.to_thread(running.finish)
-        if why is not None:
-            raise Corrupt(
-                f"pg_restore cannot read the dump of the set {stored.name}: {why}",
-                hint=OTHER_SET,
-                code="backup.unreadable",
-            )
+        try:
+            for part in manifest.parts:
+                await asyncio.to_thread(check_part, storage, stored, part, progress)
+            if decryption.path.exists() or not manifest.encrypted:
+                await _read_dump(server, storage, stored, manifest, decryption, progress)
+        except Corrupt as error:
+            with contextlib.suppress(MahavishnuError):  # unwritable: the damage is the news
+                await record_damage(storage, stored, manifest, error, at=datetime.now(UTC))
+            raise
     return manifest
+
+
+async def record_damage(
+    storage: Storage, stored: StoredSet, manifest: BackupManifest, error: Corrupt, *, at: datetime
+) -> None:
+    """Note beside a set what is wrong with it; the caller uses the set."""
+    proof = Proof(
+        manifest=manifest.digest, at=at, proven=False, code=error.code, message=error.message
+    )
+    await asyncio.to_thread(storage.write_note, stored, PROOF, encode(proof))
+
+
+async def _read_dump(
+    server: BackupServer,
+    storage: Storage,
+    stored: StoredSet,
+    manifest: BackupManifest,
+    decryption: Decryption,
+    progress: Progress,
+) -> None:
+    with server.programs(manifest.program).read_archive() as running:
+        sink = running.process.stdin
+        assert sink is not None
+        dump = manifest.part(DATABASE)
+        await asyncio.to_thread(feed_part, storage, stored, dump, sink, decryption, progress)
+        why = await asyncio.to_thread(running.finish)
+    if why is None:
+        return
+    if running.process.returncode < 0:  # by a signal, which says nothing of the set
+        raise Unavailable(
+            f"pg_restore was ended: {why}", hint="Try again.", code="backup.load_failed"
+        )
+    raise Corrupt(
+        f"pg_restore cannot read the dump of the set {stored.name}: {why}",
+        hint=OTHER_SET,
+        code="backup.unreadable",
+    )

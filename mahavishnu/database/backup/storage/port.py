@@ -121,7 +121,12 @@ def busy(place: str) -> Conflict:
     """Return the error for a second command that would change the sets."""
     return Conflict(
         f"Another command is making or deleting backups in {place}.",
-        hint="Try again when it has ended. Of one that was killed, a bucket is free after five minutes.",
+        hint="Try again when it has ended."
+        + (
+            " Of one that was killed, a bucket is free after five minutes."
+            if "://" in place
+            else ""
+        ),
         code="backup.busy",
     )
 

@@ -29,7 +29,7 @@ def _show_list(found: "BackupList") -> None:
         what = (
             "is being made or deleted"
             if each.active
-            else "is left of a killed command; the next one removes it"
+            else "is left of a killed command; create or prune removes it"
         )
         print_line(f"{each.token} ({size(each.size_bytes)}) {what}.")
 
@@ -40,7 +40,7 @@ def _row(each: "BackupBody", now: datetime) -> tuple[str, ...]:
         return (each.set, "", "", "", "", f"unusable: {why}")
     proven = local_time(each.proven_at) if each.proven_at else "no"
     if each.drill_problem:
-        proven = f"drill failed: {each.drill_problem.code}"
+        proven = f"damaged: {each.drill_problem.code}"
     encrypted = ", encrypted" if each.encrypted else ""
     return (
         each.set, age(now - each.created_at), f"{size(each.size_bytes)}{encrypted}",
