@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -25,6 +26,19 @@ def die_with_parent(parent: int, number: signal.Signals) -> None:
             os._exit(1)
 
 
+def bound_to_this_process(command: Sequence[str | Path]) -> list[str]:
+    """
+    Return a command that is killed when the calling thread ends, and so when this process is killed (Linux).
+
+    Another Python asks for that before it becomes the program: where threads run, nothing may happen between fork
+    and exec.
+    """
+    words = [str(word) for word in command]
+    if sys.platform != "linux":
+        return words
+    return [sys.executable, "-IS", __file__, str(os.getpid()), *words]
+
+
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies (Linux only)."""
     if sys.platform == "linux":
@@ -35,3 +49,8 @@ def own_children() -> list[int]:
     """Return the pids of this process's children, zombies too; none where the system does not list them."""
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
     return [*map(int, listed.read_text(encoding="ascii").split())] if listed.exists() else []
+
+
+if __name__ == "__main__":
+    die_with_parent(int(sys.argv[1]), signal.SIGKILL)
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - that is its purpose

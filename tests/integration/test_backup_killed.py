@@ -1,8 +1,12 @@
 """Commands on backups that are killed: the database is the old or the new one, and no set is half there."""
 
 import asyncio
+import contextlib
 import os
 import random
+import select
+import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -94,6 +98,33 @@ async def test_a_killed_command_leaves_the_old_or_the_new(
         "lock", *(each.name for each in bench.storage.find()),
     }  # fmt: skip
     await admin.execute(f'DROP DATABASE "{bench.server.kept}" WITH (FORCE)')
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux kills what a killed process started"
+)
+def test_the_programs_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
+    program = tmp_path / "pg_restore"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o700)
+    run = (
+        "import sys, pathlib; from mahavishnu.database.backup.programs import Programs\n"
+        "with Programs(pathlib.Path(sys.argv[1]), 17).read_archive() as running:\n"
+        "    print(running.process.pid, flush=True); running.process.wait()"
+    )
+    words = [sys.executable, "-c", run, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as command:
+        assert command.stdout
+        started = int(command.stdout.readline())
+        watched = os.pidfd_open(started)
+        try:
+            command.kill()
+            ended, _, _ = select.select([watched], [], [], PATIENCE_S)
+            assert ended
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(watched, signal.SIGKILL)
+            os.close(watched)
 
 
 async def kept_count(bench: Bench) -> int:

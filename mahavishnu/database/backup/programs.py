@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from mahavishnu.base.children import bound_to_this_process
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.database.embedded.binaries import wheel_folders
 from mahavishnu.database.target import split_password
@@ -58,7 +59,7 @@ class Programs:
         writes = name == "pg_dump"
         with tempfile.TemporaryFile() as messages:
             process = subprocess.Popen(
-                [self.folder / name, *options],
+                bound_to_this_process([self.folder / name, *options]),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL if writes else subprocess.PIPE,
                 stdout=subprocess.PIPE if writes else subprocess.DEVNULL,
