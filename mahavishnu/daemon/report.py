@@ -13,7 +13,7 @@ from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.paths import Locations
 from mahavishnu.database.backup.storage.folder import LocalFolder
-from mahavishnu.database.backup.verify import proven_at
+from mahavishnu.database.backup.verify import newest_proven
 from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.services.schedule.pause import Pause, PauseFile
 
@@ -100,13 +100,14 @@ class DaemonReport(Struct, frozen=True, kw_only=True):
     spool_problem: ReportProblem | None = None
     paused: Pause | None = None
     proven_backup_at: datetime | None = None
+    proven_backup_created_at: datetime | None = None
 
 
 def report_daemon(locations: Locations, backups: Path | None) -> DaemonReport:
     """
     Return whether the daemon runs, and its state; starts nothing.
 
-    Where none says so, the last proof of a backup is read in the folder `backups`; a bucket is not asked.
+    Where none says so, the newest proven backup is looked for in the folder `backups`; a bucket is not asked.
     """
     record = find_daemon(locations.daemon_lock)
     state = problem = None
@@ -118,7 +119,7 @@ def report_daemon(locations: Locations, backups: Path | None) -> DaemonReport:
     proven = None
     if backups is not None and state is None:
         with suppress(MahavishnuError):  # `backup list` says why the sets cannot be read
-            proven = proven_at(LocalFolder(backups))
+            proven = newest_proven(LocalFolder(backups))
     spooled = spool_problem = None
     try:
         spooled = SpoolFile(locations.data).total()
@@ -133,5 +134,6 @@ def report_daemon(locations: Locations, backups: Path | None) -> DaemonReport:
         spooled=spooled,
         spool_problem=spool_problem,
         paused=PauseFile(locations.state).read(datetime.now(UTC)),
-        proven_backup_at=proven,
+        proven_backup_at=proven.proven_at if proven else None,
+        proven_backup_created_at=proven.created_at if proven else None,
     )

@@ -28,7 +28,7 @@ from mahavishnu.doctor.findings import (
 )
 from mahavishnu.factories import external_target
 from mahavishnu.memory.integrity import look_at_storage as find_damage
-from mahavishnu.operations.components import PROVEN_FOR
+from mahavishnu.operations.components import PROVEN_FOR, describe_proven
 from mahavishnu.operations.integrity import fix_for
 
 CONNECT_LIMIT_S = 5
@@ -222,20 +222,20 @@ async def look_at_times(examination: Examination) -> Finding:
 
 
 async def look_at_backup(examination: Examination) -> Finding:
-    """Tell how long ago a drill proved a backup; needs `memory`."""
+    """Tell how old the newest proven backup is; needs `memory`."""
     assert examination.app is not None
-    proven = await examination.app.backups.proven_at()
+    proven = await examination.app.backups.newest_proven()
     if proven is None:
         return Finding(
             "info",
             "No backup is proven to restore.",
             "mahavishnu backup create, then: mahavishnu backup drill",
         )
-    days = (datetime.now(UTC) - proven).days
+    days = (datetime.now(UTC) - proven.created_at).days
     if days > PROVEN_FOR.days:
         return Finding(
             "warning",
-            f"The last proof of a backup is {days:,} days old.",
+            f"The newest proven backup is {days:,} days old. {describe_proven(proven)}",
             "mahavishnu backup create, then: mahavishnu backup drill",
         )
-    return Finding("ok", f"A drill proved a backup at {proven:%Y-%m-%d %H:%M} UTC.")
+    return Finding("ok", f"Backup: {describe_proven(proven)}")

@@ -15,6 +15,7 @@ from mahavishnu.base.daemon.client import ask_health
 from mahavishnu.base.daemon.record import find_daemon
 from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.health import ComponentHealth, HealthStatus
+from mahavishnu.database.backup.verify import ProvenSet
 from mahavishnu.database.embedded.state import Layout
 from mahavishnu.operations.ai.secret_settings import own_stores
 from mahavishnu.operations.service_bodies import Service
@@ -151,30 +152,36 @@ def judge_service(service: Service) -> ComponentHealth:
 
 
 async def check_backup(app: "App") -> ComponentHealth:
-    """Judge when a drill last proved a backup."""
-    proven = await app.backups.proven_at()
+    """Judge how old the newest proven backup is."""
+    proven = await app.backups.newest_proven()
     status, told = judge_backup(proven, app.settings.backup.schedule, datetime.now(UTC))
     return ComponentHealth("backup", status, told)
 
 
+def describe_proven(proven: ProvenSet) -> str:
+    """Say when a drill proved the newest proven set, and of when that set is where it was old then."""
+    of = f"; the set is of {proven.created_at:%Y-%m-%d %H:%M} UTC" if proven.was_older else ""
+    return f"A drill proved one at {proven.proven_at:%Y-%m-%d %H:%M} UTC{of}."
+
+
 def judge_backup(
-    proven: datetime | None, schedule: str | None, now: datetime
+    proven: ProvenSet | None, schedule: str | None, now: datetime
 ) -> tuple[HealthStatus, str]:
     """
-    Return what the last proof means.
+    Return what the newest proven set means; its age counts from when it was made, whenever it was proven.
 
     Of scheduled backups the first one that came due after it may be a day late; a week is unhealthy. Without a
-    schedule a proof is good for 30 days, and none is asked for.
+    schedule a set is good for 30 days, and none is asked for.
     """
-    told = f"A drill proved one at {proven:%Y-%m-%d %H:%M} UTC." if proven else "None is proven."
+    told = describe_proven(proven) if proven else "None is proven."
     if schedule is None:
-        old = proven is not None and now - proven > PROVEN_FOR
+        old = proven is not None and now - proven.created_at > PROVEN_FOR
         return (
             ("degraded", f"{told} Make another: mahavishnu backup create")
             if old
             else ("healthy", told)
         )
-    late = overdue(schedule, proven, now) if proven else None
+    late = overdue(schedule, proven.created_at, now) if proven else None
     if late is not None and late <= LATE:
         return "healthy", told
     status: HealthStatus = "unhealthy" if late is not None and late > TOO_LATE else "degraded"

@@ -7,11 +7,11 @@ import re
 import resource
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -23,14 +23,16 @@ from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
 from mahavishnu.daemon.jobs import scheduled_jobs
 from mahavishnu.daemon.report import report_daemon
-from mahavishnu.database.backup.manifest import MANIFEST, PROOF, encode
+from mahavishnu.database.backup.manifest import MANIFEST
 from mahavishnu.database.backup.parts import Progress
 from mahavishnu.database.backup.storage.folder import LocalFolder
+from mahavishnu.database.backup.verify import ProvenSet
 from mahavishnu.database.migrate import HEAD
 from mahavishnu.database.target import Target, place_of
 from mahavishnu.doctor.database import look_at_backup
 from mahavishnu.doctor.findings import Examination
 from mahavishnu.memory.models import NewMemory
+from mahavishnu.memory.records import Metric
 from tests.conftest import Cluster, OpenWorld, World
 from tests.support.backups import DAMAGE, FILES, Bench, bench_of, flipped, server_in
 from tests.support.missing_programs import skip_or_fail
@@ -86,11 +88,12 @@ async def test_a_drill_proves_a_set_and_leaves_no_database(
     assert [model.dimensions for model in manifest.models] == [64]
     names = {table.name for table in manifest.tables}
     assert {"public.memories", "public.embeddings_1_note", "public.alembic_version"} <= names
-    assert await bench.backups.proven_at() is None and bench.look(stored).proven_at is None
+    assert await bench.backups.newest_proven() is None and bench.look(stored).proven_at is None
     proof = (await bench.drill(stored)).proof
     assert proof and (proof.text_searches, proof.vector_searches) == (5, 5)
     assert bench.look(stored).proof == proof
-    assert await bench.backups.proven_at() == proof.at
+    proven = await bench.backups.newest_proven()
+    assert proven == ProvenSet(manifest.created_at, proof.at) and not proven.was_older
     assert await others(bench, admin) == []
 
 
@@ -102,7 +105,7 @@ async def test_the_daemon_shows_when_a_backup_was_proven(
     async with serve(app, tmp_path) as served, served.client() as http:
         assert "proven_backup_at" not in (await http.get("/api/v1/status")).json()
         assert f"\n{gauge} +Inf\n" in (await http.get("/metrics")).text
-        proof = (await bench.drill(await bench.create())).proof
+        proof = (await bench.drill(made := await bench.create())).proof
         assert proof
         at = (await http.get("/api/v1/status")).json()["proven_backup_at"]
         assert datetime.fromisoformat(at) == proof.at
@@ -114,14 +117,15 @@ async def test_the_daemon_shows_when_a_backup_was_proven(
     async with AsyncExitStack() as stack:
         examination = Examination({}, {}, True, stack, app=app)
         assert (await look_at_backup(examination)).status == "ok"
-        old = msgspec.structs.replace(proof, at=proof.at - timedelta(days=31))
-        bench.path(bench.newest(), PROOF).write_bytes(encode(old))
+        # Proven again now, the set is as old as it is.
+        old = datetime.now(UTC).replace(microsecond=0) - timedelta(days=31)
+        bench.forge(made, lambda manifest: msgspec.structs.replace(manifest, created_at=old))
+        await bench.drill(made)
         renewed = replace(app, backups=replace(bench.backups))
         found = await look_at_backup(replace(examination, app=renewed))
-        assert (found.status, found.summary) == (
-            "warning",
-            "The last proof of a backup is 31 days old.",
-        )
+        assert found.status == "warning"
+        assert found.summary.startswith("The newest proven backup is 31 days old. A drill proved")
+        assert found.summary.endswith(f"; the set is of {old:%Y-%m-%d %H:%M} UTC.")
 
 
 async def test_the_daemon_makes_and_proves_a_backup_at_its_time(
@@ -141,7 +145,7 @@ async def test_the_daemon_makes_and_proves_a_backup_at_its_time(
     [event] = app.events.read(limit=9)
     assert (event.what, event.result) == ("backup.create", "done"), event
     assert event.after is not None and bench.newest().name in event.after
-    assert await bench.backups.proven_at()
+    assert await bench.backups.newest_proven()
     with job.times.claim(datetime.now().astimezone()) as due:
         assert not due
 
@@ -361,13 +365,15 @@ async def test_a_set_found_damaged_is_not_proven_any_more_and_counts_for_nothing
     good, rotten = [await bench.create() for _ in range(2)]
     for each in (good, rotten):
         await bench.drill(each)
-    assert await bench.backups.proven_at() == bench.look(rotten).proven_at
+    assert (newest := await bench.backups.newest_proven())
+    assert newest.proven_at == bench.look(rotten).proven_at
     path = bench.path(rotten)
     path.write_bytes(flipped(path.read_bytes()))
     with pytest.raises(MahavishnuError, match="was changed"):
         await getattr(bench, finder)(rotten)
     assert bench.look(rotten).proven_at is None
-    assert await bench.backups.proven_at() == bench.look(good).proven_at
+    assert (newest := await bench.backups.newest_proven())
+    assert newest.proven_at == bench.look(good).proven_at
     pruned = await bench.backups.prune(replaced=False, confirm=True)
     assert {each.listed.stored: each.stays for each in pruned.judged} == {
         good: "one of the last 1", rotten: "damaged, but no newer set is proven",
@@ -443,20 +449,40 @@ async def test_who_is_connected_is_named_and_left_alone(bench: Bench, cluster: C
         await daemon.close()
 
 
+async def store_memory(world: World) -> None:
+    await store(world, "Meanwhile.")
+
+
+async def record_metric(world: World) -> None:
+    await world.records.record_metric(Metric(source="tests", name="quality", value=0.5, unit="1"))
+
+
+@pytest.mark.parametrize(
+    ("write_one", "before"),
+    [
+        (store_memory, "Comparing"),  # the restored rows, long before the end
+        (record_metric, "Comparing"),  # no search and no target of sync follows it
+        (record_metric, "Replacing"),  # after the last look at the present database
+    ],
+)
 async def test_what_is_stored_meanwhile_is_not_lost(
-    bench: Bench, open_world: OpenWorld, admin: asyncpg.Connection
+    bench: Bench,
+    open_world: OpenWorld,
+    admin: asyncpg.Connection,
+    write_one: Callable[[World], Awaitable[None]],
+    before: str,
 ) -> None:
     stored = await bench.create()
 
     async def write() -> None:
         async with open_world() as other:
-            await store(other, "Meanwhile.")
+            await write_one(other)
 
     class Interrupted(Progress):
-        """Lets another program store something, and end, before the restored rows are compared."""
+        """Lets another program store something, and end, before a step."""
 
         def __setattr__(self, name: str, value: object) -> None:
-            if value == "Comparing":
+            if value == before:
                 with ThreadPoolExecutor(1) as threads:
                     threads.submit(asyncio.run, write()).result()
             super().__setattr__(name, value)
@@ -464,7 +490,11 @@ async def test_what_is_stored_meanwhile_is_not_lost(
     with pytest.raises(Conflict) as caught:
         await bench.backups.restore(stored.name, Interrupted())
     assert caught.value.code == "backup.changed"
-    assert (await contents(bench))[-1] == "Meanwhile."
+    async with bench.server.connect(bench.server.database) as connection:
+        kept = await connection.fetchval(
+            "SELECT (SELECT count(*) FROM memories) + (SELECT count(*) FROM performance_metrics)"
+        )
+    assert kept > COUNT
     assert await others(bench, admin) == []
 
 

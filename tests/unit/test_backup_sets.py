@@ -120,7 +120,7 @@ async def test_a_slow_place_is_asked_for_its_proof_once(tmp_path: Path) -> None:
         database=cast(Any, None), server=cast(Any, None), storage=open_slowly, recipients=(),
         identity=tmp_path, search=cast(Any, None), replaced=(), retention=cast(Any, None),
     )  # fmt: skip
-    impatient, patient = (asyncio.create_task(backups.proven_at()) for _ in range(2))
+    impatient, patient = (asyncio.create_task(backups.newest_proven()) for _ in range(2))
     await asyncio.sleep(0)
     impatient.cancel()
     await asyncio.wait({impatient})

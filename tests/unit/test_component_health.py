@@ -15,6 +15,7 @@ from mahavishnu.base.daemon.record import claim
 from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable
 from mahavishnu.base.health import STATUSES, THREE_STATES, ComponentHealth, worst_status
 from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.database.backup.verify import ProvenSet
 from mahavishnu.embedding.choose import Choice, Refusal
 from mahavishnu.operations.components import check_daemon, check_model, cloud_provider, judge_backup
 from mahavishnu.services.health import ComponentChecks, HealthProvider
@@ -136,7 +137,9 @@ def test_a_worse_status_is_never_a_better_one_of_the_three() -> None:
 def test_a_scheduled_backup_may_be_a_day_late(
     schedule: str | None, age: timedelta | None, status: str
 ) -> None:
-    assert judge_backup(NOW - age if age is not None else None, schedule, NOW)[0] == status
+    # However lately a drill proved it, it is as old as its rows.
+    proven = ProvenSet(created_at=NOW - age, proven_at=NOW) if age is not None else None
+    assert judge_backup(proven, schedule, NOW)[0] == status
 
 
 class Space:

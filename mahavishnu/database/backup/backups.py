@@ -16,10 +16,10 @@ from mahavishnu.database.backup.restore import PlannedRestore
 from mahavishnu.database.backup.server import BackupServer
 from mahavishnu.database.backup.storage.port import Storage, StoredSet, Unfinished
 from mahavishnu.database.backup.storage.retention import KeptSets
-from mahavishnu.database.backup.verify import ListedSet, choose, list_sets
+from mahavishnu.database.backup.verify import ListedSet, ProvenSet, choose, list_sets
 from mahavishnu.database.pool import Database
 
-PROVEN_TTL_S = 300.0  # how long `proven_at` believes what it read, which may be in a cloud
+PROVEN_TTL_S = 300.0  # how long `newest_proven` believes what it read, which may be in a cloud
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Backups:
     search: drill.SampleSearch
     replaced: tuple[Callable[[], None], ...]
     retention: KeptSets
-    _proven: tuple[float, asyncio.Task[datetime | None]] | None = field(default=None, init=False)
+    _proven: tuple[float, asyncio.Task[ProvenSet | None]] | None = field(default=None, init=False)
 
     async def create(self, files: Mapping[str, bytes], progress: Progress) -> ListedSet:
         """Make a set of the database and of `files`, the contents of the other parts by name."""
@@ -119,9 +119,9 @@ class Backups:
             in_use = await asyncio.to_thread(prune.remove, storage, judged)
         return prune.PrunedSets(tuple(judged), in_use, drops)
 
-    async def proven_at(self) -> datetime | None:
+    async def newest_proven(self) -> ProvenSet | None:
         """
-        Return when the newest proof was made, as it was known at most five minutes ago; None without one.
+        Return the newest proven set, as it was known at most five minutes ago; None without one.
 
         A caller that stops waiting for a slow cloud leaves the answer to the next one.
         """
@@ -130,8 +130,8 @@ class Backups:
             self._proven = time.monotonic() + PROVEN_TTL_S, looking
         return await asyncio.shield(self._proven[1])
 
-    def _look_for_proof(self) -> datetime | None:
-        return verify.proven_at(self.storage())
+    def _look_for_proof(self) -> ProvenSet | None:
+        return verify.newest_proven(self.storage())
 
     @property
     def _decryption(self) -> Decryption:

@@ -6,6 +6,7 @@ copy that `undo` brings back, until the next restore or prune.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from mahavishnu.database.pool import DriverConnection
 from mahavishnu.database.queries import load_queries
 
 _QUERIES = load_queries("backup")
+OWN_END_S = 5.0  # as long as PostgreSQL itself waits before a rename
 
 # Closes this process's own connections to the database, and gives their server processes, which may end a
 # moment later.
@@ -45,11 +47,16 @@ type Disconnected = Callable[[], AbstractAsyncContextManager[Set[int]]]
 
 @dataclass(frozen=True)
 class Present:
-    """The database that a restore would replace. `since` counts memories stored after the set was made."""
+    """
+    The database that a restore would replace. `since` counts memories stored after the set was made.
+
+    Every write moves `written`, where the server counts them (`track_counts`); that of a memory `last_change`, too.
+    """
 
     memories: int
     since: int
     last_change: int
+    written: str
 
 
 @dataclass(frozen=True)
@@ -117,14 +124,14 @@ async def restore(
 
     Raises:
         Conflict: `backup.connected`, `backup.restoring`, or `backup.changed` where somebody stored
-            something meanwhile.
+            anything meanwhile, in whichever table.
         Corrupt, Forbidden, Unavailable: the database is as it was.
     """
     async with in_thread(storage.use(stored)), disconnected() as own:
         manifest = await asyncio.to_thread(read_set, storage, stored)
         require_known(manifest)
         async with server.maintain() as connection, locked(connection, server):
-            require_nobody(await _find_others(connection, server, own), server.database)
+            await _require_alone(connection, server, own)
             before = await _look(server, manifest)
             async with (
                 keeping_room(server.disk, DATABASE_FLOOR_BYTES),
@@ -135,14 +142,13 @@ async def restore(
                     major=connection.get_server_version().major, decryption=decryption,
                     progress=progress,
                 )  # fmt: skip
-                if (await _look(server, manifest)).last_change != before.last_change:
-                    raise Conflict(
-                        "Something was stored while the restore was running; it would be lost, so "
-                        "nothing was changed.",
-                        hint="End what writes, the daemon by mahavishnu down, and try again.",
-                        code="backup.changed",
-                    )
-                await _swap(connection, server, database)
+                # A write moves the first number, or the second one until nobody can connect any more.
+                count = await _count_written(connection, server.database)
+                now = await _look(server, manifest)
+                if (now.last_change, now.written) != (before.last_change, before.written):
+                    raise _changed()
+                progress.step = "Replacing"
+                await _swap(connection, server, database, written=count)
     return manifest
 
 
@@ -198,8 +204,42 @@ async def _look(server: BackupServer, manifest: BackupManifest) -> Present:
         return Present(**row)
 
 
-async def _swap(connection: DriverConnection, server: BackupServer, database: str) -> None:
-    """Give `database` the configured name, and the present one the name to undo by, in one transaction."""
+async def _require_alone(connection: DriverConnection, server: BackupServer, own: Set[int]) -> None:
+    """Refuse where others are connected; wait for the end of our own connections, which count what they wrote."""
+    until = time.monotonic() + OWN_END_S
+    while sessions := await find_sessions(connection, server.database):
+        others = tuple(each for each in sessions if each.pid not in own)
+        if others or time.monotonic() > until:
+            require_nobody(others or sessions, server.database)
+        await asyncio.sleep(0.02)
+
+
+async def _count_written(connection: DriverConnection, database: str) -> int | None:
+    count: int | None = await connection.fetchval(_QUERIES["count_written"], database)
+    return count
+
+
+def _changed() -> Conflict:
+    return Conflict(
+        "Something was stored while the restore was running; it would be lost, so nothing was changed.",
+        hint="End what writes, the daemon by mahavishnu down, and try again.",
+        code="backup.changed",
+    )
+
+
+async def _swap(
+    connection: DriverConnection,
+    server: BackupServer,
+    database: str,
+    *,
+    written: int | None = None,
+) -> None:
+    """
+    Give `database` the configured name, and the present one the name to undo by, in one transaction.
+
+    Refuses where the present one counts other writes than `written`. By then nobody is connected, and nobody can
+    connect until the transaction ends.
+    """
     aside = server.scratch_name()
     kept = await has_kept(connection, server)
     try:
@@ -209,6 +249,8 @@ async def _swap(connection: DriverConnection, server: BackupServer, database: st
             await rename_database(connection, server.database, aside)
             await rename_database(connection, database, server.database)
             await rename_database(connection, aside, server.kept)
+            if written is not None and await _count_written(connection, server.kept) != written:
+                raise _changed()
     except asyncpg.ObjectInUseError as error:
         require_nobody(await find_sessions(connection, server.database), server.database)
         raise Conflict(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mahavishnu.base.errors import Conflict, Corrupt, MahavishnuError, NotFound, Unavailable
 from mahavishnu.database.backup.create import in_thread
@@ -53,6 +53,19 @@ class ListedSet:
         return isinstance(self.problem, Corrupt) or bool(self.proof and not self.proof.proven)
 
 
+@dataclass(frozen=True)
+class ProvenSet:
+    """When a set was made, which is what its age counts from, and when its last drill succeeded."""
+
+    created_at: datetime
+    proven_at: datetime
+
+    @property
+    def was_older(self) -> bool:
+        """Whether the set was old when it was proven, so that both times are worth showing."""
+        return self.proven_at - self.created_at > timedelta(hours=1)
+
+
 def read_set(storage: Storage, stored: StoredSet) -> BackupManifest:
     """
     Return what a set says of itself, its parts being there with their sizes; nothing else is read.
@@ -73,9 +86,12 @@ def list_sets(storage: Storage) -> list[ListedSet]:
     return [_list_one(storage, stored) for stored in storage.find()]
 
 
-def proven_at(storage: Storage) -> datetime | None:
-    """Return when the newest proof of a set was made; None without one."""
-    return max(filter(None, (each.proven_at for each in list_sets(storage))), default=None)
+def newest_proven(storage: Storage) -> ProvenSet | None:
+    """Return the newest set that is proven; None without one."""
+    for each in reversed(list_sets(storage)):
+        if each.manifest is not None and each.proven_at is not None:
+            return ProvenSet(created_at=each.manifest.created_at, proven_at=each.proven_at)
+    return None
 
 
 def _list_one(storage: Storage, stored: StoredSet) -> ListedSet:

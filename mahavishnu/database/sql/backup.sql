@@ -79,11 +79,18 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS postgresql,
        (SELECT coalesce(max(memory_no), 0) FROM memories) AS last_memory;
 
 -- measure_present --
--- What a restore would replace. $1 the highest memory_no of the set; (memories, since, last_change). Since: memories that
--- were stored after the set was made.
+-- What a restore would replace. $1 the highest memory_no of the set; (memories, since, last_change, written).
+-- Since: memories that were stored after the set was made. Written: what every write moves, in any table of ours; those of
+-- a connection count at its end at the latest. Autovacuum moves nothing here.
 SELECT (SELECT count(*) FROM memories) AS memories,
        (SELECT count(*) FROM memories WHERE memory_no > $1) AS since,
-       (SELECT coalesce(max(change_no), 0) FROM changes) AS last_change;
+       (SELECT coalesce(max(change_no), 0) FROM changes) AS last_change,
+       (SELECT md5(string_agg(concat_ws(',', s.relid, c.relfilenode, n_tup_ins, n_tup_upd, n_tup_del), ' ' ORDER BY s.relid))
+        FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid) AS written;
+
+-- count_written --
+-- Rows that were ever written in a database, also by the server itself. $1 name; one value.
+SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = $1;
 
 -- restart_changes --
 -- After a restore: transaction numbers of another cluster mean nothing in this one, and could be higher.

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from mahavishnu.daemon.report import DaemonReport, report_daemon
+from mahavishnu.database.backup.verify import ProvenSet
 from mahavishnu.interfaces.cli.options import answers, load_quietly
 from mahavishnu.interfaces.cli.pause import describe_pause
 from mahavishnu.interfaces.cli.render import local_time, print_line
@@ -26,7 +27,7 @@ def _show(body: DaemonReport) -> None:
     if body.state is not None:
         _print_state(body.state)
     elif body.proven_backup_at is not None:
-        _print_proof(body.proven_backup_at)
+        _print_proof(body.proven_backup_at, body.proven_backup_created_at)
     if body.problem is not None:
         print_line(f"Problem: {body.problem.message}")
         print_line(f"Hint: {body.problem.hint}")
@@ -56,17 +57,19 @@ def _print_state(state: dict[str, Any]) -> None:
             print_line(f"Sync: {dead:,} dead letters; see: mahavishnu sync status")
     else:
         print_line(f"Database: {database['reason']}")
-    proven = state.get("proven_backup_at")
-    _print_proof(msgspec.convert(proven, datetime | None))
+    names = ("proven_backup_at", "proven_backup_created_at")
+    _print_proof(*(msgspec.convert(state.get(name), datetime | None) for name in names))
 
 
-def _print_proof(proven: datetime | None) -> None:
+def _print_proof(proven: datetime | None, created: datetime | None) -> None:
     if proven is None:
         print_line("Backup: none is proven; run: mahavishnu backup drill")
         return
     hours = int((datetime.now(UTC) - proven).total_seconds() // 3600)
     age = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
-    print_line(f"Backup: proven {age} ago, at {local_time(proven)}")
+    was_older = created is not None and ProvenSet(created, proven).was_older
+    of = f"; the set is of {local_time(created)}" if created and was_older else ""
+    print_line(f"Backup: proven {age} ago, at {local_time(proven)}{of}")
 
 
 @click.command()

@@ -125,8 +125,8 @@ async def refresh_metrics(app: App, metrics: Metrics) -> None:
             metrics.waiting.set(await app.memories.count_waiting())
             metrics.connections.set((await app.health()).connections)
             metrics.dead_letters.set(await app.outbox.count_dead())
-            proven = await app.backups.proven_at()
-            age_s = (datetime.now(UTC) - proven).total_seconds() if proven else math.inf
+            proven = await app.backups.newest_proven()
+            age_s = (datetime.now(UTC) - proven.created_at).total_seconds() if proven else math.inf
             metrics.proven_backup_age.set(age_s)
     metrics.show_components(app.components.last)
 

@@ -56,7 +56,7 @@ class Metrics:
         )  # fmt: skip
         self.proven_backup_age = Gauge(
             "mahavishnu_proven_backup_age_seconds",
-            "Age of the last proof of a backup by a drill; infinite without one.",
+            "Age of the newest backup that a drill proved; infinite without one.",
             registry=self.registry,
         )
         self.dead_letters = Gauge(

@@ -64,7 +64,10 @@ class DaemonState(Body, frozen=True, kw_only=True):
         int | None, Meta(description="Changes that targets of sync refused for good.")
     ] = None
     proven_backup_at: Annotated[
-        datetime | None, Meta(description="When a drill last proved a backup.")
+        datetime | None, Meta(description="When a drill proved the newest proven backup.")
+    ] = None
+    proven_backup_created_at: Annotated[
+        datetime | None, Meta(description="When that backup was made: its age counts from then.")
     ] = None
     spooled: Annotated[int, Meta(description="Writes that wait for PostgreSQL in the spool.")] = 0
     hot: Annotated[
@@ -131,7 +134,7 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         embedder, identity = error.message, None
     proven = None
     with suppress(MahavishnuError):  # `backup list` says why the sets cannot be read
-        proven = await call.app.backups.proven_at()
+        proven = await call.app.backups.newest_proven()
     return DaemonState(
         version=__version__,
         pid=os.getpid(),
@@ -140,7 +143,8 @@ async def daemon_status(call: Call, _request: DaemonStatus) -> DaemonState:
         embedder=embedder,
         waiting=waiting,
         dead_letters=dead_letters,
-        proven_backup_at=proven,
+        proven_backup_at=proven.proven_at if proven else None,
+        proven_backup_created_at=proven.created_at if proven else None,
         spooled=await asyncio.to_thread(call.app.writes.spool.total),
         hot=_hot_state(call.app),
     )
