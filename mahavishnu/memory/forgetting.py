@@ -29,6 +29,7 @@ AT_ONCE = 512  # memories of one transaction
 # What holds a text beside the database, and is not reached by deleting it there.
 NOT_REACHED = (
     "backups that were made before (mahavishnu backup list), and exports",
+    "the database that a restore replaced, which an undo brings back (mahavishnu backup prune --replaced drops it)",
     "PostgreSQL's own files, until it has cleaned them up (VACUUM, and its write-ahead log)",
 )
 _QUERIES = load_memory_queries("forgetting")

@@ -1,5 +1,6 @@
 """Forgetting, restoring, and what is forgotten for its age: requests, results, and the way between."""
 
+import asyncio
 from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
@@ -149,7 +150,9 @@ async def forget_memory(call: Call, request: ForgetMemory) -> ForgetResult:
 
 async def _not_reached(call: Call) -> list[str]:
     """Return where a purge leaves the text; targets of sync are named that any machine ever delivered to, too."""
-    targets = [f"older lines of {each.name}" for each in await call.app.outbox.status()]
+    aside = await asyncio.to_thread(call.app.writes.spool.list_damaged)
+    targets = [f"{each}, which was damaged and kept aside" for each in aside]
+    targets += [f"older lines of {each.name}" for each in await call.app.outbox.status()]
     return [*NOT_REACHED, *targets]
 
 

@@ -146,9 +146,15 @@ async def test_each_call_repeated_leaves_the_same_state(ask: Caller, world: Worl
     again = await ask("restore_memory", ids=[corrected[-8:]])
     assert again == {"count": 0, "ids": [], "not_forgotten": [corrected]}
     await ask("forget_memory", ids=[corrected], confirm=True)
+    spool = ask.call.app.writes.spool.path
+    aside = spool.with_name(f"{spool.name}.damaged-1")
+    spool.parent.mkdir(parents=True, exist_ok=True)
+    aside.write_bytes(b"")
     for purged in (2, 0):
         told = await ask("forget_memory", ids=[corrected[-8:]], purge=True, confirm=True)
         assert told["count"] == purged and "backup list" in told["not_reached"][0]
+        assert "backup prune --replaced" in told["not_reached"][1]
+        assert told["not_reached"][-2].startswith(f"{aside},")
         assert told["not_reached"][-1] == f"older lines of {FakeTarget().name}"
 
 
