@@ -19,7 +19,8 @@ from mahavishnu.database.embedded.state import KeeperRecord, Layout
 from tests.support.command import PROGRAM, Command
 
 NOT_RUNNING = {"running": False, "daemon": None, "state": None, "problem": None,
-               "spooled": 0, "paused": None, "proven_backup_at": None, "proven_backup_created_at": None}  # fmt: skip
+               "spooled": 0, "spool_problem": None, "paused": None,
+               "proven_backup_at": None, "proven_backup_created_at": None}  # fmt: skip
 STDIO = ("mcp", "serve", "--transport", "stdio")
 
 
