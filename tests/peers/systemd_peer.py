@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,11 +67,20 @@ def programs() -> Programs:
 
 
 @contextlib.contextmanager
-def user_systemd(home: Path, runtime: Path) -> Iterator[dict[str, str]]:
+def user_systemd(home: Path) -> Iterator[dict[str, str]]:
     """Run one for a home while the block does; yields what programs need to reach it."""
+    # Its socket is in there, whose path may have 107 characters.
+    with (
+        tempfile.TemporaryDirectory(prefix="systemd-", dir="/tmp") as runtime,
+        _running(home, Path(runtime)) as reach,
+    ):
+        yield reach
+
+
+@contextlib.contextmanager
+def _running(home: Path, runtime: Path) -> Iterator[dict[str, str]]:
     found = programs()
     group = f"mahavishnu-{os.getpid()}-{time.monotonic_ns()}"
-    runtime.mkdir(mode=0o700)
     reach = found.environ | {"XDG_RUNTIME_DIR": str(runtime)}
     confined = ("unshare", "--mount", "--propagation", "private", "sh", "-c", CONFINE)
     log = runtime / "log"

@@ -46,7 +46,7 @@ class TestSystemd(BackendContract):
 
     @pytest.fixture
     def backend(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-        with user_systemd(tmp_path, tmp_path / "run") as reach:
+        with user_systemd(tmp_path) as reach:
             for name, value in reach.items():
                 monkeypatch.setenv(name, value)
             yield SystemdBackend(tmp_path / ".config/systemd/user", tmp_path / "logs")

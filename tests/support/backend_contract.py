@@ -70,7 +70,9 @@ class BackendContract:
         except MahavishnuError as error:
             assert error.code == "service.not_started"
         state = await asyncio.to_thread(_await_end, backend, unit.name)
-        assert state.state == "failed" and state.pid is None and "3" in state.why
+        assert state.state == "failed" and state.pid is None
+        # supervisord forgets the status of what ends within a second.
+        assert "3" in state.why or "Exited too quickly" in state.why, state
         await backend.stop(unit)
 
     async def test_what_does_not_end_in_time_is_killed_with_its_children(
