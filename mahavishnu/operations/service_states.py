@@ -1,5 +1,6 @@
 """How each service is, as far as this process can tell: all of it in the daemon, from the files elsewhere."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from mahavishnu.services.supervision.own_backend import OwnBackend
 from mahavishnu.services.supervision.supervisor import Supervisor
 from mahavishnu.services.supervision.watching import Watched
 from mahavishnu.services.units.backend import UnitState
+from mahavishnu.services.units.order import find_order_problem
 from mahavishnu.services.units.unit import Unit
 
 CLAUDE = "claude"
@@ -58,9 +60,9 @@ def find_services(supervised: Supervised) -> Services:
         _daemon(supervised.loaded),
         _postgresql(supervised.loaded),
         _sessions(supervised.loaded),
-        *(_unit(supervised, each) for each in units.values()),
+        *(_unit(supervised, each, units) for each in units.values()),
         *(
-            _unit(supervised, Unit(name=name, command=(), enabled=False))
+            _unit(supervised, Unit(name=name, command=(), enabled=False), None)
             for name, state in left.items()
             if state.state in ("running", "stale")
         ),
@@ -104,12 +106,18 @@ def _sessions(loaded: Loaded) -> Service:
     return Service(name=CLAUDE, state="running", why=why)
 
 
-def _unit(supervised: Supervised, unit: Unit) -> Service:
+def _unit(supervised: Supervised, unit: Unit, units: Mapping[str, Unit] | None) -> Service:
+    """Return a unit as a service; `units` are those of the settings, None for one that was removed from them."""
     known = supervised.backend.state(unit.name)
     supervisor = supervised.supervisor
     watched = supervisor.watched.get(unit.name) if supervisor else None
     wanted = supervisor is not None and unit.name in supervisor.wanted
     state, why = _judge(unit, known, watched, wanted=wanted)
+    if units is None:
+        why = f"It was removed from the settings. Stop it with: mahavishnu service stop {unit.name}"
+    elif state == "stopped":
+        problem = find_order_problem(units, unit.name) if unit.depends_on else None
+        why = problem.message if problem else why or _why_stopped(unit)
     if (
         known.state == "running"
         and supervisor is None
@@ -145,13 +153,20 @@ def _judge(
         return "running", known.why or problem or more
     if watched and watched.gave_up:
         return "given_up", problem
-    if watched and wanted and (watched.start_failed or watched.retry_at is not None):
+    starts = watched and (watched.start_failed or watched.held or watched.retry_at is not None)
+    if wanted and starts:
         return "waiting", problem or known.why
     if unit.shared and unit.port is not None and not is_free(unit.port):
         return "elsewhere", f"{describe_owner(unit.port)} runs it."
     if not unit.command:
         return "not_configured", not_configured(unit.name)
     return known.state, problem or known.why
+
+
+def _why_stopped(unit: Unit) -> str:
+    if unit.enabled:
+        return "It starts with the daemon, and is not to run now."
+    return f"It starts only with: mahavishnu service start {unit.name}"
 
 
 def not_configured(name: str) -> str:

@@ -41,7 +41,7 @@ from mahavishnu.operations.units import (
     remove_unit,
 )
 from mahavishnu.services.supervision.acts import UnitOutcome
-from mahavishnu.services.units.order import find_unit, order_units
+from mahavishnu.services.units.order import find_dependents, find_order_problem, find_unit
 from mahavishnu.services.units.unit import Unit
 
 type ServiceAct = Literal["start", "stop", "restart"]
@@ -74,17 +74,23 @@ def expand_names(supervised: Supervised, act: ServiceAct, names: Iterable[str]) 
     for name in names:
         if name in (*BY_OTHERS, *SESSIONS):
             found.append(name)
-        elif name != ALL:
-            found.append(find_unit(units, name).name)
-        else:
+        elif name == ALL:
             found += [CLAUDE] if act == "restart" else []
             found += [each.name for each in units.values() if _is_of_all(supervised, each)]
+        elif act == "stop" and name not in units and _runs(supervised, name):
+            found.append(name)  # it was removed
+        else:
+            found.append(find_unit(units, name).name)
     return list(dict.fromkeys(found))
 
 
 def _is_of_all(supervised: Supervised, unit: Unit) -> bool:
-    runs = supervised.backend.state(unit.name).state == "running"
-    return unit.name in (SESSION_BUDDY, AGENTDB) or (not unit.shared and (unit.enabled or runs))
+    wanted = not unit.shared and (unit.enabled or _runs(supervised, unit.name))
+    return unit.name in (SESSION_BUDDY, AGENTDB) or wanted
+
+
+def _runs(supervised: Supervised, name: str) -> bool:
+    return supervised.backend.state(name).state in ("running", "stale")
 
 
 async def act_on_services(
@@ -100,19 +106,22 @@ async def act_on_services(
     """
     chosen = await asyncio.to_thread(expand_names, supervised, act, names)
     units = await asyncio.to_thread(read_units, supervised.loaded)
+    more = _find_running_dependents(supervised, units, chosen) if act == "stop" else []
+    chosen += more
     results: list[ServiceResult] = []
     asked: list[str] = []
-    several = len(chosen) > 1  # where one that cannot be started is in the way of itself alone
+    # Of several, one that cannot be started is in the way of itself alone.
+    judged = units if len(chosen) > 1 and act != "stop" else ()
     for name in chosen:
         if name in BY_OTHERS:
             results.append(_left(name, "unknown", BY_OTHERS[name]))
         elif name in SESSIONS and act != "restart":
             results.append(_left(name, "unknown", "Its sessions are its user's to start and end."))
         elif name not in SESSIONS and not (
-            units[name].command or supervised.backend.state(name).state == "running"
+            (name in units and units[name].command) or _runs(supervised, name)
         ):
             results.append(_left(name, "not_configured", not_configured(name)))
-        elif problem := _order_problem(units, name) if several and act != "stop" else None:
+        elif problem := find_order_problem(units, name) if name in judged else None:
             left = _left(name, supervised.backend.state(name).state, problem.message)
             results.append(structs.replace(left, outcome="failed", code=problem.code))
         elif not confirm:
@@ -127,16 +136,21 @@ async def act_on_services(
             raise not_running()
         outcomes = await getattr(supervised.supervisor, act)(asked)
         results += [_result(each) for each in outcomes]
-    return ServiceResults(confirmed=confirm, services=results)
+    told = [_because(each) if each.name in more else each for each in results]
+    return ServiceResults(confirmed=confirm, services=told)
 
 
-def _order_problem(units: Mapping[str, Unit], name: str) -> MahavishnuError | None:
-    if name in units:
-        try:
-            order_units(units, [name], needed=True)
-        except MahavishnuError as error:
-            return error
-    return None
+def _find_running_dependents(
+    supervised: Supervised, units: Mapping[str, Unit], names: Iterable[str]
+) -> list[str]:
+    """Return what else is to be stopped: it runs, and depends on what runs and is stopped."""
+    stopped = [name for name in names if _runs(supervised, name)]
+    return [name for name in find_dependents(units, stopped) if _runs(supervised, name)]
+
+
+def _because(result: ServiceResult) -> ServiceResult:
+    told = "It depends on what is stopped."
+    return structs.replace(result, reason=f"{result.reason} {told}".strip())
 
 
 def restart_client(loaded: Loaded, name: str) -> ServiceResult:

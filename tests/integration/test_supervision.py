@@ -50,7 +50,7 @@ async def test_enabled_units_start_after_what_they_need_and_end_with_the_daemon(
         await supervisor.stop(["kept"])
     assert not processes[2].alive
     starts = [each.what for each in world.events("service.start")]
-    assert starts[:3] == ["service.start z-first", "service.start a-then", "service.start kept"]
+    assert starts.index("service.start z-first") < starts.index("service.start a-then")
 
 
 async def test_a_crash_loop_is_given_up_after_longer_and_longer_pauses(
@@ -64,7 +64,10 @@ async def test_a_crash_loop_is_given_up_after_longer_and_longer_pauses(
         [gave_up] = world.events("service.give-up")
         assert (gave_up.result, gave_up.code) == ("failed", "service.gave_up")
         assert "status 7" in gave_up.why and supervisor.watched["a"].gave_up
+        assert (gave_up.before, gave_up.after) == ("failed", "given up")
         again = world.events("service.restart")
+        assert {each.after for each in again} == {"failed"}  # a word, and the text once
+        assert {each.why.count("status 7") for each in again} == {1}
         assert len(again) == BACKOFF.limit and all(each.before == "failed" for each in again)
         assert world.backend.state("a").restarts == BACKOFF.limit
         await asyncio.sleep(0.2)  # in which it would have been started several times
@@ -166,23 +169,55 @@ async def test_a_cycle_is_refused_with_its_names_and_stops_no_other_unit(
             assert caught.value.code == "service.cycle"
         [outcome] = await supervisor.stop(["a"])
         assert outcome.outcome == "unchanged"
-    assert {each.code for each in world.events("service.start a")} == {"service.cycle"}
+    for earlier in (None, ["a", "b", "c"]):  # also where the last daemon was killed
+        if earlier:
+            world.make().wanted.set(earlier)
+        async with world.running() as supervisor:
+            await asyncio.sleep(0.1)  # several looks
+            assert supervisor.watched["a"].gave_up and "a" in supervisor.wanted
+    told = world.events("service.start a")
+    assert {(each.code, each.after) for each in told} == {("service.cycle", "stopped")}
+    assert told[-1].why.startswith("It was to run when the daemon was killed. These services")
+    assert world.events("service.end") == []
 
 
-async def test_who_asks_while_the_first_units_start_waits_for_them(
+async def test_a_unit_whose_start_hangs_holds_up_only_what_needs_it(
     world: Supervising, tmp_path: Path
 ) -> None:
     script = f"touch {tmp_path}/began; exec sleep 1000"
-    world.define(shell("slow", script, health=checked_by(f"test -e {tmp_path}/now")))
+    world.define(shell("a-slow", script, health=checked_by(f"test -e {tmp_path}/now")))
+    world.define(sleeper("upper", depends_on=("a-slow",)), sleeper("idle", depends_on=("a-slow",)))
+    world.define(sleeper("b"), sleeper("c", enabled=False))
+    async with world.running(settled=False) as supervisor:
+        await comes_true(lambda: world.events("service.start b"))
+        await comes_true((tmp_path / "began").exists)
+        assert (await supervisor.start(["c"]))[0].outcome == "started"
+        send_signal(world.process("b"), signal.SIGKILL)  # which is watched meanwhile
+        await comes_true(lambda: world.events("service.restart b"))
+        assert supervisor.watched["upper"].problem == "It waits for a-slow."
+        assert (await supervisor.stop(["idle"]))[0].outcome == "unchanged"
+        asked = asyncio.create_task(supervisor.restart(["upper"]))
+        await asyncio.sleep(0.1)
+        assert not asked.done() and world.backend.state("upper").state == "stopped"
+        (tmp_path / "now").touch()
+        assert [each.outcome for each in await asked] == ["restarted"]
+        await comes_true(lambda: supervisor.watched["idle"].track)
+        assert world.backend.state("idle").state == "stopped"
+        hanging = sleeper("d", health=checked_by("false"))
+        world.define(hanging)
+        asked = asyncio.create_task(supervisor.start(["d"]))
+        await comes_true(lambda: world.backend.state("d").state == "running")
+        process = world.process("d")
+    assert not process.alive  # what was being started ends with the rest
+
+
+async def test_who_asks_before_supervision_begins_waits_for_it(world: Supervising) -> None:
     world.define(sleeper("other", enabled=False))
     supervisor = world.make()
     life = asyncio.create_task(supervisor.run())
-    await comes_true((tmp_path / "began").exists)
-    asked = asyncio.create_task(supervisor.start(["other"]))
     await asyncio.sleep(0)
-    assert not supervisor.ready and not asked.done()
-    (tmp_path / "now").touch()
-    assert [each.outcome for each in await asked] == ["started"]
+    assert not supervisor.ready
+    assert [each.outcome for each in await supervisor.start(["other"])] == ["started"]
     life.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await life
@@ -285,6 +320,17 @@ async def test_a_unit_that_the_settings_have_no_more_is_stopped(world: Supervisi
         await supervisor.restart(["b"])
         await comes_true(lambda: not process.alive)
     assert [each.why for each in world.events("service.stop a")]
+
+
+async def test_a_removed_unit_is_stopped_by_name_before_the_settings_are_read(
+    world: Supervising,
+) -> None:
+    world.define(sleeper("a"))
+    async with world.running() as supervisor:
+        process = world.process("a")
+        del world.units["a"]
+        await supervisor.stop(["a"])
+        assert not process.alive
 
 
 async def test_what_health_checks_take_for_an_answer() -> None:

@@ -82,14 +82,16 @@ class Supervising:
         )
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Supervisor]:
-        """Run a supervisor, as a daemon does from its start to its end in order."""
+    async def running(self, *, settled: bool = True) -> AsyncIterator[Supervisor]:
+        """Run a supervisor, as a daemon does from its start to its end in order; once all first starts are over."""
         supervisor = self.make()
         life = asyncio.create_task(supervisor.run())
         try:
             await comes_true(lambda: supervisor.ready or life.done())
             if life.done():
                 life.result()
+            if settled:
+                await asyncio.gather(*supervisor.first_starts.values())
             yield supervisor
         finally:
             life.cancel()

@@ -10,17 +10,32 @@ from mahavishnu.base.errors import Forbidden, MahavishnuError
 from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.trust import trust
-from mahavishnu.operations.service_states import Supervised
+from mahavishnu.operations.service_states import Supervised, find_services
 from mahavishnu.operations.services import act_on_services
 from mahavishnu.operations.units import find_environment, read_units
 from mahavishnu.services.supervision import unit_log
+from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironment
 from mahavishnu.services.supervision.policy import HealthTrack, starts_again
 from mahavishnu.services.supervision.unit_log import UnitLog
 from mahavishnu.services.units.backend import UnitState
-from mahavishnu.services.units.order import order_units
+from mahavishnu.services.units.order import find_dependents, order_units
 from mahavishnu.services.units.unit import HealthCheck, Unit
 
 type Load = Callable[..., Loaded]
+
+
+class Running(OwnBackend):
+    """A backend of which some units run, without processes."""
+
+    def __init__(self, names: set[str]) -> None:
+        super().__init__(Path("/nowhere"), lambda _: UnitEnvironment({}))
+        self.names = names
+
+    def state(self, name: str) -> UnitState:
+        return UnitState(state="running" if name in self.names else "stopped")
+
+    def known(self) -> list[str]:
+        return sorted(self.names)
 
 
 @pytest.fixture
@@ -148,6 +163,38 @@ def test_units_come_after_what_they_depend_on() -> None:
     assert order_units(units, ["d", "b"], needed=False) == ["b", "d"]
     with pytest.raises(MahavishnuError, match="no service x"):
         order_units(units, ["e"], needed=True)
+
+
+async def test_a_stop_stops_what_runs_and_depends_on_it(load: Load) -> None:
+    web = "web: {command: [x], depends_on: [base]}, top: {command: [x], depends_on: [web]}"
+    more = "idle: {command: [x], depends_on: [top]}, other: {command: [x]}"
+    loaded = load(f"services: {{base: {{command: [x]}}, {web}, {more}}}")
+    backend = Running({"base", "web", "top", "other"})
+    supervised = Supervised(loaded, backend, None)
+    found = (await act_on_services(supervised, "stop", ["base"], confirm=False)).services
+    assert [each.name for each in found] == ["base", "top", "web"]
+    assert [each.reason for each in found[1:]] == [
+        "It would be stopped. It depends on what is stopped."
+    ] * 2
+    [alone] = (await act_on_services(supervised, "stop", ["top"], confirm=False)).services
+    assert alone.name == "top"
+    assert find_dependents({"a": Unit(name="a", command=(), shared=True)}, ["a"]) == []
+
+
+async def test_what_does_not_run_says_why_and_what_was_removed_can_be_stopped(load: Load) -> None:
+    both = "a: {command: [x], depends_on: [b]}, b: {command: [x], depends_on: [a]}"
+    rest = "c: {command: [x]}, d: {command: [x], enabled: false}"
+    supervised = Supervised(load(f"services: {{{both}, {rest}}}"), Running({"gone"}), None)
+    why = {each.name: each.why for each in find_services(supervised).services}
+    assert "depend on each other" in why["a"] and "depend on each other" in why["b"]
+    assert why["c"].startswith("It starts with the daemon") and "service start d" in why["d"]
+    assert why["gone"].startswith("It was removed from the settings.")
+    [found] = (await act_on_services(supervised, "stop", ["gone"], confirm=False)).services
+    assert (found.before, found.reason) == ("running", "It would be stopped.")
+    for act, names in (("restart", ["gone"]), ("stop", ["never"])):
+        with pytest.raises(MahavishnuError) as caught:
+            await act_on_services(supervised, act, names, confirm=False)  # type: ignore[arg-type]
+        assert caught.value.code == "service.unknown"
 
 
 def test_single_answers_do_not_turn_health() -> None:

@@ -144,4 +144,5 @@ def _lately(told: datetime | None, now: datetime, rules: Rules) -> bool:
 
 def _alert(event: Event, kind: AlertKind) -> Alert:
     state = " -> ".join(filter(None, (event.before, event.after)))
-    return Alert(at=event.at, kind=kind, what=event.what, text=state or event.why, code=event.code)
+    text = f"{state}: {event.why}" if state and kind == "failed" else state or event.why
+    return Alert(at=event.at, kind=kind, what=event.what, text=text, code=event.code)

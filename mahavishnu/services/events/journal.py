@@ -64,14 +64,19 @@ class EventJournal:
         error: MahavishnuError | None = None,
         skipped: bool = False,
     ) -> None:
-        """Append an act, without secrets; with an `error` it failed, `skipped` it was due in a dry run."""
+        """
+        Append an act, without secrets; with an `error` it failed, `skipped` it was due in a dry run.
+
+        Without a state `after` it, that is the text of the error.
+        """
+        told = error.message if error and after is None else after
         event = Event(
             id=new_id(),
             at=datetime.now(UTC),
             what=what,
             why=_shorten(why),
             before=before and _shorten(before),
-            after=_shorten(error.message) if error else after and _shorten(after),
+            after=told and _shorten(told),
             result="failed" if error else "skipped" if skipped else "done",
             code=error.code if error else None,
         )

@@ -85,7 +85,13 @@ class OwnBackend:
             return
         if state.state == "stale":
             await self.stop(unit)
-        if not await asyncio.to_thread(self._start, unit, restarts):
+        starting = asyncio.create_task(asyncio.to_thread(self._start, unit, restarts))
+        try:
+            started = await asyncio.shield(starting)
+        except asyncio.CancelledError:  # what has begun ends, so that whoever stops it finds it
+            await asyncio.wait({starting})
+            raise
+        if not started:
             await _await(lambda: self.state(unit.name).state == "running", QUICKER_S)
 
     async def stop(self, unit: Unit) -> None:

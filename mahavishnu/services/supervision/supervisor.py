@@ -5,12 +5,12 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mahavishnu.base.daemon.record import translated_files
-from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable, UsageError
+from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.paths import private_folder
 from mahavishnu.services.events.journal import EventJournal
@@ -27,7 +27,7 @@ from mahavishnu.services.units.unit import Unit
 
 LOOK_EVERY_S = 1.0
 LEASE_PATIENCE_S = 2.0  # runners look at it, each for an instant
-BEGIN_PATIENCE_S = 60.0  # that who asks for something waits for the first starts
+BEGIN_PATIENCE_S = 60.0  # that who asks for something waits until it begins
 _log = get_logger(__name__)
 
 
@@ -67,6 +67,8 @@ class Supervisor:
         self._look_every_s = look_every_s
         self._tasks: asyncio.TaskGroup | None = None
         self._begun: asyncio.Event | None = None  # from the beginning of `run` to its end
+        self.first_starts: dict[str, asyncio.Task[None]] = {}  # the start of a unit with the daemon
+        self._asked: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """
@@ -88,7 +90,8 @@ class Supervisor:
         async with self._lease(), asyncio.TaskGroup() as tasks:
             looks: dict[str, asyncio.Task[None]] = {}
             try:
-                await self._begin()
+                for unit, why in await self._begin():
+                    self.first_starts[unit.name] = tasks.create_task(self._start_first(unit, why))
                 self._tasks = tasks
                 begun.set()
                 while True:
@@ -97,13 +100,17 @@ class Supervisor:
                     await asyncio.sleep(self._look_every_s)
             finally:
                 self._tasks = None
-                for each in looks.values():
+                ending = [*looks.values(), *self.first_starts.values(), *self._asked]
+                for each in ending:
                     each.cancel()
+                await asyncio.gather(
+                    *ending, return_exceptions=True
+                )  # a start ends before its stop
                 await self._end()
 
     @property
     def ready(self) -> bool:
-        """Whether what is to run was started, and acts can be asked for."""
+        """Whether acts can be asked for; the first units may still be starting."""
         return self._tasks is not None
 
     async def start(self, names: Sequence[str]) -> list[UnitOutcome]:
@@ -142,7 +149,10 @@ class Supervisor:
                 if not results.done():
                     results.set_result(found)
 
-        self._tasks.create_task(finish()).add_done_callback(lambda _: results.cancel())
+        task = self._tasks.create_task(finish())
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        task.add_done_callback(lambda _: results.cancel())
         return await results
 
     async def _in_turn(
@@ -151,22 +161,25 @@ class Supervisor:
         await self._reload()
         try:
             order = order_units(self.units, names, needed=needed)
-        except UsageError:  # a cycle is in the way of a start, and of no stop
+        except MahavishnuError:  # a cycle, or a unit that was removed, is in the way of no stop
             if wanted:
                 raise
             order = list(names)
         outcomes = []
-        for unit in (self.units[name] for name in (order if wanted else reversed(order))):
-            watched = self._watched(unit.name)
+        for name in order if wanted else reversed(order):
+            if wanted and name in self.first_starts:
+                await asyncio.wait({self.first_starts[name]})
+            unit = self.units.get(name) or self._definition(name)
+            watched = self._watched(name)
             async with watched.turn:
                 missing = self._watch.find_missing(unit, self.units) if wanted else ""
                 if missing:
-                    state = self.backend.state(unit.name).state
+                    state = self.backend.state(name).state
                     outcome = UnitOutcome(
-                        name=unit.name, outcome="left", before=state, after=state, reason=missing
+                        name=name, outcome="left", before=state, after=state, reason=missing
                     )
                 else:
-                    self.wanted.change(unit.name, wanted=wanted and bool(unit.command))
+                    self.wanted.change(name, wanted=wanted and bool(unit.command))
                     outcome = await act(unit)
                     watched.take(outcome)
             outcomes.append(outcome)
@@ -195,8 +208,8 @@ class Supervisor:
     async def _reload(self) -> None:
         self.units = await asyncio.to_thread(self._read_units)
 
-    async def _begin(self) -> None:
-        """Take over what runs, end what a killed runner left, and start what is to run."""
+    async def _begin(self) -> list[tuple[Unit, str]]:
+        """Take over what runs, and end what a killed runner left; returns what is to be started, and why."""
         running = set()
         for name in self.backend.known():
             state = self.backend.state(name)
@@ -209,47 +222,64 @@ class Supervisor:
         earlier = self.wanted.read()
         enabled = {each.name for each in self.units.values() if each.enabled and each.command}
         before = enabled if earlier is None else earlier & self.units.keys()
-        self.wanted.set(before | running)
-        why = "It is enabled." if earlier is None else "It ran when the daemon was killed."
+        why = "It is enabled." if earlier is None else "It was to run when the daemon was killed."
+        reasons: dict[str, str] = {}
         for name in sorted(before):
             try:
                 order = order_units(self.units, [name], needed=True)
             except MahavishnuError as error:
                 watched = self._watched(name)
                 watched.gave_up, watched.problem = True, error.message
-                await self._events.record("start", name, why, error=error)
-                continue
-            for each in order:
-                await self._start_first(self.units[each], why)
+                await self._events.record_failure("start", name, why, error, after="stopped")
+            else:
+                needed = {each: f"{name} depends on it." for each in order if each not in before}
+                reasons = {**needed, **reasons, name: why}
+        self.wanted.set(before | running | {name for name in reasons if self.units[name].command})
+        return [(self.units[name], why) for name, why in reasons.items()]
 
     async def _start_first(self, unit: Unit, why: str) -> None:
+        """Start a unit with the daemon, once what it depends on was; others do not wait for it."""
         watched = self._watched(unit.name)
-        if watched.problem or self.backend.state(unit.name).state == "running":
-            return  # it is needed by several
-        missing = self._watch.find_missing(unit, self.units)
-        if missing or self._find_pause():
-            watched.start_failed, watched.problem = True, missing or why
-            return
-        async with watched.turn:
-            self.wanted.change(unit.name, wanted=bool(unit.command))
-            outcome = await self.acts.start(unit)
-            watched.take(outcome)
-        await self._events.record_outcome("start", outcome, why)
+        if unit.depends_on:
+            watched.held, watched.problem = True, f"It waits for {', '.join(unit.depends_on)}."
+            await asyncio.wait([self.first_starts[name] for name in unit.depends_on])
+        with self._isolated(unit.name, watched):
+            async with watched.turn:
+                watched.held, watched.problem = False, ""
+                state = self.backend.state(unit.name)
+                if unit.name not in self.wanted or state.state == "running":
+                    return  # it was stopped meanwhile, started, or taken over
+                missing = self._watch.find_missing(unit, self.units)
+                paused = await asyncio.to_thread(self._find_pause)
+                if missing or paused:
+                    watched.held, watched.problem = True, missing or why
+                    return
+                outcome = await self.acts.start(unit)
+                watched.take(outcome)
+                await self._events.record_outcome("start", outcome, why)
 
     async def _look_at(self, name: str) -> None:
-        """Look at one unit, for ever; a fault here is one of this unit alone."""
+        """Look at one unit, for ever."""
+        if name in self.first_starts:
+            await asyncio.wait({self.first_starts[name]})
         while True:
             watched = self._watched(name)
-            try:
-                if not watched.turn.locked():
+            if not watched.turn.locked():
+                with self._isolated(name, watched):
                     async with watched.turn:
                         await self._look(name, watched)
-            except MahavishnuError as error:
-                watched.problem = error.message
-                _log.info("service_waits", name=name, code=error.code, reason=error.message)
-            except Exception:  # noqa: BLE001 - the other units go on
-                _log.error("service_not_watched", name=name, exc_info=True)
             await asyncio.sleep(self._look_every_s)
+
+    @contextlib.contextmanager
+    def _isolated(self, name: str, watched: Watched) -> Iterator[None]:
+        """Keep a fault of one unit from the others."""
+        try:
+            yield
+        except MahavishnuError as error:
+            watched.problem = error.message
+            _log.info("service_waits", name=name, code=error.code, reason=error.message)
+        except Exception:  # noqa: BLE001 - the other units go on
+            _log.error("service_not_watched", name=name, exc_info=True)
 
     async def _look(self, name: str, watched: Watched) -> None:
         if name in self.units:

@@ -34,9 +34,25 @@ class UnitEvents:
             self._journal.record, what, why, after, before=before, error=error, skipped=skipped
         )
 
+    async def record_failure(
+        self, act: str, name: str, why: str, error: MahavishnuError, *, after: str, before: str = ""
+    ) -> None:
+        """Record an act that failed: the error says why, the state after it is a word."""
+        told = _join(why, error.message)
+        await self.record(act, name, told, after, before=before or None, error=error)
+
     async def record_outcome(self, act: str, outcome: UnitOutcome, why: str) -> None:
         """Record what became of an act."""
         failed = outcome.outcome in ("failed", "rolled_back")
         error = Unavailable(outcome.reason, code=outcome.code) if failed else None
-        after = outcome.reason if outcome.outcome == "left" else outcome.after
-        await self.record(act, outcome.name, why, after, before=outcome.before, error=error)
+        told = _join(why, outcome.reason)
+        await self.record(
+            act, outcome.name, told, outcome.after, before=outcome.before, error=error
+        )
+
+
+def _join(why: str, reason: str) -> str:
+    """Return both texts; one that has the other in it says enough."""
+    if reason in why:
+        return why
+    return reason if why in reason else f"{why} {reason}"

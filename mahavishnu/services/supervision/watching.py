@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.services.schedule.pause import Pause
@@ -24,7 +23,9 @@ class Watched:
     track: HealthTrack = field(default_factory=HealthTrack)
     checked_at: float = -1e9
     failures: int = 0
+    runs: tuple[int | None, float] = (None, 0.0)  # its pid, and since when by a clock nobody sets
     start_failed: bool = False  # it never ran, and is tried again
+    held: bool = False  # its start was not tried: automatic acts rest, or what it needs is missing
     retry_at: float | None = None
     gave_up: bool = False
     problem: str = ""
@@ -33,7 +34,8 @@ class Watched:
     def take(self, outcome: UnitOutcome, *, failures: int = 0) -> None:
         """Forget what was counted before something was done to the unit."""
         self.track, self.checked_at, self.retry_at, self.gave_up = HealthTrack(), -1e9, None, False
-        self.start_failed, self.problem = outcome.outcome == "failed", outcome.reason
+        self.start_failed, self.held = outcome.outcome == "failed", False
+        self.problem = outcome.reason
         self.failures = failures
 
 
@@ -64,8 +66,11 @@ class UnitWatch:
             if state.state == "stale":
                 await self._backend.stop(unit)
                 await self._events.record("clear", unit.name, state.why, "stopped", before="stale")
+            if watched.gave_up:
+                return
             # Who asked it to end was a daemon that was killed before it could start it again.
-            tries = state.asked or (watched.start_failed and unit.restart != "never")
+            failed = watched.start_failed and unit.restart != "never"
+            tries = state.asked or watched.held or failed
             if not (tries or starts_again(unit.restart, state)):
                 self._wanted.change(unit.name, wanted=False)
                 watched.problem = watched.problem or state.why
@@ -90,7 +95,9 @@ class UnitWatch:
 
     async def _check(self, unit: Unit, watched: Watched, state: UnitState) -> None:
         """Ask a unit that runs whether it works, where that is due."""
-        ran_s = (datetime.now(UTC) - state.since).total_seconds() if state.since else 0.0
+        if watched.runs[0] != state.pid:
+            watched.runs = (state.pid, time.monotonic())
+        ran_s = time.monotonic() - watched.runs[1]
         check = (state.definition or unit).health
         if ran_s >= self._backoff.steady_s and watched.track.verdict != "unhealthy":
             watched.failures, watched.gave_up = 0, False
@@ -133,11 +140,11 @@ class UnitWatch:
 
     async def _give_up(self, unit: Unit, watched: Watched, state: UnitState, why: str) -> None:
         watched.gave_up, watched.problem = True, f"It was given up. {why}"
-        error = Unavailable(
-            f"It failed {watched.failures} times in a row, and is not started again.",
-            code="service.gave_up",
+        told = f"It failed {watched.failures} times in a row, and is not started again."
+        error = Unavailable(told, code="service.gave_up")
+        await self._events.record_failure(
+            "give-up", unit.name, why, error, before=state.state, after="given up"
         )
-        await self._events.record("give-up", unit.name, why, before=state.state, error=error)
 
     async def _rests(self, unit: Unit, watched: Watched) -> bool:
         """Tell whether automatic acts rest; in a dry run, record once what would have been done."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from mahavishnu.base.errors import NotFound, UsageError
+from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
 from mahavishnu.services.units.unit import Unit
 
 
@@ -30,6 +30,29 @@ def order_units(units: Mapping[str, Unit], names: Iterable[str], *, needed: bool
             code="service.cycle",
         ) from error
     return [name for name in order if needed or name in wanted]
+
+
+def find_order_problem(units: Mapping[str, Unit], name: str) -> MahavishnuError | None:
+    """Return what keeps a unit from ever being started in order; None where nothing does."""
+    try:
+        order_units(units, [name], needed=True)
+    except MahavishnuError as error:
+        return error
+    return None
+
+
+def find_dependents(units: Mapping[str, Unit], names: Iterable[str]) -> list[str]:
+    """Return the names of units that need one of these to run, also by way of others; not these themselves."""
+    found, waiting = (
+        set(names),
+        [name for name in names if not (name in units and units[name].shared)],
+    )
+    while waiting:
+        name = waiting.pop()
+        needing = {each.name for each in units.values() if name in each.depends_on} - found
+        found |= needing
+        waiting += needing
+    return sorted(found - set(names))
 
 
 def find_unit(units: Mapping[str, Unit], name: str) -> Unit:
