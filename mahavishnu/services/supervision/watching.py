@@ -140,8 +140,10 @@ class UnitWatch:
 
     async def _give_up(self, unit: Unit, watched: Watched, state: UnitState, why: str) -> None:
         watched.gave_up, watched.problem = True, f"It was given up. {why}"
-        told = f"It failed {watched.failures} times in a row, and is not started again."
-        error = Unavailable(told, code="service.gave_up")
+        error = Unavailable(
+            f"It failed {watched.failures} times in a row, and is not started again.",
+            code="service.gave_up",
+        )
         await self._events.record_failure(
             "give-up", unit.name, why, error, before=state.state, after="given up"
         )
