@@ -25,6 +25,7 @@ from mahavishnu.services.events.journal import FailureStreak
 from mahavishnu.services.schedule.pause import Pause
 from mahavishnu.services.supervision.probing import Prober
 from mahavishnu.services.supervision.supervisor import Supervisor
+from mahavishnu.services.units.order import find_order_problem
 
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be embedded
@@ -293,9 +294,11 @@ async def restart_units(app: App, names: Sequence[str]) -> None:
     """
     Restart services whose settings were changed, of those that run or are to run, and wait until they work.
 
+    What somebody stopped stays so, and what can never start is in the way of no other.
+
     Raises:
         Unavailable: one does not work, or none is supervised at this moment.
-        MahavishnuError: the settings cannot be used.
+        MahavishnuError: the settings cannot be used, or those of one service.
     """
     supervisor = app.supervision.supervisor
     if supervisor is None:
@@ -305,10 +308,15 @@ async def restart_units(app: App, names: Sequence[str]) -> None:
     runs = [
         each.name
         for each in known
-        if each.enabled or supervisor.backend.state(each.name).state == "running"
+        if (each.enabled and not supervisor.stays_stopped(each.name))
+        or supervisor.backend.state(each.name).state == "running"
     ]
+    problems = {name: found for name in runs if (found := find_order_problem(units, name))}
     # Also where none is left: it reads the settings, and stops what was removed.
-    for outcome in await supervisor.restart(runs):
+    outcomes = await supervisor.restart([name for name in runs if name not in problems])
+    for problem in problems.values():
+        raise problem
+    for outcome in outcomes:
         if outcome.outcome in ("failed", "rolled_back"):
             told = f"{outcome.name}: {outcome.reason}"
             raise Unavailable(told, code=outcome.code or "service.unhealthy")

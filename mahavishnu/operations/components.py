@@ -17,6 +17,7 @@ from mahavishnu.base.errors import MahavishnuError, Unavailable
 from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.database.backup.verify import ProvenSet
 from mahavishnu.database.embedded.state import Layout
+from mahavishnu.memory.metrics import ERRORS, AdapterRuns, count_adapter_runs
 from mahavishnu.operations.ai.secret_settings import own_stores
 from mahavishnu.operations.service_bodies import Service
 from mahavishnu.operations.service_states import Supervised, find_services
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PROVEN_FOR = timedelta(days=30)  # a backup that nobody scheduled
 LATE, TOO_LATE = timedelta(days=1), timedelta(days=7)  # a scheduled one that is not proven
+ENGINES_SINCE = timedelta(days=7)
 CLOUDS_LIMIT_S = 20.0  # Oneiric takes seconds to load, and bounds its own questions
 
 
@@ -42,6 +44,7 @@ def providers_of(app: "App") -> tuple[HealthProvider, ...]:
         HealthProvider("backup", partial(check_backup, app)),
         HealthProvider("sync", partial(check_sync, app)),
         HealthProvider("services", partial(check_services, app)),
+        HealthProvider("engines", partial(check_engines, app)),
     )
 
 
@@ -201,6 +204,28 @@ async def check_sync(app: "App") -> ComponentHealth:
     status: HealthStatus = "degraded" if problems else "healthy"
     told = " ".join([*problems, "See: mahavishnu sync status"]) if problems else ""
     return ComponentHealth("sync", status, told, _since(started))
+
+
+async def check_engines(app: "App") -> list[ComponentHealth]:
+    """Tell how the last runs of engines ended: those that are on, and had one lately."""
+    if without_database(app) is not None:
+        return []
+    since = datetime.now(UTC) - ENGINES_SINCE
+    try:
+        runs = await count_adapter_runs(app.database, since=since)
+    except MahavishnuError:  # the database is away, and has a line of its own
+        return []
+    on = app.settings.adapters
+    return [judge_engine(each) for each in runs if getattr(on, each.adapter, False)]
+
+
+def judge_engine(runs: AdapterRuns) -> ComponentHealth:
+    """Return the health of an engine: a run that failed stops no other part, and is reported."""
+    name, failed = f"engine:{runs.adapter}", runs.last_status in ERRORS
+    told = f"{runs.errors:,} of {runs.runs:,} runs failed in {ENGINES_SINCE.days} days"
+    if failed:
+        return ComponentHealth(name, "degraded", f"Its last run failed; {told}.")
+    return ComponentHealth(name, "healthy", f"{told}." if runs.errors else "")
 
 
 async def check_clouds(app: "App") -> Iterable[ComponentHealth]:

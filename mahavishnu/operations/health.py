@@ -73,8 +73,9 @@ HEALTH_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="health",
         title="How everything is",
-        description="The database, the embedding model, the daemon, the spool, backups, sync and cloud stores of "
-        "keys: which is healthy, and why another is not. Ask when memory tools fail or answer slowly.",
+        description="The database, the embedding model, the daemon, services, engines, the spool, backups, "
+        "sync and cloud stores of keys: which is healthy, and why another is not. Ask when memory tools fail or "
+        "answer slowly.",
         request=ShowHealth,
         result=SystemHealth,
         run=health,

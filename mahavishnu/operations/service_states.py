@@ -47,8 +47,9 @@ class Supervised:
     @classmethod
     def of(cls, loaded: Loaded, supervisor: Supervisor | None) -> "Supervised":
         """Return them with the settings read again."""
-        again = read_again(loaded) if supervisor else loaded
-        return cls(again, open_backend(again), supervisor)
+        if supervisor is None:
+            return cls(loaded, open_backend(loaded), None)
+        return cls(read_again(loaded), supervisor.backend, supervisor)  # which knows who runs what
 
 
 def find_services(supervised: Supervised) -> Services:

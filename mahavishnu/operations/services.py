@@ -208,7 +208,7 @@ def add_service(loaded: Loaded, name: str, said: ServiceSettings) -> ServiceFile
 def remove_service(loaded: Loaded, name: str) -> ServiceFile:
     """Remove a service that a command added; raises as `remove_unit`."""
     path = remove_unit(loaded, name)
-    note = "One that runs is stopped when the daemon reads the settings again."
+    note = f"If it still runs, stop it now: mahavishnu service stop {name}"
     return ServiceFile(name=name, path=str(path), enabled=False, note=note)
 
 

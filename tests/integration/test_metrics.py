@@ -23,6 +23,7 @@ from mahavishnu.memory.metrics import (
 from mahavishnu.memory.models import NewMemory
 from mahavishnu.memory.records import Metric, NewExecution
 from mahavishnu.memory.search import SearchRequest
+from mahavishnu.operations.components import check_engines
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.requests import LEAST_BUDGET
 from tests.conftest import OpenWorld, World
@@ -196,7 +197,8 @@ async def test_runs_of_engines_are_counted_by_how_they_ended(world: World, tmp_p
         )  # fmt: skip
     [found] = await count_adapter_runs(world.database, since=BEGIN)
     assert (found.adapter, found.runs, found.errors, found.last_status) == ("prefect", 2, 1, "failed")  # fmt: skip
-    ask = Caller(Call(app_of(world, tmp_path), "tests"))
+    app = app_of(world, tmp_path)
+    ask = Caller(Call(app, "tests"))
     answer = await ask("show_metrics", since="2026-01-01")
     [run] = answer["components"]
     assert (run["component"], run["samples"], run["errors"]) == ("workflow_w", 2, 1)
@@ -204,6 +206,14 @@ async def test_runs_of_engines_are_counted_by_how_they_ended(world: World, tmp_p
     states = {each["adapter"]: each["state"] for each in answer["adapters"]}
     assert set(states) == {"prefect", "agno", "llamaindex"}
     assert states["prefect"] in ("unhealthy", "not installed")
+    assert await check_engines(app) == []  # these runs were long ago
+    for status, health in (("failed", "degraded"), ("completed", "healthy")):
+        await world.records.record_execution(
+            NewExecution(execution_id=status, workflow_id="w", adapter="prefect", status=status,
+                         started_at=datetime.now(UTC))  # type: ignore[arg-type]
+        )  # fmt: skip
+        [engine] = await check_engines(app)
+        assert (engine.name, engine.status) == ("engine:prefect", health)
     await record(world, [sample(0, source="s" * 200, figures=dict.fromkeys(map(str, range(9)), 1))])
     cut = await ask("show_metrics", since="2026-01-01", max_tokens=LEAST_BUDGET)
     assert (cut["components"], cut["omitted"]) == ([], 2)

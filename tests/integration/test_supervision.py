@@ -89,7 +89,9 @@ async def test_an_end_in_order_is_no_failure_and_what_was_stopped_stays_so(
         [outcome] = await supervisor.stop(["a"])
         assert (outcome.outcome, outcome.before, outcome.after) == ("stopped", "running", "stopped")
         await asyncio.sleep(0.1)  # several looks
-        assert world.backend.state("a").state == "stopped"
+        assert world.backend.state("a").state == "stopped" and supervisor.stays_stopped("a")
+        await supervisor.start(["a"])
+        assert not supervisor.stays_stopped("a")
     assert world.events("service.restart") == []
 
 

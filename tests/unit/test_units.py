@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from mahavishnu import services
-from mahavishnu.base.errors import Forbidden, MahavishnuError
+from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.trust import trust
+from mahavishnu.daemon.background import restart_units
 from mahavishnu.operations.service_states import Supervised, find_services
 from mahavishnu.operations.services import act_on_services
 from mahavishnu.operations.units import find_environment, read_units
 from mahavishnu.services.supervision import unit_log
+from mahavishnu.services.supervision.acts import UnitOutcome
 from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironment
 from mahavishnu.services.supervision.policy import HealthTrack, starts_again
 from mahavishnu.services.supervision.unit_log import UnitLog
@@ -134,6 +138,36 @@ async def test_a_cycle_is_in_the_way_of_its_own_services_where_all_are_restarted
     found = (await act_on_services(supervised, "restart", ["all"], confirm=False)).services
     told = {each.name: (each.outcome, each.code) for each in found}
     assert told["a"] == told["b"] == ("failed", "service.cycle") and told["c"] == ("left", None)
+
+
+class Restarting:
+    """What supervises: `stopped` was stopped by hand."""
+
+    def __init__(self) -> None:
+        self.backend = Running({"runs"})
+        self.restarted: list[str] = []
+
+    def stays_stopped(self, name: str) -> bool:
+        return name in ("stopped", "runs")
+
+    async def restart(self, names: list[str]) -> list[UnitOutcome]:
+        self.restarted = names
+        return []
+
+
+async def test_a_change_restarts_what_runs_or_is_to_run_and_a_cycle_is_in_the_way_of_itself_alone(
+    load: Load,
+) -> None:
+    both = "a: {command: [x], depends_on: [b]}, b: {command: [x], depends_on: [a]}"
+    rest = "runs: {command: [x]}, stopped: {command: [x]}, new: {command: [x]}, asked: {command: [x], enabled: false}"
+    supervisor = Restarting()
+    app: Any = SimpleNamespace(
+        loaded=load(f"services: {{{both}, {rest}}}"),
+        supervision=SimpleNamespace(supervisor=supervisor),
+    )
+    with pytest.raises(UsageError) as caught:
+        await restart_units(app, ["a", "runs", "stopped", "new", "asked", "removed"])
+    assert caught.value.code == "service.cycle" and supervisor.restarted == ["runs", "new"]
 
 
 def test_a_project_names_no_services_trusted_or_not(load: Load, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Units run by the user's systemd."""
 
 import asyncio
+import math
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ SHOWN = (
     *("LoadState", "ActiveState", "SubState", "Result", "MainPID", "NRestarts"),
     *("ExecMainStatus", "ExecMainStartTimestampMonotonic"),
 )
+REACHED_FOR_S = 20.0
 _STATES: dict[str, RunState] = {"inactive": "stopped", "failed": "failed"}
 
 
@@ -35,10 +37,13 @@ class SystemdBackend:
     def __init__(self, folder: Path, logs: Path) -> None:
         self._folder = folder
         self._logs = logs
+        self._reached: tuple[bool, float] = (False, -math.inf)  # and when that was asked
 
     def knows(self, name: str) -> bool:
         """Tell whether it has a service of that name which we did not write, or runs ours."""
-        if not is_reached():
+        if time.monotonic() - self._reached[1] > REACHED_FOR_S:  # each question costs a process
+            self._reached = (is_reached(), time.monotonic())
+        if not self._reached[0]:
             return False
         found = self._find(name)
         return found == f"{name}{SUFFIX}" or (

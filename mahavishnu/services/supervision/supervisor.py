@@ -125,6 +125,10 @@ class Supervisor:
         """Restart units, after what they depend on."""
         return await self._ask(self._in_turn(names, self.acts.restart, wanted=True, needed=False))
 
+    def stays_stopped(self, name: str) -> bool:
+        """Tell whether somebody stopped a unit, and nobody started it since."""
+        return self._watched(name).stopped
+
     async def _ask(self, work: Coroutine[None, None, list[UnitOutcome]]) -> list[UnitOutcome]:
         """Do what was asked for to its end, also where who asked has gone; what comes too early waits."""
         if self._begun is not None:
@@ -182,6 +186,7 @@ class Supervisor:
                     self.wanted.change(name, wanted=wanted and bool(unit.command))
                     outcome = await act(unit)
                     watched.take(outcome)
+                    watched.stopped = not wanted
             outcomes.append(outcome)
         return outcomes
 

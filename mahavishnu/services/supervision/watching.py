@@ -28,6 +28,7 @@ class Watched:
     held: bool = False  # its start was not tried: automatic acts rest, or what it needs is missing
     retry_at: float | None = None
     gave_up: bool = False
+    stopped: bool = False  # because somebody asked for that
     problem: str = ""
     shown: Pause | None = None  # the dry run in which it was recorded what would be done
 
