@@ -30,6 +30,7 @@ from mahavishnu.factories import (
     external_target,
     forgetting_rules,
     import_engine,
+    session_buddy_of,
     store_files_maker,
     targets_of,
 )
@@ -59,6 +60,7 @@ from mahavishnu.memory.transfer.transfer import Transfer
 from mahavishnu.services.events.journal import EventJournal
 from mahavishnu.services.health import ComponentChecks
 from mahavishnu.services.schedule.pause import PauseFile
+from mahavishnu.services.session_buddy.client import SessionBuddy
 from mahavishnu.services.supervision.supervisor import Supervision
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class App:
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
     `insights` lists and shares what was learnt, `backups` makes and restores backup sets, `secrets` remembers
     keys for the daemon, which `supervision` keeps services running for, `components` looks how the parts
-    are, `hot` has vectors in memory.
+    are, `hot` has vectors in memory, `session_buddy` is the one that the settings name.
     """
 
     memories: MemoryStore
@@ -100,6 +102,7 @@ class App:
     secrets: KeptSecrets = field(default_factory=KeptSecrets)
     components: ComponentChecks = field(default_factory=ComponentChecks)
     supervision: Supervision = field(default_factory=Supervision)
+    session_buddy: SessionBuddy | None = None
 
     @property
     def settings(self) -> Settings:
@@ -204,6 +207,7 @@ async def open_app(
         index = open_hot(database, space, max_mb=settings.memory.hot.max_mb) if hot else None
         retriever = Retriever(open_tiers(database, space, scopes, index))
         kept = settings.metrics
+        buddy = session_buddy_of(loaded)
         retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
         conversations = Conversations(database, memories, scopes)
         records = Records(database, memories, scopes, retention)
@@ -253,8 +257,11 @@ async def open_app(
                 secrets=secrets,
                 components=components,
                 hot=index,
+                session_buddy=buddy,
             )
         finally:
+            if buddy is not None:
+                await buddy.aclose()
             await components.aclose()
             await secrets.aclose()
             await space.aclose()

@@ -44,6 +44,7 @@ from mahavishnu.memory.outbox.port import SyncTarget
 from mahavishnu.memory.samples import search_samples
 from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.store import MemoryStore
+from mahavishnu.services.session_buddy.client import SessionBuddy
 
 if TYPE_CHECKING:
     pass
@@ -57,6 +58,14 @@ def targets_of(loaded: Loaded, database: Database, memories: MemoryStore) -> lis
         home = Path(loaded.environ.get("HOME", "/"))
         targets.append(JsonlMirror(home / named[2:] if named[:2] == "~/" else Path(named)))
     return targets
+
+
+def session_buddy_of(loaded: Loaded) -> SessionBuddy | None:
+    """Return the client of the Session-Buddy that the settings name; None where they name none."""
+    said = loaded.settings.session_buddy
+    if not said.enabled or (said.address is None and said.python is None and not said.command):
+        return None
+    return SessionBuddy(said.address or f"http://127.0.0.1:{said.port}")
 
 
 def backups_of(

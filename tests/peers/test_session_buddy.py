@@ -15,6 +15,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from mahavishnu.services.session_buddy.client import Abilities, SessionBuddy
 from mahavishnu.services.session_buddy.unit import LAUNCHER, session_buddy_unit
 from mahavishnu.services.units.unit import Unit
 from tests.peers.session_buddy_peer import interpreter, served
@@ -70,9 +71,12 @@ async def test_what_it_stores_survives_its_end(tmp_path: Path) -> None:
     unit = unit_of(home)
     assert unit.health and unit.health.http
     running = (unit.command, unit.health.http, log)
+    buddy = SessionBuddy(f"http://127.0.0.1:{unit.port}")
+    seen: set[Abilities] = set()
     for number, end in enumerate((signal.SIGKILL, signal.SIGTERM)):
         async with served(*running, end=end) as client:
             assert await count(client) == number
+            seen.add(await buddy.warm())  # in a session of the server that was ended
             assert "✅" in await say(client, "store_reflection", content=f"x{number}")
             told = await say(client, "create_entity", name=f"svc{number}", entity_type="service")
             assert "✅" in told
@@ -83,6 +87,9 @@ async def test_what_it_stores_survives_its_end(tmp_path: Path) -> None:
         assert await count(client) == 2
         told = await say(client, "search_entities", query="svc")
         assert "svc0" in told and "svc1" in told
+        [abilities] = {*seen, await buddy.warm()}
+        assert abilities.data_id and abilities.lacking == ()
+        await buddy.aclose()
         assert str(home / "work") in await say(client, "health_check")
         asked = http.client.HTTPConnection("127.0.0.1", unit.port)
         asked.request("GET", "/health", headers={"Host": "rebound.example"})

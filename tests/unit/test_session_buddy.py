@@ -1,7 +1,12 @@
-"""What Session-Buddy is started with."""
+"""What Session-Buddy is started with, and how its answers are read: these are recorded ones of 0.23.0."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.services.session_buddy.client import GRAPH, Abilities, read_answer
 from mahavishnu.services.session_buddy.unit import session_buddy_unit
 
 
@@ -13,3 +18,46 @@ def test_data_of_the_user_is_copied_unless_it_is_to_be_written_in_place() -> Non
 
     assert words(in_place=False) == ("--copy", "/home/user/.claude/data")
     assert words(in_place=True) == ("--data", "/home/user/.claude/data")
+
+
+def said(text: str, *, is_error: bool = False, **structured: Any) -> dict[str, Any]:
+    return {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": structured or {"result": text},
+        "isError": is_error,
+    }
+
+
+STORED = "\u2705 Reflection stored successfully with ID: 01M87Z2ZVWZ7DE15SER8D48SMM (tags: a)"
+LOCKED = 'Could not set lock on file "/data/reflection.duckdb": Conflicting lock is held in python (PID 7)'
+
+
+def test_what_was_done_is_an_answer() -> None:
+    assert read_answer("store_reflection", said(STORED)).text == STORED
+    found = read_answer("fingerprint_search", said("{}", success=True, results=[{"id": "1"}]))
+    assert found.structured["results"] == [{"id": "1"}]
+    told = "\U0001f4be Reflection stored successfully!\n\U0001f4dd Content: error handling failed"
+    assert read_answer("store_reflection", said(told)).text == told
+
+
+@pytest.mark.parametrize(("result", "code"), [
+    (said("\u274c Validation error: content cannot be empty"), "session_buddy.refused"),
+    (said("Error storing reflection: no such table"), "session_buddy.refused"),
+    (said("{}", success=False, error="IO Error: disk", query="x"), "session_buddy.refused"),
+    (said("Unknown tool: 'nope'", is_error=True), "session_buddy.refused"),
+    (said(f"\u274c Store reflection failed: {LOCKED}"), "session_buddy.locked"),
+    (said(f"Error storing reflection: IO Error: {LOCKED}"), "session_buddy.locked"),
+    (said("{}", success=False, message=f"Error finding duplicates: {LOCKED}"), "session_buddy.locked"),
+])  # fmt: skip
+def test_a_failure_in_a_success_is_an_error(result: dict[str, Any], code: str) -> None:
+    with pytest.raises(MahavishnuError) as raised:
+        read_answer("store_reflection", result)
+    assert raised.value.code == code and "\u274c" not in raised.value.message
+
+
+def test_what_a_server_cannot_do_is_told_before_it_is_used() -> None:
+    full = Abilities(GRAPH | {"progressive_search", "fingerprint_search"}, "a" * 32)
+    assert full.keeps_rows and full.has_graph and full.lacking == ()
+    default = Abilities(frozenset({"fingerprint_search", "store_reflection"}), None)
+    assert not default.keeps_rows and not default.has_graph
+    assert "loses rows at its restart" in default.lacking[-1] and len(default.lacking) == 3

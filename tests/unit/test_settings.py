@@ -594,7 +594,6 @@ def test_the_list_holds_every_key_of_the_sample() -> None:
 
 
 @pytest.mark.parametrize("key", [
-    "session_buddy.url",
     "gateway.port", "memory.tier3.use_case",
     "memory.tier", "memory.tiers", "memory.tier4.adapter",
 ])  # fmt: skip
@@ -638,7 +637,6 @@ def test_a_variable_named_like_a_former_key_has_its_answer(load: Load, name: str
 # What ends an answer about the future: a module, or the words of a command.
 AWAITED = {
     "memory_service.enable_reflection_search": "mahavishnu.memory.tiers.development",
-    "session_buddy.url": "mahavishnu.memory.tiers.development",
     "gateway.*": "gateway",
     "memory.tier*": "mahavishnu.memory.tiers.development",
 }

@@ -51,6 +51,7 @@ LEGACY_KEYS: dict[str, Legacy] = {
     ),
     "llm_model": Legacy(now="embedding.model"),
     "ollama_base_url": Legacy(now="embedding.ollama_base_url"),
+    "session_buddy.url": Legacy(now="session_buddy.address"),
     "memory_service.enabled": Legacy(now="postgresql.enabled"),
     "memory_service.enable_rag_search": Legacy(
         answer="Every search covers documents; narrow it with --type."
@@ -91,7 +92,6 @@ LEGACY_KEYS: dict[str, Legacy] = {
 }
 # Keys that a later release reads, and what for: `*` stands for anything, which is neither read nor checked.
 RESERVED = {
-    "session_buddy.url": "the address of Session-Buddy",
     "gateway.*": "the local gateway to providers",
     "memory.tier*": "what serves the tier development; where to search is chosen with --tier",
 }

@@ -88,9 +88,28 @@ class SupervisordSettings(SettingsSection, frozen=True, forbid_unknown_fields=Tr
     ] = None
 
 
+# It has no login, and what is sent to it is not for everybody: in clear only to the machine itself.
+BuddyAddress = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https://[^/@\s?#]+|http://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d{1,5})?)/?$"
+    ),
+]
+
+
 class SessionBuddySettings(ServiceSettings, frozen=True, forbid_unknown_fields=True):
     """Session-Buddy as the service `session-buddy`; `python` is enough, and `command` replaces all."""
 
+    enabled: Annotated[
+        bool, Meta(description="Whether it starts with the daemon, and is used.")
+    ] = True
+    address: Annotated[
+        BuddyAddress | None,
+        Meta(
+            description="Of a Session-Buddy that you run yourself, such as http://127.0.0.1:8678: `http` only on this "
+            "machine. By default the service's own.",
+        ),
+    ] = None
     python: Annotated[
         str | None,
         Meta(description="A Python that has session-buddy 0.23, absolute or from ~/."),

@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ PASSED_ON = (
     *("PATH", "LANG", "LC_ALL", "TZ"),
     *("MAHAVISHNU__LLAMA_SERVER_URL", "MAHAVISHNU__OLLAMA_URL"),
 )
+# Said in the instructions of the server, with an id of its data: whoever connects sees that rows stay.
+KEEPS = "mahavishnu-keeps-data:"
 IN_USE = 75  # the exit code where another has the data open: EX_TEMPFAIL of sysexits.h
 
 
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     except BlockingIOError as error:
         print(f"Another process has this data open: {error}", file=sys.stderr)
         sys.exit(IN_USE)
-    serve(asked.home, asked.port)
+    serve(asked.home, asked.port, identify(folder))
 
 
 def clean_environment(given: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -120,6 +123,23 @@ def recover(database: Path) -> None:
             kept = Path(tempfile.mkdtemp(prefix=f"{log.name}.unread-", dir=log.parent))
             shutil.copyfile(database, kept / database.name)
             log.rename(kept / log.name)
+            _identity_of(database.parent).unlink(
+                missing_ok=True
+            )  # rows are missing: it is other data
+
+
+def identify(folder: Path) -> str:
+    """Return the id of the data in a folder, made where there is none."""
+    path = _identity_of(folder)
+    if not path.exists():
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(uuid.uuid4().hex, encoding="ascii")
+        unfinished.replace(path)
+    return path.read_text(encoding="ascii")
+
+
+def _identity_of(folder: Path) -> Path:
+    return folder / "mahavishnu-id"
 
 
 def wal_of(database: Path) -> Path:
@@ -144,7 +164,7 @@ def holding(database: Path, act: Callable[[Path], None], *, read_only: bool) -> 
             connection.execute("CHECKPOINT held")
 
 
-def serve(home: Path, port: int) -> None:
+def serve(home: Path, port: int, identity: str) -> None:
     """Serve all tools over HTTP."""
     connect = duckdb.connect
 
@@ -160,6 +180,7 @@ def serve(home: Path, port: int) -> None:
     server = importlib.import_module("session_buddy.mcp.server")  # connects as it is told above
     # Its tools of the graph write, and then fail to log that: they answer an error for what is done.
     logging.getLogger("session_buddy.utils.error_management").setLevel(logging.WARNING)
+    server.mcp.instructions = f"{server.mcp.instructions or ''}\n{KEEPS}{identity}"
     server.mcp.run(transport="http", host="127.0.0.1", port=port, path="/mcp", show_banner=False)
 
 
