@@ -56,6 +56,7 @@ from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.memory.spool.writes import Writes
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.memory.tiers import open_hot, open_tiers
+from mahavishnu.memory.tiers.development import DevelopmentTier
 from mahavishnu.memory.transfer.transfer import Transfer
 from mahavishnu.services.events.journal import EventJournal
 from mahavishnu.services.health import ComponentChecks
@@ -205,9 +206,10 @@ async def open_app(
         projects = Projects(database)
         repositories = Repositories(database, scopes)
         index = open_hot(database, space, max_mb=settings.memory.hot.max_mb) if hot else None
-        retriever = Retriever(open_tiers(database, space, scopes, index))
-        kept = settings.metrics
         buddy = session_buddy_of(loaded)
+        development = None if buddy is None else DevelopmentTier(buddy, memories)
+        retriever = Retriever(open_tiers(database, space, scopes, index, development))
+        kept = settings.metrics
         retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))
         conversations = Conversations(database, memories, scopes)
         records = Records(database, memories, scopes, retention)
@@ -243,7 +245,9 @@ async def open_app(
                     Splitting(settings.knowledge.chunk_tokens, settings.knowledge.overlap_tokens),
                     enabled=settings.adapters.llamaindex,
                 ),
-                outbox=Outbox(database, memories, targets_of(loaded, database, memories), origins),
+                outbox=Outbox(
+                    database, memories, targets_of(loaded, database, memories, buddy), origins
+                ),
                 insights=Insights(database, memories, space, scopes),
                 space=space,
                 backups=backups_of(

@@ -41,6 +41,7 @@ from mahavishnu.memory.forgetting import ForgettingRules
 from mahavishnu.memory.insights.following import InsightTarget
 from mahavishnu.memory.outbox.mirror import JsonlMirror
 from mahavishnu.memory.outbox.port import SyncTarget
+from mahavishnu.memory.outbox.session_buddy import SessionBuddyTarget
 from mahavishnu.memory.samples import search_samples
 from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.store import MemoryStore
@@ -50,13 +51,17 @@ if TYPE_CHECKING:
     pass
 
 
-def targets_of(loaded: Loaded, database: Database, memories: MemoryStore) -> list[SyncTarget]:
-    """Return what follows the memories: the insights found in them, and the mirror that the settings name."""
+def targets_of(
+    loaded: Loaded, database: Database, memories: MemoryStore, buddy: SessionBuddy | None = None
+) -> list[SyncTarget]:
+    """Return what follows the memories: the insights found in them, and what the settings name."""
     marks, named = loaded.settings.insights.marks, loaded.settings.sync.mirror.path
     targets: list[SyncTarget] = [InsightTarget(database, memories, marks)] if marks else []
     if named is not None:
         home = Path(loaded.environ.get("HOME", "/"))
         targets.append(JsonlMirror(home / named[2:] if named[:2] == "~/" else Path(named)))
+    if buddy is not None:
+        targets.append(SessionBuddyTarget(buddy))
     return targets
 
 

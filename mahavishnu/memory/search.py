@@ -15,6 +15,7 @@ from mahavishnu.memory.models import (
     MAX_QUERY_CHARACTERS,
     MEMORY_TYPES,
     MODES,
+    ArmScore,
     BroughtVector,
     Degraded,
     Hit,
@@ -28,6 +29,7 @@ type TierName = Literal["hot", "cold", "development", "all"]
 TIERS: tuple[str, ...] = get_args(TierName.__value__)
 # Where a tier is not there, the one that holds all that it would hold.
 SUBSTITUTES = {"hot": "cold"}
+NO_DEVELOPMENT = "No Session-Buddy is set up."
 NO_HOT = "Only a server has it, with the extra hot; cold answers for it."
 
 
@@ -81,15 +83,15 @@ class Retriever:
 
         Raises:
             UsageError: empty question, limit out of range, unknown mode or tier, or none of the
-                tiers is in this release.
+                tiers is set up.
             MahavishnuError: what a tier raises. `Unavailable` only where no other one answered.
         """
         check_request(request)
         names, degraded = self._choose(request.tiers)
         if not names:
             raise UsageError(
-                f"The tier {request.tiers[0]} is not in this release.",
-                hint="Leave the tier out to search cold (PostgreSQL), or take all.",
+                NO_DEVELOPMENT,
+                hint="Set session_buddy.python or session_buddy.address, or search another tier.",
                 code="search.tier_not_yet",
             )
         asked: dict[str, SpanValue] = {
@@ -110,7 +112,7 @@ class Retriever:
         )
 
     def _choose(self, wanted: Sequence[str]) -> tuple[list[str], list[Degraded]]:
-        """Return the names of the tiers to ask, each once, and which ones are not in this release."""
+        """Return the names of the tiers to ask, each once, and which ones are not there."""
         if not wanted:
             return ["hot" if "hot" in self._tiers else "cold"], []
         names: list[str] = []
@@ -120,7 +122,7 @@ class Retriever:
             if answering is not None and answering not in names:
                 names.append(answering)
             if answering != name:
-                reason = NO_HOT if answering else f"The tier {name} is not in this release."
+                reason = NO_HOT if answering else NO_DEVELOPMENT
                 degraded.append(Degraded(part=f"tier:{name}", reason=reason))
         if "hot" in names and "cold" in names:
             names.remove("cold")  # hot answers with all of it
@@ -149,17 +151,36 @@ class Retriever:
 def _merge(
     results: Mapping[str, SearchResult], limit: int
 ) -> tuple[Sequence[Hit], Mapping[str, object]]:
-    """Return the best hits of all, each memory once, and how they were found."""
+    """
+    Return the best hits of all, each memory once, and how they were found.
+
+    What several tiers found scores 1 - (1 - a)(1 - b): higher than in each of them, and never above 1. The
+    contributions of all arms add up to it.
+    """
     if len(results) == 1:
         [only] = results.values()
         return only.hits, only.explanation
     best: dict[object, Hit] = {}
+    texts: dict[str, object] = {}
     for hit in (hit for each in results.values() for hit in each.hits):
-        known = best.get(hit.memory.id)
-        if known is None or hit.score > known.score:
-            best[hit.memory.id] = hit
+        # What is no memory of ours is the same as one that says the same.
+        key = (
+            hit.memory.id if hit.memory.memory_no else texts.get(hit.memory.content, hit.memory.id)
+        )
+        texts.setdefault(hit.memory.content, key)
+        best[key] = _fuse_hits(best[key], hit) if key in best else hit
     hits = sorted(best.values(), key=lambda hit: hit.score, reverse=True)
     return hits[:limit], {name: dict(each.explanation) for name, each in results.items()}
+
+
+def _fuse_hits(first: Hit, second: Hit) -> Hit:
+    left = 1 - first.score
+    arms = {
+        name: ArmScore(rank=arm.rank, score=arm.score, contribution=left * arm.contribution)
+        for name, arm in second.arms.items()
+    }
+    score = first.score + left * second.score
+    return replace(first, score=min(1.0, score), arms={**arms, **first.arms})
 
 
 def within_budget(hits: Sequence[Hit], max_tokens: int | None) -> tuple[Hit, ...]:

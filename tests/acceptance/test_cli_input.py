@@ -106,7 +106,7 @@ REFUSED = [
     Bad("unknown tier", (*SEARCH, "x", "--tier", "warm"), "input.tier",
         hint="hot, cold, development, all"),
     Bad("a tier of a later release", (*SEARCH, "x", "--tier", "development"),
-        "search.tier_not_yet", says="development is not in this release", hint="Leave"),
+        "search.tier_not_yet", says="No Session-Buddy is set up", hint="session_buddy.python"),
     Bad("no time", (*LIST, "--since", "yesterday"), "input.time", says="yesterday", hint="7d"),
     Bad("a time out of range", (*LIST, "--since", "999999w"), "input.time"),
     Bad("a time before all times", (*STORE, "t", "--occurred-at", "0001-01-01T00:00+14:00"),

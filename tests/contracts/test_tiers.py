@@ -91,12 +91,12 @@ async def test_a_search_in_hot_is_answered_by_cold_and_says_so(world: World) -> 
     assert cold.degraded == (await ask(world.retriever, tiers=())).degraded == ()
 
 
-async def test_all_tiers_name_those_that_are_not_in_this_release(world: World) -> None:
+async def test_all_tiers_name_those_that_are_not_set_up(world: World) -> None:
     await world.memories.store(NewMemory(content=FACTS[0]))
     result = await ask(world.retriever, tiers=("all",))
     assert texts(result) == [FACTS[0]]
     assert [part.part for part in result.degraded] == ["tier:hot", "tier:development"]
-    with pytest.raises(UsageError, match="development is not in this release") as caught:
+    with pytest.raises(UsageError, match="No Session-Buddy is set up") as caught:
         await ask(world.retriever, tiers=("development",))
     assert caught.value.code == "search.tier_not_yet"
 

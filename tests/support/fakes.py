@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from mahavishnu.base.errors import MahavishnuError, Unavailable
@@ -12,6 +13,7 @@ from mahavishnu.embedding.vectors import normalize, reject_unusable, too_long
 from mahavishnu.memory.models import Hit, Memory, MemoryFilter, SearchResult
 from mahavishnu.memory.outbox.port import DeliveryRefusal, MemoryChange
 from mahavishnu.memory.search import SearchRequest
+from mahavishnu.services.session_buddy.client import GRAPH, Abilities, Answer, SessionBuddy
 
 _TOKENS = re.compile(r"\w{1,8}|[^\w\s]")
 
@@ -115,6 +117,56 @@ class FakeTier:
             degraded=(),
             explanation={"compared": len(hits)},
         )
+
+
+class FakeSessionBuddy(SessionBuddy):
+    """A Session-Buddy in memory, which compares words; it fails with `problem` where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9")
+        self.rows: list[dict[str, Any]] = []
+        self.entities: set[str] = set()
+        self.relations: list[tuple[str, str]] = []
+        self.problem: MahavishnuError | None = None
+        self.keeps = Abilities(
+            frozenset({"store_reflection", "fingerprint_search", *GRAPH}), "d" * 32
+        )
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether it was given an id of its data."""
+        return self.keeps.keeps_rows
+
+    async def abilities(self, *, timeout_s: float = 0) -> Abilities:
+        """Return what it was given."""
+        if self.problem is not None:
+            raise self.problem
+        return self.keeps
+
+    async def warm(self, *, timeout_s: float = 0) -> Abilities:
+        """Return what it was given."""
+        return await self.abilities()
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, timeout_s: float = 0
+    ) -> Answer:
+        """Store or search a row."""
+        if self.problem is not None:
+            raise self.problem
+        if tool == "store_reflection":
+            self.rows.append({"id": str(len(self.rows)), **arguments})
+        if tool != "fingerprint_search":
+            return Answer("Process ID: 7", {})
+        words = set(re.findall(r"\w+", arguments["query"].lower()))
+        found = [
+            {
+                **row,
+                "similarity": len(words & {*re.findall(r"\w+", row["content"].lower())})
+                / len(words),
+            }
+            for row in self.rows
+        ]
+        return Answer("", {"success": True, "results": [row for row in found if row["similarity"]]})
 
 
 class FakeTarget:

@@ -594,8 +594,7 @@ def test_the_list_holds_every_key_of_the_sample() -> None:
 
 
 @pytest.mark.parametrize("key", [
-    "gateway.port", "memory.tier3.use_case",
-    "memory.tier", "memory.tiers", "memory.tier4.adapter",
+    "gateway.port", "gateway.a.b",
 ])  # fmt: skip
 def test_a_reserved_key_is_accepted_with_a_note(load: Load, key: str) -> None:
     loaded = load(f"{key}: canary\nlog_level: info")
@@ -620,6 +619,12 @@ def test_agentdb_is_answered_with_postgresql(load: Load, key: str) -> None:
     assert f"{key} in " in notice and "PostgreSQL" in notice
 
 
+@pytest.mark.parametrize("key", ["memory.tier3.use_case", "memory.tier", "memory.tier4.adapter"])
+def test_the_third_tier_is_answered_with_session_buddy(load: Load, key: str) -> None:
+    [notice] = load(f"{key}: true").notices
+    assert f"{key} in " in notice and "session_buddy.python" in notice
+
+
 @pytest.mark.parametrize(("name", "key"), [
     ("GATEWAY_PORT", "gateway.port"),
     ("MEMORY_TIER1_PROVIDER", "memory.tier1.provider"), ("MEMORY_TIER3_PROVIDER", "memory.tier3.provider"),
@@ -636,9 +641,7 @@ def test_a_variable_named_like_a_former_key_has_its_answer(load: Load, name: str
 
 # What ends an answer about the future: a module, or the words of a command.
 AWAITED = {
-    "memory_service.enable_reflection_search": "mahavishnu.memory.tiers.development",
     "gateway.*": "gateway",
-    "memory.tier*": "mahavishnu.memory.tiers.development",
 }
 _FUTURE = re.compile(r"\b(will|may become|to come|later|yet|soon|not in this release)\b")
 

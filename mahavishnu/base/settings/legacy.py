@@ -46,6 +46,10 @@ LEGACY_KEYS: dict[str, Legacy] = {
         answer="The hot tier is the vectors in the daemon's memory: set memory.hot.max_mb, and choose with --tier hot."
     ),
     "memory.tier2.*": Legacy(answer="The cold tier is PostgreSQL: set postgresql.dsn."),
+    "memory.tier*": Legacy(
+        answer="The tier development is Session-Buddy: set session_buddy.python or session_buddy.address, and choose"
+        " with --tier development."
+    ),
     "postgresql.max_overflow": Legacy(
         answer="The pool has one bound: postgresql.pool_size. Callers beyond it wait."
     ),
@@ -60,7 +64,7 @@ LEGACY_KEYS: dict[str, Legacy] = {
         answer="Every search covers agent memories; narrow it with --type."
     ),
     "memory_service.enable_reflection_search": Legacy(
-        answer="Choose where to look with --tier; development is not in this release yet."
+        answer="Choose where to look with --tier: development is Session-Buddy."
     ),
     "memory_service.enable_cross_system_sharing": Legacy(
         answer="Memories are private; share one with: mahavishnu memory store --shared, and what is found in them with:"
@@ -93,7 +97,6 @@ LEGACY_KEYS: dict[str, Legacy] = {
 # Keys that a later release reads, and what for: `*` stands for anything, which is neither read nor checked.
 RESERVED = {
     "gateway.*": "the local gateway to providers",
-    "memory.tier*": "what serves the tier development; where to search is chosen with --tier",
 }
 LEGACY_SECTIONS = frozenset(
     key[:place]
@@ -110,7 +113,7 @@ def find_legacy(key: str) -> Legacy | None:
     for known, legacy in LEGACY_KEYS.items():
         if (name := match_key(known, key)) is not None:
             return replace(legacy, now=legacy.now and legacy.now.replace("*", name))
-    for group in ("agentdb.*", "secrets.oneiric.infisical.*"):
+    for group in ("agentdb.*", "memory.tier*", "secrets.oneiric.infisical.*"):
         if _is_below(key, group):
             return LEGACY_KEYS[group]
     for pattern, purpose in RESERVED.items():

@@ -104,6 +104,16 @@ SELECT {memory}
 FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
 WHERE m.id = ANY ($1::uuid[]) ORDER BY m.memory_no;
 
+-- find_live --
+-- Live memories by their ids that pass a filter, or were shared with its projects. $1 ids, $2 scopes, $3 names of
+-- projects, $4 condition, from $5 the filter's fine parameters; rows of `memory`.
+SELECT {memory}
+FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
+WHERE m.id = ANY ($1::uuid[]) AND m.superseded_by IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
+    AND (m.scope_no = ANY ($2::integer[]) OR m.memory_type = 'insight' AND m.metadata -> 'targets' ?| $3::text[])
+    AND {passes from $5}
+    AND ($4::text IS NULL OR m.metadata @@ $4::text::jsonpath);
+
 -- mark_superseded --
 -- Retire one's own live memory in favour of another. $1 old id, $2 new id; memory_no or no row.
 UPDATE memories SET superseded_by = $2 WHERE id = $1 AND superseded_by IS NULL RETURNING memory_no;

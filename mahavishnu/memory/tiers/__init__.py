@@ -1,4 +1,4 @@
-"""The tiers of this release, a line each. What is not among them is named where it is asked for."""
+"""The tiers, a line each. What is not among them is named where it is asked for."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,10 +26,16 @@ def open_hot(database: Database, space: EmbeddingSpace, *, max_mb: int) -> "HotI
 
 
 def open_tiers(
-    database: Database, space: EmbeddingSpace, scopes: Scopes, hot: HotVectors | None = None
+    database: Database,
+    space: EmbeddingSpace,
+    scopes: Scopes,
+    hot: HotVectors | None = None,
+    development: Tier | None = None,
 ) -> dict[str, Tier]:
     """Return the tiers by name; `hot` only where there are vectors in memory."""
     tiers: dict[str, Tier] = {"cold": ColdTier(database, space, scopes)}
     if hot is not None:
         tiers["hot"] = HotTier(ColdTier(database, space, scopes, hot.match), hot)
+    if development is not None:
+        tiers["development"] = development
     return tiers

@@ -99,6 +99,11 @@ class SessionBuddy:
         """Whether the server that answered last has its databases open."""
         return self._warm
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether the server that answered last says that its rows stay."""
+        return self._data_id is not None
+
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, timeout_s: float = CALL_S
     ) -> Answer:
