@@ -32,6 +32,7 @@ LOOK_AGAIN_S = 60.0  # where the model is away, or the texts that wait cannot be
 AT_ONCE = 64
 DELIVER_EVERY_S = 1.0
 FOLLOW_EVERY_S = 1.0
+WARM_EVERY_S = 10.0
 SAMPLE_EVERY_S = 60.0
 PRUNE_EVERY_S = 600.0
 LOOK_AT_CLOCK_S = 20.0
@@ -80,6 +81,18 @@ async def follow_vectors(app: App) -> None:
             app.hot.clear()
             pause_s = LOOK_AGAIN_S
         await asyncio.sleep(pause_s)
+
+
+async def warm_session_buddy(app: App) -> None:
+    """Let each start of Session-Buddy open its databases before somebody searches there, for ever."""
+    streak = FailureStreak(app.events, "session_buddy")
+    while app.session_buddy is not None:
+        try:
+            await app.session_buddy.warm()
+            await streak.worked()
+        except MahavishnuError as error:
+            await streak.failed(error)
+        await asyncio.sleep(WARM_EVERY_S)
 
 
 async def prune(app: App) -> None:

@@ -119,7 +119,10 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
     return {
         **memory_fields(hit.memory),
         "score": round(hit.score, 6),
-        "found_in": LOCATIONS,
+        "found_in": [
+            *(LOCATIONS if hit.memory.memory_no else ()),
+            *({"session_buddy"} & hit.arms.keys()),
+        ],
         "char_start": hit.char_start,
         "char_end": hit.char_end,
         "truncated": hit.truncated,

@@ -201,6 +201,8 @@ async def check_sync(app: "App") -> ComponentHealth:
         f"{each.name} refused {each.dead:,} changes for good." for each in targets if each.dead
     ]
     problems += [f"{each.name} fails: {each.error}" for each in targets if each.error]
+    if app.session_buddy is not None:
+        problems += await app.session_buddy.problems()
     status: HealthStatus = "degraded" if problems else "healthy"
     told = " ".join([*problems, "See: mahavishnu sync status"]) if problems else ""
     return ComponentHealth("sync", status, told, _since(started))

@@ -66,12 +66,9 @@ async def served(
     command: Sequence[str], health: str, log: Path, *, end: signal.Signals = signal.SIGTERM
 ) -> AsyncIterator[Client]:
     """Run a unit's command while the block does, from the moment when it is healthy; yields a client."""
-    process = _start(command, log)
+    process = start(command, log)
     try:
-        async with asyncio.timeout(START_S):
-            while not await asyncio.to_thread(_answers, health):
-                assert process.poll() is None, log.read_text()
-                await asyncio.sleep(0.1)
+        await until_healthy(process, health, log)
         async with Client(streamable_http_client(health.replace("/health", "/mcp"))) as client:
             yield client
             process.send_signal(end)
@@ -80,7 +77,16 @@ async def served(
         process.wait(60)
 
 
-def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+async def until_healthy(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
+    """Wait until a unit answers."""
+    async with asyncio.timeout(START_S):
+        while not await asyncio.to_thread(_answers, health):
+            assert process.poll() is None, log.read_text()
+            await asyncio.sleep(0.1)
+
+
+def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Run a unit's command, with nothing of this process's environment."""
     with log.open("ab") as out:
         return subprocess.Popen(
             command, env={"PATH": os.defpath}, cwd="/", stdin=subprocess.DEVNULL, stdout=out,

@@ -69,6 +69,7 @@ INTEGRATIONS = {
     "Agno, recorder, tools and knowledge": REAL,
     "Session-Buddy, started so that it keeps its data": REAL,
     "Session-Buddy, restarted by the daemon": REAL,
+    "Session-Buddy, insights and the tier development": REAL,
     "systemd of the user, the daemon at login": REAL,
     "systemd of the user, services": REAL,
     "supervisord, services and the daemon": REAL,

@@ -37,6 +37,7 @@ from mahavishnu.daemon.background import (
     sample,
     send_figures,
     supervise,
+    warm_session_buddy,
 )
 from mahavishnu.daemon.config_watch import ConfigWatch
 from mahavishnu.daemon.jobs import scheduled_jobs
@@ -120,6 +121,7 @@ async def serve(
                         ),
                         tasks.create_task(embed_waiting(app)),
                         tasks.create_task(follow_vectors(app)),
+                        tasks.create_task(warm_session_buddy(app)),
                         tasks.create_task(prune(app)),
                         tasks.create_task(deliver_changes(app)),
                         tasks.create_task(sample(app)),

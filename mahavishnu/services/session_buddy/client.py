@@ -141,6 +141,14 @@ class SessionBuddy:
         self._warm = True
         return abilities
 
+    async def problems(self, *, timeout_s: float = CALL_S) -> tuple[str, ...]:
+        """Return what is in the way of using it, or is to be known before; nothing where all is well."""
+        try:
+            found = await self.abilities(timeout_s=timeout_s)
+        except MahavishnuError as error:
+            return (error.message,)
+        return tuple(f"Session-Buddy at {self.address}: {each}" for each in found.lacking)
+
     async def aclose(self) -> None:
         """End the session, as far as the server is there."""
         if self._client is not None:
