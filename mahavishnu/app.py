@@ -246,7 +246,10 @@ async def open_app(
                     enabled=settings.adapters.llamaindex,
                 ),
                 outbox=Outbox(
-                    database, memories, targets_of(loaded, database, memories, buddy), origins
+                    database,
+                    memories,
+                    targets_of(loaded, database, memories, repositories, buddy),
+                    origins,
                 ),
                 insights=Insights(database, memories, space, scopes),
                 space=space,

@@ -31,7 +31,7 @@ from mahavishnu.database.target import (
 )
 from mahavishnu.embedding.choose import Choice, DaemonFiles, EmbeddingConfig, choose_embedder
 from mahavishnu.embedding.port import Embedder, ModelIdentity
-from mahavishnu.knowledge.repositories import Repository
+from mahavishnu.knowledge.repositories import Repositories, Repository
 from mahavishnu.knowledge.repository_ingestion import (
     MakeStoreFiles,
     Splitting,
@@ -46,13 +46,18 @@ from mahavishnu.memory.samples import search_samples
 from mahavishnu.memory.search import Retriever
 from mahavishnu.memory.store import MemoryStore
 from mahavishnu.services.session_buddy.client import SessionBuddy
+from mahavishnu.services.session_buddy.graph import Dependencies
 
 if TYPE_CHECKING:
     pass
 
 
 def targets_of(
-    loaded: Loaded, database: Database, memories: MemoryStore, buddy: SessionBuddy | None = None
+    loaded: Loaded,
+    database: Database,
+    memories: MemoryStore,
+    repositories: Repositories,
+    buddy: SessionBuddy | None = None,
 ) -> list[SyncTarget]:
     """Return what follows the memories: the insights found in them, and what the settings name."""
     marks, named = loaded.settings.insights.marks, loaded.settings.sync.mirror.path
@@ -61,8 +66,14 @@ def targets_of(
         home = Path(loaded.environ.get("HOME", "/"))
         targets.append(JsonlMirror(home / named[2:] if named[:2] == "~/" else Path(named)))
     if buddy is not None:
-        targets.append(SessionBuddyTarget(buddy))
+        targets.append(
+            SessionBuddyTarget(buddy, functools.partial(_read_dependencies, repositories))
+        )
     return targets
+
+
+async def _read_dependencies(repositories: Repositories) -> Dependencies:
+    return {each.name: each.depends_on for each in await repositories.list_all()}
 
 
 def session_buddy_of(loaded: Loaded) -> SessionBuddy | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -50,6 +51,14 @@ async def rows_of(buddy: SessionBuddy, words: str) -> list[str]:
     return [row["content"] for row in answer.structured["results"]]
 
 
+async def graph_of(buddy: SessionBuddy) -> tuple[int, ...]:
+    """Return how many entities and relations there are."""
+    told = (await buddy.call("get_knowledge_graph_stats", {})).text
+    return tuple(
+        int(found) for found in re.findall(r"Total (?:Entities|Relationships)\D*(\d+)", told)
+    )
+
+
 @pytest.mark.verifies("Session-Buddy, insights and the tier development")
 async def test_insights_arrive_once_and_searches_keep_their_deadline(
     world: World, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -59,7 +68,15 @@ async def test_insights_arrive_once_and_searches_keep_their_deadline(
     port, log = free_port(), tmp_path / "log"
     unit = session_buddy_unit(str(interpreter()), home=tmp_path / "session-buddy", port=port)
     buddy = SessionBuddy(f"http://127.0.0.1:{port}")
-    outbox = Outbox(world.database, world.memories, [SessionBuddyTarget(buddy)])
+    projects = {"reef": ["arctic", "coast"], "coast": ["arctic"]}
+
+    async def read_projects() -> dict[str, list[str]]:
+        return projects
+
+    def opened_outbox() -> Outbox:
+        return Outbox(world.database, world.memories, [SessionBuddyTarget(buddy, read_projects)])
+
+    outbox = opened_outbox()
     development = tier.DevelopmentTier(buddy, world.memories)
     opened = open_tiers(world.database, world.space, world.scopes, development=development)
 
@@ -84,6 +101,7 @@ async def test_insights_arrive_once_and_searches_keep_their_deadline(
         row = f"[mv:{stored.id.hex}] [project:reef] {TEXT}"
         assert await rows_of(buddy, "sleeps") == [row]
         await catch_up(outbox)
+        assert await graph_of(buddy) == (3, 3)
         assert await rows_of(buddy, "sleeps") == [row]
         found = await search("development")
         assert [hit.memory.id for hit in found.hits] == [stored.id] and not found.degraded
@@ -97,7 +115,9 @@ async def test_insights_arrive_once_and_searches_keep_their_deadline(
         [ran] = await outbox.run(force=True)
         assert (ran.ending, ran.error_code) == ("failed", "session_buddy.unreachable")
     async with running(unit, log):
-        await catch_up(outbox)
+        projects["coast"] = ["arctic", "reef"]  # and one that goes the other way
+        await catch_up(opened_outbox())
+        assert await graph_of(buddy) == (3, 4)
         assert sorted(await rows_of(buddy, "sleeps")) == sorted(
             [row, f"[mv:{other.id.hex}] {OTHER}"]
         )

@@ -7,16 +7,19 @@ before it is stored. One that is shared with other projects later is a further r
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from mahavishnu.base.errors import Conflict, Unavailable
+from mahavishnu.base.logs import get_logger
 from mahavishnu.memory.models import Memory
 from mahavishnu.memory.outbox.port import DeliveryRefusal, MemoryChange
 from mahavishnu.services.session_buddy.client import FIRST_S, SessionBuddy
+from mahavishnu.services.session_buddy.graph import Dependencies, ProjectGraph
 
 _VERSION = 1  # of what is delivered: another one delivers everything again
 LOOKED_AT = 50  # rows that have the same id
+_log = get_logger(__name__)
 _PROCESS = re.compile(r"Process ID: (\d+)")
 
 
@@ -25,10 +28,17 @@ class SessionBuddyTarget:
 
     collections: Sequence[str] | None = ("insight",)
 
-    def __init__(self, buddy: SessionBuddy) -> None:
+    def __init__(
+        self,
+        buddy: SessionBuddy,
+        read_projects: Callable[[], Awaitable[Dependencies]] | None = None,
+    ) -> None:
+        """`read_projects` returns what each project depends on, which is kept in the graph there."""
         _, _, place = buddy.address.partition("://")
         self.name = f"session_buddy@{socket.gethostname()}:{place}"
         self._buddy = buddy
+        self._read_projects = read_projects
+        self._graph = ProjectGraph(buddy)
 
     async def open(self) -> str:
         """Return what tells its data; that of a server which loses rows is other data after each restart."""
@@ -39,10 +49,17 @@ class SessionBuddyTarget:
                 hint="Let Mahavishnu run it: session_buddy.python",
                 code="session_buddy.refused",
             )
-        if abilities.data_id is not None:
-            return f"{_VERSION}:{abilities.data_id}"
-        process = _PROCESS.search((await self._buddy.call("health_check", {})).text)
-        return f"{_VERSION}:process {process[1] if process else 'unknown'}"
+        data = abilities.data_id or await self._find_process()
+        if abilities.has_graph and self._read_projects is not None:
+            try:
+                await self._graph.keep(await self._read_projects(), data)
+            except Conflict as error:  # which is in the way of no insight
+                _log.warning("graph_not_kept", code=error.code, reason=error.message)
+        return f"{_VERSION}:{data}"
+
+    async def _find_process(self) -> str:
+        found = _PROCESS.search((await self._buddy.call("health_check", {})).text)
+        return f"process {found[1] if found else 'unknown'}"
 
     async def deliver(self, changes: Sequence[MemoryChange]) -> DeliveryRefusal | None:
         """Store what is live; what was forgotten stays there, and no search shows it."""

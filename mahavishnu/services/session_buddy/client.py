@@ -29,7 +29,9 @@ MAX_ANSWER_BYTES = 4 * 2**20
 MAX_TOLD = 300  # characters of a failure that are shown
 # These change the server's working folder and its project, for every client: one at a time.
 MOVING = frozenset({"checkpoint", "start", "end", "status"})
-GRAPH = frozenset({"create_entity", "add_observation", "create_relation", "search_entities"})
+GRAPH = frozenset(
+    {"create_entity", "add_observation", "create_relation", "get_entity_relationships"}
+)
 # What our launcher writes into the instructions of the server; see `launcher.KEEPS`.
 _KEEPS = re.compile(r"mahavishnu-keeps-data:([0-9a-f]{32})")
 _FAILED = re.compile(r"\s*(❌|error\b|failed\b)", re.IGNORECASE)
