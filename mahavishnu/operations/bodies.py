@@ -27,7 +27,7 @@ class Kept(Body, frozen=True, kw_only=True):
     locations: Annotated[
         list[str],
         Meta(
-            description="postgresql, or spool while that is away; later releases name further ones."
+            description="postgresql, or spool while that is away; `session_buddy: queued` where it goes there next."
         ),
     ]
     waits: Annotated[

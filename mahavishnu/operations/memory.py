@@ -11,6 +11,7 @@ from mahavishnu.memory.checks import MAX_LIMIT
 from mahavishnu.memory.models import (
     BroughtVector,
     Memory,
+    NewMemory,
     Stored,
 )
 from mahavishnu.operations.bodies import (
@@ -62,7 +63,8 @@ EMBEDDED_TOGETHER = 64  # memories between two reports of the progress
 
 async def store_memory(call: Call, request: StoreMemory) -> StoreResult:
     """Store one memory; the same text in the same place gives the id it already has."""
-    stored = _stored(await call.app.writes.store(request.memory(source=call.source)))
+    new = request.memory(source=call.source)
+    stored = _stored(call.app, new, await call.app.writes.store(new))
     if not is_relative(request.occurred_at):
         return stored
     # "2h" is another moment with each repetition: that it differs says nothing.
@@ -76,7 +78,7 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
     plain = read_request(StoreMemory, {**fields, "content": request.content, "metadata": metadata})
     vector = await _brought(call.app, request)
     new = plain.memory(source=call.source, vector=vector)
-    return _stored(await call.app.writes.store(new))
+    return _stored(call.app, new, await call.app.writes.store(new))
 
 
 async def search(call: Call, request: Search) -> SearchAnswer:
@@ -183,9 +185,12 @@ async def memory_stats(call: Call, request: MemoryStats) -> Stats:
     return fit_list(stats, "groups", request.max_tokens)
 
 
-def _stored(stored: Stored) -> StoreResult:
+def _stored(app: App, new: NewMemory, stored: Stored) -> StoreResult:
+    kept = kept_fields(stored)
+    if app.session_buddy is not None and new.collection == "insight":
+        kept["locations"] = [*kept["locations"], "session_buddy: queued"]
     return StoreResult(
-        **kept_fields(stored),
+        **kept,
         created=stored.created,
         embedded=stored.embedded,
         not_kept=list(stored.not_kept),

@@ -6,6 +6,7 @@ from mahavishnu.base.errors import Conflict, Unavailable
 from mahavishnu.memory.insights.insights import Insights
 from mahavishnu.memory.models import MemoryFilter, NewMemory, SearchResult
 from mahavishnu.memory.outbox.outbox import Outbox
+from mahavishnu.memory.outbox.port import MemoryChange
 from mahavishnu.memory.outbox.session_buddy import SessionBuddyTarget
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.tiers import open_tiers
@@ -73,6 +74,12 @@ async def test_an_insight_is_delivered_once_with_where_it_comes_from(
     assert {"doc_type:insight", "source_system:cli", "workflow_id:w1", "project:reef"} <= {
         *row["tags"]
     }
+    [note, *_] = [
+        each for each in await world.memories.list_memories(MemoryFilter()) if each.id != stored.id
+    ]
+    change = MemoryChange(9, 9, "stored", note.id, note.stored_at, note)
+    assert await SessionBuddyTarget(buddy).deliver([change]) is None
+    assert buddy.rows == [row]
     [target] = await outbox.status()
     await outbox.drop(
         target.name
