@@ -207,7 +207,7 @@ async def open_app(
         repositories = Repositories(database, scopes)
         index = open_hot(database, space, max_mb=settings.memory.hot.max_mb) if hot else None
         buddy = session_buddy_of(loaded)
-        development = None if buddy is None else DevelopmentTier(buddy, memories)
+        development = None if buddy is None else DevelopmentTier(buddy, database, scopes)
         retriever = Retriever(open_tiers(database, space, scopes, index, development))
         kept = settings.metrics
         retention = Retention(timedelta(days=kept.raw_days), timedelta(days=kept.keep_days))

@@ -308,16 +308,6 @@ class MemoryStore:
         rows = await self._database.run(lambda c: c.fetch(_QUERIES["fetch_by_ids"], list(ids)))
         return [read_memory(row) for row in rows]
 
-    async def find_live(self, ids: Sequence[UUID], wanted: MemoryFilter) -> list[Memory]:
-        """Return those of these memories that a search with this filter may show, in any order."""
-        values = list(await self._scopes.visible(wanted)), list(wanted.projects)
-        rows = await self._database.run(
-            lambda c: c.fetch(
-                _QUERIES["find_live"], list(ids), *values, wanted.condition, *wanted.fine_parameters
-            )
-        )
-        return [read_memory(row) for row in rows]
-
     async def resolve(self, reference: str) -> UUID:
         """
         Return the id a user means by a whole id or the digits it ends with.

@@ -48,7 +48,7 @@ def insight(text: str = TEXT, **options: object) -> NewMemory:
 async def search(
     world: World, buddy: FakeSessionBuddy, *tiers: str, **options: object
 ) -> SearchResult:
-    development = DevelopmentTier(buddy, world.memories)
+    development = DevelopmentTier(buddy, world.database, world.scopes)
     opened = open_tiers(world.database, world.space, world.scopes, development=development)
     values = {"query": "who sleeps", "tiers": tiers or ("development",), **options}
     return await Retriever(opened).search(SearchRequest(**values))  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ async def test_one_that_fails_is_named_and_left_alone_for_a_moment(
     world: World, buddy: FakeSessionBuddy
 ) -> None:
     await world.memories.store(insight())
-    development = DevelopmentTier(buddy, world.memories)
+    development = DevelopmentTier(buddy, world.database, world.scopes)
     opened = open_tiers(world.database, world.space, world.scopes, development=development)
     for problem in (Unavailable("It is slow.", code="session_buddy.slow"), Conflict("It says no.")):
         buddy.problem = problem

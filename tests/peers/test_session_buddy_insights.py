@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,14 @@ from tests.support.mirrored import catch_up
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 TEXT = "A walrus sleeps in the water as well as on the ice."
 OTHER = "A tern sleeps on the wing."
+IN_USE = 75  # the launcher's exit code where another has the data open
+HOLD = """
+import fcntl, sys
+database = open(sys.argv[1], "r+b")
+fcntl.lockf(database, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
 KILLED = "tests.support.session_buddy_killed"
 
 
@@ -43,6 +51,16 @@ async def running(unit: Unit, log: Path) -> AsyncIterator[subprocess.Popen[bytes
     finally:
         process.kill()
         process.wait(60)
+
+
+@contextlib.contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Let another process hold the lock that DuckDB takes on a file."""
+    command = (sys.executable, "-c", HOLD, database)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"held\n"
+        yield
+        process.communicate()  # which lets it end
 
 
 async def rows_of(buddy: SessionBuddy, words: str) -> list[str]:
@@ -77,7 +95,7 @@ async def test_insights_arrive_once_and_searches_keep_their_deadline(
         return Outbox(world.database, world.memories, [SessionBuddyTarget(buddy, read_projects)])
 
     outbox = opened_outbox()
-    development = tier.DevelopmentTier(buddy, world.memories)
+    development = tier.DevelopmentTier(buddy, world.database, world.scopes)
     opened = open_tiers(world.database, world.space, world.scopes, development=development)
 
     async def search(*tiers: str) -> SearchResult:
@@ -114,6 +132,9 @@ async def test_insights_arrive_once_and_searches_keep_their_deadline(
         assert "cannot be reached" in await left_out()
         [ran] = await outbox.run(force=True)
         assert (ran.ending, ran.error_code) == ("failed", "session_buddy.unreachable")
+    with held(tmp_path / "session-buddy/data/reflection.duckdb"):
+        refused = subprocess.run(unit.command, capture_output=True, text=True, check=False)
+        assert refused.returncode == IN_USE, refused.stderr
     async with running(unit, log):
         projects["coast"] = ["arctic", "reef"]  # and one that goes the other way
         await catch_up(opened_outbox())

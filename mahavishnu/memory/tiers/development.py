@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from mahavishnu.base.errors import Conflict, Unavailable
+from mahavishnu.database.pool import Database
 from mahavishnu.memory.models import (
     ArmScore,
     Degraded,
@@ -22,14 +23,17 @@ from mahavishnu.memory.models import (
     SearchResult,
 )
 from mahavishnu.memory.ranking import WEIGHTS
+from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import SearchRequest
-from mahavishnu.memory.store import MemoryStore
+from mahavishnu.memory.statements import load_memory_queries
+from mahavishnu.memory.store import read_memory
 from mahavishnu.services.session_buddy.client import CALL_S, SessionBuddy
 
 ARM = "session_buddy"
 DEADLINE_S = 0.4  # beside other tiers
 REST_S = 2.0  # one that did not answer in time is not asked again for so long
 DEPTH = 50  # rows that are asked for: it returns the newest, not the best
+_MEMORIES = load_memory_queries("memories")
 _OURS = re.compile(r"\[mv:([0-9a-f]{32})\] ")
 _ROWS = UUID("6b1f6a52-7a53-4d0c-9d0e-3c1a6f1d2b77")  # what ids of its own rows are derived from
 
@@ -37,9 +41,10 @@ _ROWS = UUID("6b1f6a52-7a53-4d0c-9d0e-3c1a6f1d2b77")  # what ids of its own rows
 class DevelopmentTier:
     """Searches the insights that Session-Buddy has."""
 
-    def __init__(self, buddy: SessionBuddy, memories: MemoryStore) -> None:
+    def __init__(self, buddy: SessionBuddy, database: Database, scopes: Scopes) -> None:
         self._buddy = buddy
-        self._memories = memories
+        self._database = database
+        self._scopes = scopes
         self._rest: tuple[float, Unavailable] | None = None
 
     async def search(self, request: SearchRequest) -> SearchResult:
@@ -47,6 +52,7 @@ class DevelopmentTier:
         Return the insights that share words with a question, within the deadline.
 
         Raises:
+            NotFound: a project of the filter is not there.
             Unavailable: it does not answer in time, or cannot search so.
         """
         wanted = request.wanted
@@ -89,8 +95,7 @@ class DevelopmentTier:
     ) -> tuple[Hit, ...]:
         """Make hits of rows, each memory once; ours as PostgreSQL has them, if it lets them pass."""
         named = [each for row in rows if (each := _id_of(row))]
-        live = await self._memories.find_live(named, request.wanted) if named else []
-        known = {each.id: each for each in live}
+        known = await self._find_live(named, request.wanted)
         found: dict[UUID, tuple[Memory, float]] = {}
         for row in rows:
             ours = _id_of(row)
@@ -101,6 +106,16 @@ class DevelopmentTier:
             _hit(memory, similarity, rank)
             for rank, (memory, similarity) in enumerate(found.values(), start=1)
         )
+
+    async def _find_live(self, ids: Sequence[UUID], wanted: MemoryFilter) -> dict[UUID, Memory]:
+        """Return those of these memories that a search with this filter may show."""
+        values = list(ids), list(await self._scopes.visible(wanted)), list(wanted.projects)
+        rows = await self._database.run(
+            lambda c: c.fetch(
+                _MEMORIES["find_live"], *values, wanted.condition, *wanted.fine_parameters
+            )
+        )
+        return {memory.id: memory for memory in map(read_memory, rows)}
 
 
 def _is_row(row: Any) -> bool:
