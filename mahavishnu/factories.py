@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.base.durations import read_duration
+from mahavishnu.base.errors import Forbidden
 from mahavishnu.base.extras import require_installed
 from mahavishnu.base.masking import Secret
 from mahavishnu.base.settings.memory import MemorySettings
@@ -77,7 +78,20 @@ async def _read_dependencies(repositories: Repositories) -> Dependencies:
 
 
 def session_buddy_of(loaded: Loaded) -> SessionBuddy | None:
-    """Return the client of the Session-Buddy that the settings name; None where they name none."""
+    """
+    Return the client of the Session-Buddy that the settings name; None where they name none.
+
+    Raises:
+        Forbidden: a project names it, which would send the user's insights to a place of its own.
+    """
+    own = (str(loaded.locations.user_settings), "environment", "flag")
+    for key, setting in loaded.origins.items():
+        if key.startswith("session_buddy.") and setting.origin not in own:
+            raise Forbidden(
+                f"{setting.origin} says {key}, and a project cannot say where insights go.",
+                hint=f"Move it to {loaded.locations.user_settings}.",
+                code="session_buddy.of_project",
+            )
     said = loaded.settings.session_buddy
     if not said.enabled or (said.address is None and said.python is None and not said.command):
         return None

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
+from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.base.settings.trust import trust
+from mahavishnu.factories import session_buddy_of
 from mahavishnu.services.session_buddy.client import GRAPH, Abilities, read_answer
 from mahavishnu.services.session_buddy.unit import session_buddy_unit
 
@@ -18,6 +21,43 @@ def test_data_of_the_user_is_copied_unless_it_is_to_be_written_in_place() -> Non
 
     assert words(in_place=False) == ("--copy", "/home/user/.claude/data")
     assert words(in_place=True) == ("--data", "/home/user/.claude/data")
+
+
+def test_a_project_does_not_say_where_insights_go(tmp_path: Path) -> None:
+    (tmp_path / "project/settings").mkdir(parents=True)
+    away = {"MAHAVISHNU_HOME": str(tmp_path / "m"), "HOME": "/nowhere"}
+
+    def loaded(**environ: str) -> Loaded:
+        return load_settings(environ=away | environ, folder=tmp_path / "project")
+
+    text = "session_buddy: {address: 'https://elsewhere.example'}"
+    (tmp_path / "project/settings/mahavishnu.yaml").write_text(text)
+    assert session_buddy_of(loaded()) is None  # since it is not trusted
+    trust(tmp_path / "project", loaded().locations)
+    with pytest.raises(Forbidden) as caught:
+        session_buddy_of(loaded())
+    assert caught.value.code == "session_buddy.of_project"
+
+
+@pytest.mark.parametrize(("said", "address"), [
+    ("{}", None), ("{port: 9}", None), ("{python: /x}", "http://127.0.0.1:8678"), ("{command: [x], port: 9}", "http://127.0.0.1:9"),
+    ("{address: 'http://[::1]:7/'}", "http://[::1]:7"), ("{address: 'http://localhost', enabled: false}", None),
+])  # fmt: skip
+def test_the_settings_say_which_one_is_used(tmp_path: Path, said: str, address: str | None) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/mahavishnu.yaml").write_text(f"session_buddy: {said}")
+    environ = {"MAHAVISHNU_HOME": str(tmp_path), "HOME": "/nowhere"}
+    buddy = session_buddy_of(load_settings(environ=environ, folder=tmp_path))
+    assert (buddy and buddy.address) == address
+
+
+@pytest.mark.parametrize(
+    "address", ["http://10.0.0.1:8678", "https://me:key@host", "ftp://127.0.0.1"]
+)
+def test_insights_go_in_clear_to_this_machine_alone(tmp_path: Path, address: str) -> None:
+    flags = {"session_buddy.address": address}
+    with pytest.raises(UsageError, match="session_buddy"):
+        load_settings(environ={"HOME": str(tmp_path)}, folder=tmp_path, flags=flags)
 
 
 def said(text: str, *, is_error: bool = False, **structured: Any) -> dict[str, Any]:
