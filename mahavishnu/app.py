@@ -46,6 +46,7 @@ from mahavishnu.memory.insights.insights import Insights
 from mahavishnu.memory.metrics import Retention, Timings
 from mahavishnu.memory.models import SearchResult
 from mahavishnu.memory.outbox.outbox import Outbox
+from mahavishnu.memory.outbox.runs import KeptRuns
 from mahavishnu.memory.records import Records
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever, SearchRequest
@@ -78,6 +79,7 @@ class App:
     exports and imports, `records` keeps executions and metrics, `writes` takes memories, turns and executions also
     while the database is away, `projects` knows which project a folder is of,
     `repositories` which are ingested, by `repository_ingestion`, `outbox` delivers what happens to memories,
+    and `sync_runs` keeps what became of it,
     `insights` lists and shares what was learnt, `backups` makes and restores backup sets, `secrets` remembers
     keys for the daemon, which `supervision` keeps services running for, `components` looks how the parts
     are, `hot` has vectors in memory, `session_buddy` is the one that the settings name.
@@ -93,6 +95,7 @@ class App:
     repositories: Repositories
     repository_ingestion: RepositoryIngestion
     outbox: Outbox
+    sync_runs: KeptRuns
     insights: Insights
     space: EmbeddingSpace
     backups: Backups
@@ -223,6 +226,8 @@ async def open_app(
             ),
         )
         memories.forgetting.store_waiting = writes.drain_if_any
+        targets = targets_of(loaded, database, memories, repositories, buddy)
+        outbox = Outbox(database, memories, targets, origins)
         secrets, components = KeptSecrets(), ComponentChecks()
         try:
             if drain:
@@ -245,12 +250,8 @@ async def open_app(
                     Splitting(settings.knowledge.chunk_tokens, settings.knowledge.overlap_tokens),
                     enabled=settings.adapters.llamaindex,
                 ),
-                outbox=Outbox(
-                    database,
-                    memories,
-                    targets_of(loaded, database, memories, repositories, buddy),
-                    origins,
-                ),
+                outbox=outbox,
+                sync_runs=KeptRuns(database, outbox),
                 insights=Insights(database, memories, space, scopes),
                 space=space,
                 backups=backups_of(

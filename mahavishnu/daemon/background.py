@@ -140,12 +140,21 @@ async def _skip(app: App, what: str, after: str) -> None:
     )
 
 
-async def deliver_changes(app: App) -> None:
-    """Deliver to the targets of sync, for ever; the outbox itself says when one that failed is due again."""
+async def deliver_changes(app: App, job: PeriodicJob | None = None) -> None:
+    """
+    Deliver to the targets of sync, for ever; the outbox itself says when one that failed is due again.
+
+    The periodic run (`job`) is made in turn with that, and first, so that it counts what an absence left.
+    """
     streak = FailureStreak(app.events, "sync.deliver")
     targets: dict[str, FailureStreak] = {}
+    now = asyncio.get_running_loop().time
+    look_at = now()
     while app.outbox.is_on:
         pause_s = DELIVER_EVERY_S
+        if job is not None and now() >= look_at:
+            await _run_if_due(app, job)
+            look_at = now() + LOOK_AT_CLOCK_S
         try:
             runs = await app.outbox.run()
             await streak.worked()
@@ -258,20 +267,24 @@ async def go_on(what: str, work: Callable[[], Awaitable[None]]) -> None:
 async def run_scheduled(app: App, job: PeriodicJob) -> None:
     """Run a job, for ever, at its times; a failure is tried again, less and less often."""
     while True:
-        started, paused = datetime.now().astimezone(), _pause_of(app)
-        try:
-            if paused is None or paused.dry_run:
-                with job.times.claim(started) as due:
-                    if due and paused:
-                        await _skip(app, job.what, job.would)
-                        await asyncio.to_thread(job.times.succeed, started)
-                    elif due:
-                        await _run_due(app, job, started)
-        except OSError as error:
-            _log.warning("schedule_not_read", what=job.what, reason=str(error))
-        except Exception:  # noqa: BLE001 - nor a fault here
-            _log.error("job_failed", what=job.what, exc_info=True)
+        await _run_if_due(app, job)
         await asyncio.sleep(LOOK_AT_CLOCK_S)
+
+
+async def _run_if_due(app: App, job: PeriodicJob) -> None:
+    started, paused = datetime.now().astimezone(), _pause_of(app)
+    try:
+        if paused is None or paused.dry_run:
+            with job.times.claim(started) as due:
+                if due and paused:
+                    await _skip(app, job.what, job.would)
+                    await asyncio.to_thread(job.times.succeed, started)
+                elif due:
+                    await _run_due(app, job, started)
+    except OSError as error:
+        _log.warning("schedule_not_read", what=job.what, reason=str(error))
+    except Exception:  # noqa: BLE001 - nor a fault here
+        _log.error("job_failed", what=job.what, exc_info=True)
 
 
 async def _run_due(app: App, job: PeriodicJob, started: datetime) -> None:
@@ -283,7 +296,8 @@ async def _run_due(app: App, job: PeriodicJob, started: datetime) -> None:
         await asyncio.to_thread(app.events.record, job.what, why, error=error)
         return
     await asyncio.to_thread(job.times.succeed, started)
-    await asyncio.to_thread(app.events.record, job.what, why, after)
+    if after is not None:
+        await asyncio.to_thread(app.events.record, job.what, why, after)
 
 
 async def supervise(app: App) -> None:

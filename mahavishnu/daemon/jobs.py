@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.settings.sources import Loaded
@@ -19,13 +20,14 @@ class PeriodicJob:
     """
     An act of the journal `what` that runs when `setting` says.
 
-    `would` is what a dry run records, `run` returns what became of it, or raises `MahavishnuError`.
+    `would` is what a dry run records, `run` returns what became of it, None where that is not worth an event, or
+    raises `MahavishnuError`.
     """
 
     what: str
     setting: str
     would: str
-    run: Callable[[Call], Awaitable[str]]
+    run: Callable[[Call], Awaitable[str | None]]
     times: ScheduledJob
 
 
@@ -54,6 +56,36 @@ def _jobs(loaded: Loaded) -> Iterator[PeriodicJob]:
             run=_back_up,
             times=times("backup", "backup.schedule", cron),
         )
+
+
+def sync_job(loaded: Loaded) -> PeriodicJob | None:
+    """Return the periodic run of sync, which the task that delivers changes makes; raises as `scheduled_jobs`."""
+    setting, cron = "sync.schedule", loaded.settings.sync.schedule
+    if cron is None:
+        return None
+    times = ScheduledJob(
+        loaded.locations.state,
+        "sync",
+        check_cron(cron, key=setting),
+        last_pause=timedelta(hours=1),
+    )
+
+    async def run(call: Call) -> str | None:
+        now = datetime.now().astimezone()
+        missed = times.has_missed(now)
+        runs = await call.app.sync_runs.run(
+            "catch_up" if missed else "periodic", unless_within=times.period(now) / 2
+        )
+        delivered = sum(each.delivered for each in runs)
+        return f"{delivered:,} changes caught up" if missed and delivered else None
+
+    return PeriodicJob(
+        what="sync.run",
+        setting=setting,
+        would="All targets would be given what they lack.",
+        run=run,
+        times=times,
+    )
 
 
 async def _back_up(call: Call) -> str:

@@ -91,7 +91,7 @@ async def _read_changes(app: "App") -> int:
     """Find insights in what was stored since, for a moment; returns how many changes are left."""
     if not await app.outbox.run(NAME, budget_s=READING_S):
         return 0
-    return sum(each.pending for each in await app.outbox.status() if each.name == NAME)
+    return await app.outbox.count_pending(NAME)
 
 
 async def _projects(app: "App", names: Sequence[str], group: str | None) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from mahavishnu.base.identifiers import parse_reference
+from mahavishnu.memory.checks import check_limit, check_text
 from mahavishnu.memory.outbox.outbox import DeadLetter, Ran, TargetState
+from mahavishnu.memory.outbox.runs import SyncRun
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Call, Operation, Request
 from mahavishnu.operations.requests import Id
@@ -43,6 +45,28 @@ class DropSync(RetrySync, frozen=True, kw_only=True):
     ] = False
 
 
+class ListSyncRuns(Request, frozen=True, kw_only=True):
+    """Which runs are meant."""
+
+    target: Annotated[
+        Annotated[str, Meta(max_length=500)] | None,
+        Meta(description="A target, as sync_status has it; else all."),
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Most runs of one answer.")] = 20
+
+    def check(self) -> None:
+        """Refuse what is out of bounds."""
+        check_limit(self.limit)
+        if self.target is not None:
+            check_text(self.target, what="target")
+
+
+class SyncRunList(Body, frozen=True, kw_only=True):
+    """Runs that were due, asked for, or made at a checkpoint."""
+
+    runs: Annotated[list[SyncRun], Meta(description="Newest first; kept for 90 days.")]
+
+
 class SyncState(Body, frozen=True, kw_only=True):
     """How far each target is, and what was refused."""
 
@@ -73,7 +97,12 @@ async def sync_status(call: Call, _request: SyncStatus) -> SyncState:
 
 async def run_sync(call: Call, _request: RunSync) -> SyncRuns:
     """Deliver what is lacking, also where the next attempt is not due."""
-    return SyncRuns(runs=await call.app.outbox.run(force=True))
+    return SyncRuns(runs=await call.app.sync_runs.run("manual"))
+
+
+async def list_sync_runs(call: Call, request: ListSyncRuns) -> SyncRunList:
+    """List what became of runs."""
+    return SyncRunList(runs=await call.app.sync_runs.find(request.target, limit=request.limit))
 
 
 async def retry_sync(call: Call, request: RetrySync) -> SyncRuns:
@@ -116,6 +145,19 @@ SYNC_OPERATIONS = (
         run=run_sync,
         method="POST",
         path="/sync/run",
+    ),
+    Operation(
+        name="list_sync_runs",
+        title="Runs of sync",
+        description="The runs of sync: periodic ones of the daemon, those that caught up after an "
+        "absence, at a checkpoint, and those that somebody asked for; when, for which target, how "
+        "many changes it took, refused and still lacked, and the error.",
+        request=ListSyncRuns,
+        result=SyncRunList,
+        run=list_sync_runs,
+        method="GET",
+        path="/sync/runs",
+        read_only=True,
     ),
     Operation(
         name="retry_sync",

@@ -117,6 +117,8 @@ async def test_every_route_answers_as_documented(
     [ran] = (await ask("POST", "/sync/run", 200, json={}))["runs"]
     assert ran["ending"] == "done"
     assert [each["name"] for each in (await ask("GET", "/sync", 200))["targets"]] == [ran["target"]]
+    [run] = (await ask("GET", "/sync/runs", 200, params={"limit": "1"}))["runs"]
+    assert (run["target"], run["why"]) == (ran["target"], "manual")
     assert (await ask("POST", "/sync/retry", 200, json={}))["runs"] == []
     await ask("POST", "/sync/drop", 200, json={"target": ran["target"]})
     assert (await ask("GET", "/events", 200))["events"] == []

@@ -133,6 +133,9 @@ CASES: dict[str, Case] = {
     "find_insight_patterns": Case(("insight", "patterns"), {**WHOLE}),
     "sync_status": Case(("sync", "status")),
     "run_sync": Case(("sync", "run")),
+    "list_sync_runs": Case(
+        ("sync", "runs", "--target", "{mirror}", "--limit", "1"), {"target": "{mirror}", "limit": 1}
+    ),
     "retry_sync": Case(("sync", "retry", "{id}"), {"ids": ["{id}"]}),
     "drop_sync": Case(
         ("sync", "drop", "{mirror}", "{id}", "--yes"),
@@ -243,6 +246,7 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
      {"session_id": "no", "to": ["shop"]}, "insight.none"),
     ("share_insight", ("insight", "share", "--session", "s", "--to", "no"),
      {"session_id": "s", "to": ["no"]}, "repository.unknown"),
+    ("list_sync_runs", ("sync", "runs", "--limit", "0"), {"limit": 0}, "input.limit"),
     ("retry_sync", ("sync", "retry", "x"), {"ids": ["x"]}, "input.id"),
     ("retry_sync", ("sync", "retry", "ffffffff"), {"ids": ["ffffffff"]}, "sync.not_dead"),
     ("drop_sync", ("sync", "drop", "t", "--yes"), {"target": "t"}, "sync.no_target"),

@@ -19,6 +19,7 @@ from mahavishnu.memory.outbox import outbox as module
 from mahavishnu.memory.outbox.mirror import JsonlMirror
 from mahavishnu.memory.outbox.outbox import MAX_ATTEMPTS, Outbox
 from mahavishnu.memory.outbox.port import DeliveryRefusal, SyncTarget
+from mahavishnu.memory.outbox.runs import KeptRuns
 from tests.conftest import OpenWorld, World
 from tests.support.fakes import FakeTarget
 from tests.support.mirrored import catch_up, read_mirror
@@ -317,12 +318,22 @@ SEEDS = (1, 4, 7, 9, 13, 17)
 async def test_a_deliverer_may_be_killed_at_any_moment(
     world: World, target: Target, tmp_path: Path
 ) -> None:
-    """Takes seconds: each seed is a process that is killed at its n-th act, as half of a line is written."""
+    """
+    Takes seconds: each seed is a process that is killed at its n-th act, as half of a line is written.
+
+    The row of its run says so afterwards.
+    """
     path = tmp_path / "mirror.jsonl"
+    outbox = outbox_of(world, JsonlMirror(path))
+    runs = KeptRuns(world.database, outbox)
     for seed in SEEDS:
         await store(world, *(f"{seed} {number} {'y' * 100 * number}" for number in range(20)))
         assert await deliver_and_die(target.url, path, seed) == -signal.SIGKILL
-    await catch_up(outbox_of(world, JsonlMirror(path)))
+        # The server notices in a moment that it is gone.
+        while (await runs.find())[0].ending == "running":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await catch_up(outbox)
+    assert [run.ending for run in await runs.find()].count("interrupted") == len(SEEDS)
     assert [line["change"] for line in read_mirror(path)] == await changes_of(world)
 
 

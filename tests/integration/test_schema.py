@@ -41,6 +41,7 @@ SQL_FILES = (
     "metrics",
     "models",
     "outbox",
+    "sync_runs",
     "records",
     "repositories",
     "scopes",

@@ -61,6 +61,7 @@ async def fill(world: World) -> dict[str, object]:
             "INSERT INTO outbox_targets (name) VALUES ('walrus')",
             "INSERT INTO outbox_dead_letters (target, memory_id, change_no, attempts, error_code, error) "
             "SELECT 'walrus', memory_id, change_no, 1, 'walrus', 'walrus' FROM changes LIMIT 1",
+            "INSERT INTO sync_runs (id, target, why, worker) VALUES (gen_random_uuid(), 'walrus', 'manual', 'x')",
             "INSERT INTO aliases (id, memory_id) SELECT gen_random_uuid(), id FROM memories LIMIT 1",
         ):
             await connection.execute(statement)

@@ -1,4 +1,4 @@
-"""Deliver to a mirror, and be killed (-9) at the n-th act: `python -m tests.support.outbox_killed DSN PATH N`."""
+"""Run a sync to a mirror, and be killed (-9) at the n-th act: `python -m tests.support.outbox_killed DSN PATH N`."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from mahavishnu.database.target import target_of_dsn
 from mahavishnu.embedding.choose import Choice
 from mahavishnu.memory.outbox import mirror, outbox
 from mahavishnu.memory.outbox.outbox import Outbox
+from mahavishnu.memory.outbox.runs import KeptRuns
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.space import EmbeddingSpace
 from mahavishnu.memory.store import MemoryStore
@@ -61,9 +62,9 @@ async def deliver(dsn: str, path: Path) -> None:
         target_of_dsn(dsn), size=2, statement_timeout=timedelta(seconds=30)
     ) as database:
         memories = MemoryStore(database, EmbeddingSpace(database, choose), Scopes(database))
-        outbox = Outbox(database, memories, [mirror.JsonlMirror(path)])
+        runs = KeptRuns(database, Outbox(database, memories, [mirror.JsonlMirror(path)]))
         while True:
-            await outbox.run(force=True)
+            await runs.run("periodic")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
 from mahavishnu.memory.insights.insights import Insights
 from mahavishnu.memory.outbox.outbox import Outbox
+from mahavishnu.memory.outbox.runs import KeptRuns
 from mahavishnu.memory.spool.drain import Destination
 from mahavishnu.memory.spool.file import SpoolFile
 from mahavishnu.memory.spool.writes import Writes
@@ -33,6 +34,7 @@ ROOMY = ServerSettings(max_requests=64, max_body=4 * 1024 * 1024, request_timeou
 def app_of(world: World, home: Path) -> App:
     """Return what `open_app` would yield over the World's parts."""
     loaded = load_settings(environ={"HOME": str(home), "MAHAVISHNU_HOME": str(home)}, folder=home)
+    outbox = Outbox(world.database, world.memories, [FakeTarget()])
     return App(
         memories=world.memories,
         conversations=world.conversations,
@@ -46,7 +48,8 @@ def app_of(world: World, home: Path) -> App:
         ingestion=world.ingestion,
         repositories=world.repositories,
         repository_ingestion=world.repository_ingestion,
-        outbox=Outbox(world.database, world.memories, [FakeTarget()]),
+        outbox=outbox,
+        sync_runs=KeptRuns(world.database, outbox),
         insights=Insights(world.database, world.memories, world.space, world.scopes),
         space=world.space,
         database=world.database,

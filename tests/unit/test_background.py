@@ -13,7 +13,7 @@ from mahavishnu.base.errors import MahavishnuError, Unavailable, UsageError
 from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
-from mahavishnu.daemon.jobs import PeriodicJob, scheduled_jobs
+from mahavishnu.daemon.jobs import PeriodicJob, scheduled_jobs, sync_job
 from mahavishnu.memory.metrics import Timings
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
@@ -195,6 +195,10 @@ def test_the_daemon_refuses_to_start_with_times_that_never_come(tmp_path: Path) 
     with pytest.raises(UsageError) as caught:
         scheduled_jobs(load_settings(environ=given, folder=tmp_path, flags=flags))
     assert caught.value.code == "schedule.cron"
+    for cron, refused in (("61 * * * *", True), ("", True), (None, False)):
+        with pytest.raises(UsageError) if refused else contextlib.nullcontext():
+            flags = {"sync.schedule": cron}
+            assert not sync_job(load_settings(environ=given, folder=tmp_path, flags=flags))
 
 
 class FailingBackups:

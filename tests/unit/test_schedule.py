@@ -55,6 +55,24 @@ def test_a_clock_that_jumps_makes_one_run_and_repeats_none(job: ScheduledJob) ->
     assert runs(job, MOMENT + timedelta(days=1)), "and it goes on from there"
 
 
+def test_a_job_knows_whether_it_missed_a_time_and_how_far_its_times_are_apart(
+    job: ScheduledJob,
+) -> None:
+    assert not job.has_missed(MOMENT)
+    runs(job, MOMENT)
+    assert not job.has_missed(MOMENT + timedelta(hours=1)), "none is due"
+    assert not job.has_missed(MOMENT + timedelta(days=1)), "one is due"
+    assert job.has_missed(MOMENT + timedelta(days=2))
+    assert job.period(MOMENT) == timedelta(days=1)
+
+
+def test_an_hourly_job_is_tried_again_within_the_hour(tmp_path: Path) -> None:
+    hourly = ScheduledJob(tmp_path, "sync", "0 * * * *", last_pause=timedelta(hours=1))
+    runs(hourly, MOMENT)
+    for hour in range(1, 12):
+        assert runs(hourly, MOMENT + timedelta(hours=hour), succeeds=False)
+
+
 def test_another_expression_counts_from_when_it_was_set(tmp_path: Path) -> None:
     runs(ScheduledJob(tmp_path, "backup", NIGHTLY), MOMENT)
     changed = ScheduledJob(tmp_path, "backup", "0 4 * * *")

@@ -71,4 +71,11 @@ class MirrorSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
 class SyncSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     """What follows the changes of your memories."""
 
+    schedule: Annotated[
+        str | None,
+        Meta(
+            description="When the daemon gives every target what it lacks and keeps the counts, as a cron "
+            "expression in local time; in between it delivers what changes at once. null: never."
+        ),
+    ] = "0 * * * *"
     mirror: MirrorSettings = field(default_factory=MirrorSettings)

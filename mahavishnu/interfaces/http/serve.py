@@ -40,7 +40,7 @@ from mahavishnu.daemon.background import (
     warm_session_buddy,
 )
 from mahavishnu.daemon.config_watch import ConfigWatch
-from mahavishnu.daemon.jobs import scheduled_jobs
+from mahavishnu.daemon.jobs import scheduled_jobs, sync_job
 from mahavishnu.daemon.log_file import keep_log
 from mahavishnu.daemon.port import BACKLOG, bind
 from mahavishnu.interfaces.http.asgi import open_asgi, refresh_metrics
@@ -78,6 +78,7 @@ async def serve(
     since = datetime.now(UTC).isoformat(timespec="seconds")
     limit_log()
     jobs, channels = scheduled_jobs(loaded), alert_channels(loaded)
+    sync = sync_job(loaded)
     most = allow_connections(server.max_requests)
     telemetry = loaded.settings.telemetry
     with (
@@ -123,7 +124,7 @@ async def serve(
                         tasks.create_task(follow_vectors(app)),
                         tasks.create_task(warm_session_buddy(app)),
                         tasks.create_task(prune(app)),
-                        tasks.create_task(deliver_changes(app)),
+                        tasks.create_task(deliver_changes(app, sync)),
                         tasks.create_task(sample(app)),
                         tasks.create_task(drain_spool(app)),
                         *(tasks.create_task(run_scheduled(app, job)) for job in jobs),

@@ -96,6 +96,7 @@ class Outbox:
         self._database = database
         self._memories = memories
         self._targets = targets
+        self.names = [each.name for each in targets]
         self._origins = origins or SpanOrigins()
 
     @property
@@ -118,9 +119,12 @@ class Outbox:
 
     async def status(self) -> list[TargetState]:
         """Return how far each target is: those of the settings, and others that the database knows."""
-        names = [target.name for target in self._targets]
-        rows = await self._fetch("list_targets", names, MAX_PENDING)
-        return [TargetState(configured=row["name"] in names, **row) for row in rows]
+        rows = await self._fetch("list_targets", self.names, MAX_PENDING)
+        return [TargetState(configured=row["name"] in self.names, **row) for row in rows]
+
+    async def count_pending(self, target: str) -> int:
+        """Return how many changes a target lacks, counted to `MAX_PENDING`."""
+        return sum(each.pending for each in await self.status() if each.name == target)
 
     async def list_dead(self) -> list[DeadLetter]:
         """Return what was refused, by target, oldest first, at most `MAX_DEAD`."""

@@ -50,10 +50,16 @@ def check_cron(expression: str, *, key: str) -> str:
     return expression
 
 
-def is_due(last: LastScheduled, now: datetime, *, zone: tzinfo | None = None) -> bool:
+def is_due(
+    last: LastScheduled,
+    now: datetime,
+    *,
+    zone: tzinfo | None = None,
+    last_pause: timedelta = LAST_PAUSE,
+) -> bool:
     """Tell whether a run is due at an aware time; the expression is read in a time zone, by default the machine's."""
     if last.tried_at is not None and last.failures:
-        pause = min(FIRST_PAUSE * 2 ** min(last.failures - 1, 10), LAST_PAUSE)
+        pause = min(FIRST_PAUSE * 2 ** min(last.failures - 1, 10), last_pause)
         if timedelta(0) <= now - last.tried_at < pause:
             return False
     return overdue(last.cron, last.counted_from, now, zone=zone) >= timedelta(0)
@@ -67,10 +73,13 @@ def overdue(cron: str, since: datetime, now: datetime, *, zone: tzinfo | None = 
 
 
 class ScheduledJob:
-    """A job of the daemons that share a state folder."""
+    """A job of the daemons that share a state folder; what failed is tried again after `last_pause` at most."""
 
-    def __init__(self, folder: Path, name: str, cron: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, cron: str, *, last_pause: timedelta = LAST_PAUSE
+    ) -> None:
         self.cron = cron
+        self._last_pause = last_pause
         self._path = folder / f"schedule-{name}.json"
 
     @contextlib.contextmanager
@@ -94,7 +103,7 @@ class ScheduledJob:
             if last is None or last.cron != self.cron or last.counted_from > now:
                 last = LastScheduled(cron=self.cron, counted_from=now)
                 self._write(last)
-            due = is_due(last, now)
+            due = is_due(last, now, last_pause=self._last_pause)
             if due:
                 self._write(structs.replace(last, tried_at=now, failures=last.failures + 1))
             yield due
@@ -104,6 +113,21 @@ class ScheduledJob:
     def succeed(self, started: datetime) -> None:
         """Note that the run that was claimed at `started` succeeded."""
         self._write(LastScheduled(cron=self.cron, counted_from=started, tried_at=started))
+
+    def has_missed(self, now: datetime) -> bool:
+        """Tell whether a further time went by since the first one that is due."""
+        last = self._read()
+        if last is None:
+            return False
+        late = overdue(self.cron, last.counted_from, now)
+        return late >= timedelta(0) <= overdue(self.cron, now - late, now)
+
+    def period(self, now: datetime) -> timedelta:
+        """Return the time from the next run to the one behind it."""
+        times = CronSim(self.cron, now.astimezone().replace(tzinfo=None))
+        first: datetime = next(times)
+        second: datetime = next(times)
+        return second - first
 
     def _read(self) -> LastScheduled | None:
         """Return the last run; None where there is none, or the file is damaged."""

@@ -5,7 +5,7 @@ import sys
 import click
 
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.daemon.jobs import scheduled_jobs
+from mahavishnu.daemon.jobs import scheduled_jobs, sync_job
 from mahavishnu.database.backup.encryption import PartEncryption
 from mahavishnu.database.backup.storage.choose import parse_address
 from mahavishnu.database.target import target_of_dsn
@@ -70,3 +70,4 @@ def _check_backups(loaded: Loaded) -> None:
     if backup.recipients:
         PartEncryption(backup.recipients)
     scheduled_jobs(loaded)
+    sync_job(loaded)

@@ -1,3 +1,3 @@
 """See and run what follows your memories, such as a mirror."""
 
-COMMANDS = ("drop", "retry", "run", "status")
+COMMANDS = ("drop", "retry", "run", "runs", "status")

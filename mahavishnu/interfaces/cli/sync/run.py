@@ -5,7 +5,7 @@ from msgspec import Struct
 
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.options import answers
-from mahavishnu.interfaces.cli.sync.runs import has_failed, show_runs
+from mahavishnu.interfaces.cli.sync.shown import has_failed, show_runs
 
 
 @click.command()

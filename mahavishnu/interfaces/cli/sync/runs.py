@@ -1,32 +1,35 @@
-"""How a run of targets is shown, and its exit code."""
+"""`mahavishnu sync runs`."""
 
 from typing import TYPE_CHECKING
 
-from mahavishnu.interfaces.cli.render import print_line
+import click
+
+from mahavishnu.interfaces.cli.asking import asks
+from mahavishnu.interfaces.cli.render import local_time, print_table
 
 if TYPE_CHECKING:
-    from mahavishnu.operations.sync import SyncRuns
-
-NOTHING = "Nothing follows your memories. The setting sync.mirror.path switches a mirror on."
-_ENDINGS = {
-    "done": "up to date",
-    "busy": "another process delivers to it now",
-    "waiting": "its next attempt is not due",
-    "failed": "failed",
-}
+    from mahavishnu.operations.sync import SyncRunList
 
 
-def show_runs(done: "SyncRuns") -> None:
-    """Print how each target fared."""
-    if not done.runs:
-        print_line(NOTHING)
-    for ran in done.runs:
-        dead = f", {ran.dead:,} refused for good" if ran.dead else ""
-        print_line(f"{ran.target}: {_ENDINGS[ran.ending]}; {ran.delivered:,} delivered{dead}")
-        if ran.error:
-            print_line(f"  {ran.error} [{ran.error_code}]")
+def _show(found: "SyncRunList") -> None:
+    print_table(
+        ("started", "target", "why", "ending", "delivered", "refused", "waiting", "error"),
+        (
+            (local_time(each.started_at), each.target, each.why, each.ending, _count(each.delivered),
+             _count(each.refused), _count(each.waiting), each.error or "")
+            for each in found.runs
+        ),
+        empty="There was no run yet.",
+    )  # fmt: skip
 
 
-def has_failed(done: "SyncRuns") -> int:
-    """Return 5, as for everything that may work later, where a target could not take something."""
-    return 5 if any(ran.ending == "failed" for ran in done.runs) else 0
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+@click.command()
+@click.option("--target", metavar="NAME", help="Only this target, as sync status has it.")
+@click.option("--limit", default=20, show_default=True, help="Most runs.")
+@asks("list_sync_runs", _show)
+def runs() -> None:
+    """List the runs of sync, newest first: periodic ones, at a checkpoint, and asked for."""

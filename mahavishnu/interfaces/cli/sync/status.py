@@ -9,7 +9,7 @@ from mahavishnu.base.identifiers import shown
 from mahavishnu.interfaces.cli.asking import ask
 from mahavishnu.interfaces.cli.options import answers
 from mahavishnu.interfaces.cli.render import local_time, print_line
-from mahavishnu.interfaces.cli.sync.runs import NOTHING
+from mahavishnu.interfaces.cli.sync.shown import NOTHING
 
 if TYPE_CHECKING:
     from mahavishnu.memory.outbox.outbox import TargetState
