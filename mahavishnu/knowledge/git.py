@@ -72,6 +72,26 @@ async def find_repository(folder: Path) -> Path | None:
         return None
 
 
+@dataclass(frozen=True)
+class GitHead:
+    """Where the working tree of a folder is, and its last commit, where there is one."""
+
+    top_level: Path
+    commit: str | None
+
+
+async def read_head(folder: Path) -> GitHead | None:
+    """Return where a folder is in git, None outside of any working tree; raises `Unavailable` without git."""
+    top_level = await find_repository(folder)
+    if top_level is None:
+        return None
+    try:
+        commit = await run_git(folder, "rev-parse", "--verify", "HEAD")
+    except UsageError:  # there is no commit yet
+        commit = None
+    return GitHead(top_level, commit)
+
+
 async def read_history(folder: Path, *, after: str | None) -> AsyncIterator[Commit]:
     """Yield the commits reachable from HEAD but not from `after`, oldest first."""
     wanted = f"{after}..HEAD" if after else "HEAD"

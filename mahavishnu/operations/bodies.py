@@ -89,7 +89,7 @@ class HitBody(MemoryBody, frozen=True, kw_only=True):
 
 
 class DegradedBody(Body, frozen=True, kw_only=True):
-    """A part of the search that did not take part, and why."""
+    """A part that did not take part, and why."""
 
     part: str
     reason: str

@@ -7,12 +7,23 @@ from msgspec.structs import replace
 
 from mahavishnu.base.errors import NotFound
 from mahavishnu.memory.checks import check_limit, check_offset
+from mahavishnu.memory.insights.insights import InsightFilter
+from mahavishnu.operations.checkpoints import find_last
 from mahavishnu.operations.cursors import read_cursor, write_cursor
-from mahavishnu.operations.fitting import fit_sessions, fit_turns
+from mahavishnu.operations.fitting import first_that_fit, fit_sessions, fit_turns
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Call, Request
 from mahavishnu.operations.requests import DEFAULT_BUDGET, Budget, Cursor, Moment, Name, Sought
-from mahavishnu.operations.results import ListedSession, SessionPage, SessionPart, TurnBody
+from mahavishnu.operations.results import (
+    ListedSession,
+    SessionInsight,
+    SessionPage,
+    SessionPart,
+    TurnBody,
+)
+
+INSIGHTS = 5  # of a session, that its first part has
+SHOWN = 300  # characters of each
 
 type OfProject = Annotated[Sought | None, Meta(description="Only what belongs to this project.")]
 
@@ -78,7 +89,23 @@ async def get_session(call: Call, request: GetSession) -> SessionPart:
             code="conversation.not_found",
         )
     turns = [convert(each, TurnBody, from_attributes=True) for each in found[request.start :]]
-    part = SessionPart(session_id=request.session_id, total_turns=len(found), turns=turns)
+    part = SessionPart(
+        session_id=request.session_id,
+        total_turns=len(found),
+        last_checkpoint=await find_last(call.app, request.session_id),
+        insights=[] if request.start else await _insights(call, request),
+        turns=turns,
+    )
     kept = fit_turns(part, request.max_tokens)
     end = request.start + len(kept.turns)
     return replace(kept, next_start=end if end < len(found) else None)
+
+
+async def _insights(call: Call, request: GetSession) -> list[SessionInsight]:
+    """Return the newest insights of a session, in at most a quarter of the answer."""
+    wanted = InsightFilter(session_id=request.session_id)
+    found = await call.app.insights.find(wanted, limit=INSIGHTS)
+    bodies = [SessionInsight(id=each.id, content=each.content[:SHOWN]) for each in found]
+    if request.max_tokens is None:
+        return bodies
+    return first_that_fit(bodies, request.max_tokens // 4)

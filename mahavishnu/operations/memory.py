@@ -21,6 +21,7 @@ from mahavishnu.operations.bodies import (
     kept_fields,
     memory_fields,
 )
+from mahavishnu.operations.checkpoints import find_facts
 from mahavishnu.operations.cursors import read_cursor, write_cursor
 from mahavishnu.operations.fitting import (
     fit_answer,
@@ -63,8 +64,14 @@ EMBEDDED_TOGETHER = 64  # memories between two reports of the progress
 
 async def store_memory(call: Call, request: StoreMemory) -> StoreResult:
     """Store one memory; the same text in the same place gives the id it already has."""
+    facts = None
+    if request.checkpoint is not None:
+        facts = await find_facts(call.app, request.checkpoint)
+        known = {"commit": facts.commit, "quality_score": facts.quality_score}
+        known = {name: value for name, value in known.items() if value is not None}
+        request = replace(request, metadata=known | request.metadata)
     new = request.memory(source=call.source)
-    stored = _stored(call.app, new, await call.app.writes.store(new))
+    stored = replace(_stored(call.app, new, await call.app.writes.store(new)), checkpoint=facts)
     if not is_relative(request.occurred_at):
         return stored
     # "2h" is another moment with each repetition: that it differs says nothing.

@@ -16,6 +16,7 @@ from mahavishnu.operations import (
     workflows,
 )
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
+from mahavishnu.operations.checkpoints import CHECKPOINT_OPERATIONS
 from mahavishnu.operations.forgetting import FORGETTING_OPERATIONS
 from mahavishnu.operations.insights import INSIGHT_OPERATIONS
 from mahavishnu.operations.integrity import CHECK_DATABASE
@@ -291,6 +292,7 @@ BY_NAME: dict[str, Operation[Any, Any] | LocalOperation[Any, Any]] = {
             *MEMORY_OPERATIONS,
             *REPOSITORY_OPERATIONS,
             *INSIGHT_OPERATIONS,
+            *CHECKPOINT_OPERATIONS,
             *SYNC_OPERATIONS,
             *SPOOL_OPERATIONS,
             *BACKUP_OPERATIONS,

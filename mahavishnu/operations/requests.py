@@ -1,5 +1,6 @@
 """What the memory operations take. Descriptions are read by models, which choose and fill by them."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta, field
@@ -13,6 +14,7 @@ from mahavishnu.memory.checks import (
     check_limit,
     check_name,
     check_offset,
+    check_text,
 )
 from mahavishnu.memory.models import (
     NAMES,
@@ -32,6 +34,7 @@ from mahavishnu.memory.search import SearchRequest, TierName, check_request
 from mahavishnu.operations.cursors import read_cursor
 from mahavishnu.operations.moments import parse_moment
 from mahavishnu.operations.operation import Request
+from mahavishnu.operations.refusals import brief
 from mahavishnu.operations.vectors import VectorField
 
 DEFAULT_BUDGET = 4_000  # tokens of one answer
@@ -63,6 +66,7 @@ type Cosine = Annotated[float, Meta(ge=-1, le=1)]
 type Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 type Sought = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]  # an empty one finds nothing
 type Moment = Annotated[str, Meta(max_length=64)]
+type FolderPath = Annotated[str, Meta(pattern="^/", max_length=4096)]
 type Text = Annotated[str, Meta(min_length=1, description="The text to remember, up to 1 MiB.")]
 
 
@@ -109,6 +113,18 @@ class Where(Request, frozen=True, kw_only=True):
         self.filter()
 
 
+def check_folder(path: str) -> Path:
+    """Return the absolute path of a folder; raises `UsageError` for another path."""
+    check_text(path, what="path")
+    if not Path(path).is_absolute():
+        raise UsageError(
+            f"{brief(path)} is not an absolute path.",
+            hint="Name the folder from the root on.",
+            code="input.folder",
+        )
+    return Path(path)
+
+
 class StoreMemory(Request, frozen=True, kw_only=True):
     """A memory to store."""
 
@@ -140,10 +156,17 @@ class StoreMemory(Request, frozen=True, kw_only=True):
     expires_at: Annotated[
         Moment | None, Meta(description="ISO time from which it is no longer found.")
     ] = None
+    checkpoint: Annotated[
+        FolderPath | None,
+        Meta(
+            description="Absolute path of a folder whose commit and quality score go into the metadata."
+        ),
+    ] = None
 
     def memory(self, *, source: str, vector: BroughtVector | None = None) -> NewMemory:
         """Return what is to be stored; `source` is its source system where it names none."""
         fields = asdict(self)
+        del fields["checkpoint"]
         fields["collection"] = choose_collection(fields.pop("memory_type"), self.collection)
         fields["source_system"] = source if self.source_system is None else self.source_system
         for name in ("expires_at", "occurred_at"):
@@ -152,6 +175,8 @@ class StoreMemory(Request, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Refuse what cannot be stored."""
+        if self.checkpoint is not None:
+            check_folder(self.checkpoint)
         check_new_memory(self.memory(source="check"))
 
 

@@ -13,6 +13,16 @@ type LeftOut = Annotated[
 ]
 
 
+class CheckpointFacts(Body, frozen=True, kw_only=True):
+    """What was found out about a folder: the commit of HEAD, where it has one, and its quality."""
+
+    commit: str | None = None
+    quality_score: Annotated[int | None, Meta(description="Of 100, by Session-Buddy.")] = None
+    degraded: Annotated[
+        list[DegradedBody], Meta(description="What is missing, such as the score, and why.")
+    ] = field(default_factory=list)
+
+
 class StoreResult(Kept, frozen=True, kw_only=True):
     """The memory's id; of the same text in the same place the one it has already."""
 
@@ -22,6 +32,9 @@ class StoreResult(Kept, frozen=True, kw_only=True):
         list[str],
         Meta(description="Fields in which the memory that was there says otherwise; it stays."),
     ]
+    checkpoint: Annotated[
+        CheckpointFacts | None, Meta(description="Where a folder was named as checkpoint.")
+    ] = None
 
 
 class FoundMemory(HitBody, frozen=True, kw_only=True):
@@ -176,11 +189,31 @@ class TurnBody(Body, frozen=True, kw_only=True):
     memory_id: UUID
 
 
+class SessionCheckpoint(Body, frozen=True, kw_only=True):
+    """The last checkpoint of a session; memory_id names the memory that keeps it."""
+
+    memory_id: UUID
+    at: datetime
+    commit: str | None = None
+    quality_score: Annotated[int | None, Meta(description="Of 100.")] = None
+
+
+class SessionInsight(Body, frozen=True, kw_only=True):
+    """What was learnt in a session; get_memory gives the whole."""
+
+    id: UUID
+    content: str
+
+
 class SessionPart(Body, frozen=True, kw_only=True):
     """Turns of a session in order, as many as fit."""
 
     session_id: str
     total_turns: int
+    last_checkpoint: SessionCheckpoint | None = None
+    insights: Annotated[
+        list[SessionInsight], Meta(description="With the first turns: the newest ones, cut.")
+    ] = field(default_factory=list)
     turns: list[TurnBody]
     next_start: Annotated[
         int | None, Meta(description="There are more: ask again with start = next_start.")

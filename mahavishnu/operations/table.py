@@ -13,6 +13,7 @@ from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.alerts import ALERT_OPERATIONS
 from mahavishnu.operations.automation import AUTOMATION_OPERATIONS
 from mahavishnu.operations.backup import BACKUP_OPERATIONS
+from mahavishnu.operations.checkpoints import CHECKPOINT_OPERATIONS
 from mahavishnu.operations.events import EVENT_OPERATIONS
 from mahavishnu.operations.health import HEALTH_OPERATIONS
 from mahavishnu.operations.insights import INSIGHT_OPERATIONS
@@ -97,6 +98,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *MEMORY_OPERATIONS,
     *REPOSITORY_OPERATIONS,
     *INSIGHT_OPERATIONS,
+    *CHECKPOINT_OPERATIONS,
     *SYNC_OPERATIONS,
     *SPOOL_OPERATIONS,
     *BACKUP_OPERATIONS,

@@ -119,6 +119,10 @@ async def test_every_route_answers_as_documented(
     assert [each["name"] for each in (await ask("GET", "/sync", 200))["targets"]] == [ran["target"]]
     [run] = (await ask("GET", "/sync/runs", 200, params={"limit": "1"}))["runs"]
     assert (run["target"], run["why"]) == (ran["target"], "manual")
+    folder = {"working_directory": str(tmp_path / "empty")}
+    made = await ask("POST", "/checkpoints", 200, json=folder)
+    judged = await ask("GET", "/quality", 200, params=folder)
+    assert made["quality"] == judged and judged["degraded"][0]["part"] == "session_buddy"
     assert (await ask("POST", "/sync/retry", 200, json={}))["runs"] == []
     await ask("POST", "/sync/drop", 200, json={"target": ran["target"]})
     assert (await ask("GET", "/events", 200))["events"] == []
@@ -143,7 +147,7 @@ async def test_every_route_answers_as_documented(
         assert done["services"][0]["outcome"] == "left"
     assert len((await ask("POST", "/services/restart-ai", 200, json={}))["services"]) == 3
     stats = await ask("GET", "/stats", 200)
-    assert stats["totals"]["live"] == 2
+    assert stats["totals"]["live"] == 3  # a checkpoint is one
     turn = {"session_id": "s", "position": 0, "role": "user", "content": "Hello."}
     await ask("POST", "/turns", 201, json=turn)
     await ask("POST", "/turns", 200, json=turn)

@@ -250,6 +250,24 @@ async def test_a_shared_insight_is_found_in_its_targets_and_its_source_is_not(wo
     assert caught.value.code == "insight.not_one"
 
 
+async def test_a_shared_one_says_what_it_is_and_since_when_also_where_it_was_stored_by_hand(
+    world: World,
+) -> None:
+    await note(world, TEXT)
+    [found] = await follow(world)
+    by_hand = await world.memories.store(NewMemory(content=OTHER, collection="insight"))
+    stored_at = (await world.memories.get(by_hand.id)).stored_at
+    for each in (found.id, by_hand.id):
+        shared = await insights_of(world).share(each, ["api"])
+        assert shared.metadata["doc_type"] == "insight"
+        assert shared.metadata["share_type"] == "direct"
+    assert datetime.fromisoformat(shared.metadata["extracted_at"]) == stored_at.replace(
+        microsecond=0
+    )
+    again = await insights_of(world).share(found.id, ["web"])
+    assert again.metadata["extracted_at"] == found.metadata["extracted_at"]
+
+
 @pytest.mark.leak
 async def test_another_role_sees_an_insight_only_once_it_is_shared_and_never_its_source(
     open_world: OpenWorld, bob: Target

@@ -36,6 +36,7 @@ DESTRUCTIVE = {
 NOT_IDEMPOTENT = {
     "record_metrics",
     "create_backup",
+    "create_checkpoint",
     "restore_backup",
     "restart_services",
     "restart_ai_services",

@@ -131,6 +131,8 @@ CASES: dict[str, Case] = {
         {"session_id": "cli", "to": ["shop"], "visibility": "shared", **WHOLE},
     ),
     "find_insight_patterns": Case(("insight", "patterns"), {**WHOLE}),
+    "create_checkpoint": Case(("checkpoint", "{path}"), {"working_directory": "{path}"}),
+    "get_quality": Case(("quality", "{path}"), {"working_directory": "{path}"}, code=5),
     "sync_status": Case(("sync", "status")),
     "run_sync": Case(("sync", "run")),
     "list_sync_runs": Case(
@@ -246,6 +248,7 @@ MISTAKES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
      {"session_id": "no", "to": ["shop"]}, "insight.none"),
     ("share_insight", ("insight", "share", "--session", "s", "--to", "no"),
      {"session_id": "s", "to": ["no"]}, "repository.unknown"),
+    ("create_checkpoint", ("checkpoint", "/no/such"), {"working_directory": "/no/such"}, "checkpoint.no_folder"),
     ("list_sync_runs", ("sync", "runs", "--limit", "0"), {"limit": 0}, "input.limit"),
     ("retry_sync", ("sync", "retry", "x"), {"ids": ["x"]}, "input.id"),
     ("retry_sync", ("sync", "retry", "ffffffff"), {"ids": ["ffffffff"]}, "sync.not_dead"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -287,6 +288,40 @@ async def test_the_daemon_stores_what_waits_by_itself(
             await asyncio.sleep(0.01)
         draining.cancel()
         assert (await app.memories.get(kept.id)).content == "x"
+
+
+async def test_what_many_writers_were_told_is_kept_is_there_once_whenever_it_went_away(
+    link: Link,
+) -> None:
+    """Twelve writers, and a server that goes away and comes back as they go on: it takes seconds."""
+    kept: dict[str, UUID] = {}
+    told = asyncio.Condition()
+
+    async def write(app: App, name: str) -> None:
+        for number in range(40):
+            text = f"{name} {number}"
+            answer = await app.writes.store(NewMemory(content=text))
+            async with told:
+                kept[text] = answer.id
+                told.notify_all()
+
+    async with link.open() as app, asyncio.TaskGroup() as writers:
+        for number in range(12):
+            writers.create_task(write(app, f"w{number}"))
+        for turning in range(50, 450, 100):
+            async with told:
+                await told.wait_for(lambda least=turning: len(kept) >= least)  # type: ignore[misc]
+            await link.cut()
+            async with told:
+                await told.wait_for(lambda least=turning + 50: len(kept) >= least)  # type: ignore[misc]
+            link.restore()
+    async with link.open() as app:
+        await app.writes.drain()
+        assert link.spool.total() == 0
+        found = await app.memories.list_memories(MemoryFilter(), limit=1000)
+        assert sorted(each.content for each in found) == sorted(kept)
+        for text, identifier in kept.items():
+            assert (await app.memories.get(identifier)).content == text
 
 
 async def test_large_ones_are_stored_a_few_at_a_time(link: Link) -> None:

@@ -70,7 +70,8 @@ WHERE m.memory_type = 'insight' AND m.superseded_by IS NULL AND (m.expires_at IS
 ORDER BY m.occurred_at DESC, m.memory_no DESC LIMIT $8;
 
 -- note_share --
--- Note whom one's own insight is for; what says so already is left as it is. $1 id, $2 targets, $3 type; no rows.
+-- Note whom one's own insight is for; what says so already is left as it is. One that was stored by hand says then what it
+-- is and since when, as others do. $1 id, $2 targets, $3 type; no rows.
 WITH said AS (
     SELECT m.id, (
         SELECT jsonb_agg(target ORDER BY target) FROM (
@@ -79,7 +80,9 @@ WITH said AS (
     FROM memories m
     WHERE m.id = $1 AND NOT (m.metadata @> jsonb_build_object('targets', to_jsonb($2), 'share_type', $3::text))
 ), noted AS (
-    UPDATE memories m SET metadata = m.metadata || jsonb_build_object('targets', said.targets, 'share_type', $3::text)
+    UPDATE memories m SET metadata = jsonb_build_object('doc_type', 'insight',
+            'extracted_at', to_char(m.stored_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"'))
+        || m.metadata || jsonb_build_object('targets', said.targets, 'share_type', $3::text)
     FROM said WHERE said.id = m.id RETURNING m.id, m.scope_no
 )
 INSERT INTO changes (scope_no, memory_id, kind) SELECT scope_no, id, 'stored' FROM noted;

@@ -13,7 +13,12 @@ from mahavishnu.interfaces.cli.render import progress
 from mahavishnu.operations.operation import Call
 
 SOURCE = "cli"  # source system of what is stored by commands
-SPOOLED = ("store_memory", "record_turn", "record_execution")  # which can wait for the database
+SPOOLED = (
+    "store_memory",
+    "record_turn",
+    "record_execution",
+    "create_checkpoint",
+)  # which can wait for the database
 
 type Question = Callable[[Call], Awaitable[Any]]
 

@@ -14,9 +14,7 @@ from mahavishnu.interfaces.cli.lazy import LazyGroup
 from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
-LATER = (
-    "checkpoint", "quality", "gateway",
-)  # fmt: skip
+LATER = ("gateway",)
 _log = get_logger(__name__)
 
 
@@ -31,6 +29,8 @@ _log = get_logger(__name__)
         "session": "Record conversations; list, show and search them.",
         "workflow": "Record and find runs of workflows.",
         "insight": "List, share and count what was learnt.",
+        "checkpoint": "Keep where the work in a folder stands.",
+        "quality": "Show the quality of a folder.",
         "metrics": "Record measurements of components.",
         "sync": "See and run what follows your memories.",
         "up": "Start the daemon that all terminals share.",
