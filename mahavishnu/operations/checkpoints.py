@@ -138,7 +138,7 @@ async def find_last(app: "App", session_id: str) -> SessionCheckpoint | None:
     return SessionCheckpoint(
         memory_id=memory.id,
         at=memory.occurred_at,
-        commit=commit if isinstance(commit, str) else None,
+        commit=commit[:64] if isinstance(commit, str) else None,
         quality_score=score if isinstance(score, int) else None,
     )
 
