@@ -1,5 +1,8 @@
 """Insights in Session-Buddy: delivered once, nothing else, and searched as a tier. The real one is in tests/peers."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from mahavishnu.base.errors import Conflict, Unavailable
@@ -11,9 +14,14 @@ from mahavishnu.memory.outbox.session_buddy import SessionBuddyTarget
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.memory.tiers.development import DevelopmentTier
+from mahavishnu.operations.bodies import hit_fields
+from mahavishnu.operations.memory import store_memory
+from mahavishnu.operations.operation import Call
+from mahavishnu.operations.requests import StoreMemory
 from tests.conftest import World
 from tests.support.fakes import FakeSessionBuddy
 from tests.support.mirrored import catch_up
+from tests.support.served import app_of
 
 pytestmark = pytest.mark.postgres
 TEXT = "A walrus sleeps in the water as well as on the ice."
@@ -165,3 +173,17 @@ async def test_one_that_fails_is_named_and_left_alone_for_a_moment(
         assert texts(result) == [TEXT]
         told = {part.part: part.reason for part in result.degraded}
         assert told["tier:development"] == "It is slow."  # not asked the second time
+
+
+async def test_an_answer_says_where_a_memory_is_and_goes(
+    world: World, buddy: FakeSessionBuddy, tmp_path: Path
+) -> None:
+    call = Call(replace(app_of(world, tmp_path), session_buddy=buddy), "tests")
+    kept = await store_memory(call, StoreMemory(content=TEXT, memory_type="insight"))
+    assert kept.locations == ["postgresql", "session_buddy: queued"]
+    raw = await store_memory(call, StoreMemory(content="A raw note."))
+    assert raw.locations == ["postgresql"]
+    await catch_up(outbox_of(world, buddy))
+    buddy.rows.append(OWN)
+    found = [hit_fields(hit)["found_in"] for hit in (await search(world, buddy)).hits]
+    assert found == [["postgresql", "session_buddy"], ["session_buddy"]]
