@@ -97,7 +97,7 @@ async def measure_hot(home: Path, size: int, *, calls: int) -> Section:
 def _build(world: World) -> tuple[Index, float]:
     started = time.perf_counter()
     bare = Index(
-        ndim=DIMENSIONS, metric="ip", dtype="f16", connectivity=16, expansion_add=128, expansion_search=64
+        ndim=DIMENSIONS, metric="ip", dtype="f16", connectivity=16, expansion_add=128, expansion_search=96
     )  # fmt: skip
     bare.add(np.arange(len(world.vectors)), world.vectors.astype(np.float32))
     return bare, time.perf_counter() - started

@@ -128,12 +128,12 @@ class VectorTable:
     def late(self) -> str:
         """
         Return the reading of the vectors of memories stored from a transaction on, and of some others. $1 transaction,
-        $2 memory numbers; rows as `of_memories`.
+        $2 memory numbers, $3 how many; rows as `of_memories`.
         """
         return (
             f"SELECT memory_no, chunk_no, {_IN_MEMORY} FROM {self.name} WHERE memory_no = ANY (ARRAY("
             "SELECT m.memory_no FROM changes c JOIN memories m ON m.id = c.memory_id "
-            "WHERE c.xid >= $1::xid8 AND c.kind = 'stored') || $2::bigint[])"
+            "WHERE c.xid >= $1::xid8 AND c.kind = 'stored') || $2::bigint[]) LIMIT $3"
         )
 
     def exported(self) -> str:

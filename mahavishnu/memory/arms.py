@@ -1,7 +1,7 @@
 """The two arms of a search: candidates by their words, and by their vectors."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -25,8 +25,6 @@ _SEARCH = load_memory_queries("search")
 
 # How vectors were compared: all, or those that a graph led to; in PostgreSQL, or in the memory of a server.
 type Comparison = Literal["exact", "hnsw", "exact in memory", "hnsw in memory"]
-# As `match_vectors`.
-type MatchVectors = Callable[..., Awaitable[tuple[dict[int, VectorHit], Comparison]]]
 
 
 class TextHit(msgspec.Struct, frozen=True):
@@ -43,6 +41,22 @@ class VectorHit(msgspec.Struct, frozen=True):
     similarity: float
     char_start: int
     char_end: int
+
+
+class Matched(NamedTuple):
+    """
+    Memories whose vectors are near, by number, and how they were found.
+
+    `as_of` is a transaction: what was stored from it on was not compared; None where all were.
+    """
+
+    hits: dict[int, VectorHit]
+    compared: Comparison
+    as_of: int | None = None
+
+
+# As `match_vectors`.
+type MatchVectors = Callable[..., Awaitable[Matched]]
 
 
 async def match_text(
@@ -71,10 +85,10 @@ async def match_vectors(
     depth: int,
     *,
     at_least: int,
-) -> tuple[dict[int, VectorHit], Comparison]:
+    to_the_last: bool = True,  # noqa: ARG001 - what else finds vectors may leave out the last ones
+) -> Matched:
     """
-    Return the memories of the nearest `depth` chunks by number, or the `at_least` nearest of more, and how they were
-    found.
+    Return the memories of the nearest `depth` chunks, or the `at_least` nearest of more.
 
     A graph that gives less than it was asked for
     came to the end of its patience among vectors that are not searched: then all are compared.
@@ -92,10 +106,10 @@ async def match_vectors(
                 hits[number] = VectorHit(scope, similarity, start, end)
         if len(rows) < depth:
             if exact:
-                return hits, "exact"
+                return Matched(hits, "exact")
             exact = True
         elif len(hits) >= at_least:
-            return hits, "exact" if exact else "hnsw"
+            return Matched(hits, "exact" if exact else "hnsw")
         else:  # a few long memories filled the list with their chunks
             depth *= WIDENING
 

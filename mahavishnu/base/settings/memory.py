@@ -35,7 +35,7 @@ class HotSettings(SettingsSection, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             le=65_536,
-            description="Most megabytes; 0 keeps none. 100,000 vectors of 768 numbers take about 200.",
+            description="Most megabytes; 0 keeps none. 100,000 vectors of 768 numbers take about 180.",
         ),
     ] = 512
 

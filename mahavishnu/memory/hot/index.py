@@ -7,50 +7,43 @@ memories wait for their vectors, one that gets its own may be found by it a seco
 """
 
 import asyncio
-import heapq
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.database.vectors import VectorTable
-from mahavishnu.memory.arms import WIDENING, Comparison, VectorHit, match_vectors
-from mahavishnu.memory.hot.vectors import Matrix, ScopeVectors, as_numbers, read_vectors
+from mahavishnu.memory.arms import WIDENING, Comparison, Matched, VectorHit, match_vectors
+from mahavishnu.memory.hot.vectors import Nearest, Vectors, as_numbers, compare, read_vectors
 from mahavishnu.memory.models import VectorLike
 from mahavishnu.memory.selection import Selection
 from mahavishnu.memory.space import EmbeddingSpace
 
 PAGE = 4_000  # rows that are read at once
 MOST_ASKED = 1_000  # memories that wait for vectors, of which each question asks
+MOST_LATE = 1_000  # vectors stored after the last look that a question compares itself
+GROW_S = 5.0  # how long a graph grows before changes are looked for again
 _QUERIES = load_queries("hot")
-
-
-class _Chunk(NamedTuple):
-    """A piece of a memory, and its cosine to the question."""
-
-    cosine: float
-    memory_no: int
-    scope_no: int
-    start: int
-    end: int
 
 
 @dataclass
 class _Copy:
-    """The vectors of one table, true up to the transaction `horizon`; `waiting` memories had none then."""
+    """
+    The vectors of one table, true up to the transaction `horizon`; `waiting` memories had none then.
+
+    `has_changed` tells that more is known to have been stored since.
+    """
 
     table: VectorTable
-    horizon: int
-    scopes: dict[int, ScopeVectors] = field(default_factory=dict)
+    vectors: Vectors
+    horizon: int = 0
+    scopes: set[int] = field(default_factory=set)
     waiting: set[int] = field(default_factory=set)
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(each.size_bytes for each in self.scopes.values())
+    has_changed: bool = False
 
 
 class HotIndex:
@@ -70,12 +63,11 @@ class HotIndex:
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes."""
-        return self._copy.size_bytes if self._copy else 0
+        return self._copy.vectors.size_bytes if self._copy else 0
 
     def __len__(self) -> int:
         """How many vectors it has."""
-        scopes = self._copy.scopes.values() if self._copy else ()
-        return sum(int(each.rows.alive.sum()) for each in scopes)
+        return int(self._copy.vectors.rows.alive.sum()) if self._copy else 0
 
     def clear(self) -> None:
         """Forget everything: the database was replaced."""
@@ -88,80 +80,80 @@ class HotIndex:
             self._copy, self.missing = None, "No embedding model is in use yet."
             return
         copy = self._copy
-        if copy is None or copy.table != active[0]:
-            copy = _Copy(active[0], 0)
-        horizon, visible = await self._database.run(_read_visible)
-        if copy.horizon:
-            await self._take_changes(copy, horizon)
-        for hidden in copy.scopes.keys() - visible:
-            del copy.scopes[hidden]
+        if copy is None or copy.table != active[0] or copy.vectors.is_worn:
+            copy = _Copy(active[0], Vectors(active[0].dimensions))
         try:
-            await self._fill(copy, visible - copy.scopes.keys())
-            if copy.size_bytes > self._limit:
-                raise _TooLarge
+            await self._follow(copy)
         except _TooLarge:
             self._copy = None
             limit = self._limit // 2**20
             self.missing = f"The vectors take more than {limit} MB, which is memory.hot.max_mb."
-            return
-        copy.horizon = horizon
-        self._copy, self.missing = copy, ""
-        for each in copy.scopes.values():
-            if each.needs_graph:
-                each.take_graph(*await asyncio.to_thread(each.build_graph))
+
+    async def _follow(self, copy: _Copy) -> None:
+        horizon, visible = await self._database.run(_read_visible)
+        if copy.horizon:
+            await self._take_changes(copy, horizon)
+        rows = copy.vectors.rows
+        if hidden := copy.scopes - visible:
+            rows.remove(np.isin(rows.scope_nos, as_numbers(hidden)))
+            copy.scopes -= hidden
+        await self._fill(copy, visible - copy.scopes)
+        self._check_size(copy)
+        copy.horizon, copy.has_changed = horizon, False
+        self._copy = copy
+        until = time.monotonic() + GROW_S
+        while copy.vectors.needs_graph and time.monotonic() < until:
+            copy.vectors.grow_graph()
+            await asyncio.sleep(0)
+        self._check_size(copy)
+        if not copy.vectors.needs_graph:
+            self.missing = ""
+
+    def _check_size(self, copy: _Copy) -> None:
+        if copy.vectors.size_bytes > self._limit:
+            raise _TooLarge
 
     async def _fill(self, copy: _Copy, scopes: set[int]) -> None:
-        """Read all vectors of scopes; those that are made meanwhile are read again."""
+        """Read all vectors of scopes, one after the other; those that are made meanwhile are read again."""
         if not scopes:
             return
         wanted = sorted(scopes)
         # First who waits: whoever has a vector by the time that it is asked for is read then.
         waiting = await self._fetch(_QUERIES["find_waiting"], wanted, None)
         copy.waiting |= {row["memory_no"] for row in waiting}
-        filled = {scope: ScopeVectors(copy.table.dimensions) for scope in wanted}
-        after = (0, -1)
-        while rows := await self._fetch(copy.table.page(), wanted, *after, PAGE):
-            self._add(filled, copy.table, rows)
-            if copy.size_bytes + sum(each.size_bytes for each in filled.values()) > self._limit:
-                raise _TooLarge
-            after = rows[-1]["memory_no"], rows[-1]["chunk_no"]
-        copy.scopes |= filled
+        rows = copy.vectors.rows
+        rows.remove(np.isin(rows.scope_nos, as_numbers(wanted)))  # of an attempt that failed
+        for scope in wanted:
+            after = (0, -1)
+            while page := await self._fetch(copy.table.page(), [scope], *after, PAGE):
+                _add(copy, page)
+                self._check_size(copy)
+                after = page[-1]["memory_no"], page[-1]["chunk_no"]
+        copy.scopes |= scopes
 
     async def _take_changes(self, copy: _Copy, horizon: int) -> None:
         rows = await self._fetch(_QUERIES["read_changes"], copy.horizon, horizon)
-        known = [row for row in rows if row["scope_no"] in copy.scopes]
-        ended: defaultdict[int, set[int]] = defaultdict(set)
-        for row in known:
-            if row["memory_no"] is not None:
-                ended[row["scope_no"]].add(row["memory_no"])
-        for scope in {row["scope_no"] for row in known if row["memory_no"] is None}:
-            vectors = copy.scopes[scope].rows
-            there = np.unique(vectors.memory_nos[vectors.alive]).tolist()
-            gone = await self._fetch(_QUERIES["find_gone"], there)
-            ended[scope] |= {row["memory_no"] for row in gone}
-        for scope, numbers in ended.items():
-            copy.scopes[scope].rows.remove(as_numbers(numbers))
-            copy.waiting -= numbers
-        stored = {row["memory_no"] for row in known if row["kind"] == "stored"} - {None}
+        changed = [row for row in rows if row["scope_no"] in copy.scopes]
+        ended = {row["memory_no"] for row in changed} - {None}
+        known = copy.vectors.rows
+        if purged := {row["scope_no"] for row in changed if row["memory_no"] is None}:
+            there = known.counting(purged, slice(None))
+            numbers = np.unique(known.memory_nos[there]).tolist()
+            gone = await self._fetch(_QUERIES["find_gone"], numbers)
+            ended |= {row["memory_no"] for row in gone}
+        copy.waiting -= ended
+        stored = {row["memory_no"] for row in changed if row["kind"] == "stored"} - {None}
         asked = sorted(stored | copy.waiting)
-        if not asked:
-            return
-        waiting = await self._fetch(_QUERIES["find_waiting"], sorted(copy.scopes), asked)
-        self._add(copy.scopes, copy.table, await self._fetch(copy.table.of_memories(), asked))
+        waiting: Sequence[Any] = ()
+        found: Sequence[Any] = ()
+        if asked:
+            waiting = await self._fetch(_QUERIES["find_waiting"], sorted(copy.scopes), asked)
+            found = await self._fetch(copy.table.of_memories(), asked)
+        replaced = ended | {row["memory_no"] for row in found}
+        if replaced:
+            known.remove(np.isin(known.memory_nos, as_numbers(replaced)))
+        _add(copy, [row for row in found if row["scope_no"] in copy.scopes])
         copy.waiting = {row["memory_no"] for row in waiting}
-
-    def _add(
-        self, scopes: Mapping[int, ScopeVectors], table: VectorTable, rows: Sequence[Any]
-    ) -> None:
-        by_scope: defaultdict[int, list[Any]] = defaultdict(list)
-        for row in rows:
-            by_scope[row["scope_no"]].append(row)
-        for scope in by_scope.keys() & scopes.keys():
-            own = by_scope[scope]
-            vectors = read_vectors([row["vector"] for row in own], table.dimensions)
-            numbers = as_numbers([row["memory_no"] for row in own])
-            ranges = np.array([(row["char_start"], row["char_end"]) for row in own], np.int64)
-            scopes[scope].add(numbers, ranges, vectors)
 
     async def _fetch(self, statement: str, *values: object) -> Sequence[Any]:
         found: Sequence[Any] = await self._database.run(lambda c: c.fetch(statement, *values))
@@ -176,31 +168,19 @@ class HotIndex:
         depth: int,
         *,
         at_least: int,
-    ) -> tuple[dict[int, VectorHit], Comparison]:
-        """Do what `match_vectors` does, in memory where all scopes are there and no finer filter is asked for."""
+        to_the_last: bool = False,
+    ) -> Matched:
+        """
+        Do what `match_vectors` does, in memory where all scopes are there and no finer filter is asked for.
+
+        Where `to_the_last` does not ask for it, what was stored since the last look may be missing: then `as_of` tells.
+        """
         copy = self._copy
-        if (
-            copy is None or copy.table != table or selection.numbers is not None
-            or selection.wide is not None or not selection.scopes.keys() <= copy.scopes.keys()
-        ):  # fmt: skip
-            return await match_vectors(
-                connection, table, vector, selection, depth, at_least=at_least
-            )
-        some = list(copy.waiting) if len(copy.waiting) <= MOST_ASKED else []
-        rows = await connection.fetch(table.late(), copy.horizon, some)
-        question = np.asarray(vector, np.float32)
-        late = _compare(
-            [row for row in rows if row["scope_no"] in selection.scopes], question, table.dimensions
-        )
-        searched = [copy.scopes[scope] for scope in selection.scopes]
-        total = sum(len(each.rows) for each in searched)
-        while True:
-            hits = _choose([*late, *_search(copy, selection, question, depth, late)], depth)
-            if len(hits) >= at_least or depth >= total + len(late):
-                break
-            depth *= WIDENING
-        exact = all(each.is_exact for each in searched)
-        return hits, "exact in memory" if exact else "hnsw in memory"
+        if copy is not None and _holds(copy, table, selection):
+            found = await _match(copy, connection, vector, selection, depth, at_least, to_the_last)
+            if found is not None:
+                return found
+        return await match_vectors(connection, table, vector, selection, depth, at_least=at_least)
 
 
 class _TooLarge(Exception):
@@ -213,34 +193,86 @@ async def _read_visible(connection: Connection) -> tuple[int, set[int]]:
     return row["horizon"], set(row["scopes"])
 
 
-def _compare(rows: Sequence[Any], question: Matrix, dimensions: int) -> list[_Chunk]:
-    """Compare rows as the database gave them."""
+def _add(copy: _Copy, rows: Sequence[Any]) -> None:
+    """Take rows as the database gave them."""
     if not rows:
-        return []
-    cosines = read_vectors([row["vector"] for row in rows], dimensions) @ question
-    return [
-        _Chunk(cosine, row["memory_no"], row["scope_no"], row["char_start"], row["char_end"])
-        for cosine, row in zip(cosines.tolist(), rows, strict=True)
-    ]
+        return
+    columns = ("memory_no", "scope_no")
+    numbers, scopes = (as_numbers([row[name] for row in rows]) for name in columns)
+    ranges = np.array([(row["char_start"], row["char_end"]) for row in rows], np.int64)
+    vectors = read_vectors([row["vector"] for row in rows], copy.table.dimensions)
+    copy.vectors.add(numbers, scopes, ranges, vectors)
 
 
-def _search(
-    copy: _Copy, selection: Selection, question: Matrix, depth: int, late: Sequence[_Chunk]
-) -> Iterator[_Chunk]:
-    """Yield the nearest chunks of each scope, but those of memories that came late, which are newer."""
-    newer = {each.memory_no for each in late}
-    for scope in selection.scopes:
-        known = copy.scopes[scope]
-        rows, cosines = known.nearest(question, depth)
-        numbers, ranges = known.rows.memory_nos[rows].tolist(), known.rows.ranges[rows].tolist()
-        for cosine, number, (start, end) in zip(cosines.tolist(), numbers, ranges, strict=True):
-            if number not in newer:
-                yield _Chunk(cosine, number, scope, start, end)
+def _holds(copy: _Copy, table: VectorTable, selection: Selection) -> bool:
+    """Tell whether all that is asked for is in the copy."""
+    finer = selection.numbers is not None or selection.wide is not None
+    return copy.table == table and not finer and selection.scopes.keys() <= copy.scopes
 
 
-def _choose(chunks: Sequence[_Chunk], depth: int) -> dict[int, VectorHit]:
-    """Return the memories of the nearest chunks, with their best ones."""
+async def _match(
+    copy: _Copy,
+    connection: Connection,
+    vector: VectorLike,
+    selection: Selection,
+    depth: int,
+    at_least: int,
+    to_the_last: bool,
+) -> Matched | None:
+    """Search the copy and what came late; None where PostgreSQL has to."""
+    question = np.asarray(vector, np.float32).astype(np.float16)
+    late: dict[int, VectorHit] = {}
+    newer: set[int] = set()  # of which the copy has no vector, or an old one
+    copy.has_changed = looked = to_the_last or copy.has_changed
+    if looked or copy.waiting:
+        some = list(copy.waiting) if len(copy.waiting) <= MOST_ASKED else []
+        rows = await connection.fetch(copy.table.late(), copy.horizon, some, MOST_LATE + 1)
+        if len(rows) > MOST_LATE:
+            return None
+        newer = {row["memory_no"] for row in rows}
+        late = _compare(
+            [row for row in rows if row["scope_no"] in selection.scopes], question, copy.table
+        )
+    while True:
+        near = copy.vectors.nearest(question, depth, selection.scopes)
+        if near is None:
+            return None
+        hits = _choose(copy, near, newer, late, depth)
+        if len(hits) >= at_least or near.is_all:
+            how: Comparison = "hnsw in memory" if near.by_graph else "exact in memory"
+            return Matched(hits, how, None if looked or copy.waiting else copy.horizon)
+        depth *= WIDENING
+
+
+def _compare(rows: Sequence[Any], question: Any, table: VectorTable) -> dict[int, VectorHit]:
+    """Compare rows as the database gave them; of a memory's chunks the best counts."""
+    if not rows:
+        return {}
+    vectors = read_vectors([row["vector"] for row in rows], table.dimensions)
     hits: dict[int, VectorHit] = {}
-    for each in heapq.nsmallest(depth, chunks, key=lambda chunk: -chunk.cosine):
-        hits.setdefault(each.memory_no, VectorHit(each.scope_no, each.cosine, each.start, each.end))
+    for place, cosine in zip(
+        *(each.tolist() for each in compare(vectors, question, len(rows))), strict=True
+    ):
+        row = rows[place]
+        hit = VectorHit(row["scope_no"], cosine, row["char_start"], row["char_end"])
+        hits.setdefault(row["memory_no"], hit)
     return hits
+
+
+def _choose(
+    copy: _Copy, near: Nearest, newer: set[int], late: dict[int, VectorHit], depth: int
+) -> dict[int, VectorHit]:
+    """Return the memories of the nearest rows with their best ones, and those that came late."""
+    known = copy.vectors.rows
+    columns = (known.memory_nos, known.scope_nos, known.ranges)
+    numbers, scopes, ranges = (each[near.rows].tolist() for each in columns)
+    hits: dict[int, VectorHit] = {}
+    for number, scope, (start, end), cosine in zip(
+        numbers, scopes, ranges, near.cosines.tolist(), strict=True
+    ):
+        if number not in newer and number not in hits:
+            hits[number] = VectorHit(scope, cosine, start, end)
+    if not late:
+        return hits
+    best = sorted((hits | late).items(), key=lambda item: -item[1].similarity)
+    return dict(best[:depth])

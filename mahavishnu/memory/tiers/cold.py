@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -63,11 +64,14 @@ class _Answer:
     """
     What the database gave: hits, how many candidates they were chosen from, how many wait.
 
-    `compared` tells how vectors were, `died` how many candidates were no longer live.
+    `compared` tells how vectors were, `died` how many candidates were no longer live, `changed` whether memories were
+    stored `as_of` a transaction, from which on their vectors were not compared.
     """
 
     selection: Selection
     compared: Comparison = "exact"
+    as_of: int | None = None
+    changed: bool = False
     hits: tuple[Hit, ...] = ()
     candidates: int = 0
     died: int = 0
@@ -162,6 +166,8 @@ class ColdTier:
             answer = await self._find(connection, question, match)
             if answer.fingerprint != answer.selection.fingerprint:
                 self._selector.forget()
+            elif answer.changed:
+                match = partial(self._match, to_the_last=True)
             elif answer.died and len(answer.hits) < question.request.limit:
                 match = match_vectors  # whatever else knows vectors may not know yet who died
                 self._purge_at = 0.0  # what expired a moment ago was in the way
@@ -187,6 +193,7 @@ class ColdTier:
         text: dict[int, TextHit] = {}
         vectors: dict[int, VectorHit] = {}
         compared: Comparison = "exact"
+        as_of: int | None = None
         for part in filter(None, (selection if selection.scopes else None, selection.targeted)):
             text |= await match_text(connection, question.terms, part, question.depth)
             if table is not None and vector is not None:
@@ -194,7 +201,7 @@ class ColdTier:
                     request.limit + SPARE if request.mode == "vector" else question.depth // 2
                 )
                 with span("search vector arm") as seen:
-                    near, how = await match(
+                    near, how, seen_to = await match(
                         connection, table, vector, part, question.depth, at_least=at_least
                     )
                     seen.set(
@@ -205,17 +212,18 @@ class ColdTier:
                     )
                 vectors |= near
                 compared = how if part is selection else compared
+                as_of = seen_to if part is selection else as_of
+        answer = _Answer(selection, compared, as_of)
         with span("search ranking"):
-            return await self._rank(connection, question, selection, text, vectors, compared)
+            return await self._rank(connection, question, answer, text, vectors)
 
     async def _rank(
         self,
         connection: Connection,
         question: _Question,
-        selection: Selection,
+        answer: _Answer,
         text: Mapping[int, TextHit],
         vectors: Mapping[int, VectorHit],
-        compared: Comparison,
     ) -> _Answer:
         """Order the candidates of both arms, and read the best."""
         request, table, vector = question.request, question.table, question.vector
@@ -229,10 +237,12 @@ class ColdTier:
         ranked = fuse(
             {number: hit.score for number, hit in text.items()},
             similarities,
-            collections={n: selection.collection_of(hit.scope_no) for n, hit in found.items()},
+            collections={
+                n: answer.selection.collection_of(hit.scope_no) for n, hit in found.items()
+            },
             vector_candidates=vectors,
         )
-        answer = _Answer(selection, compared, candidates=len(found))
+        answer = replace(answer, candidates=len(found))
         return await self._read(connection, answer, ranked, vectors, request.limit)
 
     async def _read(
@@ -251,8 +261,9 @@ class ColdTier:
             page = list(islice(ranked, size))
             numbers = [candidate.memory_no for candidate in page]
             rows = await connection.fetch(
-                _SEARCH["fetch_hits"], numbers, list(answer.selection.scopes), WAITING_CAP
-            )
+                _SEARCH["fetch_hits"], numbers, list(answer.selection.scopes), WAITING_CAP,
+                answer.as_of,
+            )  # fmt: skip
             found = _memories(rows)
             died += len(page) - len(found)
             hits += [
@@ -267,6 +278,7 @@ class ColdTier:
             answer,
             hits=tuple(hits[:limit]),
             died=died,
+            changed=state["changed"],
             fingerprint=state["fingerprint"],
             waiting=state["waiting"],
             others_waiting=state["others_waiting"],
@@ -275,7 +287,7 @@ class ColdTier:
 
 def _memories(rows: Sequence[Any]) -> dict[int, Memory]:
     """Return the memories of `fetch_hits` by number."""
-    memories = (read_memory(row[3:]) for row in rows if row["id"] is not None)
+    memories = (read_memory(row[4:]) for row in rows if row["id"] is not None)
     return {memory.memory_no: memory for memory in memories}
 
 
