@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from mahavishnu.base.daemon.same_settings import HEADER, mark_settings
 from mahavishnu.base.daemon.token import TokenFile, ensure_token, rotate_token
 from mahavishnu.base.errors import Conflict
-from mahavishnu.base.settings.tree import ServerSettings
+from mahavishnu.base.settings.tree import PostgresqlSettings, ServerSettings, Settings
 from mahavishnu.interfaces.http import guard as guarding
 from mahavishnu.interfaces.http.guard import Guard
 from mahavishnu.interfaces.http.metrics import Metrics
@@ -46,8 +47,9 @@ class Site:
     def __post_init__(self) -> None:
         self.token = ensure_token(self.path)
         self.guard = Guard(
-            self.work, token=TokenFile(self.path), limits=self.limits, metrics=self.metrics
-        )
+            self.work, token=TokenFile(self.path), limits=self.limits, metrics=self.metrics,
+            settings=Settings(),
+        )  # fmt: skip
 
     async def ask(
         self, *pieces: bytes, path: str = "/api/v1/stats", method: str = "POST",
@@ -96,6 +98,17 @@ async def test_who_knows_the_token_may_ask(site: Site) -> None:
                   f"Bearer {site.token[:-1]}", f"Bearer {site.token.upper()}", "Bearer \xe9\xff"):  # fmt: skip
         got = await site.ask(b"x", replace={"authorization": wrong})
         assert got == (401, "http.unauthorized"), wrong
+
+
+async def test_a_command_with_other_settings_is_refused(site: Site) -> None:
+    elsewhere = Settings(postgresql=PostgresqlSettings(host="db.example"))
+    for settings, token, expected in (
+        (Settings(server=ServerSettings(port=1)), site.token, 200),  # which no answer depends on
+        (elsewhere, site.token, 409),
+        (Settings(), f"{site.token}x", 409),
+    ):
+        mark = mark_settings(settings, token)
+        assert (await site.ask(headers=[(HEADER, mark)]))[0] == expected
 
 
 async def test_only_health_is_open(site: Site) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ class DaemonClient:
             raise not_running()
         return cls(record, read_token(token))
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
+    def ask(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
         """
         Return the decoded JSON answer.
 
@@ -61,13 +64,15 @@ class DaemonClient:
             Unavailable: `daemon.unreachable`.
             MahavishnuError: the daemon's own error.
         """
-        status, text = self._send(method, path, body)
+        status, text = self._send(method, path, body, headers or {})
         decoded = _decoded(text, status)
         if status >= 400:
             raise _as_told(decoded, status)
         return decoded
 
-    def _send(self, method: str, path: str, body: object) -> tuple[int, bytes]:
+    def _send(
+        self, method: str, path: str, body: object, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(HOST, self.record.port, timeout=self._timeout_s)
         try:
             connection.request(
@@ -79,6 +84,7 @@ class DaemonClient:
                     "Content-Type": "application/json",
                     "Accept": "application/json, text/event-stream",
                     **trace_headers(),
+                    **headers,
                 },
             )
             answer = connection.getresponse()
@@ -102,7 +108,7 @@ class DaemonClient:
 
     def _call(self, method: str, params: object) -> Any:
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        status, text = self._send("POST", "/mcp", message)
+        status, text = self._send("POST", "/mcp", message, {})
         if status >= 400:
             raise _as_told(_decoded(text, status), status)
         pieces = [line[5:] for line in text.splitlines() if line.startswith(b"data:")] or [text]

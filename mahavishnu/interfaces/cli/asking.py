@@ -8,7 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from mahavishnu.interfaces.cli.options import answers, opened_app, parameter
+from mahavishnu.base.settings.sources import Loaded
+from mahavishnu.interfaces.cli.by_daemon import SHORT, ask_daemon
+from mahavishnu.interfaces.cli.options import answers, load, opened_app, parameter
 from mahavishnu.interfaces.cli.render import progress
 from mahavishnu.operations.operation import Call
 
@@ -35,8 +37,14 @@ def prepare(operation: str, **fields: Any) -> Question:
 
 async def ask(operation: str, *, bar: str | None = None, **fields: Any) -> Struct:
     """Ask one operation in an application of its own and return the result; `bar` as `opened_call`."""
+    loaded = None
+    if operation in SHORT:
+        loaded = load()
+        found = ask_daemon(operation, loaded, fields)
+        if found is not None:
+            return found
     asked = prepare(operation, **fields)
-    async with opened_call(bar, required=operation not in SPOOLED) as call:
+    async with opened_call(bar, required=operation not in SPOOLED, loaded=loaded) as call:
         answer: Struct = await asked(call)
         return answer
 
@@ -57,9 +65,11 @@ def asks(
 
 
 @asynccontextmanager
-async def opened_call(bar: str | None = None, *, required: bool = True) -> AsyncIterator[Call]:
+async def opened_call(
+    bar: str | None = None, *, required: bool = True, loaded: Loaded | None = None
+) -> AsyncIterator[Call]:
     """Open the application for questions; a bar of the label `bar` shows how far they are."""
-    async with opened_app(required=required) as app:
+    async with opened_app(required=required, loaded=loaded) as app:
         with shown_progress(Call(app, SOURCE), bar) as call:
             yield call
 

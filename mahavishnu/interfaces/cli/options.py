@@ -181,14 +181,9 @@ def load() -> Loaded:
     return loaded
 
 
-@asynccontextmanager
-async def opened_app(
-    *, required: bool = True, drain: bool = True, reach: bool = True
-) -> "AsyncIterator[App]":
-    """Open the application for one command, as `open_app` does; what it does is one span."""
-    loaded = load()
-    from mahavishnu.app import open_app  # noqa: PLC0415 - after settings errors, which are cheap
-
+@contextmanager
+def traced(loaded: Loaded) -> Iterator[None]:
+    """Let what a command does be one span."""
     telemetry, command = loaded.settings.telemetry, click.get_current_context().command_path
     with (
         sending_telemetry(
@@ -196,6 +191,18 @@ async def opened_app(
         ),
         span(command, carrier={"traceparent": loaded.environ.get("TRACEPARENT", "")}),
     ):
+        yield
+
+
+@asynccontextmanager
+async def opened_app(
+    *, required: bool = True, drain: bool = True, reach: bool = True, loaded: Loaded | None = None
+) -> "AsyncIterator[App]":
+    """Open the application for one command, as `open_app` does; what it does is one span."""
+    loaded = loaded or load()
+    from mahavishnu.app import open_app  # noqa: PLC0415 - after settings errors, which are cheap
+
+    with traced(loaded):
         async with open_app(
             loaded, pool_size=COMMAND_POOL_SIZE, required=required, drain=drain, reach=reach
         ) as app:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mahavishnu.base.daemon.same_settings import HEADER, mark_settings
 from mahavishnu.base.daemon.token import TokenFile
-from mahavishnu.base.errors import Forbidden, MahavishnuError
+from mahavishnu.base.errors import Conflict, Forbidden, MahavishnuError
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.settings.tree import ServerSettings
 from mahavishnu.base.telemetry.spans import span
@@ -37,9 +38,16 @@ class Guard:
     """Lets through what may pass, and answers the rest itself."""
 
     def __init__(
-        self, app: ASGIApp, *, token: TokenFile, limits: ServerSettings, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        token: TokenFile,
+        limits: ServerSettings,
+        metrics: Metrics,
+        settings: object = None,
     ) -> None:
         self._app = app
+        self._settings = settings  # which a command of the same machine may ask for
         self._token = token
         self._limits = limits
         self._metrics = metrics
@@ -96,7 +104,8 @@ class Guard:
         if scope["path"] in OPEN_PATHS:
             check_no_body(headers)
             return
-        self._check_token(headers)
+        token = self._check_token(headers)
+        self._check_settings(headers, token)
         check_encoding(headers)
         length = headers.get("content-length", "")
         if length.isdecimal() and (len(length) > 18 or int(length) > self._most(scope)):
@@ -109,7 +118,14 @@ class Guard:
                 code="http.too_many",
             )
 
-    def _check_token(self, headers: Headers) -> None:
+    def _check_settings(self, headers: Headers, token: str) -> None:
+        """Refuse a command that was started with other settings: it may mean another database."""
+        mark = headers.get(HEADER)
+        if mark is not None and mark != mark_settings(self._settings, token):
+            raise Conflict("The daemon has other settings.", code="daemon.other_settings")
+
+    def _check_token(self, headers: Headers) -> str:
+        """Return the token of the request."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         try:
             known = scheme.lower() == "bearer" and self._token.matches(given.strip())
@@ -124,6 +140,7 @@ class Guard:
                 hint="Send it as: Authorization: Bearer TOKEN. To see it: mahavishnu token show",
                 code="http.unauthorized",
             )
+        return given.strip()
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         self._active += 1

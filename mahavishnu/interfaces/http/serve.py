@@ -104,6 +104,7 @@ async def serve(
                     token=TokenFile(locations.token),
                     limits=server,
                     metrics=metrics,
+                    settings=loaded.settings,
                 )
 
                 def announce() -> None:
