@@ -40,7 +40,8 @@ async def measure_hot(home: Path, size: int, *, calls: int) -> Section:
         await load_world(app, world)
         hot = HotIndex(app.database, app.space, limit_bytes=2**32)
         started = time.perf_counter()
-        await hot.follow()
+        while hot.missing:
+            await hot.follow()
         filled = time.perf_counter() - started
         retriever = Retriever(open_tiers(app.database, app.space, Scopes(app.database), hot))
         bare, built = _build(world)

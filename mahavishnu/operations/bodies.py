@@ -24,12 +24,7 @@ class Kept(Body, frozen=True, kw_only=True):
     """What was handed in, and where it is."""
 
     id: UUID
-    locations: Annotated[
-        list[str],
-        Meta(
-            description="postgresql, or spool while that is away; `session_buddy: queued` where it goes there next."
-        ),
-    ]
+    locations: Annotated[list[str], Meta(description="postgresql, or spool while that is away.")]
     waits: Annotated[
         str | None, Meta(description="Why it waits in the spool, from where it is stored later.")
     ] = None

@@ -71,7 +71,8 @@ async def store_memory(call: Call, request: StoreMemory) -> StoreResult:
         known = {name: value for name, value in known.items() if value is not None}
         request = replace(request, metadata=known | request.metadata)
     new = request.memory(source=call.source)
-    stored = replace(_stored(call.app, new, await call.app.writes.store(new)), checkpoint=facts)
+    stored = await _stored(call.app, new, await call.app.writes.store(new))
+    stored = replace(stored, checkpoint=facts)
     if not is_relative(request.occurred_at):
         return stored
     # "2h" is another moment with each repetition: that it differs says nothing.
@@ -85,7 +86,7 @@ async def store_unified_memory(call: Call, request: StoreUnifiedMemory) -> Store
     plain = read_request(StoreMemory, {**fields, "content": request.content, "metadata": metadata})
     vector = await _brought(call.app, request)
     new = plain.memory(source=call.source, vector=vector)
-    return _stored(call.app, new, await call.app.writes.store(new))
+    return await _stored(call.app, new, await call.app.writes.store(new))
 
 
 async def search(call: Call, request: Search) -> SearchAnswer:
@@ -192,14 +193,18 @@ async def memory_stats(call: Call, request: MemoryStats) -> Stats:
     return fit_list(stats, "groups", request.max_tokens)
 
 
-def _stored(app: App, new: NewMemory, stored: Stored) -> StoreResult:
-    kept = kept_fields(stored)
+async def _stored(app: App, new: NewMemory, stored: Stored) -> StoreResult:
+    places = {"postgresql": "stored"} if stored.waits is None else {"spool": "waits"}
+    if stored.waits is None and app.hot is not None and not app.hot.missing:
+        indexed = not stored.created and await app.hot.holds(stored.id)
+        places["hot"] = "indexed" if indexed else "not indexed yet"
     if app.session_buddy is not None and new.collection == "insight":
-        kept["locations"] = [*kept["locations"], "session_buddy: queued"]
+        places["session_buddy"] = "queued"
     return StoreResult(
-        **kept,
+        **kept_fields(stored),
         created=stored.created,
         embedded=stored.embedded,
+        places=places,
         not_kept=list(stored.not_kept),
     )
 

@@ -28,6 +28,13 @@ class StoreResult(Kept, frozen=True, kw_only=True):
 
     created: Annotated[bool, Meta(description="Whether it is new.")]
     embedded: Annotated[bool, Meta(description="Whether it has its vector, or waits for it.")]
+    places: Annotated[
+        dict[str, str],
+        Meta(
+            description="What became of it in each place: postgresql `stored`; hot, in a daemon, `indexed` or "
+            "`not indexed yet` (a search there finds it all the same); session_buddy `queued`; or spool `waits`."
+        ),
+    ]
     not_kept: Annotated[
         list[str],
         Meta(description="Fields in which the memory that was there says otherwise; it stays."),

@@ -33,7 +33,7 @@ STEERING = "bell\x07 title\x1b]0;pwned\x07 red\x1b[31m csi\x9b31m back\b\rover d
 
 def store(command: Command, *words: str, **options: Any) -> str:
     body = command("memory", "store", "--json", *words, **options).json
-    assert set(body) == {"id", "created", "locations", "embedded", "not_kept"}
+    assert set(body) == {"id", "created", "locations", "places", "embedded", "not_kept"}
     assert body["locations"] == ["postgresql"]
     identifier: str = body["id"]
     assert UUID.fullmatch(identifier)

@@ -18,6 +18,9 @@ from mahavishnu.memory.hot.index import HotIndex
 from mahavishnu.memory.models import MemoryFilter, NewMemory, SearchResult
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.tiers import open_hot, open_tiers
+from mahavishnu.operations.memory import store_memory
+from mahavishnu.operations.operation import Call
+from mahavishnu.operations.requests import StoreMemory
 from tests.conftest import Cluster, OpenWorld, World
 from tests.support.fakes import FakeEmbedder
 
@@ -317,7 +320,9 @@ async def test_a_server_fills_its_index_and_searches_there_unasked(tmp_path: Pat
     }
     loaded = load_settings(environ=environ, folder=tmp_path)
     async with open_app(loaded, embedder=FakeEmbedder(), hot=True) as app:
-        await app.memories.store(NewMemory(content="The walrus."))
+        call, walrus = Call(app, "test"), StoreMemory(content="The walrus.")
+        first = await store_memory(call, walrus)
+        assert first.places == {"postgresql": "stored"}  # the index is not there yet
         following = asyncio.create_task(follow_vectors(app))
         assert app.hot is not None
         while app.hot.missing:  # noqa: ASYNC110 - nobody tells
@@ -325,5 +330,9 @@ async def test_a_server_fills_its_index_and_searches_there_unasked(tmp_path: Pat
         for tiers in ((), ("hot",)):
             found = await app.search(SearchRequest(query="walrus", tiers=tiers))
             assert found.explanation["vector_search"] == "exact in memory" and not found.degraded
+        again = await store_memory(call, walrus)
+        other = await store_memory(call, StoreMemory(content="A tern."))
+        assert again.places == {"postgresql": "stored", "hot": "indexed"}
+        assert other.places == {"postgresql": "stored", "hot": "not indexed yet"}
         following.cancel()
     assert open_hot(app.database, app.space, max_mb=0) is None

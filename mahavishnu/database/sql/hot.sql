@@ -17,3 +17,7 @@ SELECT memory_no FROM embedding_queue WHERE scope_no = ANY ($1::integer[]) AND (
 -- Of memory numbers those of which nothing is left. $1 memory numbers; memory_no.
 SELECT memory_no FROM unnest($1::bigint[]) AS known (memory_no)
 WHERE NOT EXISTS (SELECT FROM memories m WHERE m.memory_no = known.memory_no);
+
+-- find_number --
+-- A memory's number. $1 id; memory_no or no row.
+SELECT memory_no FROM memories WHERE id = $1;

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -68,6 +69,14 @@ class HotIndex:
     def __len__(self) -> int:
         """How many vectors it has."""
         return int(self._copy.vectors.rows.alive.sum()) if self._copy else 0
+
+    async def holds(self, memory: UUID) -> bool:
+        """Tell whether it has a memory's vectors by now."""
+        number = await self._database.run(lambda c: c.fetchval(_QUERIES["find_number"], memory))
+        if number is None or self._copy is None:
+            return False
+        rows = self._copy.vectors.rows
+        return bool(rows.alive[rows.memory_nos == number].any())
 
     def clear(self) -> None:
         """Forget everything: the database was replaced."""

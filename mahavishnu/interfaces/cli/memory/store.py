@@ -29,6 +29,8 @@ def _show(stored: StoreResult) -> None:
     print_line(f"{'Stored' if stored.created else 'Already stored as'} {shown(stored.id)}")
     if stored.not_kept:
         print_line(f"Not kept, as it says otherwise: {', '.join(stored.not_kept)}.")
+    if len(stored.places) > 1:
+        print_line(", ".join(f"{place}: {state}" for place, state in stored.places.items()))
     if not stored.embedded:
         print_line("It waits for its vector; words find it meanwhile (mahavishnu model status).")
 
