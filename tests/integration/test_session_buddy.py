@@ -180,9 +180,9 @@ async def test_an_answer_says_where_a_memory_is_and_goes(
 ) -> None:
     call = Call(replace(app_of(world, tmp_path), session_buddy=buddy), "tests")
     kept = await store_memory(call, StoreMemory(content=TEXT, memory_type="insight"))
-    assert kept.locations == ["postgresql", "session_buddy: queued"]
+    assert kept.places == {"postgresql": "stored", "session_buddy": "queued"}
     raw = await store_memory(call, StoreMemory(content="A raw note."))
-    assert raw.locations == ["postgresql"]
+    assert raw.places == {"postgresql": "stored"}
     await catch_up(outbox_of(world, buddy))
     buddy.rows.append(OWN)
     found = [hit_fields(hit)["found_in"] for hit in (await search(world, buddy)).hits]
