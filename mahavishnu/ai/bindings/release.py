@@ -14,7 +14,7 @@ from mahavishnu.ai.bindings.location import copy_of, path_in, state_folder
 from mahavishnu.ai.clients.key_command import Asked
 from mahavishnu.ai.clients.requests import require_bound, require_no_proxy
 from mahavishnu.ai.clients.table import facts_of
-from mahavishnu.ai.secrets.in_environment import EnvironmentStore
+from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def release(
     require_no_proxy(asked.bound, asked.client, environ)
     settings = import_module(facts_of(asked.client).key_settings)
     settings.require_settings(asked, folder=folder, environ=environ)
-    if asked.reference.variable:
-        return EnvironmentStore(environ).read(asked.reference)
+    key = scheme_of(asked.reference.scheme).read_at_once(asked.reference, environ)
+    if key is not None:
+        return key
     from mahavishnu.ai.bindings.stored_keys import read_key  # noqa: PLC0415 - slow
 
     return read_key(asked.reference, environ, stores)

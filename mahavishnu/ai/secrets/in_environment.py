@@ -38,6 +38,10 @@ class EnvironmentScheme(Scheme):
         """Return the variables."""
         return EnvironmentStore(access.environ)
 
+    def read_at_once(self, reference: Reference, environ: Mapping[str, str]) -> Secret:
+        """Return the variable's value."""
+        return EnvironmentStore(environ).read(reference)
+
     def where(self, reference: Reference) -> str:
         """Return which variable."""
         return f"the variable {reference.place}"

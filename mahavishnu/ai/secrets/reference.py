@@ -72,7 +72,7 @@ def bad_reference(message: str) -> UsageError:
 
 def known_forms() -> str:
     """Return how references of all stores look."""
-    *forms, last = (scheme_of(name).form for name in SCHEMES)
+    *forms, last = filter(None, (scheme_of(name).form for name in SCHEMES))
     return f"{', '.join(forms)}, or {last}"
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from mahavishnu.ai.secrets.port import SecretStore
 from mahavishnu.base.errors import Forbidden, MahavishnuError, NotFound
+from mahavishnu.base.masking import Secret
 
 if TYPE_CHECKING:
     from mahavishnu.ai.secrets.oneiric.stores import FindStores
@@ -38,6 +39,7 @@ class Scheme:
     """
     One scheme. `form` shows how its references look; between place and name of one is `mark`.
 
+    `form` is empty where people write none.
     That of `remote` stores opens one that is to be closed, and may take its time. With an error of `locked`, the
     key may be there all the same, and open to its user.
     """
@@ -59,6 +61,10 @@ class Scheme:
     def open(self, access: StoreAccess, *, asking: bool = True) -> SecretStore:
         """Return the store; without `asking`, one that asks nobody for a passphrase."""
         raise NotImplementedError
+
+    def read_at_once(self, reference: "Reference", environ: Mapping[str, str]) -> Secret | None:  # noqa: ARG002
+        """Return the key of a store that whoever asks reads itself; None where the daemon may have it kept."""
+        return None
 
     def where(self, reference: "Reference") -> str:
         """Return where a reference leads, in words."""

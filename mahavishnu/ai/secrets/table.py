@@ -16,6 +16,7 @@ SCHEMES = {
     "keyring": "mahavishnu.ai.secrets.in_keyring",
     "file": "mahavishnu.ai.secrets.in_file",
     "oneiric": "mahavishnu.ai.secrets.oneiric.scheme",
+    "gateway": "mahavishnu.ai.secrets.in_gateway",
 }
 
 

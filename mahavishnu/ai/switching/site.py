@@ -12,6 +12,8 @@ from mahavishnu.ai.clients.project import find_project, require_inside
 from mahavishnu.ai.clients.session import RunningSession
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
+from mahavishnu.ai.routes.routes import routes_in
+from mahavishnu.ai.routes.tokens import tokens_in
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, no_stores
 from mahavishnu.ai.switching.journal import History, Journal
 from mahavishnu.ai.switching.plan import Scope, SettingsPlace
@@ -57,6 +59,16 @@ class Site:
     def journal(self) -> Journal:
         """The journal of all switches."""
         return Journal(self.state / "ai" / "journal.jsonl", self.locks)
+
+    @property
+    def routes(self) -> Path:
+        """The file of the gateway's routes."""
+        return routes_in(self.state)
+
+    @property
+    def tokens(self) -> Path:
+        """The folder of the tokens that clients show the gateway."""
+        return tokens_in(self.state)
 
     def settings_of(self, name: ClientName) -> ClientChoice:
         """Return what the settings say of a client."""
