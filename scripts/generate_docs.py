@@ -19,7 +19,7 @@ import click
 from mahavishnu.base import errors
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.settings.keys import BOUNDS, describe_settings, setting_keys
-from mahavishnu.base.settings.legacy import LEGACY_KEYS, RESERVED
+from mahavishnu.base.settings.legacy import LEGACY_KEYS
 from mahavishnu.base.settings.section import SECRET_KEYS
 from mahavishnu.base.settings.sources import ENVIRONMENT, OTHER_ENVIRONMENT
 from mahavishnu.database.errors import CONSTRAINTS, STATES
@@ -245,17 +245,6 @@ def render_settings() -> str:
         _row(f"`{key}`", f"Now `{legacy.now}`." if legacy.now else legacy.answer)
         for key, legacy in LEGACY_KEYS.items()
     ]
-    lines += [
-        "",
-        "## Reserved keys",
-        "",
-        "A later release reads these. Until then any such key is accepted, with a note that "
-        "nothing reads it.",
-        "",
-        "| keys | for |",
-        "|---|---|",
-    ]
-    lines += [_row(f"`{pattern}`", purpose) for pattern, purpose in RESERVED.items()]
     assert {key for key, *_ in describe_settings()} == set(setting_keys())
     return "\n".join(lines) + "\n"
 

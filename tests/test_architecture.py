@@ -27,6 +27,7 @@ LAYERS = (
     "knowledge",
     "memory",
     "services",
+    "gateway",
     "embedding",
     "ai",
     "database",
@@ -93,6 +94,7 @@ NAMES_CLIENTS = {
         f"interfaces/cli/ai/{group}/": "as above"
         for group in ("env", "hooks", "permissions", "plugins", "statusline")
     },
+    "gateway/wire.py": "headers that have the name of a client pass",
     "operations/service_states.py": "its sessions are the service `claude`",
     "interfaces/cli/ai/restart.py": "Claude's desktop application is restarted as well",
 }  # fmt: skip

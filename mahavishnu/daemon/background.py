@@ -15,6 +15,7 @@ import psutil
 from mahavishnu.app import App
 from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
+from mahavishnu.daemon.gateway_samples import sample_gateway
 from mahavishnu.daemon.jobs import PeriodicJob
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
@@ -194,6 +195,7 @@ async def sample(app: App, *, components: bool = True) -> None:
         try:
             if not components or await _sample_components(app):
                 await _sample_timings(app)
+                await sample_gateway(app)
         except MahavishnuError as error:
             _log.info("samples_not_recorded", code=error.code, reason=error.message)
         except Exception:  # noqa: BLE001 - nor a fault here

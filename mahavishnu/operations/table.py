@@ -8,6 +8,7 @@ from mahavishnu.operations.ai import requests as environment_requests
 from mahavishnu.operations.ai import results as environment_results
 from mahavishnu.operations.ai import state as environments
 from mahavishnu.operations.ai import switching
+from mahavishnu.operations.ai.gateway import GATEWAY_OPERATIONS
 from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.alerts import ALERT_OPERATIONS
@@ -108,6 +109,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *ALERT_OPERATIONS,
     *SERVICE_OPERATIONS,
     *ENVIRONMENT_OPERATIONS,
+    *GATEWAY_OPERATIONS,
 )
 
 

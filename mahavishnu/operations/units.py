@@ -24,6 +24,7 @@ from mahavishnu.base.settings.files import read_settings
 from mahavishnu.base.settings.services import ServiceSettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.embedding.addresses import resolve_ollama_url
+from mahavishnu.operations.ai.gateway_unit import find_gateway
 from mahavishnu.operations.ai.secret_settings import own_stores
 from mahavishnu.services.backends.chosen import ChosenBackend, find_others
 from mahavishnu.services.session_buddy.unit import session_buddy_unit
@@ -31,7 +32,7 @@ from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironm
 from mahavishnu.services.units.order import find_unit
 from mahavishnu.services.units.unit import HealthCheck, Unit, check_name
 
-SESSION_BUDDY, AGENTDB, OLLAMA = "session-buddy", "agentdb", "ollama"
+SESSION_BUDDY, AGENTDB, OLLAMA, GATEWAY = "session-buddy", "agentdb", "ollama", "gateway"
 DAEMON, POSTGRESQL, ALL = "daemon", "postgresql", "all"
 SESSIONS = {facts_of(client).program: client for client in PACKAGES}
 # What is no unit that is started; the last is all of them.
@@ -73,6 +74,7 @@ def read_units(loaded: Loaded) -> dict[str, Unit]:
         SESSION_BUDDY: find_session_buddy(loaded),
         AGENTDB: Unit(name=AGENTDB, command=()),
         OLLAMA: _find_ollama(loaded),
+        GATEWAY: find_gateway(loaded),
     }
     for name, each in said.items():
         units[name] = _unit_of(name, each, units.get(name))

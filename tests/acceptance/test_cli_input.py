@@ -120,7 +120,6 @@ REFUSED = [
         "input.collection", hint="type agent"),
     Bad("unknown project", (*LIST, "--project", "ketp"), "project.not_found", 3, hint="kept"),
     Bad("unknown command", ("memroy",), "usage", says="memroy", hint="mahavishnu --help"),
-    Bad("a command of a later release", ("gateway",), "cli.not_yet", says="gateway"),
     Bad("a subcommand of a later release", ("ai", "auto", "on"), "cli.not_yet", says="ai auto"),
     Bad("a service command of a later release", ("service", "reload"), "cli.not_yet"),
     Bad("unknown subcommand", ("memory", "stoer"), "usage", says="stoer", hint="memory --help"),

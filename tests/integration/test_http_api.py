@@ -126,6 +126,10 @@ async def test_every_route_answers_as_documented(
     assert (await ask("POST", "/sync/retry", 200, json={}))["runs"] == []
     await ask("POST", "/sync/drop", 200, json={"target": ran["target"]})
     assert (await ask("GET", "/events", 200))["events"] == []
+    assert (await ask("GET", "/gateway", 200))["profiles"] == []
+    assert (await ask("GET", "/gateway/routes", 200))["routes"] == []
+    assert (await ask("GET", "/gateway/log", 200))["requests"] == []
+    assert (await ask("GET", "/gateway/usage", 200))["days"] == []
     paused = await ask("POST", "/automation/pause", 200, json={"duration": "2h"})
     assert paused["paused"]["until"] and not paused["paused"]["dry_run"]
     assert (await ask("POST", "/automation/resume", 200, json={}))["paused"] is None

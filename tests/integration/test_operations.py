@@ -506,6 +506,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
         "search_workflows": {}, "get_execution": {"id": "0123abcd"}, "workflow_stats": {},
         "record_metrics": {"component": "c", "metric_type": "m", "recorded_at": "2026-01-02"},
         "show_metrics": {}, "spool_status": {}, "drain_spool": {}, "list_events": {},
+        "gateway_status": {}, "gateway_routes": {}, "gateway_log": {}, "gateway_usage": {},
         "pause_automation": {}, "test_alerts": {}, "resume_automation": {}, "health": {},
         "list_insights": {}, "share_insight": {"id": "0123abcd", "to": ["r"]}, "find_insight_patterns": {},
         "service_status": {}, "service_log": {"name": "web"}, "start_services": {"names": ["web"]},

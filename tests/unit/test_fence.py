@@ -35,7 +35,8 @@ ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verif
 ai env list, ai hooks list,
 ai permissions list, ai statusline show, ai plugins list, ai mcp list, ai secrets,
 backup create, backup list, backup verify, backup drill, service list, service status,
-service logs, service start
+service logs, service start,
+gateway serve, gateway status, gateway routes, gateway log, gateway usage
 """
 # Fenced before they are there.
 COMING = {("ai", "switch-llm"), ("ai", "undo")} | {

@@ -12,11 +12,10 @@ from typing import Any
 import click
 import pytest
 
-import mahavishnu
 from mahavishnu.base.errors import Corrupt, Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.settings.files import MAX_FILE_BYTES
 from mahavishnu.base.settings.keys import describe_settings, find_setting, setting_keys
-from mahavishnu.base.settings.legacy import LEGACY_KEYS, RESERVED, find_legacy
+from mahavishnu.base.settings.legacy import LEGACY_KEYS, find_legacy
 from mahavishnu.base.settings.section import ADDRESS_KEYS, SECRET_KEYS, URL_KEYS
 from mahavishnu.base.settings.shown import shown_value
 from mahavishnu.base.settings.sources import ENVIRONMENT, Loaded, load_settings, lookup
@@ -593,19 +592,7 @@ def test_the_list_holds_every_key_of_the_sample() -> None:
     assert sorted(keys(yaml.safe_load(SAMPLE))) == sorted(SAMPLE_KEYS)
 
 
-@pytest.mark.parametrize("key", [
-    "gateway.port", "gateway.a.b",
-])  # fmt: skip
-def test_a_reserved_key_is_accepted_with_a_note(load: Load, key: str) -> None:
-    loaded = load(f"{key}: canary\nlog_level: info")
-    [notice] = loaded.notices
-    assert notice.startswith(f"{key} in ") and "nothing reads it yet" in notice
-    assert "canary" not in notice
-    assert loaded.settings == Settings(log_level="info") and key not in loaded.origins
-    assert load(f"{key.partition('.')[0]}:\n").notices == ()
-
-
-def test_what_is_beside_a_reserved_group_is_unknown(load: Load) -> None:
+def test_what_is_beside_a_former_group_is_unknown(load: Load) -> None:
     for key in ("backups.target", "session_buddies.url", "memory.store", "agentdbs.url"):
         with pytest.raises(UsageError, match="Unknown setting"):
             load(f"{key}: 1")
@@ -626,7 +613,6 @@ def test_the_third_tier_is_answered_with_session_buddy(load: Load, key: str) -> 
 
 
 @pytest.mark.parametrize(("name", "key"), [
-    ("GATEWAY_PORT", "gateway.port"),
     ("MEMORY_TIER1_PROVIDER", "memory.tier1.provider"), ("MEMORY_TIER3_PROVIDER", "memory.tier3.provider"),
     ("AGENTDB", "agentdb"), ("AGENTDB_POSTGRES_URL", "agentdb.postgres_url"), ("SERVER_NAME", "server_name"),
     ("POSTGRESQL_MAX_OVERFLOW", "postgresql.max_overflow"), ("LLM_MODEL", "llm_model"),
@@ -639,15 +625,11 @@ def test_a_variable_named_like_a_former_key_has_its_answer(load: Load, name: str
     assert "Did you mean" not in notice and "canary" not in notice
 
 
-# What ends an answer about the future: a module, or the words of a command.
-AWAITED = {
-    "gateway.*": "gateway",
-}
 _FUTURE = re.compile(r"\b(will|may become|to come|later|yet|soon|not in this release)\b")
 
 
 def answers() -> Iterator[tuple[str, str]]:
-    for key in (*LEGACY_KEYS, *RESERVED):
+    for key in LEGACY_KEYS:
         legacy = find_legacy(key)
         assert legacy is not None
         yield key, legacy.answer
@@ -666,17 +648,8 @@ def command_of(words: str) -> click.Command | None:
     return found
 
 
-def is_here(awaited: str) -> bool:
-    if awaited.startswith("mahavishnu."):
-        path = Path(mahavishnu.__file__).parent.joinpath(*awaited.split(".")[1:])
-        return any(each.exists() for each in (path / "__init__.py", path.with_suffix(".py")))
-    return command_of(awaited) is not None
-
-
-def test_an_answer_about_the_future_goes_when_that_is_here() -> None:
-    future = {key: text for key, text in answers() if _FUTURE.search(text)}
-    assert future.keys() == AWAITED.keys()
-    assert [key for key, awaited in AWAITED.items() if is_here(awaited)] == []
+def test_no_answer_is_about_the_future() -> None:
+    assert [key for key, text in answers() if _FUTURE.search(text)] == []
     assert not any(find_legacy(key) for key in setting_keys())
 
 

@@ -1,5 +1,6 @@
 """What the settings say of services, what follows from health checks, and what a log keeps."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from mahavishnu import services
+from mahavishnu.ai.routes.routes import routes_in
 from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.base.settings.sources import Loaded, load_settings
@@ -81,7 +83,28 @@ session_buddy: {command: [buddy], restart: always}
     assert (
         units["ollama"].command == () and units["ollama"].shared and units["ollama"].port == 11434
     )
-    assert {each.command for each in read_units(load()).values()} == {()}
+    plain = read_units(load())
+    assert {each.command for each in plain.values() if each.name != "gateway"} == {()}
+
+
+def test_the_gateway_is_a_service_that_gets_keys_by_reference_once_a_client_goes_through_it(
+    load: Load,
+) -> None:
+    variables = {"ZAI_API_KEY": "canary", "HTTPS_PROXY": "http://proxy.example:3128", "OTHER": "x"}
+    loaded = load("gateway: {port: 9123}", **variables)
+    unit = read_units(loaded)["gateway"]
+    assert unit.command[1:] == ("-m", "mahavishnu", "gateway", "serve", "--port", "9123")
+    assert {"ZAI_API_KEY=env:ZAI_API_KEY", "HTTPS_PROXY=http://proxy.example:3128"} <= set(
+        unit.environment
+    )
+    assert "canary" not in repr(unit) and unit.port == 9123 and not unit.enabled
+    path = routes_in(loaded.locations.state)
+    path.parent.mkdir(parents=True)
+    link = {"profile": "zai", "models": "*", "directory": ""}
+    row = {"client": "codex", "chain": [link], "pinned": False}
+    path.write_text(json.dumps({"version": 1, "routes": [row]}))
+    assert read_units(loaded)["gateway"].enabled
+    assert not read_units(load("gateway: {enabled: false}"))["gateway"].enabled
 
 
 def test_ollama_is_run_where_its_program_is_and_the_settings_mean_this_machine(

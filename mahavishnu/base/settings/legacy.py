@@ -94,20 +94,13 @@ LEGACY_KEYS: dict[str, Legacy] = {
         " let the profile name env:NAME, or keep the key in a keyring, a file, AWS or GCP."
     ),
 }
-# Keys that a later release reads, and what for: `*` stands for anything, which is neither read nor checked.
-RESERVED = {
-    "gateway.*": "the local gateway to providers",
-}
 LEGACY_SECTIONS = frozenset(
-    key[:place]
-    for key in (*LEGACY_KEYS, *RESERVED)
-    for place, sign in enumerate(key)
-    if sign == "."
+    key[:place] for key in LEGACY_KEYS for place, sign in enumerate(key) if sign == "."
 )
 
 
 def find_legacy(key: str) -> Legacy | None:
-    """Return what became, or is to become, of a dotted key; None where it never was one."""
+    """Return what became of a dotted key; None where it never was one."""
     if key in LEGACY_KEYS:
         return LEGACY_KEYS[key]
     for known, legacy in LEGACY_KEYS.items():
@@ -116,18 +109,13 @@ def find_legacy(key: str) -> Legacy | None:
     for group in ("agentdb.*", "memory.tier*", "secrets.oneiric.infisical.*"):
         if _is_below(key, group):
             return LEGACY_KEYS[group]
-    for pattern, purpose in RESERVED.items():
-        if _is_below(key, pattern):
-            return Legacy(
-                answer=f"Reserved for a later release; nothing reads it yet. It is for {purpose}."
-            )
     return None
 
 
 def find_legacy_variable(name: str) -> Legacy | None:
     """Return the same for the environment variable that is named like such a key."""
     written = name.removeprefix("MAHAVISHNU_").lower()
-    for key in (*LEGACY_KEYS, *RESERVED):
+    for key in LEGACY_KEYS:
         if _is_below(written, key.replace(".", "_").lower()):
             return find_legacy(key)
     return None

@@ -11,6 +11,7 @@ from msgspec import Meta, defstruct, field
 from mahavishnu.base.clients import CLIENT_PACKAGES
 from mahavishnu.base.settings.alerts import AlertsSettings
 from mahavishnu.base.settings.backup import BackupSettings
+from mahavishnu.base.settings.gateway import GatewaySettings
 from mahavishnu.base.settings.memory import InsightSettings, MemorySettings, SyncSettings
 from mahavishnu.base.settings.section import SettingsSection
 from mahavishnu.base.settings.services import (
@@ -362,6 +363,7 @@ class Settings(SettingsSection, frozen=True, forbid_unknown_fields=True):
     adapters: AdaptersSettings = field(default_factory=AdaptersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
     insights: InsightSettings = field(default_factory=InsightSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)

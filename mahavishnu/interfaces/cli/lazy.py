@@ -32,7 +32,7 @@ class LazyGroup(click.Group):
         *,
         package: str,
         commands: Mapping[str, str] | Collection[str],
-        later: Collection[str],
+        later: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)

@@ -14,7 +14,6 @@ from mahavishnu.interfaces.cli.lazy import LazyGroup
 from mahavishnu.interfaces.cli.streams import ReaderGone, take_streams
 
 EXIT_INTERRUPTED = 130
-LATER = ("gateway",)
 _log = get_logger(__name__)
 
 
@@ -49,10 +48,10 @@ _log = get_logger(__name__)
         "backup": "Make, prove and restore backups.",
         "model": "Manage the embedding model.",
         "config": "Show and check the settings.",
+        "gateway": "Switch providers for running sessions, and move on where one fails.",
         "service": "Run the programs around the AI clients.",
         "doctor": "Check everything, and name what fixes it.",
     },
-    later=LATER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="mahavishnu")

@@ -9,6 +9,7 @@ file may change any day, by anybody who can write it. One that names another add
 
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -82,6 +83,14 @@ def read_shared(loaded: Loaded) -> Shared:
                 except MahavishnuError as error:
                     broken[name] = error
     return Shared(profiles, broken, unread, files)
+
+
+def shared_places(loaded: Loaded) -> Iterator[Path]:
+    """Yield the files and folders that shared profiles are read from, and the record of what was accepted."""
+    for text in loaded.settings.ai_environments.shared_profiles:
+        with suppress(MahavishnuError):
+            yield _place(loaded, text)
+    yield _file(loaded)
 
 
 def _place(loaded: Loaded, text: str) -> Path:

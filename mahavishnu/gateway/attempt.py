@@ -1,0 +1,304 @@
+"""One attempt: a request to one profile, whose answer is held until it begins, then passed on as it comes."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import aiohttp
+from aiohttp import web
+
+from mahavishnu.ai.routes.routes import Route
+from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.masking import Secret
+from mahavishnu.gateway.causes import MAX_BODY, ProviderFailure, classify
+from mahavishnu.gateway.chain import Candidate
+from mahavishnu.gateway.outcome import StreamWatch, TokenCount, Watch, WholeWatch
+from mahavishnu.gateway.provider import ProviderSession
+from mahavishnu.gateway.sight import ProfileKeys
+from mahavishnu.gateway.wire import (
+    AskedModel,
+    PathMeaning,
+    answer_headers,
+    error_body,
+    error_event,
+    map_model,
+    replace_model,
+    request_headers,
+)
+
+type Headers = Sequence[tuple[str, str]]
+CLIENT_WAITS_S = 120.0  # for a client that takes nothing
+_NETWORK = (aiohttp.ClientError, OSError, TimeoutError)
+
+
+class ClientGone(Exception):
+    """The client has gone, or takes nothing any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """A request as it came in, whole."""
+
+    request: web.BaseRequest
+    client: str
+    route: Route
+    meaning: PathMeaning
+    asked: AskedModel
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An answer that the client has nothing of yet."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(kw_only=True)
+class Going:
+    """How far one request is; what a record is made of."""
+
+    began: float = field(default_factory=time.perf_counter)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    candidate: Candidate | None = None
+    sent_model: str = ""
+    status: int = 0
+    cause: str = ""
+    moved: list[str] = field(default_factory=list)
+    first_ms: float | None = None
+    tokens: TokenCount = field(default_factory=TokenCount)
+
+    def ms(self) -> float:
+        """Return the milliseconds since it came in."""
+        return round((time.perf_counter() - self.began) * 1000, 2)
+
+
+class Attempt:
+    """One request to one profile; `others`: another may be tried where this one fails."""
+
+    def __init__(
+        self,
+        provider: ProviderSession,
+        keys: ProfileKeys,
+        arrived: Arrived,
+        candidate: Candidate,
+        going: Going,
+        *,
+        others: bool,
+    ) -> None:
+        self._keys = keys
+        self._provider = provider
+        self._arrived = arrived
+        self._candidate = candidate
+        self._going = going
+        self._others = others
+        self._side = arrived.meaning.side
+
+    async def make(self) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
+        """
+        Return what the client got or might get, and why it is a failure; raises `ClientGone`.
+
+        A key that was refused is read again, and tried once more where it became another.
+        """
+        tried = None
+        while True:
+            try:
+                key = await self._keys.get(self._candidate.profile, self._candidate.url)
+            except MahavishnuError as error:
+                told_ = f"{error.message} {error.hint or ''}".strip()
+                return self._own(401, told_, error.code), ProviderFailure(cause="auth")
+            if tried is not None and key.reveal() == tried[0].reveal():
+                return tried[1], tried[2]
+            got, failure = await self._send(key)
+            if (
+                failure is None
+                or failure.status != 401
+                or tried
+                or isinstance(got, web.StreamResponse)
+            ):
+                return got, failure
+            self._keys.forget(self._candidate.profile.name)
+            tried = key, got, failure
+
+    async def _send(self, key: Secret) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
+        profile, arrived = self._candidate.profile, self._arrived
+        asked = arrived.asked.model
+        sent = map_model(asked, model=profile.model, small_model=profile.small_model)
+        self._going.sent_model = sent
+        headers = request_headers(
+            arrived.request.headers.items(), key=key.reveal(), key_header=profile.key_header
+        )
+        query = arrived.request.query_string
+        try:
+            answer = await self._provider.ask(
+                arrived.request.method,
+                f"{self._candidate.url}?{query}" if query else self._candidate.url,
+                headers,
+                replace_model(arrived.body, asked, sent) if asked else arrived.body,
+            )
+        except _NETWORK as error:
+            return self._unreached(error)
+        try:
+            return await self._take(answer)
+        finally:
+            if answer.content.at_eof():
+                answer.release()
+            else:
+                answer.close()
+
+    async def _take(
+        self, answer: aiohttp.ClientResponse
+    ) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
+        headers = answer_headers(answer.headers.items())
+        small = {name.lower(): value for name, value in answer.headers.items()}
+        protocol = self._candidate.protocol
+        if answer.status >= 300:
+            try:
+                body = await _read_most(answer)
+            except _NETWORK as error:
+                return self._unreached(error)
+            failure = classify(answer.status, small, body, protocol)
+            if 300 <= answer.status < 400:
+                return self._own(
+                    502, "The provider redirects, which no key follows.", "gateway.redirect"
+                ), failure
+            return Held(status=answer.status, headers=headers, body=body), failure
+        if answer.content_type == "text/event-stream":
+            return await self._pass(answer, headers, StreamWatch(protocol))
+        watch = WholeWatch(protocol, answers=self._arrived.meaning.answers)
+        return await self._pass(answer, headers, watch)
+
+    async def _pass(
+        self, answer: aiohttp.ClientResponse, headers: Headers, watch: Watch
+    ) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
+        """Hold the answer until it began, then pass it on as it comes."""
+        response: web.StreamResponse | None = None
+        before, cut = b"", False
+        try:
+            async for piece in answer.content.iter_any():
+                whole = watch.feed(piece)
+                if response is None:
+                    before += whole
+                    if watch.began and watch.failure is None:
+                        response = await self._begin(answer.status, headers)
+                        await self._write(response, before)
+                else:
+                    await self._write(response, whole)
+                if watch.failure is not None:  # an error ends a stream
+                    break
+        except _NETWORK:
+            cut = True
+        failure = watch.end(cut=cut)
+        self._going.tokens = watch.tokens
+        self._going.status = answer.status
+        if response is None and failure is not None:
+            body = before + watch.rest
+            return self._unbegun(answer.status, headers, body, cut=cut), failure
+        if response is None:
+            response = await self._begin(answer.status, headers)
+            await self._write(response, before)
+        await self._finish(response, watch, failure)
+        return response, failure and replace(failure, begun=True)
+
+    async def _finish(
+        self, response: web.StreamResponse, watch: Watch, failure: ProviderFailure | None
+    ) -> None:
+        """End an answer that the client has a part of."""
+        rest: bytes | None = watch.rest
+        if isinstance(watch, WholeWatch):
+            if failure is not None and failure.cause == "network":
+                rest = None
+        elif failure and not watch.ended and (not watch.failure or self._replaces(failure)):
+            message = f"{self._candidate.profile.name} broke off ({failure.cause}); ask again."
+            rest = error_event(self._candidate.protocol, message)
+        if rest is None:
+            self._cut()  # and nothing is waited for behind it, or this would count as a client that went
+            return
+        await self._write(response, rest)
+        try:
+            await response.write_eof()
+        except OSError as error:
+            raise ClientGone from error
+
+    def _replaces(self, failure: ProviderFailure) -> bool:
+        """Whether the client hears our error instead of the provider's: one after which it asks again."""
+        return self._others and failure.moves_on
+
+    def _unbegun(self, status: int, headers: Headers, body: bytes, *, cut: bool) -> Held:
+        name = self._candidate.profile.name
+        if cut or not body.strip():
+            return self._own(
+                502, f"{name} broke off before it said anything.", "gateway.broken_off"
+            )
+        return Held(status=status, headers=headers, body=body)
+
+    async def _begin(self, status: int, headers: Headers) -> web.StreamResponse:
+        self._going.first_ms = self._going.ms()
+        response = web.StreamResponse(status=status, headers=dict(headers))
+        response.headers.setdefault("Server", "mahavishnu")
+        try:
+            await response.prepare(self._arrived.request)
+        except OSError as error:
+            raise ClientGone from error
+        return response
+
+    async def _write(self, response: web.StreamResponse, piece: bytes) -> None:
+        """Hand on bytes; waits for the client, and so the provider does too."""
+        if not piece:
+            return
+        try:
+            async with asyncio.timeout(CLIENT_WAITS_S):
+                await response.write(piece)
+        except TimeoutError:
+            self._cut()
+            raise ClientGone from None
+        except OSError as error:
+            raise ClientGone from error
+
+    def _cut(self) -> None:
+        transport = self._arrived.request.transport
+        if transport is not None:
+            transport.abort()
+
+    def _unreached(self, error: BaseException) -> tuple[Held, ProviderFailure]:
+        name = self._candidate.profile.name
+        late = isinstance(error, TimeoutError)
+        message = (
+            f"{name} did not answer in time."
+            if late
+            else f"{name} cannot be reached: {_kind(error)}."
+        )
+        code = "gateway.timeout" if late else "gateway.unreachable"
+        return self._own(504 if late else 502, message, code), ProviderFailure(cause="network")
+
+    def _own(self, status: int, message: str, code: str) -> Held:
+        headers = (("content-type", "application/json"),)
+        return Held(
+            status=status, headers=headers, body=error_body(self._side, status, message, code)
+        )
+
+
+async def _read_most(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the beginning of the body of an error, which is short."""
+    pieces, size = [], 0
+    async for piece in answer.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BODY:
+            break
+    return b"".join(pieces)
+
+
+def _kind(error: BaseException) -> str:
+    """Return what is wrong with a connection, without addresses."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "there is no such host"
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not accepted"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (error.os_error.strerror or "no connection").lower()
+    return type(error).__name__

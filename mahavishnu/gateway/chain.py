@@ -1,0 +1,85 @@
+"""Which profiles a request goes to, in which order. Pure but for the breakers it asks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mahavishnu.ai.clients.delivery import Protocol
+from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.routes.routes import Route
+from mahavishnu.gateway.breaker import Breakers
+from mahavishnu.gateway.wire import PathMeaning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A profile that a request can go to: address, protocol, key and models are those of one profile."""
+
+    profile: Profile
+    protocol: Protocol
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """
+    Where to try, in order; `refusal` and `why`, its code, say so where that is nowhere.
+
+    `limited` are the profiles whose limit of the day is used up.
+    """
+
+    candidates: Sequence[Candidate] = ()
+    refusal: str = ""
+    why: str = ""
+    limited: Sequence[str] = ()
+
+
+def choose(
+    route: Route,
+    target: PathMeaning,
+    model: str,
+    *,
+    profiles: Mapping[str, Profile],
+    breakers: Breakers,
+    within_limit: Callable[[str], bool],
+) -> Chosen:
+    """
+    Return where a request may go.
+
+    Where breakers and quotas leave nothing, the first is asked all the same: its own answer tells more than ours.
+    A limit of the user's leaves nothing.
+    """
+    names = [each.profile for each in route.links_for(model)]
+    found: list[Candidate] = []
+    reasons: list[str] = []
+    for name in names:
+        profile = profiles.get(name)
+        if profile is None:
+            reasons.append(f"there is no profile {name} that can be used")
+        elif profile.auth == "native":
+            reasons.append(f"{name} is a client's own sign-in, which does not leave the client")
+        elif (candidate := _candidate(profile, target)) is None:
+            spoken = " or ".join(target.protocols)
+            reasons.append(f"{name} has no address for {spoken}, and nothing is translated")
+        else:
+            found.append(candidate)
+    if not found:
+        told = "; ".join(reasons) or f"no link of it is for the model {model[:80]}"
+        return Chosen(
+            refusal=f"The route of {route.client} leads nowhere: {told}.",
+            why="gateway.no_candidate",
+        )
+    allowed = [each for each in found if within_limit(each.profile.name)]
+    limited = [each.profile.name for each in found if each not in allowed]
+    if not allowed:
+        told = f"The limit of tokens of the day is used up: {', '.join(limited)}."
+        return Chosen(refusal=told, why="gateway.daily_limit", limited=limited)
+    ready = [each for each in allowed if breakers.admits(each.profile.name)]
+    return Chosen(candidates=ready or allowed[:1], limited=limited)
+
+
+def _candidate(profile: Profile, target: PathMeaning) -> Candidate | None:
+    protocol = next((each for each in target.protocols if each in profile.endpoints), None)
+    if protocol is None:
+        return None
+    base = profile.endpoints[protocol].rstrip("/")
+    return Candidate(profile=profile, protocol=protocol, url=base + target.tail)

@@ -1,0 +1,94 @@
+"""Ask one endpoint of a provider: through the proxies of the environment, and never where a redirect leads."""
+
+import asyncio
+import io
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from mahavishnu.base.hosts import is_this_machine
+
+_CONNECTIONS = 0  # no bound here: requests are bounded where they come in
+_KEPT_S = 30
+_READ_AHEAD = 64 * 1024  # bytes; beyond twice as many the provider has to wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """How long, in seconds, is waited: to connect, for the first byte of an answer, and between two pieces of it."""
+
+    connect_s: float = 10.0
+    first_s: float = 300.0
+    between_s: float = 300.0
+
+
+class ProviderSession:
+    """Open connections to providers, within an `async with` block."""
+
+    def __init__(self, environ: Mapping[str, str], times: Times) -> None:
+        self._environ = environ
+        self.times = times
+
+    async def __aenter__(self) -> "ProviderSession":
+        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_S)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self.times.connect_s, sock_read=self.times.between_s
+            ),
+            auto_decompress=False,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+            read_bufsize=_READ_AHEAD,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        """
+        Send a request, and return its answer once the head of it is there.
+
+        Raises:
+            TimeoutError: it took longer than allowed.
+            OSError, aiohttp.ClientError: nobody answers, or not in HTTP.
+        """
+        async with asyncio.timeout(self.times.first_s):
+            try:
+                return await self._send(method, url, headers, body)
+            except aiohttp.ServerDisconnectedError:
+                # A kept connection that the provider had just given up; there is a new one for this.
+                return await self._send(method, url, headers, body)
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        return await self._session.request(
+            method,
+            url,
+            data=io.BytesIO(body) if body else None,  # one of bytes would be written in one piece
+            headers=headers,
+            allow_redirects=False,
+            proxy=find_proxy(url, self._environ),
+        )
+
+
+def find_proxy(url: str, environ: Mapping[str, str]) -> str | None:
+    """Return the proxy that the environment names for an address; never one for this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_this_machine(host):
+        return None
+    excepted = {"no": environ.get("no_proxy") or environ.get("NO_PROXY") or ""}
+    if urllib.request.proxy_bypass_environment(host, excepted):  # type: ignore[attr-defined]
+        return None
+    names = (f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
+    found = next((environ[name] for name in names if environ.get(name)), None)
+    return found if found is None or "://" in found else f"http://{found}"

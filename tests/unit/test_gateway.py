@@ -1,0 +1,328 @@
+"""The gateway's decisions, without a process: how a stream ended, whom to ask, what passes, what is counted."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mahavishnu.ai.clients.delivery import Protocol
+from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.routes.routes import Link, Route
+from mahavishnu.ai.secrets.reference import Reference
+from mahavishnu.base.masking import Secret
+from mahavishnu.daemon.gateway_samples import samples_of
+from mahavishnu.gateway import records
+from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, Breakers
+from mahavishnu.gateway.causes import ProviderFailure
+from mahavishnu.gateway.chain import choose
+from mahavishnu.gateway.outcome import StreamWatch, TokenCount, WholeWatch, read_tokens
+from mahavishnu.gateway.provider import find_proxy
+from mahavishnu.gateway.records import UseLog, UseRecord, read_records, sum_use, tokens_of_day
+from mahavishnu.gateway.sight import ProfileKeys
+from mahavishnu.gateway.wire import error_body, find_meaning, map_model, replace_model
+from tests.support.gateway import DELTA, END, GOOD, START
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+OVERLOAD = ProviderFailure(cause="overload")
+DONE = b"data: [DONE]\n\n"
+
+
+def data(**values: object) -> bytes:
+    return f"data: {json.dumps(values)}\n\n".encode()
+
+
+def said(text: str) -> bytes:
+    return data(choices=[{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+
+
+STOP = data(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
+OUT = data(type="response.output_text.delta", delta="x")
+COMPLETED = data(
+    type="response.completed", response={"usage": {"input_tokens": 9, "output_tokens": 2}}
+)
+FAILED = data(type="response.failed", response={"error": {"code": "server_is_overloaded"}})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "stream", "cause"),
+    [
+        ("anthropic", GOOD, None),
+        ("anthropic", GOOD.replace(b"\n", b"\r\n"), None),
+        ("anthropic", GOOD.rstrip(), None),
+        ("anthropic", START + DELTA, "provider"),
+        ("anthropic", START + data(type="error", error={"type": "overloaded_error"}), "overload"),
+        ("anthropic", b"", "provider"),
+        ("anthropic", START + DELTA + b"data: {no\n\n" + END, "provider"),
+        ("openai-responses", OUT + COMPLETED, None),
+        ("openai-responses", COMPLETED, None),  # it counts tokens of an answer
+        ("openai-responses", OUT + FAILED, "overload"),
+        ("openai-responses", OUT + data(type="error", code="rate_limit_exceeded", message="x"), "quota"),
+        ("openai-responses", OUT, "provider"),
+        ("openai-chat", said("x") + STOP + DONE, None),
+        ("openai-chat", said("x") + STOP, None),
+        ("openai-chat", said("x"), "provider"),
+        ("openai-chat", STOP + DONE, "provider"),
+        ("openai-chat", said("x") + data(error={"message": "x", "code": 500}), "provider"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_how_a_stream_ended(
+    protocol: Protocol, stream: bytes, cause: str | None, size: int
+) -> None:
+    """In whatever pieces it comes; and none of its bytes is lost or changed."""
+    watch = StreamWatch(protocol, now=NOW)
+    passed = b"".join(watch.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    failure = watch.end()
+    assert (failure and failure.cause) == cause
+    if watch.failure is None:
+        assert passed + watch.rest == stream
+
+
+def test_a_cut_stream_leaves_whole_events() -> None:
+    watch = StreamWatch("anthropic")
+    assert watch.feed(START + DELTA + DELTA[:9]) == START + DELTA
+    failure = watch.end(cut=True)
+    assert failure is not None and failure.cause == "network"
+    assert (watch.began, watch.ended, watch.rest) == (True, False, DELTA[:9])
+
+
+def test_a_whole_answer_is_held_but_not_without_bounds() -> None:
+    watch = WholeWatch("openai-chat", answers=True)
+    body = b'{"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 2}}'
+    assert (watch.feed(body), watch.began, watch.end(), watch.rest) == (b"", False, None, body)
+    assert watch.tokens == TokenCount(input=4, output=2, cached=0)
+    long = WholeWatch("openai-chat", answers=True)
+    pieces = [b" " * 2**20 for _ in range(20)]
+    passed = b"".join(long.feed(each) for each in pieces)
+    assert long.began and passed + long.rest == b"".join(pieces) and long.end() is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"input_tokens": 3, "cache_read_input_tokens": 5, "output_tokens": 7}, (8, 7, 5)),
+        ({"input_tokens": 3, "cache_creation_input_tokens": 2, "output_tokens": 7}, (5, 7, 0)),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 4}}, (9, 1, 4)),
+        ({"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 0}, (9, 0, 4)),
+        ({}, (None, None, None)),
+        ({"input_tokens": "many", "output_tokens": -1}, (None, None, None)),
+    ],
+)  # fmt: skip
+def test_tokens_are_as_the_provider_says(
+    usage: dict[str, object], counted: tuple[int | None, ...]
+) -> None:
+    found = read_tokens(usage)
+    assert (found.input, found.output, found.cached) == counted
+
+
+class Clock:
+    """A time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_a_breaker_opens_tries_one_and_closes(tmp_path: Path) -> None:
+    clock, path = Clock(), tmp_path / "gateway/breakers.json"
+    breakers = Breakers(path, now=clock)
+    for _ in range(2):
+        breakers.failed("p", OVERLOAD)
+    assert breakers.admits("p")
+    breakers.failed("p", OVERLOAD)
+    assert (breakers.state("p"), breakers.admits("p")) == ("open", False)
+    breakers = Breakers(path, now=clock)  # after a restart
+    assert breakers.state("p") == "open"
+    clock.now += OPEN_FOR
+    assert (breakers.state("p"), breakers.admits("p")) == ("half-open", True)
+    breakers.begin("p")
+    assert not breakers.admits("p")  # one at a time
+    breakers.failed("p", OVERLOAD)
+    assert breakers.health("p").open_until == clock.now + 2 * OPEN_FOR
+    clock.now += 2 * OPEN_FOR
+    breakers.begin("p")
+    breakers.worked("p")
+    assert (breakers.state("p"), breakers.admits("p")) == ("closed", True)
+    assert Breakers(path).health("p").failures == 0
+
+
+def test_a_breaker_never_stays_open_for_long() -> None:
+    breakers, clock = Breakers(Path("/nowhere/x"), now=(clock := Clock())), clock
+    for _ in range(20):
+        breakers.failed("p", OVERLOAD)
+        clock.now += LONGEST_OPEN
+    assert breakers.admits("p")
+
+
+def test_a_quota_cools_and_says_nothing_of_health(tmp_path: Path) -> None:
+    clock = Clock()
+    breakers = Breakers(tmp_path / "b", now=clock)
+    until = NOW + timedelta(hours=5)
+    for _ in range(9):
+        breakers.failed("p", ProviderFailure(cause="quota", until=until))
+    assert (breakers.state("p"), breakers.health("p").failures) == ("cooled", 0)
+    clock.now = until
+    assert breakers.state("p") == "closed"
+    for cause in ("auth", "client"):
+        for _ in range(9):
+            breakers.failed("p", ProviderFailure(cause=cause))  # type: ignore[arg-type]
+        assert breakers.admits("p")
+    breakers.failed("p", ProviderFailure(cause="network", begun=True))
+    assert not breakers.admits("p")  # who lost an answer comes again at once
+
+
+def profile(name: str, **endpoints: str) -> Profile:
+    found = {key.replace("_", "-"): url for key, url in endpoints.items()}
+    return Profile(name=name, key=Reference("env", "K"), endpoints=found)  # type: ignore[arg-type]
+
+
+def test_whom_to_ask(tmp_path: Path) -> None:
+    breakers = Breakers(tmp_path / "b", now=Clock())
+    known = {
+        "a": profile("a", anthropic="https://a.example/anthropic/"),
+        "b": profile("b", anthropic="https://b.example"),
+        "chat": profile("chat", openai_chat="https://c.example/v1"),
+        "own": Profile(
+            name="own", auth="native", endpoints={"anthropic": "https://api.anthropic.com"}
+        ),
+    }
+    meaning = find_meaning("POST", "/anthropic/v1/messages")
+    assert meaning is not None
+
+    def names(
+        *chain: str, model: str = "m", pinned: bool = False, spent: str = ""
+    ) -> list[str] | str:
+        links = tuple(Link(*each.split("=")) for each in chain)
+        chosen = choose(
+            Route("c", links, pinned), meaning, model, profiles=known, breakers=breakers,
+            within_limit=lambda name: name != spent,
+        )  # fmt: skip
+        return chosen.refusal or [each.profile.name for each in chosen.candidates]
+
+    assert names("a", "b") == ["a", "b"]
+    assert names("chat", "own", "gone", "b") == ["b"]
+    assert names("a", "b", pinned=True) == ["a"]
+    assert names("a=opus*", "b", model="opus-4") == ["a", "b"] and names("a=opus*", "b") == ["b"]
+    assert "nothing is translated" in names("chat") and "sign-in" in names("own")
+    assert names("a", "b", spent="a") == ["b"] and "used up: a" in names("a", spent="a")
+    for _ in range(3):
+        breakers.failed("a", OVERLOAD)
+    assert names("a", "b") == ["b"]
+    assert names("a") == ["a"]  # nobody else is left, and its own answer tells more
+    found = choose(
+        Route("c", (Link("a"),)), meaning, "m", profiles=known, breakers=breakers, within_limit=lambda _: True
+    )  # fmt: skip
+    assert found.candidates[0].url == "https://a.example/anthropic/v1/messages"
+
+
+@pytest.mark.parametrize(
+    ("path", "tail"),
+    [
+        ("/openai/v1/responses", "/responses"),
+        ("/openai/responses", "/responses"),
+        ("/openai/v1/chat/completions", "/chat/completions"),
+        ("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("/openai/v1/files", None),
+        ("/anthropic/../x", None),
+        ("/", None),
+        ("", None),
+    ],
+)
+def test_paths(path: str, tail: str | None) -> None:
+    found = find_meaning("POST", path)
+    assert (found and found.tail) == tail
+    assert find_meaning("GET", "/openai/v1/models") is not None
+
+
+def test_models_are_those_of_the_profile() -> None:
+    assert map_model("claude-opus", model="big", small_model="mini") == "big"
+    assert map_model("claude-haiku-4", model="big", small_model="mini") == "mini"
+    assert map_model("claude-haiku-4", model="big", small_model=None) == "big"
+    assert map_model("mini", model="big", small_model="mini") == "mini"
+    assert map_model("opus", model=None, small_model=None) == "opus"
+    body = b'{"a":{"model":"x"}, "t":"\\"model\\":\\"x\\"",  "model" : "x","n":1.0}'
+    assert replace_model(body, "x", "y") == body.replace(b'"model" : "x"', b'"model" : "y"')
+
+
+def test_errors_are_in_the_words_of_the_protocol() -> None:
+    assert json.loads(error_body("anthropic", 429, "m", "c"))["error"] == {
+        "type": "rate_limit_error",
+        "message": "m",
+    }
+    assert json.loads(error_body("openai", 503, "m", "c"))["error"]["type"] == "server_error"
+
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "proxy"),
+    [
+        ("https://api.example/v1", {"HTTPS_PROXY": PROXY}, PROXY),
+        ("https://api.example/v1", {"all_proxy": "proxy.example:3128"}, PROXY),
+        ("https://api.example/v1", {"HTTPS_PROXY": PROXY, "NO_PROXY": ".example"}, None),
+        ("https://api.example/v1", {"HTTP_PROXY": PROXY}, None),
+        ("http://127.0.0.1:9/v1", {"HTTP_PROXY": PROXY, "NO_PROXY": ""}, None),
+        ("http://[::1]:9/v1", {"all_proxy": PROXY}, None),
+    ],
+)
+def test_proxies_are_those_of_the_environment_and_never_for_this_machine(
+    url: str, environ: dict[str, str], proxy: str | None
+) -> None:
+    assert find_proxy(url, environ) == proxy
+
+
+def test_a_key_is_read_once_for_its_endpoint() -> None:
+    asked: list[Reference] = []
+
+    def resolve(reference: Reference) -> Secret:
+        asked.append(reference)
+        return Secret(f"key{len(asked)}")
+
+    async def ask(keys: ProfileKeys) -> list[str]:
+        one = profile("a", anthropic="https://a.example")
+        found = [await keys.get(one, "https://a.example/x") for _ in range(3)]
+        found.append(await keys.get(one, "https://b.example"))
+        keys.forget("a")
+        found.append(await keys.get(one, "https://b.example"))
+        return [each.reveal() for each in found]
+
+    assert asyncio.run(ask(ProfileKeys(resolve))) == ["key1", "key1", "key1", "key2", "key3"]
+
+
+def use(profile_: str = "p", **more: object) -> UseRecord:
+    values = {"at": NOW, "client": "c", "profile": profile_, "protocol": "anthropic", "model": "m",
+              "sent_model": "m", "status": 200, "total_ms": 10.0, "input": 7, "output": 3} | more  # fmt: skip
+    return UseRecord(**values)  # type: ignore[arg-type]
+
+
+def test_records_are_kept_within_bounds_and_summed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_ROWS", 5)
+    monkeypatch.setattr(records, "_TRIM_EVERY", 8)
+    with UseLog(tmp_path) as log:
+        for number in range(9):
+            log.add(use(cause="overload" if number == 8 else "", first_ms=float(number)))
+    rows = read_records(tmp_path, limit=100)
+    assert rows[-1].cause == "overload" and rows[-1].at == NOW and len(rows) <= 9
+    [total] = sum_use(tmp_path, since=NOW - timedelta(days=1))
+    assert (total.profile, total.failures, total.input) == ("p", 1, 7 * len(rows))
+    assert tokens_of_day(tmp_path, NOW.astimezone().date()) == {"p": 10 * len(rows)}
+    assert read_records(tmp_path, after=rows[-2].id, limit=9) == rows[-1:]
+    assert (tmp_path / records.NAME).stat().st_mode & 0o077 == 0
+    assert read_records(tmp_path / "none", limit=9) == []
+    (tmp_path / records.NAME).write_bytes(b"damaged")
+    assert read_records(tmp_path, limit=9) == []
+
+
+def test_the_daemon_gets_a_sample_for_each_profile() -> None:
+    rows = [use(first_ms=4.0), use(cause="quota"), use("q"), use("", cause="client")]
+    first, second = samples_of(rows)
+    assert (first.source, first.text, second.source) == ("gateway p", "degraded", "gateway q")
+    assert first.figures["requests"] == 2 and first.figures["error_count"] == 1
+    assert first.figures["input_tokens"] == 14 and first.figures["first_byte_ms"] == 4.0
