@@ -14,6 +14,7 @@ from benchmarks.backup import measure_backup
 from benchmarks.concurrency import EACH, PROCESSES, measure_concurrency
 from benchmarks.floors import connect
 from benchmarks.following import measure_sessions
+from benchmarks.gateway import measure_gateway
 from benchmarks.hot import measure_hot
 from benchmarks.loading import load_world
 from benchmarks.outbox import measure_outbox
@@ -47,6 +48,7 @@ SECTIONS = (
     "backup",
     "telemetry",
     "services",
+    "gateway",
     "repositories",
     "retrieval",
     "scale",
@@ -132,6 +134,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
         ),
         "backup": lambda home: [asyncio.run(measure_backup(home))],
         "services": lambda home: [measure_services(home)],
+        "gateway": lambda home: [asyncio.run(measure_gateway(home))],
         "telemetry": lambda home: [asyncio.run(measure_telemetry(home))],
         "retrieval": lambda home: measure_retrieval(
             home, locomo=options.locomo, cosqa=options.cosqa
