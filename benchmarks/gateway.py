@@ -16,8 +16,8 @@ import yaml
 from benchmarks.commands import PRODUCT
 from benchmarks.report import Section, most
 from benchmarks.world import environment
-from mahavishnu.ai.routes.routes import routes_in
-from mahavishnu.ai.routes.tokens import ensure_token, tokens_in
+from mahavishnu.ai.routes.routes import routes_in, tokens_in
+from mahavishnu.ai.routes.tokens import ensure_token
 from mahavishnu.base.paths import locate
 
 PAIRS = 300
@@ -152,9 +152,8 @@ def _route(state: Path, name: str) -> None:
     path = routes_in(state)
     path.parent.mkdir(parents=True, exist_ok=True)
     link = {"profile": name, "models": "*", "directory": ""}
-    row = {"client": "bench", "chain": [link], "pinned": False}
     made = path.with_suffix(".new")
-    made.write_text(json.dumps({"version": 1, "routes": [row]}))
+    made.write_text(json.dumps({"bench": {"chain": [link], "pinned": False}}))
     made.replace(path)
 
 

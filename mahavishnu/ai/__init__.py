@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mahavishnu.interfaces.python import (
+        AutoState,
         ClientName,
         LlmState,
         Profiles,
@@ -12,15 +13,18 @@ if TYPE_CHECKING:
         Sessions,
         SwitchResult,
         UndoResult,
+        auto_status,
         list_llms,
         list_sessions,
         restart,
+        set_auto,
         status,
         switch_llm,
         undo,
     )
 
 __all__ = [
+    "AutoState",
     "ClientName",
     "LlmState",
     "Profiles",
@@ -28,9 +32,11 @@ __all__ = [
     "Sessions",
     "SwitchResult",
     "UndoResult",
+    "auto_status",
     "list_llms",
     "list_sessions",
     "restart",
+    "set_auto",
     "status",
     "switch_llm",
     "undo",

@@ -11,8 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.routes.routes import routes_in
-from mahavishnu.ai.routes.tokens import tokens_in
+from mahavishnu.ai.routes.routes import routes_in, tokens_in
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.errors import Conflict, Forbidden
 from mahavishnu.base.logs import get_logger

@@ -14,12 +14,16 @@ from uuid import UUID
 from msgspec import Struct
 
 from mahavishnu.ai.clients.table import ClientName as ClientName
+from mahavishnu.ai.routes.intent import Intent as Intent
 from mahavishnu.ai.sessions.restarting import END_TIMEOUT_S
+from mahavishnu.ai.switching.switch import Via as Via
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.operations.ai import auto, switching
 from mahavishnu.operations.ai import sessions as running
 from mahavishnu.operations.ai import state as environments
-from mahavishnu.operations.ai import switching
+from mahavishnu.operations.ai.auto import AutoState as AutoState
+from mahavishnu.operations.ai.auto import AutoStatus, SetAuto
 from mahavishnu.operations.ai.requests import ListLlms, LlmStatus, SwitchLlm, UndoSwitch
 from mahavishnu.operations.ai.results import LlmState as LlmState
 from mahavishnu.operations.ai.results import Profiles as Profiles
@@ -62,6 +66,7 @@ async def switch_llm(
     *,
     clients: Sequence[ClientName] = (),
     allow_missing_key: bool = False,
+    via: Via | None = None,
     confirm: bool = False,
     loaded: Loaded | None = None,
 ) -> SwitchResult:
@@ -74,11 +79,13 @@ async def switch_llm(
         name: a profile, as `list_llms` has it.
         clients: only these; else all that are installed and that the profile fits.
         allow_missing_key: switch though the key cannot be found by this process.
+        via: through the gateway, or straight to the provider; by default each client as it goes now.
         confirm: write.
         loaded: settings to go by.
 
     Raises:
         NotFound: `ai.unknown_profile`, `secret.missing`, `ai.client_missing`.
+        Unavailable: `ai.gateway_down`.
         UsageError: `input.invalid`, `ai.no_client`, `ai.unsuitable_profile`.
         Conflict: the settings were changed by somebody else since.
         Forbidden: the settings hold a key in plain text, or a project is not trusted.
@@ -91,8 +98,25 @@ async def switch_llm(
         name=name,
         clients=clients,
         allow_missing_key=allow_missing_key,
+        via=via,
         confirm=confirm,
     )
+
+
+async def auto_status(*, loaded: Loaded | None = None) -> AutoState:
+    """Tell what is done where a profile fails, and which clients were switched so."""
+    return await _run(auto.auto_status, AutoStatus, loaded)
+
+
+async def set_auto(intent: Intent, *, loaded: Loaded | None = None) -> AutoState:
+    """
+    Say what is done where a profile fails; switches and restarts leave it as it is.
+
+    Args:
+        intent: "on" falls back and returns, "pinned" tells and stays, "off" does neither.
+        loaded: settings to go by.
+    """
+    return await _run(auto.set_auto, SetAuto, loaded, intent=intent)
 
 
 async def undo(

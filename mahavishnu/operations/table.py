@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from mahavishnu.operations.ai import auto, switching
 from mahavishnu.operations.ai import requests as environment_requests
 from mahavishnu.operations.ai import results as environment_results
 from mahavishnu.operations.ai import state as environments
-from mahavishnu.operations.ai import switching
 from mahavishnu.operations.ai.gateway import GATEWAY_OPERATIONS
 from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
@@ -92,6 +92,30 @@ ENVIRONMENT_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         run=_in_thread(switching.take_back),
         method="POST",
         path="/llms/undo",
+        destructive=True,
+    ),
+    Operation(
+        name="auto_status",
+        title="How failover stands",
+        description="Whether AI clients fall back to another profile where theirs fails, which profiles "
+        "follow in which order and how each stands, and which clients were switched so.",
+        request=auto.AutoStatus,
+        result=auto.AutoState,
+        run=_in_thread(auto.auto_status),
+        method="GET",
+        path="/llms/auto",
+        read_only=True,
+    ),
+    Operation(
+        name="set_auto",
+        title="Turn failover on or off",
+        description="Say what is done where the profile of an AI client fails: on (switch to the next of "
+        "ai_environments.fallback, and back), pinned (report it and stay), or off. Only where the user asks for it.",
+        request=auto.SetAuto,
+        result=auto.AutoState,
+        run=_in_thread(auto.set_auto),
+        method="POST",
+        path="/llms/auto",
         destructive=True,
     ),
 )

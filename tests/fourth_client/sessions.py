@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mahavishnu.ai.clients.failures import Attempt, attempt_of
 from mahavishnu.ai.clients.session import (
     RestartServer,
     Resume,
@@ -10,9 +11,15 @@ from mahavishnu.ai.clients.session import (
     SessionState,
     Timeline,
 )
+from mahavishnu.ai.clients.transcripts import Line
 from mahavishnu.base.processes import identify
 
 restart_server: RestartServer | None = None
+FILES = "errors"
+
+
+def read_attempt(line: Line) -> Attempt | None:
+    return attempt_of(line, failed=True, status=line.get("status"))
 
 
 def find(folder: Path) -> list[RunningSession]:

@@ -271,6 +271,16 @@ def test_a_session_of_claude_code_goes_by_all_its_layers(site: Site, tmp_path: P
         assert (found.url, found.reach, found.needs) == ("https://given.example", "own", "nothing")
 
 
+def test_a_session_behind_the_gateway_is_on_the_profile_of_its_route(
+    site: Site, tmp_path: Path
+) -> None:
+    switch_to(site, ONE, "claude-code", via="gateway")
+    with running(tmp_path, "claude-code"):
+        assert only(site).profile == "one"
+        switch_to(site, TWO, "claude-code")
+        assert only(site).profile == "two"
+
+
 def test_settings_of_a_session_are_read_from_its_folder(site: Site, tmp_path: Path) -> None:
     switch_to(site, ONE, "claude-code")
     said = {"env": {"ANTHROPIC_BASE_URL": "https://other.example", "ANTHROPIC_AUTH_TOKEN": "x"}}

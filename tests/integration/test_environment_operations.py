@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from mahavishnu.app import App
-from mahavishnu.base.errors import MahavishnuError, NotFound, UsageError
+from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable, UsageError
 from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.operations.ai import switching
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
 
@@ -141,3 +142,29 @@ async def test_a_profile_that_was_just_added_counts(home: Home) -> None:
         "      anthropic_base_url: https://mine.example\n      key: env:MINE_KEY\n"
     )
     assert "mine" in [each["name"] for each in (await home("list_llms"))["profiles"]]
+
+
+async def test_nobody_is_pointed_at_a_gateway_that_does_not_listen(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(switching, "is_listening", lambda address: bool(asked.append(address)))
+    work = home("switch_llm", name="deepseek", via="gateway", confirm=True)
+    assert await refusal(Unavailable, work) == "ai.gateway_down"
+    assert home.claude.read_text() == home.text and asked == ["http://127.0.0.1:8681"]
+    monkeypatch.setattr(switching, "is_listening", lambda _: True)
+    done = await home("switch_llm", name="deepseek", via="gateway", confirm=True)
+    [client] = done["clients"]
+    assert client["route"] == ["deepseek"] and client["restarts"]
+    [client] = (await home("switch_llm", name="deepseek", confirm=True))["clients"]
+    assert client["route"] == ["deepseek"] and not client["restarts"] and not client["changed"]
+    assert CANARY not in home.claude.read_text()
+
+
+async def test_what_is_wanted_of_failover_is_kept(home: Home) -> None:
+    assert (await home("auto_status"))["intent"] == "off"
+    for intent in ("on", "pinned"):
+        assert (await home("set_auto", intent=intent))["intent"] == intent
+        await home("switch_llm", name="deepseek", confirm=True)
+        state = await home("auto_status")
+        assert state["intent"] == intent and state["clients"][0]["profile"] == "deepseek"

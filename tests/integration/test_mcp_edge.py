@@ -31,7 +31,7 @@ from tests.support.served import app_of, captured_logs, serve
 pytestmark = pytest.mark.postgres
 DESTRUCTIVE = {
     "drain_spool", "drop_sync", "forget_memory", "prune_backups", "prune_memories", "restore_backup",
-    "switch_llm", "undo_switch", "stop_services", "restart_services", "restart_ai_services",
+    "switch_llm", "undo_switch", "set_auto", "stop_services", "restart_services", "restart_ai_services",
 }  # fmt: skip
 NOT_IDEMPOTENT = {
     "record_metrics",

@@ -440,6 +440,8 @@ AI_CASES: dict[str, tuple[Sequence[str], dict[str, Any], Callable[..., Any]]] = 
     "llm_status": (("status",), {}, ai.status),
     "switch_llm": (("switch-llm", "zai"), {"name": "zai", "confirm": True}, ai.switch_llm),
     "undo_switch": (("undo", "{id}"), {"id": "{id}", "confirm": True}, ai.undo),
+    "auto_status": (("auto", "status"), {}, ai.auto_status),
+    "set_auto": (("auto", "off"), {"intent": "off"}, ai.set_auto),
 }
 
 

@@ -520,6 +520,7 @@ def test_what_a_schema_forbids_is_refused(operation: Operation[Any, Any]) -> Non
         "create_backup": {}, "list_backups": {}, "verify_backup": {}, "drill_backup": {}, "restore_backup": {},
         "prune_backups": {},
         "list_llms": {}, "llm_status": {}, "switch_llm": {"name": "zai"}, "undo_switch": {"id": "0123abcd"},
+        "auto_status": {}, "set_auto": {"intent": "on"},
     }[operation.name]  # fmt: skip
     operation.parse(good)
     misshapen: list[dict[str, Any]] = [{**good, "unknown": 1}]

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import yaml
 
-from mahavishnu.ai.routes.tokens import ensure_token, tokens_in
+from mahavishnu.ai.routes.routes import tokens_in
+from mahavishnu.ai.routes.tokens import ensure_token
 from mahavishnu.gateway.records import UseRecord, read_records
 from tests.support.command import PROGRAM
 from tests.support.daemon import wait_until
@@ -192,12 +193,11 @@ class Gateway:
         """Route a client, which is made where it is new."""
         ensure_token(tokens_in(self.state), client)
         path = self.state / "gateway/routes.json"
-        known = json.loads(path.read_text())["routes"] if path.exists() else []
+        known = json.loads(path.read_text()) if path.exists() else {}
         links = [{"profile": each, "models": "*", "directory": ""} for each in chain]
-        row = {"client": client, "chain": links, "pinned": pinned}
-        rows = [*(each for each in known if each["client"] != client), row]
+        known[client] = {"chain": links, "pinned": pinned}
         made = path.with_suffix(".new")
-        made.write_text(json.dumps({"version": 1, "routes": rows}))
+        made.write_text(json.dumps(known))
         made.replace(path)
 
     def headers(self, client: str) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """Routes of the gateway: what the file keeps, which links are tried, and whose token is whose."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mahavishnu.ai.routes.routes import Link, Route, read_routes
-from mahavishnu.ai.routes.tokens import ensure_token, read_tokens, token_reference, tokens_in
+from mahavishnu.ai.routes.change import change_routes
+from mahavishnu.ai.routes.intent import INTENTS, intent_in, read_intent, write_intent
+from mahavishnu.ai.routes.routes import Link, Route, read_routes, routes_in, tokens_in
+from mahavishnu.ai.routes.tokens import ensure_token, read_tokens, token_reference
 from mahavishnu.ai.secrets.in_gateway import TokenStore
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.base.errors import Corrupt, MahavishnuError
@@ -33,17 +37,45 @@ def test_the_links_that_fit_are_tried_in_order(
 
 
 def test_a_route_has_one_profile_only_where_it_cannot_become_another() -> None:
-    plain = Route("codex", (Link("one"), Link("two")))
-    assert plain.only_profile == "" and plain._replace(pinned=True).only_profile == "one"
+    """Pinned is not enough: who unpins it has sessions in the middle of a turn."""
     assert Route("codex", (Link("one", models="a"), Link("one"))).only_profile == "one"
-    assert Route("codex", CHAIN, pinned=True).only_profile == ""
+    assert Route("codex", (Link("one"), Link("two")), pinned=True).only_profile == ""
+
+
+def test_changes_beside_switches_keep_what_they_do_not_name(tmp_path: Path) -> None:
+    path = routes_in(tmp_path)
+    path.parent.mkdir(parents=True)
+    link = {"profile": "one", "models": "*", "directory": ""}
+    rows = {name: {"chain": [link], "pinned": False, "url": "u"} for name in ("codex", "qwen")}
+    path.write_text(json.dumps(rows))
+    pinned = partial(change_routes, path, tmp_path / "locks", pinned=True)
+    chains = {"codex": [Link("two", "*mini*", "/w")], "no-such-client": [Link("two")]}
+    chained = partial(change_routes, path, tmp_path / "locks", chains=chains)
+    with ThreadPoolExecutor(2) as pool:
+        for each in (pool.submit(pinned), pool.submit(chained)):
+            each.result()
+    assert read_routes(path) == {
+        "codex": Route("codex", (Link("two", "*mini*", "/w"),), pinned=True, url="u"),
+        "qwen": Route("qwen", (Link("one"),), pinned=True, url="u"),
+    }
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_users_word_on_failover_is_kept_and_off_without_one(tmp_path: Path) -> None:
+    path = intent_in(tmp_path)
+    assert read_intent(path) == "off"
+    for each in INTENTS:
+        write_intent(path, each)
+        assert read_intent(path) == each
+    path.write_text("perhaps")
+    assert read_intent(path) == "off"
 
 
 @pytest.mark.parametrize(
     "said",
-    ["", "[]", '{"version": 2, "routes": []}', '{"version": 1, "routes": [{"client": "codex"}]}',
-     '{"version": 1, "routes": [{"client": "codex", "chain": [], "pinned": false}]}',
-     json.dumps({"version": 1, "routes": [{"client": "codex", "chain": ["one"], "pinned": True}]})],
+    ["", "[]", '{"codex": {"chain": []}}', '{"codex": {"chain": ["one"]}}', '{"codex": 1}',
+     '{"codex": {"chain": [{"profile": "one"}]}}',
+     '{"codex": {"chain": [{"profile": 1, "models": "*", "directory": ""}]}}'],
 )  # fmt: skip
 def test_damaged_routes_are_no_routes_that_are_missing(said: str, tmp_path: Path) -> None:
     path = tmp_path / "routes.json"

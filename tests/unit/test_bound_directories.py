@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from mahavishnu.ai.bindings.store import (
 from mahavishnu.ai.clients.hook_call import HookCall
 from mahavishnu.ai.clients.hook_call import read_words as read_words_of
 from mahavishnu.ai.clients.key_command import helper_line, helper_words, read_words
+from mahavishnu.ai.routes.routes import routes_in, tokens_in
+from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.base.errors import Forbidden, NotFound
 from mahavishnu.base.paths import locate
 from tests.support.switching import CLAUDE, CODEX, ONE, TWO
@@ -414,6 +417,58 @@ def test_qwen_is_believed_where_it_was_started_on_the_profile(home: Home) -> Non
     assert home.ask("qwen", started) is None
     assert home.ask("qwen", started | {"MAHAVISHNU_AI_PROFILE": "two"}) is not None
     assert home.ask("qwen", started | identity("https://two.example/v1")) is not None
+
+
+def route(
+    home: Home, client: str, *profiles: str, url: str = "http://127.0.0.1:8681/anthropic"
+) -> str:
+    """Let a client go through the gateway; return the reference of its token."""
+    path = routes_in(home.root / "state")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chain = [{"profile": name, "models": "*", "directory": ""} for name in profiles]
+    path.write_text(json.dumps({client: {"chain": chain, "pinned": True, "url": url}}))
+    return f"gateway:{tokens_in(home.root / 'state') / client}"
+
+
+def test_through_the_gateway_the_route_is_judged(home: Home) -> None:
+    url = "http://127.0.0.1:8681/anthropic"
+    reference = parse_reference(route(home, "claude-code", "one"))
+    line = helper_line(helper_words(reference, bound=url, client="claude-code", program=HELPER))
+    settings(home, {"apiKeyHelper": line})
+    routed = RIGHT | {"ANTHROPIC_BASE_URL": url}
+    assert home.ask(environ=routed) is None
+    assert home.ask(environ=routed | {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}) is not None
+    assert home.ask(environ=RIGHT) is not None  # the token is none of the profile's own address
+    for profiles in (("two",), ("one", "two"), ("two", "one")):
+        route(home, "claude-code", *profiles)
+        said = home.ask(environ=routed)
+        assert (
+            said is not None
+            and f"the gateway takes its requests to {' or '.join(profiles)}" in said
+        )
+    routes_in(home.root / "state").write_text("{")
+    assert home.ask(environ=routed) is not None
+
+
+def test_qwen_through_the_gateway_is_judged_by_its_route(home: Home) -> None:
+    url = "http://127.0.0.1:8681/openai"
+    settings(home, element(url, "MAHAVISHNU_KEY_GATEWAY"), ".qwen/settings.json")
+    assert home.ask("qwen", identity(url)) is not None
+    route(home, "qwen", "one", url=url)
+    assert home.ask("qwen", identity(url)) is None
+    route(home, "qwen", "two", url=url)
+    assert home.ask("qwen", identity(url)) is not None
+
+
+@pytest.mark.leak
+def test_a_token_leaves_in_a_bound_directory_only_for_a_route_to_its_profile(home: Home) -> None:
+    url = "http://127.0.0.1:8681"
+    for profiles, free in ((("one",), True), (("two",), False), (("one", "two"), False)):
+        reference = parse_reference(route(home, "claude-code", *profiles))
+        asked = read_words([str(reference), "--for", url])
+        require_bound_profile(asked, home.file, home.root, process=0)
+        with nullcontext() if free else pytest.raises(Forbidden, match="bound to the profile one"):
+            require_bound_profile(asked, home.file, home.bound, process=0)
 
 
 class Codex:

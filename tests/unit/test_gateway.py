@@ -150,8 +150,8 @@ def test_a_breaker_opens_tries_one_and_closes(tmp_path: Path) -> None:
     assert Breakers(path).health("p").failures == 0
 
 
-def test_a_breaker_never_stays_open_for_long() -> None:
-    breakers, clock = Breakers(Path("/nowhere/x"), now=(clock := Clock())), clock
+def test_a_breaker_never_stays_open_for_long(tmp_path: Path) -> None:
+    breakers, clock = Breakers(tmp_path / "x", now=(clock := Clock())), clock
     for _ in range(20):
         breakers.failed("p", OVERLOAD)
         clock.now += LONGEST_OPEN

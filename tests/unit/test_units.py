@@ -101,8 +101,7 @@ def test_the_gateway_is_a_service_that_gets_keys_by_reference_once_a_client_goes
     path = routes_in(loaded.locations.state)
     path.parent.mkdir(parents=True)
     link = {"profile": "zai", "models": "*", "directory": ""}
-    row = {"client": "codex", "chain": [link], "pinned": False}
-    path.write_text(json.dumps({"version": 1, "routes": [row]}))
+    path.write_text(json.dumps({"codex": {"chain": [link], "pinned": False}}))
     assert read_units(loaded)["gateway"].enabled
     assert not read_units(load("gateway: {enabled: false}"))["gateway"].enabled
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mahavishnu.ai.bindings.location import copy_of
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
+from mahavishnu.ai.bindings.routed import by_route, find_route
 from mahavishnu.ai.bindings.store import Binding, Bindings, Unreadable, read_bindings
 from mahavishnu.ai.clients.facts import Expected
 from mahavishnu.ai.clients.hook_call import HookCall, Undecided
@@ -89,10 +90,25 @@ def _find_reasons(
         yield f"the profile was changed since; to take that over: {command}"
         return
     try:
-        client = import_module(facts_of(call.client).in_force)
-        yield from client.find_faults(call, expected, binding.profile, file.parent / "threads")
+        yield from _find_faults(call, binding.profile, expected, file)
     except Undecided as reason:
         yield str(reason)
+
+
+def _find_faults(call: HookCall, profile: str, expected: Expected, file: Path) -> Sequence[str]:
+    """Return what the session does not use as it has to: straight, or through the gateway."""
+    client = import_module(facts_of(call.client).in_force)
+    threads = file.parent / "threads"
+    faults: list[str] = client.find_faults(call, expected, profile, threads)
+    route = find_route(file, call.client) if faults else None
+    if route is None or expected.native:
+        return faults
+    others: list[str] = client.find_faults(call, by_route(file, route, expected), profile, threads)
+    if others:
+        return faults
+    if route.only_profile == profile:
+        return []
+    return [f"the gateway takes its requests to {' or '.join(route.names)}"]
 
 
 def _tell(call: HookCall, binding: Binding, reasons: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ which tells nothing of them: there it is the guard alone that stops them.
 from pathlib import Path
 
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
+from mahavishnu.ai.bindings.routed import by_route, find_route
 from mahavishnu.ai.bindings.store import Unreadable, read_bindings
 from mahavishnu.ai.clients.hook_call import read_words
 from mahavishnu.ai.clients.key_command import Asked, is_for
@@ -38,7 +39,12 @@ def require_bound_profile(asked: Asked, file: Path, folder: Path, *, process: in
     if row is None:
         return
     expected = row.clients.get(asked.client)
-    if expected is None or not is_for(asked, expected, asked.client):
+    route = find_route(file, asked.client)
+    if expected is not None and route is not None and route.only_profile == row.profile:
+        routed = is_for(asked, by_route(file, route, expected), asked.client)
+    else:
+        routed = False
+    if not routed and (expected is None or not is_for(asked, expected, asked.client)):
         raise Forbidden(
             f"{row.folder.path} is bound to the profile {row.profile}, which has another key.",
             hint=f"Start the client with: mahavishnu ai run {row.profile} --",

@@ -23,7 +23,8 @@ class Delivery:
     """
     A profile for one client; the key itself is in it only where a raw one was asked for.
 
-    `words` are the helper's command, `variable` where Qwen looks for the key, `key` a raw one.
+    `words` are the helper's command, `variable` where Qwen looks for the key, `key` a raw one, and `reference`
+    where that is.
     """
 
     profile: str
@@ -37,3 +38,4 @@ class Delivery:
     words: Sequence[str] = ()
     variable: str = ""
     key: Secret = field(default=Secret(""), repr=False)
+    reference: str = ""

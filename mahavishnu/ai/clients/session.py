@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from mahavishnu.ai.clients.failures import Attempt
 from mahavishnu.ai.clients.settings import CurrentProvider
+from mahavishnu.ai.clients.transcripts import Line
 from mahavishnu.ai.foreign_files.documents import Document
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.processes import ProcessIdentity
@@ -133,7 +135,13 @@ class Timeline:
 
 
 class SessionsPort(Protocol):
-    """The sessions of one client."""
+    """The sessions of one client; in its own folder, `FILES` matches what it writes down of them."""
+
+    FILES: str
+
+    def read_attempt(self, line: Line) -> Attempt | None:
+        """Return what a line of such a file says of a request to the provider; None for all others."""
+        ...
 
     def find(self, folder: Path) -> list[RunningSession]:
         """Return those that run, by the client's own folder; a file that cannot be understood tells less."""

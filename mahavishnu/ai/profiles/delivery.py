@@ -38,6 +38,7 @@ def deliver(
         key_header=profile.key_header,
         words=words,
         variable=variable_of(profile),
+        reference=str(profile.key or ""),
         key=Secret(NO_KEY) if mode == "keyless" else key or Secret(""),
     )
 

@@ -1,7 +1,8 @@
 """
 Routes of the gateway: for each client an ordered chain of profiles, by name alone; in one file of ours.
 
-The gateway reads it at each request and the guard at each prompt, so that the standard library has to do.
+The gateway reads it at each request and the guard at each prompt, so that the standard library has to do. A
+switch writes it, by members, as it writes clients' settings: so it is in the journal, and can be undone.
 """
 
 import json
@@ -14,7 +15,7 @@ from mahavishnu.base.errors import Corrupt
 
 MAX_BYTES = 1024 * 1024
 EVERY_MODEL = "*"
-VERSION = 1
+FILE = "routes.json"
 
 
 class Link(NamedTuple):
@@ -42,12 +43,14 @@ class Route(NamedTuple):
     """
     Where the requests of one client go: to the first link that fits, and where that fails to the next.
 
-    Of one that is `pinned` the first that fits is the only one.
+    Of one that is `pinned` the first that fits is the only one. `url` is the gateway's address in the
+    client's settings.
     """
 
     client: str
     chain: tuple[Link, ...]
     pinned: bool = False
+    url: str = ""
 
     @property
     def profile(self) -> str:
@@ -66,9 +69,8 @@ class Route(NamedTuple):
 
     @property
     def only_profile(self) -> str:
-        """The one profile that requests can go to; empty where it may become another by itself."""
-        alone = len(self.names) == 1 or (self.pinned and self.chain[0] == Link(self.profile))
-        return self.profile if alone else ""
+        """The one profile that requests can go to, pinned or not; empty where there are several."""
+        return self.profile if len(self.names) == 1 else ""
 
 
 type Routes = Mapping[str, Route]  # by client
@@ -76,7 +78,12 @@ type Routes = Mapping[str, Route]  # by client
 
 def routes_in(state: Path) -> Path:
     """Return where the file is, below the folder of our state."""
-    return state / "gateway" / "routes.json"
+    return state / "gateway" / FILE
+
+
+def tokens_in(state: Path) -> Path:
+    """Return the folder of the tokens that clients show, below the folder of our state."""
+    return state / "gateway" / "tokens"
 
 
 def read_routes(path: Path) -> Routes:
@@ -94,23 +101,28 @@ def read_routes(path: Path) -> Routes:
     except OSError as error:
         raise _damaged(path) from error
     try:
-        whole = json.loads(content)
-        if len(content) > MAX_BYTES or whole["version"] != VERSION:
+        if len(content) > MAX_BYTES:
             raise _damaged(path)
-        found = [_route(each) for each in whole["routes"]]
+        said = json.loads(content)
+        return {name: _route(name, each) for name, each in said.items() if "chain" in each}
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
-    return {each.client: each for each in found}
 
 
-def _route(said: Any) -> Route:
+def members_of(link: Link) -> Any:
+    """Return a link as the file has it."""
+    return link._asdict()
+
+
+def _route(client: str, said: Any) -> Route:
     chain = tuple(
         Link(_text(each["profile"]), _text(each["models"]), _text(each["directory"]))
         for each in said["chain"]
     )
-    if not chain or not isinstance(said["pinned"], bool):
+    pinned = said.get("pinned", False)
+    if not chain or not isinstance(pinned, bool):
         raise TypeError
-    return Route(_text(said["client"]), chain, said["pinned"])
+    return Route(client, chain, pinned, _text(said.get("url", "")))
 
 
 def _text(value: Any) -> str:

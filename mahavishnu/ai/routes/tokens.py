@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_urlsafe
 
+from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.secrets.in_file import read_private
 from mahavishnu.ai.secrets.in_gateway import PREFIX, SCHEME_NAME
 from mahavishnu.ai.secrets.reference import Reference
@@ -17,11 +18,6 @@ from mahavishnu.base.masking import Secret
 from mahavishnu.base.paths import private_folder
 
 _BYTES = 32
-
-
-def tokens_in(state: Path) -> Path:
-    """Return the folder of the tokens, below the folder of our state."""
-    return state / "gateway" / "tokens"
 
 
 def token_reference(folder: Path, client: str) -> Reference:
@@ -38,8 +34,9 @@ def ensure_token(folder: Path, client: str) -> Secret:
     """
     path = folder / client
     if not path.exists():
-        private_folder(folder)
-        write_atomically(path, f"{PREFIX}{token_urlsafe(_BYTES)}\n".encode())
+        with told(path):
+            private_folder(folder)
+            write_atomically(path, f"{PREFIX}{token_urlsafe(_BYTES)}\n".encode())
     return Secret(read_private(path).decode("ascii", "replace").strip())
 
 

@@ -12,6 +12,7 @@ from mahavishnu.ai.foreign_files.documents.port import plain
 from mahavishnu.ai.foreign_files.files import told
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.journal import History
+from mahavishnu.ai.switching.routing import find_route
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import match
 from mahavishnu.base.errors import MahavishnuError
@@ -59,6 +60,9 @@ def _read(
         changed = 0.0
 
     def match_(seen: CurrentProvider) -> str | None:
+        route = find_route(site, name, seen.url, seen.key)
+        if route is not None:
+            return route.profile if route.profile in profiles else None
         return match(seen, client, profiles, history.remember(path))
 
     def before(seconds: float) -> Document:

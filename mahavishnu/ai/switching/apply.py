@@ -46,7 +46,7 @@ def carry_out(
     files = [file for file in plan.files if file.changed]
     if not files:
         return None
-    raw = any(file.delivery.mode == "written" for file in files)
+    raw = [each.delivery.reference for each in files if each.delivery.mode == "written"]
     lost = tuple(show_path(path) for file in files for path in file.plain_keys)
     salt = new_salt()
     records = [
@@ -55,7 +55,7 @@ def carry_out(
     ]
     entry = new_entry(
         kind, plan.profile.name, plan.scope, salt, records,
-        key=str(moved or plan.profile.key) if moved or raw else None,
+        key=str(moved or raw[0]) if moved or raw else None,
         lost=() if moved else lost,
         is_moved=moved is not None,
     )  # fmt: skip
@@ -95,6 +95,7 @@ def _file_record(
         ),
         new=new,
         modes=modes,
+        via="" if file.place.is_route else file.via,
     )
 
 

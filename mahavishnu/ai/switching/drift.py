@@ -302,4 +302,5 @@ def _file_record(changed: Changed, salt: str) -> FileRecord:
         path=str(place.path),
         mode=place.memory.mode or "",
         records=tuple(records),
+        via=place.memory.via,
     )

@@ -49,7 +49,11 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was done to one file, in order; `new`: the switch made it, `modes`: of it and its folder, were open."""
+    """
+    What was done to one file, in order; `new`: the switch made it, `modes`: of it and its folder, were open.
+
+    `via` says that the client was pointed at the gateway, whose file of routes has one of these for each client.
+    """
 
     client: ClientName
     path: str
@@ -57,6 +61,7 @@ class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     records: tuple[Record, ...]
     new: bool = False
     modes: tuple[int | None, int | None] = (None, None)
+    via: str = ""
 
 
 class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="intent"):
@@ -129,7 +134,7 @@ class FileHistory:
     What the journal knows about one file; see `Known` for originals, adopted and made.
 
     `freed` has what members were given back with, `elements` those of ours in lists, with the salts
-    of marks in them; `profile`, `mode` and `key` (the reference of a raw one) are those of the last switch.
+    of marks in them; `profile`, `mode`, `via` and `key` (the reference of a raw one) are those of the last switch.
     """
 
     written: dict[KeyPath, WrittenMember] = field(default_factory=dict)
@@ -142,6 +147,7 @@ class FileHistory:
     profile: str | None = None
     mode: str | None = None
     key: str | None = None
+    via: str = ""
 
     def learn(self, record: Record, salt: str, *, adopted: bool) -> None:
         """Note what a record says."""
@@ -191,10 +197,10 @@ class History:
     @property
     def in_effect(self) -> tuple[JournalEntry, ...]:
         """Switches, adoptions and restorings that were not taken back; of one that was in part, what is left."""
-        gone = {(each.undoes, file.path) for each in self.done for file in each.files}
+        gone = {(each.undoes, file.client, file.path) for each in self.done for file in each.files}
         found = []
         for each in self.done:
-            left = tuple(file for file in each.files if (each.id, file.path) not in gone)
+            left = tuple(f for f in each.files if (each.id, f.client, f.path) not in gone)
             if each.kind != "undo" and left:
                 found.append(msgspec.structs.replace(each, files=left))
         return tuple(found)
@@ -236,7 +242,7 @@ class History:
             for each in entry.files:
                 if each.path != str(path):
                     continue
-                memory.profile, memory.mode = entry.profile, each.mode
+                memory.profile, memory.mode, memory.via = entry.profile, each.mode, each.via
                 memory.key = memory.key if entry.kind == "adopt" else entry.key
                 for record in each.records:
                     memory.learn(record, entry.salt, adopted=entry.kind == "adopt")

@@ -30,6 +30,7 @@ from mahavishnu.ai.foreign_files.merge import (
     merge,
 )
 from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.routes.routes import FILE as ROUTES
 from mahavishnu.ai.switching.journal import (
     FileHistory,
 )
@@ -65,9 +66,18 @@ class SettingsPlace:
         marked = redact(now, path, self.client.is_secret, written.salt)
         return same_value(marked, written.value)
 
+    @property
+    def is_route(self) -> bool:
+        """Whether it is the file of the gateway's routes, which is ours."""
+        return self.path.name == ROUTES
+
+    def is_shared(self, path: KeyPath) -> bool:
+        """Tell whether another value of a member is no conflict."""
+        return self.is_route or path in self.client.shared
+
     def is_changed(self, path: KeyPath, now: Value | Absent) -> bool:
         """Tell whether a member of ours, which is not the user's to choose, says something else."""
-        ours = path in self.memory.written and path not in self.client.shared
+        ours = path in self.memory.written and not self.is_shared(path)
         return ours and not self.is_as_written(path, now)
 
     def open_modes(self, environ: Mapping[str, str]) -> Modes:
@@ -84,7 +94,7 @@ class FilePlan:
     The changes to one file, and what they would do to it as it is.
 
     `conflicts` are members that are no longer as we left them, `plain_keys` those that hold a key
-    which is not ours and would be gone.
+    which is not ours and would be gone. `via` says that it points the client at the gateway.
     """
 
     place: SettingsPlace
@@ -93,6 +103,7 @@ class FilePlan:
     effects: tuple[Effect, ...]
     conflicts: tuple[KeyPath, ...]
     plain_keys: tuple[KeyPath, ...]
+    via: str = ""
 
     @property
     def changed(self) -> bool:

@@ -36,6 +36,7 @@ from mahavishnu.ai.switching.plan import (
 from mahavishnu.ai.switching.recovery import Settled, held_journal
 from mahavishnu.ai.switching.redaction import shown, shown_record
 from mahavishnu.ai.switching.reversal import Reversal
+from mahavishnu.ai.switching.routing import gateway_delivery
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.switch import SwitchOptions, require_key, why_not
 from mahavishnu.base.errors import Conflict, NotFound
@@ -68,7 +69,8 @@ def plan_restore(
     changed = find_changed(site, ask.clients, ask.scope, settled)
     by_profile = sorted(changed, key=_written)
     return tuple(
-        _plan(site, find, ask, tuple(files)) for _, files in groupby(by_profile, key=_written)
+        (_plan_routed if via else _plan)(site, find, ask, tuple(files))
+        for (_, _, via), files in groupby(by_profile, key=_written)
     )
 
 
@@ -86,16 +88,30 @@ def restore(site: Site, find: FindProfile, ask: SwitchOptions) -> Restoration:
         return Restoration(tuple(done), settled.told)
 
 
-def _written(changed: Changed) -> tuple[str, bool]:
-    """Return the profile that was written, and whether with its raw key."""
+def _written(changed: Changed) -> tuple[str, bool, str]:
+    """Return the profile that was written, whether with its raw key, and whether it was the way to the gateway."""
     memory = changed.place.memory
-    return memory.profile or "", memory.mode == "written"
+    return memory.profile or "", memory.mode == "written", memory.via
+
+
+def _plan_routed(
+    site: Site, find: FindProfile, ask: SwitchOptions, files: Sequence[Changed]
+) -> SwitchPlan:
+    """Return what leads clients to the gateway again; where their routes lead is not touched."""
+    name, _, via = _written(files[0])
+    profile = _find(find, name, files[0], ask.scope)
+    plans = []
+    for each in files:
+        delivery = gateway_delivery(site, profile, each.place.client, dry=False)
+        with told(each.place.path):
+            plans.append(replace(_plan_file(each, delivery, profile, ask.scope), via=via))
+    return SwitchPlan(profile, ask.scope, tuple(plans))
 
 
 def _plan(
     site: Site, find: FindProfile, ask: SwitchOptions, files: Sequence[Changed]
 ) -> SwitchPlan:
-    name, raw = _written(files[0])
+    name, raw, _ = _written(files[0])
     profile = _find(find, name, files[0], ask.scope)
     written = raw and profile.key is not None and profile.auth != "native"
     for each in files:

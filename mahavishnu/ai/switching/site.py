@@ -1,8 +1,8 @@
 """Where switches work: the user's home and state, which clients are there, and their files."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.project import find_project, require_inside
 from mahavishnu.ai.clients.session import RunningSession
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.foreign_files.documents.json_document import JsonDocument
 from mahavishnu.ai.foreign_files.files import Patience, SettingsFile
-from mahavishnu.ai.routes.routes import routes_in
-from mahavishnu.ai.routes.tokens import tokens_in
+from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.routes.routes import FILE as ROUTES
+from mahavishnu.ai.routes.routes import routes_in, tokens_in
 from mahavishnu.ai.secrets.oneiric.stores import FindStores, no_stores
 from mahavishnu.ai.switching.journal import History, Journal
 from mahavishnu.ai.switching.plan import Scope, SettingsPlace
@@ -36,6 +38,7 @@ class Site:
     """
     Everything that a switch has to know of its surroundings.
 
+    `gateway` is where that listens, and `fallback` gives the profiles that follow a chosen one where that fails.
     `state` is the folder of our state, `folder` the one that a project's settings are in, `helper`
     the whole path of `mahavishnu-key`, `identity` age's key file, `stores` finds the cloud stores of keys.
     """
@@ -47,6 +50,8 @@ class Site:
     identity: Path
     clients: Mapping[ClientName, ClientChoice] = field(default_factory=dict)
     stores: FindStores = no_stores
+    gateway: str = "http://127.0.0.1:8681"
+    fallback: Callable[[], Sequence[Profile]] = tuple
     patience: Patience = field(default_factory=Patience)
     pause: Callable[[float], None] = time.sleep
 
@@ -108,7 +113,10 @@ class Site:
         return CLIENTS[name].sessions.find(CLIENTS[name].folder(self.environ))
 
     def open(self, client: Client, path: Path) -> SettingsFile:
-        """Return a client's file."""
+        """Return a client's file, or that of the routes."""
+        if path.name == ROUTES:  # none but us writes it, and we take turns
+            patience = replace(self.patience, settle=timedelta(0))
+            return SettingsFile(path, JsonDocument, self.locks, patience)
         return SettingsFile(path, client.read_as(), self.locks, self.patience)
 
     def find(self, name: ClientName) -> places.Place:

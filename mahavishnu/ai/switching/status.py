@@ -16,6 +16,7 @@ from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.ai.switching.drift import Author, Drift, find_drift, find_warning
 from mahavishnu.ai.switching.journal import FileHistory, History
 from mahavishnu.ai.switching.plan import Scope, SettingsPlace
+from mahavishnu.ai.switching.routing import find_route
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.masking import mask_url
@@ -38,7 +39,8 @@ class ClientStatus:
     One client's settings.
 
     `profile` is the name where `use` says that it is one; `key` the reference by which the client gets
-    at its key, or "written"; `changed` who made the `drift`, and `warning` what it does to the key;
+    at its key, or "written"; `route` the profiles to which the gateway takes it, in order, and with `pinned` the first
+    alone; `changed` who made the `drift`, and `warning` what it does to the key;
     `problem` the error that reading the settings met.
     """
 
@@ -52,6 +54,8 @@ class ClientStatus:
     url: str = ""
     model: str = ""
     key: str = ""
+    route: tuple[str, ...] = ()
+    pinned: bool = False
     drift: tuple[Drift, ...] = ()
     changed: Authorship | None = None
     warning: str = ""
@@ -115,12 +119,15 @@ def look_at(
             document = site.open(client, place.path).read()
             client.check(document)
             seen = client.see(document)
+            route = find_route(site, name, seen.url, seen.key)
             drift = find_drift(place, document)
             changed = _find_author(site, place, drift) if drift else None
             warning = find_warning(place, document) if drift else ""
     except MahavishnuError as error:
         return ClientStatus(**about, use="other", problem=error)  # type: ignore[arg-type]
     profile = match(seen, client, profiles, place.memory)
+    if route is not None:
+        profile = route.profile if route.profile in profiles else None
     return ClientStatus(
         **about,  # type: ignore[arg-type]
         use="profile" if profile else _without_profile(seen, client),
@@ -128,6 +135,8 @@ def look_at(
         url=mask_url(seen.url),
         model=seen.model,
         key=seen.key,
+        route=() if route is None else route.names,
+        pinned=route is not None and route.pinned,
         drift=tuple(_by(each, changed) for each in drift),
         changed=changed,
         warning=warning,

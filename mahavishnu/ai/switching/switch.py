@@ -7,6 +7,7 @@ file, and `carry_out` writes those.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from mahavishnu.ai.clients.port import Client
 from mahavishnu.ai.clients.rights import note_of
@@ -18,12 +19,28 @@ from mahavishnu.ai.secrets.resolve import find_doubt, resolve
 from mahavishnu.ai.switching.apply import carry_out
 from mahavishnu.ai.switching.journal import History, JournalEntry
 from mahavishnu.ai.switching.moving import find_move, move_key
-from mahavishnu.ai.switching.plan import Scope, SwitchPlan, Unchanged, check_plan, plan_file
+from mahavishnu.ai.switching.plan import (
+    FilePlan,
+    Scope,
+    SettingsPlace,
+    SwitchPlan,
+    Unchanged,
+    check_plan,
+    plan_file,
+)
 from mahavishnu.ai.switching.proxies import proxy_note
 from mahavishnu.ai.switching.recovery import held_journal
+from mahavishnu.ai.switching.routing import (
+    VIA_GATEWAY,
+    gateway_delivery,
+    plan_route,
+    why_not_routed,
+)
 from mahavishnu.ai.switching.site import Site, require_client
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import Secret
+
+type Via = Literal["gateway", "direct"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +49,8 @@ class SwitchOptions:
     What is wanted of a switch.
 
     `clients` names those to switch; none: all that the user has and that the profile fits. `write_key`
-    puts the raw key into their settings. Of keys of others in them, `move_key` says where they
+    puts the raw key into their settings. `via` takes them through the gateway, or straight to the provider; None as
+    they go now. Of keys of others in them, `move_key` says where they
     go, and `forget_keys` gives them up. `overwrite` gives up what was changed by hand, and a missing key
     is no error with `allow_missing_key`.
     """
@@ -44,6 +62,7 @@ class SwitchOptions:
     forget_keys: bool = False
     allow_missing_key: bool = False
     move_key: str | None = None
+    via: Via | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +82,15 @@ def plan_switch(site: Site, profile: Profile, ask: SwitchOptions) -> SwitchPlan:
         MahavishnuError: whatever would stop the switch before its first write, but for conflicts and
             keys in plain text that are not to be moved, which the plan tells.
     """
-    plan = _plan(site, profile, ask, site.journal.read())
+    plan = _plan(site, profile, ask, site.journal.read(), dry=True)
     if ask.move_key is not None:
         find_move(site, plan, ask.move_key)
     return plan
 
 
-def _plan(site: Site, profile: Profile, ask: SwitchOptions, history: History) -> SwitchPlan:
+def _plan(
+    site: Site, profile: Profile, ask: SwitchOptions, history: History, *, dry: bool = False
+) -> SwitchPlan:
     """Return what a switch would do, but for the key that it moves; raises as `plan_switch`."""
     if ask.write_key and ask.move_key is not None:
         raise UsageError(
@@ -83,25 +104,65 @@ def _plan(site: Site, profile: Profile, ask: SwitchOptions, history: History) ->
             hint="Leave out --write-key, or --scope project.",
             code="ai.key_in_project",
         )
+    if ask.via == VIA_GATEWAY and (ask.write_key or ask.scope == "project"):
+        raise UsageError(
+            "What goes through the gateway has no key written, and no project's settings.",
+            hint="Leave out --via gateway, or --write-key and --scope project.",
+            code="ai.gateway_option",
+        )
     names, unchanged = _choose(site, profile, ask)
     key, notes = require_key(site, profile, ask)
-    files = []
+    files: list[FilePlan] = []
     for name in names:
-        client = CLIENTS[name]
-        delivery = deliver(profile, client, helper=site.helper, key=key)
         place = site.place(name, ask.scope, history)
+        routed = _goes_by_gateway(place, profile, ask)
+        if routed:
+            delivery = gateway_delivery(site, profile, place.client, dry=dry)
+            route = plan_route(site, profile, name, history, delivery)
+            files.append(route)
+        else:
+            delivery = deliver(profile, place.client, helper=site.helper, key=key)
         with told(place.path):
-            files.append(plan_file(place, site.open(client, place.path).read(), delivery))
-        notes += client.notes(delivery, running=place.running)
-        if files[-1].changed:
-            modes = place.open_modes(site.environ)
-            moves = ask.move_key is not None and bool(files[-1].plain_keys)
-            notes += note_of(place.path, modes, private=moves)
-        asks = delivery.mode == "helper"
-        notes += proxy_note(site, name, delivery.url, asks=asks, scope=ask.scope)
-        if delivery.mode == "written":
-            notes.append(f"The key is in {place.path}, which you alone can read (mode 0600).")
+            file = plan_file(place, site.open(place.client, place.path).read(), delivery)
+        files.append(replace(file, via=VIA_GATEWAY if routed else ""))
+        notes += _notes(site, files[-1], ask)
+    if any(each.via for each in files) and profile.key is not None and profile.key.variable:
+        notes.append(
+            f"The gateway looks for the key in {profile.key.variable} as it was when it was started."
+        )
     return SwitchPlan(profile, ask.scope, tuple(files), unchanged, tuple(notes))
+
+
+def _goes_by_gateway(place: SettingsPlace, profile: Profile, ask: SwitchOptions) -> bool:
+    """Tell whether a client is to go through the gateway: as it is asked, else as it does now."""
+    if ask.via is not None or ask.scope == "project":
+        return ask.via == VIA_GATEWAY
+    joined = place.memory.via == VIA_GATEWAY and not ask.write_key
+    return joined and why_not_routed(profile, place.client) is None
+
+
+def _notes(site: Site, file: FilePlan, ask: SwitchOptions) -> list[str]:
+    """Return what the user should know of one client's settings."""
+    place, delivery, client = file.place, file.delivery, file.place.client
+    if file.via and not file.changed:
+        return [
+            f"The next request of every session of {client.title} takes the new route; none has to be restarted."
+        ]
+    notes = client.notes(delivery, running=place.running)
+    if place.memory.via and not file.via and place.project is False:
+        notes.append(
+            f"{client.title} no longer goes through the gateway; sessions that still do keep its last route."
+        )
+    if file.changed:
+        modes = place.open_modes(site.environ)
+        moves = ask.move_key is not None and bool(file.plain_keys)
+        notes += note_of(place.path, modes, private=moves)
+    asks = delivery.mode == "helper"
+    notes += proxy_note(site, file.name, delivery.url, asks=asks, scope=ask.scope)
+    if delivery.mode == "written":
+        what = "gateway's token" if file.via else "key"
+        notes.append(f"The {what} is in {place.path}, which you alone can read (mode 0600).")
+    return notes
 
 
 def switch(site: Site, profile: Profile, ask: SwitchOptions) -> Switched:
@@ -127,9 +188,11 @@ def switch(site: Site, profile: Profile, ask: SwitchOptions) -> Switched:
         return Switched(plan, carry_out(site, plan, moved=moved), settled.told)
 
 
-def why_not(profile: Profile, client: Client, scope: Scope) -> str | None:
+def why_not(profile: Profile, client: Client, scope: Scope, via: Via | None = None) -> str | None:
     """Return why a client cannot be given the profile; None where it can."""
     name, title = client.name, client.title
+    if via == VIA_GATEWAY and (reason := why_not_routed(profile, client)) is not None:
+        return reason
     if scope == "project" and client.project_file is None:
         return f"{title} takes no provider from a project"
     if profile.clients is not None and name not in profile.clients:
@@ -150,7 +213,7 @@ def _choose(
     if ask.clients:
         for name in ask.clients:
             require_client(site, name)
-            reason = why_not(profile, CLIENTS[name], ask.scope)
+            reason = why_not(profile, CLIENTS[name], ask.scope, ask.via)
             if reason is not None:
                 raise UsageError(
                     f"{profile.name} cannot be given to {CLIENTS[name].title}: {reason}.",
@@ -167,7 +230,7 @@ def _choose(
             unchanged.append(Unchanged(name, "it is switched off in the settings"))
         elif not site.has(name):
             unchanged.append(Unchanged(name, f"{client.title} is not installed"))
-        elif (reason := why_not(profile, client, ask.scope)) is not None:
+        elif (reason := why_not(profile, client, ask.scope, ask.via)) is not None:
             unchanged.append(Unchanged(name, reason))
         else:
             chosen.append(name)

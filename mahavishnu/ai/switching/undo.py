@@ -145,9 +145,9 @@ def choose(history: History, reference: str | None) -> JournalEntry:
         raise Conflict(f"{shown(found.id)} was already undone.", code="ai.already_undone")
     place = next(number for number, each in enumerate(in_effect) if each.id == found.id)
     found = in_effect[place]
-    paths = {file.path for file in found.files}
+    paths = {(file.client, file.path) for file in found.files}
     for later in reversed(in_effect[place + 1 :]):
-        if any(file.path in paths for file in later.files):
+        if any((file.client, file.path) in paths for file in later.files):
             raise Conflict(
                 f"The {later.title} ({shown(later.id)}) came after it.",
                 hint=f"Undo that first: mahavishnu ai undo {shown(later.id)}",
@@ -214,7 +214,7 @@ def _check_foreign(
     changed = [
         record
         for record in file.records
-        if record.path not in client.shared
+        if not place.is_shared(record.path)
         and record.before != record.after
         and state_of(record, document, client, switched.salt) == "other"
         # What a later undo put there, in the place of a key that was lost, is ours.

@@ -304,6 +304,12 @@ class AiEnvironmentsSettings(_Clients, frozen=True, forbid_unknown_fields=True):
     verify_switch: Annotated[
         bool, Meta(description="Whether `ai switch-llm` asks the provider once afterwards.")
     ] = False
+    fallback: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Profiles in the order in which they follow one that fails, with `ai auto on`; none by default."
+        ),
+    ] = ()
     llm_profiles: dict[str, ProfileSettings] = field(default_factory=dict)
     shared_profiles: Annotated[
         tuple[str, ...],

@@ -40,6 +40,7 @@ from mahavishnu.daemon.background import (
     warm_session_buddy,
 )
 from mahavishnu.daemon.config_watch import ConfigWatch
+from mahavishnu.daemon.failover import AutoSwitch
 from mahavishnu.daemon.jobs import scheduled_jobs, sync_job
 from mahavishnu.daemon.log_file import keep_log
 from mahavishnu.daemon.port import BACKLOG, bind
@@ -131,6 +132,7 @@ async def serve(
                         *(tasks.create_task(run_scheduled(app, job)) for job in jobs),
                         tasks.create_task(supervise(app)),
                         tasks.create_task(go_on("config", ConfigWatch(app, restart).run)),
+                        tasks.create_task(go_on("failover", AutoSwitch(app).run)),
                         tasks.create_task(_end_without_lock(held)),
                     ]
                     if send is not None:

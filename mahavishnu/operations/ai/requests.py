@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.switching.switch import Via
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.operations.operation import Request
@@ -44,6 +45,14 @@ class SwitchLlm(Request, frozen=True, kw_only=True):
             "where the user says that the clients are started with it."
         ),
     ] = False
+    via: Annotated[
+        Via | None,
+        Meta(
+            description="gateway: point the clients at the local gateway, which takes them to the profile; direct:"
+            " at the provider itself; null: as each goes now, so that of one behind the gateway only the route"
+            " changes."
+        ),
+    ] = None
     confirm: Annotated[
         bool, Meta(description="false only says what would change; true switches.")
     ] = False

@@ -15,6 +15,10 @@ from mahavishnu.ai.switching.answers import AnswerVerdict
 from mahavishnu.ai.switching.journal import title_of
 from mahavishnu.base.errors import MahavishnuError, tell
 
+type RoutedTo = Annotated[
+    list[str], Meta(description="Through the gateway, its profiles in order; empty: straight.")
+]
+
 
 class Whole(Struct, frozen=True, kw_only=True):
     """A result, or a part of one, with all its members."""
@@ -124,6 +128,8 @@ class ClientBody(DriftedFile, frozen=True, kw_only=True):
     url: str
     model: str
     key: Annotated[str, Meta(description="How it gets its key; never the key.")]
+    route: RoutedTo
+    pinned: Annotated[bool, Meta(description="Whether it has no fallback now.")]
     sessions: Annotated[int, Meta(description="Sessions of it that run.")]
     problem: Annotated[Problem | None, Meta(description="Why its settings cannot be read.")]
 
@@ -222,6 +228,8 @@ class SwitchedClient(Whole, frozen=True, kw_only=True):
     model: str
     changed: bool
     members: list[MemberBody]
+    route: RoutedTo
+    restarts: Annotated[bool, Meta(description="Whether its settings change, not its route alone.")]
     conflicts: Annotated[list[list[str]], Meta(description="Members that were changed by hand.")]
     plain_keys: Annotated[list[list[str]], Meta(description="Members that hold a key of others.")]
 

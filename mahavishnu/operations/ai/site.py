@@ -25,7 +25,16 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
         identity=find_identity(loaded.environ, loaded.locations),
         clients=chosen_clients(loaded),
         stores=lambda: cloud_stores(loaded),
+        fallback=lambda: find_fallback(loaded),
+        gateway=f"http://127.0.0.1:{loaded.settings.gateway.port}",
     )
+
+
+def find_fallback(loaded: Loaded) -> tuple[Profile, ...]:
+    """Return the profiles that follow one that fails, in order; a name that is not known is passed over."""
+    names = loaded.settings.ai_environments.fallback
+    known = known_profiles(loaded) if names else {}
+    return tuple(known[name] for name in dict.fromkeys(names) if name in known)
 
 
 def find_wanted(loaded: Loaded, name: str) -> Profile:

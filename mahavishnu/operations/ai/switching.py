@@ -18,10 +18,11 @@ from mahavishnu.ai.switching.drift import adopt as adopt_drift
 from mahavishnu.ai.switching.journal import JournalEntry, value_of
 from mahavishnu.ai.switching.plan import FilePlan, Scope, SwitchPlan, check_plan, member_changes
 from mahavishnu.ai.switching.redaction import shown_record
+from mahavishnu.ai.switching.routing import VIA_GATEWAY, is_listening
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import key_state
 from mahavishnu.ai.switching.switch import SwitchOptions
-from mahavishnu.base.errors import MahavishnuError, NotFound
+from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable
 from mahavishnu.operations.ai.bindings import require_free
 from mahavishnu.operations.ai.requests import SwitchLlm, UndoSwitch
 from mahavishnu.operations.ai.results import (
@@ -44,7 +45,10 @@ _WITH_OPTIONS = {"ai.changed_meanwhile", "ai.key_away", "ai.plain_key"}
 def make_switch(environments: Environments, request: SwitchLlm) -> SwitchResult:
     """Switch, or only say what would change."""
     site, profile = environments.site, environments.find_wanted(request.profile)
-    ask = SwitchOptions(clients=request.clients, allow_missing_key=request.allow_missing_key)
+    ask = SwitchOptions(
+        clients=request.clients, allow_missing_key=request.allow_missing_key, via=request.via
+    )
+    require_gateway(site, ask)
     with _naming_command(f"switch-llm {profile.name}"), _telling_where_keys_are_sought(profile):
         if request.confirm:
             done = _switch(environments, profile, ask)
@@ -62,6 +66,7 @@ def switch_clients(
 ) -> SwitchResult:
     """Switch as it is asked; a dry run says what would change, also where that would be refused."""
     site = environments.site
+    require_gateway(site, ask)
     if ask.scope == "project":
         require_free(site, profile.name)
     with naming_others(site, profile, ask):
@@ -71,9 +76,25 @@ def switch_clients(
         return _switch(environments, profile, ask)
 
 
+def require_gateway(site: Site, ask: SwitchOptions) -> None:
+    """
+    Refuse to point clients at a gateway that does not listen.
+
+    Raises:
+        Unavailable: `ai.gateway_down`.
+    """
+    if ask.via != VIA_GATEWAY or is_listening(site.gateway):
+        return
+    raise Unavailable(
+        f"No gateway listens at {site.gateway}, and clients that are pointed at it would reach nobody.",
+        hint="Start it: mahavishnu service start gateway, or mahavishnu gateway serve",
+        code="ai.gateway_down",
+    )
+
+
 def find_running(environments: Environments, done: SwitchResult) -> list[ClientName]:
-    """Return the clients that were switched and have sessions that run."""
-    names = [each.client for each in done.clients]
+    """Return the clients that were switched and have sessions that run, which a change of route alone reaches."""
+    names = [each.client for each in done.clients if each.restarts or not each.route]
     return [name for name in names if environments.site.sessions_of(name)]
 
 
@@ -164,14 +185,23 @@ def _written(plan: SwitchPlan, entry: JournalEntry | None) -> dict[str, Any]:
         "id": None if entry is None else entry.id,
         "profile": plan.profile.name,
         "scope": plan.scope,
-        "clients": [_file(file) for file in plan.files],
+        "clients": list(_clients(plan)),
         "unchanged": [UnchangedClient.like(each) for each in plan.unchanged],
         "notes": list(plan.notes),
         "lost": [] if entry is None else list(entry.lost),
     }
 
 
-def _file(file: FilePlan) -> SwitchedClient:
+def _clients(plan: SwitchPlan) -> Iterator[SwitchedClient]:
+    """Yield what is shown of each client: its settings, and the change of its route with them."""
+    routes = {file.name: file for file in plan.files if file.place.is_route}
+    for file in plan.files:
+        if not file.place.is_route:
+            yield _client(file, routes.get(file.name))
+
+
+def _client(file: FilePlan, route: FilePlan | None) -> SwitchedClient:
+    parts = [file] if route is None else [route, file]
     return SwitchedClient(
         client=file.name,
         path=str(file.place.path),
@@ -179,14 +209,23 @@ def _file(file: FilePlan) -> SwitchedClient:
         delivery=file.delivery.mode,
         url=file.delivery.url,
         model=file.delivery.model,
-        changed=file.changed,
+        changed=any(each.changed for each in parts),
         members=[
             MemberBody.like(each, before=plain(each.before), after=plain(each.after))
-            for each in member_changes(file)
+            for part in parts
+            for each in member_changes(part)
         ],
+        route=[] if route is None else _names(route),
+        restarts=file.changed,
         conflicts=[list(path) for path in file.conflicts],
         plain_keys=[list(path) for path in file.plain_keys],
     )
+
+
+def _names(route: FilePlan) -> list[str]:
+    """Return the profiles of the chain that a plan writes."""
+    chains: list[Any] = [plain(e.after) for e in route.effects if e.change.path[-1] == "chain"]
+    return [str(link["profile"]) for chain in chains for link in chain]
 
 
 def take_back(environments: Environments, request: UndoSwitch) -> UndoResult:

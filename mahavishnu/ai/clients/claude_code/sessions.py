@@ -11,6 +11,7 @@ from mahavishnu.ai.clients.claude_code.settings import (
     ClaudeCodeSettings,
     env,
 )
+from mahavishnu.ai.clients.failures import Attempt, attempt_of
 from mahavishnu.ai.clients.options import sort_options
 from mahavishnu.ai.clients.running import variables_of, word_after, words_of
 from mahavishnu.ai.clients.session import (
@@ -23,7 +24,7 @@ from mahavishnu.ai.clients.session import (
 )
 from mahavishnu.ai.clients.session_files import find_registered
 from mahavishnu.ai.clients.settings import text_at
-from mahavishnu.ai.clients.transcripts import find_transcript, member, read_backwards, time_of
+from mahavishnu.ai.clients.transcripts import Line, find_transcript, member, read_backwards, time_of
 from mahavishnu.ai.foreign_files.documents import Document
 
 # Names of Claude Code's own that a provider's models are put behind.
@@ -43,6 +44,7 @@ _REPLACED = {
     "--resume": 1, "-r": 1, "--continue": 0, "-c": 0, "--model": 1, "--session-id": 1,
 }  # fmt: skip
 restart_server: RestartServer | None = None
+FILES = "projects/*/*.jsonl"
 _ACTIVITIES: Mapping[str, Activity] = {"idle": "idle", "busy": "busy"}
 
 
@@ -83,6 +85,22 @@ def _last_answer(transcript: Path) -> tuple[str, float]:
         if isinstance(model, str) and not model.startswith("<"):  # <synthetic>: the client's own
             return model, time_of(line)
     return "", 0.0
+
+
+def read_attempt(line: Line) -> Attempt | None:
+    """Return a request: each failed one is an `api_error`, also of those that Claude Code tries again."""
+    if line.get("type") == "system" and line.get("subtype") == "api_error":
+        said = member(line, "error", "status"), member(line, "error", "message")
+        return attempt_of(line, failed=True, status=said[0], text=said[1])
+    if line.get("type") != "assistant":
+        return None
+    if line.get("isApiErrorMessage"):
+        return attempt_of(
+            line, failed=True, status=line.get("apiErrorStatus"), text=line.get("apiErrorType")
+        )
+    model = member(line, "message", "model")
+    real = isinstance(model, str) and not model.startswith("<")
+    return attempt_of(line, failed=False) if real else None
 
 
 def judge(session: RunningSession, timeline: Timeline) -> SessionState:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from mahavishnu.ai.clients.codex.server import restart_server as restart_server
 from mahavishnu.ai.clients.codex.settings import OWN_PROVIDER, PROVIDER, RUN_ID
+from mahavishnu.ai.clients.failures import Attempt, attempt_of
 from mahavishnu.ai.clients.running import variables_of, words_of
 from mahavishnu.ai.clients.session import (
     Activity,
@@ -27,7 +28,7 @@ from mahavishnu.ai.clients.session import (
     stand_alone,
 )
 from mahavishnu.ai.clients.session_files import read_object
-from mahavishnu.ai.clients.transcripts import member, read_backwards, read_first
+from mahavishnu.ai.clients.transcripts import Line, member, read_backwards, read_first
 from mahavishnu.base.processes import ProcessIdentity, identify
 
 _ENDS: Mapping[str, Activity] = {
@@ -36,6 +37,20 @@ _ENDS: Mapping[str, Activity] = {
 _DAY = timedelta(days=1)
 _URL = re.compile(r'base_url\s*=\s*"([^"]*)"')
 _RESUMED_S = 30.0  # from a thread's beginning to its loading
+
+FILES = "sessions/*/*/*/rollout-*.jsonl"
+_STATUS = re.compile(r"unexpected status (\d{3})")
+
+
+def read_attempt(line: Line) -> Attempt | None:
+    """Return how a turn ended; the status is in the words of its error."""
+    if member(line, "payload", "type") != "task_complete":
+        return None
+    if not member(line, "payload", "error"):
+        return attempt_of(line, failed=False)
+    text = str(member(line, "payload", "error", "message") or "")
+    found = _STATUS.search(text)
+    return attempt_of(line, failed=True, status=int(found[1]) if found else 0, text=text)
 
 
 def find(folder: Path) -> list[RunningSession]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mahavishnu.ai.clients.failures import Attempt, attempt_of
 from mahavishnu.ai.clients.options import sort_options
 from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
 from mahavishnu.ai.clients.running import variables_of, word_after, words_of
@@ -17,7 +18,7 @@ from mahavishnu.ai.clients.session import (
     stand_alone,
 )
 from mahavishnu.ai.clients.session_files import find_registered
-from mahavishnu.ai.clients.transcripts import find_transcript, member, read_backwards, time_of
+from mahavishnu.ai.clients.transcripts import Line, find_transcript, member, read_backwards, time_of
 
 _URL = "ANTHROPIC_BASE_URL"
 # Options to repeat, and that the words to resume take the place of, with how many words follow each.
@@ -29,6 +30,18 @@ _REPLACED = {
     "--resume": 1, "-r": 1, "--continue": 0, "-c": 0, "--model": 1, "-m": 1, "--session-id": 1,
 }  # fmt: skip
 restart_server: RestartServer | None = None
+FILES = "projects/*/chats/*.jsonl"
+
+
+def read_attempt(line: Line) -> Attempt | None:
+    """Return a request, of which Qwen Code notes each."""
+    event = member(line, "systemPayload", "uiEvent")
+    name = event.get("event.name") if isinstance(event, dict) else None
+    if name == "qwen-code.api_error":
+        return attempt_of(
+            line, failed=True, status=event.get("status_code"), text=event.get("error_message")
+        )
+    return attempt_of(line, failed=False) if name == "qwen-code.api_response" else None
 
 
 def find(folder: Path) -> list[RunningSession]:

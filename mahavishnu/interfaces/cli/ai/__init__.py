@@ -12,6 +12,7 @@ COMMANDS = {
     "sessions": "List the sessions of clients that run.",
     "restart": "Restart sessions, and resume them.",
     "profile": "Providers that clients can be switched to.",
+    "auto": "Fall back to another profile where one fails.",
     "verify": "Ask a profile's provider, and say what came of it.",
     "run": "Start a client on a profile, and change no file.",
     "secrets": "Where keys are, and whether they are available.",
@@ -27,4 +28,3 @@ COMMANDS = {
     "plugins": "Turn plugins of Claude Code on and off.",
     "mcp": "Register this memory with the clients.",
 }
-LATER = ("auto",)

@@ -20,7 +20,11 @@ def use_of(client: ClientBody) -> str:
         return "not installed"
     if not client.enabled:
         return "switched off in the settings"
-    return client.profile or _USES[client.use]
+    used = client.profile or _USES[client.use]
+    if not client.route:
+        return used
+    others = [] if client.pinned else client.route[1:]
+    return f"{used} through the gateway{f', else {", ".join(others)}' if others else ''}"
 
 
 def tell_missing(lacks: Sequence[MissingBody]) -> None:

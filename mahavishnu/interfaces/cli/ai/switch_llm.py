@@ -81,6 +81,13 @@ def code_of(body: SwitchResult) -> int:
     help="Move the plain-text key in the settings: into keyring:SERVICE; or it is at file:... or env:NAME"
     " already, and only taken out.",
 )
+@click.option(
+    "--via",
+    type=click.Choice(["gateway", "direct"]),
+    help="Point clients at the local gateway, which takes them to NAME; or at the provider itself. By default each"
+    " goes as it does now: of one behind the gateway only the route changes.",
+)
+@click.option("--direct", "via", flag_value="direct", help="The same as --via direct.")
 @click.option("--allow-missing-key", is_flag=True, help="Switch though the key is not there yet.")
 @answers(_show, code=code_of)
 def switch_llm(

@@ -53,6 +53,9 @@ def print_switch(done: Written, lines: Iterable[str] = ()) -> None:
     for file in done.clients:
         what = ", ".join(filter(None, (file.url, file.model, _MODES[file.mode])))
         already = "" if file.changed else " already"
+        if file.route:
+            what = f"through the gateway, {what}"
+            what += f"; if it fails, {', '.join(file.route[1:])}" * (len(file.route) > 1)
         print_line(f"{CLIENTS[file.client].title} uses {done.profile}{already}: {what}")
     _print_rest(done)
     for line in lines:

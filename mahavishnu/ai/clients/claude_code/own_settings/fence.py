@@ -16,6 +16,7 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("token", "show"), ("token", "headers"), ("token", "rotate"),
     ("config", "trust"), ("ai", "trust"),
     ("ai", "switch-llm"), ("ai", "undo"), ("ai", "adopt"), ("ai", "restore"), ("ai", "restart"),
+    ("ai", "auto", "on"), ("ai", "auto", "off"), ("ai", "auto", "pin"),
     ("service", "stop"), ("service", "restart"), ("service", "add"),
     ("service", "remove"), ("service", "enable"), ("service", "disable"),
     ("service", "install"), ("service", "uninstall"),
@@ -36,6 +37,7 @@ FENCED_PROGRAMS = ("mahavishnu-key",)
 FENCED_TOOLS = (
     "forget_memory", "prune_memories", "drop_sync", "prune_backups", "restore_backup",
     "drain_spool", "stop_services", "restart_services", "restart_ai_services", "switch_llm", "undo_switch",
+    "set_auto",
 )  # fmt: skip
 
 
