@@ -1,6 +1,7 @@
 """The table of seeded faults, and which of them a landing tries."""
 
 import ast
+import math
 import subprocess
 import tomllib
 import zlib
@@ -12,10 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = "tests/mutations/faults.toml"
 COMMITS = 30  # whose changes are tried whole
-AT_MOST = (
-    180  # of those, so that a landing after a change of everything takes no longer than another
-)
-PARTS = 5  # of the others, of which one is tried
+# So that a landing takes no longer after a change of everything, nor with a longer table:
+AT_MOST = 100  # of those
+OTHERS = 50  # at most of all others, in turn
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def draw_sample(faults: Sequence[Fault], history: History) -> tuple[list[Fault],
     Return the faults to try, and a sentence about them.
 
     They are those of which the text, the code, the tests or their fixtures changed in the last commits, in this
-    order and at most `AT_MOST`, and of the others a fifth, by the commit: every fault has its turn, and a landing
-    can be repeated.
+    order and at most `AT_MOST`, and of the others one part of at most `OTHERS`, by the commit: every fault has its
+    turn, and a landing can be repeated.
     """
     before = {fault.name: fault for fault in read_faults(history.before)}
 
@@ -88,17 +88,20 @@ def draw_sample(faults: Sequence[Fault], history: History) -> tuple[list[Fault],
     ]
     touched = [fault for _, _, fault in sorted(order, key=lambda each: each[:2])]
     tried = touched[:AT_MOST]
-    part = int(history.commit[:8], 16) % PARTS
-    rest = [
-        fault
-        for fault in faults
-        if fault not in tried and zlib.crc32(fault.name.encode()) % PARTS == part
-    ]
+    others = sorted((fault for fault in faults if fault not in tried), key=_rank)
+    parts = max(1, math.ceil(len(others) / OTHERS))
+    part = int(history.commit[:8], 16) % parts
+    rest = others[part::parts]
     said = (
         f"Trying {len(tried) + len(rest)} of {len(faults)} faults: {len(tried)} of {len(touched)} touched in the "
-        f"last {COMMITS} commits, and part {part + 1} of {PARTS} of the others, by commit {history.commit[:10]}."
+        f"last {COMMITS} commits, and part {part + 1} of {parts} of the others, by commit {history.commit[:10]}."
     )
     return [*tried, *rest], said
+
+
+def _rank(fault: Fault) -> int:
+    """Return a number by which faults of one file, which are neighbours in the table, come into several parts."""
+    return zlib.crc32(fault.name.encode())
 
 
 def files_of(fault: Fault) -> Iterable[str]:

@@ -4,8 +4,8 @@ Prove that the tests can fail: each seeded fault of `tests/mutations` must turn 
 `faults.toml` names for each what is wrong, the text to exchange, and the tests that must fail by it and
 pass without. Faults are made one by one in copies of the tree; the working tree is never touched. Names
 of faults, or parts of them, as arguments narrow the run; `--passed` says that the tests are known to pass
-without a fault, as after a whole run of them. `--sample` tries those whose code, tests or fixtures changed in
-the last 30 commits, and a fifth of the others, another one with each commit. What needs a peer is left out
+without a fault, as after a whole run of them. `--sample` tries at most 100 of those whose code, tests or fixtures
+changed in the last 30 commits, and 50 of the others, other ones with each commit. What needs a peer is left out
 where that is not installed. Tests that do not end in time have noticed the fault.
 """
 
@@ -38,7 +38,7 @@ COPIED = (
     *("mahavishnu", "scripts", "tests", "docs", "pyproject.toml"),
     *("Makefile", "requirements-session-buddy.lock"),
 )
-WORKERS = 3
+WORKERS = 4  # on two cores: half of a test is waiting for PostgreSQL or a process
 RUN_TIMEOUT_S = 300
 TESTS_FAILED = 1  # pytest's exit code; the other ones say that nothing was tested
 _FAILED = re.compile(r"^FAILED (tests/\S+?::\w+)", re.MULTILINE)

@@ -10,6 +10,7 @@ closed.
 """
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -137,6 +138,7 @@ def serve(control: socket.socket, forks: str) -> None:
         assert "mahavishnu" not in sys.modules
     else:
         _import_commands()
+    gc.freeze()  # no process that is forked searches what was imported, nor copies its pages by that
     running: dict[int, tuple[int, int]] = {}  # by pidfd: the pid, and where to tell
     poll = select.poll()
     poll.register(control, select.POLLIN)
