@@ -1,7 +1,8 @@
 """
 How long tests take, as recorded in `tests/durations.json`: by these the longest begin first.
 
-A fresh clone has no other record. `python scripts/run_tests.py --all --record` writes it again.
+A fresh clone has no other record. `python scripts/run_tests.py --all --record` writes it again. Budgets are
+shares of the whole, so that they hold for a record of any machine, a busy one too.
 """
 
 import heapq
@@ -16,6 +17,11 @@ from tests.support.outcomes import Ended, read_outcomes
 RECORD = Path(__file__).resolve().parent.parent / "tests/durations.json"
 UNKNOWN_S = 10.0  # what a file without a record is taken to need
 LONG_S = 10.0  # tests from here on are recorded by name
+# Of all tests on two quiet cores; the seconds of a budget are those of such a run.
+WHOLE_S = 3500.0
+TEST_S = 20.0
+FILE_S = 80.0  # of our own: 40 of a processor, and as much waiting
+PEER_S = 120.0  # of a file that starts real programs
 
 
 class Durations(msgspec.Struct, frozen=True):
@@ -32,6 +38,16 @@ class Durations(msgspec.Struct, frozen=True):
         if path.endswith(".py"):
             return self.files.get(path, UNKNOWN_S)
         return sum(taken for file, taken in self.files.items() if file.startswith(f"{path}/"))
+
+    def over_budget(self) -> set[str]:
+        """Return the files and tests that take more than their share of the whole."""
+        scale = WHOLE_S / sum(self.files.values())
+        files = {
+            file
+            for file, taken in self.files.items()
+            if taken * scale > (PEER_S if file.startswith("tests/peers/") else FILE_S)
+        }
+        return files | {test for test, taken in self.long_tests.items() if taken * scale > TEST_S}
 
     def share_out(self, files: Sequence[str], shares: int) -> list[tuple[str, ...]]:
         """Return the files in so many shares that take about as long as each other."""

@@ -26,13 +26,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json-output.md"
 
 @pytest.fixture
 def patient(alone: Command) -> Command:
-    """
-    The command in a home of its own, which wants no certain port of this machine.
-
-    The path lets `scripts/mutate.py` try its faults by the command, too.
-    """
-    more = {"MAHAVISHNU_PORT": "0", "PYTHONPATH": str(Path(mahavishnu.__file__).parents[1])}
-    return replace(alone, environment=alone.environment | more)
+    """The command in a home of its own, which wants no certain port of this machine."""
+    return replace(alone, environment=alone.environment | {"MAHAVISHNU_PORT": "0"})
 
 
 def snapshot(folder: Path) -> dict[str, str]:
@@ -313,7 +308,7 @@ def test_another_distribution_of_the_name(patient: Command, tmp_path: Path) -> N
     info = tmp_path / "mahavishnu-9.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mahavishnu\nVersion: 9\n")
-    path = f"{patient.environment['PYTHONPATH']}:{tmp_path}"
+    path = f"{Path(mahavishnu.__file__).parents[1]}:{tmp_path}"
     found = findings(patient("doctor", "--no-database", "--json", PYTHONPATH=path))
     assert of_status(found, "error") == {"package"}
     assert found["package"]["hint"].endswith("uv pip uninstall mahavishnu")

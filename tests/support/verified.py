@@ -77,7 +77,7 @@ INTEGRATIONS = {
 }
 HEADER = f"""# What the tests verified
 
-Written by `make test`, from its own run and that of `make test-peers` before it, if there was one.
+Written by `make test-all`, and by `make test` after `make test-peers`.
 
 - *{REAL}*: the named test ran against the thing itself, and passed.
 - *{WIRE}*: it ran against another program that speaks the same protocol.
