@@ -12,10 +12,12 @@ from tests.support.daemon import layout
 
 
 @pytest.fixture(scope="session")
-def mahavishnu(tmp_path_factory: pytest.TempPathFactory) -> Command:
+def mahavishnu(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Command:
     """The command in a home that all tests share; no embedder is there."""
     environment = {"MAHAVISHNU_EMBEDDING_PROVIDER": "none"}
-    return Command(tmp_path_factory.mktemp("shared"), environment)
+    shared = Command(tmp_path_factory.mktemp("shared"), environment)
+    place(layout(shared).folder)
+    return shared
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import http.client
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.command import UNMEASURED, Command
-from tests.support.daemon import Daemon, call, http_session, running, stdio_session
+from tests.support.daemon import Daemon, call, http_session, layout, running, stdio_session
 
 pytestmark = pytest.mark.postgres
 
@@ -28,9 +28,13 @@ METHODS = ("GET", "POST", "OPTIONS", "DELETE", "HEAD")
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def daemon(
+    tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]
+) -> Iterator[Daemon]:
     environment = {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED}
-    with running(Command(tmp_path_factory.mktemp("guarded"), environment)) as daemon:
+    command = Command(tmp_path_factory.mktemp("guarded"), environment)
+    place(layout(command).folder)
+    with running(command) as daemon:
         yield daemon
 
 

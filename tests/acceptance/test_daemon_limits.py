@@ -6,7 +6,7 @@ import re
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.support.command import UNMEASURED, Command
-from tests.support.daemon import Daemon, running, wait_until
+from tests.support.daemon import Daemon, layout, running, wait_until
 
 pytestmark = pytest.mark.postgres
 
@@ -27,25 +27,31 @@ BATCH = "/api/v1/memories/batch"
 
 
 @contextlib.contextmanager
-def limited(home: Path, timeout_s: float) -> Iterator[Daemon]:
+def limited(home: Path, timeout_s: float, place: Callable[[Path], None]) -> Iterator[Daemon]:
     environment = {"MAHAVISHNU_EMBEDDING_PROVIDER": "none", **UNMEASURED}
     values = {"request_timeout": timeout_s, "max_requests": MAX_REQUESTS, "max_body": MAX_BODY}
     words = [word for key, value in values.items() for word in ("--set", f"server.{key}={value}")]
-    with running(Command(home, environment), *words) as daemon:
+    command = Command(home, environment)
+    place(layout(command).folder)
+    with running(command, *words) as daemon:
         yield daemon
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def patient(
+    tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]
+) -> Iterator[Daemon]:
     """A daemon that gives nobody up while a test looks at what it holds."""
-    with limited(tmp_path_factory.mktemp("patient"), 600) as daemon:
+    with limited(tmp_path_factory.mktemp("patient"), 600, place) as daemon:
         yield daemon
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def daemon(
+    tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]
+) -> Iterator[Daemon]:
     """A daemon with little patience; memories of a size that no socket takes at once are there."""
-    with limited(tmp_path_factory.mktemp("limited"), TIMEOUT_S) as daemon:
+    with limited(tmp_path_factory.mktemp("limited"), TIMEOUT_S, place) as daemon:
         for number in range(20):
             daemon.store(f"{number} " + "x" * 900_000, project="large")
         yield daemon

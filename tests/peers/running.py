@@ -1,7 +1,8 @@
 """The daemon that the real clients speak to: `mahavishnu up` in a home of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from mahavishnu.base.daemon.record import find_listening
 from mahavishnu.base.daemon.token import read_token
 from mahavishnu.base.paths import Locations, locate
 from tests.support.command import Command
+from tests.support.daemon import layout
 from tests.support.external import free_port
 
 
@@ -57,10 +59,13 @@ class Daemon:
 
 
 @pytest.fixture(scope="session")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def daemon(
+    tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]
+) -> Iterator[Daemon]:
     """One daemon for all tests; they tell their memories apart by what these say."""
     home = tmp_path_factory.mktemp("daemon")
     started = Daemon(Command(home, {"MAHAVISHNU_PORT": str(free_port())}))
+    place(layout(started.command).folder)
     started.start()
     yield started
     started.stop()
