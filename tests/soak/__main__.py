@@ -10,8 +10,8 @@ import tempfile
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-import asyncpg
 import httpx
 import psutil
 
@@ -43,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--raw", type=Path, help="a file for all that was seen, as JSON")
     parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two faults")
     asked = parser.parse_args()
     clean_up_when_told_to_stop()
@@ -51,16 +52,15 @@ def main() -> int:
         if ROOT:
             undo.enter_context(small_disk(home.command.root, DISK_MB))
         harmer = Harmer(home, asked.seed, asked.minutes * 60, ROOT, asked.every)
-        wrong = asyncio.run(run(home, harmer, asked.seed))
+        wrong = asyncio.run(run(home, harmer, asked.seed, asked.raw))
         return 1 if wrong else 0
 
 
-async def run(home: Home, harmer: Harmer, seed: int) -> list[str]:
+async def run(home: Home, harmer: Harmer, seed: int, raw: Path | None) -> list[str]:
     """Run to the end, print the report, and return what was not as promised; leaves no process."""
     home.install_clients()
     home.write_settings()
     await home.run("memory", "store", BEACON)
-    home.url = (await asyncio.to_thread(home.command, "db", "url")).out.strip()
     keeping = asyncio.create_task(home.keep_daemon())
     try:
         while not await _is_up(home):  # noqa: ASYNC110 - another process
@@ -75,9 +75,11 @@ async def run(home: Home, harmer: Harmer, seed: int) -> list[str]:
             await _tell_progress(home, watcher, harmer)
             home.ending = True
             await asyncio.gather(*living)
+            if raw:
+                _write_raw(raw, home, harmer, watcher)
             wrong = [*home.wrong, *unexplained(home, harmer.done), *await _settle(home, clients)]
         wrong += await _check_rows(home)
-        wrong += _check_clients(home, clients[0].switched)
+        wrong += await _check_clients(home, clients[0].switched)
     finally:
         ends = await _end(home, keeping)
     wrong += ends
@@ -126,7 +128,7 @@ async def _settle(home: Home, clients: list[Client]) -> list[str]:
 
 async def _check_rows(home: Home) -> list[str]:
     """Return what the ledger has to say about the rows, and how many memories are there by halves."""
-    connection = await asyncpg.connect(home.url)
+    connection = await home.connect()
     try:
         rows = [row for each in FOUND for row in await connection.fetch(each)]
         halves = await connection.fetchval(HALVES)
@@ -136,7 +138,7 @@ async def _check_rows(home: Home) -> list[str]:
     return wrong + ([f"{halves} memories are there in part"] if halves else [])
 
 
-def _check_clients(home: Home, switched: str) -> list[str]:
+async def _check_clients(home: Home, switched: str) -> list[str]:
     """Return what of the last switch and of the last settings is not in force."""
     wrong = []
     if switched:
@@ -145,13 +147,39 @@ def _check_clients(home: Home, switched: str) -> list[str]:
         for file in (claude, codex):
             if f"http://127.0.0.1:9/{switched}" not in json.dumps(file):
                 wrong.append(f"not on {switched}: {file}")
-    rounds = [
-        each.environ().get("ROUND") for each in home.processes() if each.cmdline()[:2] == ["sh", "-c"]
-    ]  # fmt: skip
-    embedders = [each for each in home.processes() if "embedder.py" in " ".join(each.cmdline()[1:2])]  # fmt: skip
-    if rounds != [str(home.round)] or len(embedders) != 1:
-        wrong.append(f"flaky runs with rounds {rounds}, not {home.round}; {len(embedders)} embedders")  # fmt: skip
-    return wrong
+    for _ in range(SETTLE_S):
+        running = _services(home)
+        if running == [str(home.round), "embedder"]:
+            return wrong
+        await asyncio.sleep(1)
+    return [
+        *wrong,
+        f"these services run: {running}, not one of round {home.round} and one embedder",
+    ]
+
+
+def _services(home: Home) -> list[str]:
+    """Return the round of each `flaky` that runs, and "embedder" for each of those."""
+    found = []
+    for each in home.processes():
+        with contextlib.suppress(psutil.Error):
+            words = each.cmdline()
+            if words[:2] == ["sh", "-c"]:
+                found.append(each.environ().get("ROUND", ""))
+            elif words[1:] and words[1].endswith("soak/embedder.py"):
+                found.append("embedder")
+    return sorted(found)
+
+
+def _write_raw(path: Path, home: Home, harmer: Harmer, watcher: Watcher) -> None:
+    lists: dict[str, list[Any]] = {
+        "probes": watcher.probes,
+        "samples": watcher.samples,
+        "harms": harmer.done,
+        "failures": home.failures,
+    }
+    raw = {name: [vars(each) for each in values] for name, values in lists.items()}
+    path.write_text(json.dumps(raw | {"seconds": home.seconds, "exits": home.exits}))
 
 
 async def _end(home: Home, keeping: asyncio.Task[None]) -> list[str]:

@@ -13,7 +13,7 @@ import httpx
 from tests.soak.embedder import MODEL, embed
 from tests.soak.home import Home, Refused, call_api, call_mcp
 
-THINK_S = 1.2  # on average
+THINK_S = 0.6  # on average
 OPERATOR_S = 6.0
 INSIST_S = 150.0
 WORDS = "amber birch cedar delta ember fjord grove heron inlet jetty kelp larch maple north ochre pearl quartz reef"
@@ -137,7 +137,11 @@ class Client:
 
     async def search(self) -> None:
         mode = self.draw.choice(("text", "vector", "hybrid"))
-        body: dict[str, Any] = {"query": " ".join(self.draw.sample(WORDS.split(), 2)), "mode": mode, "limit": 5}
+        body: dict[str, Any] = {
+            "query": " ".join(self.draw.sample(WORDS.split(), 2)),
+            "mode": mode,
+            "limit": 5,
+        }
         kind = f"search {mode}"
         if self.draw.random() < 0.5:
             answer = await self.ask(f"mcp {kind}", lambda: call_mcp(self.http, "search", body))
@@ -182,7 +186,9 @@ class Client:
         name = self.draw.choice(("embedder", "flaky"))
         answer = await self.api("restart_services", "POST", "services/restart", names=[name], confirm=True)  # fmt: skip
         for each in answer["services"] if answer else ():
-            self.home.outcomes.update([f"restart {name}: {each['result']}"])
+            self.home.outcomes.update(
+                [f"restart {name}: {each['outcome']} {each.get('code') or ''}"]
+            )
 
     async def change_settings(self) -> None:
         try:

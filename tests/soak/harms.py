@@ -68,8 +68,10 @@ class Harmer:
             await asyncio.sleep(max(0.0, at - self.home.now))
             harm = Harm(kind, self.home.now)
             self.done.append(harm)
-            with contextlib.suppress(ProcessLookupError, psutil.Error, AssertionError):
+            try:
                 await HARMS[kind](self, draw)
+            except (OSError, psutil.Error, AssertionError) as error:
+                self.home.outcomes.update([f"{kind} not done: {type(error).__name__} {error}"])
             harm.ended = self.home.now
 
     async def kill_daemon(self, _: random.Random) -> None:
@@ -115,9 +117,14 @@ class Harmer:
 
     async def fill_disk(self, _: random.Random) -> None:
         ballast = self.home.command.root / "ballast"
-        fill(ballast, leave_mb=0)
-        await asyncio.sleep(FULL_S)
-        ballast.unlink()
+        try:
+            fill(ballast, leave_mb=1)
+            with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as rest:
+                while rest.write(bytes(4096)):
+                    pass
+            await asyncio.sleep(FULL_S)
+        finally:
+            ballast.unlink()
         await self._database_back()
 
     async def cut_off(self, draw: random.Random) -> None:
@@ -151,8 +158,8 @@ class Harmer:
         """Wait until PostgreSQL takes a connection of ours."""
         await asyncio.sleep(0.1)
         for _ in range(600):
-            with contextlib.suppress(OSError, asyncpg.PostgresError, TimeoutError):
-                await (await asyncpg.connect(self.home.url, timeout=5)).close()
+            with contextlib.suppress(OSError, IndexError, asyncpg.PostgresError):
+                await (await self.home.connect()).close()
                 return
             await asyncio.sleep(0.1)
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import psutil
 
 from tests.soak import embedder
 from tests.soak.ledger import Ledger
 from tests.support.command import PROGRAM, Command
+from tests.support.daemon import layout
 
 ERA = "2026-07-28"
 RESTART_AFTER_S = (
@@ -67,7 +69,6 @@ class Home:
     outcomes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     spooled: int = 0
-    url: str = ""
     round: int = 0
     pid: int = 0
     ending: bool = False
@@ -88,7 +89,7 @@ class Home:
 
     def write_settings(self) -> None:
         """Write the settings with the next round in the environment of `flaky`, which the daemon restarts for it."""
-        self.round += 1
+        number = self.round + 1
         profiles = {
             name: {
                 "anthropic_base_url": f"http://127.0.0.1:9/{name}",
@@ -109,7 +110,7 @@ class Home:
             },
             "flaky": {
                 "command": ["sh", "-c", "sleep 170; exit 3"],
-                "environment": [f"ROUND={self.round}"],
+                "environment": [f"ROUND={number}"],
             },
         }
         embedding = {
@@ -125,6 +126,7 @@ class Home:
         new = path.with_suffix(".new")
         new.write_text(json.dumps(whole))
         new.replace(path)
+        self.round = number
 
     def install_clients(self) -> None:
         """Put empty settings of the AI clients into the home."""
@@ -175,6 +177,14 @@ class Home:
             raise Refused(code, err.decode()[-500:], again=process.returncode == 5)
         body: dict[str, Any] = json.loads(out)
         return body
+
+    async def connect(self) -> asyncpg.Connection:
+        """Return a connection of our own to the database, by the file of its server."""
+        file = layout(self.command).cluster / "postmaster.pid"
+        folder = file.read_text().splitlines()[4]
+        return await asyncpg.connect(
+            f"postgresql://mahavishnu@/mahavishnu?host={folder}", timeout=5
+        )
 
     def processes(self) -> list[psutil.Process]:
         """Return all processes that have this home in their environment, but for us."""
