@@ -58,9 +58,10 @@ test-deep: $(PEERS_STAMP)
 	$(PYTHON) scripts/mutate.py --passed
 
 # Commands and their database are killed, many times, and have a full disk, a twin or another clock. A round is replayed
-# by its seed: python -m tests.crash store --first 17 --seeds 1
+# by its seed: python -m tests.crash store --first 17 --seeds 1. Then an hour of load with faults.
 soak: setup
 	$(PYTHON) -m tests.crash
+	$(PYTHON) -m tests.soak
 
 bench: setup
 	$(PYTHON) -m benchmarks --json .cache/benchmarks.json

@@ -1,1 +1,1 @@
-"""Hours of mixed load with random faults: nothing acknowledged is lost, memory stays flat, the daemon stays available."""
+"""Hours of mixed load with random faults: nothing acknowledged is lost, and memory stays flat."""

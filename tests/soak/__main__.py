@@ -10,25 +10,25 @@ import tempfile
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 
 from benchmarks.world import clean_up_when_told_to_stop
 from tests.crash.scenarios import HALVES
+from tests.soak.calls import Refused, call_api
 from tests.soak.clients import Client
 from tests.soak.harms import EVERY_S, Harmer
-from tests.soak.home import Home, Refused, call_api
+from tests.soak.home import PROFILE_KEYS, Home
 from tests.soak.report import GOAL, availability, unexplained, write_report
 from tests.soak.watching import BEACON, Watcher
 from tests.support.command import ROOT, Command
 from tests.support.small_disk import small_disk
+from tests.support.switching import install
 
 CLIENTS = 10
 DISK_MB = 1024
 SETTLE_S = 180
-KEYS = {"ONE_KEY": "sk-fake-one", "TWO_KEY": "sk-fake-two"}
 # What is there, with the keys of the ledger.
 FOUND = (
     "SELECT content FROM memories WHERE superseded_by IS NULL AND content ~ '^(Note|Turn) '",
@@ -43,22 +43,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--raw", type=Path, help="a file for all that was seen, as JSON")
     parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two faults")
     asked = parser.parse_args()
     clean_up_when_told_to_stop()
     with tempfile.TemporaryDirectory(prefix="mahavishnu-soak-") as folder, contextlib.ExitStack() as undo:  # fmt: skip
-        home = Home(Command(Path(folder), KEYS), Path(folder) / "daemon.out")
+        home = Home(Command(Path(folder), PROFILE_KEYS), Path(folder) / "daemon.out")
         if ROOT:
             undo.enter_context(small_disk(home.command.root, DISK_MB))
         harmer = Harmer(home, asked.seed, asked.minutes * 60, ROOT, asked.every)
-        wrong = asyncio.run(run(home, harmer, asked.seed, asked.raw))
+        wrong = asyncio.run(run(home, harmer, asked.seed))
         return 1 if wrong else 0
 
 
-async def run(home: Home, harmer: Harmer, seed: int, raw: Path | None) -> list[str]:
+async def run(home: Home, harmer: Harmer, seed: int) -> list[str]:
     """Run to the end, print the report, and return what was not as promised; leaves no process."""
-    home.install_clients()
+    install(home.command.home, claude_code="{}", codex="", qwen="{}")
     home.write_settings()
     await home.run("memory", "store", BEACON)
     keeping = asyncio.create_task(home.keep_daemon())
@@ -75,8 +74,6 @@ async def run(home: Home, harmer: Harmer, seed: int, raw: Path | None) -> list[s
             await _tell_progress(home, watcher, harmer)
             home.ending = True
             await asyncio.gather(*living)
-            if raw:
-                _write_raw(raw, home, harmer, watcher)
             wrong = [*home.wrong, *unexplained(home, harmer.done), *await _settle(home, clients)]
         wrong += await _check_rows(home)
         wrong += await _check_clients(home, clients[0].switched)
@@ -169,17 +166,6 @@ def _services(home: Home) -> list[str]:
             elif words[1:] and words[1].endswith("soak/embedder.py"):
                 found.append("embedder")
     return sorted(found)
-
-
-def _write_raw(path: Path, home: Home, harmer: Harmer, watcher: Watcher) -> None:
-    lists: dict[str, list[Any]] = {
-        "probes": watcher.probes,
-        "samples": watcher.samples,
-        "harms": harmer.done,
-        "failures": home.failures,
-    }
-    raw = {name: [vars(each) for each in values] for name, values in lists.items()}
-    path.write_text(json.dumps(raw | {"seconds": home.seconds, "exits": home.exits}))
 
 
 async def _end(home: Home, keeping: asyncio.Task[None]) -> list[str]:

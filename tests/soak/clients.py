@@ -6,17 +6,33 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
 
+from tests.soak.calls import Refused, call_api, call_mcp
 from tests.soak.embedder import MODEL, embed
-from tests.soak.home import Home, Refused, call_api, call_mcp
+from tests.soak.home import Home
 
 THINK_S = 0.6  # on average
 OPERATOR_S = 6.0
 INSIST_S = 150.0
-WORDS = "amber birch cedar delta ember fjord grove heron inlet jetty kelp larch maple north ochre pearl quartz reef"
+WORDS = "amber birch cedar delta ember fjord grove heron inlet jetty kelp larch maple north ochre pearl".split()
+LOOKED_AT = (
+    "health",
+    "events",
+    "services",
+    "stats",
+    "memories",
+    "sessions",
+    "workflows",
+    "spool",
+    "metrics",
+)
+BEGAN, ENDED = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
+
+type Answer = dict[str, Any] | None
 
 
 @dataclass
@@ -51,7 +67,7 @@ class Client:
 
     async def ask(
         self, kind: str, send: Callable[[], Awaitable[dict[str, Any]]], *, insist: bool = False
-    ) -> dict[str, Any] | None:
+    ) -> Answer:
         """Return the answer, None for a refusal; `insist` repeats what may succeed later."""
         until = time.monotonic() + INSIST_S
         while True:
@@ -67,21 +83,26 @@ class Client:
                 self.home.seconds[kind].append(time.perf_counter() - began)
                 return answer
 
-    async def api(self, kind: str, method: str, path: str, *, insist: bool = False, **body: Any) -> dict[str, Any] | None:  # fmt: skip
-        return await self.ask(
-            f"http {kind}", lambda: call_api(self.http, method, path, body), insist=insist
-        )
+    async def get(self, kind: str, path: str) -> Answer:
+        """Read something over HTTP."""
+        return await self.ask(f"http {kind}", lambda: call_api(self.http, "GET", path, {}))
 
-    async def write(self, tool: str, path: str, **body: Any) -> dict[str, Any] | None:
+    async def post(self, kind: str, path: str, *, insist: bool = True, **body: Any) -> Answer:
+        """Ask for something over HTTP."""
+        send = partial(call_api, self.http, "POST", path, body)
+        return await self.ask(f"http {kind}", send, insist=insist)
+
+    async def write(self, tool: str, path: str, **body: Any) -> Answer:
         """Write by MCP or HTTP, insisting."""
         if self.draw.random() < 0.5:
-            return await self.ask(f"mcp {tool}", lambda: call_mcp(self.http, tool, body), insist=True)  # fmt: skip
-        return await self.api(tool, "POST", path, insist=True, **body)
+            send = partial(call_mcp, self.http, tool, body)
+            return await self.ask(f"mcp {tool}", send, insist=True)
+        return await self.post(tool, path, **body)
 
     def new(self, kind: str) -> str:
         """Return a text that nobody else writes."""
         self.counted += 1
-        words = " ".join(self.draw.sample(WORDS.split(), 4))
+        words = " ".join(self.draw.sample(WORDS, 4))
         return f"{kind} {self.number}-{self.counted} of the soak: {words}."
 
     def a_note(self) -> str | None:
@@ -106,7 +127,8 @@ class Client:
         if old := self.a_note():
             text, before = self.new("Note"), self.notes.pop(old)
             self.home.ledger.note("unsure", text, before)
-            answer = await self.api("supersede_memory", "POST", f"memories/{old}/supersede", insist=True, content=text)  # fmt: skip
+            path = f"memories/{old}/supersede"
+            answer = await self.post("supersede_memory", path, content=text)
             if answer:
                 self.home.ledger.note("gone", before)
                 self.home.ledger.note("there", text)
@@ -131,14 +153,14 @@ class Client:
 
     async def read(self) -> None:
         if old := self.a_note():
-            answer = await self.api("get_memory", "GET", f"memories/{old}")
+            answer = await self.get("get_memory", f"memories/{old}")
             if answer and answer["content"] != self.notes[old]:
                 self.home.wrong.append(f"{old} reads {answer['content']!r}")
 
     async def search(self) -> None:
         mode = self.draw.choice(("text", "vector", "hybrid"))
         body: dict[str, Any] = {
-            "query": " ".join(self.draw.sample(WORDS.split(), 2)),
+            "query": " ".join(self.draw.sample(WORDS, 2)),
             "mode": mode,
             "limit": 5,
         }
@@ -146,7 +168,7 @@ class Client:
         if self.draw.random() < 0.5:
             answer = await self.ask(f"mcp {kind}", lambda: call_mcp(self.http, "search", body))
         else:
-            answer = await self.api(kind, "POST", "search", **body)
+            answer = await self.post(kind, "search", insist=False, **body)
         if answer:
             self.home.degraded.update(
                 f"{each['part']}: {each['reason']}" for each in answer["degraded"]
@@ -156,16 +178,22 @@ class Client:
         session, position, text = f"soak-{self.number}", self.turns, self.new("Turn")
         self.turns += 1
         self.home.ledger.note("unsure", text)
-        if await self.write("record_turn", "turns", session_id=session, position=position, role="user", content=text):  # fmt: skip
+        said = {"session_id": session, "position": position, "role": "user", "content": text}
+        if await self.write("record_turn", "turns", **said):
             self.home.ledger.note("there", text)
 
     async def execution(self) -> None:
         run = self.new("Run")
-        body = {"execution_id": run, "workflow_id": "soak", "adapter": "script", "started_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+        body = {
+            "execution_id": run,
+            "workflow_id": "soak",
+            "adapter": "script",
+            "started_at": BEGAN,
+        }
         self.home.ledger.note("unsure", run)
         if await self.write("record_execution", "executions", status="running", **body):
             self.home.ledger.note("there", run)
-            ends = {"status": "completed", "finished_at": "2026-01-01T00:01:00Z"}
+            ends = {"status": "completed", "finished_at": ENDED}
             ended = f"{run} ended"
             self.home.ledger.note("unsure", ended)
             if await self.write("record_execution", "executions", **body, **ends):
@@ -175,16 +203,18 @@ class Client:
         name = self.new("Metric")
         self.home.ledger.note("unsure", name)
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        if await self.write("record_metrics", "metrics", component=name, metric_type="soak", recorded_at=at, metrics={"n": 1}):  # fmt: skip
+        body = {"component": name, "metric_type": "soak", "recorded_at": at, "metrics": {"n": 1}}
+        if await self.write("record_metrics", "metrics", **body):
             self.home.ledger.note("there", name)
 
     async def look(self) -> None:
-        path = self.draw.choice(("health", "events", "services", "stats", "memories", "sessions", "workflows", "spool", "metrics"))  # fmt: skip
-        await self.api(f"look at {path}", "GET", path)
+        path = self.draw.choice(LOOKED_AT)
+        await self.get(f"look at {path}", path)
 
     async def restart_service(self) -> None:
         name = self.draw.choice(("embedder", "flaky"))
-        answer = await self.api("restart_services", "POST", "services/restart", names=[name], confirm=True)  # fmt: skip
+        body = {"names": [name], "confirm": True}
+        answer = await self.post("restart_services", "services/restart", insist=False, **body)
         for each in answer["services"] if answer else ():
             self.home.outcomes.update(
                 [f"restart {name}: {each['outcome']} {each.get('code') or ''}"]
@@ -199,12 +229,13 @@ class Client:
     async def switch(self) -> None:
         name = self.draw.choice(("one", "two"))
         self.switched = ""
-        answer = await self.api("switch_llm", "POST", "llms/switch", name=name, confirm=True, insist=True)  # fmt: skip
+        answer = await self.post("switch_llm", "llms/switch", name=name, confirm=True)
         self.switched = name if answer else ""
 
     async def command(self) -> None:
         text = self.new("Note")
-        words = self.draw.choice((("memory", "store", text), ("memory", "search", "amber"), ("status",)))  # fmt: skip
+        all_words = (("memory", "store", text), ("memory", "search", "amber"), ("status",))
+        words = self.draw.choice(all_words)
         storing = words[:2] == ("memory", "store")
         if storing:
             self.home.ledger.note("unsure", text)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -21,7 +22,9 @@ from tests.support.small_disk import fill
 EVERY_S = 70.0
 STOPPED_S = 12.0
 FULL_S = 4.0
-DECK = ("backend",) * 4 + ("server",) * 3 + ("stopped",) * 3 + ("service",) * 3 + ("cut off",) * 5 + ("full", "keeper")  # fmt: skip
+DECK = Counter(
+    {"backend": 4, "server": 3, "stopped": 3, "service": 3, "cut off": 5, "full": 1, "keeper": 1}
+)
 DAEMON_KILLS = 3
 DAEMON_UNTIL = (
     0.4  # of the run: what comes after is one life of the daemon, for the figures of its memory
@@ -51,7 +54,7 @@ class Harmer:
     def plan(self) -> list[tuple[float, str]]:
         """Return when what is done, in order; the first and last half minute are left alone."""
         draw = random.Random(f"{self.seed}/harms")
-        deck = [each for each in DECK if self.rooted or each != "full"]
+        deck = [each for each in DECK.elements() if self.rooted or each != "full"]
         plan, at = [], 30.0
         hand: list[str] = []
         while at < self.seconds - 30:

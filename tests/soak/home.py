@@ -17,23 +17,16 @@ import httpx
 import psutil
 
 from tests.soak import embedder
+from tests.soak.calls import Refused
 from tests.soak.ledger import Ledger
 from tests.support.command import PROGRAM, Command
 from tests.support.daemon import layout
 
-ERA = "2026-07-28"
 RESTART_AFTER_S = (
     1.0  # systemd's RestartSec, as `service install` writes it or not: a second of the init system
 )
 PATIENCE_S = 30.0
-
-
-class Refused(Exception):
-    """A call that failed: by which code, and whether the same call may succeed later."""
-
-    def __init__(self, code: str, said: str, *, again: bool) -> None:
-        super().__init__(code)
-        self.code, self.said, self.again = code, said, again
+PROFILE_KEYS = {"ONE_KEY": "sk-fake-one", "TWO_KEY": "sk-fake-two"}  # what the profiles name
 
 
 @dataclass(frozen=True)
@@ -89,51 +82,25 @@ class Home:
 
     def write_settings(self) -> None:
         """Write the settings with the next round in the environment of `flaky`, which the daemon restarts for it."""
-        number = self.round + 1
-        profiles = {
-            name: {
-                "anthropic_base_url": f"http://127.0.0.1:9/{name}",
-                "openai_responses_base_url": f"http://127.0.0.1:9/{name}/v1",
-                "openai_chat_base_url": f"http://127.0.0.1:9/{name}/v1",
-                "key": f"env:{name.upper()}_KEY",
-                "model": f"{name}-large",
-            }
-            for name in ("one", "two")
-        }
-        at = f"http://127.0.0.1:{self.embedder_port}/v1"
+        number, at = self.round + 1, f"http://127.0.0.1:{self.embedder_port}/v1"
+        words = [sys.executable, str(Path(embedder.__file__)), str(self.embedder_port)]
+        health = {"http": f"{at}/models", "interval": 2, "timeout": 2}
         services = {
-            "embedder": {
-                "command": [sys.executable, str(Path(embedder.__file__)), str(self.embedder_port)],
-                "health": {"http": f"{at}/models", "interval": 2, "timeout": 2},
-                "restart": "always",
-                "grace": 2,
-            },
-            "flaky": {
-                "command": ["sh", "-c", "sleep 170; exit 3"],
-                "environment": [f"ROUND={number}"],
-            },
-        }
+            "embedder": {"command": words, "health": health, "restart": "always", "grace": 2},
+            "flaky": {"command": ["sh", "-c", "sleep 170; exit 3"], "environment": [f"ROUND={number}"]},
+        }  # fmt: skip
         embedding = {
             "provider": "openai", "model": embedder.MODEL, "openai_base_url": at, "openai_api_key": "sk-fake",
             "openai_dimensions": embedder.DIMENSIONS, "timeout": 5,
         }  # fmt: skip
-        whole = {
-            "embedding": embedding,
-            "services": services,
-            "ai_environments": {"llm_profiles": profiles},
-        }
+        profiles = {name: _profile(name) for name in ("one", "two")}
+        environments = {"llm_profiles": profiles}
+        whole = {"embedding": embedding, "services": services, "ai_environments": environments}
         path = self.command.settings
         new = path.with_suffix(".new")
         new.write_text(json.dumps(whole))
         new.replace(path)
         self.round = number
-
-    def install_clients(self) -> None:
-        """Put empty settings of the AI clients into the home."""
-        for path, text in ((".claude/settings.json", "{}"), (".codex/config.toml", ""), (".qwen/settings.json", "{}")):  # fmt: skip
-            file = self.command.home / path
-            file.parent.mkdir(parents=True)
-            file.write_text(text)
 
     async def keep_daemon(self) -> None:
         """Run the daemon in the foreground, and start it again whenever it ends, as an init system does."""
@@ -198,60 +165,9 @@ class Home:
         return found
 
 
-async def call_api(
-    http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the answer of a route of the HTTP API."""
-    given: dict[str, Any] = {"params" if method == "GET" else "json": body}
-    return _read(await _send(http.request(method, f"/api/v1/{path}", **given)))
-
-
-async def call_mcp(http: httpx.AsyncClient, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer of a tool over MCP without a session."""
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": ERA,
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
-    params = {"name": tool, "arguments": arguments, "_meta": meta}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": ERA,
-               "mcp-method": "tools/call", "mcp-name": tool}  # fmt: skip
-    answer = await _send(http.post("/mcp", json=message, headers=headers))
-    if answer.text.startswith("{"):
-        body = _read(answer)
-    else:
-        lines = [line[5:] for line in answer.text.splitlines() if line.startswith("data:")]
-        if not lines:
-            raise Refused("mcp.cut_off", answer.text[-200:], again=True)
-        body = json.loads(lines[-1])
-    if "result" not in body:
-        raise Refused("mcp.error", json.dumps(body)[:500], again=False)
-    result: dict[str, Any] = body["result"]
-    if result.get("isError"):
-        error = result.get("_meta", {}).get("mahavishnu/error", {})
-        said = json.dumps(result.get("content"))[:500]
-        code = error.get("code", "mcp.bare_error")
-        raise Refused(
-            code, said, again=code.startswith(("database.", "spool.", "embedding.", "service."))
-        )
-    structured: dict[str, Any] = result["structuredContent"]
-    return structured
-
-
-async def _send(sending: Any) -> httpx.Response:
-    try:
-        answer: httpx.Response = await sending
-    except httpx.TransportError as error:
-        raise Refused(type(error).__name__, str(error), again=True) from error
-    return answer
-
-
-def _read(answer: httpx.Response) -> dict[str, Any]:
-    if answer.status_code >= 400:
-        try:
-            code = answer.json()["error"]["code"]
-        except (ValueError, KeyError, TypeError):
-            code = f"http {answer.status_code}"
-        raise Refused(code, answer.text[:500], again=answer.status_code in (429, 503))
-    body: dict[str, Any] = answer.json()
-    return body
+def _profile(name: str) -> dict[str, str]:
+    at = f"http://127.0.0.1:9/{name}"
+    return {
+        "anthropic_base_url": at, "openai_responses_base_url": f"{at}/v1", "openai_chat_base_url": f"{at}/v1",
+        "key": f"env:{name.upper()}_KEY", "model": f"{name}-large",
+    }  # fmt: skip

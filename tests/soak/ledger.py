@@ -17,10 +17,6 @@ class Ledger:
         """Write down what is known now; call it with `unsure` before a write is sent."""
         self.fates |= dict.fromkeys(keys, fate)
 
-    def count(self, fate: Fate) -> int:
-        """Return how many writes have this fate."""
-        return sum(each == fate for each in self.fates.values())
-
     def check(self, found: Mapping[str, int]) -> list[str]:
         """Return what is wrong: lost, twice there, there though it is gone, or never written by anybody."""
         allowed: dict[Fate, tuple[int, ...]] = {"there": (1,), "gone": (0,), "unsure": (0, 1)}

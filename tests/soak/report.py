@@ -11,8 +11,7 @@ from tests.soak.watching import Probe, Sample, Watcher
 
 GOAL = 0.999
 AFTERMATH_S = 20.0  # that an error may come after the end of what caused it: the patience of a call, and a back-off
-AWAY = ("ConnectError", "ReadError", "RemoteProtocolError", "WriteError", "ConnectTimeout", "ReadTimeout", "mcp.cut_off",
-        "daemon.")  # fmt: skip
+AWAY = ("ConnectError", "ReadError", "RemoteProtocolError", "WriteError", "mcp.cut_off", "daemon.")
 # What each fault may make of calls, by how the codes begin.
 CAUSED: dict[str, tuple[str, ...]] = {
     "daemon": (*AWAY, "service.", "database."),
@@ -60,8 +59,9 @@ def write_report(home: Home, harmer: Harmer, watcher: Watcher, wrong: Sequence[s
     yield from _memory(watcher.samples)
     yield from _latencies(home, watcher)
     yield from _failures(home, harmer.done)
-    ledger = home.ledger
-    yield f"\nwrites: {ledger.count('there')} acknowledged and there, {ledger.count('gone')} gone, {ledger.count('unsure')} unanswered; {home.spooled} of them were taken by the spool"  # fmt: skip
+    fates = Counter(home.ledger.fates.values())
+    yield f"\nwrites: {dict(fates)}; unsure: without an answer"
+    yield f"taken by the spool: {home.spooled}"
     yield f"degraded searches: {dict(home.degraded)}"
     yield f"outcomes: {dict(home.outcomes)}"
     yield f"ends of the daemon: {[(round(at), status) for at, status in home.exits]}"
@@ -70,7 +70,7 @@ def write_report(home: Home, harmer: Harmer, watcher: Watcher, wrong: Sequence[s
 
 
 def _availability(probes: Sequence[Probe], harms: Sequence[Harm]) -> Iterator[str]:
-    yield "| counted | good | of | available |\n|---|---:|---:|---:|"
+    yield from _head("counted", "good", "of", "available")
     database = ("backend", "server", "keeper", "full")
     for name, left_out in (
         ("all probes", ()),
@@ -79,7 +79,7 @@ def _availability(probes: Sequence[Probe], harms: Sequence[Harm]) -> Iterator[st
     ):
         good, of = availability(probes, harms, *left_out)
         yield f"| {name} | {good:,} | {of:,} | {good / of:.3%} |"
-    yield "\n| fault | times | median s until it was over | bad probes | of which later |\n|---|---:|---:|---:|---:|"  # fmt: skip
+    yield from _head("fault", "times", "median s until it was over", "bad probes", "of which later")
     bad, later = Counter[str](), Counter[str]()
     for probe in probes:
         if probe.problem:
@@ -96,25 +96,30 @@ def _availability(probes: Sequence[Probe], harms: Sequence[Harm]) -> Iterator[st
 
 
 def _memory(samples: Sequence[Sample]) -> Iterator[str]:
-    yield "\n| until minute | median MiB | most MiB | median files | most files | lives |\n|---:|---:|---:|---:|---:|---:|"  # fmt: skip
+    yield from _head(
+        "until minute", "median MiB", "most MiB", "median files", "most files", "lives"
+    )
     before = 0
     for mark in MARKS_MIN:
         part = [each for each in samples if before * 60 <= each.at < mark * 60]
         before = mark
         if part:
             rss, files = [each.rss_mb for each in part], [each.files for each in part]
-            lives = len({each.pid for each in part})
-            yield f"| {mark} | {statistics.median(rss):.1f} | {max(rss):.1f} | {statistics.median(files):.0f} | {max(files)} | {lives} |"  # fmt: skip
+            cells = (
+                f"{statistics.median(rss):.1f} | {max(rss):.1f} | {statistics.median(files):.0f}"
+            )
+            yield f"| {mark} | {cells} | {max(files)} | {len({each.pid for each in part})} |"
     life = last_life(samples)
     rss_slope = slope([(each.at, each.rss_mb) for each in life])
     file_slope = slope([(each.at, float(each.files)) for each in life])
     lived = life[-1].at - life[0].at
     cpu = (life[-1].cpu_s - life[0].cpu_s) / lived if lived else math.nan
-    yield f"\nlast life of the daemon, {lived / 60:.0f} minutes once warm: {rss_slope:+.1f} MiB and {file_slope:+.1f} files an hour, {cpu:.0%} of a core"  # fmt: skip
+    yield f"\nlast life of the daemon, {lived / 60:.0f} minutes once warm: {cpu:.0%} of a core,"
+    yield f"{rss_slope:+.1f} MiB and {file_slope:+.1f} files an hour"
 
 
 def _latencies(home: Home, watcher: Watcher) -> Iterator[str]:
-    yield "\n| call | answered | p50 ms | p99 ms | most ms |\n|---|---:|---:|---:|---:|"
+    yield from _head("call", "answered", "p50 ms", "p99 ms", "most ms")
     probes = {"probe (/health and search)": [each.seconds for each in watcher.probes if not each.problem]}  # fmt: skip
     for kind, seconds in sorted((home.seconds | probes).items()):
         p50, p99 = (sorted(seconds)[int(len(seconds) * share)] * 1000 for share in (0.5, 0.99))
@@ -122,13 +127,18 @@ def _latencies(home: Home, watcher: Watcher) -> Iterator[str]:
 
 
 def _failures(home: Home, harms: Sequence[Harm]) -> Iterator[str]:
-    yield "\n| failed calls | code | explained by | unexplained |\n|---|---|---|---:|"
+    yield from _head("failed calls", "code", "explained by", "unexplained")
     kinds: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for failure in home.failures:
         kinds[failure.kind, failure.code][explain(failure, harms)] += 1
     for (kind, code), by in sorted(kinds.items()):
         told = ", ".join(f"{name} {count}" for name, count in by.items() if name)
         yield f"| {kind} | {code} | {told} | {by['']} |"
+
+
+def _head(*names: str) -> Iterator[str]:
+    yield f"\n| {' | '.join(names)} |"
+    yield f"|---|{'---:|' * (len(names) - 1)}"
 
 
 def unexplained(home: Home, harms: Sequence[Harm]) -> list[str]:

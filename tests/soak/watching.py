@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import httpx
 import psutil
 
-from tests.soak.home import Home, Refused, call_api
+from tests.soak.calls import Refused, call_api
+from tests.soak.home import Home
 
 PROBE_EVERY_S = 0.5
 PROBE_PATIENCE_S = 5.0
