@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mahavishnu.base.errors import Conflict, UsageError
+from mahavishnu.base.errors import Conflict, Forbidden, UsageError
 from mahavishnu.base.processes import send_signal
 from mahavishnu.services.schedule.pause import Pause
 from mahavishnu.services.supervision.probing import Prober
@@ -275,6 +275,23 @@ async def test_a_killed_runner_takes_its_unit_along_and_what_it_left_is_ended(
         await comes_true(lambda: world.backend.state("a").state == "running")
         assert world.process("a") not in whole
     assert [each.before for each in world.events("service.clear a")] == ["stale"]
+
+
+async def test_an_end_that_cannot_be_written_down_has_a_code_and_is_written_down_later(
+    world: Supervising,
+) -> None:
+    await world.backend.start(unit := sleeper("a"))
+    runner = world.runner("a")
+    send_signal(runner, signal.SIGKILL)
+    await comes_true(lambda: not runner.alive)
+    in_the_way = world.backend.files.record("a").with_suffix(".new")
+    in_the_way.mkdir()  # as a full disk is, from which the error comes at the same place
+    with pytest.raises(Forbidden) as caught:
+        await world.backend.stop(unit)
+    assert caught.value.code == "daemon.file"
+    in_the_way.rmdir()
+    await world.backend.stop(unit)
+    assert world.backend.state("a").state not in ("running", "stale")
 
 
 async def test_units_end_a_while_after_their_daemon_was_killed_but_for_detached_ones(

@@ -95,7 +95,11 @@ class OwnBackend:
             await _await(lambda: self.state(unit.name).state == "running", QUICKER_S)
 
     async def stop(self, unit: Unit) -> None:
-        """End a unit and all of its group; also what is left of one whose runner was killed."""
+        """
+        End a unit and all of its group; also what is left of one whose runner was killed.
+
+        Raises as `translated_files` where that cannot be written down; the unit has ended then.
+        """
         record = RunRecord.read(self.files.record(unit.name))
         if record is None or record.ended:
             return
@@ -192,7 +196,8 @@ class OwnBackend:
             if await _gone(left, patience_s):
                 break
         ended = RunEnd(-signal.SIGKILL, asked=False, why="Its runner was killed.")
-        replace(record, ended=ended).write(self.files.record(unit.name))
+        with translated_files(self.files.folder):
+            replace(record, ended=ended).write(self.files.record(unit.name))
 
 
 def _folder_of(unit: Unit, environment: UnitEnvironment) -> str:
