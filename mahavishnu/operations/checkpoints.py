@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DOC_TYPE = "checkpoint"
 PART = "session_buddy"
 
-type Ask = Callable[[SessionBuddy], Awaitable[Quality]]
+type AskQuality = Callable[[SessionBuddy], Awaitable[Quality]]
 
 
 class GetQuality(Request, frozen=True, kw_only=True):
@@ -167,7 +167,7 @@ async def _look(folder: Path) -> tuple[GitHead | None, list[DegradedBody]]:
         return None, [DegradedBody(part="git", reason=f"{error.message} [{error.code}]")]
 
 
-async def _ask(app: "App", ask: Ask) -> tuple[Quality | None, list[DegradedBody]]:
+async def _ask(app: "App", ask: AskQuality) -> tuple[Quality | None, list[DegradedBody]]:
     """Return what Session-Buddy answers, or why it does not."""
     if app.session_buddy is None:
         reason = (

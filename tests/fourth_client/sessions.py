@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mahavishnu.ai.clients.failures import Attempt, attempt_of
+from mahavishnu.ai.clients.failures import RecordedRequest, attempt_of
 from mahavishnu.ai.clients.session import (
     RestartServer,
     Resume,
@@ -18,7 +18,7 @@ restart_server: RestartServer | None = None
 FILES = "errors"
 
 
-def read_attempt(line: Line) -> Attempt | None:
+def read_attempt(line: Line) -> RecordedRequest | None:
     return attempt_of(line, failed=True, status=line.get("status"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mahavishnu.ai.clients.failures import Attempt, find_attempts
+from mahavishnu.ai.clients.failures import RecordedRequest, find_attempts
 from mahavishnu.ai.clients.table import CLIENTS
 
 AT = "2026-11-25T00:15:35.032Z"
@@ -84,7 +84,7 @@ def test_they_are_found_with_the_folder_of_their_session_and_once(
     path.write_text(f"{json.dumps(head)}\n{json.dumps(line)}\n{{torn")
     port, at = CLIENTS[client].sessions, datetime.fromisoformat(AT)
 
-    def find(since: datetime) -> list[tuple[Attempt, str]]:
+    def find(since: datetime) -> list[tuple[RecordedRequest, str]]:
         return list(find_attempts(tmp_path, port.FILES, port.read_attempt, since=since))
 
     [(attempt, folder)] = find(at - timedelta(seconds=1))

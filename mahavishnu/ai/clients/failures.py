@@ -11,7 +11,7 @@ MAX_FILES = 40
 
 
 @dataclass(frozen=True)
-class Attempt:
+class RecordedRequest:
     """
     A request to the provider as a session's file has it: an answer, or with `failed` an error.
 
@@ -26,12 +26,12 @@ class Attempt:
 
 
 # What one line says of a request; None for all other lines.
-type ReadAttempt = Callable[[Line], Attempt | None]
+type ReadAttempt = Callable[[Line], RecordedRequest | None]
 
 
 def find_attempts(
     root: Path, pattern: str, read: ReadAttempt, *, since: datetime
-) -> Iterator[tuple[Attempt, str]]:
+) -> Iterator[tuple[RecordedRequest, str]]:
     """Yield the attempts after a time and the folder of each one's session, oldest first in each file."""
     for path in _changed(root, pattern, since.timestamp()):
         lines = list(read_backwards(path))
@@ -62,9 +62,9 @@ def _changed(root: Path, pattern: str, since_s: float) -> list[Path]:
 
 def attempt_of(
     line: Line, *, failed: bool, status: object = 0, text: object = ""
-) -> Attempt | None:
+) -> RecordedRequest | None:
     """Return what a line says of a request; None where it has no time."""
     at = time_of(line)
     known = status if isinstance(status, int) else 0
     words = text if isinstance(text, str) else ""
-    return Attempt(datetime.fromtimestamp(at, UTC), failed, known, words) if at else None
+    return RecordedRequest(datetime.fromtimestamp(at, UTC), failed, known, words) if at else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from mahavishnu.ai.clients.failures import Attempt
+from mahavishnu.ai.clients.failures import RecordedRequest
 from mahavishnu.ai.clients.settings import CurrentProvider
 from mahavishnu.ai.clients.transcripts import Line
 from mahavishnu.ai.foreign_files.documents import Document
@@ -139,7 +139,7 @@ class SessionsPort(Protocol):
 
     FILES: str
 
-    def read_attempt(self, line: Line) -> Attempt | None:
+    def read_attempt(self, line: Line) -> RecordedRequest | None:
         """Return what a line of such a file says of a request to the provider; None for all others."""
         ...
 

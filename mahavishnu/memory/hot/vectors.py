@@ -110,7 +110,7 @@ class Vectors:
 
     @property
     def is_worn(self) -> bool:
-        """Whether most rows do not count, so that it is better made anew."""
+        """Whether most rows do not count, so that it is better built again."""
         return len(self.rows) > GRAPH_FROM and 2 * int(self.rows.alive.sum()) < len(self.rows)
 
     def add(

@@ -17,7 +17,7 @@ from msgspec import Struct
 from mahavishnu.ai.bindings.match import Unresolved, find_binding
 from mahavishnu.ai.bindings.profiles import load_bindings
 from mahavishnu.ai.bindings.store import Binding
-from mahavishnu.ai.clients.failures import Attempt, find_attempts
+from mahavishnu.ai.clients.failures import RecordedRequest, find_attempts
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.switching.answers import AnswerVerdict
@@ -161,7 +161,7 @@ class Failover:
         environments: Environments,
         client: ClientName,
         profile: Profile,
-        failed: Sequence[Attempt],
+        failed: Sequence[RecordedRequest],
     ) -> Sequence[ProviderFailure | None]:
         """Return why a profile fails, by its provider's own answer; where it cannot be asked, by the client's words."""
         if profile.auth != "native":
@@ -251,7 +251,9 @@ def _statuses(
             yield status
 
 
-def _attempts(environments: Environments, client: ClientName, since: datetime) -> Sequence[Attempt]:
+def _attempts(
+    environments: Environments, client: ClientName, since: datetime
+) -> Sequence[RecordedRequest]:
     """Return the requests since a time, oldest first, but for those of sessions in bound directories."""
     site, port = environments.site, CLIENTS[client].sessions
     rows = load_bindings(site).rows
@@ -269,7 +271,9 @@ def _is_bound(folder: str, rows: Sequence[Binding]) -> bool:
         return True
 
 
-def _classified(attempt: Attempt, profile: Profile, client: ClientName) -> ProviderFailure | None:
+def _classified(
+    attempt: RecordedRequest, profile: Profile, client: ClientName
+) -> ProviderFailure | None:
     """Return why a request failed, by what its client wrote down of it."""
     protocol = profile.protocol_for(client)
     assert protocol is not None

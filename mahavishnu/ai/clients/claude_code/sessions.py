@@ -11,7 +11,7 @@ from mahavishnu.ai.clients.claude_code.settings import (
     ClaudeCodeSettings,
     env,
 )
-from mahavishnu.ai.clients.failures import Attempt, attempt_of
+from mahavishnu.ai.clients.failures import RecordedRequest, attempt_of
 from mahavishnu.ai.clients.options import sort_options
 from mahavishnu.ai.clients.running import variables_of, word_after, words_of
 from mahavishnu.ai.clients.session import (
@@ -87,7 +87,7 @@ def _last_answer(transcript: Path) -> tuple[str, float]:
     return "", 0.0
 
 
-def read_attempt(line: Line) -> Attempt | None:
+def read_attempt(line: Line) -> RecordedRequest | None:
     """Return a request: each failed one is an `api_error`, also of those that Claude Code tries again."""
     if line.get("type") == "system" and line.get("subtype") == "api_error":
         said = member(line, "error", "status"), member(line, "error", "message")

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from mahavishnu.ai.clients.codex.server import restart_server as restart_server
 from mahavishnu.ai.clients.codex.settings import OWN_PROVIDER, PROVIDER, RUN_ID
-from mahavishnu.ai.clients.failures import Attempt, attempt_of
+from mahavishnu.ai.clients.failures import RecordedRequest, attempt_of
 from mahavishnu.ai.clients.running import variables_of, words_of
 from mahavishnu.ai.clients.session import (
     Activity,
@@ -42,7 +42,7 @@ FILES = "sessions/*/*/*/rollout-*.jsonl"
 _STATUS = re.compile(r"unexpected status (\d{3})")
 
 
-def read_attempt(line: Line) -> Attempt | None:
+def read_attempt(line: Line) -> RecordedRequest | None:
     """Return how a turn ended; the status is in the words of its error."""
     if member(line, "payload", "type") != "task_complete":
         return None

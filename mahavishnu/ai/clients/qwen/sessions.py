@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mahavishnu.ai.clients.failures import Attempt, attempt_of
+from mahavishnu.ai.clients.failures import RecordedRequest, attempt_of
 from mahavishnu.ai.clients.options import sort_options
 from mahavishnu.ai.clients.qwen.in_force import STARTED_ON
 from mahavishnu.ai.clients.running import variables_of, word_after, words_of
@@ -33,7 +33,7 @@ restart_server: RestartServer | None = None
 FILES = "projects/*/chats/*.jsonl"
 
 
-def read_attempt(line: Line) -> Attempt | None:
+def read_attempt(line: Line) -> RecordedRequest | None:
     """Return a request, of which Qwen Code notes each."""
     event = member(line, "systemPayload", "uiEvent")
     name = event.get("event.name") if isinstance(event, dict) else None
