@@ -16,7 +16,8 @@ AWAY = ("ConnectError", "ReadError", "RemoteProtocolError", "WriteError", "mcp.c
 CAUSED: dict[str, tuple[str, ...]] = {
     "daemon": (*AWAY, "service.", "database."),
     "backend": ("database.",), "server": ("database.",), "keeper": ("database.",),
-    "full": ("database.", "spool.", "daemon.disk_full", "ai_files.", "ai.", "settings", "files."),
+    "full": ("database.", "spool.", "embedding.", "service.", "daemon.disk_full", "ai_files.",
+             "ai.", "settings", "files."),
     "stopped": ("embedding.",), "service": ("embedding.",), "cut off": (),
 }  # fmt: skip
 MARKS_MIN = (5, 15, 30, 45, 60)
