@@ -186,6 +186,8 @@ async def test_every_route_answers_as_documented(
     await ask("POST", "/llms/switch", 404, json=wanted)  # its key is not here
     switched = await ask("POST", "/llms/switch", 200, json={**wanted, "allow_missing_key": True})
     assert [each["client"] for each in switched["clients"]] == ["claude-code"]
+    assert (await ask("GET", "/llms/auto", 200))["intent"] == "off"
+    assert (await ask("POST", "/llms/auto", 200, json={"intent": "pinned"}))["intent"] == "pinned"
     [known] = (await ask("GET", "/llms/status", 200))["switches"]
     assert known["id"] == switched["id"]
     undone = await ask("POST", "/llms/undo", 200, json={"id": known["id"], "confirm": True})
