@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from mahavishnu.ai.routes.routes import Route
 from mahavishnu.base.errors import MahavishnuError
@@ -132,11 +133,11 @@ class Attempt:
         headers = request_headers(
             arrived.request.headers.items(), key=key.reveal(), key_header=profile.key_header
         )
-        query = arrived.request.query_string
+        url, query = str(URL(self._candidate.url)), arrived.request.rel_url.raw_query_string
         try:
             answer = await self._provider.ask(
                 arrived.request.method,
-                f"{self._candidate.url}?{query}" if query else self._candidate.url,
+                f"{url}?{query}" if query else url,
                 headers,
                 replace_model(arrived.body, asked, sent) if asked else arrived.body,
             )
@@ -168,6 +169,8 @@ class Attempt:
                 ), failure
             return Held(status=answer.status, headers=headers, body=body), failure
         if answer.content_type == "text/event-stream":
+            # What ends a stream that broke off has a length of its own.
+            headers = [each for each in headers if each[0].lower() != "content-length"]
             return await self._pass(answer, headers, StreamWatch(protocol))
         watch = WholeWatch(protocol, answers=self._arrived.meaning.answers)
         return await self._pass(answer, headers, watch)

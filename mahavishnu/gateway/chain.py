@@ -46,7 +46,7 @@ def choose(
     Return where a request may go.
 
     Where breakers and quotas leave nothing, the first is asked all the same: its own answer tells more than ours.
-    A limit of the user's leaves nothing.
+    A limit of the user's leaves nothing, and the first profile that cannot be used at all neither.
     """
     names = [each.profile for each in route.links_for(model)]
     found: list[Candidate] = []
@@ -62,7 +62,8 @@ def choose(
             reasons.append(f"{name} has no address for {spoken}, and nothing is translated")
         else:
             found.append(candidate)
-    if not found:
+    # A choice that cannot be kept is told; what is passed over in silence would go to another provider.
+    if not found or found[0].profile.name != names[0]:
         told = "; ".join(reasons) or f"no link of it is for the model {model[:80]}"
         return Chosen(
             refusal=f"The route of {route.client} leads nowhere: {told}.",

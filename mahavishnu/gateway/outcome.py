@@ -78,9 +78,10 @@ class StreamWatch:
         """Take the next bytes, and return those of the events that are whole by them."""
         if self._blind or self.failure is not None:
             return piece
+        seen = max(0, len(self._held) - 3)  # an end of four bytes may be there but for its last
         self._held += piece
         begin = 0
-        for found in _END.finditer(self._held):
+        for found in _END.finditer(self._held, seen):
             self._take(self._held[begin : found.end()])
             if self.failure is not None:
                 break

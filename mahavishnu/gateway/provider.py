@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from mahavishnu.base.hosts import is_this_machine
 
@@ -54,7 +55,7 @@ class ProviderSession:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> aiohttp.ClientResponse:
         """
-        Send a request, and return its answer once the head of it is there.
+        Send a request to a URL as it is, and return its answer once the head of it is there.
 
         Raises:
             TimeoutError: it took longer than allowed.
@@ -72,7 +73,7 @@ class ProviderSession:
     ) -> aiohttp.ClientResponse:
         return await self._session.request(
             method,
-            url,
+            URL(url, encoded=True),
             data=io.BytesIO(body) if body else None,  # one of bytes would be written in one piece
             headers=headers,
             allow_redirects=False,

@@ -20,7 +20,7 @@ _log = get_logger(__name__)
 
 
 class FromFiles[T]:
-    """A value that is read again after one of some files or folders changed; the last good one stays."""
+    """A value that is read again after one of some files or folders changed; `otherwise` where they are damaged."""
 
     def __init__(
         self, paths: Callable[[], Iterable[Path]], read: Callable[[], T], otherwise: T
@@ -28,7 +28,7 @@ class FromFiles[T]:
         self._paths = paths
         self._read = read
         self._stamp: object = None
-        self._value = otherwise
+        self._value = self._otherwise = otherwise
 
     def get(self) -> T:
         """Return the value of now."""
@@ -37,6 +37,7 @@ class FromFiles[T]:
             try:
                 self._value = self._read()
             except MahavishnuError as error:
+                self._value = self._otherwise  # what was chosen is not known: nothing goes out
                 _log.error("not_read_again", code=error.code, reason=error.message)
             self._stamp = stamp
         return self._value

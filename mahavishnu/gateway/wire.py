@@ -177,4 +177,4 @@ def _event(name: str, values: object) -> bytes:
 
 
 def _is_models(rest: str) -> bool:
-    return rest == "/models" or re.fullmatch(r"/models/[\w.:-]{1,200}", rest) is not None
+    return rest == "/models" or re.fullmatch(r"/models/[\w:-][\w.:-]{0,199}", rest) is not None

@@ -96,7 +96,7 @@ def test_bytes_pass_as_they_are(run: Gateway, found: Providers) -> None:
     body = b'{ "metadata": {"model": "inner"},\n "model":"opus", "stream" : true, "messages":[{"n": 1.50}] }'
     with run.http("faithful") as http:
         answer = http.post(
-            "/anthropic/v1/messages?beta=true",
+            "/anthropic/v1/messages?beta=true&x=a%26b%2Bc+d",
             content=body,
             headers={
                 "cookie": "c=1",
@@ -108,7 +108,8 @@ def test_bytes_pass_as_they_are(run: Gateway, found: Providers) -> None:
     assert answer.content == b"".join(odd)
     [asked] = found.asked("faithful")
     assert (
-        asked.body == body.replace(b'"opus"', b'"glm-5"') and asked.path == "/v1/messages?beta=true"
+        asked.body == body.replace(b'"opus"', b'"glm-5"')
+        and asked.path == "/v1/messages?beta=true&x=a%26b%2Bc+d"
     )
     assert (
         asked.headers["authorization"] == f"Bearer {KEY}"
@@ -247,6 +248,22 @@ def test_a_stream_that_fails_ends_so_that_the_client_asks_again_elsewhere(
     assert run.ask(name).content == GOOD and len(found.asked(name)) == 1
     moved = {"what": "gateway.fallback", "before": name, "result": "failed"}
     wait_until(lambda: any(moved.items() <= each.items() for each in run.events()))
+
+
+def test_a_stream_that_said_its_length_and_broke_off_ends_for_the_client(
+    run: Gateway, found: Providers
+) -> None:
+    run.profile("measured")
+    run.route("measured", "measured")
+
+    async def breaks_off(exchange: Exchange) -> None:
+        head = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n"
+        await exchange.send(head + START + DELTA)
+        exchange.writer.close()
+
+    found.behave["measured"] = breaks_off
+    answer = run.ask("measured")
+    assert answer.content.startswith(START + DELTA + b"event: error\n")
 
 
 @pytest.mark.parametrize("pieces", [(START, END), (START, b"data: {no json\n\n", DELTA, END)])

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,24 +11,25 @@ import pytest
 
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.profiles.profile import Profile
-from mahavishnu.ai.routes.routes import Link, Route
+from mahavishnu.ai.routes.routes import Link, Route, Routes, read_routes
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.masking import Secret
 from mahavishnu.daemon.gateway_samples import samples_of
-from mahavishnu.gateway import records
+from mahavishnu.gateway import outcome, records
 from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, Breakers
 from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import choose
 from mahavishnu.gateway.outcome import StreamWatch, TokenCount, WholeWatch, read_tokens
 from mahavishnu.gateway.provider import find_proxy
 from mahavishnu.gateway.records import UseLog, UseRecord, read_records, sum_use, tokens_of_day
-from mahavishnu.gateway.sight import ProfileKeys
+from mahavishnu.gateway.sight import FromFiles, ProfileKeys
 from mahavishnu.gateway.wire import error_body, find_meaning, map_model, replace_model
 from tests.support.gateway import DELTA, END, GOOD, START
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OVERLOAD = ProviderFailure(cause="overload")
 DONE = b"data: [DONE]\n\n"
+END_OF_EVENT = outcome._END
 
 
 def data(**values: object) -> bytes:
@@ -78,6 +81,23 @@ def test_how_a_stream_ended(
     assert (failure and failure.cause) == cause
     if watch.failure is None:
         assert passed + watch.rest == stream
+
+
+def test_a_long_event_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    class Searched:
+        """Notes how many bytes are searched."""
+
+        def finditer(self, held: bytes, at: int = 0) -> Iterator[re.Match[bytes]]:
+            looked.append(len(held) - at)
+            return END_OF_EVENT.finditer(held, at)
+
+    monkeypatch.setattr(outcome, "_END", Searched())
+    watch = StreamWatch("openai-chat")
+    for _ in range(1_000):
+        watch.feed(b"data: 1234")
+    assert sum(looked) < 2 * 10_000
 
 
 def test_a_cut_stream_leaves_whole_events() -> None:
@@ -204,7 +224,8 @@ def test_whom_to_ask(tmp_path: Path) -> None:
         return chosen.refusal or [each.profile.name for each in chosen.candidates]
 
     assert names("a", "b") == ["a", "b"]
-    assert names("chat", "own", "gone", "b") == ["b"]
+    assert names("b", "chat", "own", "gone") == ["b"]
+    assert "no profile gone" in names("gone", "b")  # the choice is not passed over in silence
     assert names("a", "b", pinned=True) == ["a"]
     assert names("a=opus*", "b", model="opus-4") == ["a", "b"] and names("a=opus*", "b") == ["b"]
     assert "nothing is translated" in names("chat") and "sign-in" in names("own")
@@ -235,7 +256,8 @@ def test_whom_to_ask(tmp_path: Path) -> None:
 def test_paths(path: str, tail: str | None) -> None:
     found = find_meaning("POST", path)
     assert (found and found.tail) == tail
-    assert find_meaning("GET", "/openai/v1/models") is not None
+    assert find_meaning("GET", "/openai/v1/models/glm-5.2") is not None
+    assert find_meaning("GET", "/openai/v1/models/..") is None
 
 
 def test_models_are_those_of_the_profile() -> None:
@@ -274,6 +296,16 @@ def test_proxies_are_those_of_the_environment_and_never_for_this_machine(
     url: str, environ: dict[str, str], proxy: str | None
 ) -> None:
     assert find_proxy(url, environ) == proxy
+
+
+def test_a_damaged_file_leaves_nothing_of_what_it_said(tmp_path: Path) -> None:
+    """Else requests would go on to a provider that is not chosen any more."""
+    path = tmp_path / "routes.json"
+    good = '{"c": {"chain": [{"profile": "a", "models": "*", "directory": ""}]}}'
+    known = FromFiles[Routes](lambda: (path,), lambda: read_routes(path), {})
+    for text, clients in ((good, ["c"]), (good[:-1], []), (good, ["c"])):
+        path.write_text(text)
+        assert list(known.get()) == clients
 
 
 def test_a_key_is_read_once_for_its_endpoint() -> None:
