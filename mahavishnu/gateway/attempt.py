@@ -16,7 +16,7 @@ from mahavishnu.base.masking import Secret
 from mahavishnu.gateway.causes import MAX_BODY, ProviderFailure, classify
 from mahavishnu.gateway.chain import Candidate
 from mahavishnu.gateway.outcome import StreamWatch, TokenCount, Watch, WholeWatch
-from mahavishnu.gateway.provider import ProviderSession
+from mahavishnu.gateway.provider import ProviderSession, UnusableProxy
 from mahavishnu.gateway.sight import ProfileKeys
 from mahavishnu.gateway.wire import (
     AskedModel,
@@ -195,6 +195,8 @@ class Attempt:
                     break
         except _NETWORK:
             cut = True
+        finally:  # also of one whose client went
+            self._going.tokens = watch.tokens
         failure = watch.end(cut=cut)
         self._going.tokens = watch.tokens
         self._going.status = answer.status
@@ -298,6 +300,8 @@ async def _read_most(answer: aiohttp.ClientResponse) -> bytes:
 
 def _kind(error: BaseException) -> str:
     """Return what is wrong with a connection, without addresses."""
+    if isinstance(error, UnusableProxy):
+        return str(error)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "there is no such host"
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):

@@ -98,8 +98,8 @@ class Breakers:
 
     def begin(self, profile: str) -> None:
         """Note that a request goes there."""
-        if self.state(profile) == "half-open":
-            self._probes.setdefault(profile, self._now())
+        if self.state(profile) == "half-open" and self.admits(profile):
+            self._probes[profile] = self._now()
 
     def leave(self, profile: str) -> None:
         """Note that a request ended that says nothing of the profile."""

@@ -30,15 +30,17 @@ class GatewayNotes:
     def __init__(self, journal: EventKeeper, write: Callable[[UseRecord], None]) -> None:
         self.write = write
         self._journal = journal
-        self._serving: dict[str, str] = {}
+        self._serving: dict[str, tuple[str, str]] = {}  # the first of the route, who answered
         self._refused: set[str] = set()
         self._limited: dict[str, date] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def served(self, client: str, profile: str, *, first: str, why: str) -> None:
         """Note which profile answered; `first` is that of the route, `why` what was wrong with those before."""
-        before = self._serving.get(client, first)
-        self._serving[client] = profile
+        known, before = self._serving.get(client, (first, first))
+        if known != first:  # switched meanwhile
+            before = first
+        self._serving[client] = first, profile
         if profile in self._refused:
             self._refused.discard(profile)
             self._tell(
@@ -66,7 +68,9 @@ class GatewayNotes:
             error = Unavailable(
                 f"The tokens of {profile} for today are used up.", code="gateway.daily_limit"
             )
-            self._tell("gateway.limit", "gateway.daily_tokens says so.", error=error)
+            self._tell(
+                "gateway.limit", f"gateway.limits.{profile}.daily_tokens says so.", error=error
+            )
 
     async def close(self) -> None:
         """Wait for what is written."""

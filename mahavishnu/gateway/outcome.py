@@ -198,17 +198,23 @@ class WholeWatch:
 
     def _read_usage(self, body: bytes) -> None:
         try:
-            counted = msgspec.json.decode(body, type=_Whole).usage
+            whole = msgspec.json.decode(body, type=_Whole)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self.failure = ProviderFailure(cause="provider", status=200)
             return
-        self.tokens = read_tokens(counted if isinstance(counted, dict) else {})
+        self.tokens = read_tokens(whole.usage if isinstance(whole.usage, dict) else {})
+        said = whole.content or whole.output or _has_part(whole.choices, "message")
+        if not said and not self.tokens.output:
+            self.failure = ProviderFailure(cause="provider", status=200)
 
 
 class _Whole(Struct):
-    """The member of a whole answer that is looked at."""
+    """The members of a whole answer, of any protocol, that are looked at."""
 
     usage: Any = None
+    content: Any = None
+    output: Any = None
+    choices: Any = None
 
 
 type Watch = StreamWatch | WholeWatch
@@ -261,11 +267,16 @@ def _is_said(event: _Event) -> bool:
         ("response.output", "response.function", "response.reasoning", "response.refusal")
     ):
         return True
-    if not isinstance(event.choices, list):
+    return _has_part(event.choices, "delta")
+
+
+def _has_part(choices: Any, member: str) -> bool:
+    """Tell whether one of the choices says more than whose it is."""
+    if not isinstance(choices, list):
         return False
-    deltas = (each.get("delta") for each in event.choices if isinstance(each, dict))
+    parts = (each.get(member) for each in choices if isinstance(each, dict))
     return any(
-        any(value for name, value in delta.items() if name != "role")
-        for delta in deltas
-        if isinstance(delta, dict)
+        any(value for name, value in part.items() if name != "role")
+        for part in parts
+        if isinstance(part, dict)
     )

@@ -57,7 +57,10 @@ class Passing:
             )
             got, failure = await attempt.make()
             if failure is None:
-                self._breakers.worked(name)
+                if arrived.meaning.answers:
+                    self._breakers.worked(name)
+                else:  # the model may be away all the same
+                    self._breakers.leave(name)
                 why = ", ".join(going.moved) or "its breaker or quota does not let requests through"
                 self._notes.served(arrived.client, name, first=arrived.route.profile, why=why)
             else:

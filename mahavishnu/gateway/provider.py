@@ -5,6 +5,7 @@ import io
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,6 +16,10 @@ from mahavishnu.base.hosts import is_this_machine
 _CONNECTIONS = 0  # no bound here: requests are bounded where they come in
 _KEPT_S = 30
 _READ_AHEAD = 64 * 1024  # bytes; beyond twice as many the provider has to wait
+
+
+class UnusableProxy(OSError):
+    """The environment names a proxy that cannot be asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,8 @@ class ProviderSession:
         self.times = times
 
     async def __aenter__(self) -> "ProviderSession":
+        watched = aiohttp.TraceConfig()
+        watched.on_connection_reuseconn.append(_note_reuse)
         connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_S)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -45,6 +52,7 @@ class ProviderSession:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
             read_bufsize=_READ_AHEAD,
+            trace_configs=[watched],
         )
         return self
 
@@ -62,14 +70,17 @@ class ProviderSession:
             OSError, aiohttp.ClientError: nobody answers, or not in HTTP.
         """
         async with asyncio.timeout(self.times.first_s):
+            reused: list[bool] = []
             try:
-                return await self._send(method, url, headers, body)
+                return await self._send(method, url, headers, body, reused)
             except aiohttp.ServerDisconnectedError:
+                if not reused:  # it may have been taken, and would be paid twice
+                    raise
                 # A kept connection that the provider had just given up; there is a new one for this.
-                return await self._send(method, url, headers, body)
+                return await self._send(method, url, headers, body, [])
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, reused: list[bool]
     ) -> aiohttp.ClientResponse:
         return await self._session.request(
             method,
@@ -78,11 +89,21 @@ class ProviderSession:
             headers=headers,
             allow_redirects=False,
             proxy=find_proxy(url, self._environ),
+            trace_request_ctx=reused,
         )
 
 
+async def _note_reuse(_session: object, context: Any, _about: object) -> None:
+    context.trace_request_ctx.append(True)
+
+
 def find_proxy(url: str, environ: Mapping[str, str]) -> str | None:
-    """Return the proxy that the environment names for an address; never one for this machine."""
+    """
+    Return the proxy that the environment names for an address; never one for this machine.
+
+    Raises:
+        UnusableProxy: it does not speak HTTP.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if is_this_machine(host):
@@ -92,4 +113,10 @@ def find_proxy(url: str, environ: Mapping[str, str]) -> str | None:
         return None
     names = (f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
     found = next((environ[name] for name in names if environ.get(name)), None)
-    return found if found is None or "://" in found else f"http://{found}"
+    if found is None or "://" not in found:
+        return found and f"http://{found}"
+    scheme = urlsplit(found).scheme
+    if scheme not in ("http", "https"):
+        message = f"the proxy of the environment speaks {scheme[:20]}, not HTTP; set {parts.scheme.upper()}_PROXY"
+        raise UnusableProxy(message)
+    return found

@@ -53,8 +53,8 @@ class UseRecord(Struct, frozen=True, kw_only=True):
     cause: Annotated[
         str,
         Meta(
-            description="Why it failed: quota, overload, auth, network, provider, client, limit; gone where the "
-            "client went, empty where it did not fail."
+            description="Why it failed: quota, overload, auth, network, provider, client; gone where the client "
+            "went, empty where it did not fail."
         ),
     ] = ""
     moved_from: Annotated[

@@ -125,7 +125,7 @@ def test_a_key_and_headers_of_answers(run: Gateway, found: Providers) -> None:
     run.profile("headed", key_header="x-api-key")
     run.route("headed", "headed")
     found.behave["headed"] = answers(
-        200, {"content": [], "usage": {"input_tokens": 3}}, request_id="r", set_cookie="c=1",
+        200, {"content": ["x"], "usage": {"input_tokens": 3}}, request_id="r", set_cookie="c=1",
         anthropic_ratelimit_requests_remaining="7", x_internal="1",
     )  # fmt: skip
     answer = run.ask("headed", stream=False)
@@ -266,6 +266,23 @@ def test_a_stream_that_said_its_length_and_broke_off_ends_for_the_client(
     assert answer.content.startswith(START + DELTA + b"event: error\n")
 
 
+def test_counting_tokens_says_nothing_of_the_models_health(run: Gateway, found: Providers) -> None:
+    run.profile("counting"), run.profile("counted")
+    run.route("counting", "counting", "counted")
+
+    async def counts_alone(exchange: Exchange) -> None:
+        counts = exchange.path.endswith("count_tokens")
+        await exchange.answer(200 if counts else 500, {"input_tokens": 1} if counts else {})
+
+    found.behave["counting"] = counts_alone
+    for number in range(4):
+        assert run.ask("counting").content == GOOD
+        if number == 1:
+            with run.http("counting") as http:
+                assert http.post("/anthropic/v1/messages/count_tokens", json=REQUEST).is_success
+    assert len(found.asked("counting")) == 4  # three of messages, which open its breaker
+
+
 @pytest.mark.parametrize("pieces", [(START, END), (START, b"data: {no json\n\n", DELTA, END)])
 def test_an_empty_answer_and_one_that_is_no_json_are_failures(
     run: Gateway, found: Providers, pieces: tuple[bytes, ...]
@@ -334,7 +351,8 @@ def test_events_pass_while_the_provider_still_speaks_and_a_client_that_goes_ends
     ):
         assert next(answer.iter_raw()) == START + DELTA
     wait_until(lambda: "slow" in found.gone)
-    assert run.record("slow").cause == "gone"
+    record = run.record("slow")
+    assert (record.cause, record.input) == ("gone", 10)
 
 
 def test_a_client_that_does_not_read_holds_the_provider_back(

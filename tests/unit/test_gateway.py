@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from mahavishnu.ai.clients.delivery import Protocol
@@ -16,11 +17,12 @@ from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.masking import Secret
 from mahavishnu.daemon.gateway_samples import samples_of
 from mahavishnu.gateway import outcome, records
-from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, Breakers
+from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, PROBE_LASTS, Breakers
 from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import choose
+from mahavishnu.gateway.notes import GatewayNotes
 from mahavishnu.gateway.outcome import StreamWatch, TokenCount, WholeWatch, read_tokens
-from mahavishnu.gateway.provider import find_proxy
+from mahavishnu.gateway.provider import ProviderSession, Times, UnusableProxy, find_proxy
 from mahavishnu.gateway.records import UseLog, UseRecord, read_records, sum_use, tokens_of_day
 from mahavishnu.gateway.sight import FromFiles, ProfileKeys
 from mahavishnu.gateway.wire import error_body, find_meaning, map_model, replace_model
@@ -108,6 +110,24 @@ def test_a_cut_stream_leaves_whole_events() -> None:
     assert (watch.began, watch.ended, watch.rest) == (True, False, DELTA[:9])
 
 
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (b"{}", "provider"),
+        (b'{"content": [], "usage": {"input_tokens": 3}}', "provider"),
+        (b'{"choices": [{"message": {"role": "assistant", "content": ""}}]}', "provider"),
+        (b'{"choices": [{"message": {"role": "assistant", "content": "x"}}]}', None),
+        (b'{"content": [{"type": "text", "text": "x"}]}', None),
+        (b'{"output": [{"type": "message"}]}', None),
+    ],
+)
+def test_a_whole_answer_without_content_is_none(body: bytes, cause: str | None) -> None:
+    watch = WholeWatch("openai-chat", answers=True)
+    watch.feed(body)
+    failure = watch.end()
+    assert (failure and failure.cause) == cause
+
+
 def test_a_whole_answer_is_held_but_not_without_bounds() -> None:
     watch = WholeWatch("openai-chat", answers=True)
     body = b'{"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 2}}'
@@ -161,6 +181,10 @@ def test_a_breaker_opens_tries_one_and_closes(tmp_path: Path) -> None:
     assert (breakers.state("p"), breakers.admits("p")) == ("half-open", True)
     breakers.begin("p")
     assert not breakers.admits("p")  # one at a time
+    clock.now += PROBE_LASTS + OPEN_FOR
+    assert breakers.admits("p")  # nobody heard of that one again
+    breakers.begin("p")
+    assert not breakers.admits("p")
     breakers.failed("p", OVERLOAD)
     assert breakers.health("p").open_until == clock.now + 2 * OPEN_FOR
     clock.now += 2 * OPEN_FOR
@@ -306,6 +330,61 @@ def test_a_damaged_file_leaves_nothing_of_what_it_said(tmp_path: Path) -> None:
     for text, clients in ((good, ["c"]), (good[:-1], []), (good, ["c"])):
         path.write_text(text)
         assert list(known.get()) == clients
+
+
+def test_a_proxy_that_speaks_no_http_is_refused() -> None:
+    with pytest.raises(UnusableProxy, match="socks5"):
+        find_proxy("https://api.example/v1", {"ALL_PROXY": "socks5://proxy.example:1080"})
+
+
+def test_a_request_is_sent_again_only_where_its_connection_was_kept() -> None:
+    """Else a provider that took it would be paid twice."""
+    answers = [b"", b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n", b"", b""]
+    served: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while answer := answers[len(served)]:
+            await reader.readuntil(b"\r\n\r\n")
+            served.append(answer)
+            writer.write(answer)
+        await reader.readuntil(b"\r\n\r\n")
+        served.append(answer)
+        writer.close()
+
+    async def ask() -> list[int]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        counts = []
+        async with server, ProviderSession({}, Times()) as provider:
+            for fails in (True, False, True):
+                try:
+                    (await provider.ask("POST", url, {}, b"")).release()
+                    assert not fails
+                except aiohttp.ServerDisconnectedError:
+                    assert fails
+                counts.append(len(served))
+        return counts
+
+    assert asyncio.run(ask()) == [1, 2, 4]
+
+
+def test_a_switch_is_no_return() -> None:
+    events: list[str] = []
+
+    class Kept:
+        """Notes what events there are."""
+
+        def record(self, what: str, *_: object, **_more: object) -> None:
+            events.append(what)
+
+    async def serve() -> None:
+        notes = GatewayNotes(Kept(), lambda _: None)
+        for first, profile_ in (("a", "a"), ("b", "b"), ("b", "c"), ("b", "b")):
+            notes.served("client", profile_, first=first, why="")
+            await notes.close()
+
+    asyncio.run(serve())
+    assert events == ["gateway.fallback", "gateway.return"]
 
 
 def test_a_key_is_read_once_for_its_endpoint() -> None:

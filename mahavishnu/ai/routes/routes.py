@@ -23,7 +23,8 @@ class Link(NamedTuple):
     A profile of a chain, and when it counts.
 
     `models` is a glob for the model that the client asks for, `directory` the whole path of a folder that
-    the session has to be in; empty for any.
+    the session has to be in; empty for any. The gateway knows no session's folder, so that one with a
+    `directory` never counts there.
     """
 
     profile: str
