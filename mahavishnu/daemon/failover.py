@@ -13,7 +13,7 @@ from mahavishnu.operations.ai.site import Environments
 from mahavishnu.services.events.journal import FailureStreak
 
 LOOK_EVERY_S = 20.0
-HELD_EVERY_S = 300.0  # while a switch is due that is not to be made: each look asks providers
+HELD_EVERY_S = 300.0  # while a switch is due that is not made: each look asks providers
 _log = get_logger(__name__)
 
 
@@ -46,7 +46,7 @@ class AutoSwitch:
             await asyncio.sleep(pause_s)
 
     async def look(self) -> bool:
-        """Do what is due, or record it where the user wants no more than that; returns whether any was held so."""
+        """Do what is due, or record it where the user wants no more than that; tells whether any was not done."""
         intent = await asyncio.to_thread(read_intent, self._intent)
         paused = await asyncio.to_thread(self._app.pause.read, datetime.now(UTC))
         if intent == "off" or (paused is not None and not paused.dry_run):
@@ -54,29 +54,34 @@ class AutoSwitch:
         environments = await asyncio.to_thread(Environments.outside_projects, self._app.loaded)
         seen = await asyncio.to_thread(self._failover.look, environments)
         await self._note_refused(seen)
+        held = False
         for act in seen.acts:
             if paused is not None:
                 await self._hold(act, "mahavishnu pause --dry-run", skipped=True)
             elif intent == "pinned":
                 await self._hold(act, "mahavishnu ai auto pin", skipped=False)
             else:
-                await self._carry_out(environments, act)
+                held |= not await self._carry_out(environments, act)
         self._recorded &= {*seen.acts, *seen.refused}
-        return bool(seen.acts) and (paused is not None or intent == "pinned")
+        return held or (bool(seen.acts) and (paused is not None or intent == "pinned"))
 
-    async def _carry_out(self, environments: Environments, act: DueSwitch) -> None:
+    async def _carry_out(self, environments: Environments, act: DueSwitch) -> bool:
+        """Tell whether nothing is due any more: it was switched, by us or meanwhile by the user."""
         try:
-            await asyncio.to_thread(self._failover.carry_out, environments, act)
+            done = await asyncio.to_thread(self._failover.carry_out, environments, act)
         except MahavishnuError as error:
             if act not in self._recorded:
                 self._recorded.add(act)
                 await self._record(act, error=error)
-            return
+            return False
+        if not done:
+            return True
         title = CLIENTS[act.client].title
         told = f"{title} was switched from {act.before} to {act.after}."
         _log.warning("client_switched", client=act.client, before=act.before, after=act.after)
         failed = None if act.back else Unavailable(told, code="ai.failed_over")
         await self._record(act, told, error=failed)
+        return True
 
     async def _hold(self, act: DueSwitch, why: str, *, skipped: bool) -> None:
         """Record a switch that is due and not made."""

@@ -10,12 +10,17 @@ import pytest
 from mahavishnu.ai.bindings.location import copy_of, path_in
 from mahavishnu.ai.bindings.match import identify
 from mahavishnu.ai.bindings.store import Binding, Bindings, render
-from mahavishnu.ai.routes.intent import intent_in, write_intent
+from mahavishnu.ai.routes.change import change_routes
+from mahavishnu.ai.routes.intent import intent_in, read_intent, write_intent
+from mahavishnu.ai.routes.routes import Link, read_routes
 from mahavishnu.ai.switching.answers import AnswerVerdict
+from mahavishnu.ai.switching.switch import SwitchOptions, plan_switch, switch
+from mahavishnu.base.errors import Corrupt, UsageError
 from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.base.settings.trust import trust
 from mahavishnu.daemon.failover import AutoSwitch
-from mahavishnu.operations.ai.auto import AutoStatus, auto_status
-from mahavishnu.operations.ai.failover import Failover, failover_folder
+from mahavishnu.operations.ai.auto import AutoStatus, SetAuto, auto_status, set_auto
+from mahavishnu.operations.ai.failover import DueSwitch, Failover, failover_folder
 from mahavishnu.operations.ai.requests import SwitchLlm
 from mahavishnu.operations.ai.results import TrialBody
 from mahavishnu.operations.ai.site import Environments
@@ -77,6 +82,14 @@ class Home:
 
     def switch(self, name: str) -> None:
         make_switch(self.environments, SwitchLlm(name=name, confirm=True))
+
+    def bind(self, name: str) -> Path:
+        bound = self.folder / "bound"
+        bound.mkdir()
+        row = Binding(name, identify(bound.resolve()), {}, "2026-11-21T00:00:00+00:00")
+        for path in (path_in(self.folder / "state"), copy_of(path_in(self.folder / "state"))):
+            path.write_bytes(render(Bindings((row,))))
+        return bound
 
     @property
     def environments(self) -> Environments:
@@ -175,11 +188,7 @@ async def test_errors_that_the_provider_does_not_confirm_switch_nothing(home: Ho
 
 
 async def test_sessions_in_a_bound_directory_are_no_reason(home: Home) -> None:
-    bound = home.folder / "bound"
-    bound.mkdir()
-    row = Binding("one", identify(bound.resolve()), {}, "2026-11-21T00:00:00+00:00")
-    for path in (path_in(home.folder / "state"), copy_of(path_in(home.folder / "state"))):
-        path.write_bytes(render(Bindings((row,))))
+    bound = home.bind("one")
     home.answers["one"] = ("overload", None)
     home.time += timedelta(seconds=1)
     home.write(529, cwd=str(bound / "sub"), times=9)
@@ -234,3 +243,82 @@ async def test_a_switch_that_cannot_be_made_is_recorded_once(home: Home) -> None
     found = [each.code for each in await home.fail()]
     assert found in ([], ["ai.plain_key"], ["ai.changed_meanwhile"])
     assert json.loads(path.read_text()) == said and await home.look(0.1) == []
+
+
+def share(home: Home, url: str) -> None:
+    """Let a file of the team have the profile `team`, first among those to fall back to."""
+    (home.folder / "config/mahavishnu.yaml").write_text(
+        SETTINGS.replace("[one,", "[team, one,").replace(
+            "  llm_profiles", "  shared_profiles: [team.yaml]\n  llm_profiles"
+        )
+    )
+    (home.folder / "config/team.yaml").write_text(
+        "ai_environments:\n  llm_profiles:\n    team:\n"
+        f'      {{anthropic_base_url: "{url}", key: "env:THREE_KEY"}}\n'
+    )
+
+
+async def test_a_shared_profile_that_leads_elsewhere_is_not_asked_with_the_key(home: Home) -> None:
+    share(home, "https://team.example")
+    home.switch("team")
+    await home.fail()
+    assert home.profile == "one" and "team" in home.asked
+    share(home, "https://elsewhere.example")
+    home.asked.clear()
+    home.answers.clear()
+    await home.look(30)
+    assert home.profile == "one" and home.asked == []
+
+
+def test_a_fallback_counts_as_accepted_with_the_switch_before_it(home: Home) -> None:
+    share(home, "https://team.example")
+    home.switch("one")
+    assert "team" in [each.name for each in home.environments.site.fallback()]
+    share(home, "https://elsewhere.example")
+    assert "team" not in [each.name for each in home.environments.site.fallback()]
+
+
+def test_a_projects_settings_do_not_count_for_the_gateway(home: Home) -> None:
+    project = home.folder / "project"
+    (project / "settings").mkdir(parents=True)
+    (project / "settings/mahavishnu.yaml").write_text(
+        "gateway: {port: 9}\nai_environments:\n  fallback: [three]\n  llm_profiles:\n"
+        '    two: {anthropic_base_url: "https://project.example", key: "env:TWO_KEY"}\n'
+    )
+    trust(project, home.loaded.locations)
+    environments = Environments(load_settings(environ=home.environ, folder=project), folder=project)
+    assert environments.loaded.settings.gateway.port == 9
+    site, profiles = environments.site, environments.profiles
+    assert site.gateway.endswith(":8681")
+    assert [each.name for each in site.fallback()] == list(NAMES)
+    plan_switch(site, profiles["one"], SwitchOptions(via="gateway"))
+    with pytest.raises(UsageError) as caught:
+        plan_switch(site, profiles["two"], SwitchOptions(via="gateway"))
+    assert caught.value.code == "ai.gateway_option"
+
+
+def test_a_switch_of_the_user_since_the_look_stands(home: Home) -> None:
+    failover = Failover(failover_folder(home.folder / "state"), home.ask, lambda: home.time)
+    home.switch("three")
+    act = DueSwitch("claude-code", "one", "two", "one fails.")
+    assert not failover.carry_out(home.environments, act)
+    assert home.profile == "three" and not failover.watched
+
+
+def test_a_route_of_one_profile_that_a_directory_is_bound_to_stays_so(home: Home) -> None:
+    home.bind("one")
+    site = home.environments.site
+    switch(site, home.environments.profiles["one"], SwitchOptions(via="gateway"))
+    change_routes(site.routes, site.locks, chains={"claude-code": [Link("one")]})
+    set_auto(home.environments, SetAuto(intent="on"))
+    assert read_routes(site.routes)["claude-code"].only_profile == "one"
+
+
+def test_damaged_routes_are_found_before_failover_is_said_to_be_on(home: Home) -> None:
+    home.want("off")
+    site = home.environments.site
+    site.routes.parent.mkdir(parents=True)
+    site.routes.write_text("[")
+    with pytest.raises(Corrupt):
+        set_auto(home.environments, SetAuto(intent="on"))
+    assert read_intent(intent_in(site.state)) == "off"

@@ -23,6 +23,7 @@ from mahavishnu.ai.secrets.in_gateway import PREFIX, SCHEME_NAME
 from mahavishnu.ai.switching.journal import History
 from mahavishnu.ai.switching.plan import FilePlan, SettingsPlace, plan_changes
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import Secret
 
 VIA_GATEWAY = "gateway"
@@ -45,6 +46,16 @@ def why_not_routed(profile: Profile, client: Client) -> str | None:
     if profile.protocol_for(client.name) is None:
         return f"{client.title} {client.unspoken}"
     return None
+
+
+def require_in_gateway(site: Site, profile: Profile) -> None:
+    """Refuse a profile of a project: the gateway serves all folders, and reads the user's own settings alone."""
+    if not site.in_gateway(profile):
+        raise UsageError(
+            f"The profile {profile.name} is a project's, and the gateway reads your own settings alone.",
+            hint="Leave the gateway: --via direct; or make it your own: mahavishnu ai profile add",
+            code="ai.gateway_option",
+        )
 
 
 def gateway_delivery(site: Site, profile: Profile, client: Client, *, dry: bool) -> Delivery:
@@ -121,7 +132,11 @@ def links_of(site: Site, profile: Profile, name: ClientName) -> list[Link]:
     able = [
         each
         for each in chain_of(profile, site.fallback())
-        if why_not_routed(each, client) is None
-        and each.protocol_for(name) == profile.protocol_for(name)
+        if each.name == profile.name
+        or (
+            why_not_routed(each, client) is None
+            and each.protocol_for(name) == profile.protocol_for(name)
+            and (each.model or not client.needs_model)
+        )
     ]
     return [Link(each.name) for each in able]

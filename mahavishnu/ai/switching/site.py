@@ -38,7 +38,8 @@ class Site:
     """
     Everything that a switch has to know of its surroundings.
 
-    `gateway` is where that listens, and `fallback` gives the profiles that follow a chosen one where that fails.
+    `gateway` is where that listens, `in_gateway` tells whether it has a profile just as this, and `fallback` gives
+    the profiles that follow a chosen one where that fails.
     `state` is the folder of our state, `folder` the one that a project's settings are in, `helper`
     the whole path of `mahavishnu-key`, `identity` age's key file, `stores` finds the cloud stores of keys.
     """
@@ -51,6 +52,7 @@ class Site:
     clients: Mapping[ClientName, ClientChoice] = field(default_factory=dict)
     stores: FindStores = no_stores
     gateway: str = "http://127.0.0.1:8681"
+    in_gateway: Callable[[Profile], bool] = lambda _: True
     fallback: Callable[[], Sequence[Profile]] = tuple
     patience: Patience = field(default_factory=Patience)
     pause: Callable[[float], None] = time.sleep

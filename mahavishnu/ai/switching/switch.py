@@ -34,6 +34,7 @@ from mahavishnu.ai.switching.routing import (
     VIA_GATEWAY,
     gateway_delivery,
     plan_route,
+    require_in_gateway,
     why_not_routed,
 )
 from mahavishnu.ai.switching.site import Site, require_client
@@ -117,6 +118,7 @@ def _plan(
         place = site.place(name, ask.scope, history)
         routed = _goes_by_gateway(place, profile, ask)
         if routed:
+            require_in_gateway(site, profile)
             delivery = gateway_delivery(site, profile, place.client, dry=dry)
             route = plan_route(site, profile, name, history, delivery)
             files.append(route)

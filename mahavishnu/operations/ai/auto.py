@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from mahavishnu.ai.bindings.profiles import load_bindings
 from mahavishnu.ai.clients.table import ClientName
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.routes.change import change_routes
@@ -14,7 +15,9 @@ from mahavishnu.ai.switching.routing import links_of
 from mahavishnu.ai.switching.status import look
 from mahavishnu.base.daemon.record import translated_files
 from mahavishnu.gateway.breaker import ProviderHealth, read_breakers
-from mahavishnu.operations.ai.failover import breakers_in, failover_folder, read_watched
+from mahavishnu.operations.ai.failover import failover_breakers, failover_folder, read_watched
+from mahavishnu.operations.ai.gateway_settings import own_settings
+from mahavishnu.operations.ai.profiles import known_profiles
 from mahavishnu.operations.ai.results import Whole
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.operation import Request
@@ -58,7 +61,10 @@ class AutoProfile(Whole, frozen=True, kw_only=True):
     known: Annotated[bool, Meta(description="Whether there is a profile of that name.")]
     state: Annotated[
         str,
-        Meta(description="closed (it works), open (it fails), half-open, or cooled (no quota)."),
+        Meta(
+            description="closed (it works), open (it fails), half-open, or cooled (no quota), without the gateway: of "
+            "that see gateway status."
+        ),
     ]
     cause: Annotated[str | None, Meta(description="Why it failed last.")]
     until: Annotated[datetime | None, Meta(description="When it is tried again.")]
@@ -75,13 +81,19 @@ class AutoState(Whole, frozen=True, kw_only=True):
 def set_auto(environments: Environments, request: SetAuto) -> AutoState:
     """Keep what the user wants, for the daemon and for every route of the gateway."""
     site = environments.site
+    if request.intent == "on":
+        read_routes(site.routes)  # damaged ones keep nobody from "off"
     with translated_files(site.state):
         write_intent(intent_in(site.state), request.intent)
-    routes, profiles = read_routes(site.routes), environments.profiles
+    environments.accept_fallback()
+    routes, profiles = read_routes(site.routes), known_profiles(own_settings(environments.loaded))
+    bound = {row.profile for row in load_bindings(site).rows}
     chains = {
         name: links_of(site, profiles[each.profile], name)
         for name, each in routes.items()
-        if each.profile in profiles and all(link == Link(link.profile) for link in each.chain)
+        if each.profile in profiles
+        and all(link == Link(link.profile) for link in each.chain)
+        and each.only_profile not in bound  # sessions in a bound directory may rely on it
     }
     change_routes(site.routes, site.locks, chains=chains, pinned=request.intent != "on")
     return auto_status(environments, AutoStatus())
@@ -91,13 +103,14 @@ def auto_status(environments: Environments, _request: AutoStatus) -> AutoState:
     """Return what is wanted, and how profiles and clients stand."""
     site, profiles = environments.site, environments.profiles
     folder = failover_folder(site.state)
-    health, watched = read_breakers(breakers_in(folder)), read_watched(folder)
+    health, watched = read_breakers(failover_breakers(folder)), read_watched(folder)
     clients = []
     for each in look(site, profiles, site.journal.read()):
         if each.scope != "user" or not each.installed:
             continue
         known = watched.get(each.client)
-        moved = known if known is not None and known.now == each.profile else None
+        stands = known is not None and known.now == each.profile and not each.route
+        moved = known if stands else None
         clients.append(
             AutoClient(
                 client=each.client,

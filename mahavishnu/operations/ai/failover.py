@@ -24,6 +24,7 @@ from mahavishnu.ai.switching.answers import AnswerVerdict
 from mahavishnu.ai.switching.routing import chain_of
 from mahavishnu.ai.switching.status import ClientStatus, look_at
 from mahavishnu.ai.switching.switch import why_not
+from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.files import write_atomically
 from mahavishnu.base.paths import private_folder
 from mahavishnu.gateway.breaker import Breakers
@@ -32,6 +33,7 @@ from mahavishnu.operations.ai.requests import SwitchLlm
 from mahavishnu.operations.ai.results import TrialBody
 from mahavishnu.operations.ai.site import Environments
 from mahavishnu.operations.ai.switching import make_switch
+from mahavishnu.operations.ai.team_profiles import require_accepted
 from mahavishnu.operations.ai.verification import try_profile
 
 # Of a trial; what is not here says nothing that another profile would mend.
@@ -89,11 +91,12 @@ class Failover:
     ask: Ask | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _since: datetime | None = None
+    _unfit_until: dict[str, datetime] = field(default_factory=dict)
     _breakers: Breakers = field(init=False)
 
     def __post_init__(self) -> None:
         self._since = self._since or self.now()
-        self._breakers = Breakers(breakers_in(self.folder), now=self.now)
+        self._breakers = Breakers(failover_breakers(self.folder), now=self.now)
 
     @property
     def watched(self) -> dict[str, MovedClient]:
@@ -109,6 +112,7 @@ class Failover:
         refused: list[tuple[str, str, Cause]] = []
         for status in _statuses(environments, profiles):
             profile = profiles[status.profile or ""]
+            self._forget_stale(status.client, profile.name)
             chosen = self._chosen(status.client, profile.name)
             for failure in self._failures(environments, status.client, profile, since):
                 if not failure.moves_on:
@@ -118,8 +122,16 @@ class Failover:
         self._since = began
         return Seen(tuple(acts), tuple(dict.fromkeys(refused)))
 
-    def carry_out(self, environments: Environments, act: DueSwitch) -> None:
-        """Switch one client; raises as `make_switch`."""
+    def carry_out(self, environments: Environments, act: DueSwitch) -> bool:
+        """
+        Switch one client, unless it was switched since the look; tells whether it was.
+
+        Raises:
+            MahavishnuError: as `make_switch`.
+        """
+        statuses = _statuses(environments, environments.profiles)
+        if (act.client, act.before) not in {(each.client, each.profile) for each in statuses}:
+            return False
         request = SwitchLlm(name=act.after, clients=[act.client], confirm=True)
         make_switch(environments, request)
         known = self.watched
@@ -128,6 +140,10 @@ class Failover:
             known.pop(act.client, None)
         else:
             known[act.client] = MovedClient(chosen=chosen, now=act.after, at=self.now())
+        self._remember(known)
+        return True
+
+    def _remember(self, known: Mapping[str, MovedClient]) -> None:
         private_folder(self.folder)
         write_atomically(self.folder / _WATCHED, msgspec.json.encode(known))
 
@@ -135,6 +151,12 @@ class Failover:
         """Return the profile that the user chose: the present one, unless it was switched to here."""
         known = self.watched.get(client)
         return known.chosen if known is not None and known.now == present else present
+
+    def _forget_stale(self, client: ClientName, present: str) -> None:
+        """Forget what was chosen before where the user has chosen since."""
+        known = self.watched
+        if client in known and known[client].now != present:
+            self._remember({name: each for name, each in known.items() if name != client})
 
     def _failures(
         self, environments: Environments, client: ClientName, profile: Profile, since: datetime
@@ -173,7 +195,12 @@ class Failover:
         return [_classified(each, profile, client) for each in failed]
 
     def _try(self, environments: Environments, profile: Profile) -> ProviderFailure | None:
-        """Ask the provider; None where it answers. Raises `Untried` where its key cannot be read here."""
+        """Ask the provider; None where it answers. Raises `Untried` where its key cannot be had or sent."""
+        try:
+            require_accepted(environments.loaded, profile)
+            environments.accept(profile)
+        except MahavishnuError as error:
+            raise Untried from error
         trials = self.ask(profile) if self.ask else try_profile(environments, profile)
         if any(each.code for each in trials):
             raise Untried
@@ -204,19 +231,23 @@ class Failover:
 
     def _works(self, environments: Environments, profile: Profile) -> bool:
         """Tell whether a profile can be switched to now; one that was away is asked, where it can be."""
-        if not self._breakers.admits(profile.name):
+        unfit = self._unfit_until.get(profile.name)
+        if not self._breakers.admits(profile.name) or (unfit is not None and self.now() < unfit):
             return False
         if profile.auth == "native":
             return True
         try:
             failure = self._try(environments, profile)
         except Untried:
+            self._unfit_until[profile.name] = self.now() + SETTLES
             return False
         if failure is None:
             self._breakers.worked(profile.name)
-        else:
-            self._breakers.failed(profile.name, failure)
-        return failure is None
+            return True
+        self._breakers.failed(profile.name, failure)
+        if not failure.moves_on:  # the breaker does not hold these off
+            self._unfit_until[profile.name] = self.now() + SETTLES
+        return False
 
 
 def failover_folder(state: Path) -> Path:
@@ -224,8 +255,8 @@ def failover_folder(state: Path) -> Path:
     return state / "ai" / "failover"
 
 
-def breakers_in(folder: Path) -> Path:
-    """Return the file of the breakers."""
+def failover_breakers(folder: Path) -> Path:
+    """Return the file of the breakers, which are not the gateway's."""
     return folder / "breakers.json"
 
 

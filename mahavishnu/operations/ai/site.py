@@ -7,16 +7,23 @@ from pathlib import Path
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.secrets.resolve import find_identity
 from mahavishnu.ai.switching.site import Site
+from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.paths import working_folder
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.operations.ai.clients import chosen_clients, key_program, require_trusted
+from mahavishnu.operations.ai.gateway_settings import own_settings
 from mahavishnu.operations.ai.profiles import Own, find_profile, known_profiles, read_own
 from mahavishnu.operations.ai.secret_settings import cloud_stores, require_declared
 from mahavishnu.operations.ai.team_profiles import accept, read_shared, require_accepted
 
 
 def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
-    """Return the surroundings of a switch in `folder`, by default the working one; nothing is made."""
+    """
+    Return the surroundings of a switch in `folder`, by default the working one; nothing is made.
+
+    What routes and failover need is from the user's own settings: it counts in all folders.
+    """
+    own = own_settings(loaded)
     return Site(
         environ=loaded.environ,
         state=loaded.locations.state,
@@ -25,16 +32,26 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
         identity=find_identity(loaded.environ, loaded.locations),
         clients=chosen_clients(loaded),
         stores=lambda: cloud_stores(loaded),
-        fallback=lambda: find_fallback(loaded),
-        gateway=f"http://127.0.0.1:{loaded.settings.gateway.port}",
+        fallback=lambda: find_fallback(own),
+        gateway=f"http://127.0.0.1:{own.settings.gateway.port}",
+        in_gateway=lambda profile: known_profiles(own).get(profile.name) == profile,
     )
 
 
 def find_fallback(loaded: Loaded) -> tuple[Profile, ...]:
-    """Return the profiles that follow one that fails, in order; a name that is not known is passed over."""
+    """Return the profiles that follow one that fails, in order; not one that is unknown, or leads elsewhere now."""
     names = loaded.settings.ai_environments.fallback
     known = known_profiles(loaded) if names else {}
-    return tuple(known[name] for name in dict.fromkeys(names) if name in known)
+    found = [known[name] for name in dict.fromkeys(names) if name in known]
+    return tuple(each for each in found if _is_accepted(loaded, each))
+
+
+def _is_accepted(loaded: Loaded, profile: Profile) -> bool:
+    try:
+        require_accepted(loaded, profile)
+    except MahavishnuError:
+        return False
+    return True
 
 
 def find_wanted(loaded: Loaded, name: str) -> Profile:
@@ -103,6 +120,12 @@ class Environments:
     def accept(self, profile: Profile) -> None:
         """Note where a shared profile leads, which is used now."""
         accept(self.loaded, profile)
+
+    def accept_fallback(self) -> None:
+        """Note where the shared profiles of the fallback lead, which may be used from now on."""
+        own = own_settings(self.loaded)
+        for each in find_fallback(own):
+            accept(own, each)
 
     def require_trusted(self) -> None:
         """Refuse to write where a project is not trusted."""

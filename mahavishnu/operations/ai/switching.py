@@ -101,6 +101,7 @@ def find_running(environments: Environments, done: SwitchResult) -> list[ClientN
 def _switch(environments: Environments, profile: Profile, ask: SwitchOptions) -> SwitchResult:
     done = switch.switch(environments.site, profile, ask)
     environments.accept(profile)
+    environments.accept_fallback()
     return switched(done)
 
 
