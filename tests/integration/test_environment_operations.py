@@ -1,6 +1,8 @@
 """The operations on AI clients, in a home with clients in it; no database is asked."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +15,7 @@ from mahavishnu.app import App
 from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable, UsageError
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.operations.ai import switching
+from mahavishnu.operations.ai.gateway_health import gateway_answers
 from mahavishnu.operations.operation import Call
 from mahavishnu.operations.table import OPERATIONS
 
@@ -51,6 +54,17 @@ class Home:
     def env(self) -> dict[str, str]:
         env: dict[str, str] = json.loads(self.claude.read_text())["env"]
         return env
+
+
+class Other(BaseHTTPRequestHandler):
+    """A server that answers all with 200."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
 
 
 @pytest.fixture
@@ -148,17 +162,23 @@ async def test_nobody_is_pointed_at_a_gateway_that_does_not_listen(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(switching, "is_listening", lambda address: bool(asked.append(address)))
+    monkeypatch.setattr(switching, "gateway_answers", lambda address: bool(asked.append(address)))
     work = home("switch_llm", name="deepseek", via="gateway", confirm=True)
     assert await refusal(Unavailable, work) == "ai.gateway_down"
     assert home.claude.read_text() == home.text and asked == ["http://127.0.0.1:8681"]
-    monkeypatch.setattr(switching, "is_listening", lambda _: True)
+    monkeypatch.setattr(switching, "gateway_answers", lambda _: True)
     done = await home("switch_llm", name="deepseek", via="gateway", confirm=True)
     [client] = done["clients"]
     assert client["route"] == ["deepseek"] and client["restarts"]
     [client] = (await home("switch_llm", name="deepseek", confirm=True))["clients"]
     assert client["route"] == ["deepseek"] and not client["restarts"] and not client["changed"]
     assert CANARY not in home.claude.read_text()
+
+
+def test_another_listener_is_no_gateway() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request).start()
+        assert not gateway_answers(f"http://127.0.0.1:{server.server_port}")
 
 
 async def test_what_is_wanted_of_failover_is_kept(home: Home) -> None:

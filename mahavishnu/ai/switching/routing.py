@@ -5,7 +5,6 @@ The settings of a client are the same whichever profile its route leads to, so t
 the route alone.
 """
 
-import socket
 from collections.abc import Sequence
 
 from mahavishnu.ai.clients.delivery import LONG_TIMEOUT_MS, Delivery, Protocol
@@ -18,7 +17,6 @@ from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.routes.intent import intent_in, read_intent
 from mahavishnu.ai.routes.routes import Link, Route, members_of, read_routes
 from mahavishnu.ai.routes.tokens import ensure_token, token_reference
-from mahavishnu.ai.secrets.binding import origin_of
 from mahavishnu.ai.secrets.in_gateway import PREFIX, SCHEME_NAME
 from mahavishnu.ai.switching.journal import History
 from mahavishnu.ai.switching.plan import FilePlan, SettingsPlace, plan_changes
@@ -29,7 +27,6 @@ from mahavishnu.base.masking import Secret
 VIA_GATEWAY = "gateway"
 # What a client that must name a model asks for; the gateway puts that of the profile in its place.
 ANY_MODEL = "mahavishnu"
-_LISTENING_S = 1.0
 _PATHS: dict[Protocol, str] = {
     "anthropic": "/anthropic",
     "openai-responses": "/openai",
@@ -53,7 +50,7 @@ def require_in_gateway(site: Site, profile: Profile) -> None:
     if not site.in_gateway(profile):
         raise UsageError(
             f"The profile {profile.name} is a project's, and the gateway reads your own settings alone.",
-            hint="Leave the gateway: --via direct; or make it your own: mahavishnu ai profile add",
+            hint="Leave the gateway: --direct; or make it your own: mahavishnu ai profile add",
             code="ai.gateway_option",
         )
 
@@ -109,16 +106,6 @@ def find_route(site: Site, name: ClientName, url: str, key: str) -> Route | None
         return None
     route = read_routes(site.routes).get(name)
     return route if route is not None and route.url and route.url == url else None
-
-
-def is_listening(address: str) -> bool:
-    """Tell whether anybody takes connections there."""
-    origin = origin_of(address)
-    try:
-        socket.create_connection((origin.host, origin.port), timeout=_LISTENING_S).close()
-    except OSError:
-        return False
-    return True
 
 
 def chain_of(profile: Profile, fallback: Sequence[Profile]) -> tuple[Profile, ...]:

@@ -1,7 +1,6 @@
 """The operations on the gateway: how it is, where requests go, what it was used for. They read its files alone."""
 
 import asyncio
-import http.client
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,15 +11,14 @@ from mahavishnu.ai.routes.routes import read_routes, routes_in
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.gateway.breaker import BreakerState, ProviderHealth, read_breakers
 from mahavishnu.gateway.causes import Cause
-from mahavishnu.gateway.places import HEALTH, HOST, breakers_in, folder_in
+from mahavishnu.gateway.places import HOST, breakers_in, folder_in
 from mahavishnu.gateway.records import UseRecord, UseSum, read_records, sum_use, tokens_of_day
+from mahavishnu.operations.ai.gateway_health import gateway_answers
 from mahavishnu.operations.ai.gateway_settings import daily_tokens, own_settings
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.moments import read_moment
 from mahavishnu.operations.operation import Call, Operation, Request
 from mahavishnu.operations.requests import Moment, Name
-
-_ANSWERS_WITHIN_S = 1.0
 
 
 class GatewayStatus(Request, frozen=True, kw_only=True):
@@ -119,9 +117,10 @@ def find_status(loaded: Loaded, _request: GatewayStatus) -> GatewayState:
     used = tokens_of_day(folder_in(state), now.astimezone().date())
     routed = [name for route in read_routes(routes_in(state)).values() for name in route.names]
     names = dict.fromkeys([*routed, *limits, *known])
+    url = f"http://{HOST}:{said.port}"
     return GatewayState(
-        running=_answers(said.port),
-        url=f"http://{HOST}:{said.port}",
+        running=gateway_answers(url),
+        url=url,
         profiles=[
             _profile(
                 name, known.get(name, ProviderHealth()), now, used.get(name, 0), limits.get(name)
@@ -183,19 +182,6 @@ def _profile(
         tokens_today=used,
         daily_tokens=limit,
     )
-
-
-def _answers(port: int) -> bool:
-    """Tell whether a gateway answers at a port of this machine."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWERS_WITHIN_S)
-    try:
-        connection.request("GET", HEALTH)
-        answer = connection.getresponse()
-        return answer.status == 200 and answer.getheader("Server") == "mahavishnu"
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _in_thread[Q, R](work: Callable[[Loaded, Q], R]) -> Callable[[Call, Q], Awaitable[R]]:

@@ -39,7 +39,7 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
 
 
 def find_fallback(loaded: Loaded) -> tuple[Profile, ...]:
-    """Return the profiles that follow one that fails, in order; not one that is unknown, or leads elsewhere now."""
+    """Return the profiles that follow one that fails, in order; not one that is unknown, or has another address now."""
     names = loaded.settings.ai_environments.fallback
     known = known_profiles(loaded) if names else {}
     found = [known[name] for name in dict.fromkeys(names) if name in known]

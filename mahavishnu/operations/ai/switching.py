@@ -18,12 +18,13 @@ from mahavishnu.ai.switching.drift import adopt as adopt_drift
 from mahavishnu.ai.switching.journal import JournalEntry, value_of
 from mahavishnu.ai.switching.plan import FilePlan, Scope, SwitchPlan, check_plan, member_changes
 from mahavishnu.ai.switching.redaction import shown_record
-from mahavishnu.ai.switching.routing import VIA_GATEWAY, is_listening
+from mahavishnu.ai.switching.routing import VIA_GATEWAY
 from mahavishnu.ai.switching.site import Site
 from mahavishnu.ai.switching.status import key_state
 from mahavishnu.ai.switching.switch import SwitchOptions
 from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable
 from mahavishnu.operations.ai.bindings import require_free
+from mahavishnu.operations.ai.gateway_health import gateway_answers
 from mahavishnu.operations.ai.requests import SwitchLlm, UndoSwitch
 from mahavishnu.operations.ai.results import (
     Adopted,
@@ -83,7 +84,7 @@ def require_gateway(site: Site, ask: SwitchOptions) -> None:
     Raises:
         Unavailable: `ai.gateway_down`.
     """
-    if ask.via != VIA_GATEWAY or is_listening(site.gateway):
+    if ask.via != VIA_GATEWAY or gateway_answers(site.gateway):
         return
     raise Unavailable(
         f"No gateway listens at {site.gateway}, and clients that are pointed at it would reach nobody.",
