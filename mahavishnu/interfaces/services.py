@@ -9,6 +9,7 @@ import msgspec
 from mahavishnu.base.daemon.client import DaemonClient
 from mahavishnu.base.daemon.record import find_listening
 from mahavishnu.base.daemon.token import read_token
+from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.operations.operation import Operation, Request
 from mahavishnu.operations.service_bodies import (
@@ -27,6 +28,7 @@ from mahavishnu.operations.services import (
     ServiceAct,
     act_on_services,
     expand_names,
+    fail_results,
     read_log,
     restart_client,
     show_services,
@@ -71,8 +73,14 @@ async def ask_act(
         more = {} if act == "start" else {"confirm": True}
         request = kinds[act](names=asked, **more)
         operation = BY_NAME[f"{act}_services"]
-        done = await asyncio.to_thread(_ask, client, operation, request, ServiceResults)
-        results += done.services
+        try:
+            done = await asyncio.to_thread(_ask, client, operation, request, ServiceResults)
+        except MahavishnuError as error:
+            if not own:
+                raise
+            results += fail_results(asked, error)
+        else:
+            results += done.services
     return ServiceResults(confirmed=True, services=results)
 
 

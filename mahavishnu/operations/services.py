@@ -8,6 +8,7 @@ from msgspec import convert, structs
 
 from mahavishnu.base.daemon.client import not_running
 from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.masking import mask_secrets
 from mahavishnu.base.settings.services import ServiceSettings
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.operations.ai.sessions import RestartSessions
@@ -99,7 +100,7 @@ async def act_on_services(
     """
     Do something to services, one result each; without `confirm` say what would be done.
 
-    Raises:
+    Raises, but after a restart of sessions, whose results are told beside failed ones:
         NotFound: `service.unknown`; `daemon.not_running`, where there is something that only the daemon can do.
         UsageError: `service.cycle`, of one that is asked for alone.
         Unavailable: `service.not_supervised`.
@@ -132,12 +133,28 @@ async def act_on_services(
         else:
             asked.append(name)
     if asked:
-        if supervised.supervisor is None:
-            raise not_running()
-        outcomes = await getattr(supervised.supervisor, act)(asked)
-        results += [_result(each) for each in outcomes]
+        try:
+            results += await _act(supervised, act, asked)
+        except MahavishnuError as error:
+            if act != "restart" or not SESSIONS.keys() & chosen:
+                raise
+            results += fail_results(asked, error)
     told = [_because(each) if each.name in more else each for each in results]
     return ServiceResults(confirmed=confirm, services=told)
+
+
+async def _act(supervised: Supervised, act: ServiceAct, names: list[str]) -> list[ServiceResult]:
+    if supervised.supervisor is None:
+        raise not_running()
+    return [_result(each) for each in await getattr(supervised.supervisor, act)(names)]
+
+
+def fail_results(names: Iterable[str], error: MahavishnuError) -> list[ServiceResult]:
+    """Return an error as the result of each: what was done before it is told beside them."""
+    return [
+        structs.replace(_left(name, "unknown", error.message), outcome="failed", code=error.code)
+        for name in names
+    ]
 
 
 def _find_running_dependents(
@@ -193,7 +210,8 @@ def read_log(supervised: Supervised, request: ServiceLog) -> ServiceLines:
             with each.open("rb") as stream:
                 stream.seek(max(0, each.stat().st_size - LOG_TAIL_BYTES))
                 lines += stream.read().decode("utf-8", "replace").splitlines()
-    return ServiceLines(name=request.name, path=str(path), lines=lines[-request.lines :])
+    hidden = [mask_secrets(each) for each in lines[-request.lines :]]  # others write logs too
+    return ServiceLines(name=request.name, path=str(path), lines=hidden)
 
 
 def add_service(loaded: Loaded, name: str, said: ServiceSettings) -> ServiceFile:

@@ -174,7 +174,9 @@ def enable_unit(loaded: Loaded, name: str, *, enabled: bool) -> Path:
 
 def _unit_of(name: str, said: ServiceSettings, base: Unit | None) -> Unit:
     """Return the unit that settings describe; of a built-in one they change what they say."""
-    text = " ".join((*said.command, *said.stop_command, *said.health.command))
+    check = said.health
+    asked = (*check.command, check.http or "", check.mcp or "", check.sql or "")
+    text = " ".join((*said.command, *said.stop_command, *asked))
     if find_keys(text) or any(
         is_secret(*each) for each in map(_split, said.environment) if not _is_reference(each[1])
     ):

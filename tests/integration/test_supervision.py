@@ -13,7 +13,9 @@ import pytest
 
 from mahavishnu.base.errors import Conflict, Forbidden, UsageError
 from mahavishnu.base.processes import send_signal
+from mahavishnu.services.backends.chosen import ChosenBackend
 from mahavishnu.services.schedule.pause import Pause
+from mahavishnu.services.supervision.own_backend import OwnBackend
 from mahavishnu.services.supervision.probing import Prober
 from mahavishnu.services.units.unit import HealthCheck, Unit
 from tests.support.units import (
@@ -21,6 +23,7 @@ from tests.support.units import (
     Supervising,
     checked_by,
     comes_true,
+    environment_of,
     family,
     shell,
     sleeper,
@@ -82,10 +85,14 @@ async def test_an_end_in_order_is_no_failure_and_what_was_stopped_stays_so(
     world: Supervising, tmp_path: Path
 ) -> None:
     script = f"until [ -e {tmp_path}/go ]; do sleep 0.02; done; exit 0"
-    world.define(shell("done", script), sleeper("a", restart="always"))
+    bad = shell("bad", "sleep 0.5; exit 7", restart="never")
+    world.define(shell("done", script), bad, sleeper("a", restart="always"))
     async with world.running() as supervisor:
         (tmp_path / "go").touch()
         await comes_true(lambda: world.events("service.end done"))
+        await comes_true(lambda: world.events("service.end bad"))
+        ends = {each.what: each.code for each in world.events("service.end")}
+        assert ends == {"service.end done": None, "service.end bad": "service.ended"}
         [outcome] = await supervisor.stop(["a"])
         assert (outcome.outcome, outcome.before, outcome.after) == ("stopped", "running", "stopped")
         await asyncio.sleep(0.1)  # several looks
@@ -112,8 +119,12 @@ async def test_health_that_flaps_restarts_nothing_and_what_stays_ill_is_restarte
         assert len(world.events("service.restart")) == BACKOFF.limit
         assert world.backend.state("a").state == "running"  # it is left as it is, and shown
         assert "given up" in supervisor.watched["a"].problem
+        flag.unlink()
+        count.write_text("x\n")  # a script that succeeds from now on
+        await comes_true(lambda: world.events("service.health")[-1].result == "done")
     [ill] = world.events("service.health")[:1]
     assert (ill.before, ill.after) == ("healthy", "unhealthy")
+    assert (ill.result, ill.code) == ("failed", "service.unhealthy")  # which is an alert
 
 
 async def test_a_port_of_a_stranger_is_left_alone_and_named(world: Supervising) -> None:
@@ -335,10 +346,42 @@ async def test_a_unit_that_the_settings_have_no_more_is_stopped(world: Supervisi
     world.define(sleeper("a"), sleeper("b"))
     async with world.running() as supervisor:
         process = world.process("a")
+        world.pause.write(Pause(since=world.events()[0].at, dry_run=False))
         del world.units["a"]
         await supervisor.restart(["b"])
+        await asyncio.sleep(0.2)  # several looks
+        assert process.alive
+        world.pause.remove()
         await comes_true(lambda: not process.alive)
     assert [each.why for each in world.events("service.stop a")]
+
+
+class Other(OwnBackend):
+    """A supervisor of the system, which has a unit of any name."""
+
+    def knows(self, name: str) -> bool:
+        return bool(name)
+
+
+async def test_what_another_supervisor_runs_by_now_under_an_old_name_is_left_to_it(
+    world: Supervising, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.define(sleeper("a"))
+    async with world.running():
+        pass  # it leaves the record of a run
+    world.units.clear()
+    other = Other(tmp_path / "other", environment_of)
+    await other.start(sleeper("a"))
+    chosen = ChosenBackend(
+        world.backend.files.folder, environment_of, others={"systemd": other}, read_named=dict
+    )
+    monkeypatch.setattr(Supervising, "backend", chosen)
+    try:
+        async with world.running():
+            await asyncio.sleep(0.2)  # several looks
+        assert other.state("a").state == "running" and world.events("service.stop") == []
+    finally:
+        await other.stop(sleeper("a"))
 
 
 async def test_a_removed_unit_is_stopped_by_name_before_the_settings_are_read(

@@ -28,7 +28,7 @@ memory store, memory search, memory list, memory show, memory supersede, memory 
 memory import, memory export, memory restore, session record, session list, session show, session search,
 workflow record, workflow list, workflow search, workflow show, workflow stats, metrics record, metrics show,
 checkpoint, quality, sync status, sync run, sync runs, sync retry, spool status, insight,
-alert test, up, down, status, health, events, pause, resume, mcp, api, token path,
+alert test, up, status, health, events, pause, resume, mcp, api, token path,
 db init, db upgrade, db current, db check, db url, model,
 config show, config path, config validate, doctor, ai profile list, ai profile show, ai profile export,
 ai auto status, ai list-llms, ai sessions, ai bindings, ai status, ai diff, ai history, ai verify, ai run, ai settings,

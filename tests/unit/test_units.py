@@ -10,13 +10,15 @@ import pytest
 
 from mahavishnu import services
 from mahavishnu.ai.routes.routes import routes_in
+from mahavishnu.base.daemon.client import not_running
 from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.health import ComponentHealth, HealthStatus
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.trust import trust
 from mahavishnu.daemon.background import restart_units
+from mahavishnu.operations.service_bodies import ServiceLog
 from mahavishnu.operations.service_states import Supervised, find_services
-from mahavishnu.operations.services import act_on_services
+from mahavishnu.operations.services import act_on_services, read_log
 from mahavishnu.operations.units import find_environment, read_units
 from mahavishnu.services.supervision import unit_log
 from mahavishnu.services.supervision.acts import UnitOutcome
@@ -145,6 +147,7 @@ def test_references_are_looked_up_at_a_start_and_nothing_else_of_the_daemon_is_p
     ("a: {command: [x, --token, sk-ant-abcdefgh12345678]}", "service.plain_key"),
     ("a: {command: [x], health: {http: 'http://x', tcp: 'x:1'}}", "service.health"),
     ("a: {command: [x], health: {tcp: x}}", "service.health"),
+    ("a: {command: [x], health: {http: 'http://x/?k=sk-ant-abcdefgh12345678'}}", "service.plain_key"),
 ])  # fmt: skip
 def test_a_wrong_service_is_refused_without_its_values(load: Load, text: str, code: str) -> None:
     with pytest.raises(MahavishnuError) as caught:
@@ -160,6 +163,32 @@ async def test_a_cycle_is_in_the_way_of_its_own_services_where_all_are_restarted
     found = (await act_on_services(supervised, "restart", ["all"], confirm=False)).services
     told = {each.name: (each.outcome, each.code) for each in found}
     assert told["a"] == told["b"] == ("failed", "service.cycle") and told["c"] == ("left", None)
+
+
+class Away:
+    """A daemon that ends while it is asked."""
+
+    def ask(self, *_: object) -> object:
+        raise not_running()
+
+
+@pytest.mark.parametrize("client", [None, Away()])
+async def test_sessions_that_were_restarted_are_told_where_the_rest_fails(
+    load: Load, monkeypatch: pytest.MonkeyPatch, client: Away | None
+) -> None:
+    monkeypatch.setattr("mahavishnu.interfaces.services._find_client", lambda _: client)
+    loaded = load("services: {a: {command: [x]}}")
+    found = (await services.restart(["claude", "a"], confirm=True, loaded=loaded)).services
+    assert [each.name for each in found] == ["claude", "a"]
+    assert (found[1].outcome, found[1].code) == ("failed", "daemon.not_running")
+
+
+def test_a_log_that_others_write_shows_no_key(load: Load, tmp_path: Path) -> None:
+    supervised = Supervised.of(load("services: {a: {command: [x]}}"), None)
+    path = supervised.backend.log("a")
+    path.parent.mkdir(parents=True)
+    path.write_text("API_KEY=canary\n")
+    assert read_log(supervised, ServiceLog(name="a")).lines == ["API_KEY=***"]
 
 
 class Restarting:

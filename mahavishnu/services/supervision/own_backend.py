@@ -141,6 +141,10 @@ class OwnBackend:
         own = ("wanted",)
         return sorted(p.stem for p in self.files.folder.glob("*.json") if p.stem not in own)
 
+    def keeps(self, name: str) -> bool:
+        """Tell whether a runner of ours has a unit, or was killed with it: whoever else runs one of that name."""
+        return OwnBackend.state(self, name).state in ("running", "stale")
+
     def _start(self, unit: Unit, restarts: int) -> bool:
         """Start a runner; tells whether it has the unit, which another one that was quicker may have."""
         environment = self._environment_of(unit)

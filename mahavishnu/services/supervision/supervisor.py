@@ -289,14 +289,17 @@ class Supervisor:
     async def _look(self, name: str, watched: Watched) -> None:
         if name in self.units:
             await self._watch.look(self.units[name], watched, self.units)
-        elif self.backend.state(name).state in ("running", "stale"):
+        elif self.backend.keeps(name):
+            if await asyncio.to_thread(self._find_pause):
+                return
             await self.backend.stop(self._definition(name))
             self.wanted.change(name, wanted=False)
             await self._events.record("stop", name, "The settings have it no more.", "stopped")
 
     async def _end(self) -> None:
         """Stop all but what is detached."""
-        running = [self._definition(name) for name in self.backend.known()]
+        kept = filter(self.backend.keeps, self.backend.known())
+        running = [self._definition(name) for name in kept]
         stopping = (self.backend.stop(each) for each in running if not each.detached)
         await asyncio.gather(*stopping, return_exceptions=True)
         self.wanted.forget()

@@ -28,6 +28,7 @@ class Watched:
     held: bool = False  # its start was not tried: automatic acts rest, or what it needs is missing
     retry_at: float | None = None
     gave_up: bool = False
+    ill: bool = False  # and that was recorded, its recovery not yet
     stopped: bool = False  # because somebody asked for that
     problem: str = ""
     shown: Pause | None = None  # the dry run in which it was recorded what would be done
@@ -75,8 +76,10 @@ class UnitWatch:
             if not (tries or starts_again(unit.restart, state)):
                 self._wanted.change(unit.name, wanted=False)
                 watched.problem = watched.problem or state.why
+                failed_end = state.state == "failed"
+                error = Unavailable(state.why, code="service.ended") if failed_end else None
                 await self._events.record(
-                    "end", unit.name, state.why, state.state, before="running"
+                    "end", unit.name, state.why, state.state, before="running", error=error
                 )
             elif missing := self.find_missing(unit, units):
                 watched.problem = missing
@@ -109,9 +112,11 @@ class UnitWatch:
             before = watched.track.verdict
             watched.track, watched.checked_at = watched.track.after(health, check), time.monotonic()
             now = watched.track.verdict
-            if now != before and "unhealthy" in (now, before):
+            if now != before and (now == "unhealthy" or watched.ill):
+                watched.ill = now == "unhealthy"
                 why = health.message or "Its check succeeds again."
-                await self._events.record("health", unit.name, why, now, before=before)
+                error = Unavailable(why, code="service.unhealthy") if watched.ill else None
+                await self._events.record("health", unit.name, why, now, before=before, error=error)
         if watched.track.verdict == "unhealthy":
             last = watched.track.last
             watched.problem = last.message if last else ""

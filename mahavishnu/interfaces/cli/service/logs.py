@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from mahavishnu.base.masking import mask_secrets
 from mahavishnu.interfaces.cli.options import answers, load
 from mahavishnu.interfaces.cli.render import print_line
 from mahavishnu.interfaces.services import ask_log
@@ -31,7 +32,7 @@ def _follow(path: Path) -> None:
             whole = text.rpartition(b"\n")[0]
             place += len(whole) + 1 if whole or text.startswith(b"\n") else 0
             for line in whole.decode("utf-8", "replace").splitlines():
-                print_line(line)
+                print_line(mask_secrets(line))
         time.sleep(LOOK_EVERY_S)
 
 

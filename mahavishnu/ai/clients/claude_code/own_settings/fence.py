@@ -19,7 +19,7 @@ FENCED_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("ai", "auto", "on"), ("ai", "auto", "off"), ("ai", "auto", "pin"),
     ("service", "stop"), ("service", "restart"), ("service", "add"),
     ("service", "remove"), ("service", "enable"), ("service", "disable"),
-    ("service", "install"), ("service", "uninstall"),
+    ("service", "install"), ("service", "uninstall"), ("down",),
     ("ai", "bind"), ("ai", "unbind"),
     ("ai", "profile", "add"), ("ai", "profile", "edit"), ("ai", "profile", "remove"),
     ("ai", "profile", "import"), ("ai", "profile", "accept"),
@@ -48,8 +48,10 @@ def fence_rules(*, program: str, server: str) -> Iterator[str]:
     The stars let no path, interpreter, option before the command, or shell around it lead past a rule.
     """
     for words in FENCED_COMMANDS:
-        for end in ("", " *") if words in _BEGINNINGS else ("*",):
-            yield f"Bash(*{program}* {' '.join(words)}{end})"
+        # A single word is one of sentences too: it stands behind the program, or behind its options.
+        for between in ("", " --*") if len(words) == 1 else ("*",):
+            for end in ("", " *") if words in _BEGINNINGS else ("*",):
+                yield f"Bash(*{program}{between} {' '.join(words)}{end})"
     for name in FENCED_PROGRAMS:
         yield f"Bash(*{name}*)"
     for tool in FENCED_TOOLS:
