@@ -82,12 +82,13 @@ class ConfigWatch:
             return
         units, events = self._waiting, self._app.events
         names = ", ".join(units)
+        what = f"config.restart {names}"
         paused = await asyncio.to_thread(self._app.pause.read, datetime.now(UTC))
         if paused is not None:
             if paused.dry_run and self._shown != (paused, units):
                 self._shown = (paused, units)
                 await asyncio.to_thread(
-                    events.record, "config.restart", "mahavishnu pause --dry-run",
+                    events.record, what, "mahavishnu pause --dry-run",
                     f"{names} would be restarted.", skipped=True,
                 )  # fmt: skip
             return
@@ -96,6 +97,6 @@ class ConfigWatch:
             await self._restart(units)
         except MahavishnuError as error:
             _log.warning("restart_failed", units=units, code=error.code)
-            await asyncio.to_thread(events.record, "config.restart", why, error=error)
+            await asyncio.to_thread(events.record, what, why, error=error)
         else:
-            await asyncio.to_thread(events.record, "config.restart", why, f"{names} restarted")
+            await asyncio.to_thread(events.record, what, why, f"{names} restarted")

@@ -93,7 +93,7 @@ AUTOMATION_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="resume_automation",
         title="Resume automatic acts",
-        description="End a pause: what was due meanwhile is done once.",
+        description="End a pause: what was due meanwhile is done once; a dry run counted its jobs as done.",
         request=ResumeAutomation,
         result=Automation,
         run=resume_automation,

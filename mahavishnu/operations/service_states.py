@@ -8,7 +8,6 @@ import psutil
 
 from mahavishnu.base.daemon.record import find_daemon
 from mahavishnu.base.errors import MahavishnuError
-from mahavishnu.base.health import ComponentHealth
 from mahavishnu.base.ports import describe_owner, is_free
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.database.embedded.state import KeeperRecord, Layout
@@ -26,6 +25,7 @@ from mahavishnu.operations.units import (
     read_units,
 )
 from mahavishnu.services.supervision.own_backend import OwnBackend
+from mahavishnu.services.supervision.policy import HealthTrack
 from mahavishnu.services.supervision.supervisor import Supervisor
 from mahavishnu.services.supervision.watching import Watched
 from mahavishnu.services.units.backend import UnitState
@@ -134,7 +134,7 @@ def _unit(supervised: Supervised, unit: Unit, units: Mapping[str, Unit] | None) 
         since=known.since if runs else None,
         restarts=known.restarts if runs or wanted else 0,
         memory_mb=_memory_mb(known.pid) if known.pid else None,
-        health=_health(watched.track.last) if watched and runs else None,
+        health=_health(watched.track) if watched and runs else None,
         enabled=unit.enabled and bool(unit.command),
         detached=unit.detached,
         command=list(unit.command),
@@ -185,10 +185,16 @@ def _same(one: Unit, other: Unit) -> bool:
     )
 
 
-def _health(last: ComponentHealth | None) -> ServiceHealth | None:
-    if last is None:
+def _health(track: HealthTrack) -> ServiceHealth | None:
+    """Return what the last check said; a failure that makes a healthy unit not unhealthy yet degrades it."""
+    if (last := track.last) is None:
         return None
-    return ServiceHealth(status=last.status, message=last.message, latency_ms=last.latency_ms)
+    single = last.status == "unhealthy" and track.verdict == "healthy"
+    return ServiceHealth(
+        status="degraded" if single else last.status,
+        message=last.message,
+        latency_ms=last.latency_ms,
+    )
 
 
 def _memory_mb(pid: int) -> float | None:

@@ -100,7 +100,7 @@ async def act_on_services(
     """
     Do something to services, one result each; without `confirm` say what would be done.
 
-    Raises, but after a restart of sessions, whose results are told beside failed ones:
+    Raises (after a restart of sessions these are failed results instead):
         NotFound: `service.unknown`; `daemon.not_running`, where there is something that only the daemon can do.
         UsageError: `service.cycle`, of one that is asked for alone.
         Unavailable: `service.not_supervised`.
@@ -150,7 +150,7 @@ async def _act(supervised: Supervised, act: ServiceAct, names: list[str]) -> lis
 
 
 def fail_results(names: Iterable[str], error: MahavishnuError) -> list[ServiceResult]:
-    """Return an error as the result of each: what was done before it is told beside them."""
+    """Return an error as the failed result of each service."""
     return [
         structs.replace(_left(name, "unknown", error.message), outcome="failed", code=error.code)
         for name in names

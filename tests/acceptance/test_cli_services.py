@@ -92,7 +92,7 @@ def test_a_unit_survives_the_daemon_that_was_killed_and_ends_with_the_next(
     [event] = [
         each
         for each in settled("events", "--json").json["events"]
-        if each["what"] == "config.restart"
+        if each["what"] == "config.restart a"
     ]
     assert event["result"] == "done" and event["after"] == "a restarted" and not process.alive
     process = identify(int(str(state(settled, "a")["pid"])))

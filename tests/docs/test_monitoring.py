@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mahavishnu.base.health import ComponentHealth
 from mahavishnu.interfaces.http.metrics import Metrics
 from mahavishnu.memory.metrics import Timings
 
@@ -22,6 +23,7 @@ def shown() -> set[str]:
     metrics = Metrics()
     metrics.follow((Timings("search"), Timings("embedding")))
     metrics.count("search", 200, 0.1)
+    metrics.show_components([ComponentHealth("database", "healthy")])
     lines = metrics.render().decode().splitlines()
     return {match[0] for line in lines if line[0] != "#" and (match := _NAME.match(line))}
 

@@ -87,11 +87,14 @@ async def mail_server() -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], letters
 
 
-async def test_a_mail_is_sent() -> None:
+async def test_a_mail_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []  # by numbers that may be another's by now
+    monkeypatch.setattr("os.killpg", lambda number, _: killed.append(number))
     async with mail_server() as (port, letters):
         url = f"mailto://127.0.0.1:{port}/?from=daemon@example.com&to=me@example.com"
         await send(Secret(url), "Mahavishnu: backup.create failed", "It is away.")
     [letter] = letters
+    assert killed == []
     message = email.message_from_bytes(letter, policy=default)
     assert message["subject"] == "Mahavishnu: backup.create failed"
     body = message.get_body(("plain", "html"))

@@ -175,7 +175,11 @@ async def test_a_change_restarts_its_unit_and_a_pause_holds_that_until_its_end(
     home.fault = Unavailable("web is not healthy.", code="tests.unhealthy")
     await change("seven")
     last = home.events.read(limit=1)[0]
-    assert (last.what, last.result, last.code) == ("config.restart", "failed", "tests.unhealthy")
+    assert (last.what, last.result, last.code) == (
+        "config.restart web",
+        "failed",
+        "tests.unhealthy",
+    )
     await change("seven")
     assert len(home.restarted) == 3
 

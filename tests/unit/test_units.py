@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +25,7 @@ from mahavishnu.services.supervision.acts import UnitOutcome
 from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironment
 from mahavishnu.services.supervision.policy import HealthTrack, starts_again
 from mahavishnu.services.supervision.unit_log import UnitLog
+from mahavishnu.services.supervision.watching import Watched
 from mahavishnu.services.units.backend import UnitState
 from mahavishnu.services.units.order import find_dependents, order_units
 from mahavishnu.services.units.unit import HealthCheck, Unit
@@ -295,6 +296,19 @@ def test_single_answers_do_not_turn_health() -> None:
     cases = {"": "unknown", "+": "unknown", "++": "healthy", "++--": "healthy", "++---": "unhealthy",
              "---+": "unhealthy", "---++": "healthy", "-+" * 20: "unknown", "++" + "--+" * 9: "healthy"}  # fmt: skip
     assert {answers: verdict(answers) for answers in cases} == cases
+
+
+@pytest.mark.parametrize(("failures", "status"), [(1, "degraded"), (3, "unhealthy")])
+def test_a_single_failure_degrades_a_service_that_was_healthy(
+    load: Load, failures: int, status: HealthStatus
+) -> None:
+    check, track = HealthCheck(tcp="x:1", unhealthy_after=3, healthy_after=1), HealthTrack()
+    for word in ("healthy", *["unhealthy"] * failures):
+        track = track.after(ComponentHealth("a", cast(HealthStatus, word)), check)
+    supervisor: Any = SimpleNamespace(watched={"a": Watched(track=track)}, wanted={"a"})
+    supervised = Supervised(load("services: {a: {command: [x]}}"), Running({"a"}), supervisor)
+    [found] = [each for each in find_services(supervised).services if each.name == "a"]
+    assert found.health and found.health.status == status
 
 
 def test_what_is_started_again() -> None:

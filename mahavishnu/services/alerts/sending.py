@@ -67,7 +67,8 @@ async def send(url: Secret, title: str, body: str, *, timeout_s: float = TIMEOUT
         ) from error
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            if process.returncode is None:  # else its number may be another's by now
+                os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
     receipt = _read(out)
     if not receipt.taken:
