@@ -70,6 +70,7 @@ INTEGRATIONS = {
     "Session-Buddy, started so that it keeps its data": REAL,
     "Session-Buddy, restarted by the daemon": REAL,
     "Session-Buddy, insights and the tier development": REAL,
+    "Session-Buddy, its checkpoints and quality score": REAL,
     "systemd of the user, the daemon at login": REAL,
     "systemd of the user, services": REAL,
     "supervisord, services and the daemon": REAL,
