@@ -21,9 +21,13 @@ def open_site(loaded: Loaded, *, folder: Path | None = None) -> Site:
     """
     Return the surroundings of a switch in `folder`, by default the working one; nothing is made.
 
-    What routes and failover need is from the user's own settings: it counts in all folders.
+    What routes and failover need is from the user's own settings: it counts in all folders. Of settings
+    that were broken since `loaded` was read, that counts which was in force.
     """
-    own = own_settings(loaded)
+    try:
+        own = own_settings(loaded)
+    except MahavishnuError:
+        own = loaded
     return Site(
         environ=loaded.environ,
         state=loaded.locations.state,
