@@ -150,7 +150,7 @@ class Failover:
     def _chosen(self, client: ClientName, present: str) -> str:
         """Return the profile that the user chose: the present one, unless it was switched to here."""
         known = self.watched.get(client)
-        return known.chosen if known is not None and known.now == present else present
+        return known.chosen if known is not None else present
 
     def _forget_stale(self, client: ClientName, present: str) -> None:
         """Forget what was chosen before where the user has chosen since."""
