@@ -41,8 +41,8 @@ _CAUSES: Mapping[AnswerVerdict, Cause] = {
     "quota": "quota", "overload": "overload", "unreachable": "network", "unexpected": "provider",
     "auth": "auth", "tls": "network", "not_found": "client",
 }  # fmt: skip
-# A session that was trying again when its client was switched goes on with the provider it began with.
 _WATCHED = "watched.json"
+# A session that was trying again when its client was switched goes on with the provider it began with.
 SETTLES = timedelta(minutes=5)
 
 type Ask = Callable[[Profile], list[TrialBody]]
