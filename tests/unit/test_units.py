@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,9 +24,9 @@ from mahavishnu.operations.units import find_environment, read_units
 from mahavishnu.services.supervision import unit_log
 from mahavishnu.services.supervision.acts import UnitOutcome
 from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironment
-from mahavishnu.services.supervision.policy import HealthTrack, starts_again
+from mahavishnu.services.supervision.policy import Backoff, HealthTrack, starts_again
 from mahavishnu.services.supervision.unit_log import UnitLog
-from mahavishnu.services.supervision.watching import Watched
+from mahavishnu.services.supervision.watching import UnitWatch, Watched
 from mahavishnu.services.units.backend import UnitState
 from mahavishnu.services.units.order import find_dependents, order_units
 from mahavishnu.services.units.unit import HealthCheck, Unit
@@ -361,3 +362,14 @@ async def test_python_programs_ask_the_same(load: Load) -> None:
         with pytest.raises(MahavishnuError) as caught:
             await act
         assert caught.value.code == "daemon.not_running"
+
+
+async def test_a_clock_that_was_set_forward_forgives_no_crash() -> None:
+    begun = UnitState(state="running", pid=1, since=datetime.now(UTC) - timedelta(days=2))
+    acts: Any = SimpleNamespace(backend=SimpleNamespace(state=lambda _: begun))
+    nobody: Any = None
+    watch = UnitWatch(acts, nobody, nobody, lambda: None, Backoff())
+    watched = Watched(failures=3)
+    for _ in range(2):
+        await watch.look(Unit(name="a", command=("a",)), watched, {})
+    assert watched.failures == 3
