@@ -87,7 +87,8 @@ def run(jobs: Sequence[Job], scratch: Path, *, branches: bool) -> tuple[Verdict,
     total, enough = measure_coverage(ours)
     if any(VERIFIED.glob(f"{PEERS}*.json")):  # our own tests alone leave the tree as it was
         write_page(PAGE, VERIFIED.glob("*.json"), root=ROOT)
-    print(f"TOTAL coverage {total} (by module: .cache/coverage/report.txt)")
+    below = "" if enough else ", FAILED: less than is demanded"
+    print(f"TOTAL coverage {total}{below} (by module: .cache/coverage/report.txt)")
     return verdict, enough
 
 

@@ -255,6 +255,7 @@ def gateway(
             "MAHAVISHNU_HOME": str(home),
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # where a seeded fault is tried
             "GATEWAY_TEST_KEY": KEY,
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             **(environ or {}),
         },
         stdout=subprocess.PIPE,
