@@ -165,12 +165,14 @@ def test_a_batch_that_stalls_is_told_so(daemon: Daemon) -> None:
     assert b'"id"' in answer and b'"http.timeout"' in answer and b'"complete":false' in answer
 
 
-@pytest.mark.parametrize("sent", [b"", b"G", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "],
-                         ids=["nothing", "a letter", "half a head"])  # fmt: skip
-def test_who_never_sends_a_whole_head_is_given_up(daemon: Daemon, sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=60) as connection:
-        connection.sendall(sent)
-        assert read_all(connection) == b""
+def test_who_never_sends_a_whole_head_is_given_up(daemon: Daemon) -> None:
+    with contextlib.ExitStack() as held:
+        opened = []
+        for sent in (b"", b"G", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "):
+            where = ("127.0.0.1", daemon.port)
+            opened.append(held.enter_context(socket.create_connection(where, timeout=60)))
+            opened[-1].sendall(sent)
+        assert [read_all(connection) for connection in opened] == [b"", b"", b""]
 
 
 def test_a_second_head_has_to_come_as_soon(daemon: Daemon) -> None:
@@ -187,6 +189,9 @@ def test_who_does_not_read_is_given_up(daemon: Daemon, how: str) -> None:
     else:
         opened = raw(daemon, "POST", BATCH, *LINES)
     with opened as connection:
+        if how == "batch":
+            connection.sendall(chunk([]))
+        assert connection.recv(20)  # it is being served
         if how == "batch":
             connection.settimeout(0.2)
             nonsense = chunk([]) * 2_000
