@@ -7,7 +7,7 @@ import re
 import resource
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -457,6 +457,20 @@ async def record_metric(world: World) -> None:
     await world.records.record_metric(Metric(source="tests", name="quality", value=0.5, unit="1"))
 
 
+class Interrupted(Progress):
+    """Lets another program write something, and end, before a step is taken for the first time."""
+
+    def __init__(self, before: str, write: Callable[[], Coroutine[None, None, None]]) -> None:
+        object.__setattr__(self, "_left", {before: write})
+        super().__init__()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if write := self._left.pop(value, None):
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(asyncio.run, write()).result()
+        super().__setattr__(name, value)
+
+
 @pytest.mark.parametrize(
     ("write_one", "before"),
     [
@@ -478,17 +492,8 @@ async def test_what_is_stored_meanwhile_is_not_lost(
         async with open_world() as other:
             await write_one(other)
 
-    class Interrupted(Progress):
-        """Lets another program store something, and end, before a step."""
-
-        def __setattr__(self, name: str, value: object) -> None:
-            if value == before:
-                with ThreadPoolExecutor(1) as threads:
-                    threads.submit(asyncio.run, write()).result()
-            super().__setattr__(name, value)
-
     with pytest.raises(Conflict) as caught:
-        await bench.backups.restore(stored.name, Interrupted())
+        await bench.backups.restore(stored.name, Interrupted(before, write))
     assert caught.value.code == "backup.changed"
     async with bench.server.connect(bench.server.database) as connection:
         kept = await connection.fetchval(
@@ -496,6 +501,17 @@ async def test_what_is_stored_meanwhile_is_not_lost(
         )
     assert kept > COUNT
     assert await others(bench, admin) == []
+
+
+async def test_what_the_server_itself_writes_is_no_change(bench: Bench) -> None:
+    stored = await bench.create()
+
+    async def analyze() -> None:
+        async with bench.server.connect(bench.server.database) as connection:
+            await connection.execute("ANALYZE")  # as autovacuum does, at any time
+
+    await bench.backups.restore(stored.name, Interrupted("Replacing", analyze))
+    assert len(await contents(bench)) == COUNT
 
 
 async def test_two_restores_at_once(bench: Bench, admin: asyncpg.Connection) -> None:

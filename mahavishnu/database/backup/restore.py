@@ -38,6 +38,7 @@ from mahavishnu.database.pool import DriverConnection
 from mahavishnu.database.queries import load_queries
 
 _QUERIES = load_queries("backup")
+SWAPS = 5  # the server itself, as autovacuum, seldom writes between a look and a swap
 OWN_END_S = 5.0  # as long as PostgreSQL itself waits before a rename
 
 # Closes this process's own connections to the database, and gives their server processes, which may end a
@@ -142,13 +143,7 @@ async def restore(
                     major=connection.get_server_version().major, decryption=decryption,
                     progress=progress,
                 )  # fmt: skip
-                # A write moves the first number, or the second one until nobody can connect any more.
-                count = await _count_written(connection, server.database)
-                now = await _look(server, manifest)
-                if (now.last_change, now.written) != (before.last_change, before.written):
-                    raise _changed()
-                progress.step = "Replacing"
-                await _swap(connection, server, database, written=count)
+                await _replace(connection, server, manifest, before, database, progress)
     return manifest
 
 
@@ -217,6 +212,35 @@ async def _require_alone(connection: DriverConnection, server: BackupServer, own
 async def _count_written(connection: DriverConnection, database: str) -> int | None:
     count: int | None = await connection.fetchval(_QUERIES["count_written"], database)
     return count
+
+
+async def _replace(
+    connection: DriverConnection,
+    server: BackupServer,
+    manifest: BackupManifest,
+    before: Present,
+    database: str,
+    progress: Progress,
+) -> None:
+    """
+    Swap unless a table of ours was written since `before`.
+
+    A write moves what `_look` reads, or the count until nobody can connect any more. So does what the server itself
+    writes: then it looks again.
+    """
+    for swaps_left in reversed(range(SWAPS)):
+        count = await _count_written(connection, server.database)
+        now = await _look(server, manifest)
+        if (now.last_change, now.written) != (before.last_change, before.written):
+            raise _changed()
+        progress.step = "Replacing"
+        try:
+            await _swap(connection, server, database, written=count)
+        except Conflict as error:
+            if error.code != "backup.changed" or not swaps_left:
+                raise
+        else:
+            return
 
 
 def _changed() -> Conflict:
