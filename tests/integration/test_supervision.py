@@ -122,6 +122,7 @@ async def test_health_that_flaps_restarts_nothing_and_what_stays_ill_is_restarte
         flag.unlink()
         count.write_text("x\n")  # a script that succeeds from now on
         await comes_true(lambda: world.events("service.health")[-1].result == "done")
+    assert world.events("service.give-up")[-1].result == "done"  # its alert is over as well
     [ill] = world.events("service.health")[:1]
     assert (ill.before, ill.after) == ("healthy", "unhealthy")
     assert (ill.result, ill.code) == ("failed", "service.unhealthy")  # which is an alert

@@ -14,6 +14,7 @@ from mahavishnu.base.errors import Unavailable
 from mahavishnu.base.masking import mask_secrets
 from mahavishnu.services.events import journal
 from mahavishnu.services.events.journal import EventJournal, FailureStreak
+from mahavishnu.services.supervision.unit_events import UnitEvents
 
 
 @pytest.fixture
@@ -142,4 +143,18 @@ async def test_a_failure_that_lasts_is_two_events(events: EventJournal) -> None:
         await streak.worked()
     assert [(each.result, each.code, each.before) for each in events.read(limit=10)] == [
         ("failed", "tests.away", None), ("failed", "tests.full", None), ("done", None, "tests.full"),
+    ]  # fmt: skip
+
+
+async def test_what_failed_under_an_earlier_daemon_is_recorded_as_working_again(
+    events: EventJournal,
+) -> None:
+    away = Unavailable("away", code="tests.away")
+    await UnitEvents(events).record("give-up", "a", "because", error=away)
+    later = UnitEvents(events)
+    await later.read_failed()
+    for name in ("b", "a", "a"):
+        await later.record_recovery(name)
+    assert [(each.what, each.result) for each in events.read(limit=10)] == [
+        ("service.give-up a", "failed"), ("service.give-up a", "done"),
     ]  # fmt: skip

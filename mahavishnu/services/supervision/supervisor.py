@@ -215,6 +215,7 @@ class Supervisor:
 
     async def _begin(self) -> list[tuple[Unit, str]]:
         """Take over what runs, and end what a killed runner left; returns what is to be started, and why."""
+        await self._events.read_failed()
         running = set()
         for name in self.backend.known():
             state = self.backend.state(name)

@@ -28,7 +28,6 @@ class Watched:
     held: bool = False  # its start was not tried: automatic acts rest, or what it needs is missing
     retry_at: float | None = None
     gave_up: bool = False
-    ill: bool = False  # and that was recorded, its recovery not yet
     stopped: bool = False  # because somebody asked for that
     problem: str = ""
     shown: Pause | None = None  # the dry run in which it was recorded what would be done
@@ -106,17 +105,21 @@ class UnitWatch:
         if ran_s >= self._backoff.steady_s and watched.track.verdict != "unhealthy":
             watched.failures, watched.gave_up = 0, False
         if check is None:
+            if ran_s >= self._backoff.steady_s:
+                await self._events.record_recovery(unit.name)
             return
         if time.monotonic() - watched.checked_at >= check.interval_s:
             health = await self._acts.prober.probe(unit, check)
             before = watched.track.verdict
             watched.track, watched.checked_at = watched.track.after(health, check), time.monotonic()
             now = watched.track.verdict
-            if now != before and (now == "unhealthy" or watched.ill):
-                watched.ill = now == "unhealthy"
-                why = health.message or "Its check succeeds again."
-                error = Unavailable(why, code="service.unhealthy") if watched.ill else None
-                await self._events.record("health", unit.name, why, now, before=before, error=error)
+            if now == "unhealthy" != before:
+                error = Unavailable(health.message or "", code="service.unhealthy")
+                await self._events.record(
+                    "health", unit.name, error.message, now, before=before, error=error
+                )
+            elif now == "healthy":
+                await self._events.record_recovery(unit.name)
         if watched.track.verdict == "unhealthy":
             last = watched.track.last
             watched.problem = last.message if last else ""
