@@ -17,6 +17,7 @@ from mahavishnu.base.errors import Conflict, MahavishnuError, Unavailable
 from mahavishnu.base.logs import get_logger
 from mahavishnu.daemon.gateway_samples import sample_gateway
 from mahavishnu.daemon.jobs import PeriodicJob
+from mahavishnu.gateway.records import UseRecord
 from mahavishnu.memory.outbox.outbox import Ran
 from mahavishnu.memory.records import Metric
 from mahavishnu.operations.components import providers_of
@@ -188,14 +189,20 @@ async def _note_delivery(app: App, ran: Ran, streak: FailureStreak) -> None:
         await asyncio.to_thread(app.events.record, f"sync.deliver {ran.target}", why, error=refused)
 
 
-async def sample(app: App, *, components: bool = True) -> None:
-    """Record once a minute, for ever, how components are, and how long searches and the embedding took."""
+async def sample(
+    app: App, *, components: bool = True, count_use: Callable[[UseRecord], None] = lambda _: None
+) -> None:
+    """
+    Record once a minute, for ever, how components are, and how long searches and the embedding took.
+
+    `count_use` gets what went through the gateway.
+    """
     while True:
         await asyncio.sleep(SAMPLE_EVERY_S)
         try:
             if not components or await _sample_components(app):
                 await _sample_timings(app)
-                await sample_gateway(app)
+                await sample_gateway(app, count_use)
         except MahavishnuError as error:
             _log.info("samples_not_recorded", code=error.code, reason=error.message)
         except Exception:  # noqa: BLE001 - nor a fault here

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -17,14 +17,16 @@ AT_ONCE = 10_000
 _CURSOR = "sampled"
 
 
-async def sample_gateway(app: App) -> None:
-    """Record what is new in the gateway's file; after a crash in between the same sample once more."""
+async def sample_gateway(app: App, count: Callable[[UseRecord], None]) -> None:
+    """Record what is new in the gateway's file, and count it; after a crash in between the same sample once more."""
     folder = folder_in(app.loaded.locations.state)
     rows = await asyncio.to_thread(_read_new, folder)
     for metric in samples_of(rows):
         await app.records.record_metric(metric)
     if rows:
         await asyncio.to_thread(write_atomically, folder / _CURSOR, str(rows[-1].id).encode())
+    for row in rows:
+        count(row)
 
 
 def samples_of(rows: Iterable[UseRecord]) -> list[Metric]:
@@ -46,6 +48,8 @@ def _sample(profile: str, rows: Sequence[UseRecord]) -> Metric:
         "output_tokens": sum(each.output or 0 for each in rows),
         "cached_tokens": sum(each.cached or 0 for each in rows),
     }
+    if any(each.cost is not None for each in rows):
+        figures["cost_usd"] = round(sum(each.cost or 0.0 for each in rows), 6)
     if first:
         figures["first_byte_ms"] = round(mean(first), 1)
     return Metric(

@@ -72,7 +72,7 @@ def choose(
     allowed = [each for each in found if within_limit(each.profile.name)]
     limited = [each.profile.name for each in found if each not in allowed]
     if not allowed:
-        told = f"The limit of tokens of the day is used up: {', '.join(limited)}."
+        told = f"The limit of the day is used up: {', '.join(limited)}."
         return Chosen(refusal=told, why="gateway.daily_limit", limited=limited)
     ready = [each for each in allowed if breakers.admits(each.profile.name)]
     return Chosen(candidates=ready or allowed[:1], limited=limited)

@@ -25,9 +25,9 @@ class EventKeeper(Protocol):
 
 
 class GatewayNotes:
-    """Notes requests and events; `write` keeps a record, and waits for nothing."""
+    """Notes requests and events; `write` keeps a record of a request to an address, and waits for nothing."""
 
-    def __init__(self, journal: EventKeeper, write: Callable[[UseRecord], None]) -> None:
+    def __init__(self, journal: EventKeeper, write: Callable[[UseRecord, str], None]) -> None:
         self.write = write
         self._journal = journal
         self._serving: dict[str, tuple[str, str]] = {}  # the first of the route, who answered
@@ -66,11 +66,9 @@ class GatewayNotes:
         if self._limited.get(profile) != today:
             self._limited[profile] = today
             error = Unavailable(
-                f"The tokens of {profile} for today are used up.", code="gateway.daily_limit"
+                f"The limit of {profile} for today is used up.", code="gateway.daily_limit"
             )
-            self._tell(
-                "gateway.limit", f"gateway.limits.{profile}.daily_tokens says so.", error=error
-            )
+            self._tell("gateway.limit", f"gateway.limits.{profile} says so.", error=error)
 
     async def close(self) -> None:
         """Wait for what is written."""

@@ -97,7 +97,8 @@ class Passing:
                 input=going.tokens.input,
                 output=going.tokens.output,
                 cached=going.tokens.cached,
-            )
+            ),
+            candidate.url if candidate else "",
         )
 
 

@@ -8,7 +8,7 @@ import queue
 import sqlite3
 import threading
 import time as time_module
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, client TEXT NOT NULL, profile TEXT NOT NULL,
     protocol TEXT NOT NULL, model TEXT NOT NULL, sent_model TEXT NOT NULL, status INTEGER NOT NULL,
     cause TEXT NOT NULL, moved_from TEXT NOT NULL, first_ms REAL, total_ms REAL NOT NULL,
-    input INTEGER, output INTEGER, cached INTEGER
+    input INTEGER, output INTEGER, cached INTEGER, cost REAL
 );
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 """
@@ -67,6 +67,10 @@ class UseRecord(Struct, frozen=True, kw_only=True):
     input: Annotated[int | None, Meta(description="Tokens of the request, cached ones too.")] = None
     output: int | None = None
     cached: int | None = None
+    cost: Annotated[
+        float | None,
+        Meta(description="US dollars at list price; null where the price is not known."),
+    ] = None
 
 
 class UseSum(Struct, frozen=True, kw_only=True):
@@ -79,7 +83,18 @@ class UseSum(Struct, frozen=True, kw_only=True):
     input: int
     output: int
     cached: int
+    cost: Annotated[
+        float, Meta(description="US dollars at list price, of requests whose price is known.")
+    ]
+    unpriced: Annotated[int, Meta(description="Requests with tokens whose price is not known.")]
     first_ms: Annotated[float | None, Meta(description="Mean milliseconds to the first byte.")]
+
+
+class DayUse(Struct, frozen=True):
+    """Tokens, and US dollars at list price where that is known."""
+
+    tokens: int = 0
+    cost: float = 0.0
 
 
 _COLUMNS = tuple(each for each in UseRecord.__struct_fields__ if each != "id")
@@ -89,11 +104,22 @@ _INSERT = (
 
 
 class UseLog:
-    """Writes rows in a thread of its own, within a `with` block."""
+    """
+    Writes rows in a thread of its own, within a `with` block.
 
-    def __init__(self, folder: Path) -> None:
+    There `price` gives the cost of a request to an address, and `written` gets the row with it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        price: Callable[[UseRecord, str], float | None] = lambda *_: None,
+        written: Callable[[UseRecord], object] = lambda _: None,
+    ) -> None:
         self._path = folder / NAME
-        self._rows: queue.Queue[UseRecord | None] = queue.Queue(_WAITING)
+        self._price = price
+        self._written = written
+        self._rows: queue.Queue[tuple[UseRecord, str] | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._write, name="use-records", daemon=True)
 
     def __enter__(self) -> Self:
@@ -110,23 +136,23 @@ class UseLog:
         self._rows.put(None)
         self._thread.join()
 
-    def add(self, record: UseRecord) -> None:
-        """Note a request; waits for nothing."""
+    def add(self, record: UseRecord, url: str = "") -> None:
+        """Note a request to an address; waits for nothing."""
         with suppress(queue.Full):
-            self._rows.put_nowait(record)
+            self._rows.put_nowait((record, url))
 
     def _write(self) -> None:
         written = 0
         while (row := self._rows.get()) is not None:
             time_module.sleep(_GATHER_S)  # for others that come at the same time
-            rows = [row]
+            rows = [self._priced(*row)]
             ended = False
             while not self._rows.empty() and len(rows) < 1_000:
                 following = self._rows.get()
                 if following is None:
                     ended = True
                     break
-                rows.append(following)
+                rows.append(self._priced(*following))
             try:
                 with closing(_open(self._path)) as database, database:
                     database.executemany(_INSERT, [_values(each) for each in rows])
@@ -139,6 +165,11 @@ class UseLog:
                 _log.warning("use_not_recorded", reason=str(error), rows=len(rows))
             if ended:
                 return
+
+    def _priced(self, record: UseRecord, url: str) -> UseRecord:
+        priced = msgspec.structs.replace(record, cost=self._price(record, url))
+        self._written(priced)
+        return priced
 
 
 def read_records(
@@ -158,27 +189,30 @@ def sum_use(folder: Path, *, since: datetime) -> list[UseSum]:
     """Return what profiles were used for, by local day and name."""
     sql = """
         SELECT date(at, 'unixepoch', 'localtime'), profile, count(*), sum(cause NOT IN ('', 'gone')),
-               coalesce(sum(input), 0), coalesce(sum(output), 0), coalesce(sum(cached), 0), avg(first_ms)
+               coalesce(sum(input), 0), coalesce(sum(output), 0), coalesce(sum(cached), 0), avg(first_ms),
+               coalesce(sum(cost), 0), sum(cost IS NULL AND coalesce(input, output) IS NOT NULL)
         FROM requests WHERE at >= ? AND profile <> '' GROUP BY 1, 2 ORDER BY 1, 2
     """
     return [
         UseSum(
             day=date.fromisoformat(row[0]), profile=row[1], requests=row[2], failures=row[3], input=row[4],
             output=row[5], cached=row[6], first_ms=None if row[7] is None else round(row[7], 1),
+            cost=round(row[8], 6), unpriced=row[9],
         )
         for row in _read(folder, sql, (since.timestamp(),))
     ]  # fmt: skip
 
 
-def tokens_of_day(folder: Path, day: date) -> dict[str, int]:
-    """Return the tokens of each profile on a local day."""
+def use_of_day(folder: Path, day: date) -> dict[str, DayUse]:
+    """Return the use of each profile on a local day."""
     begin = datetime.combine(day, time()).astimezone()
     end = datetime.combine(day + timedelta(days=1), time()).astimezone()
     sql = """
-        SELECT profile, coalesce(sum(input), 0) + coalesce(sum(output), 0) FROM requests
+        SELECT profile, coalesce(sum(input), 0) + coalesce(sum(output), 0), coalesce(sum(cost), 0) FROM requests
         WHERE at >= ? AND at < ? GROUP BY profile
     """
-    return dict(_read(folder, sql, (begin.timestamp(), end.timestamp())))
+    rows = _read(folder, sql, (begin.timestamp(), end.timestamp()))
+    return {profile: DayUse(tokens, cost) for profile, tokens, cost in rows}
 
 
 def _read(folder: Path, sql: str, values: Sequence[object]) -> Iterator[Any]:
@@ -202,6 +236,8 @@ def _open(path: Path) -> sqlite3.Connection:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(_TABLE)
+        if all(each[1] != "cost" for each in database.execute("PRAGMA table_info(requests)")):
+            database.execute("ALTER TABLE requests ADD COLUMN cost REAL")  # of a file from before
     except sqlite3.Error:
         database.close()
         raise

@@ -8,8 +8,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -19,10 +18,10 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.gateway.attempt import Arrived, ClientGone
 from mahavishnu.gateway.breaker import Breakers
 from mahavishnu.gateway.chain import choose
+from mahavishnu.gateway.daily import DailyLimit, DailyUse
 from mahavishnu.gateway.notes import GatewayNotes
 from mahavishnu.gateway.passing import Passing
 from mahavishnu.gateway.places import HEALTH
-from mahavishnu.gateway.records import UseRecord, tokens_of_day
 from mahavishnu.gateway.sight import Sight
 from mahavishnu.gateway.wire import AskedModel, Side, error_body, find_meaning, read_asked, side_of
 
@@ -35,13 +34,13 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayLimits:
-    """The bounds of the server; `daily_tokens` by profile."""
+    """The bounds of the server; `daily` by profile."""
 
     max_requests: int = 512
     max_body: int = 100 * 1024 * 1024
     max_held: int = 512 * 1024 * 1024  # bytes of all requests together
     head_s: float = 30.0
-    daily_tokens: Mapping[str, int] = field(default_factory=dict)
+    daily: Mapping[str, DailyLimit] = field(default_factory=dict)
 
 
 class GatewayRefusal(Exception):
@@ -50,36 +49,6 @@ class GatewayRefusal(Exception):
     def __init__(self, status: int, message: str, code: str, *, again: bool = False) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.again = status, message, code, again
-
-
-class DailyUse:
-    """The tokens of each profile today, for its limit."""
-
-    def __init__(self, folder: Path, limits: Mapping[str, int]) -> None:
-        self._folder = folder
-        self._limits = limits
-        self._day: date | None = None
-        self._used: dict[str, int] = {}
-
-    def is_within(self, profile: str) -> bool:
-        """Tell whether a profile may be used yet today."""
-        limit = self._limits.get(profile)
-        if limit is None:
-            return True
-        self._turn_day()
-        return self._used.get(profile, 0) < limit
-
-    def add(self, record: UseRecord) -> None:
-        """Count what a request took."""
-        if record.profile in self._limits:
-            self._turn_day()
-            taken = (record.input or 0) + (record.output or 0)
-            self._used[record.profile] = self._used.get(record.profile, 0) + taken
-
-    def _turn_day(self) -> None:
-        today = datetime.now().astimezone().date()
-        if today != self._day:
-            self._day, self._used = today, tokens_of_day(self._folder, today)
 
 
 class GatewayServer:

@@ -1,11 +1,13 @@
 """Run the gateway: bind, serve until a signal, let running requests end."""
 
 import asyncio
+import contextlib
 import errno
 import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -18,12 +20,14 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.base.masking import Secret
 from mahavishnu.base.ports import describe_owner
 from mahavishnu.gateway.breaker import Breakers
+from mahavishnu.gateway.daily import DailyUse
 from mahavishnu.gateway.notes import EventKeeper, GatewayNotes
 from mahavishnu.gateway.passing import Passing
 from mahavishnu.gateway.places import HOST, breakers_in, folder_in
+from mahavishnu.gateway.prices import price_of
 from mahavishnu.gateway.provider import ProviderSession, Times
 from mahavishnu.gateway.records import UseLog, UseRecord
-from mahavishnu.gateway.server import DailyUse, GatewayLimits, GatewayServer
+from mahavishnu.gateway.server import GatewayLimits, GatewayServer
 from mahavishnu.gateway.sight import ProfileKeys, Sight
 
 _BACKLOG = 1_024
@@ -64,12 +68,18 @@ async def serve_gateway(parts: GatewayParts, ready: Callable[[int], None]) -> No
     bound = _bind(parts.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    with bound, UseLog(folder) as uses:
-        daily = DailyUse(folder, parts.limits.daily_tokens)
+    daily = DailyUse(folder, parts.limits.daily)
 
-        def write(record: UseRecord) -> None:
-            daily.add(record)
-            uses.add(record)
+    def count_cost(record: UseRecord) -> None:
+        add = partial(daily.add, record.profile, cost=record.cost or 0.0)
+        with contextlib.suppress(RuntimeError):  # the loop ended
+            loop.call_soon_threadsafe(add)
+
+    with bound, UseLog(folder, price_of, count_cost) as uses:
+
+        def write(record: UseRecord, url: str) -> None:
+            daily.add(record.profile, tokens=(record.input or 0) + (record.output or 0))
+            uses.add(record, url)
 
         async with ProviderSession(parts.environ, parts.times) as provider:
             sight = Sight.of(

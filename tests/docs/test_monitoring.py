@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from mahavishnu.base.health import ComponentHealth
+from mahavishnu.gateway.records import UseRecord
 from mahavishnu.interfaces.http.metrics import Metrics
 from mahavishnu.memory.metrics import Timings
 
@@ -23,6 +25,12 @@ def shown() -> set[str]:
     metrics = Metrics()
     metrics.follow((Timings("search"), Timings("embedding")))
     metrics.count("search", 200, 0.1)
+    metrics.count_use(
+        UseRecord(
+            at=datetime.now(UTC), client="c", profile="p", protocol="anthropic", model="m", sent_model="m",
+            status=200, total_ms=1.0,
+        )
+    )  # fmt: skip
     metrics.show_components([ComponentHealth("database", "healthy")])
     lines = metrics.render().decode().splitlines()
     return {match[0] for line in lines if line[0] != "#" and (match := _NAME.match(line))}

@@ -7,12 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from mahavishnu.gateway.records import UseLog, UseRecord
 from tests.support.daemon import wait_until
 from tests.support.gateway import (
     DELTA,
@@ -47,8 +49,23 @@ def found() -> Iterator[Providers]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, found: Providers) -> Iterator[Gateway]:
     """One for all tests, with proxies in its environment that nobody may be sent through."""
-    words = ("--set", "gateway.limits.limited.daily_tokens=20", "--set", "gateway.max_body=1000000")
-    with gateway(tmp_path_factory.mktemp("gateway"), found, *words, environ=DEAD_PROXY) as running:
+    home = tmp_path_factory.mktemp("gateway")
+    values = {
+        "limits.limited.daily_tokens": 20,
+        "limits.dear.daily_cost": 1.5,
+        "max_body": 1_000_000,
+    }
+    words = [
+        word for name, value in values.items() for word in ("--set", f"gateway.{name}={value}")
+    ]
+    with UseLog(home / "state/gateway", lambda *_: 1.5) as log:  # what was used earlier today
+        log.add(
+            UseRecord(
+                at=datetime.now(UTC), client="c", profile="dear", protocol="anthropic", model="m",
+                sent_model="m", status=200, total_ms=1.0, input=1, output=1,
+            )
+        )  # fmt: skip
+    with gateway(home, found, *words, environ=DEAD_PROXY) as running:
         yield running
 
 
@@ -463,6 +480,16 @@ def test_the_limit_of_a_day_refuses_in_the_words_of_the_protocol(run: Gateway) -
     run.route("limited", "limited", "unlimited")
     assert run.ask("limited").content == GOOD
     assert run.record("limited", 3).profile == "unlimited"
+
+
+def test_the_dollars_of_a_day_are_a_limit_too(run: Gateway) -> None:
+    run.profile("dear"), run.profile("cheap")
+    run.route("dear", "dear")
+    assert run.ask("dear").status_code == 429
+    run.route("dear", "dear", "cheap")
+    assert run.ask("dear").content == GOOD and run.record("dear").profile == "cheap"
+    [told] = [each for each in run.events() if each["what"] == "gateway.limit"][-1:]
+    assert "dear" in told["after"]
 
 
 def test_no_text_and_no_key_is_kept(run: Gateway) -> None:

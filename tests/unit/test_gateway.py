@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,8 +24,9 @@ from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import choose
 from mahavishnu.gateway.notes import GatewayNotes
 from mahavishnu.gateway.outcome import StreamWatch, TokenCount, WholeWatch, read_tokens
+from mahavishnu.gateway.prices import price_of
 from mahavishnu.gateway.provider import ProviderSession, Times, UnusableProxy, find_proxy
-from mahavishnu.gateway.records import UseLog, UseRecord, read_records, sum_use, tokens_of_day
+from mahavishnu.gateway.records import DayUse, UseLog, UseRecord, read_records, sum_use, use_of_day
 from mahavishnu.gateway.sight import FromFiles, ProfileKeys
 from mahavishnu.gateway.wire import error_body, find_meaning, map_model, replace_model
 from tests.support.gateway import DELTA, END, GOOD, START
@@ -423,12 +426,57 @@ def test_records_are_kept_within_bounds_and_summed(
     assert rows[-1].cause == "overload" and rows[-1].at == NOW and len(rows) <= 9
     [total] = sum_use(tmp_path, since=NOW - timedelta(days=1))
     assert (total.profile, total.failures, total.input) == ("p", 1, 7 * len(rows))
-    assert tokens_of_day(tmp_path, NOW.astimezone().date()) == {"p": 10 * len(rows)}
+    today = NOW.astimezone().date()
+    assert use_of_day(tmp_path, today) == {"p": DayUse(10 * len(rows), 0.0)}
     assert read_records(tmp_path, after=rows[-2].id, limit=9) == rows[-1:]
     assert (tmp_path / records.NAME).stat().st_mode & 0o077 == 0
     assert read_records(tmp_path / "none", limit=9) == []
     (tmp_path / records.NAME).write_bytes(b"damaged")
     assert read_records(tmp_path, limit=9) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "cost"),
+    [
+        # 3 dollars a million, 0.3 for those from the cache, 15 for those of the answer
+        ("https://api.anthropic.com/v1/messages", {}, 0.00396),
+        ("https://mirror.example/api.anthropic.com/v1/messages", {}, None),
+        ("http://127.0.0.1:8000/v1/messages", {}, None),
+        ("https://api.anthropic.com/v1/messages", {"sent_model": "nobody-knows"}, None),
+        ("https://api.anthropic.com/v1/messages", {"cached": 2_000}, None),
+        ("https://api.anthropic.com/v1/messages", {"input": None, "output": None}, None),
+    ],
+)
+def test_the_price_is_that_of_the_address_or_none(
+    url: str, more: dict[str, object], cost: float | None
+) -> None:
+    values = {
+        "sent_model": "claude-sonnet-4-5",
+        "input": 1_000,
+        "cached": 200,
+        "output": 100,
+    } | more
+    assert price_of(use(**values), url) == (cost and pytest.approx(cost))
+
+
+def test_costs_are_kept_summed_and_told_also_in_a_file_from_before(tmp_path: Path) -> None:
+    with UseLog(tmp_path) as log:
+        log.add(use())
+    with closing(sqlite3.connect(tmp_path / records.NAME)) as database, database:
+        database.execute("ALTER TABLE requests DROP COLUMN cost")
+    told: list[float | None] = []
+    with UseLog(
+        tmp_path, lambda _, url: float(url or 0) or None, lambda r: told.append(r.cost)
+    ) as log:
+        log.add(use(), "0.5")
+        log.add(use(), "0.25")
+        log.add(use(input=None, output=None))
+    assert told == [0.5, 0.25, None]
+    [total] = sum_use(tmp_path, since=NOW - timedelta(days=1))
+    assert (total.cost, total.unpriced, total.requests) == (0.75, 1, 4)
+    assert use_of_day(tmp_path, NOW.astimezone().date()) == {"p": DayUse(30, 0.75)}
+    [sample] = samples_of(read_records(tmp_path, limit=9))
+    assert sample.figures["cost_usd"] == 0.75
 
 
 def test_the_daemon_gets_a_sample_for_each_profile() -> None:

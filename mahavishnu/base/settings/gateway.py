@@ -7,6 +7,7 @@ from msgspec import Meta, field
 from mahavishnu.base.settings.section import SettingsSection
 
 DailyTokens = Annotated[int, Meta(ge=0)]
+DailyCost = Annotated[float, Meta(ge=0)]
 Waited = Annotated[float, Meta(gt=0, le=3600)]
 
 
@@ -18,6 +19,12 @@ class ProfileLimitSettings(SettingsSection, frozen=True, forbid_unknown_fields=T
         Meta(
             description="Most tokens in a day; then the next profile of the route is asked, and without one the "
             "request is refused."
+        ),
+    ] = None
+    daily_cost: Annotated[
+        DailyCost | None,
+        Meta(
+            description="Most US dollars in a day, at list price; a model without a known price counts as nothing."
         ),
     ] = None
 

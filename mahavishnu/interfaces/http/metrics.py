@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mahavishnu import __version__
 from mahavishnu.base.health import THREE_STATES, ComponentHealth
+from mahavishnu.gateway.records import UseRecord
 from mahavishnu.interfaces.http.own_operations import API_OPERATIONS
 from mahavishnu.interfaces.mcp.edge import tool_route
 from mahavishnu.memory.metrics import Timings
@@ -73,6 +74,22 @@ class Metrics:
             ["component"],
             registry=self.registry,
         )
+        self._gateway_requests = Counter(
+            "mahavishnu_gateway_requests", "Requests through the gateway; no cause where they did not fail.",
+            ["profile", "cause"], registry=self.registry,
+        )  # fmt: skip
+        self._gateway_seconds = Histogram(
+            "mahavishnu_gateway_seconds", "Time to the end of a provider's answer.", ["profile"],
+            buckets=(*_BUCKETS, 60, 120, 300), registry=self.registry,
+        )  # fmt: skip
+        self._gateway_tokens = Counter(
+            "mahavishnu_gateway_tokens", "Tokens through the gateway, by type: input, output.",
+            ["profile", "type"], registry=self.registry,
+        )  # fmt: skip
+        self._gateway_dollars = Counter(
+            "mahavishnu_gateway_dollars", "Cost at list price, where that is known.", ["profile"],
+            registry=self.registry,
+        )  # fmt: skip
         self._memory = Gauge(
             "mahavishnu_resident_bytes", "Resident memory.", registry=self.registry
         )
@@ -92,6 +109,14 @@ class Metrics:
         known = route_of(route)
         self._requests.labels(known, str(status)).inc()
         self._seconds.labels(known).observe(seconds)
+
+    def count_use(self, record: UseRecord) -> None:
+        """Count one request through the gateway."""
+        self._gateway_requests.labels(record.profile, record.cause).inc()
+        self._gateway_seconds.labels(record.profile).observe(record.total_ms / 1000)
+        self._gateway_tokens.labels(record.profile, "input").inc(record.input or 0)
+        self._gateway_tokens.labels(record.profile, "output").inc(record.output or 0)
+        self._gateway_dollars.labels(record.profile).inc(record.cost or 0.0)
 
     def show_components(self, components: Iterable[ComponentHealth]) -> None:
         """Set the gauges of components to these; others are not there any more."""

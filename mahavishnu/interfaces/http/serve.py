@@ -127,7 +127,7 @@ async def serve(
                         tasks.create_task(warm_session_buddy(app)),
                         tasks.create_task(prune(app)),
                         tasks.create_task(deliver_changes(app, sync)),
-                        tasks.create_task(sample(app)),
+                        tasks.create_task(sample(app, count_use=metrics.count_use)),
                         tasks.create_task(drain_spool(app)),
                         *(tasks.create_task(run_scheduled(app, job)) for job in jobs),
                         tasks.create_task(supervise(app)),

@@ -11,10 +11,11 @@ from mahavishnu.ai.routes.routes import read_routes, routes_in
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.gateway.breaker import BreakerState, ProviderHealth, read_breakers
 from mahavishnu.gateway.causes import Cause
+from mahavishnu.gateway.daily import DailyLimit
 from mahavishnu.gateway.places import HOST, breakers_in, folder_in
-from mahavishnu.gateway.records import UseRecord, UseSum, read_records, sum_use, tokens_of_day
+from mahavishnu.gateway.records import DayUse, UseRecord, UseSum, read_records, sum_use, use_of_day
 from mahavishnu.operations.ai.gateway_health import gateway_answers
-from mahavishnu.operations.ai.gateway_settings import daily_tokens, own_settings
+from mahavishnu.operations.ai.gateway_settings import daily_limits, own_settings
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.moments import read_moment
 from mahavishnu.operations.operation import Call, Operation, Request
@@ -64,6 +65,10 @@ class GatewayProfile(Body, frozen=True, kw_only=True):
     failures: Annotated[int, Meta(description="Failures in a row.")] = 0
     tokens_today: int = 0
     daily_tokens: Annotated[int | None, Meta(description="Most tokens in a day.")] = None
+    cost_today: Annotated[
+        float, Meta(description="US dollars at list price, where that is known.")
+    ] = 0.0
+    daily_cost: Annotated[float | None, Meta(description="Most US dollars in a day.")] = None
 
 
 class GatewayState(Body, frozen=True, kw_only=True):
@@ -113,8 +118,8 @@ def find_status(loaded: Loaded, _request: GatewayStatus) -> GatewayState:
     """Return how the gateway is, and its profiles."""
     state, now = loaded.locations.state, datetime.now(UTC)
     said = own_settings(loaded).settings.gateway
-    limits, known = daily_tokens(said), read_breakers(breakers_in(state))
-    used = tokens_of_day(folder_in(state), now.astimezone().date())
+    limits, known = daily_limits(said), read_breakers(breakers_in(state))
+    used = use_of_day(folder_in(state), now.astimezone().date())
     routed = [name for route in read_routes(routes_in(state)).values() for name in route.names]
     names = dict.fromkeys([*routed, *limits, *known])
     url = f"http://{HOST}:{said.port}"
@@ -123,7 +128,11 @@ def find_status(loaded: Loaded, _request: GatewayStatus) -> GatewayState:
         url=url,
         profiles=[
             _profile(
-                name, known.get(name, ProviderHealth()), now, used.get(name, 0), limits.get(name)
+                name,
+                known.get(name, ProviderHealth()),
+                now,
+                used.get(name, DayUse()),
+                limits.get(name, DailyLimit()),
             )
             for name in names
         ],
@@ -169,7 +178,7 @@ def find_usage(loaded: Loaded, request: GatewayUsage) -> GatewayUse:
 
 
 def _profile(
-    name: str, health: ProviderHealth, now: datetime, used: int, limit: int | None
+    name: str, health: ProviderHealth, now: datetime, used: DayUse, limit: DailyLimit
 ) -> GatewayProfile:
     state = health.state(now)
     until = {"cooled": health.cooled_until, "open": health.open_until}.get(state)
@@ -179,8 +188,10 @@ def _profile(
         until=until,
         cause=health.cause,
         failures=health.failures,
-        tokens_today=used,
-        daily_tokens=limit,
+        tokens_today=used.tokens,
+        daily_tokens=limit.tokens,
+        cost_today=round(used.cost, 6),
+        daily_cost=limit.cost,
     )
 
 
@@ -196,7 +207,7 @@ GATEWAY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
         name="gateway_status",
         title="State of the LLM gateway",
         description="Whether the gateway runs that passes requests of AI clients on to providers, "
-        "which profiles it passes over and until when, and tokens of today against limits.",
+        "which profiles it passes over and until when, and tokens and cost of today against limits.",
         request=GatewayStatus,
         result=GatewayState,
         run=_in_thread(find_status),
@@ -219,7 +230,7 @@ GATEWAY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="gateway_log",
         title="Last requests through the LLM gateway",
-        description="The last requests of AI clients: profile, model, latency, tokens, and why one "
+        description="The last requests of AI clients: profile, model, latency, tokens, cost, and why one "
         "failed; never what was said.",
         request=GatewayLog,
         result=GatewayRequests,
@@ -231,7 +242,7 @@ GATEWAY_OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="gateway_usage",
         title="Use of providers through the LLM gateway",
-        description="Requests, failures and tokens of each profile by day.",
+        description="Requests, failures, tokens and cost of each profile by day.",
         request=GatewayUsage,
         result=GatewayUse,
         run=_in_thread(find_usage),

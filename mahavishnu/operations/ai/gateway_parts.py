@@ -15,7 +15,7 @@ from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.gateway.provider import Times
 from mahavishnu.gateway.server import GatewayLimits
 from mahavishnu.gateway.serving import GatewayParts
-from mahavishnu.operations.ai.gateway_settings import daily_tokens, own_settings
+from mahavishnu.operations.ai.gateway_settings import daily_limits, own_settings
 from mahavishnu.operations.ai.profiles import known_profiles
 from mahavishnu.operations.ai.secret_settings import own_stores
 from mahavishnu.operations.ai.team_profiles import require_accepted, shared_places
@@ -62,7 +62,7 @@ def gateway_parts(loaded: Loaded, *, port: int | None = None) -> GatewayParts:
 
 def _limits(said: GatewaySettings) -> GatewayLimits:
     return GatewayLimits(
-        max_requests=said.max_requests, max_body=said.max_body, daily_tokens=daily_tokens(said)
+        max_requests=said.max_requests, max_body=said.max_body, daily=daily_limits(said)
     )
 
 

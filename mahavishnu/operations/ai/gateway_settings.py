@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mahavishnu.base.settings.gateway import GatewaySettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
+from mahavishnu.gateway.daily import DailyLimit
 
 
 def own_settings(loaded: Loaded) -> Loaded:
@@ -12,10 +13,8 @@ def own_settings(loaded: Loaded) -> Loaded:
     return load_settings(environ=loaded.environ, folder=loaded.locations.state, flags=flags)
 
 
-def daily_tokens(said: GatewaySettings) -> Mapping[str, int]:
+def daily_limits(said: GatewaySettings) -> Mapping[str, DailyLimit]:
     """Return the limits of the day by profile."""
     return {
-        name: each.daily_tokens
-        for name, each in said.limits.items()
-        if each.daily_tokens is not None
+        name: DailyLimit(each.daily_tokens, each.daily_cost) for name, each in said.limits.items()
     }

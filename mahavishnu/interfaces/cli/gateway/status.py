@@ -10,11 +10,12 @@ from mahavishnu.operations.ai.gateway import GatewayState, GatewayStatus, find_s
 def _show(body: GatewayState) -> None:
     print_line(f"{'Listening on' if body.running else 'Nothing answers at'} {body.url}")
     print_table(
-        ("profile", "state", "until", "cause", "tokens today", "limit"),
+        ("profile", "state", "until", "cause", "tokens today", "limit", "cost today", "limit"),
         (
             (
                 each.profile, each.state, local_time(each.until) if each.until else "", each.cause or "",
                 f"{each.tokens_today:,}", "" if each.daily_tokens is None else f"{each.daily_tokens:,}",
+                f"${each.cost_today:,.2f}", "" if each.daily_cost is None else f"${each.daily_cost:,.2f}",
             )
             for each in body.profiles
         ),

@@ -12,13 +12,21 @@ from mahavishnu.operations.ai.gateway import GatewayUsage, GatewayUse, find_usag
 PLOT_WIDTH = 60
 
 
+def show_cost(cost: float, unpriced: int) -> str:
+    """Return dollars at list price; `+` where there is more whose price is not known."""
+    if not cost and unpriced:
+        return "unknown"
+    return f"${cost:,.2f}{'+' if unpriced else ''}"
+
+
 def _show(body: GatewayUse) -> None:
     print_table(
-        ("day", "profile", "requests", "failed", "tokens in", "cached", "tokens out", "first ms"),
+        ("day", "profile", "requests", "failed", "tokens in", "cached", "tokens out", "cost", "first ms"),
         (
             (
                 each.day.isoformat(), each.profile, f"{each.requests:,}", f"{each.failures:,}", f"{each.input:,}",
-                f"{each.cached:,}", f"{each.output:,}", "" if each.first_ms is None else f"{each.first_ms:,.0f}",
+                f"{each.cached:,}", f"{each.output:,}", show_cost(each.cost, each.unpriced),
+                "" if each.first_ms is None else f"{each.first_ms:,.0f}",
             )
             for each in body.days
         ),
@@ -47,7 +55,7 @@ def _plot(body: GatewayUse) -> None:
 @click.option("--plot", is_flag=True, help="Draw the tokens of each day.")
 @answers(_show)
 def usage(since: str, plot: bool) -> GatewayUse:  # noqa: ARG001 - read where it is shown
-    """Show requests, failures and tokens of each profile by day."""
+    """Show requests, failures, tokens and cost of each profile by day."""
     request = GatewayUsage(since=since)
     request.check()
     return find_usage(load_quietly(), request)

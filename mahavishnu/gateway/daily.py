@@ -1,0 +1,54 @@
+"""What each profile was used for today, against the limits of the day."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from mahavishnu.gateway.records import DayUse, use_of_day
+
+_NOTHING = DayUse()
+
+
+@dataclass(frozen=True)
+class DailyLimit:
+    """The most of a day, in tokens and in US dollars; None is no limit."""
+
+    tokens: int | None = None
+    cost: float | None = None
+
+    def allows(self, used: DayUse) -> bool:
+        """Tell whether more may be used yet."""
+        return (self.tokens is None or used.tokens < self.tokens) and (
+            self.cost is None or used.cost < self.cost
+        )
+
+
+class DailyUse:
+    """The use of each profile today, for its limit."""
+
+    def __init__(self, folder: Path, limits: Mapping[str, DailyLimit]) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._day: date | None = None
+        self._used: dict[str, DayUse] = {}
+
+    def is_within(self, profile: str) -> bool:
+        """Tell whether a profile may be used yet today."""
+        limit = self._limits.get(profile)
+        if limit is None:
+            return True
+        self._turn_day()
+        return limit.allows(self._used.get(profile, _NOTHING))
+
+    def add(self, profile: str, *, tokens: int = 0, cost: float = 0.0) -> None:
+        """Count what a request took; the price of it is known a moment later."""
+        if profile in self._limits:
+            self._turn_day()
+            known = self._used.get(profile, _NOTHING)
+            self._used[profile] = DayUse(known.tokens + tokens, known.cost + cost)
+
+    def _turn_day(self) -> None:
+        today = datetime.now().astimezone().date()
+        if today != self._day:
+            self._day, self._used = today, use_of_day(self._folder, today)
