@@ -15,8 +15,8 @@ from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
 from mahavishnu.gateway.causes import MAX_BODY, ProviderFailure, classify
 from mahavishnu.gateway.chain import Candidate
-from mahavishnu.gateway.outcome import StreamWatch, TokenCount, Watch, WholeWatch
-from mahavishnu.gateway.provider import ProviderSession, UnusableProxy
+from mahavishnu.gateway.outcome import MAX_HELD, StreamWatch, TokenCount, Watch, WholeWatch
+from mahavishnu.gateway.provider import ProviderSession, UnusableProxy, pieces_of
 from mahavishnu.gateway.sight import ProfileKeys
 from mahavishnu.gateway.wire import (
     AskedModel,
@@ -178,15 +178,17 @@ class Attempt:
     async def _pass(
         self, answer: aiohttp.ClientResponse, headers: Headers, watch: Watch
     ) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
-        """Hold the answer until it began, then pass it on as it comes."""
+        """Hold the answer until it says something, or is late with it; then pass it on as it comes."""
         response: web.StreamResponse | None = None
-        before, cut = b"", False
+        before, cut, late = b"", False, False
+        held_s = self._provider.times.held_s if isinstance(watch, StreamWatch) else None
         try:
-            async for piece in answer.content.iter_any():
+            async for piece in pieces_of(answer, held_s):
                 whole = watch.feed(piece)
                 if response is None:
                     before += whole
-                    if watch.began and watch.failure is None:
+                    late = late or not piece or len(before) > MAX_HELD
+                    if watch.failure is None and (watch.began or (late and before)):
                         response = await self._begin(answer.status, headers)
                         await self._write(response, before)
                 else:
@@ -201,6 +203,8 @@ class Attempt:
         self._going.tokens = watch.tokens
         self._going.status = answer.status
         if response is None and failure is not None:
+            # What ended in order is the provider's own answer, though it says nothing.
+            cut = cut or (watch.failure is None and not watch.ended)
             body = before + watch.rest
             return self._unbegun(answer.status, headers, body, cut=cut), failure
         if response is None:

@@ -20,8 +20,6 @@ MAX_EVENT = 16 * 1024 * 1024  # bytes of one event, and of a whole answer, that 
 MAX_HELD = 1024 * 1024  # bytes of an answer in one JSON until it passes before its end
 _END = re.compile(rb"\r?\n\r?\n")
 _FINAL = frozenset({"message_stop", "response.completed", "response.incomplete"})
-_SAYS = frozenset({"content_block_start", "content_block_delta"})
-_SILENT = frozenset({"ping", ""})
 
 
 class TokenCount(Struct, frozen=True, kw_only=True):
@@ -47,6 +45,9 @@ class _Event(Struct):
     response: Any = None
     usage: Any = None
     choices: Any = None
+    delta: Any = None
+    content_block: Any = None
+    item: Any = None
 
 
 _EVENTS = msgspec.json.Decoder(_Event)
@@ -56,8 +57,7 @@ class StreamWatch:
     """
     Looks at server-sent events as they pass by, and lets whole ones pass alone: after a cut none is half there.
 
-    `began`: something was said by which the answer is the client's; `failure` is set with an error event, which is
-    then in `rest` with what came behind it.
+    `failure` is set with an error event, which is then in `rest` with what came behind it.
     """
 
     def __init__(self, protocol: Protocol, *, now: datetime | None = None) -> None:
@@ -65,9 +65,13 @@ class StreamWatch:
         self._now = now
         self._held = b""
         self._counted: dict[str, Any] = {}
-        self._final = self._says = self._broken = self._blind = False
-        self.began = False
+        self._final = self._says = self._paid = self._broken = self._blind = False
         self.failure: ProviderFailure | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether something was said: what comes before that, an answer that says nothing has too."""
+        return self._says or self._blind
 
     @property
     def rest(self) -> bytes:
@@ -88,7 +92,7 @@ class StreamWatch:
             begin = found.end()
         whole, self._held = self._held[:begin], self._held[begin:]
         if len(self._held) > MAX_EVENT:
-            self._blind = self.began = True
+            self._blind = True
             whole, self._held = whole + self._held, b""
         return whole
 
@@ -102,7 +106,7 @@ class StreamWatch:
             return ProviderFailure(cause="network", status=200)
         if self._blind and not cut:
             return None
-        empty = not self._says and not self.tokens.output
+        empty = not self._says and not self._paid
         if self._broken or not self._final or empty:
             return ProviderFailure(cause="provider", status=200)
         return None
@@ -125,7 +129,7 @@ class StreamWatch:
 
     def _take_event(self, data: bytes) -> None:
         if data == b"[DONE]":
-            self._final = self.began = True
+            self._final = True
             return
         try:
             event = _EVENTS.decode(data)
@@ -136,13 +140,15 @@ class StreamWatch:
         if error is not None:
             self.failure = classify_event(error, self._protocol, now=self._now)
             return
-        self.began = self.began or bool(event.choices) or event.type not in _SILENT
         self._final = self._final or event.type in _FINAL or _finished(event.choices)
-        self._says = self._says or event.type in _SAYS or _is_said(event)
+        self._says = self._says or _is_said(event)
         for part in (event.message, event.response, {"usage": event.usage}):
             counted = part.get("usage") if isinstance(part, dict) else None
             if isinstance(counted, dict):
                 self._counted |= {name: each for name, each in counted.items() if each}
+                # The start of an answer counts a token before there is one.
+                paid = event.type != "message_start" and read_tokens(counted).output
+                self._paid = self._paid or bool(paid)
 
 
 class WholeWatch:
@@ -203,7 +209,11 @@ class WholeWatch:
             self.failure = ProviderFailure(cause="provider", status=200)
             return
         self.tokens = read_tokens(whole.usage if isinstance(whole.usage, dict) else {})
-        said = whole.content or whole.output or _has_part(whole.choices, "message")
+        said = (
+            _says_any(whole.content)
+            or _says_any(whole.output)
+            or _has_part(whole.choices, "message")
+        )
         if not said and not self.tokens.output:
             self.failure = ProviderFailure(cause="provider", status=200)
 
@@ -262,12 +272,32 @@ def _finished(choices: Any) -> bool:
 
 
 def _is_said(event: _Event) -> bool:
-    """Tell whether an event of OpenAI's protocols has a part of the answer."""
-    if event.type.startswith(
-        ("response.output", "response.function", "response.reasoning", "response.refusal")
-    ):
-        return True
+    """Tell whether an event has a part of the answer."""
+    if event.type == "content_block_start":
+        return _says_part(event.content_block)
+    if event.type == "content_block_delta":
+        return isinstance(event.delta, dict) and _has_value(event.delta, "type")
+    if event.type.startswith("response."):
+        whole = event.response.get("output") if isinstance(event.response, dict) else None
+        return bool(event.delta) or _says_part(event.item) or _says_any(whole)
     return _has_part(event.choices, "delta")
+
+
+def _says_any(parts: Any) -> bool:
+    return any(map(_says_part, parts)) if isinstance(parts, list) else bool(parts)
+
+
+def _says_part(part: Any) -> bool:
+    """Tell whether a block of Messages, or an item of Responses, is more than an empty text."""
+    if not isinstance(part, dict):
+        return bool(part)
+    if part.get("type") == "message":
+        return _says_any(part.get("content"))
+    return part.get("type") not in ("text", "output_text") or bool(part.get("text"))
+
+
+def _has_value(values: Mapping[str, Any], but: str) -> bool:
+    return any(value for name, value in values.items() if name != but)
 
 
 def _has_part(choices: Any, member: str) -> bool:
@@ -275,8 +305,4 @@ def _has_part(choices: Any, member: str) -> bool:
     if not isinstance(choices, list):
         return False
     parts = (each.get(member) for each in choices if isinstance(each, dict))
-    return any(
-        any(value for name, value in part.items() if name != "role")
-        for part in parts
-        if isinstance(part, dict)
-    )
+    return any(_has_value(part, "role") for part in parts if isinstance(part, dict))

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,11 +24,16 @@ class UnusableProxy(OSError):
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """How long, in seconds, is waited: to connect, for the first byte of an answer, and between two pieces of it."""
+    """
+    How long, in seconds, is waited: to connect, for the first byte of an answer, and between two pieces of it.
+
+    `held_s` is how long a stream is held that says nothing: a client has to see that its provider is still there.
+    """
 
     connect_s: float = 10.0
     first_s: float = 300.0
     between_s: float = 300.0
+    held_s: float = 10.0
 
 
 class ProviderSession:
@@ -91,6 +96,24 @@ class ProviderSession:
             proxy=find_proxy(url, self._environ),
             trace_request_ctx=reused,
         )
+
+
+async def pieces_of(answer: aiohttp.ClientResponse, held_s: float | None) -> AsyncIterator[bytes]:
+    """Yield what comes; from `held_s` on, once, an empty piece."""
+    end = None if held_s is None else asyncio.get_running_loop().time() + held_s
+    while True:
+        try:
+            async with asyncio.timeout_at(end) as held:
+                piece = await answer.content.readany()
+        except TimeoutError:
+            if not held.expired():
+                raise
+            end = None
+            yield b""
+            continue
+        if not piece:
+            return
+        yield piece
 
 
 async def _note_reuse(_session: object, context: Any, _about: object) -> None:

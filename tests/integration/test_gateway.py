@@ -38,6 +38,7 @@ DEAD_PROXY = {
     "NO_PROXY": "",
 }
 PROMPT = "a prompt that nobody keeps"
+UNPAID = event("message_delta", usage={"output_tokens": 0}) + event("message_stop")
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,7 @@ def test_a_key_and_headers_of_answers(run: Gateway, found: Providers) -> None:
     assert not answer.headers.keys() & {"set-cookie", "x-internal"}
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(16))
 def test_before_the_first_byte_the_next_profile_is_asked(
     run: Gateway, found: Providers, number: int
 ) -> None:
@@ -171,6 +172,10 @@ def test_before_the_first_byte_the_next_profile_is_asked(
         (sends(START + overloaded), "overload"),
         (sends(), "provider"),
         (sends(ends=False), "network"),
+        (sends(START + event("ping") + UNPAID), "provider"),
+        (sends(START, UNPAID, ends=False), "provider"),
+        (sends(START), "provider"),
+        (answers(200, {"content": [], "usage": {"output_tokens": 0}}), "provider"),
     ][number]
     first, second = f"first{number}", f"second{number}"
     run.profile(first), run.profile(second)
@@ -304,12 +309,11 @@ def test_counting_tokens_says_nothing_of_the_models_health(run: Gateway, found: 
 def test_an_empty_answer_and_one_that_is_no_json_are_failures(
     run: Gateway, found: Providers, pieces: tuple[bytes, ...]
 ) -> None:
+    """Of the only profile, the client gets the provider's own answer."""
     name = f"odd{len(pieces)}"
     run.profile(name)
     run.route(name, name)
-    end = event("message_delta", usage={"output_tokens": 0}) + event("message_stop")
-    begin = event("message_start", message={"usage": {}})
-    sent = [each.replace(START, begin).replace(END, end) for each in pieces]
+    sent = [each.replace(END, UNPAID) for each in pieces]
     found.behave[name] = sends(*sent)
     assert run.ask(name).content == b"".join(sent)
     assert run.record(name).cause == "provider"

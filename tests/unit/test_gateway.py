@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.profiles.profile import Profile
@@ -19,17 +20,25 @@ from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.masking import Secret
 from mahavishnu.daemon.gateway_samples import samples_of
 from mahavishnu.gateway import outcome, records
+from mahavishnu.gateway.attempt import Arrived, Attempt, Going
 from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, PROBE_LASTS, Breakers
 from mahavishnu.gateway.causes import ProviderFailure
-from mahavishnu.gateway.chain import choose
+from mahavishnu.gateway.chain import Candidate, choose
 from mahavishnu.gateway.notes import GatewayNotes
 from mahavishnu.gateway.outcome import StreamWatch, TokenCount, WholeWatch, read_tokens
 from mahavishnu.gateway.prices import price_of
 from mahavishnu.gateway.provider import ProviderSession, Times, UnusableProxy, find_proxy
 from mahavishnu.gateway.records import DayUse, UseLog, UseRecord, read_records, sum_use, use_of_day
 from mahavishnu.gateway.sight import FromFiles, ProfileKeys
-from mahavishnu.gateway.wire import error_body, find_meaning, map_model, replace_model
-from tests.support.gateway import DELTA, END, GOOD, START
+from mahavishnu.gateway.wire import (
+    AskedModel,
+    PathMeaning,
+    error_body,
+    find_meaning,
+    map_model,
+    replace_model,
+)
+from tests.support.gateway import DELTA, END, GOOD, START, event
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OVERLOAD = ProviderFailure(cause="overload")
@@ -51,6 +60,12 @@ COMPLETED = data(
     type="response.completed", response={"usage": {"input_tokens": 9, "output_tokens": 2}}
 )
 FAILED = data(type="response.failed", response={"error": {"code": "server_is_overloaded"}})
+SILENT = {"type": "message", "content": []}
+SAYING = {"type": "message", "content": [{"type": "output_text", "text": "x"}]}
+ITEM = data(type="response.output_item.added", item=SILENT)
+EMPTY = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+TOOL = event("content_block_start", index=0, content_block={"type": "tool_use", "name": "x"})
+UNPAID = event("message_delta", usage={"output_tokens": 0}) + event("message_stop")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +74,9 @@ FAILED = data(type="response.failed", response={"error": {"code": "server_is_ove
         ("anthropic", GOOD, None),
         ("anthropic", GOOD.replace(b"\n", b"\r\n"), None),
         ("anthropic", GOOD.rstrip(), None),
+        ("anthropic", START + END, None),  # it counts tokens of an answer
+        ("anthropic", START + EMPTY + UNPAID, "provider"),
+        ("anthropic", START + TOOL + UNPAID, None),
         ("anthropic", START + DELTA, "provider"),
         ("anthropic", START + data(type="error", error={"type": "overloaded_error"}), "overload"),
         ("anthropic", b"", "provider"),
@@ -68,6 +86,8 @@ FAILED = data(type="response.failed", response={"error": {"code": "server_is_ove
         ("openai-responses", OUT + FAILED, "overload"),
         ("openai-responses", OUT + data(type="error", code="rate_limit_exceeded", message="x"), "quota"),
         ("openai-responses", OUT, "provider"),
+        ("openai-responses", data(type="response.completed", response={"output": [SAYING]}), None),
+        ("openai-responses", data(type="response.completed", response={"output": [SILENT]}), "provider"),
         ("openai-chat", said("x") + STOP + DONE, None),
         ("openai-chat", said("x") + STOP, None),
         ("openai-chat", said("x"), "provider"),
@@ -86,6 +106,23 @@ def test_how_a_stream_ended(
     assert (failure and failure.cause) == cause
     if watch.failure is None:
         assert passed + watch.rest == stream
+
+
+@pytest.mark.parametrize(
+    ("silent", "saying"),
+    [
+        (START + event("ping") + b": wait\n\n" + EMPTY, DELTA),
+        (START, TOOL),
+        (data(type="response.created", response={"output": []}) + ITEM, OUT),
+        (data(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}]), said("x")),
+        (b"data: [DONE]\n\n", said("x")),
+    ],
+)
+def test_an_answer_begins_with_what_it_says(silent: bytes, saying: bytes) -> None:
+    """Until then another profile can be asked."""
+    watch = StreamWatch("anthropic", now=NOW)
+    assert (watch.feed(silent), watch.began) == (silent, False)
+    assert (watch.feed(saying), watch.began) == (saying, True)
 
 
 def test_a_long_event_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +150,58 @@ def test_a_cut_stream_leaves_whole_events() -> None:
     assert (watch.began, watch.ended, watch.rest) == (True, False, DELTA[:9])
 
 
+HEAD = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+
+def test_a_stream_that_says_nothing_for_long_is_not_held_for_ever(tmp_path: Path) -> None:
+    """The client sees that somebody works on it, and its own time does not run out."""
+    messages = PathMeaning("anthropic", ("anthropic",), "/v1/messages", answers=True)
+    seen: list[bytes] = []
+
+    async def ask() -> None:
+        read = asyncio.Event()
+
+        async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(HEAD + START)
+            await read.wait()
+            writer.write(DELTA + END)
+            writer.close()
+
+        async def pass_on(request: web.BaseRequest) -> web.StreamResponse:
+            arrived = Arrived(
+                request=request, client="c", route=Route("c", (Link("a"),)), meaning=messages,
+                asked=AskedModel(), body=b"",
+            )  # fmt: skip
+            attempt = Attempt(provider, keys, arrived, candidate, Going(), others=True)
+            got, failure = await attempt.make()
+            assert failure is None and isinstance(got, web.StreamResponse)
+            return got
+
+        keys = ProfileKeys(lambda _: Secret("k"))
+        served = await asyncio.start_server(provide, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{served.sockets[0].getsockname()[1]}/"
+        candidate = Candidate(profile=profile("a", anthropic=url), protocol="anthropic", url=url)
+        runner = web.ServerRunner(web.Server(pass_on))
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        async with (
+            served,
+            ProviderSession({}, Times(held_s=0.01)) as provider,
+            aiohttp.ClientSession() as client,
+        ):
+            await site.start()
+            port = runner.addresses[0][1]
+            async with client.post(f"http://127.0.0.1:{port}/") as answer:
+                seen.append(await answer.content.readexactly(len(START)))
+                read.set()
+                seen.append(await answer.read())
+            await runner.cleanup()
+
+    asyncio.run(ask())
+    assert seen == [START, DELTA + END]
+
+
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
@@ -121,7 +210,13 @@ def test_a_cut_stream_leaves_whole_events() -> None:
         (b'{"choices": [{"message": {"role": "assistant", "content": ""}}]}', "provider"),
         (b'{"choices": [{"message": {"role": "assistant", "content": "x"}}]}', None),
         (b'{"content": [{"type": "text", "text": "x"}]}', None),
-        (b'{"output": [{"type": "message"}]}', None),
+        (b'{"content": [{"type": "text", "text": ""}]}', "provider"),
+        (b'{"output": [{"type": "message", "content": []}]}', "provider"),
+        (
+            b'{"output": [{"type": "message", "content": [{"type": "output_text", "text": "x"}]}]}',
+            None,
+        ),
+        (b'{"output": [{"type": "function_call", "name": "x"}]}', None),
     ],
 )
 def test_a_whole_answer_without_content_is_none(body: bytes, cause: str | None) -> None:
