@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.routes.routes import Route
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
@@ -57,6 +58,21 @@ class Held:
     status: int
     headers: Headers
     body: bytes
+
+    def repeated(self, again: bool) -> "Held":
+        """Return it with the word that clients go by where they would repeat a request or not."""
+        kept = [each for each in self.headers if each[0].lower() != "x-should-retry"]
+        return replace(self, headers=[*kept, ("x-should-retry", "true" if again else "false")])
+
+    def refused(self, protocol: Protocol) -> "Held":
+        """
+        Return it so that no client repeats its request, by which an account can be locked.
+
+        Claude Code 2.1.329 asks eleven times after a 401, and goes by the header; Codex 0.169.0 asks six times after all
+        but a 400.
+        """
+        status = 400 if protocol == "openai-responses" else self.status
+        return replace(self.repeated(again=False), status=status)
 
 
 @dataclass(kw_only=True)

@@ -69,6 +69,8 @@ class Passing:
                 if failure.cause == "auth":
                     self._keys.forget(name)
                     self._notes.refused(name, f"{name} refused its key, or it cannot be read.")
+                    if isinstance(got, Held):
+                        got = got.refused(candidate.protocol)
             if isinstance(got, web.StreamResponse):
                 return got
             held = got

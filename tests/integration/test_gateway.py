@@ -208,14 +208,19 @@ def test_a_refused_key_and_the_clients_own_error_go_nowhere_else(
     run: Gateway, found: Providers, status: int, kind: str, cause: str
 ) -> None:
     client = f"own{status}"
-    run.profile(client), run.profile("other")
-    run.route(client, client, "other")
-    found.behave[client] = answers(status, error(kind))
+    other = f"other{status}"
+    run.profile(client, openai_responses_base_url=f"{found.url}/{client}"), run.profile(other)
+    run.route(client, client, other)
+    found.behave[client] = answers(status, error(kind), x_should_retry="true")
     answer = run.ask(client)
     assert (answer.status_code, answer.json()) == (status, error(kind))
-    assert not [each for each in found.asked("other") if each.headers.get("user-agent") == client]
+    assert not found.asked(other)
     assert (run.record(client).cause, run.record(client).moved_from) == (cause, "")
+    assert answer.headers.get("x-should-retry") == ("false" if cause == "auth" else "true")
     if cause == "auth":
+        with run.http(client) as http:
+            answer = http.post("/openai/v1/responses", json=REQUEST)
+        assert (answer.status_code, answer.json()) == (400, error(kind))  # or Codex asks again
         wait_until(lambda: any(client in (each["after"] or "") for each in run.events()))
 
 

@@ -80,14 +80,7 @@ def test_a_stream_that_breaks_off_goes_on_with_the_next_provider(
     first, second = f"first-{client}", f"second-{client}"
     found.behave |= {first: breaks_off, second: answers}
     for name in (first, second):
-        url = f"{found.url}/{name}"
-        run.profile(
-            name,
-            url,
-            openai_responses_base_url=f"{url}/v1",
-            openai_chat_base_url=f"{url}/v1",
-            model=f"{name}-model",
-        )
+        make_profile(run, found, name)
     run.route(client, first, second)
     done = ask(client, run, tmp_path)
     assert done.returncode == 0 and SAID in done.stdout, done
@@ -99,6 +92,36 @@ def test_a_stream_that_breaks_off_goes_on_with_the_next_provider(
     assert (rows[0].profile, rows[0].cause, rows[0].status) == (first, "provider", 200)
     last = next(each for each in rows if each.profile == second)
     assert (last.cause, last.input, last.output) == ("", 10, 5)
+
+
+@pytest.mark.parametrize("client", ["claude", "codex", "qwen"])
+def test_a_refused_key_is_asked_for_once(
+    run: Gateway, found: Providers, tmp_path: Path, client: str
+) -> None:
+    """Else Claude Code asks eleven times and Codex six, by which an account can be locked."""
+    refusing = f"refusing-{client}"
+
+    async def refuses(exchange: Exchange) -> None:
+        await exchange.answer(401, {"error": {"type": "authentication_error", "message": "No."}})
+
+    found.behave[refusing] = refuses
+    make_profile(run, found, refusing)
+    run.route(client, refusing)
+    done = ask(client, run, tmp_path)
+    assert done.returncode != 0 and "No." in done.stdout + done.stderr, done
+    asked = [each for each in found.asked(refusing) if each.json.get("tools")]
+    assert len(asked) == 1, (done, [each.path for each in found.asked(refusing)])
+
+
+def make_profile(run: Gateway, found: Providers, name: str) -> None:
+    url = f"{found.url}/{name}"
+    run.profile(
+        name,
+        url,
+        openai_responses_base_url=f"{url}/v1",
+        openai_chat_base_url=f"{url}/v1",
+        model=f"{name}-model",
+    )
 
 
 def records(run: Gateway, client: str) -> list[UseRecord]:
