@@ -114,6 +114,8 @@ class Attempt:
         self._going = going
         self._others = others
         self._side = arrived.meaning.side
+        self._watch: Watch | None = None
+        self._response: web.StreamResponse | None = None
 
     async def make(self) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
         """
@@ -195,6 +197,7 @@ class Attempt:
         self, answer: aiohttp.ClientResponse, headers: Headers, watch: Watch
     ) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
         """Hold the answer until it says something, or is late with it; then pass it on as it comes."""
+        self._watch = watch
         response: web.StreamResponse | None = None
         before, cut, late = b"", False, False
         held_s = self._provider.times.held_s if isinstance(watch, StreamWatch) else None
@@ -229,6 +232,18 @@ class Attempt:
         await self._finish(response, watch, failure)
         return response, failure and replace(failure, begun=True)
 
+    async def break_off(self) -> web.StreamResponse | Held:
+        """End what there is no time for any more, so that the client asks again; raises `ClientGone`."""
+        message, watch = "The gateway is stopping; ask again.", self._watch
+        if self._response is None or watch is None:
+            return self._own(503, message, "gateway.stopping").repeated(again=True)
+        rest: bytes | None = b""
+        if not watch.ended:
+            stream = isinstance(watch, StreamWatch)
+            rest = error_event(self._candidate.protocol, message) if stream else None
+        await self._end(self._response, rest)
+        return self._response
+
     async def _finish(
         self, response: web.StreamResponse, watch: Watch, failure: ProviderFailure | None
     ) -> None:
@@ -240,6 +255,10 @@ class Attempt:
         elif failure and not watch.ended and (not watch.failure or self._replaces(failure)):
             message = f"{self._candidate.profile.name} broke off ({failure.cause}); ask again."
             rest = error_event(self._candidate.protocol, message)
+        await self._end(response, rest)
+
+    async def _end(self, response: web.StreamResponse, rest: bytes | None) -> None:
+        """End an answer with these bytes; with None, cut it."""
         if rest is None:
             self._cut()  # and nothing is waited for behind it, or this would count as a client that went
             return
@@ -269,6 +288,7 @@ class Attempt:
             await response.prepare(self._arrived.request)
         except OSError as error:
             raise ClientGone from error
+        self._response = response
         return response
 
     async def _write(self, response: web.StreamResponse, piece: bytes) -> None:

@@ -13,11 +13,14 @@ from aiohttp import web
 
 from mahavishnu.gateway.attempt import Arrived, Attempt, ClientGone, Going, Held
 from mahavishnu.gateway.breaker import Breakers
+from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import Candidate, Chosen
 from mahavishnu.gateway.notes import GatewayNotes, told
 from mahavishnu.gateway.provider import ProviderSession
 from mahavishnu.gateway.records import UseRecord
 from mahavishnu.gateway.sight import ProfileKeys
+
+type Made = tuple[web.StreamResponse | Held, ProviderFailure | None]
 
 
 class Passing:
@@ -30,6 +33,14 @@ class Passing:
         self._keys = keys
         self._breakers = breakers
         self._notes = notes
+        self._stopped = False
+        self._running: set[asyncio.Timeout] = set()
+
+    def stop(self) -> None:
+        """Break off what runs or still comes, in the words of its protocol."""
+        self._stopped = True
+        for each in self._running:
+            each.reschedule(0)
 
     async def run(self, arrived: Arrived, chosen: Chosen) -> web.StreamResponse:
         """Return the answer, passed on to its end; raises `ClientGone`."""
@@ -55,7 +66,10 @@ class Passing:
             attempt = Attempt(
                 self._provider, self._keys, arrived, candidate, going, others=left > 0
             )
-            got, failure = await attempt.make()
+            made = await self._make(attempt)
+            if made is None:
+                return await self._break_off(attempt, arrived, going)
+            got, failure = made
             if failure is None:
                 if arrived.meaning.answers:
                     self._breakers.worked(name)
@@ -80,6 +94,32 @@ class Passing:
             going.cause = ""
         going.status = held.status
         return await _answer_whole(arrived.request, held)
+
+    async def _make(self, attempt: Attempt) -> Made | None:
+        """Make an attempt; None where the gateway stopped meanwhile."""
+        bound = asyncio.timeout_at(0 if self._stopped else None)
+        self._running.add(bound)
+        try:
+            async with bound:
+                return await attempt.make()
+        except TimeoutError:
+            return None
+        finally:
+            self._running.discard(bound)
+
+    async def _break_off(
+        self, attempt: Attempt, arrived: Arrived, going: Going
+    ) -> web.StreamResponse:
+        going.cause = "gone"
+        if going.candidate is not None:
+            self._breakers.leave(going.candidate.profile.name)
+        got = await attempt.break_off()
+        going.status = got.status
+        return (
+            got
+            if isinstance(got, web.StreamResponse)
+            else await _answer_whole(arrived.request, got)
+        )
 
     def _record(self, arrived: Arrived, going: Going) -> None:
         candidate = going.candidate

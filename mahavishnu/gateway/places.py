@@ -4,6 +4,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 HEALTH = "/health"
+PARTING_S = 4.0  # seconds for the last words to who is slow to take them, beyond the time of `drain_timeout`
 
 
 def folder_in(state: Path) -> Path:

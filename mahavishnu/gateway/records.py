@@ -54,7 +54,7 @@ class UseRecord(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Why it failed: quota, overload, auth, network, provider, client; gone where the client "
-            "went, empty where it did not fail."
+            "went or the gateway stopped, empty where it did not fail."
         ),
     ] = ""
     moved_from: Annotated[

@@ -5,6 +5,7 @@ The order of the checks is that of their cost; nothing of a request is read befo
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,8 @@ class GatewayServer:
         self._daily = daily
         self._limits = limits
         self._active = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._held = 0
 
     def listener(self) -> web.Server:
@@ -85,6 +88,11 @@ class GatewayServer:
             auto_decompress=False,
         )
 
+    async def idle(self, within_s: float) -> None:
+        """Wait until no request runs, or so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), within_s)
+
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         side = side_of(request.path)
@@ -98,11 +106,14 @@ class GatewayServer:
                     503, "Too many requests at once.", "gateway.too_many", again=True
                 )
             self._active += 1
+            self._idle.clear()
             held = _HeldBytes(self)
             try:
                 return await self._pass(request, client, held)
             finally:
                 self._active -= 1
+                if not self._active:
+                    self._idle.set()
                 self._held -= held.size
         except GatewayRefusal as refused:
             return _refuse(side, refused)

@@ -23,7 +23,7 @@ from mahavishnu.gateway.breaker import Breakers
 from mahavishnu.gateway.daily import DailyUse
 from mahavishnu.gateway.notes import EventKeeper, GatewayNotes
 from mahavishnu.gateway.passing import Passing
-from mahavishnu.gateway.places import HOST, breakers_in, folder_in
+from mahavishnu.gateway.places import HOST, PARTING_S, breakers_in, folder_in
 from mahavishnu.gateway.prices import price_of
 from mahavishnu.gateway.provider import ProviderSession, Times
 from mahavishnu.gateway.records import UseLog, UseRecord
@@ -92,13 +92,19 @@ async def serve_gateway(parts: GatewayParts, ready: Callable[[int], None]) -> No
             notes = GatewayNotes(parts.journal, write)
             passing = Passing(provider, ProfileKeys(parts.resolve), breakers, notes)
             server = GatewayServer(sight, passing, breakers, notes, daily, parts.limits)
-            runner = web.ServerRunner(server.listener(), shutdown_timeout=max(0.1, parts.drain_s))
+            listener = server.listener()
+            runner = web.ServerRunner(listener, shutdown_timeout=PARTING_S / 2)
             try:
                 await runner.setup()
-                await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+                site = web.SockSite(runner, bound, backlog=_BACKLOG)
+                await site.start()
                 ready(bound.getsockname()[1])
                 await ended.wait()
                 _log.info("gateway_ends")
+                await site.stop()
+                listener.pre_shutdown()  # a connection ends with the request that it has
+                await server.idle(parts.drain_s)
+                passing.stop()
             finally:
                 await runner.cleanup()
                 await notes.close()

@@ -20,6 +20,9 @@ from mahavishnu.ai.switching.status import ClientStatus, look_at
 from mahavishnu.ai.switching.switch import SwitchOptions, plan_switch, why_not
 from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.errors import MahavishnuError
+from mahavishnu.base.settings.sources import load_settings
+from mahavishnu.gateway.places import PARTING_S
+from mahavishnu.operations.ai.gateway_unit import find_gateway
 from tests.support.ai_files import at_step
 from tests.support.switching import (
     CLAUDE,
@@ -91,6 +94,12 @@ def test_clients_get_the_gateway_and_a_token_and_no_key(tmp_path: Path) -> None:
         FILES, ("one",)
     )
     assert any("ONE_KEY as it was when it was started" in note for note in done.plan.notes)
+
+
+def test_the_service_has_the_time_that_its_requests_get(tmp_path: Path) -> None:
+    """Else they are killed while they end."""
+    loaded = load_settings(environ={"MAHAVISHNU_HOME": str(tmp_path)}, folder=tmp_path)
+    assert find_gateway(loaded).grace_s > loaded.settings.gateway.drain_timeout + PARTING_S
 
 
 def test_a_later_switch_changes_the_route_and_no_file_of_a_client(tmp_path: Path) -> None:

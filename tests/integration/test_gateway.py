@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from mahavishnu.gateway.places import breakers_in
 from mahavishnu.gateway.records import UseLog, UseRecord
 from tests.support.daemon import wait_until
 from tests.support.gateway import (
@@ -584,6 +585,65 @@ def test_a_restart_forgets_no_breaker_and_lets_requests_end(
     with gateway(tmp_path, found) as running:
         assert running.ask("restarted").content == GOOD
         assert len(found.asked("down")) == 3
+
+
+def test_what_outlasts_the_gateway_ends_in_the_words_of_its_protocol(
+    tmp_path: Path, found: Providers
+) -> None:
+    """So that each client asks again, as after a provider that broke off; no provider is blamed."""
+    said = {
+        "messages": START + DELTA,
+        "responses": b'data: {"type": "response.output_text.delta", "delta": "x"}\n\n',
+        "chat": b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n',
+        "silent": b"",
+    }
+    paths = {"responses": "/openai/v1/responses", "chat": "/openai/v1/chat/completions"}
+
+    async def stays(exchange: Exchange) -> None:
+        if first := said[exchange.profile]:
+            await exchange.begin()
+            await exchange.chunk(first)
+        await exchange.reader.read()
+
+    async def ask(http: httpx.AsyncClient, name: str, began: asyncio.Event) -> httpx.Response:
+        path = paths.get(name, "/anthropic/v1/messages")
+        async with http.stream("POST", path, json=REQUEST, headers=running.headers(name)) as answer:
+            began.set()
+            await answer.aread()
+            return answer
+
+    async def ask_all() -> dict[str, object]:
+        base = f"http://127.0.0.1:{running.port}"
+        async with httpx.AsyncClient(base_url=base, timeout=60, trust_env=False) as http:
+            began = {name: asyncio.Event() for name in said}
+            asks = [asyncio.create_task(ask(http, name, began[name])) for name in said]
+            for name in ("messages", "responses", "chat"):
+                await began[name].wait()
+            while not found.asked("silent"):  # noqa: ASYNC110 - of another thread
+                await asyncio.sleep(0.01)
+            running.process.send_signal(signal.SIGTERM)
+            got = await asyncio.gather(*asks, return_exceptions=True)
+        return dict(zip(said, got, strict=True))
+
+    found.behave |= dict.fromkeys(said, stays)
+    with gateway(tmp_path, found, "--set", "gateway.drain_timeout=0") as running:
+        for name in said:
+            url = f"{found.url}/{name}"
+            running.profile(name, openai_responses_base_url=url, openai_chat_base_url=url)
+            running.route(name, name)
+        got = asyncio.run(ask_all())
+        assert running.process.wait(60) == 0
+        for name in said:
+            assert running.record(name).cause == "gone"
+        assert not breakers_in(running.state).exists()
+    messages, responses, silent = got["messages"], got["responses"], got["silent"]
+    assert isinstance(messages, httpx.Response) and isinstance(responses, httpx.Response)
+    assert messages.content.startswith(said["messages"] + b"event: error\n")
+    assert b"overloaded_error" in messages.content
+    assert responses.content.startswith(said["responses"] + b"event: response.failed\n")
+    assert isinstance(got["chat"], httpx.TransportError)
+    assert isinstance(silent, httpx.Response)
+    assert (silent.status_code, silent.headers["x-should-retry"]) == (503, "true")
 
 
 def _is_closed(port: int) -> bool:

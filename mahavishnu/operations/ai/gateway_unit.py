@@ -5,12 +5,13 @@ import sys
 from mahavishnu.ai.routes.routes import read_routes, routes_in
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.settings.sources import Loaded
-from mahavishnu.gateway.places import HEALTH, HOST
+from mahavishnu.gateway.places import HEALTH, HOST, PARTING_S
 from mahavishnu.operations.ai.gateway_settings import own_settings
 from mahavishnu.operations.ai.profiles import known_profiles
 from mahavishnu.services.units.unit import HealthCheck, Unit
 
 # What it sees of the daemon's environment besides the variables with keys of profiles: the way to providers.
+_SLACK_S = 5.0
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _PASSED_ON = (
     *_PROXIES,
@@ -33,6 +34,7 @@ def find_gateway(loaded: Loaded) -> Unit:
         command=(sys.executable, "-m", "mahavishnu", "gateway", "serve", "--port", str(said.port)),
         environment=tuple(passed),
         health=HealthCheck(http=f"http://{HOST}:{said.port}{HEALTH}"),
+        grace_s=said.drain_timeout + PARTING_S + _SLACK_S,
         enabled=_is_used(loaded) if said.enabled is None else said.enabled,
     )
 
