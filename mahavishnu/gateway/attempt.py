@@ -68,8 +68,8 @@ class Held:
         """
         Return it so that no client repeats its request, by which an account can be locked.
 
-        Claude Code 2.1.329 asks eleven times after a 401, and goes by the header; Codex 0.169.0 asks six times after all
-        but a 400.
+        Claude Code 2.1.329 asks eleven times after a 401, and goes by the header. Codex 0.169.0 asks six times, but
+        once after a 400.
         """
         status = 400 if protocol == "openai-responses" else self.status
         return replace(self.repeated(again=False), status=status)
@@ -173,6 +173,8 @@ class Attempt:
         self, answer: aiohttp.ClientResponse
     ) -> tuple[web.StreamResponse | Held, ProviderFailure | None]:
         headers = answer_headers(answer.headers.items())
+        if "Content-Encoding" in answer.headers:  # which is undone
+            headers = [each for each in headers if each[0].lower() != "content-length"]
         small = {name.lower(): value for name, value in answer.headers.items()}
         protocol = self._candidate.protocol
         if answer.status >= 300:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.gateway.causes import ProviderFailure, classify, classify_event
+from mahavishnu.gateway.wire import NOT_READ
 
 MAX_EVENT = 16 * 1024 * 1024  # bytes of one event, and of a whole answer, that are looked into
 MAX_HELD = 1024 * 1024  # bytes of an answer in one JSON until it passes before its end
@@ -133,7 +134,7 @@ class StreamWatch:
             return
         try:
             event = _EVENTS.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except NOT_READ:
             self._broken = True
             return
         error = _error_of(event)
@@ -205,7 +206,7 @@ class WholeWatch:
     def _read_usage(self, body: bytes) -> None:
         try:
             whole = msgspec.json.decode(body, type=_Whole)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except NOT_READ:
             self.failure = ProviderFailure(cause="provider", status=200)
             return
         self.tokens = read_tokens(whole.usage if isinstance(whole.usage, dict) else {})

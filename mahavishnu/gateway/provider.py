@@ -1,7 +1,6 @@
 """Ask one endpoint of a provider: through the proxies of the environment, and never where a redirect leads."""
 
 import asyncio
-import io
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mahavishnu.base.hosts import is_this_machine
 
 _CONNECTIONS = 0  # no bound here: requests are bounded where they come in
 _KEPT_S = 30
+_PIECE = 256 * 1024
 _READ_AHEAD = 64 * 1024  # bytes; beyond twice as many the provider has to wait
 
 
@@ -52,7 +52,6 @@ class ProviderSession:
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self.times.connect_s, sock_read=self.times.between_s
             ),
-            auto_decompress=False,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
@@ -90,12 +89,19 @@ class ProviderSession:
         return await self._session.request(
             method,
             URL(url, encoded=True),
-            data=io.BytesIO(body) if body else None,  # one of bytes would be written in one piece
-            headers=headers,
+            data=_in_pieces(body) if body else None,
+            headers={**headers, "content-length": str(len(body))} if body else headers,
             allow_redirects=False,
             proxy=find_proxy(url, self._environ),
             trace_request_ctx=reused,
         )
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[memoryview]:
+    """Yield a body as it is sent: of bytes all would be written at once, and io.BytesIO would be a copy."""
+    whole = memoryview(body)
+    for at in range(0, len(body), _PIECE):
+        yield whole[at : at + _PIECE]
 
 
 async def pieces_of(answer: aiohttp.ClientResponse, held_s: float | None) -> AsyncIterator[bytes]:

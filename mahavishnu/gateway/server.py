@@ -176,7 +176,7 @@ class GatewayServer:
         if request.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
             raise GatewayRefusal(415, "The request is compressed.", "gateway.compressed")
         length = request.content_length or 0
-        pieces: list[bytes] = []
+        body = bytearray()  # pieces of their own would take as much memory again
         if length > self._limits.max_body:
             raise self._too_large()
         try:
@@ -184,8 +184,8 @@ class GatewayServer:
                 async with asyncio.timeout(_PIECE_S):
                     piece = await request.content.readany()
                 if not piece:
-                    return b"".join(pieces)
-                pieces.append(piece)
+                    return bytes(body)
+                body += piece
                 held.add(len(piece))
                 if held.size > self._limits.max_body:
                     raise self._too_large()

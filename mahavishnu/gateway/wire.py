@@ -18,12 +18,14 @@ _REQUEST = frozenset(
 )  # fmt: skip
 _REQUEST_PREFIXES = ("anthropic-", "x-stainless-", "x-claude-code-", "x-codex-", "x-dashscope-")
 _ANSWER = frozenset(
-    {"content-type", "content-length", "content-encoding", "cache-control", "retry-after", "retry-after-ms",
+    {"content-type", "content-length", "cache-control", "retry-after", "retry-after-ms",
      "x-should-retry", "request-id", "x-request-id", "x-models-etag", "etag", "openai-processing-ms", "openai-version",
      "openai-model"}
 )  # fmt: skip
 _ANSWER_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-", "x-codex-", "x-dashscope-")
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+# What JSON raises that is none, or is nested without end.
+NOT_READ = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 # As clients and providers call the smaller models, for titles and the like.
 _SMALL = re.compile(r"haiku|flash|mini|nano|small|lite|air\b")
 
@@ -78,7 +80,7 @@ def read_asked(body: bytes) -> AskedModel | None:
     """Return what a body asks for; None where it is no JSON object with such members."""
     try:
         return msgspec.json.decode(body, type=AskedModel)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_READ:
         return None
 
 
@@ -93,8 +95,9 @@ def replace_model(body: bytes, asked: str, model: str) -> bytes:
     """Return the body with another model, and else byte for byte as it was."""
     if asked == model:
         return body
+    whole, name = memoryview(body), json.dumps(model).encode()  # a body can have 100 MB
     for found in _MODEL.finditer(body):
-        changed = body[: found.start(1)] + json.dumps(model).encode() + body[found.end(1) :]
+        changed = b"".join((whole[: found.start(1)], name, whole[found.end(1) :]))
         again = read_asked(changed)
         if again is not None and again.model == model:  # else it was one further inside
             return changed
@@ -110,7 +113,7 @@ def request_headers(
         for name, value in headers
         if name.lower() in _REQUEST or name.lower().startswith(_REQUEST_PREFIXES)
     }
-    # Compressed, the events could not be looked at as they pass.
+    # Some compress all the same; that is undone, or the events could not be looked at as they pass.
     passed["accept-encoding"] = "identity"
     if key_header == "x-api-key":
         passed["x-api-key"] = key

@@ -24,13 +24,15 @@ from tests.support.gateway import (
     KEY,
     REQUEST,
     START,
-    Behave,
     Exchange,
     Gateway,
     Providers,
+    answers,
+    error,
     event,
     gateway,
     providers,
+    sends,
 )
 
 DEAD_PROXY = {
@@ -69,30 +71,6 @@ def run(tmp_path_factory: pytest.TempPathFactory, found: Providers) -> Iterator[
         )  # fmt: skip
     with gateway(home, found, *words, environ=DEAD_PROXY) as running:
         yield running
-
-
-def error(kind: str, message: str = "") -> dict[str, object]:
-    return {"type": "error", "error": {"type": kind, "message": message}}
-
-
-def answers(status: int, body: object, **headers: str) -> Behave:
-    async def behave(exchange: Exchange) -> None:
-        await exchange.answer(status, body, **headers)
-
-    return behave
-
-
-def sends(*pieces: bytes, ends: bool = True) -> Behave:
-    async def behave(exchange: Exchange) -> None:
-        await exchange.begin()
-        for piece in pieces:
-            await exchange.chunk(piece)
-        if ends:
-            await exchange.end()
-        else:
-            exchange.writer.close()
-
-    return behave
 
 
 async def hangs_up(exchange: Exchange) -> None:
@@ -473,6 +451,8 @@ def test_who_has_no_token_and_pages_get_nothing(run: Gateway, found: Providers) 
         large = http.post(ask, content=b"x" * 1_000_001, headers=token)
         assert (large.status_code, large.json()["error"]["type"]) == (413, "request_too_large")
         assert http.post(ask, content=b"no json", headers=token).status_code == 400
+        deep = b'{"model": "m", "x": ' + b"[" * 100_000
+        assert http.post(ask, content=deep, headers=token).status_code == 400
         assert http.head("/anthropic/api/hello").status_code == 200
         key = token["authorization"].removeprefix("Bearer ")
         assert http.post(ask, json=REQUEST, headers={"x-api-key": key}).content == GOOD
@@ -527,23 +507,36 @@ def test_who_hangs_is_given_up(tmp_path: Path, found: Providers) -> None:
         await exchange.chunk(START + DELTA)
         await exchange.reader.read()
 
-    found.behave |= {"silent": says_nothing, "stopping": stops}
+    async def stops_after_its_head(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.reader.read()
+
+    async def stops_before_it_says_anything(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.chunk(START)
+        await exchange.reader.read()
+
+    found.behave |= {
+        "silent": says_nothing, "stopping": stops, "headed": stops_after_its_head,
+        "begun": stops_before_it_says_anything,
+    }  # fmt: skip
+    names = ("silent", "headed", "begun", "stopping")
     with gateway(tmp_path, found, *words) as running:
-        for name in ("silent", "stopping", "awake"):
+        running.profile("awake")
+        for name in names:
             running.profile(name)
-        running.route("silent", "silent", "awake")
-        running.route("stopping", "stopping", "awake")
+            running.route(name, name, "awake")
         answers_: dict[str, bytes] = {}
 
         def ask(client: str) -> None:
             answers_[client] = running.ask(client).content
 
-        threads = [threading.Thread(target=ask, args=(name,)) for name in ("silent", "stopping")]
+        threads = [threading.Thread(target=ask, args=(name,)) for name in names]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert answers_["silent"] == GOOD
+        assert answers_["silent"] == answers_["headed"] == answers_["begun"] == GOOD
         assert answers_["stopping"].startswith(START + DELTA + b"event: error\n")
         assert running.record("stopping").cause == "network"
 

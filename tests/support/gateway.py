@@ -94,6 +94,35 @@ async def streams(exchange: Exchange) -> None:
     await exchange.end()
 
 
+def answers(status: int, body: object, **headers: str) -> Behave:
+    """Return what sends a whole answer."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.answer(status, body, **headers)
+
+    return behave
+
+
+def sends(*pieces: bytes, ends: bool = True) -> Behave:
+    """Return what streams pieces, and then ends in order or breaks off."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.begin()
+        for piece in pieces:
+            await exchange.chunk(piece)
+        if ends:
+            await exchange.end()
+        else:
+            exchange.writer.close()
+
+    return behave
+
+
+def error(kind: str, message: str = "") -> dict[str, object]:
+    """Return an error of Anthropic's Messages."""
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
 @dataclass
 class Providers:
     """Providers at one address, by the first part of the path; each does as `behave` says, or streams."""

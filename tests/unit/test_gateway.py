@@ -1,11 +1,12 @@
 """The gateway's decisions, without a process: how a stream ended, whom to ask, what passes, what is counted."""
 
 import asyncio
+import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from mahavishnu.ai.routes.routes import Link, Route, Routes, read_routes
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.masking import Secret
 from mahavishnu.daemon.gateway_samples import samples_of
+from mahavishnu.gateway import attempt as attempt_module
 from mahavishnu.gateway import outcome, records
-from mahavishnu.gateway.attempt import Arrived, Attempt, Going
+from mahavishnu.gateway.attempt import Arrived, Attempt, ClientGone, Going
 from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, PROBE_LASTS, Breakers
 from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import Candidate, choose
@@ -153,12 +155,44 @@ def test_a_cut_stream_leaves_whole_events() -> None:
 HEAD = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
 
-def test_a_stream_that_says_nothing_for_long_is_not_held_for_ever(tmp_path: Path) -> None:
-    """The client sees that somebody works on it, and its own time does not run out."""
-    messages = PathMeaning("anthropic", ("anthropic",), "/v1/messages", answers=True)
-    seen: list[bytes] = []
+@asynccontextmanager
+async def passed_on(
+    provide: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], times: Times
+) -> AsyncIterator[tuple[int, list[object]]]:
+    """Pass requests on to a provider, in this process; yields the port, and what became of each."""
+    became: list[object] = []
 
-    async def ask() -> None:
+    async def pass_on(request: web.BaseRequest) -> web.StreamResponse:
+        arrived = Arrived(
+            request=request, client="c", route=Route("c", (Link("a"),)), asked=AskedModel(), body=b"",
+            meaning=PathMeaning("anthropic", ("anthropic",), "/v1/messages", answers=True),
+        )  # fmt: skip
+        attempt = Attempt(provider, keys, arrived, candidate, Going(), others=True)
+        try:
+            got, failure = await attempt.make()
+        except ClientGone:
+            became.append(ClientGone)
+            return web.Response()
+        became.append(failure)
+        assert isinstance(got, web.StreamResponse)
+        return got
+
+    keys = ProfileKeys(lambda _: Secret("k"))
+    served = await asyncio.start_server(provide, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{served.sockets[0].getsockname()[1]}/"
+    candidate = Candidate(profile=profile("a", anthropic=url), protocol="anthropic", url=url)
+    runner = web.ServerRunner(web.Server(pass_on))
+    await runner.setup()
+    async with served, ProviderSession({}, times) as provider:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1], became
+        await runner.cleanup()
+
+
+def test_a_stream_that_says_nothing_for_long_is_not_held_for_ever() -> None:
+    """The client sees that somebody works on it, and its own time does not run out."""
+
+    async def ask() -> list[bytes]:
         read = asyncio.Event()
 
         async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,38 +202,47 @@ def test_a_stream_that_says_nothing_for_long_is_not_held_for_ever(tmp_path: Path
             writer.write(DELTA + END)
             writer.close()
 
-        async def pass_on(request: web.BaseRequest) -> web.StreamResponse:
-            arrived = Arrived(
-                request=request, client="c", route=Route("c", (Link("a"),)), meaning=messages,
-                asked=AskedModel(), body=b"",
-            )  # fmt: skip
-            attempt = Attempt(provider, keys, arrived, candidate, Going(), others=True)
-            got, failure = await attempt.make()
-            assert failure is None and isinstance(got, web.StreamResponse)
-            return got
-
-        keys = ProfileKeys(lambda _: Secret("k"))
-        served = await asyncio.start_server(provide, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{served.sockets[0].getsockname()[1]}/"
-        candidate = Candidate(profile=profile("a", anthropic=url), protocol="anthropic", url=url)
-        runner = web.ServerRunner(web.Server(pass_on))
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
         async with (
-            served,
-            ProviderSession({}, Times(held_s=0.01)) as provider,
+            passed_on(provide, Times(held_s=0.01)) as (port, became),
             aiohttp.ClientSession() as client,
+            client.post(f"http://127.0.0.1:{port}/") as answer,
         ):
-            await site.start()
-            port = runner.addresses[0][1]
-            async with client.post(f"http://127.0.0.1:{port}/") as answer:
-                seen.append(await answer.content.readexactly(len(START)))
-                read.set()
-                seen.append(await answer.read())
-            await runner.cleanup()
+            first = await answer.content.readexactly(len(START))
+            read.set()
+            rest = await answer.read()
+            assert became == [None]
+            return [first, rest]
+
+    assert asyncio.run(ask()) == [START, DELTA + END]
+
+
+def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its provider, of which it would hold a connection."""
+    monkeypatch.setattr(attempt_module, "CLIENT_WAITS_S", 0.05)
+
+    async def ask() -> None:
+        ended = asyncio.Event()
+
+        async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(HEAD + START)
+            with contextlib.suppress(OSError):
+                while True:
+                    writer.write(DELTA * 1_000)
+                    await writer.drain()
+            ended.set()
+            writer.close()
+
+        async with passed_on(provide, Times()) as (port, became):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n")
+            await ended.wait()
+            while not became:  # noqa: ASYNC110 - the connection ends a moment before
+                await asyncio.sleep(0.01)
+            assert became == [ClientGone]
+            writer.close()
 
     asyncio.run(ask())
-    assert seen == [START, DELTA + END]
 
 
 @pytest.mark.parametrize(
