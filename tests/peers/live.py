@@ -4,8 +4,9 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def living(home: Path) -> Iterator[Household]:
         try:
             yield household
         finally:
-            end_codex(household)
+            end_codex(household.home, household.environ)
         served.assert_nothing_leaked()
         assert nothing_runs(household)
         # Nothing of the user's own was changed, whatever was switched and restarted.
@@ -52,13 +53,14 @@ def living(home: Path) -> Iterator[Household]:
         assert trust in (home / ".codex/config.toml").read_text()
 
 
-def end_codex(household: Household) -> None:
+def end_codex(home: Path, environ: Mapping[str, str]) -> None:
     """End what Codex leaves running: its server by its own command, the updater by the pid it registered."""
-    folder = household.home / ".codex/app-server-daemon"
+    folder = home / ".codex/app-server-daemon"
     if not folder.is_dir():
         return
     [codex] = programs()["codex"]
-    household.run(codex, "app-server", "daemon", "stop")
+    words = [codex, "app-server", "daemon", "stop"]
+    subprocess.run(words, env=environ, cwd=home, capture_output=True, timeout=60, check=False)
     with contextlib.suppress(OSError, ValueError):
         updater = json.loads((folder / "daemon-updater.pid").read_text())
         os.kill(updater["pid"], signal.SIGTERM)

@@ -173,16 +173,7 @@ class Household:
 
     def processes(self) -> list[Path]:
         """Return the folders below /proc of what runs with this home; others may run tests beside."""
-
-        def ours(folder: Path) -> bool:
-            try:
-                state = (folder / "stat").read_bytes().rpartition(b")")[2].split()[0]
-                environ = (folder / "environ").read_bytes().split(b"\0")
-            except OSError:  # it ended
-                return False
-            return state != b"Z" and f"HOME={self.home}".encode() in environ
-
-        return [folder for folder in Path("/proc").glob("[0-9]*") if ours(folder)]
+        return processes_in(self.home)
 
     def command(self, *words: str, cwd: Path | None = None, **environ: str) -> Answer:
         """Run `mahavishnu`."""
@@ -219,6 +210,20 @@ class Household:
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_RUN_TIMEOUT_S,
                 check=False,
             )  # fmt: skip
+
+
+def processes_in(home: Path) -> list[Path]:
+    """Return the folders below /proc of what runs with a home."""
+
+    def runs_there(folder: Path) -> bool:
+        try:
+            state = (folder / "stat").read_bytes().rpartition(b")")[2].split()[0]
+            environ = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # it ended
+            return False
+        return state != b"Z" and f"HOME={home}".encode() in environ
+
+    return [folder for folder in Path("/proc").glob("[0-9]*") if runs_there(folder)]
 
 
 @contextlib.contextmanager

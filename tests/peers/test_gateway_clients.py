@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.gateway.records import UseRecord, read_records
+from tests.peers.live import end_codex
 from tests.peers.provider_wire import Block, completions, messages, responses, whole
-from tests.peers.switched import place_programs, write
+from tests.peers.pseudo_terminal import submit, until
+from tests.peers.switched import place_programs, processes_in, write
+from tests.peers.tmux import tmux
 from tests.support.daemon import wait_until
 from tests.support.gateway import Exchange, Gateway, Providers, gateway, providers
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 
 SAID = "The second provider says this."
-BLOCK: Block = {"type": "text", "text": SAID}
+READY = {"claude": "❯", "codex": "Ask Codex", "qwen": "Type your message"}
 CONFIG = """\
 model = "m"
 model_provider = "local"
@@ -24,6 +27,8 @@ model_provider = "local"
 name = "local"
 base_url = "{url}/openai"
 env_key = "LOCAL_TOKEN"
+[projects."{project}"]
+trust_level = "trusted"
 """
 
 
@@ -32,10 +37,12 @@ async def answers(exchange: Exchange) -> None:
     if not exchange.json.get("stream"):
         usage = {"input_tokens": 10, "output_tokens": 5}
         more = {"id": "msg_1", "stop_reason": "end_turn", "stop_sequence": None, "usage": usage}
-        await exchange.answer(200, whole(exchange.path.split("?")[0], BLOCK, "m") | more)
+        await exchange.answer(
+            200, whole(exchange.path.split("?")[0], {"type": "text", "text": SAID}, "m") | more
+        )
         return
     await exchange.begin()
-    for each in events(exchange.path):
+    for each in events(exchange.path, SAID):
         await exchange.chunk(each.encode())
     await exchange.end()
 
@@ -47,16 +54,19 @@ async def breaks_off(exchange: Exchange) -> None:
         return
     await exchange.begin()
     said = 2 if exchange.path.endswith("/completions") else 3  # events with a part of its text
-    await exchange.chunk("".join(list(events(exchange.path))[:said]).encode())
+    await exchange.chunk(
+        "".join(list(events(exchange.path, "The first broke off."))[:said]).encode()
+    )
     await exchange.end()
 
 
-def events(path: str) -> Iterator[str]:
+def events(path: str, said: str) -> Iterator[str]:
+    block: Block = {"type": "text", "text": said}
     if "/messages" in path:
-        return messages(BLOCK, "m", turn=1)
+        return messages(block, "m", turn=1)
     if path.endswith("/responses"):
-        return responses(SAID, "m", turn=1)
-    return completions(BLOCK, "m", turn=1)
+        return responses(said, "m", turn=1)
+    return completions(block, "m", turn=1)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +105,38 @@ def test_a_stream_that_breaks_off_goes_on_with_the_next_provider(
 
 
 @pytest.mark.parametrize("client", ["claude", "codex", "qwen"])
+def test_a_session_in_a_terminal_goes_on_by_itself(
+    run: Gateway, found: Providers, tmp_path: Path, client: str
+) -> None:
+    """
+    Nothing is typed after the prompt, and the answer of the second is shown.
+
+    Up to five seconds each: a client takes that long to begin, and waits before it asks again.
+    """
+    first, second = f"shown-first-{client}", f"shown-second-{client}"
+    found.behave |= {first: breaks_off, second: answers}
+    for name in (first, second):
+        make_profile(run, found, name)
+    run.route(client, first, second)
+    environ = settle(client, run, tmp_path)
+    try:
+        with tmux(tmp_path / "bin", tmp_path / "project", environ) as panes:
+            pane = panes.open(tmp_path / "bin" / client)
+            assert pane.shows(READY[client]), pane.shown
+            submit(pane, "Say something.", lambda: turns(found, first), lambda: pane.shown)
+            assert pane.shows(SAID), pane.shown
+    finally:
+        end_codex(tmp_path, environ)
+        assert until(lambda: not processes_in(tmp_path), timeout_s=60)
+    assert len(turns(found, first)) == 1 and turns(found, second)
+
+
+def turns(found: Providers, name: str) -> list[Exchange]:
+    """Return the requests of the client itself, which offers its tools, and not for a title."""
+    return [each for each in found.asked(name) if each.body and each.json.get("tools")]
+
+
+@pytest.mark.parametrize("client", ["claude", "codex", "qwen"])
 def test_a_refused_key_is_asked_for_once(
     run: Gateway, found: Providers, tmp_path: Path, client: str
 ) -> None:
@@ -109,8 +151,7 @@ def test_a_refused_key_is_asked_for_once(
     run.route(client, refusing)
     done = ask(client, run, tmp_path)
     assert done.returncode != 0 and "No." in done.stdout + done.stderr, done
-    asked = [each for each in found.asked(refusing) if each.json.get("tools")]
-    assert len(asked) == 1, (done, [each.path for each in found.asked(refusing)])
+    assert len(turns(found, refusing)) == 1, (done, [each.path for each in found.asked(refusing)])
 
 
 def make_profile(run: Gateway, found: Providers, name: str) -> None:
@@ -130,30 +171,44 @@ def records(run: Gateway, client: str) -> list[UseRecord]:
 
 def ask(client: str, run: Gateway, home: Path) -> subprocess.CompletedProcess[str]:
     """Run a client once, whose settings lead to the gateway."""
+    words = {"codex": ("exec", "--skip-git-repo-check", "Say something.")}
+    return subprocess.run(
+        [home / "bin" / client, *words.get(client, ("-p", "Say something."))],
+        env=settle(client, run, home), cwd=home / "project", stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+
+
+def settle(client: str, run: Gateway, home: Path) -> dict[str, str]:
+    """Make a home in which a client goes to the gateway and asks nothing when it begins; return its environment."""
     url = f"http://127.0.0.1:{run.port}"
     token = run.headers(client)["authorization"].removeprefix("Bearer ")
     place_programs(home / "bin")
-    (home / "project").mkdir()
+    project = home / "project"
+    project.mkdir()
+    (home / "tmp").mkdir()
     environ = {
         "PATH": f"{home / 'bin'}:{os.defpath}", "HOME": str(home), "TERM": "xterm-256color", "LANG": "C.UTF-8",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "TMPDIR": str(home / "tmp"),
     }  # fmt: skip
-    words = ["-p", "Say something."]
     if client == "claude":
         env = {"ANTHROPIC_BASE_URL": f"{url}/anthropic", "ANTHROPIC_AUTH_TOKEN": token}
         write(home / ".claude/settings.json", {"env": env})
+        trusted = {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}
+        begun = {"hasCompletedOnboarding": True, "theme": "dark"}
+        write(home / ".claude.json", begun | {"projects": {str(project): trusted}})
     elif client == "codex":
-        write(home / ".codex/config.toml", CONFIG.format(url=url))
+        write(home / ".codex/config.toml", CONFIG.format(url=url, project=project))
         environ["LOCAL_TOKEN"] = token
-        words = ["exec", "--skip-git-repo-check", "Say something."]
     else:
         environ |= {
             "OPENAI_API_KEY": token,
             "OPENAI_BASE_URL": f"{url}/openai/v1",
             "OPENAI_MODEL": "m",
         }
-        write(home / ".qwen/settings.json", {"security": {"auth": {"selectedType": "openai"}}})
-    return subprocess.run(
-        [home / "bin" / client, *words], env=environ, cwd=home / "project", stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
+        trusted = {"auth": {"selectedType": "openai"}, "folderTrust": {"enabled": False}}
+        write(
+            home / ".qwen/settings.json",
+            {"security": trusted, "general": {"disableAutoUpdate": True}},
+        )
+    return environ
