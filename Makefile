@@ -74,7 +74,7 @@ lock:
 	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --extra alerts --extra backup --extra hot --extra local --extra keyring --extra telemetry --group dev pyproject.toml -o requirements.lock && \
 	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate -c requirements.lock --extra agno --extra backup-gcs --extra backup-s3 --extra llamaindex --extra oneiric --extra prefect --group peers pyproject.toml -o requirements-peers.lock && \
+		--no-header --no-annotate -c requirements.lock --extra agno --extra backup-gcs --extra backup-s3 --extra llamaindex --extra oneiric --extra prefect --extra translate --group peers pyproject.toml -o requirements-peers.lock && \
 	"$$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --group session-buddy -o requirements-session-buddy.lock
 

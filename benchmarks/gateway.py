@@ -147,9 +147,9 @@ async def measure_gateway(home: Path) -> Section:
     server.close()
     section.notes.append(
         f"{ROUNDS} rounds of requests of {len(BODY):,} bytes, one at a time, each answered by {EVENTS} events a "
-        "millisecond apart; who is first changes from round to round. First: to the first text. Event: from the "
+        "millisecond apart; who is first changes with each round. First: to the first text. Event: from the "
         "provider's write of an event to the client's read of it, the median of a request. Added: the median of the "
-        "differences of a round. Processor: of the gateway or proxy, for a request; others' work does not change it much. "
+        "differences of a round. Processor: of the gateway or proxy, for a request; others' work hardly changes it. "
         f"Peak: beyond what it had before the first of {WAVES} waves of {STREAMS} streams, grown: from the end of the "
         "second to that of the last."
     )

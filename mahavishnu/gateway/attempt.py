@@ -1,27 +1,22 @@
 """One attempt: a request to one profile, whose answer is held until it begins, then passed on as it comes."""
 
 import asyncio
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from mahavishnu.ai.clients.delivery import Protocol
-from mahavishnu.ai.routes.routes import Route
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
+from mahavishnu.gateway.arrived import Arrived, ClientGone, Going, Headers, Held
 from mahavishnu.gateway.causes import MAX_BODY, ProviderFailure, classify
 from mahavishnu.gateway.chain import Candidate
-from mahavishnu.gateway.outcome import MAX_HELD, StreamWatch, TokenCount, Watch, WholeWatch
+from mahavishnu.gateway.outcome import MAX_HELD, StreamWatch, Watch, WholeWatch
 from mahavishnu.gateway.provider import ProviderSession, UnusableProxy, pieces_of
 from mahavishnu.gateway.sight import ProfileKeys
+from mahavishnu.gateway.translation import NotTranslated, Translation, error_message, load
 from mahavishnu.gateway.wire import (
-    AskedModel,
-    PathMeaning,
     answer_headers,
     error_body,
     error_event,
@@ -30,68 +25,8 @@ from mahavishnu.gateway.wire import (
     request_headers,
 )
 
-type Headers = Sequence[tuple[str, str]]
 CLIENT_WAITS_S = 120.0  # for a client that takes nothing
 _NETWORK = (aiohttp.ClientError, OSError, TimeoutError)
-
-
-class ClientGone(Exception):
-    """The client has gone, or takes nothing any more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arrived:
-    """A request as it came in, whole."""
-
-    request: web.BaseRequest
-    client: str
-    route: Route
-    meaning: PathMeaning
-    asked: AskedModel
-    body: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """An answer that the client has nothing of yet."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-    def repeated(self, again: bool) -> "Held":
-        """Return it with the word that clients go by where they would repeat a request or not."""
-        kept = [each for each in self.headers if each[0].lower() != "x-should-retry"]
-        return replace(self, headers=[*kept, ("x-should-retry", "true" if again else "false")])
-
-    def refused(self, protocol: Protocol) -> "Held":
-        """
-        Return it so that no client repeats its request, by which an account can be locked.
-
-        Claude Code 2.1.329 asks eleven times after a 401, and goes by the header. Codex 0.169.0 asks six times, but
-        once after a 400.
-        """
-        status = 400 if protocol == "openai-responses" else self.status
-        return replace(self.repeated(again=False), status=status)
-
-
-@dataclass(kw_only=True)
-class Going:
-    """How far one request is; what a record is made of."""
-
-    began: float = field(default_factory=time.perf_counter)
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    candidate: Candidate | None = None
-    sent_model: str = ""
-    status: int = 0
-    cause: str = ""
-    moved: list[str] = field(default_factory=list)
-    first_ms: float | None = None
-    tokens: TokenCount = field(default_factory=TokenCount)
-
-    def ms(self) -> float:
-        """Return the milliseconds since it came in."""
-        return round((time.perf_counter() - self.began) * 1000, 2)
 
 
 class Attempt:
@@ -114,6 +49,7 @@ class Attempt:
         self._going = going
         self._others = others
         self._side = arrived.meaning.side
+        self._translation: Translation | None = None
         self._watch: Watch | None = None
         self._response: web.StreamResponse | None = None
 
@@ -149,15 +85,32 @@ class Attempt:
         sent = map_model(asked, model=profile.model, small_model=profile.small_model)
         self._going.sent_model = sent
         headers = request_headers(
-            arrived.request.headers.items(), key=key.reveal(), key_header=profile.key_header
+            arrived.request.headers.items(),
+            key=key.reveal(),
+            key_header=profile.key_header,
+            translated=self._candidate.translated,
         )
         url, query = str(URL(self._candidate.url)), arrived.request.rel_url.raw_query_string
+        body = replace_model(arrived.body, asked, sent) if asked else arrived.body
+        if self._candidate.translated:
+            query = ""
+            try:
+                await load()
+                self._translation = Translation(
+                    self._candidate.protocol, arrived.body, asked=asked, model=sent
+                )
+            except NotTranslated as error:
+                message = f"The request cannot be said in the protocol of {profile.name}: {error}."
+                return self._own(400, message, "gateway.untranslated"), ProviderFailure(
+                    cause="client", status=400
+                )
+            body = self._translation.request()
         try:
             answer = await self._provider.ask(
                 arrived.request.method,
                 f"{url}?{query}" if query else url,
                 headers,
-                replace_model(arrived.body, asked, sent) if asked else arrived.body,
+                body,
             )
         except _NETWORK as error:
             return self._unreached(error)
@@ -187,12 +140,17 @@ class Attempt:
                 return self._own(
                     502, "The provider redirects, which no key follows.", "gateway.redirect"
                 ), failure
+            if self._translation is not None:
+                own = self._own(answer.status, error_message(body), "gateway.provider")
+                return replace(own, headers=[*own.headers, *_without_body(headers)]), failure
             return Held(status=answer.status, headers=headers, body=body), failure
         if answer.content_type == "text/event-stream":
             # What ends a stream that broke off has a length of its own.
             headers = [each for each in headers if each[0].lower() != "content-length"]
             return await self._pass(answer, headers, StreamWatch(protocol))
         watch = WholeWatch(protocol, answers=self._arrived.meaning.answers)
+        if self._translation is not None:
+            return await self._turn_whole(answer, headers, watch, self._translation)
         return await self._pass(answer, headers, watch)
 
     async def _pass(
@@ -201,11 +159,11 @@ class Attempt:
         """Hold the answer until it says something, or is late with it; then pass it on as it comes."""
         self._watch = watch
         response: web.StreamResponse | None = None
-        before, cut, late = b"", False, False
+        before, cut, late, turned = b"", False, False, True
         held_s = self._provider.times.held_s if isinstance(watch, StreamWatch) else None
         try:
             async for piece in pieces_of(answer, held_s):
-                whole = watch.feed(piece)
+                whole = await self._turn(watch.feed(piece))
                 if response is None:
                     before += whole
                     late = late or not piece or len(before) > MAX_HELD
@@ -218,19 +176,30 @@ class Attempt:
                     break
         except _NETWORK:
             cut = True
+        except NotTranslated:
+            turned = False
         finally:  # also of one whose client went
             self._going.tokens = watch.tokens
         failure = watch.end(cut=cut)
+        last = b""
+        if failure is None and self._translation is not None:
+            try:
+                last = await self._translation.finish() if turned else b""
+            except NotTranslated:
+                turned = False
+        if not turned and failure is None:
+            failure = ProviderFailure(cause="provider", status=200)
         self._going.tokens = watch.tokens
         self._going.status = answer.status
         if response is None and failure is not None:
             # What ended in order is the provider's own answer, though it says nothing.
             cut = cut or (watch.failure is None and not watch.ended)
-            body = before + watch.rest
+            body = before + (self._broken(failure) or b"" if self._translation else watch.rest)
             return self._unbegun(answer.status, headers, body, cut=cut), failure
         if response is None:
             response = await self._begin(answer.status, headers)
             await self._write(response, before)
+        await self._write(response, last)
         await self._finish(response, watch, failure)
         return response, failure and replace(failure, begun=True)
 
@@ -242,7 +211,7 @@ class Attempt:
         rest: bytes | None = b""
         if not watch.ended:
             stream = isinstance(watch, StreamWatch)
-            rest = error_event(self._candidate.protocol, message) if stream else None
+            rest = error_event(self._candidate.spoken, message) if stream else None
         await self._end(self._response, rest)
         return self._response
 
@@ -254,10 +223,45 @@ class Attempt:
         if isinstance(watch, WholeWatch):
             if failure is not None and failure.cause == "network":
                 rest = None
+        elif self._translation is not None:
+            rest = self._broken(failure) if failure else b""
         elif failure and not watch.ended and (not watch.failure or self._replaces(failure)):
-            message = f"{self._candidate.profile.name} broke off ({failure.cause}); ask again."
-            rest = error_event(self._candidate.protocol, message)
+            rest = self._broken(failure)
         await self._end(response, rest)
+
+    def _broken(self, failure: ProviderFailure) -> bytes | None:
+        """Return what ends a stream that broke off, so that the client asks again."""
+        name = self._candidate.profile.name
+        return error_event(
+            self._candidate.spoken, f"{name} broke off ({failure.cause}); ask again."
+        )
+
+    async def _turn(self, events: bytes) -> bytes:
+        """Return events as the client speaks; raises `NotTranslated`."""
+        return events if self._translation is None else await self._translation.feed(events)
+
+    async def _turn_whole(
+        self,
+        answer: aiohttp.ClientResponse,
+        headers: Headers,
+        watch: WholeWatch,
+        translation: Translation,
+    ) -> tuple[Held, ProviderFailure | None]:
+        """Return an answer in one JSON as the client speaks."""
+        try:
+            body = await answer.content.read()
+        except _NETWORK as error:
+            return self._unreached(error)
+        watch.feed(body)
+        failure = watch.end()
+        self._going.tokens = watch.tokens
+        if failure is None:
+            try:
+                kept = [("content-type", "application/json"), *_without_body(headers)]
+                return Held(status=answer.status, headers=kept, body=translation.whole(body)), None
+            except NotTranslated:
+                failure = ProviderFailure(cause="provider", status=200)
+        return self._own(502, error_message(body), "gateway.untranslated"), failure
 
     async def _end(self, response: web.StreamResponse, rest: bytes | None) -> None:
         """End an answer with these bytes; with None, cut it."""
@@ -327,6 +331,11 @@ class Attempt:
         return Held(
             status=status, headers=headers, body=error_body(self._side, status, message, code)
         )
+
+
+def _without_body(headers: Headers) -> list[tuple[str, str]]:
+    """Return the headers that say nothing of the body, which became another one."""
+    return [each for each in headers if not each[0].lower().startswith("content-")]
 
 
 async def _read_most(answer: aiohttp.ClientResponse) -> bytes:

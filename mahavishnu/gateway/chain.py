@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.routes.routes import Route
+from mahavishnu.ai.routes.translated import NO_MODEL, NOT_INSTALLED, is_installed, target_of
 from mahavishnu.gateway.breaker import Breakers
-from mahavishnu.gateway.wire import PathMeaning
+from mahavishnu.gateway.wire import MESSAGES, PathMeaning
+
+_TAILS: Mapping[Protocol, str] = {
+    "openai-responses": "/responses",
+    "openai-chat": "/chat/completions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +23,12 @@ class Candidate:
     profile: Profile
     protocol: Protocol
     url: str
+    translated: bool = False  # from the client's protocol
+
+    @property
+    def spoken(self) -> Protocol:
+        """The protocol that the client hears."""
+        return "anthropic" if self.translated else self.protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +70,7 @@ def choose(
         elif profile.auth == "native":
             reasons.append(f"{name} is a client's own sign-in, which does not leave the client")
         elif (candidate := _candidate(profile, target)) is None:
-            spoken = " or ".join(target.protocols)
-            reasons.append(f"{name} has no address for {spoken}, and nothing is translated")
+            reasons.append(_why_not(profile, target))
         else:
             found.append(candidate)
     # A choice that cannot be kept is told; what is passed over in silence would go to another provider.
@@ -80,7 +91,19 @@ def choose(
 
 def _candidate(profile: Profile, target: PathMeaning) -> Candidate | None:
     protocol = next((each for each in target.protocols if each in profile.endpoints), None)
-    if protocol is None:
+    if protocol is not None:
+        base = profile.endpoints[protocol].rstrip("/")
+        return Candidate(profile=profile, protocol=protocol, url=base + target.tail)
+    into = target_of(profile) if target.tail == MESSAGES else None
+    if into is None or not profile.model or not is_installed():
         return None
-    base = profile.endpoints[protocol].rstrip("/")
-    return Candidate(profile=profile, protocol=protocol, url=base + target.tail)
+    url = profile.endpoints[into].rstrip("/") + _TAILS[into]
+    return Candidate(profile=profile, protocol=into, url=url, translated=True)
+
+
+def _why_not(profile: Profile, target: PathMeaning) -> str:
+    spoken = " or ".join(target.protocols)
+    told = f"{profile.name} has no address for {spoken}"
+    if target.tail != MESSAGES or target_of(profile) is None:
+        return told
+    return f"{told}, and {NO_MODEL if is_installed() else NOT_INSTALLED}"

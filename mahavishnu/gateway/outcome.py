@@ -123,10 +123,8 @@ class StreamWatch:
         return read_tokens(self._counted)
 
     def _take(self, event: bytes) -> None:
-        lines = (line.rstrip(b"\r") for line in event.split(b"\n"))
-        data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
-        if data:
-            self._take_event(b"\n".join(data))
+        if data := data_of(event):
+            self._take_event(data)
 
     def _take_event(self, data: bytes) -> None:
         if data == b"[DONE]":
@@ -229,6 +227,12 @@ class _Whole(Struct):
 
 
 type Watch = StreamWatch | WholeWatch
+
+
+def data_of(event: bytes) -> bytes:
+    """Return the data of a server-sent event."""
+    lines = (line.rstrip(b"\r") for line in event.split(b"\n"))
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
 
 
 def read_tokens(counted: Mapping[str, Any]) -> TokenCount:

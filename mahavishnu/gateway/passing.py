@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from mahavishnu.gateway.attempt import Arrived, Attempt, ClientGone, Going, Held
+from mahavishnu.gateway.arrived import Arrived, ClientGone, Going, Held
+from mahavishnu.gateway.attempt import Attempt
 from mahavishnu.gateway.breaker import Breakers
 from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import Candidate, Chosen
@@ -84,7 +85,7 @@ class Passing:
                     self._keys.forget(name)
                     self._notes.refused(name, f"{name} refused its key, or it cannot be read.")
                     if isinstance(got, Held):
-                        got = got.refused(candidate.protocol)
+                        got = got.refused(candidate.spoken)
             if isinstance(got, web.StreamResponse):
                 return got
             held = got

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from mahavishnu.base.logs import get_logger
-from mahavishnu.gateway.attempt import Arrived, ClientGone
+from mahavishnu.gateway.arrived import Arrived, ClientGone
 from mahavishnu.gateway.breaker import Breakers
 from mahavishnu.gateway.chain import choose
 from mahavishnu.gateway.daily import DailyLimit, DailyUse

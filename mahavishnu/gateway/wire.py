@@ -23,6 +23,7 @@ _ANSWER = frozenset(
      "openai-model"}
 )  # fmt: skip
 _ANSWER_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-", "x-codex-", "x-dashscope-")
+MESSAGES = "/v1/messages"
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 # What JSON raises that is none, or is nested without end.
 NOT_READ = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -56,8 +57,8 @@ def find_meaning(method: str, path: str) -> PathMeaning | None:
     _, side, rest = path.split("/", 2) if path.count("/") > 1 else ("", "", "")
     rest = f"/{rest}"
     if side == "anthropic":
-        if method == "POST" and rest in ("/v1/messages", "/v1/messages/count_tokens"):
-            return PathMeaning("anthropic", ("anthropic",), rest, rest == "/v1/messages")
+        if method == "POST" and rest in (MESSAGES, f"{MESSAGES}/count_tokens"):
+            return PathMeaning("anthropic", ("anthropic",), rest, rest == MESSAGES)
         if method == "GET" and _is_models(rest.removeprefix("/v1")):
             return PathMeaning("anthropic", ("anthropic",), rest, answers=False)
     elif side == "openai":
@@ -105,14 +106,16 @@ def replace_model(body: bytes, asked: str, model: str) -> bytes:
 
 
 def request_headers(
-    headers: Iterable[tuple[str, str]], *, key: str, key_header: KeyHeader
+    headers: Iterable[tuple[str, str]], *, key: str, key_header: KeyHeader, translated: bool = False
 ) -> dict[str, str]:
-    """Return what a provider gets of a client's headers, with the provider's own key."""
+    """Return what a provider gets of a client's headers, with its own key; nothing more of what is translated."""
     passed = {
         name.lower(): value
         for name, value in headers
         if name.lower() in _REQUEST or name.lower().startswith(_REQUEST_PREFIXES)
     }
+    if translated:
+        passed = {"content-type": "application/json"}
     # Some compress all the same; that is undone, or the events could not be looked at as they pass.
     passed["accept-encoding"] = "identity"
     if key_header == "x-api-key":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.clients.table import CLIENTS, ClientName
+from mahavishnu.ai.routes import translated
 from mahavishnu.ai.routes.change import change_routes
 from mahavishnu.ai.routes.intent import intent_in, write_intent
 from mahavishnu.ai.routes.routes import Link, read_routes
@@ -118,6 +119,27 @@ def test_a_later_switch_changes_the_route_and_no_file_of_a_client(tmp_path: Path
     assert all(status(site, name).profile == "one" for name in FILES)
     undo(site)
     assert kept(tmp_path) == before
+
+
+def test_a_client_gets_what_is_translated_for_it_by_the_gateway_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translated, "find_spec", lambda name: name == "litellm")
+    install(tmp_path)
+    site = site_in(tmp_path)
+    chat = replace(ONE, name="chat", endpoints={"openai-chat": "https://one.example/v1"})
+    claude: ClientName = "claude-code"
+    assert "--via gateway" in refused(site, chat, claude).message
+    assert "no model" in refused(site, replace(chat, model=None), claude, via="gateway").message
+    switch_to(site, TWO, claude, via="gateway")
+    joined = (tmp_path / FILES[claude]).read_bytes()
+    switch_to(site, chat, claude)  # it goes through the gateway already
+    assert (tmp_path / FILES[claude]).read_bytes() == joined
+    assert read_routes(site.routes)[claude].names == ("chat",)
+    undo(site)
+    assert status(site, claude).profile == "two"
+    monkeypatch.setattr(translated, "find_spec", lambda _: None)
+    assert "the extra translate" in refused(site, chat, claude, via="gateway").message
 
 
 def test_undoing_one_clients_route_waits_for_no_other_client(tmp_path: Path) -> None:

@@ -2,19 +2,20 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from mahavishnu.gateway.records import UseRecord, read_records
 from tests.peers.live import end_codex
+from tests.peers.provider_stub import Use, provider_stub
 from tests.peers.provider_wire import Block, completions, messages, responses, whole
 from tests.peers.pseudo_terminal import submit, until
 from tests.peers.switched import place_programs, processes_in, write
 from tests.peers.tmux import tmux
 from tests.support.daemon import wait_until
-from tests.support.gateway import Exchange, Gateway, Providers, gateway, providers
+from tests.support.gateway import KEY, Exchange, Gateway, Providers, gateway, providers
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 
@@ -154,6 +155,25 @@ def test_a_refused_key_is_asked_for_once(
     assert len(turns(found, refusing)) == 1, (done, [each.path for each in found.asked(refusing)])
 
 
+def test_claude_code_uses_a_tool_of_a_model_behind_chat_completions(
+    run: Gateway, tmp_path: Path
+) -> None:
+    """Seven seconds: three to load LiteLLM, and two turns of Claude Code."""
+    note = tmp_path / "project/note.txt"
+    with provider_stub(Use("Read", {"file_path": str(note)})) as (stub, url):
+        chat = {"anthropic_base_url": None, "openai_chat_base_url": f"{url}/v1"}
+        run.profile("translated", model="big", **chat)
+        run.route("claude", "translated")
+        environ = settle("claude", run, tmp_path)
+        note.write_text("The harbour is closed.")
+        done = ask("claude", run, tmp_path, environ)
+    assert done.returncode == 0 and "The harbour is closed." in done.stdout, done
+    asked = [each for each in stub.turns if each.body.get("tools")]
+    assert {each.path for each in asked} == {"/v1/chat/completions"} and len(asked) == 2
+    assert {each.headers["authorization"] for each in asked} == {f"Bearer {KEY}"}
+    assert {each.cause for each in records(run, "claude") if each.profile == "translated"} == {""}
+
+
 def make_profile(run: Gateway, found: Providers, name: str) -> None:
     url = f"{found.url}/{name}"
     run.profile(
@@ -169,12 +189,14 @@ def records(run: Gateway, client: str) -> list[UseRecord]:
     return read_records(run.state / "gateway", client=client, limit=100)
 
 
-def ask(client: str, run: Gateway, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a client once, whose settings lead to the gateway."""
+def ask(
+    client: str, run: Gateway, home: Path, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a client once, whose settings lead to the gateway; `environ` is that of a home that is there."""
     words = {"codex": ("exec", "--skip-git-repo-check", "Say something.")}
     return subprocess.run(
         [home / "bin" / client, *words.get(client, ("-p", "Say something."))],
-        env=settle(client, run, home), cwd=home / "project", stdin=subprocess.DEVNULL,
+        env=environ or settle(client, run, home), cwd=home / "project", stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
 

@@ -16,13 +16,15 @@ from aiohttp import web
 
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.ai.profiles.profile import Profile
+from mahavishnu.ai.routes import translated
 from mahavishnu.ai.routes.routes import Link, Route, Routes, read_routes
 from mahavishnu.ai.secrets.reference import Reference
 from mahavishnu.base.masking import Secret
 from mahavishnu.daemon.gateway_samples import samples_of
 from mahavishnu.gateway import attempt as attempt_module
 from mahavishnu.gateway import outcome, records
-from mahavishnu.gateway.attempt import Arrived, Attempt, ClientGone, Going
+from mahavishnu.gateway.arrived import Arrived, ClientGone, Going
+from mahavishnu.gateway.attempt import Attempt
 from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, PROBE_LASTS, Breakers
 from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import Candidate, choose
@@ -365,7 +367,7 @@ def profile(name: str, **endpoints: str) -> Profile:
     return Profile(name=name, key=Reference("env", "K"), endpoints=found)  # type: ignore[arg-type]
 
 
-def test_whom_to_ask(tmp_path: Path) -> None:
+def test_whom_to_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     breakers = Breakers(tmp_path / "b", now=Clock())
     known = {
         "a": profile("a", anthropic="https://a.example/anthropic/"),
@@ -393,7 +395,11 @@ def test_whom_to_ask(tmp_path: Path) -> None:
     assert "no profile gone" in names("gone", "b")  # the choice is not passed over in silence
     assert names("a", "b", pinned=True) == ["a"]
     assert names("a=opus*", "b", model="opus-4") == ["a", "b"] and names("a=opus*", "b") == ["b"]
-    assert "nothing is translated" in names("chat") and "sign-in" in names("own")
+    monkeypatch.setattr(translated, "find_spec", lambda _: object())
+    assert "names no model" in names("chat") and "sign-in" in names("own")
+    monkeypatch.setattr(translated, "find_spec", lambda _: None)
+    assert "the extra translate" in names("chat")
+
     assert names("a", "b", spent="a") == ["b"] and "used up: a" in names("a", spent="a")
     for _ in range(3):
         breakers.failed("a", OVERLOAD)

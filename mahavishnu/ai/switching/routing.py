@@ -6,6 +6,7 @@ the route alone.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from mahavishnu.ai.clients.delivery import LONG_TIMEOUT_MS, Delivery, Protocol
 from mahavishnu.ai.clients.port import Client
@@ -17,6 +18,7 @@ from mahavishnu.ai.profiles.profile import Profile
 from mahavishnu.ai.routes.intent import intent_in, read_intent
 from mahavishnu.ai.routes.routes import Link, Route, members_of, read_routes
 from mahavishnu.ai.routes.tokens import ensure_token, token_reference
+from mahavishnu.ai.routes.translated import routed_protocol, why_not_translated
 from mahavishnu.ai.secrets.in_gateway import PREFIX, SCHEME_NAME
 from mahavishnu.ai.switching.journal import History
 from mahavishnu.ai.switching.plan import FilePlan, SettingsPlace, plan_changes
@@ -24,7 +26,7 @@ from mahavishnu.ai.switching.site import Site
 from mahavishnu.base.errors import UsageError
 from mahavishnu.base.masking import Secret
 
-VIA_GATEWAY = "gateway"
+VIA_GATEWAY: Literal["gateway"] = "gateway"
 # What a client that must name a model asks for; the gateway puts that of the profile in its place.
 ANY_MODEL = "mahavishnu"
 _PATHS: dict[Protocol, str] = {
@@ -41,7 +43,7 @@ def why_not_routed(profile: Profile, client: Client) -> str | None:
             f"{client.title}'s own sign-in is used by {client.title} alone, and not by the gateway"
         )
     if profile.protocol_for(client.name) is None:
-        return f"{client.title} {client.unspoken}"
+        return why_not_translated(profile, client)
     return None
 
 
@@ -62,7 +64,7 @@ def gateway_delivery(site: Site, profile: Profile, client: Client, *, dry: bool)
     A client that asks no command has the token in its settings; with `dry` none is made.
     """
     name = client.name
-    protocol = profile.protocol_for(name)
+    protocol = routed_protocol(profile, client)
     assert protocol is not None
     routed = Profile(
         name=VIA_GATEWAY,
@@ -122,7 +124,7 @@ def links_of(site: Site, profile: Profile, name: ClientName) -> list[Link]:
         if each.name == profile.name
         or (
             why_not_routed(each, client) is None
-            and each.protocol_for(name) == profile.protocol_for(name)
+            and routed_protocol(each, client) == routed_protocol(profile, client)
             and (each.model or not client.needs_model)
         )
     ]

@@ -111,7 +111,7 @@ def _plan(
             hint="Leave out --via gateway, or --write-key and --scope project.",
             code="ai.gateway_option",
         )
-    names, unchanged = _choose(site, profile, ask)
+    names, unchanged = _choose(site, profile, ask, history)
     key, notes = require_key(site, profile, ask)
     files: list[FilePlan] = []
     for name in names:
@@ -199,7 +199,7 @@ def why_not(profile: Profile, client: Client, scope: Scope, via: Via | None = No
         return f"{title} takes no provider from a project"
     if profile.clients is not None and name not in profile.clients:
         return f"the profile is not for {title}"
-    if profile.protocol_for(name) is None:
+    if profile.protocol_for(name) is None and via != VIA_GATEWAY:
         if profile.auth == "native":
             return f"the profile is the sign-in of another client than {title}"
         return f"{title} {client.unspoken}"
@@ -209,13 +209,19 @@ def why_not(profile: Profile, client: Client, scope: Scope, via: Via | None = No
 
 
 def _choose(
-    site: Site, profile: Profile, ask: SwitchOptions
+    site: Site, profile: Profile, ask: SwitchOptions, history: History
 ) -> tuple[list[ClientName], tuple[Unchanged, ...]]:
     """Return the clients to switch, and the others with the reason."""
+
+    def find_reason(client: Client) -> str | None:
+        place = site.place(client.name, ask.scope, history)
+        via: Via | None = VIA_GATEWAY if _goes_by_gateway(place, profile, ask) else ask.via
+        return why_not(profile, client, ask.scope, via)
+
     if ask.clients:
         for name in ask.clients:
             require_client(site, name)
-            reason = why_not(profile, CLIENTS[name], ask.scope, ask.via)
+            reason = find_reason(CLIENTS[name])
             if reason is not None:
                 raise UsageError(
                     f"{profile.name} cannot be given to {CLIENTS[name].title}: {reason}.",
@@ -232,7 +238,7 @@ def _choose(
             unchanged.append(Unchanged(name, "it is switched off in the settings"))
         elif not site.has(name):
             unchanged.append(Unchanged(name, f"{client.title} is not installed"))
-        elif (reason := why_not(profile, client, ask.scope, ask.via)) is not None:
+        elif (reason := find_reason(client)) is not None:
             unchanged.append(Unchanged(name, reason))
         else:
             chosen.append(name)

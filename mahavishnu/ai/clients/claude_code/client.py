@@ -20,7 +20,7 @@ class ClaudeCode(ClaudeCodeSettings):
     asks: Asks = "helper"
     protocols: Sequence[Protocol] = ("anthropic",)
     own_url = FACTS.default_url
-    unspoken = "reaches a model of OpenAI's protocols only through a translating gateway, which is not there yet"
+    unspoken = "reaches a model of OpenAI's protocols only through the gateway, with the extra translate: --via gateway"
     settings_lead: bool | None = True
     home_variable = "CLAUDE_CONFIG_DIR"
     reach: Reach = "live"
