@@ -33,6 +33,7 @@ from benchmarks.synthetic import World, make_more, make_questions, make_world
 from benchmarks.telemetry import measure_telemetry
 from benchmarks.transfer import measure_transfer
 from benchmarks.tuning import measure_settings
+from benchmarks.unified import measure_unified
 from benchmarks.world import clean_up_when_told_to_stop, open_with_table, temporary_home
 from mahavishnu.database.vectors import VectorTable
 
@@ -45,6 +46,7 @@ SECTIONS = (
     "outbox",
     "spooling",
     "hot",
+    "unified",
     "backup",
     "telemetry",
     "services",
@@ -132,6 +134,7 @@ def runners(options: argparse.Namespace) -> dict[str, Callable[[Path], Iterable[
             asyncio.run(measure_hot(home / str(size), size, calls=options.calls))
             for size in (20_000, options.memories)
         ),
+        "unified": lambda home: [asyncio.run(measure_unified(home))],
         "backup": lambda home: [asyncio.run(measure_backup(home))],
         "services": lambda home: [measure_services(home)],
         "gateway": lambda home: [asyncio.run(measure_gateway(home))],

@@ -22,7 +22,7 @@ from mahavishnu.base.paths import locate
 
 CHANGES = 9
 IDLE_S = 60.0
-KILLS = 40
+KILLS = 200
 SERVER = """
 import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,27 +1,13 @@
 """What each profile was used for today, against the limits of the day."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from mahavishnu.gateway.records import DayUse, use_of_day
+from mahavishnu.gateway.limits import DailyLimit, DayUse
+from mahavishnu.gateway.records import use_of_day
 
 _NOTHING = DayUse()
-
-
-@dataclass(frozen=True)
-class DailyLimit:
-    """The most of a day, in tokens and in US dollars; None is no limit."""
-
-    tokens: int | None = None
-    cost: float | None = None
-
-    def allows(self, used: DayUse) -> bool:
-        """Tell whether more may be used yet."""
-        return (self.tokens is None or used.tokens < self.tokens) and (
-            self.cost is None or used.cost < self.cost
-        )
 
 
 class DailyUse:

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 
 from mahavishnu.base.logs import get_logger
 from mahavishnu.base.paths import private_folder
+from mahavishnu.gateway.limits import DayUse
 
 NAME = "use.sqlite3"
 MAX_ROWS = 200_000
@@ -88,13 +89,6 @@ class UseSum(Struct, frozen=True, kw_only=True):
     ]
     unpriced: Annotated[int, Meta(description="Requests with tokens whose price is not known.")]
     first_ms: Annotated[float | None, Meta(description="Mean milliseconds to the first byte.")]
-
-
-class DayUse(Struct, frozen=True):
-    """Tokens, and US dollars at list price where that is known."""
-
-    tokens: int = 0
-    cost: float = 0.0
 
 
 _COLUMNS = tuple(each for each in UseRecord.__struct_fields__ if each != "id")

@@ -19,7 +19,8 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.gateway.arrived import Arrived, ClientGone
 from mahavishnu.gateway.breaker import Breakers
 from mahavishnu.gateway.chain import choose
-from mahavishnu.gateway.daily import DailyLimit, DailyUse
+from mahavishnu.gateway.daily import DailyUse
+from mahavishnu.gateway.limits import DailyLimit
 from mahavishnu.gateway.notes import GatewayNotes
 from mahavishnu.gateway.passing import Passing
 from mahavishnu.gateway.places import HEALTH

@@ -85,7 +85,7 @@ def split_terms(text: str) -> list[str]:
     return plain + whole
 
 
-@lru_cache(1 << 15)  # most words of a text were in others before
+@lru_cache(1 << 13)  # most words of a text were in others before; half a kilobyte each
 def _terms_of(word: str) -> tuple[list[str], list[str]]:
     """Return the terms of a word's parts, and that of the word itself where it has several parts."""
     parts = [word] if word.islower() and "_" not in word else _SEAM.split(word)

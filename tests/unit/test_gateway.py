@@ -28,11 +28,12 @@ from mahavishnu.gateway.attempt import Attempt
 from mahavishnu.gateway.breaker import LONGEST_OPEN, OPEN_FOR, PROBE_LASTS, Breakers
 from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import Candidate, choose
+from mahavishnu.gateway.limits import DayUse
 from mahavishnu.gateway.notes import GatewayNotes
 from mahavishnu.gateway.outcome import StreamWatch, TokenCount, WholeWatch, read_tokens
 from mahavishnu.gateway.prices import price_of
 from mahavishnu.gateway.provider import ProviderSession, Times, UnusableProxy, find_proxy
-from mahavishnu.gateway.records import DayUse, UseLog, UseRecord, read_records, sum_use, use_of_day
+from mahavishnu.gateway.records import UseLog, UseRecord, read_records, sum_use, use_of_day
 from mahavishnu.gateway.sight import FromFiles, ProfileKeys
 from mahavishnu.gateway.wire import (
     AskedModel,

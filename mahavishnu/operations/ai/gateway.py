@@ -11,9 +11,9 @@ from mahavishnu.ai.routes.routes import read_routes, routes_in
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.gateway.breaker import BreakerState, ProviderHealth, read_breakers
 from mahavishnu.gateway.causes import Cause
-from mahavishnu.gateway.daily import DailyLimit
+from mahavishnu.gateway.limits import DailyLimit, DayUse
 from mahavishnu.gateway.places import HOST, breakers_in, folder_in
-from mahavishnu.gateway.records import DayUse, UseRecord, UseSum, read_records, sum_use, use_of_day
+from mahavishnu.gateway.records import UseRecord, UseSum, read_records, sum_use, use_of_day
 from mahavishnu.operations.ai.gateway_health import gateway_answers
 from mahavishnu.operations.ai.gateway_settings import daily_limits, own_settings
 from mahavishnu.operations.bodies import Body

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mahavishnu.base.settings.gateway import GatewaySettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
-from mahavishnu.gateway.daily import DailyLimit
+from mahavishnu.gateway.limits import DailyLimit
 
 
 def own_settings(loaded: Loaded) -> Loaded:
