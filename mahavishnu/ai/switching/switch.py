@@ -214,8 +214,10 @@ def _choose(
     """Return the clients to switch, and the others with the reason."""
 
     def find_reason(client: Client) -> str | None:
-        place = site.place(client.name, ask.scope, history)
-        via: Via | None = VIA_GATEWAY if _goes_by_gateway(place, profile, ask) else ask.via
+        via = ask.via
+        if via is None and ask.scope == "user":
+            place = site.place(client.name, ask.scope, history)
+            via = VIA_GATEWAY if _goes_by_gateway(place, profile, ask) else None
         return why_not(profile, client, ask.scope, via)
 
     if ask.clients:
