@@ -41,6 +41,7 @@ from mahavishnu.daemon.background import (
 )
 from mahavishnu.daemon.config_watch import ConfigWatch
 from mahavishnu.daemon.failover import AutoSwitch
+from mahavishnu.daemon.free_memory import free_memory
 from mahavishnu.daemon.jobs import scheduled_jobs, sync_job
 from mahavishnu.daemon.log_file import keep_log
 from mahavishnu.daemon.port import BACKLOG, bind
@@ -133,6 +134,7 @@ async def serve(
                         tasks.create_task(supervise(app)),
                         tasks.create_task(go_on("config", ConfigWatch(app, restart).run)),
                         tasks.create_task(go_on("failover", AutoSwitch(app).run)),
+                        tasks.create_task(go_on("memory", free_memory)),
                         tasks.create_task(_end_without_lock(held)),
                     ]
                     if send is not None:
