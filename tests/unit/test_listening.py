@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import signal
@@ -22,6 +23,7 @@ from mahavishnu.interfaces.http.serve import (
     SPARE_CONNECTIONS,
     allow_connections,
     listen,
+    note_failure,
 )
 
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -151,3 +153,22 @@ def test_connections_are_fewer_than_files(monkeypatch: pytest.MonkeyPatch) -> No
     assert limits.pop() == (1_024, 1_024)
     assert allowed(256, 256) == 128
     assert allowed(100_000, 100_000) == wanted
+
+
+async def test_a_connection_that_broke_unseen_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(note_failure)
+    with caplog.at_level(logging.ERROR, "asyncio"):
+        for error in (BrokenPipeError(32, "Broken pipe"), ValueError("a fault of ours")):
+            task = loop.create_task(fail(error))
+            await asyncio.wait([task])
+            del task
+            gc.collect()
+    assert [str(each.exc_info[1]) for each in caplog.records if each.exc_info] == [
+        "a fault of ours"
+    ]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -79,6 +80,7 @@ async def serve(
     locations, server = loaded.locations, loaded.settings.server
     since = datetime.now(UTC).isoformat(timespec="seconds")
     limit_log()
+    asyncio.get_running_loop().set_exception_handler(note_failure)
     jobs, channels = scheduled_jobs(loaded), alert_channels(loaded)
     sync = sync_job(loaded)
     most = allow_connections(server.max_requests)
@@ -178,6 +180,15 @@ def _ended_before_it_began() -> Generator[None]:
             hint="Start it with: mahavishnu up --detach",
             code="daemon.ended",
         ) from None
+
+
+def note_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log without a traceback that a connection broke whose end nobody waits for, as asyncpg closes expired ones."""
+    error = context.get("exception")
+    if isinstance(error, OSError):
+        _log.info("connection_broke", reason=str(error))
+    else:
+        loop.default_exception_handler(context)
 
 
 async def _end_without_lock(held: Claim) -> None:
