@@ -58,6 +58,13 @@ def test_whatever_the_clocks_said_the_last_and_the_newest_proven_stay(
     assert again.keys() == stays.keys(), "a second time, nothing else goes"
 
 
+def test_the_newest_proven_one_stays_however_old_it_is() -> None:
+    sets = [stored(number, NOW - timedelta(days=800 - number)) for number in (1, 2, 3)]
+    retention = KeptSets(last=1, daily=0, weekly=0, monthly=0, min_age=OLD)
+    stays = reasons_to_stay(sets, retention, proven=sets[:2], now=NOW)
+    assert stays.keys() == {*sets[1:]}
+
+
 @given(sets=Sets)
 def test_young_sets_stay_and_so_do_those_of_the_future(sets: list[StoredSet]) -> None:
     retention = KeptSets(last=1, daily=0, weekly=0, monthly=0, min_age=timedelta(days=30))
