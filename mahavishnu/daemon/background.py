@@ -18,7 +18,7 @@ from mahavishnu.base.logs import get_logger
 from mahavishnu.daemon.gateway_samples import sample_gateway
 from mahavishnu.daemon.jobs import PeriodicJob
 from mahavishnu.gateway.records import UseRecord
-from mahavishnu.memory.outbox.outbox import Ran
+from mahavishnu.memory.outbox.states import Ran
 from mahavishnu.memory.records import Metric
 from mahavishnu.operations.components import providers_of
 from mahavishnu.operations.operation import Call

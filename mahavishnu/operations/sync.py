@@ -6,8 +6,8 @@ from msgspec import Meta, field
 
 from mahavishnu.base.identifiers import parse_reference
 from mahavishnu.memory.checks import check_limit, check_text
-from mahavishnu.memory.outbox.outbox import DeadLetter, Ran, TargetState
 from mahavishnu.memory.outbox.runs import SyncRun
+from mahavishnu.memory.outbox.states import DeadLetter, Ran, TargetState
 from mahavishnu.operations.bodies import Body
 from mahavishnu.operations.operation import Call, Operation, Request
 from mahavishnu.operations.requests import Id

@@ -72,6 +72,25 @@ async def test_a_mirror_has_what_happened_and_how_each_memory_is_now(
     assert lines[2]["memory"]["superseded_by"] == str(new.id)
 
 
+async def test_the_feed_is_read_only_once_a_transaction_has_ended(world: World) -> None:
+    target, asked = FakeTarget(), []
+    outbox = outbox_of(world, target)
+    await store(world, "First.")
+    await catch_up(outbox)
+    run = world.database.run
+    async with world.database.connection() as connection:
+        with connection.query_logger(lambda record: asked.append(record.query)):
+            world.database.run = lambda work: work(connection)  # type: ignore[assignment,misc]
+            for _ in range(2):
+                asked.clear()
+                await outbox.run()
+    world.database.run = run  # type: ignore[method-assign]
+    assert not [each for each in asked if "FROM changes" in each]
+    await store(world, "Second.")
+    await outbox.run()
+    assert contents(target) == ["First.", "Second."]
+
+
 async def test_pages_of_any_size_give_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

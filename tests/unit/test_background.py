@@ -15,7 +15,7 @@ from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.daemon import background
 from mahavishnu.daemon.jobs import PeriodicJob, scheduled_jobs, sync_job
 from mahavishnu.memory.metrics import Timings
-from mahavishnu.memory.outbox.outbox import Ran
+from mahavishnu.memory.outbox.states import Ran
 from mahavishnu.memory.records import Metric
 from mahavishnu.services.schedule.pause import Pause, PauseFile
 

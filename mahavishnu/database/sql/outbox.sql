@@ -1,10 +1,11 @@
 -- find_target --
 -- How far a target is. $1 name, $2 the longest delay in seconds; (owner, name, instance, from_xid, to_xid, after_no,
--- attempts, refused_no, refusals, the server that the position is of, that of now, whether an attempt is due). One that is further away
--- than any delay is due: the clock was set back.
+-- attempts, refused_no, refusals, the server that the position is of, that of now, the transaction below which all have
+-- ended, whether an attempt is due). One that is further away than any delay is due: the clock was set back.
 SELECT owner, name, instance, from_xid, to_xid, after_no, attempts, refused_no, refusals, server,
        (SELECT system_identifier::text FROM pg_control_system())
        || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS server_now,
+       pg_snapshot_xmin(pg_current_snapshot()) AS horizon,
        next_at IS NULL OR next_at <= clock_timestamp()
        OR next_at > clock_timestamp() + make_interval(secs => $2::float8) AS due
 FROM outbox_targets WHERE owner = current_user AND name = $1;

@@ -9,12 +9,9 @@ import math
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
-from typing import Literal
-from uuid import UUID
 
 import asyncpg
-from msgspec import Struct, structs
+from msgspec import structs
 
 from mahavishnu.base.errors import MahavishnuError, NotFound, Unavailable
 from mahavishnu.base.logs import get_logger
@@ -22,6 +19,7 @@ from mahavishnu.base.telemetry.spans import SpanOrigins, SpanValue, is_collectin
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.outbox.port import DeliveryRefusal, MemoryChange, SyncTarget
+from mahavishnu.memory.outbox.states import DeadLetter, Ran, TargetState
 from mahavishnu.memory.store import IDS_IN_SPAN, MemoryStore
 
 BATCH = 100  # changes that are delivered together; their memories may have 1 MiB each
@@ -34,53 +32,6 @@ _log = get_logger(__name__)
 
 # A window of transactions, from and to, and a number: delivered is what is below, and within it up to the number.
 type _Position = tuple[int, int, int]
-type Ending = Literal["done", "busy", "waiting", "failed"]
-
-
-class Ran(Struct, frozen=True, omit_defaults=True):
-    """What a run did for a target. `busy`: another process delivers; `waiting`: its next attempt is not due."""
-
-    target: str
-    ending: Ending
-    delivered: int = 0
-    dead: int = 0
-    error_code: str | None = None
-    error: str | None = None
-
-    def __add__(self, later: "Ran") -> "Ran":
-        delivered, dead = self.delivered + later.delivered, self.dead + later.dead
-        return structs.replace(later, delivered=delivered, dead=dead)
-
-
-class TargetState(Struct, frozen=True, omit_defaults=True):
-    """
-    How far a target is; one that is not `configured` was once, or is on another machine.
-
-    It lacks `pending` changes, counted to 10,000; `held_back` of these wait for transactions that are still open.
-    """
-
-    name: str
-    configured: bool
-    delivered: int
-    pending: int
-    held_back: int
-    dead: int
-    attempts: int
-    delivered_at: datetime | None = None
-    next_at: datetime | None = None
-    error_code: str | None = None
-    error: str | None = None
-
-
-class DeadLetter(Struct, frozen=True):
-    """A change that a target refused for good, by its memory."""
-
-    target: str
-    memory_id: UUID
-    attempts: int
-    error_code: str
-    error: str
-    failed_at: datetime
 
 
 class Outbox:
@@ -98,6 +49,7 @@ class Outbox:
         self._targets = targets
         self.names = [each.name for each in targets]
         self._origins = origins or SpanOrigins()
+        self._level: dict[str, tuple[_Position, int]] = {}
 
     @property
     def is_on(self) -> bool:
@@ -188,7 +140,7 @@ class Outbox:
         at = await self._look(target)
         if not (force or at["due"]):
             return Ran(target.name, "waiting")
-        if not force and at["server"] == at["server_now"] and not await self._page(target, at):
+        if not force and await self._is_level(target, at):
             return Ran(target.name, "done")
         ran = Ran(target.name, "done")
         async with self._exclusive(at) as free:
@@ -282,6 +234,17 @@ class Outbox:
             return None
         (start, end, _), rows = found
         return start, end, await self._changes(rows, at["owner"])
+
+    async def _is_level(self, target: SyncTarget, at: asyncpg.Record) -> bool:
+        """Return whether a target lacks nothing; known without a look while no transaction ends and it stays there."""
+        if at["server"] != at["server_now"]:
+            return False
+        seen = _position(at), at["horizon"]
+        if self._level.get(target.name) != seen:
+            if await self._page(target, at) is not None:
+                return False
+            self._level[target.name] = seen
+        return True
 
     async def _changes(self, rows: Sequence[asyncpg.Record], owner: str) -> list[MemoryChange]:
         found = await self._memories.get_many([row["memory_id"] for row in rows])

@@ -17,7 +17,8 @@ from mahavishnu.base.identifiers import new_id
 from mahavishnu.database.pool import Database
 from mahavishnu.database.queries import load_queries
 from mahavishnu.memory.checks import check_limit
-from mahavishnu.memory.outbox.outbox import Outbox, Ran
+from mahavishnu.memory.outbox.outbox import Outbox
+from mahavishnu.memory.outbox.states import Ran
 
 KEEP_DAYS = 90
 _QUERIES = load_queries("sync_runs")

@@ -12,7 +12,7 @@ from mahavishnu.interfaces.cli.render import local_time, print_line
 from mahavishnu.interfaces.cli.sync.shown import NOTHING
 
 if TYPE_CHECKING:
-    from mahavishnu.memory.outbox.outbox import TargetState
+    from mahavishnu.memory.outbox.states import TargetState
     from mahavishnu.operations.sync import SyncState
 
 
