@@ -1,5 +1,6 @@
 """What telemetry costs a search: the same questions with it and without, in pairs, all that is sent included."""
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Sequence
@@ -21,12 +22,14 @@ from benchmarks.world import MODEL, open_with_table
 from mahavishnu.app import App
 from mahavishnu.base.telemetry.recording import TracerRecorder
 from mahavishnu.base.telemetry.spans import collect_with, span
+from mahavishnu.daemon.free_memory import keep_what_is_there
 from mahavishnu.memory.models import BroughtVector
 from mahavishnu.memory.search import SearchRequest
 
 MEMORIES = 20_000
-PAIRS = 12
-TOGETHER = 40  # searches of a block, and what they left is sent within it
+ROUNDS = 8  # each opens both applications anew: of two equal ones, one can be 2 % slower as long as it lasts
+PAIRS = 3  # of a round
+TOGETHER = 80  # searches of a block, whose spans are sent within it: about a batch of the SDK
 OFF_CALLS = 200_000
 GOAL = 1.03
 
@@ -37,7 +40,7 @@ async def measure_telemetry(home: Path) -> Section:
     section = Section(f"Search of {MEMORIES:,} memories, with traces sent and without")
     world = make_world(MEMORIES)
     everyone = np.arange(MEMORIES)
-    count = PAIRS * TOGETHER
+    count = ROUNDS * PAIRS * TOGETHER
     vectors = make_questions(world, count, among=everyone, seed=701)
     words = make_word_questions(world, count, "middling", seed=702)
     asked = [
@@ -48,25 +51,37 @@ async def measure_telemetry(home: Path) -> Section:
     ]
     async with open_with_table(home, {}) as app:
         await load_world(app, world)
+    keep_what_is_there()  # as the daemon does
     with _Receiver() as port:
         provider = TracerProvider(resource=Resource({"service.name": "bench"}))
         sent = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces")
         provider.add_span_processor(BatchSpanProcessor(sent))
         recorder = TracerRecorder(provider)
-        async with open_with_table(home, {}, pool_size=1) as plain:
-            collect_with(recorder)  # its connections are made now
-            async with open_with_table(home, {}, pool_size=1) as traced:
-                await _compare(section, plain, traced, asked, recorder, provider)
+        block = PAIRS * TOGETHER
+        pairs = [
+            pair
+            for number in range(ROUNDS)
+            for pair in await _compare(
+                home, asked[number * block : (number + 1) * block], recorder, provider, number % 2
+            )
+        ]
         collect_with(None)
         provider.shutdown()
+    off, on = np.array(pairs).transpose(1, 2, 0)
+    ms, ratios = np.median([off, on], axis=2) * 1000, np.median(on / off, axis=1)
+    section.add("off", ms=float(ms[0, 0]), processor__ms=float(ms[0, 1]))
+    section.add(
+        "on", most("ratio", GOAL), most("processor ratio", GOAL), ms=float(ms[1, 0]),
+        processor__ms=float(ms[1, 1]), ratio=float(ratios[0]), processor__ratio=float(ratios[1]),
+    )  # fmt: skip
     began = time.perf_counter()
     for _ in range(OFF_CALLS):
         with span("search", {"n": 1}) as seen:
             seen.set({"hits": 1})
     section.add("a span that is off", us=(time.perf_counter() - began) / OFF_CALLS * 1e6)
     section.notes.append(
-        f"{PAIRS} pairs of {TOGETHER} searches in both arms, the vector given, one at a time, below a span "
-        "as a request has one; of each pair who is first changes. What was recorded is sent to another process "
+        f"{ROUNDS} rounds of {PAIRS} pairs of {TOGETHER} searches in both arms, the vector given, one at a time, "
+        "below a span as a request has one; who is first changes. What was recorded is sent to another process "
         "within the block that recorded it. Ratio: the median of the pairs' own ratios. Processor: of this "
         "process, the sending too, and of its server process."
     )
@@ -75,16 +90,16 @@ async def measure_telemetry(home: Path) -> Section:
 
 
 async def _compare(
-    section: Section,
-    plain: App,
-    traced: App,
+    home: Path,
     asked: Sequence[SearchRequest],
     recorder: TracerRecorder,
     provider: TracerProvider,
-) -> None:
-    async def run(app: App, block: Sequence[SearchRequest]) -> tuple[float, float]:
-        """Return the seconds of a search, and those of processors: here and in PostgreSQL."""
-        collect_with(recorder if app is traced else None)
+    first: int,
+) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Return the seconds of a search, and those of processors, of pairs: without traces and with them."""
+
+    async def run(app: App, traced: bool, block: Sequence[SearchRequest]) -> tuple[float, float]:
+        collect_with(recorder if traced else None)
         began, worked = time.perf_counter(), _processor_s(app)
         for each in block:
             with span("POST /api/v1/search", kind="server"):
@@ -93,21 +108,21 @@ async def _compare(
         took = time.perf_counter() - began, _processor_s(app) - worked
         return took[0] / len(block), took[1] / len(block)
 
-    for app in (plain, traced):
-        await run(app, asked[:100])
-    pairs = []
-    for number in range(PAIRS):
-        block = asked[number * TOGETHER : (number + 1) * TOGETHER]
-        turns = (plain, traced) if number % 2 else (traced, plain)
-        took = {id(app): await run(app, block) for app in turns}
-        pairs.append((took[id(plain)], took[id(traced)]))
-    off, on = np.array(pairs).transpose(1, 2, 0)
-    ms, ratios = np.median([off, on], axis=2) * 1000, np.median(on / off, axis=1)
-    section.add("off", ms=float(ms[0, 0]), processor__ms=float(ms[0, 1]))
-    section.add(
-        "on", most("ratio", GOAL), most("processor ratio", GOAL), ms=float(ms[1, 0]),
-        processor__ms=float(ms[1, 1]), ratio=float(ratios[0]), processor__ratio=float(ratios[1]),
-    )  # fmt: skip
+    async with contextlib.AsyncExitStack() as opened:
+        apps = {}
+        for traced in (bool(first), not first):
+            collect_with(recorder if traced else None)  # its connection is made now
+            apps[traced] = await opened.enter_async_context(
+                open_with_table(home, {}, pool_size=1)
+            )
+            await run(apps[traced], traced, asked[:100])
+        pairs = []
+        for number in range(PAIRS):
+            block = asked[number * TOGETHER : (number + 1) * TOGETHER]
+            order = (False, True) if number % 2 else (True, False)
+            took = {traced: await run(apps[traced], traced, block) for traced in order}
+            pairs.append((took[False], took[True]))
+    return pairs
 
 
 def _processor_s(app: App) -> float:

@@ -5,7 +5,6 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from mahavishnu.base.telemetry.spans import span
 from mahavishnu.database.pool import Connection
 from mahavishnu.database.vectors import IN_COLLECTIONS, OF_MEMORIES, VectorTable
 from mahavishnu.memory.models import MemoryFilter, VectorLike
@@ -67,13 +66,11 @@ async def match_text(
         return {}
     collections = set(selection.scopes.values())
     usual = WEIGHTS[collections.pop()].usual_length if len(collections) == 1 else MIXED_LENGTH
-    with span("search text arm") as seen:
-        rows = await connection.fetch(
-            _SEARCH["match_terms"], terms, list(selection.scopes), TERM_CAP, float(selection.size),
-            BM25_K1, BM25_B, usual, depth, selection.numbers, selection.wide is not None,
-            *(selection.wide or NO_FILTER),
-        )  # fmt: skip
-        seen.set({"mahavishnu.search.candidates": len(rows)})
+    rows = await connection.fetch(
+        _SEARCH["match_terms"], terms, list(selection.scopes), TERM_CAP, float(selection.size),
+        BM25_K1, BM25_B, usual, depth, selection.numbers, selection.wide is not None,
+        *(selection.wide or NO_FILTER),
+    )  # fmt: skip
     return {row["memory_no"]: TextHit(row["scope_no"], row["score"]) for row in rows}
 
 

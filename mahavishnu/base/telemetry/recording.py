@@ -88,6 +88,10 @@ class TracerRecorder:
             RecordedSpan(recorded).fail(error)
         recorded.end(ended)
 
+    def describe(self, attributes: Attributes) -> None:
+        """Say more of the span that lasts."""
+        get_current_span().set_attributes(attributes)
+
     def current(self) -> SpanContext | None:
         """Return what identifies the span that lasts."""
         found = get_current_span().get_span_context()

@@ -42,7 +42,7 @@ from mahavishnu.daemon.background import (
 )
 from mahavishnu.daemon.config_watch import ConfigWatch
 from mahavishnu.daemon.failover import AutoSwitch
-from mahavishnu.daemon.free_memory import free_memory
+from mahavishnu.daemon.free_memory import free_memory, keep_what_is_there
 from mahavishnu.daemon.jobs import scheduled_jobs, sync_job
 from mahavishnu.daemon.log_file import keep_log
 from mahavishnu.daemon.port import BACKLOG, bind
@@ -55,6 +55,7 @@ from mahavishnu.operations.ai.alert_channels import alert_channels
 
 KEEP_ALIVE_S = 75
 LOOK_AT_LOCK_S = 5.0
+DATE_EVERY_S = 1.0
 SPARE_CONNECTIONS = 256  # that have no request, or are told that there are too many
 ACCEPTED_AT_ONCE = 64  # as often asyncio tries, and complains where files run out
 OTHER_FILES = 512  # database, libraries, what was accepted and is given up
@@ -116,6 +117,7 @@ async def serve(
                     record = find_daemon(locations.daemon_lock)
                     assert record is not None
                     ready(record)
+                    keep_what_is_there()
 
                 restart = partial(restart_units, app)
                 async with asyncio.TaskGroup() as tasks:
@@ -245,6 +247,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._announce = started
         self._conceal = ending
+        self._ends = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
@@ -253,6 +256,12 @@ class _Server(uvicorn.Server):
             bound.listen(BACKLOG)  # asyncio took the number of those it accepts at once
         if self.started:
             self._announce()
+
+    async def main_loop(self) -> None:
+        """Set the date of answers once a second; uvicorn wakes ten times in it to see whether it is to end."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ends.wait(), DATE_EVERY_S)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -267,6 +276,7 @@ class _Server(uvicorn.Server):
             for task in self.server_state.tasks:
                 task.cancel()
         self.should_exit = True
+        self._ends.set()
         self._conceal()
         _log.info("daemon_ends")
 

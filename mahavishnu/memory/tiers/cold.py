@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from mahavishnu.base.errors import MahavishnuError
-from mahavishnu.base.telemetry.spans import span
+from mahavishnu.base.telemetry.spans import describe_span
 from mahavishnu.database.pool import Connection, Database
 from mahavishnu.database.vectors import VectorTable
 from mahavishnu.memory.arms import (
@@ -200,22 +200,21 @@ class ColdTier:
                 at_least = (
                     request.limit + SPARE if request.mode == "vector" else question.depth // 2
                 )
-                with span("search vector arm") as seen:
-                    near, how, seen_to = await match(
-                        connection, table, vector, part, question.depth, at_least=at_least
-                    )
-                    seen.set(
-                        {
-                            "mahavishnu.search.candidates": len(near),
-                            "mahavishnu.search.compared": how,
-                        }
-                    )
+                near, how, seen_to = await match(
+                    connection, table, vector, part, question.depth, at_least=at_least
+                )
                 vectors |= near
                 compared = how if part is selection else compared
                 as_of = seen_to if part is selection else as_of
+        describe_span(
+            {
+                "mahavishnu.search.text.candidates": len(text),
+                "mahavishnu.search.vector.candidates": len(vectors),
+                "mahavishnu.search.vector.compared": compared,
+            }
+        )
         answer = _Answer(selection, compared, as_of)
-        with span("search ranking"):
-            return await self._rank(connection, question, answer, text, vectors)
+        return await self._rank(connection, question, answer, text, vectors)
 
     async def _rank(
         self,

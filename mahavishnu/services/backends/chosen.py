@@ -102,9 +102,10 @@ class ChosenBackend(OwnBackend):
 
     def state(self, name: str) -> UnitState:
         """Return whether a unit runs; where its backend does not answer, that is why it does not."""
+        own = super().state(name)
         try:
-            other = self._other(name)
-            return super().state(name) if other is None else other.state(name)
+            other = self._other(name, own)
+            return own if other is None else other.state(name)
         except MahavishnuError as error:
             return UnitState(state="stopped", why=error.message)
 
@@ -128,10 +129,10 @@ class ChosenBackend(OwnBackend):
                 return {}
         return self._named
 
-    def _other(self, name: str) -> SystemBackend | None:
-        """Return the supervisor that runs a unit; None where it is the daemon's own."""
+    def _other(self, name: str, own: UnitState | None = None) -> SystemBackend | None:
+        """Return the supervisor that runs a unit; None where it is the daemon's own, by its state there."""
         named = self._names().get(name)
-        if named == "own" or super().state(name).state in ("running", "stale"):
+        if named == "own" or (own or super().state(name)).state in ("running", "stale"):
             return None
         if named is not None:
             if named not in self._others:
