@@ -65,11 +65,15 @@ class LateDatabase(Database):
             self._reached = True
 
     async def run[T](
-        self, work: Callable[[Connection], Awaitable[T]], *, repeatable: bool = True
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        repeatable: bool = True,
+        keep_plans: bool = False,
     ) -> T:
         """Run as `Database.run`, once it can be reached."""
         await self.reach()
-        return await super().run(work, repeatable=repeatable)
+        return await super().run(work, repeatable=repeatable, keep_plans=keep_plans)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

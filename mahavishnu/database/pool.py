@@ -73,6 +73,7 @@ class Database:
         self._timeout = statement_timeout
         self._ensure = ensure
         self.pids: set[int] = set()  # of the server processes that the pool was connected to
+        self._keeping: set[int] = set()  # those of them that keep plans
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         # Work waits here for a free connection, in order; the driver's own timeout would also count
         # the time in a queue, and fail the last of a thousand calls on a healthy server.
@@ -109,6 +110,7 @@ class Database:
 
     async def _prepare(self, connection: DriverConnection) -> None:
         self.pids.add(connection.get_server_pid())
+        self._keeping.discard(connection.get_server_pid())
         await _register_types(connection)
         if is_collecting():
             connection.add_query_logger(record_statement)
@@ -151,10 +153,17 @@ class Database:
         self._pool = None
 
     async def run[T](
-        self, work: Callable[[Connection], Awaitable[T]], *, repeatable: bool = True
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        repeatable: bool = True,
+        keep_plans: bool = False,
     ) -> T:
         """
         Run `work` on a connection; again when the server went away or another writer was in the way.
+
+        With `keep_plans` a statement is planned once, for all arguments, and not for those of each call: only for
+        statements whose best plan is always the same. `plan_each` ends that.
 
         Everything the product stores carries an id made by the writer, so a write that was
         committed just before the connection broke is found again, not doubled. What would report
@@ -163,7 +172,7 @@ class Database:
         """
         for delay_s in RETRY_DELAYS_S:
             try:
-                return await self._run_once(work)
+                return await self._run_once(work, keep_plans=keep_plans)
             except DRIVER_ERRORS as error:
                 contended = is_contention(error)
                 if not contended and not (repeatable and is_lost_connection(error)):
@@ -173,7 +182,23 @@ class Database:
             if not contended:
                 await self._heal()
         with translated():
-            return await self._run_once(work)
+            return await self._run_once(work, keep_plans=keep_plans)
+
+    async def plan_each(self, connection: Connection) -> None:
+        """Plan the next statements of a connection for their arguments, where `run` keeps plans."""
+        if connection.get_server_pid() in self._keeping:
+            await self._choose_plans(connection, keep=False)
+
+    async def _choose_plans(self, connection: Connection, *, keep: bool) -> None:
+        pid = connection.get_server_pid()
+        if keep == (pid in self._keeping):
+            return
+        if keep:  # first: who is cancelled between the two has it said once more, which is right
+            self._keeping.add(pid)
+        mode = "force_generic_plan" if keep else SESSION_SETTINGS["plan_cache_mode"]
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        if not keep:
+            self._keeping.discard(pid)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -198,6 +223,7 @@ class Database:
                         await connection.execute(self._local_settings())
                         yield connection
                 else:
+                    await self.plan_each(connection)
                     yield connection
         finally:
             with translated():
@@ -263,9 +289,12 @@ class Database:
 
         return await self.run(ask)
 
-    async def _run_once[T](self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _run_once[T](
+        self, work: Callable[[Connection], Awaitable[T]], *, keep_plans: bool
+    ) -> T:
         async with self._turn(), self._acquire() as connection:
             if not self.target.pooled:
+                await self._choose_plans(connection, keep=keep_plans)
                 return await work(connection)
             async with connection.transaction():
                 await connection.execute(self._local_settings())

@@ -32,6 +32,7 @@ GROUP BY memory_no ORDER BY score DESC, memory_no DESC LIMIT $8;
 -- fetch_hits --
 -- Live memories by number, in no order, and what else an answer tells: the fingerprint of the visible scopes
 -- how many of what is searched waits for vectors, of one's own and of others, and whether anything was stored.
+-- A kept plan has to use the index of xid, so that is asked for in order.
 -- $1 memory numbers, $2 scopes, $3 how far to count, $4 the transaction from which on, or null;
 -- (fingerprint, waiting, others_waiting, changed, rows of `memory`), one row with an empty memory where none is left.
 SELECT state.fingerprint, state.waiting, state.others_waiting, state.changed, found.*
@@ -39,7 +40,7 @@ FROM (
     SELECT (SELECT bit_xor(hash_record_extended(s, 0)) FROM scopes s) AS fingerprint,
            count(*) FILTER (WHERE s.owner = current_user) AS waiting,
            count(*) FILTER (WHERE s.owner <> current_user) AS others_waiting,
-           EXISTS (SELECT FROM changes WHERE xid >= $4::xid8 AND kind = 'stored') AS changed
+           (SELECT xid FROM changes WHERE xid >= $4::xid8 AND kind = 'stored' ORDER BY xid LIMIT 1) IS NOT NULL AS changed
     FROM (SELECT scope_no FROM embedding_queue WHERE scope_no = ANY ($2::integer[]) LIMIT $3) AS queued
     JOIN scopes s USING (scope_no)
 ) AS state LEFT JOIN (

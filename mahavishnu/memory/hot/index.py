@@ -186,9 +186,12 @@ class HotIndex:
         """
         copy = self._copy
         if copy is not None and _holds(copy, table, selection):
+            if to_the_last or copy.has_changed or copy.waiting:
+                await self._database.plan_each(connection)
             found = await _match(copy, connection, vector, selection, depth, at_least, to_the_last)
             if found is not None:
                 return found
+        await self._database.plan_each(connection)
         return await match_vectors(connection, table, vector, selection, depth, at_least=at_least)
 
 
