@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -56,7 +57,7 @@ def measure_services(home: Path) -> Section:
         )  # fmt: skip
         for name, interval_s in (("idle", 10), ("idle, its health checked each second", 1)):
             _define(settings, port, str(interval_s), interval_s)
-            _until(lambda answer=str(interval_s): _answer(port) == answer)
+            _until(partial(_answers, port, str(interval_s)))
             time.sleep(6)  # for the rest after a change
             share, memory = _measure_idle(_pid(environ))
             goals = [most("% of a core", 0.5)] if interval_s == 10 else []
@@ -121,6 +122,10 @@ def _answer(port: int) -> str | None:
             return text
     except (OSError, urllib.error.URLError):
         return None
+
+
+def _answers(port: int, expected: str) -> bool:
+    return _answer(port) == expected
 
 
 def _pid(environ: Mapping[str, str]) -> int:

@@ -112,9 +112,7 @@ async def _compare(
         apps = {}
         for traced in (bool(first), not first):
             collect_with(recorder if traced else None)  # its connection is made now
-            apps[traced] = await opened.enter_async_context(
-                open_with_table(home, {}, pool_size=1)
-            )
+            apps[traced] = await opened.enter_async_context(open_with_table(home, {}, pool_size=1))
             await run(apps[traced], traced, asked[:100])
         pairs = []
         for number in range(PAIRS):

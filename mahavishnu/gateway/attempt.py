@@ -1,6 +1,8 @@
 """One attempt: a request to one profile, whose answer is held until it begins, then passed on as it comes."""
 
 import asyncio
+import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import aiohttp
@@ -10,9 +12,9 @@ from yarl import URL
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
 from mahavishnu.gateway.arrived import Arrived, ClientGone, Going, Headers, Held
-from mahavishnu.gateway.causes import MAX_BODY, ProviderFailure, classify
+from mahavishnu.gateway.causes import MAX_BODY, Cause, ProviderFailure, classify
 from mahavishnu.gateway.chain import Candidate
-from mahavishnu.gateway.outcome import MAX_HELD, StreamWatch, Watch, WholeWatch
+from mahavishnu.gateway.outcome import MAX_EVENT, MAX_HELD, StreamWatch, Watch, WholeWatch, data_of
 from mahavishnu.gateway.provider import ProviderSession, UnusableProxy, pieces_of
 from mahavishnu.gateway.sight import ProfileKeys
 from mahavishnu.gateway.translation import NotTranslated, Translation, error_message, load
@@ -20,12 +22,16 @@ from mahavishnu.gateway.wire import (
     answer_headers,
     error_body,
     error_event,
+    final_error,
     map_model,
     replace_model,
     request_headers,
 )
 
+ENDS_S = 0.1  # after the last event of a stream, until its connection is free
 CLIENT_WAITS_S = 120.0  # for a client that takes nothing
+# Of what nobody else is asked for, where the provider's own status was 200.
+_STATUSES: Mapping[Cause, int] = {"client": 400, "auth": 401}
 _NETWORK = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -95,11 +101,11 @@ class Attempt:
         if self._candidate.translated:
             query = ""
             try:
-                await load()
+                await load()  # of another version, it may lack what is used of it
                 self._translation = Translation(
                     self._candidate.protocol, arrived.body, asked=asked, model=sent
                 )
-            except NotTranslated as error:
+            except (NotTranslated, ImportError) as error:
                 message = f"The request cannot be said in the protocol of {profile.name}: {error}."
                 return self._own(400, message, "gateway.untranslated"), ProviderFailure(
                     cause="client", status=400
@@ -117,6 +123,10 @@ class Attempt:
         try:
             return await self._take(answer)
         finally:
+            if isinstance(self._watch, StreamWatch) and self._watch.closed:
+                with contextlib.suppress(*_NETWORK):  # so that the connection can be used again
+                    async with asyncio.timeout(ENDS_S):
+                        await answer.content.readany()
             if answer.content.at_eof():
                 answer.release()
             else:
@@ -174,6 +184,12 @@ class Attempt:
                     await self._write(response, whole)
                 if watch.failure is not None:  # an error ends a stream
                     break
+                if (
+                    self._translation is not None
+                    and isinstance(watch, StreamWatch)
+                    and watch.closed
+                ):
+                    break  # whatever becomes of the connection
         except _NETWORK:
             cut = True
         except NotTranslated:
@@ -192,6 +208,9 @@ class Attempt:
         self._going.tokens = watch.tokens
         self._going.status = answer.status
         if response is None and failure is not None:
+            if self._translation is not None and not failure.moves_on:
+                status = _STATUSES[failure.cause]
+                return self._own(status, _said_by(watch.rest), "gateway.provider"), failure
             # What ended in order is the provider's own answer, though it says nothing.
             cut = cut or (watch.failure is None and not watch.ended)
             body = before + (self._broken(failure) or b"" if self._translation else watch.rest)
@@ -225,6 +244,8 @@ class Attempt:
                 rest = None
         elif self._translation is not None:
             rest = self._broken(failure) if failure else b""
+            if failure and not failure.moves_on:
+                rest = final_error(_STATUSES[failure.cause], _said_by(watch.rest))
         elif failure and not watch.ended and (not watch.failure or self._replaces(failure)):
             rest = self._broken(failure)
         await self._end(response, rest)
@@ -249,9 +270,12 @@ class Attempt:
     ) -> tuple[Held, ProviderFailure | None]:
         """Return an answer in one JSON as the client speaks."""
         try:
-            body = await answer.content.read()
+            body = await _read_most(answer, MAX_EVENT)
         except _NETWORK as error:
             return self._unreached(error)
+        if len(body) > MAX_EVENT:
+            too_long = ProviderFailure(cause="provider", status=200)
+            return self._own(502, "The answer is too long.", "gateway.untranslated"), too_long
         watch.feed(body)
         failure = watch.end()
         self._going.tokens = watch.tokens
@@ -261,7 +285,8 @@ class Attempt:
                 return Held(status=answer.status, headers=kept, body=translation.whole(body)), None
             except NotTranslated:
                 failure = ProviderFailure(cause="provider", status=200)
-        return self._own(502, error_message(body), "gateway.untranslated"), failure
+        status = _STATUSES.get(failure.cause, 502)
+        return self._own(status, error_message(body), "gateway.untranslated"), failure
 
     async def _end(self, response: web.StreamResponse, rest: bytes | None) -> None:
         """End an answer with these bytes; with None, cut it."""
@@ -338,13 +363,18 @@ def _without_body(headers: Headers) -> list[tuple[str, str]]:
     return [each for each in headers if not each[0].lower().startswith("content-")]
 
 
-async def _read_most(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the beginning of the body of an error, which is short."""
+def _said_by(event: bytes) -> str:
+    """Return what an event with an error says."""
+    return error_message(data_of(event.partition(b"\n\n")[0]))
+
+
+async def _read_most(answer: aiohttp.ClientResponse, most: int = MAX_BODY) -> bytes:
+    """Return a body, or its beginning, a little longer than `most`; that of an error is short."""
     pieces, size = [], 0
     async for piece in answer.content.iter_any():
         pieces.append(piece)
         size += len(piece)
-        if size > MAX_BODY:
+        if size > most:
             break
     return b"".join(pieces)
 

@@ -40,6 +40,7 @@ class ProviderHealth(Struct, frozen=True, kw_only=True):
     cooled_until: datetime | None = None
     cause: Cause | None = None
     since: datetime | None = None
+    failed_at: datetime | None = None
 
     def state(self, now: datetime) -> BreakerState:
         """Return what the breaker does at a moment."""
@@ -52,7 +53,7 @@ class ProviderHealth(Struct, frozen=True, kw_only=True):
     def after(self, failure: ProviderFailure, now: datetime) -> "ProviderHealth":
         """Return what is known after one more failure."""
         since = self.since if self.cause == failure.cause else now
-        known = structs.replace(self, cause=failure.cause, since=since)
+        known = structs.replace(self, cause=failure.cause, since=since, failed_at=now)
         if failure.cause == "quota":
             return structs.replace(known, cooled_until=failure.until)
         if not failure.counts:
@@ -96,10 +97,12 @@ class Breakers:
             return tried is None or now - tried > PROBE_LASTS
         return state == "closed"
 
-    def begin(self, profile: str) -> None:
-        """Note that a request goes there."""
+    def begin(self, profile: str) -> datetime:
+        """Note that a request goes there; returns when."""
+        now = self._now()
         if self.state(profile) == "half-open" and self.admits(profile):
-            self._probes[profile] = self._now()
+            self._probes[profile] = now
+        return now
 
     def leave(self, profile: str) -> None:
         """Note that a request ended that says nothing of the profile."""
@@ -110,11 +113,19 @@ class Breakers:
         self._probes.pop(profile, None)
         self._change(profile, self.health(profile).after(failure, self._now()))
 
-    def worked(self, profile: str) -> None:
-        """Note a success, which closes the breaker and ends what was cooled."""
+    def worked(self, profile: str, began: datetime) -> bool:
+        """
+        Note a success, which closes the breaker and ends what was cooled; returns whether it does.
+
+        What began before the last failure says nothing of what is there since.
+        """
         self._probes.pop(profile, None)
+        failed_at = self.health(profile).failed_at
+        if failed_at is not None and began < failed_at:
+            return False
         if profile in self._known:
             self._change(profile, ProviderHealth())
+        return True
 
     def _change(self, profile: str, health: ProviderHealth) -> None:
         if health == self.health(profile):

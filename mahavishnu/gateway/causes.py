@@ -36,6 +36,16 @@ _EXHAUSTED = re.compile(
 )
 # Of one account or key: another may do. Source: help.aliyun.com, Model Studio, error codes.
 _UNPAID = re.compile(r"arrearage|account is in good standing|api usage limits|spend.?limit")
+# Of errors that come with a 200: the status that the same type, or code, has otherwise.
+_KINDS: tuple[tuple[int, re.Pattern[str]], ...] = (
+    (401, re.compile(r"authentication_error|invalid_api_key")),
+    (403, re.compile(r"permission")),
+    (429, re.compile(r"rate.?limit|insufficient_quota|quota_exceeded")),
+    (529, re.compile(r"overloaded")),
+    (404, re.compile(r"not_found")),
+    (413, re.compile(r"request_too_large")),
+    (400, re.compile(r"invalid_request|invalid_prompt|context_length")),
+)
 _OVERLOADED = re.compile(r"overload|at capacity|server (is )?busy|engine_overloaded")
 _DATED = re.compile(
     r"(?:reset|regain access|available|重置|恢复)[^0-9]{0,40}?(\d{4}-\d\d-\d\d)(?:[T ]| at )(\d\d:\d\d(?::\d\d)?)"
@@ -98,7 +108,8 @@ def classify(
     elif status < 300 and not _says_error(values):
         return None
     else:
-        cause = _cause_of(status, headers, body, protocol, now)
+        told = status if status >= 300 else _status_within(values)
+        cause = _cause_of(told, headers, body, protocol, now)
     until = find_until(headers, body, now=now) if cause == "quota" else None
     return ProviderFailure(cause=cause, until=until, status=status)
 
@@ -108,17 +119,8 @@ def classify_event(
 ) -> ProviderFailure:
     """Return why a stream ended with an error event; the answer's status was 200."""
     body = json.dumps({"error": error}).encode()
-    found = classify(500, {}, body, protocol, now=now)
-    assert found is not None
-    kind = f"{error.get('type', '')} {error.get('code', '')}"
-    if found.cause == "provider" and re.search(
-        r"invalid_request|invalid_prompt|context_length", kind
-    ):
-        return ProviderFailure(cause="client", status=200)
-    if found.cause == "provider" and re.search(r"rate.?limit", kind):
-        now = now or datetime.now(UTC)
-        return ProviderFailure(cause="quota", until=find_until({}, body, now=now), status=200)
-    return ProviderFailure(cause=found.cause, until=found.until, status=200)
+    found = classify(200, {}, body, protocol, now=now)
+    return found or ProviderFailure(cause="provider", status=200)  # an error without a word
 
 
 def find_until(headers: Mapping[str, str], body: bytes, *, now: datetime) -> datetime:
@@ -150,6 +152,18 @@ def _cause_of(
     if verdict == "not_found" or (400 <= status < 500 and status not in (408, 425)):
         return "client"
     return "provider"
+
+
+def _status_within(values: Mapping[str, Any]) -> int:
+    """Return the status that an error within an answer of success has otherwise; 500 where it does not say."""
+    error = values.get("error")
+    said = error if isinstance(error, dict) else values
+    for name in ("code", "status", "status_code"):
+        code = str(said.get(name))
+        if code.isdecimal() and 400 <= int(code[:9]) < 600:
+            return int(code)
+    kind = f"{said.get('type', '')} {said.get('code', '')}"
+    return next((status for status, words in _KINDS if words.search(kind)), 500)
 
 
 def _minimax(values: Mapping[str, Any]) -> Cause | None:

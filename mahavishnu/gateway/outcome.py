@@ -18,6 +18,7 @@ from mahavishnu.gateway.causes import ProviderFailure, classify, classify_event
 from mahavishnu.gateway.wire import NOT_READ
 
 MAX_EVENT = 16 * 1024 * 1024  # bytes of one event, and of a whole answer, that are looked into
+MOST_TOKENS = 2**53  # that a count can be and still be added up
 MAX_HELD = 1024 * 1024  # bytes of an answer in one JSON until it passes before its end
 _END = re.compile(rb"\r?\n\r?\n")
 _FINAL = frozenset({"message_stop", "response.completed", "response.incomplete"})
@@ -68,6 +69,7 @@ class StreamWatch:
         self._counted: dict[str, Any] = {}
         self._final = self._says = self._paid = self._broken = self._blind = False
         self.failure: ProviderFailure | None = None
+        self.closed = False  # nothing comes any more, whatever becomes of the connection
 
     @property
     def began(self) -> bool:
@@ -128,7 +130,7 @@ class StreamWatch:
 
     def _take_event(self, data: bytes) -> None:
         if data == b"[DONE]":
-            self._final = True
+            self._final = self.closed = True
             return
         try:
             event = _EVENTS.decode(data)
@@ -139,7 +141,8 @@ class StreamWatch:
         if error is not None:
             self.failure = classify_event(error, self._protocol, now=self._now)
             return
-        self._final = self._final or event.type in _FINAL or _finished(event.choices)
+        self.closed = self.closed or event.type in _FINAL
+        self._final = self._final or self.closed or _finished(event.choices)
         self._says = self._says or _is_said(event)
         for part in (event.message, event.response, {"usage": event.usage}):
             counted = part.get("usage") if isinstance(part, dict) else None
@@ -240,7 +243,8 @@ def read_tokens(counted: Mapping[str, Any]) -> TokenCount:
 
     def number(name: str, values: Mapping[str, Any] = counted) -> int | None:
         value = values.get(name)
-        return value if isinstance(value, int) and value >= 0 else None
+        fits = type(value) is int and 0 <= value < MOST_TOKENS
+        return value if fits else None
 
     details = counted.get("input_tokens_details") or counted.get("prompt_tokens_details")
     if "cache_read_input_tokens" in counted or "cache_creation_input_tokens" in counted:

@@ -17,6 +17,7 @@ from mahavishnu.gateway.breaker import Breakers
 from mahavishnu.gateway.causes import ProviderFailure
 from mahavishnu.gateway.chain import Candidate, Chosen
 from mahavishnu.gateway.notes import GatewayNotes, told
+from mahavishnu.gateway.outcome import TokenCount
 from mahavishnu.gateway.provider import ProviderSession
 from mahavishnu.gateway.records import UseRecord
 from mahavishnu.gateway.sight import ProfileKeys
@@ -61,9 +62,9 @@ class Passing:
     ) -> web.StreamResponse:
         held = Held(status=502, headers=(), body=b"")
         for left, candidate in zip(range(len(candidates) - 1, -1, -1), candidates, strict=True):
-            going.candidate = candidate
+            going.candidate, going.tokens = candidate, TokenCount()
             name = candidate.profile.name
-            self._breakers.begin(name)
+            began = self._breakers.begin(name)
             attempt = Attempt(
                 self._provider, self._keys, arrived, candidate, going, others=left > 0
             )
@@ -72,14 +73,19 @@ class Passing:
                 return await self._break_off(attempt, arrived, going)
             got, failure = made
             if failure is None:
-                if arrived.meaning.answers:
-                    self._breakers.worked(name)
-                else:  # the model may be away all the same
+                if not arrived.meaning.answers:  # the model may be away all the same
                     self._breakers.leave(name)
-                why = ", ".join(going.moved) or "its breaker or quota does not let requests through"
-                self._notes.served(arrived.client, name, first=arrived.route.profile, why=why)
+                elif self._breakers.worked(name, began):
+                    why = (
+                        ", ".join(going.moved)
+                        or "its breaker or quota does not let requests through"
+                    )
+                    self._notes.served(arrived.client, name, first=arrived.route.profile, why=why)
             else:
-                self._breakers.failed(name, failure)
+                if arrived.meaning.answers or failure.cause == "network":
+                    self._breakers.failed(name, failure)
+                else:  # what counts tokens has limits of its own
+                    self._breakers.leave(name)
                 going.cause = failure.cause
                 if failure.cause == "auth":
                     self._keys.forget(name)

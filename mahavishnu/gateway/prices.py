@@ -22,6 +22,6 @@ def price_of(record: UseRecord, url: str) -> float | None:
             provider_api_url=url,
             genai_request_timestamp=record.at,
         )
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, ArithmeticError):
         return None
     return float(found.total_price)

@@ -26,6 +26,7 @@ NAME = "use.sqlite3"
 MAX_ROWS = 200_000
 _TRIM_EVERY = 1_000
 _GATHER_S = 0.1
+_END_S = 10.0  # in which a gateway that ends has written them
 _WAITING = 10_000  # rows that nobody wrote yet
 _log = get_logger(__name__)
 
@@ -127,8 +128,9 @@ class UseLog:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._rows.put(None)
-        self._thread.join()
+        with suppress(queue.Full):
+            self._rows.put(None, timeout=_END_S)
+        self._thread.join(_END_S)
 
     def add(self, record: UseRecord, url: str = "") -> None:
         """Note a request to an address; waits for nothing."""
@@ -155,7 +157,7 @@ class UseLog:
                         written = 0
                         trim = "DELETE FROM requests WHERE id <= (SELECT max(id) FROM requests) - ?"
                         database.execute(trim, (MAX_ROWS,))
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OverflowError) as error:
                 _log.warning("use_not_recorded", reason=str(error), rows=len(rows))
             if ended:
                 return

@@ -6,6 +6,7 @@ The order of the checks is that of their cost; nothing of a request is read befo
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from mahavishnu.base.logs import get_logger
@@ -87,6 +89,7 @@ class GatewayServer:
             keepalive_timeout=_IDLE_S,
             lingering_time=5.0,
             auto_decompress=False,
+            logger=_server_logger(),
         )
 
     async def idle(self, within_s: float) -> None:
@@ -239,6 +242,20 @@ class _Listener(web.Server):
     def _bound(self, handler: RequestHandler) -> None:
         if len(self.connections) > self._most and handler.transport is not None:
             handler.transport.abort()
+
+
+class _WithoutHeads(logging.Filter):
+    """Leaves out what quotes the head of a request that cannot be read: a token may be in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if record.exc_info else None
+        return kind is None or not issubclass(kind, HttpProcessingError)
+
+
+def _server_logger() -> logging.Logger:
+    logger = logging.getLogger("aiohttp.server")
+    logger.addFilter(_WithoutHeads())
+    return logger
 
 
 def _end_silent(handler: RequestHandler) -> None:

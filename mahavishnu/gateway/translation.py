@@ -12,12 +12,8 @@ from typing import Any
 
 from mahavishnu.ai.clients.delivery import Protocol
 from mahavishnu.gateway.outcome import data_of
+from mahavishnu.gateway.preparing import prepare
 
-# Texts for people that a provider does not need, what only Anthropic knows, and whose the request is.
-_LEFT_OUT = frozenset(
-    {"metadata", "context_management", "betas", "container", "mcp_servers", "service_tier"}
-)
-_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 # Of what LiteLLM makes of it: what not every provider takes.
 _NOT_SENT = frozenset(
     {
@@ -65,9 +61,10 @@ class Translation:
         self._asked = asked
         self._names: Mapping[str, str] = {}
         self._source = _Source()
+        self._calls: list[int] = []  # the places of tool calls, in the order in which they began
         self._said_end = False
         try:
-            self._request = self._translate(_prepared(json.loads(body), model))
+            self._request = self._translate(prepare(json.loads(body), model))
         except Exception as error:  # the library raises whatever it meets
             raise NotTranslated(type(error).__name__) from error
 
@@ -78,7 +75,8 @@ class Translation:
     async def feed(self, events: bytes) -> bytes:
         """Return the client's events of whole ones of the provider's; raises `NotTranslated`."""
         try:
-            self._source.chunks += map(self._chunk, _values(events))
+            for value in _values(events):
+                self._source.chunks += map(self._chunk, self._single(value))
         except Exception as error:
             raise NotTranslated(type(error).__name__) from error
         return await self._drain()
@@ -125,6 +123,36 @@ class Translation:
             sent["stream_options"] = {"include_usage": True}
         return sent
 
+    def _single(self, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """
+        Split a chunk into those of one tool call each: of more than one the library takes the first.
+
+        Raises `NotTranslated` for arguments of a call behind which another began: in Messages it has ended.
+        """
+        if self._protocol != "openai-chat":
+            yield value
+            return
+        choice: dict[str, Any] = next(iter(value.get("choices") or ()), {})
+        delta = choice.get("delta") or {}
+        if delta.get("refusal") and not delta.get("content"):
+            delta["content"] = delta["refusal"]
+        calls = delta.get("tool_calls") or []
+        for each in calls:
+            place = each.get("index", 0)
+            if place not in self._calls:
+                self._calls.append(place)
+            elif place != self._calls[-1]:
+                raise NotTranslated("tool calls that take turns")
+        for call in calls[:-1]:
+            single = choice | {"delta": delta | {"tool_calls": [call]}, "finish_reason": None}
+            yield {name: each for name, each in value.items() if name != "usage"} | {
+                "choices": [single]
+            }
+            delta = {}
+        if calls:
+            value |= {"choices": [choice | {"delta": delta | {"tool_calls": calls[-1:]}}]}
+        yield value
+
     def _chunk(self, value: dict[str, Any]) -> Any:
         if self._protocol == "openai-chat":
             return _library.ChatChunk(**value)
@@ -169,20 +197,6 @@ def _load() -> ModuleType:
     return litellm_library
 
 
-def _prepared(body: dict[str, Any], model: str) -> dict[str, Any]:
-    """Return a request without what no other protocol can say: thoughts, and tools that Anthropic runs itself."""
-    kept = {name: each for name, each in body.items() if name not in _LEFT_OUT} | {"model": model}
-    kept["messages"] = [
-        {**each, "content": [part for part in each["content"] if part.get("type") not in _THOUGHTS]}
-        if isinstance(each.get("content"), list)
-        else each
-        for each in body["messages"]
-    ]
-    if body.get("tools"):
-        kept["tools"] = [each for each in body["tools"] if each.get("type", "custom") == "custom"]
-    return kept
-
-
 def _values(events: bytes) -> Iterator[dict[str, Any]]:
     for event in events.replace(b"\r\n", b"\n").split(b"\n\n"):
         data = data_of(event)
@@ -199,6 +213,7 @@ def error_message(body: bytes) -> str:
     """Return what an error of OpenAI's protocols says, shortened."""
     try:
         value = json.loads(body)
+        value = value.get("response") or value
         error = value.get("error", value)
         said = error.get("message") if isinstance(error, dict) else error
     except (ValueError, AttributeError):

@@ -161,6 +161,12 @@ def error_body(side: Side, status: int, message: str, code: str) -> bytes:
     return json.dumps({"error": error}).encode()
 
 
+def final_error(status: int, message: str) -> bytes:
+    """Return what ends a stream of Messages so that the client does not ask again, with the status that fits."""
+    error = {"type": _ANTHROPIC.get(status, "invalid_request_error"), "message": message}
+    return _event("error", {"type": "error", "error": error})
+
+
 def error_event(protocol: Protocol, message: str) -> bytes | None:
     """
     Return what ends a stream so that the client asks again; None where only a cut connection does that.

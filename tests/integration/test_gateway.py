@@ -289,6 +289,43 @@ def test_counting_tokens_says_nothing_of_the_models_health(run: Gateway, found: 
     assert len(found.asked("counting")) == 4  # three of messages, which open its breaker
 
 
+def test_a_limit_of_counting_tokens_leaves_the_messages_alone(
+    run: Gateway, found: Providers
+) -> None:
+    run.profile("slow-count"), run.profile("quick-count")
+    run.route("slow-count", "slow-count", "quick-count")
+
+    async def limits_counting(exchange: Exchange) -> None:
+        if exchange.path.endswith("count_tokens"):
+            await exchange.answer(429, error("rate_limit_error"), retry_after="3600")
+        else:
+            await sends(START, DELTA, END)(exchange)
+
+    found.behave["slow-count"] = limits_counting
+    found.behave["quick-count"] = answers(200, {"input_tokens": 7})
+    with run.http("slow-count") as http:
+        counted = http.post("/anthropic/v1/messages/count_tokens", json=REQUEST)
+    assert counted.json() == {"input_tokens": 7}
+    assert run.ask("slow-count").content == GOOD
+    assert run.record("slow-count", 2).profile == "slow-count"
+
+
+def test_odd_counts_of_tokens_are_not_believed_and_stay_with_who_counted(
+    run: Gateway, found: Providers
+) -> None:
+    run.profile("boastful"), run.profile("modest")
+    run.route("boastful", "boastful", "modest")
+    much = START.replace(b"10", b"9" * 20)
+    found.behave["boastful"] = sends(much, DELTA, END)
+    assert run.ask("boastful").is_success
+    assert run.record("boastful").input is None
+    found.behave["boastful"] = sends(START, event("error", error={"type": "overloaded_error"}))
+    found.behave["modest"] = sends(DELTA, event("message_stop"))
+    assert run.ask("boastful").is_success
+    record = run.record("boastful", 2)
+    assert (record.profile, record.input, record.output) == ("modest", None, None)
+
+
 @pytest.mark.parametrize("pieces", [(START, END), (START, b"data: {no json\n\n", DELTA, END)])
 def test_an_empty_answer_and_one_that_is_no_json_are_failures(
     run: Gateway, found: Providers, pieces: tuple[bytes, ...]

@@ -183,3 +183,15 @@ def held_at_most(process: Path) -> int:
     [line] = [each for each in (process / "status").read_text().splitlines() if "VmHWM" in each]
     (process / "clear_refs").write_text("5")
     return int(line.split()[1]) * 1024
+
+
+def test_a_head_that_cannot_be_read_is_not_logged(tmp_path: Path, found: Providers) -> None:
+    with gateway(tmp_path, found) as own:
+        own.profile("plain")
+        own.route("plain", "plain")
+        token = own.headers("plain")["authorization"]
+        with socket.create_connection(("127.0.0.1", own.port), timeout=60) as client:
+            client.sendall(f"GET / HTTP/1.1\r\nauthorization: {token}\x01\r\n\r\n".encode())
+            assert client.recv(100).startswith(b"HTTP/1.")
+        said = own.stop()
+    assert token.removeprefix("Bearer ") not in said

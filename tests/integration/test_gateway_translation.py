@@ -1,6 +1,8 @@
 """Claude Code's protocol on providers of OpenAI's, by the real gateway; loading LiteLLM takes three seconds."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -247,6 +249,72 @@ def test_what_fails_is_told_in_the_words_of_messages(run: Gateway, found: Provid
     assert run.record("broken").cause == "provider"
     route(run, found, "strange", streams(*TEXT, b"data: {no json\n\n", *DONE))
     assert read(run.ask("strange", **ASKED).content)[-1]["type"] == "error"
+
+
+def test_calls_of_several_tools_stay_apart(run: Gateway, found: Providers) -> None:
+    def started(number: int, arguments: str) -> dict[str, Any]:
+        function = {"name": f"T{number}", "arguments": arguments}
+        return {"index": number, "id": f"c{number}", "type": "function", "function": function}
+
+    both = {"role": "assistant", "tool_calls": [started(0, '{"a": 1}'), started(1, '{"b": 2}')]}
+    route(run, found, "both", streams(chunk(both), chunk({}, "tool_calls"), *DONE))
+    events = read(run.ask("both", **ASKED).content)
+    parts = [
+        each["delta"]["partial_json"] for each in events if "partial_json" in each.get("delta", {})
+    ]
+    assert [json.loads(each) for each in parts] == [{"a": 1}, {"b": 2}]
+    turns = [chunk({"tool_calls": [started(number, "")]}) for number in (0, 1)]
+    turns += [chunk(call('{"a": 1}'))]  # of the first, which has ended for Messages
+    route(run, found, "turns", streams(*turns, chunk({}, "tool_calls"), *DONE))
+    assert b'"type": "error"' in run.ask("turns", **ASKED).content
+    assert run.record("turns").cause == "provider"
+
+
+def test_a_mistake_of_the_client_is_told_in_the_words_of_the_provider(
+    run: Gateway, found: Providers
+) -> None:
+    """Claude Code makes its conversation shorter where it hears that; asked again it would fail again."""
+    error = {"code": "context_length_exceeded", "message": "The context is too long."}
+    broken = {"type": "response.failed", "response": {"status": "failed", "error": error}}
+    failed = f"event: response.failed\ndata: {json.dumps(broken)}\n\n".encode()
+    said = {"type": "invalid_request_error", "message": "The context is too long."}
+    route(run, found, "long", streams(failed), protocol="responses")
+    answer = run.ask("long", **ASKED)
+    assert (answer.status_code, answer.json()["error"]) == (400, said)
+    assert run.record("long").cause == "client"
+    begun = threading.Event()
+
+    async def late(exchange: Exchange) -> None:
+        await exchange.begin()
+        for piece in TEXT:
+            await exchange.chunk(piece)
+        await asyncio.to_thread(begun.wait, 60)
+        await exchange.chunk(f"data: {json.dumps({'error': error})}\n\n".encode())
+        await exchange.end()
+
+    route(run, found, "late", late)
+    with (
+        run.http("late") as http,
+        http.stream("POST", "/anthropic/v1/messages", json=REQUEST | ASKED) as streamed,
+    ):
+        pieces = streamed.iter_bytes()
+        first = next(pieces)
+        begun.set()
+        assert read(first + b"".join(pieces))[-1]["error"] == said
+
+
+def test_an_answer_ends_with_its_last_event(run: Gateway, found: Providers) -> None:
+    """Whatever becomes of the connection, on which nothing else comes until `gateway.event_timeout`."""
+
+    async def stays(exchange: Exchange) -> None:
+        await exchange.begin()
+        for piece in (*TEXT, chunk({}, "stop"), *DONE):
+            await exchange.chunk(piece)
+        await exchange.reader.read()
+
+    route(run, found, "stays", stays)
+    assert read(run.ask("stays", **ASKED).content)[-1]["type"] == "message_stop"
+    assert run.record("stays").total_ms < 60_000
 
 
 def test_before_it_says_anything_the_next_profile_is_asked(run: Gateway, found: Providers) -> None:

@@ -275,7 +275,9 @@ async def test_only_the_read_after_a_search_in_memory_keeps_its_plan(
     world: World, index: HotIndex
 ) -> None:
     """A kept plan for the nearest vectors was measured at 98 ms instead of 4."""
-    kept = "SELECT coalesce(sum(generic_plans), 0) FROM pg_prepared_statements WHERE statement LIKE $1"
+    kept = (
+        "SELECT coalesce(sum(generic_plans), 0) FROM pg_prepared_statements WHERE statement LIKE $1"
+    )
     retriever = both(world, index)
     for _ in range(2):
         assert texts(await ask(retriever, "the first", tiers=("hot",))) == ["The first."]

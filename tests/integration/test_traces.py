@@ -63,7 +63,12 @@ async def test_a_search_is_one_trace_down_to_its_statements_and_quotes_nothing(
                 await connection.execute(f"SELECT '{CANARY}'::integer")
     spans = exporter.get_finished_spans()
     found = tree(spans, "search")
-    assert found == {"embeddings fake": {}, "match_terms": {}, "nearest_vectors": {}, "fetch_hits": {}}
+    assert found == {
+        "embeddings fake": {},
+        "match_terms": {},
+        "nearest_vectors": {},
+        "fetch_hits": {},
+    }
     told = next(each.attributes for each in spans if each.name == "search")
     assert told
     assert told["mahavishnu.search.vector.candidates"] == 1

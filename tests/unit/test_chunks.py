@@ -4,7 +4,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mahavishnu.embedding.chunks import Span, chunk_budget, chunk_spans, estimate_tokens, split
@@ -36,6 +36,7 @@ def assert_covers(text: str, spans: list[Span]) -> None:
     st.integers(16, 60),
     st.sampled_from([count, estimate_tokens]),
 )
+@example("x" * 200, 16, count)
 def test_spans_cover_the_text_within_the_budget(text: str, budget: int, counter) -> None:  # type: ignore[no-untyped-def]
     spans = split(text, budget=budget, count=counter)
     assert_covers(text, spans)

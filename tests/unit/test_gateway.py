@@ -332,8 +332,9 @@ def test_a_breaker_opens_tries_one_and_closes(tmp_path: Path) -> None:
     breakers.failed("p", OVERLOAD)
     assert breakers.health("p").open_until == clock.now + 2 * OPEN_FOR
     clock.now += 2 * OPEN_FOR
-    breakers.begin("p")
-    breakers.worked("p")
+    assert not breakers.worked("p", NOW)  # it began before the last failure
+    assert breakers.state("p") == "half-open"
+    assert breakers.worked("p", breakers.begin("p"))
     assert (breakers.state("p"), breakers.admits("p")) == ("closed", True)
     assert Breakers(path).health("p").failures == 0
 
@@ -353,6 +354,8 @@ def test_a_quota_cools_and_says_nothing_of_health(tmp_path: Path) -> None:
     for _ in range(9):
         breakers.failed("p", ProviderFailure(cause="quota", until=until))
     assert (breakers.state("p"), breakers.health("p").failures) == ("cooled", 0)
+    assert not breakers.worked("p", NOW - timedelta(minutes=1))  # a stream that ran on meanwhile
+    assert breakers.state("p") == "cooled"
     clock.now = until
     assert breakers.state("p") == "closed"
     for cause in ("auth", "client"):

@@ -179,11 +179,22 @@ def test_a_quota_is_cooled_until_it_is_given_again(
         ({"type": "invalid_request_error", "message": "prompt is too long"}, "client"),
         ({"code": "server_is_overloaded", "message": "x"}, "overload"),
         ({"type": "authentication_error", "message": "x"}, "auth"),
+        ({"type": "permission_error", "message": "x"}, "auth"),
+        ({"type": "not_found_error", "message": "x"}, "client"),
+        ({"type": "request_too_large", "message": "x"}, "client"),
+        ({"code": "context_length_exceeded", "message": "x"}, "client"),
+        ({"code": 401, "message": "x"}, "auth"),
+        ({"code": "429", "message": "x"}, "quota"),
+        ({"code": 400, "message": "x"}, "client"),
+        ({"code": 502, "message": "x"}, "provider"),
         ({}, "provider"),
     ],
 )  # fmt: skip
-def test_an_error_event_has_a_cause(error: dict[str, str], cause: str) -> None:
+def test_an_error_in_a_success_has_its_cause(error: dict[str, object], cause: str) -> None:
     assert classify_event(error, "anthropic", now=NOW).cause == cause
+    body = json.dumps({"type": "error", "error": error or {"message": "x"}}).encode()
+    whole = classify(200, {}, body, "anthropic", now=NOW)
+    assert whole is not None and whole.cause == cause
 
 
 @given(st.binary(max_size=200), st.integers(100, 599), st.text(max_size=40))

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from mahavishnu.base.errors import UsageError
 from mahavishnu.memory.checks import MAX_METADATA_BYTES, check_text
@@ -163,6 +163,8 @@ def test_the_written_form_of_a_nul_is_only_text() -> None:
 
 
 @given(any_text)
+@example("a\x00b")
+@example("a\ud800b")
 def test_a_text_passes_exactly_where_it_can_be_stored(text: str) -> None:
     storable = "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
     try:
@@ -174,6 +176,7 @@ def test_a_text_passes_exactly_where_it_can_be_stored(text: str) -> None:
 
 
 @given(storable_text, storable_text)
+@example("We meet.", "Ann, on Monday")
 def test_hash_and_indexed_text(content: str, context: str) -> None:
     new = NewMemory(content=content, context=context)
     assert new.content_hash == hashlib.sha256(content.encode()).digest()

@@ -96,6 +96,14 @@ def kept_true(shown: Any, whole: Any) -> None:
     assert shown.truncated == (shown.content != whole.content) or shown.left_out
 
 
+QUOTED = FoundMemory(
+    id=new_id(), content='"' * 9_000, memory_type="note", collection="note", source_system="s", project=None,
+    owner="o", visibility="private", metadata={}, agent_id=None, workflow_id=None, repo_id=None, session_id=None,
+    path=None, commit=None, occurred_at=NOW, created_at=NOW, expires_at=None, superseded_by=None, score=0.1,
+    found_in=["postgresql"], char_start=None, char_end=None, arms=ARMS,
+)  # fmt: skip
+
+
 @thorough
 @given(
     found=st.lists(found_memories(), max_size=4),
@@ -104,6 +112,7 @@ def kept_true(shown: Any, whole: Any) -> None:
     terms=st.none() | st.lists(names, max_size=6),
     budget=budgets,
 )
+@example(found=[QUOTED], query="x", reasons=[], terms=None, budget=LEAST_BUDGET)
 def test_an_answer_fits_and_keeps_its_first_hit(
     found: list[FoundMemory], query: str, reasons: list[str], terms: list[str] | None, budget: int
 ) -> None:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mahavishnu.memory.models import COLLECTIONS
@@ -16,6 +16,7 @@ text_arms = st.dictionaries(numbers, bm25_scores, max_size=12)
 vector_arms = st.dictionaries(numbers, cosines, max_size=12)
 kinds = st.fixed_dictionaries(dict.fromkeys(range(1, 41), collections))
 EPSILON = 1e-9
+NOTES: dict[int, Any] = dict.fromkeys(range(1, 41), "note")
 
 
 @given(text_arms, vector_arms, kinds)
@@ -32,6 +33,7 @@ def test_every_candidate_once_with_a_score_that_adds_up(
 
 
 @given(text_arms, vector_arms, kinds)
+@example({1: 2.0, 2: 2.0}, {}, NOTES)
 def test_best_first_and_of_equal_ones_the_newest(
     text: dict[int, float], vector: dict[int, float], kinds: dict[int, Any]
 ) -> None:
@@ -41,6 +43,7 @@ def test_best_first_and_of_equal_ones_the_newest(
 
 
 @given(text_arms, vector_arms, kinds)
+@example({1: 2.0}, {2: 0.5}, NOTES)
 def test_an_arm_without_candidates_gives_its_share_away(
     text: dict[int, float], vector: dict[int, float], kinds: dict[int, Any]
 ) -> None:

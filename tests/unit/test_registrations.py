@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mahavishnu.ai.clients.codex.mcp import MCP as CODEX
@@ -64,6 +64,7 @@ def test_it_is_put_in_once_and_taken_out_to_the_byte(
 
 @pytest.mark.parametrize("client", OPEN)
 @given(homes=st.lists(st.text(min_size=1), min_size=2, max_size=2), over_http=st.booleans())
+@example(homes=["/a", "/b"], over_http=False)
 def test_what_was_there_is_brought_up_to_date_and_what_the_user_added_stays(
     client: str, homes: list[str], over_http: bool
 ) -> None:

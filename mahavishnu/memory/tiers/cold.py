@@ -149,7 +149,7 @@ class ColdTier:
         return _Question(request, terms, vector, table, model, depth), degraded
 
     def _only_reads_hits(self, question: _Question) -> bool:
-        """Tell whether `fetch_hits` is likely to be all that is asked of PostgreSQL; planning it takes half of its time."""
+        """Tell whether `fetch_hits` is likely to be all that is asked of PostgreSQL: half of its time is planning."""
         wanted = question.request.wanted
         narrowed = wanted.is_fine or bool(wanted.projects) or self._expired_left
         return self._match is not match_vectors and not question.terms and not narrowed
