@@ -20,10 +20,10 @@ from benchmarks.report import Section, most
 from benchmarks.world import environment
 from mahavishnu.ai.profiles.profile import ClientName
 from mahavishnu.base.processes import process_start_time
-from tests.peers.live import READY, asks, began, living, sessions, switch
-from tests.peers.pseudo_terminal import until
-from tests.peers.switched import Household
-from tests.peers.tmux import Pane, Tmux, tmux
+from tests.support.peers.live import READY, asks, began, living, sessions, switch
+from tests.support.peers.pseudo_terminal import until
+from tests.support.peers.switched import Household
+from tests.support.peers.tmux import Pane, Tmux, tmux
 
 REGISTERED = 50
 ROUNDS = 3

@@ -19,7 +19,7 @@ import yaml
 from benchmarks.commands import BARE, PRODUCT, RUNS, Command, Ran, add_times, run_in_turns
 from benchmarks.report import Section, least, most
 from benchmarks.world import environment
-from tests.peers.provider_stub import ProviderStub, provider_stub
+from tests.support.peers.provider_stub import ProviderStub, provider_stub
 
 KEYS = {"ONE_KEY": "sk-canary-of-one-0123456789", "TWO_KEY": "sk-canary-of-two-0123456789"}
 OWN = 100  # settings of the user's in each file

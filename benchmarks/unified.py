@@ -22,8 +22,8 @@ from mahavishnu.memory.tiers import open_tiers
 from mahavishnu.memory.tiers.development import DevelopmentTier
 from mahavishnu.services.session_buddy.client import SessionBuddy
 from mahavishnu.services.session_buddy.unit import session_buddy_unit
-from tests.peers.session_buddy_peer import interpreter, served
 from tests.support.external import free_port
+from tests.support.peers.session_buddy_peer import interpreter, served
 
 SIZE = 10_000
 INSIGHTS = 200

@@ -113,15 +113,15 @@ class Breakers:
         self._probes.pop(profile, None)
         self._change(profile, self.health(profile).after(failure, self._now()))
 
-    def worked(self, profile: str, began: datetime) -> bool:
+    def worked(self, profile: str, began: datetime | None = None) -> bool:
         """
         Note a success, which closes the breaker and ends what was cooled; returns whether it does.
 
-        What began before the last failure says nothing of what is there since.
+        What `began` before the last failure says nothing of what is there since.
         """
         self._probes.pop(profile, None)
         failed_at = self.health(profile).failed_at
-        if failed_at is not None and began < failed_at:
+        if began is not None and failed_at is not None and began < failed_at:
             return False
         if profile in self._known:
             self._change(profile, ProviderHealth())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.crash.rounds import HARMS, Rounds
 from tests.crash.scenarios import SCENARIOS
-from tests.peers.clock import clock_back
-from tests.peers.debian import NotFetched
+from tests.support.peers.clock import clock_back
+from tests.support.peers.debian import NotFetched
 from tests.support.scratch import find_room
 
 COLUMNS = (*HARMS, "kills", "whole", "part", "nothing", "not tried")

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.peers.observed import HEADER, PAGE, ROWS
+from tests.support.peers.observed import HEADER, PAGE, ROWS
 
 
 def test_the_page_has_each_row_with_what_was_seen() -> None:

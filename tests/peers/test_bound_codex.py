@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.bound import BEARER, BINDING, EXEC, assert_kept, assert_stopped, run
-from tests.peers.bound import household as household  # the fixture
-from tests.peers.pseudo_terminal import Terminal, submit, terminal, until
-from tests.peers.switched import KEYS, NAMES, Household, programs, write
 from tests.support.command import PROGRAM
 from tests.support.parts import often
+from tests.support.peers.bound import BEARER, BINDING, EXEC, assert_kept, assert_stopped, run
+from tests.support.peers.bound import household as household  # the fixture
+from tests.support.peers.pseudo_terminal import Terminal, submit, terminal, until
+from tests.support.peers.switched import KEYS, NAMES, Household, programs, write
 
 pytestmark = pytest.mark.peer
 

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from mahavishnu.ai.bindings.location import copy_of, path_in
-from tests.peers.bound import BINDING
-from tests.peers.provider_stub import Use
-from tests.peers.switched import KEYS, NAMES, Household, move_in, providers, strays, write
 from tests.support.command import Answer, Command
 from tests.support.parts import often
+from tests.support.peers.bound import BINDING
+from tests.support.peers.provider_stub import Use
+from tests.support.peers.switched import KEYS, NAMES, Household, move_in, providers, strays, write
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from tests.peers.bound import BEARER, BINDING, PROMPT, assert_kept, assert_stopped, run
-from tests.peers.bound import household as household  # the fixture
-from tests.peers.pseudo_terminal import submit, terminal, until
-from tests.peers.switched import KEYS, NAMES, Household, programs, write
 from tests.support.parts import often
+from tests.support.peers.bound import BEARER, BINDING, PROMPT, assert_kept, assert_stopped, run
+from tests.support.peers.bound import household as household  # the fixture
+from tests.support.peers.pseudo_terminal import submit, terminal, until
+from tests.support.peers.switched import KEYS, NAMES, Household, programs, write
 
 pytestmark = pytest.mark.peer
 

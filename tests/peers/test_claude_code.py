@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.peers.node import node_modules
-from tests.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
-from tests.peers.running import Daemon
+from tests.support.peers.node import node_modules
+from tests.support.peers.provider_stub import PREFACE, ProviderStub, Use, provider_stub
+from tests.support.peers.running import Daemon
 
 pytestmark = pytest.mark.peer
 

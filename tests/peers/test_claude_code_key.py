@@ -16,10 +16,10 @@ import pytest
 from mahavishnu.ai.clients.key_command import helper_line, helper_words
 from mahavishnu.ai.clients.requests import LOCAL_HOSTS
 from mahavishnu.ai.secrets.reference import parse_reference
-from tests.peers.provider_stub import ProviderStub, provider_stub
 from tests.peers.test_claude_code import claude as claude
 from tests.support.command import PROGRAM
 from tests.support.kept_secrets import lines, private, seal, stand_ins
+from tests.support.peers.provider_stub import ProviderStub, provider_stub
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

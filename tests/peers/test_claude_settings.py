@@ -16,9 +16,9 @@ import pytest
 
 from mahavishnu.ai.clients.claude_code.own_settings.fence import FENCED_COMMANDS
 from mahavishnu.ai.clients.claude_code.schema import EVENTS, KINDS, TEXT, find_faults
-from tests.peers.provider_stub import ProviderStub, Use, provider_stub
 from tests.peers.test_claude_code import claude as claude  # the fixture
 from tests.support.command import UNMEASURED, Command
+from tests.support.peers.provider_stub import ProviderStub, Use, provider_stub
 
 pytestmark = pytest.mark.peer
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.crash.rounds import HARMS, Rounds
 from tests.crash.scenarios import SCENARIOS
-from tests.peers.clock import clock_back
-from tests.peers.debian import NotFetched
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.clock import clock_back
+from tests.support.peers.debian import NotFetched
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 

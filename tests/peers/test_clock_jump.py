@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.clock import clock_by
-from tests.peers.debian import NotFetched
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.clock import clock_by
+from tests.support.peers.debian import NotFetched
 
 pytestmark = pytest.mark.peer
 

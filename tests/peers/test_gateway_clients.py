@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.gateway.records import UseRecord, read_records
-from tests.peers.live import end_codex
-from tests.peers.provider_stub import Use, provider_stub
-from tests.peers.provider_wire import Block, completions, messages, responses, whole
-from tests.peers.pseudo_terminal import submit, until
-from tests.peers.switched import place_programs, processes_in, write
-from tests.peers.tmux import tmux
 from tests.support.daemon import wait_until
 from tests.support.gateway import KEY, Exchange, Gateway, Providers, gateway, providers
+from tests.support.peers.live import end_codex
+from tests.support.peers.provider_stub import Use, provider_stub
+from tests.support.peers.provider_wire import Block, completions, messages, responses, whole
+from tests.support.peers.pseudo_terminal import submit, until
+from tests.support.peers.switched import place_programs, processes_in, write
+from tests.support.peers.tmux import tmux
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

@@ -24,10 +24,10 @@ from mahavishnu.ai.switching.undo import undo
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.operations.ai.profiles import find_profile
 from mahavishnu.operations.ai.site import open_site
-from tests.peers.loopback import serving
-from tests.peers.pseudo_terminal import submit, terminal, until
-from tests.peers.switched import KEYS, Household, move_in, programs, providers
 from tests.peers.test_switching_claude import NOTICED_S, settle_in
+from tests.support.peers.loopback import serving
+from tests.support.peers.pseudo_terminal import submit, terminal, until
+from tests.support.peers.switched import KEYS, Household, move_in, programs, providers
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

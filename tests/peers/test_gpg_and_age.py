@@ -13,9 +13,9 @@ import pytest
 from mahavishnu.ai.secrets.in_file import FileStore, recognise
 from mahavishnu.ai.secrets.reference import parse_reference
 from mahavishnu.base.errors import MahavishnuError
-from tests.peers.debian import NotFetched, fetch
 from tests.support.kept_secrets import Kept, lines, private
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.debian import NotFetched, fetch
 from tests.support.secrets_contract import KEY, SecretStoreContract, told
 
 pytestmark = pytest.mark.peer

@@ -10,8 +10,8 @@ import pytest
 
 from mahavishnu.services.backends.systemd import render_unit
 from mahavishnu.services.units.unit import Unit
-from tests.peers.systemd_peer import WAIT_S, programs, user_systemd
 from tests.support.command import Command
+from tests.support.peers.systemd_peer import WAIT_S, programs, user_systemd
 
 pytestmark = pytest.mark.peer
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.bearer import bearing
-from tests.peers.node import node, node_modules
-from tests.peers.running import Daemon
+from tests.support.peers.bearer import bearing
+from tests.support.peers.node import node, node_modules
+from tests.support.peers.running import Daemon
 
 pytestmark = pytest.mark.peer
 

@@ -11,8 +11,8 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from mahavishnu.operations.table import OPERATIONS
-from tests.peers.running import Daemon
 from tests.support.command import PROGRAM
+from tests.support.peers.running import Daemon
 
 pytestmark = pytest.mark.peer
 

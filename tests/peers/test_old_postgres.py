@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.debian import NotFetched, fetch
 from tests.support.command import Command
 from tests.support.external import ExternalServer, served
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.debian import NotFetched, fetch
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 

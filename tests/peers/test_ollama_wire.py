@@ -12,7 +12,7 @@ from mahavishnu.embedding.documents import embed_in_chunks
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.ollama import connect_ollama
 from tests.peers.conftest import TEXTS, cosine, require_peers
-from tests.peers.ollama_peer import MODEL, ollama_peer
+from tests.support.peers.ollama_peer import MODEL, ollama_peer
 from tests.support.weights import stored_model
 
 pytestmark = pytest.mark.peer

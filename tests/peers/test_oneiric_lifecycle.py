@@ -21,7 +21,7 @@ from mahavishnu.ai.secrets.oneiric.lifecycle import Providers  # noqa: E402
 from mahavishnu.ai.secrets.oneiric.providers import Adapter, Dates, OpenStore  # noqa: E402
 from mahavishnu.ai.secrets.oneiric.stores import CloudStore, Stores  # noqa: E402
 from mahavishnu.ai.secrets.reference import parse_reference  # noqa: E402
-from tests.peers.clouds import aws_store, gcp_store, opened  # noqa: E402
+from tests.support.peers.clouds import aws_store, gcp_store, opened  # noqa: E402
 
 REFERENCE = parse_reference("oneiric:aws/id")
 

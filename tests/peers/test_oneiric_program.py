@@ -19,7 +19,7 @@ from tests.support.secrets_contract import KEY
 pytestmark = pytest.mark.peer
 require_peers("oneiric", "moto")
 
-from tests.peers import clouds  # noqa: E402
+from tests.support.peers import clouds  # noqa: E402
 
 HELPER = PROGRAM.with_name("mahavishnu-key")
 URL = "https://llm.example.com"

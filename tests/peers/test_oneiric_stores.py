@@ -17,7 +17,7 @@ from tests.support.secrets_contract import KEY, SecretStoreContract, told
 pytestmark = pytest.mark.peer
 require_peers("oneiric", "moto")
 
-from tests.peers import clouds  # noqa: E402
+from tests.support.peers import clouds  # noqa: E402
 
 
 @pytest.fixture(scope="module")

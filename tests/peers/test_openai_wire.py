@@ -12,7 +12,7 @@ from mahavishnu.embedding.documents import embed_in_chunks
 from mahavishnu.embedding.in_process import InProcessEmbedder
 from mahavishnu.embedding.openai import connect_openai
 from tests.peers.conftest import TEXTS, cosine
-from tests.peers.llama_peer import llama_peer
+from tests.support.peers.llama_peer import llama_peer
 from tests.support.weights import stored_model
 
 pytestmark = pytest.mark.peer

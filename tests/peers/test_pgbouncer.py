@@ -14,10 +14,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.peers.debian import NotFetched, fetch
 from tests.support.command import Command
 from tests.support.external import ExternalServer, demoted, free_port, newest_binaries, served
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.debian import NotFetched, fetch
 from tests.support.weights import GRAPH_SHA256, packaged_model
 
 pytestmark = pytest.mark.peer

@@ -10,11 +10,11 @@ from typing import IO, Any
 import pytest
 
 from tests.peers.conftest import require_peers
-from tests.peers.llama_peer import ended
-from tests.peers.prefect_peer import WAIT_S, Flows, PrefectServer
-from tests.peers.relay import Relay
 from tests.support.command import UNMEASURED, Command
 from tests.support.external import free_port
+from tests.support.peers.llama_peer import ended
+from tests.support.peers.prefect_peer import WAIT_S, Flows, PrefectServer
+from tests.support.peers.relay import Relay
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 require_peers("prefect")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.live import (
+from tests.support.command import PROGRAM
+from tests.support.peers.live import (
     NOTICED_S,
     READY,
     asks,
@@ -21,13 +22,12 @@ from tests.peers.live import (
     sessions,
     switch,
 )
-from tests.peers.observed import page as page
-from tests.peers.observed import saw
-from tests.peers.provider_stub import Use
-from tests.peers.pseudo_terminal import until
-from tests.peers.switched import KEYS, Household, write
-from tests.peers.tmux import Tmux, tmux
-from tests.support.command import PROGRAM
+from tests.support.peers.observed import page as page
+from tests.support.peers.observed import saw
+from tests.support.peers.provider_stub import Use
+from tests.support.peers.pseudo_terminal import until
+from tests.support.peers.switched import KEYS, Household, write
+from tests.support.peers.tmux import Tmux, tmux
 
 pytestmark = pytest.mark.peer
 

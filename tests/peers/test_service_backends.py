@@ -15,11 +15,11 @@ from mahavishnu.services.backends.systemd_backend import SystemdBackend
 from mahavishnu.services.supervision.own_backend import UnitEnvironment
 from mahavishnu.services.units.backend import Backend
 from mahavishnu.services.units.unit import Unit
-from tests.peers.supervisord_peer import Supervisord, supervisord
-from tests.peers.systemd_peer import user_systemd
 from tests.peers.test_login import running_pid
 from tests.support.backend_contract import WAIT_S, BackendContract
 from tests.support.command import Command
+from tests.support.peers.supervisord_peer import Supervisord, supervisord
+from tests.support.peers.systemd_peer import user_systemd
 
 pytestmark = pytest.mark.peer
 

@@ -18,9 +18,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mahavishnu.services.session_buddy.client import Abilities, SessionBuddy
 from mahavishnu.services.session_buddy.unit import LAUNCHER, session_buddy_unit
 from mahavishnu.services.units.unit import Unit
-from tests.peers.session_buddy_peer import interpreter, served
 from tests.support.command import Command
 from tests.support.external import free_port
+from tests.support.peers.session_buddy_peer import interpreter, served
 
 pytestmark = pytest.mark.peer
 

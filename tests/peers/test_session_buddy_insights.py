@@ -23,9 +23,9 @@ from mahavishnu.services.session_buddy.client import SessionBuddy
 from mahavishnu.services.session_buddy.unit import session_buddy_unit
 from mahavishnu.services.units.unit import Unit
 from tests.conftest import World
-from tests.peers.session_buddy_peer import interpreter, start, until_healthy
 from tests.support.external import free_port
 from tests.support.mirrored import catch_up
+from tests.support.peers.session_buddy_peer import interpreter, start, until_healthy
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 TEXT = "A walrus sleeps in the water as well as on the ice."

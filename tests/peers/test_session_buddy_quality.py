@@ -13,9 +13,9 @@ from mahavishnu.services.session_buddy.client import SessionBuddy
 from mahavishnu.services.session_buddy.quality import make_checkpoint
 from mahavishnu.services.session_buddy.unit import session_buddy_unit
 from tests.conftest import World
-from tests.peers.session_buddy_peer import interpreter, served
 from tests.support.external import free_port
 from tests.support.ingesting import commit, git, write
+from tests.support.peers.session_buddy_peer import interpreter, served
 from tests.support.served import app_of
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.pseudo_terminal import Terminal, submit, terminal, until
-from tests.peers.switched import (
+from tests.support.command import PROGRAM
+from tests.support.peers.pseudo_terminal import Terminal, submit, terminal, until
+from tests.support.peers.switched import (
     KEYS,
     NAMES,
     Household,
@@ -22,7 +23,6 @@ from tests.peers.switched import (
     strays,
     write,
 )
-from tests.support.command import PROGRAM
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mahavishnu.ai.clients.requests import LOCAL_HOSTS
-from tests.peers.pseudo_terminal import until
-from tests.peers.switched import (
+from tests.support.command import PROGRAM
+from tests.support.peers.pseudo_terminal import until
+from tests.support.peers.switched import (
     KEYS,
     NAMES,
     Household,
@@ -20,7 +21,6 @@ from tests.peers.switched import (
     strays,
     write,
 )
-from tests.support.command import PROGRAM
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

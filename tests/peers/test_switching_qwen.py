@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.peers.pseudo_terminal import submit, terminal, until
-from tests.peers.switched import (
+from tests.support.command import Command
+from tests.support.peers.pseudo_terminal import submit, terminal, until
+from tests.support.peers.switched import (
     KEYS,
     NAMES,
     Household,
@@ -20,7 +21,6 @@ from tests.peers.switched import (
     strays,
     write,
 )
-from tests.support.command import Command
 
 pytestmark = [pytest.mark.peer, pytest.mark.leak]
 

@@ -19,15 +19,15 @@ import pytest
 import yaml
 
 from tests.peers.conftest import require_peers
-from tests.peers.provider_stub import ProviderStub, Use, provider_stub
-from tests.peers.switched import place_programs
 from tests.support.command import PROGRAM, UNMEASURED, Command
 from tests.support.external import ExternalServer, newest_binaries, served, trusting_pgvector
+from tests.support.peers.provider_stub import ProviderStub, Use, provider_stub
+from tests.support.peers.switched import place_programs
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 require_peers("oneiric", "moto")
 
-from tests.peers import clouds  # noqa: E402
+from tests.support.peers import clouds  # noqa: E402
 
 KEY = "sk-canary-of-the-team-0123456789"
 ROLES = ("team", "ana", "ben", "keeper")

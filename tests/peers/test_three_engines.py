@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.peers.conftest import require_peers
-from tests.peers.prefect_peer import PrefectServer
-from tests.peers.provider_stub import provider_stub
 from tests.support.command import UNMEASURED, Command
 from tests.support.external import free_port
 from tests.support.ingesting import commit, git, write
+from tests.support.peers.prefect_peer import PrefectServer
+from tests.support.peers.provider_stub import provider_stub
 
 pytestmark = [pytest.mark.peer, pytest.mark.postgres]
 require_peers("prefect", "agno", "openai", "llama_index", "tree_sitter")

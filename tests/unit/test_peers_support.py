@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.alone import alone
-from tests.peers.journal import Journal
-from tests.peers.provider_stub import Asked, ProviderStub
-from tests.peers.switched import KEYS, NAMES, STRAY, Providers
+from tests.support.peers.alone import alone
+from tests.support.peers.journal import Journal
+from tests.support.peers.provider_stub import Asked, ProviderStub
+from tests.support.peers.switched import KEYS, NAMES, STRAY, Providers
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 Programs out of the npm registry: those of `npm/package-lock.json`, below `.cache/peers/npm`.
 
 Node and npm come in a Python package. The lock names versions and digests but no registry, which is
-left to npm's own settings; `python -m tests.peers.node` writes it anew from `npm/package.json`.
+left to npm's own settings; `python -m tests.support.peers.node` writes it anew from `npm/package.json`.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.peers.alone import alone
 from tests.peers.conftest import require_peers
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.alone import alone
 
 SOURCE = Path(__file__).with_name("npm")
-CACHE = Path(__file__).parents[2] / ".cache/peers/npm"
+CACHE = Path(__file__).parents[3] / ".cache/peers/npm"
 _INSTALL_TIMEOUT_S = 600
 _QUIET = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
 

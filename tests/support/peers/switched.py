@@ -18,12 +18,12 @@ from mahavishnu.ai.switching.switch import SwitchOptions, switch
 from mahavishnu.base.settings.sources import load_settings
 from mahavishnu.operations.ai.profiles import find_profile
 from mahavishnu.operations.ai.site import open_site
-from tests.peers.journal import Journal
-from tests.peers.node import node, node_modules
-from tests.peers.provider_stub import Asked, ProviderStub, provider_stub
-from tests.peers.refusing_proxy import refusing_proxy
 from tests.support.command import Answer, Command
 from tests.support.outcomes import Leaked
+from tests.support.peers.journal import Journal
+from tests.support.peers.node import node, node_modules
+from tests.support.peers.provider_stub import Asked, ProviderStub, provider_stub
+from tests.support.peers.refusing_proxy import refusing_proxy
 
 NAMES = ("one", "two", "three")
 KEYS = {f"{name.upper()}_KEY": f"sk-canary-of-{name}-0123456789" for name in NAMES}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tests.peers.provider_stub import Asked
+from tests.support.peers.provider_stub import Asked
 
 HEADING = "What was asked and done, in seconds:"
 _LINE_CHARACTERS = 200

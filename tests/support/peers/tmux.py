@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.debian import NotFetched, fetch
-from tests.peers.pseudo_terminal import until
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.debian import NotFetched, fetch
+from tests.support.peers.pseudo_terminal import until
 
 _LEAVE_TIMEOUT_S = 60.0
 

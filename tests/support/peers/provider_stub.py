@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.peers.loopback import serving
-from tests.peers.provider_wire import Block, completions, messages, responses, whole
+from tests.support.peers.loopback import serving
+from tests.support.peers.provider_wire import Block, completions, messages, responses, whole
 
 PREFACE = "The tool answered: "
 _MODEL_PATHS = ("/messages", "/responses", "/chat/completions")

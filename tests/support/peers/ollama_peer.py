@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.peers.llama_peer import ENVIRON, ended, llama_peer
 from tests.support.external import free_port
+from tests.support.peers.llama_peer import ENVIRON, ended, llama_peer
 
 MODEL = "local/all-minilm"
 _START_TIMEOUT_S = 60

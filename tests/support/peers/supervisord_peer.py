@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers.conftest import require_peers
-from tests.peers.llama_peer import ended
+from tests.support.peers.llama_peer import ended
 
 WAIT_S = 60.0
 CONFIG = """

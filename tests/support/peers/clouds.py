@@ -22,7 +22,7 @@ from mahavishnu.ai.secrets.oneiric.providers import (
 )
 from mahavishnu.ai.secrets.oneiric.store import OneiricStore
 from mahavishnu.ai.secrets.oneiric.stores import AwsStore, CloudStore, GcpStore, Stores
-from tests.peers.loopback import serving
+from tests.support.peers.loopback import serving
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIAFAKEFAKEFAKEFAKE",

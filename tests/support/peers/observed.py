@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs/reference/running-sessions.md"
+PAGE = Path(__file__).parents[3] / "docs/reference/running-sessions.md"
 HEADER = """# What a switch does to a running session
 
 Written by `make test-peers`, from what its tests saw: each of these rows is one that they assert, with the real

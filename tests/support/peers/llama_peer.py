@@ -1,7 +1,7 @@
 """
 llama.cpp's own server, with real weights; it speaks OpenAI's API.
 
-As a program, `python -m tests.peers.llama_peer GGUF` serves the GGUF on a free port, prints its
+As a program, `python -m tests.support.peers.llama_peer GGUF` serves the GGUF on a free port, prints its
 address and ends when its standard input does, so that it never outlives its test.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 WINDOW_TOKENS = 512
 ENVIRON = {
-    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "PYTHONPATH": str(Path(__file__).parents[3]),
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
 }
@@ -24,7 +24,7 @@ ENVIRON = {
 def llama_peer(gguf: Path) -> Iterator[str]:
     """Run the server; yields its address, without /v1."""
     llama = subprocess.Popen(
-        [sys.executable, "-m", "tests.peers.llama_peer", str(gguf)],
+        [sys.executable, "-m", "tests.support.peers.llama_peer", str(gguf)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

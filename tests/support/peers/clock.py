@@ -3,7 +3,7 @@
 import sysconfig
 from pathlib import Path
 
-from tests.peers.debian import fetch
+from tests.support.peers.debian import fetch
 
 
 def clock_back() -> dict[str, str]:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.debian import NotFetched, fetch
 from tests.support.missing_programs import skip_or_fail
+from tests.support.peers.debian import NotFetched, fetch
 
 GROUPS = Path("/sys/fs/cgroup/systemd")
 WAIT_S = 60.0

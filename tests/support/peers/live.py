@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mahavishnu.ai.clients.table import ClientName
-from tests.peers.provider_stub import Asked
-from tests.peers.pseudo_terminal import submit, until
-from tests.peers.switched import KEYS, Household, move_in, programs, providers, write
-from tests.peers.tmux import Pane
+from tests.support.peers.provider_stub import Asked
+from tests.support.peers.pseudo_terminal import submit, until
+from tests.support.peers.switched import KEYS, Household, move_in, programs, providers, write
+from tests.support.peers.tmux import Pane
 
 NOTICED_S = 2.5
 READY = {"claude-code": "❯", "codex": "Ask Codex", "qwen": "Type your message"}

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.peers.alone import alone
 from tests.support.missing_programs import PEERS
+from tests.support.peers.alone import alone
 
 CACHE = PEERS / "debian"
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.peers.alone import alone
 from tests.support.missing_programs import PEERS, skip_or_fail
+from tests.support.peers.alone import alone
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LOCK = ROOT / "requirements-session-buddy.lock"
 CACHE = PEERS / "session-buddy"
 START_S = 300.0

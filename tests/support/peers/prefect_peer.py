@@ -15,8 +15,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from tests.peers.llama_peer import ended
 from tests.support.command import Command
+from tests.support.peers.llama_peer import ended
 
 FLOWS = Path(__file__).with_name("prefect_flows.py")
 QUIET = {
@@ -25,7 +25,7 @@ QUIET = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-    "PYTHONPATH": str(FLOWS.parents[2]),
+    "PYTHONPATH": str(FLOWS.parents[3]),
 }
 WAIT_S = 120.0
 

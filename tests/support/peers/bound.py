@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers.switched import KEYS, Household, move_in, providers, write
+from tests.support.peers.switched import KEYS, Household, move_in, providers, write
 
 EXEC = ("exec", "--skip-git-repo-check", "Say something.")
 PROMPT = ("-p", "Say something.")
