@@ -114,8 +114,11 @@ async def _look_at_rows(connection: DriverConnection) -> AsyncIterator[Damage]:
               "r.superseded_by IS NULL AND (r.expires_at IS NULL OR r.expires_at > now()) "
               f"AND NOT EXISTS (SELECT FROM embedding_queue q WHERE q.memory_no = r.memory_no){vectors}",
               "error", "memories have no vectors and do not wait for any; no search by meaning finds them",
-              "INSERT INTO embedding_queue (memory_no, scope_no) SELECT memory_no, scope_no FROM {table} r "
-              "WHERE {condition}"),
+              # The change is for those who hold vectors in memory.
+              "WITH queued AS (INSERT INTO embedding_queue (memory_no, scope_no) "
+              "SELECT memory_no, scope_no FROM {table} r WHERE {condition} RETURNING memory_no) "
+              "INSERT INTO changes (scope_no, memory_id, kind) "
+              "SELECT m.scope_no, m.id, 'stored' FROM memories m JOIN queued USING (memory_no)"),
         _SUCCESSORS,
     ]  # fmt: skip
     for each in rows:

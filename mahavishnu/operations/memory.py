@@ -198,7 +198,8 @@ async def _stored(app: App, new: NewMemory, stored: Stored) -> StoreResult:
     if stored.waits is None and app.hot is not None and not app.hot.missing:
         indexed = not stored.created and await app.hot.holds(stored.id)
         places["hot"] = "indexed" if indexed else "not indexed yet"
-    if app.session_buddy is not None and new.collection == "insight":
+    is_sent = stored.created and new.collection == "insight" and new.expires_at is None
+    if app.session_buddy is not None and is_sent:
         places["session_buddy"] = "queued"
     return StoreResult(
         **kept_fields(stored),

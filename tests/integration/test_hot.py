@@ -15,6 +15,7 @@ from mahavishnu.database.target import Target
 from mahavishnu.memory.hot import index as hot_index
 from mahavishnu.memory.hot import vectors
 from mahavishnu.memory.hot.index import HotIndex
+from mahavishnu.memory.integrity import check_integrity
 from mahavishnu.memory.models import MemoryFilter, NewMemory, SearchResult
 from mahavishnu.memory.search import Retriever, SearchRequest
 from mahavishnu.memory.tiers import open_hot, open_tiers
@@ -258,7 +259,7 @@ async def test_each_of_two_daemons_answers_with_what_the_other_did(
 
 
 async def test_finer_filters_and_too_many_vectors_are_for_postgresql(
-    world: World, index: HotIndex
+    world: World, index: HotIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.memories.store(NewMemory(content="The walrus.", agent_id="a"))
     wanted = MemoryFilter(agent_id="a")
@@ -269,6 +270,31 @@ async def test_finer_filters_and_too_many_vectors_are_for_postgresql(
     found = await ask(both(world, small), "walrus", tiers=("hot",))
     [part] = found.degraded
     assert part.part == "tier:hot" and "memory.hot.max_mb" in part.reason and found.hits
+    reads: list[object] = []
+    monkeypatch.setattr(small, "_follow", reads.append)
+    await small.follow()  # a second later: that would read all vectors again
+    assert not reads
+
+
+async def test_vectors_that_are_made_again_are_found(
+    world: World, index: HotIndex, target: Target
+) -> None:
+    stored = await world.memories.store(NewMemory(content="The walrus."))
+    await index.follow()
+    lose = (
+        "DELETE FROM embeddings_1 WHERE memory_no = (SELECT memory_no FROM memories WHERE id = $1)"
+    )
+    await world.database.run(lambda c: c.execute(lose, stored.id))
+    index.clear()
+    await index.follow()
+    [damage] = (await check_integrity(world.database))[0]
+    connection = await asyncpg.connect(**target.direct)
+    await connection.execute(damage.statement)
+    await connection.close()
+    assert await world.memories.embed_waiting(limit=10) == 1
+    await index.follow()
+    found = await ask(both(world, index), "walrus", tiers=("hot",))
+    assert texts(found) == ["The walrus.", "The first."]
 
 
 async def test_only_the_read_after_a_search_in_memory_keeps_its_plan(
@@ -289,7 +315,8 @@ async def test_only_the_read_after_a_search_in_memory_keeps_its_plan(
     assert await world.database.run(lambda c: c.fetchval(kept, "%nearest_%")) == 0
     index.clear()
     await ask(retriever, "the first", tiers=("hot",))
-    assert await world.database.run(lambda c: c.fetchval(kept, "%nearest_%")) == 0
+    for name in ("nearest_", "select_matching", "match_terms"):
+        assert await world.database.run(lambda c, like=f"%{name}%": c.fetchval(kept, like)) == 0
     async with world.database.connection() as connection:
         assert await connection.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
 

@@ -117,6 +117,7 @@ async def test_a_target_gets_the_collections_it_wants_and_passes_over_the_others
     await store(world, "last")
     await catch_up(outbox)
     await store(world, "and one more")
+    assert [each.pending for each in await outbox.status()] == [0]  # of what it takes
     both = outbox_of(world, FakeTarget("all"), fake)
     while next(each.pending for each in await both.status() if each.name == "all"):
         await both.run()  # others' transactions may be open for a moment

@@ -128,7 +128,11 @@ async def test_what_cannot_be_taken_waits_or_is_refused(
     target = SessionBuddyTarget(buddy)
     before = await target.open()
     buddy.keeps = buddy.keeps.__class__(buddy.keeps.tools, None)
-    assert "process 7" in await target.open() != before  # it loses rows: each start is given all
+    assert "process 7" in (earlier := await target.open()) != before
+    buddy.up_s += 600.0
+    assert (
+        await target.open() != earlier
+    )  # it loses rows: each start is given all, with the same pid too
 
 
 async def test_what_it_has_of_ours_is_shown_as_it_is_here(

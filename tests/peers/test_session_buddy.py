@@ -87,6 +87,7 @@ async def test_what_it_stores_survives_its_end(tmp_path: Path) -> None:
         assert await count(client) == 2
         told = await say(client, "search_entities", query="svc")
         assert "svc0" in told and "svc1" in told
+        assert (await buddy.call("get_liveness", {})).structured["uptime_seconds"] > 0
         [abilities] = {*seen, await buddy.warm()}
         assert abilities.data_id and abilities.lacking == ()
         await buddy.aclose()
@@ -147,6 +148,9 @@ async def test_data_of_the_user_is_copied_with_what_waits_in_its_log(tmp_path: P
     async with served(unit.command, unit.health.http, tmp_path / "log") as client:
         assert await count(client) == 1
     assert {path.name: path.read_bytes() for path in data.iterdir()} == files
+    other = unit_of(home, tmp_path / "others")
+    done = subprocess.run(other.command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "is not of" in done.stderr
 
 
 def test_a_data_dir_without_data_is_refused(tmp_path: Path) -> None:

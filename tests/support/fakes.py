@@ -125,6 +125,7 @@ class FakeSessionBuddy(SessionBuddy):
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:9")
         self.rows: list[dict[str, Any]] = []
+        self.up_s = 0.0
         self.entities: set[str] = set()
         self.relations: list[tuple[str, str]] = []
         self.problem: MahavishnuError | None = None
@@ -155,6 +156,8 @@ class FakeSessionBuddy(SessionBuddy):
             raise self.problem
         if tool == "store_reflection":
             self.rows.append({"id": str(len(self.rows)), **arguments})
+        if tool == "get_liveness":
+            return Answer("", {"uptime_seconds": self.up_s})
         if tool != "fingerprint_search":
             return Answer("Process ID: 7", {})
         words = set(re.findall(r"\w+", arguments["query"].lower()))

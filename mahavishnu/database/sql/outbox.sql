@@ -91,20 +91,23 @@ DELETE FROM outbox_targets WHERE owner = current_user AND name = $1;
 SELECT count(*) FROM outbox_dead_letters WHERE owner = current_user;
 
 -- list_targets --
--- The caller's targets, and those of $1 that have not begun. $2 how far changes are counted; (name, delivered, delivered_at,
+-- The caller's targets, and those of $1 that have not begun. $2 how far changes are counted, $3 for each of $1 the
+-- collections that it takes, with commas between, or null for all; (name, delivered, delivered_at,
 -- attempts, next_at, error_code, error, changes that it lacks, how many of those wait for transactions that are still open,
 -- dead letters).
 SELECT name, coalesce(t.delivered, 0) AS delivered, t.delivered_at, coalesce(t.attempts, 0) AS attempts, t.next_at,
        t.error_code, t.error, lacks.pending, lacks.held_back,
        (SELECT count(*) FROM outbox_dead_letters d WHERE d.owner = t.owner AND d.target = t.name) AS dead
 FROM (SELECT * FROM outbox_targets WHERE owner = current_user) AS t
-FULL JOIN unnest($1::text[]) AS wanted (name) USING (name)
+FULL JOIN unnest($1::text[], $3::text[]) AS wanted (name, collections) USING (name)
 CROSS JOIN LATERAL (
     SELECT count(*) AS pending, count(*) FILTER (WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())) AS held_back
     FROM (
         SELECT c.xid FROM changes c
         WHERE c.xid >= coalesce(t.from_xid, '0') AND (c.xid >= coalesce(t.to_xid, '0') OR c.change_no > t.after_no)
-            AND c.scope_no = ANY (ARRAY(SELECT scope_no FROM scopes WHERE owner = current_user))
+            AND c.scope_no = ANY (ARRAY(
+                SELECT scope_no FROM scopes WHERE owner = current_user
+                    AND (wanted.collections IS NULL OR collection = ANY (string_to_array(wanted.collections, ',')))))
         LIMIT $2
     ) AS lacking
 ) AS lacks

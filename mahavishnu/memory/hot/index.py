@@ -27,6 +27,7 @@ from mahavishnu.memory.space import EmbeddingSpace
 PAGE = 4_000  # rows that are read at once
 MOST_ASKED = 1_000  # memories that wait for vectors, of which each question asks
 MOST_LATE = 1_000  # vectors stored after the last look that a question compares itself
+TOO_LARGE_S = 300.0  # until it is tried again: that reads all vectors up to the limit
 GROW_S = 5.0  # how long a graph grows before changes are looked for again
 _QUERIES = load_queries("hot")
 
@@ -59,6 +60,7 @@ class HotIndex:
         self._space = space
         self._limit = limit_bytes
         self._copy: _Copy | None = None
+        self._not_before = 0.0  # when it may be filled again
         self.missing: str = "It is being filled."  # why it does not answer, or nothing
 
     @property
@@ -80,7 +82,7 @@ class HotIndex:
 
     def clear(self) -> None:
         """Forget everything: the database was replaced."""
-        self._copy, self.missing = None, "It is being filled."
+        self._copy, self._not_before, self.missing = None, 0.0, "It is being filled."
 
     async def follow(self) -> None:
         """Fill the copy or bring it up to date; raises `MahavishnuError` where PostgreSQL cannot be asked."""
@@ -89,12 +91,14 @@ class HotIndex:
             self._copy, self.missing = None, "No embedding model is in use yet."
             return
         copy = self._copy
+        if copy is None and time.monotonic() < self._not_before:
+            return
         if copy is None or copy.table != active[0] or copy.vectors.is_worn:
             copy = _Copy(active[0], Vectors(active[0].dimensions))
         try:
             await self._follow(copy)
         except _TooLarge:
-            self._copy = None
+            self._copy, self._not_before = None, time.monotonic() + TOO_LARGE_S
             limit = self._limit // 2**20
             self.missing = f"The vectors take more than {limit} MB, which is memory.hot.max_mb."
 

@@ -71,7 +71,8 @@ class Outbox:
 
     async def status(self) -> list[TargetState]:
         """Return how far each target is: those of the settings, and others that the database knows."""
-        rows = await self._fetch("list_targets", self.names, MAX_PENDING)
+        taken = [each.collections and ",".join(each.collections) for each in self._targets]
+        rows = await self._fetch("list_targets", self.names, MAX_PENDING, taken)
         return [TargetState(configured=row["name"] in self.names, **row) for row in rows]
 
     async def count_pending(self, target: str) -> int:

@@ -7,7 +7,9 @@ before it is stored. One that is shared with other projects later is a further r
 
 import re
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from mahavishnu.base.errors import Conflict, Unavailable
@@ -58,8 +60,11 @@ class SessionBuddyTarget:
         return f"{_VERSION}:{data}"
 
     async def _find_process(self) -> str:
+        """Return pid and start, to the minute: in a container the pid may be the same each time."""
         found = _PROCESS.search((await self._buddy.call("health_check", {})).text)
-        return f"process {found[1] if found else 'unknown'}"
+        up_s = (await self._buddy.call("get_liveness", {})).structured.get("uptime_seconds", 0.0)
+        started = datetime.fromtimestamp(time.time() - up_s, UTC)
+        return f"process {found[1] if found else 'unknown'} of {started:%Y-%m-%dT%H:%M}"
 
     async def deliver(self, changes: Sequence[MemoryChange]) -> DeliveryRefusal | None:
         """Store what is live; what was forgotten stays there, and no search shows it."""

@@ -169,6 +169,8 @@ class ColdTier:
     async def _answer(self, connection: Connection, question: _Question) -> _Answer:
         """Search what the filter selects; again where the selection turns out to be old."""
         await self._purge_expired(connection)
+        if self._expired_left:  # which was not known when the connection was chosen
+            await self._database.plan_each(connection)
         match = self._match
         for _ in range(ATTEMPTS):
             answer = await self._find(connection, question, match)

@@ -51,6 +51,8 @@ def main(arguments: Sequence[str]) -> None:
         if asked.copy is not None:
             copy_once(asked.copy, folder)
         folder.mkdir(parents=True, exist_ok=True)
+        if asked.data is None:
+            note_source(folder, asked.copy)
         for database in sorted(folder.glob("*.duckdb")):
             recover(database)
     except BlockingIOError as error:
@@ -85,8 +87,17 @@ def prepare(home: Path, data: Path | None) -> Path:
 
 
 def copy_once(source: Path, folder: Path) -> None:
-    """Copy the databases of `source`, which stay as they are, unless `folder` is there; raises BlockingIOError."""
+    """
+    Copy the databases of `source`, which stay as they are, unless that was done; raises BlockingIOError.
+
+    Where `folder` has other data already, the process ends and says so.
+    """
     if folder.exists():
+        known = _source_of(folder)
+        if known.exists() and known.read_text(encoding="utf-8") != str(source):
+            sys.exit(
+                f"{folder} has data that is not of {source}. Move one of them away, or merge them yourself."
+            )
         return
     databases = sorted(source.glob("*.duckdb"))
     if not databases:  # else it would begin with nothing, and never copy again
@@ -136,6 +147,17 @@ def identify(folder: Path) -> str:
         unfinished.write_text(uuid.uuid4().hex, encoding="ascii")
         unfinished.replace(path)
     return path.read_text(encoding="ascii")
+
+
+def note_source(folder: Path, source: Path | None) -> None:
+    """Note of what data in a folder was copied: nothing, where it began empty."""
+    path = _source_of(folder)
+    if not path.exists():
+        path.write_text(str(source or ""), encoding="utf-8")
+
+
+def _source_of(folder: Path) -> Path:
+    return folder / "mahavishnu-copied-from"
 
 
 def _identity_of(folder: Path) -> Path:
