@@ -1,5 +1,6 @@
 """The real Claude Code, Codex and Qwen Code by the gateway: after a stream that breaks off the next one answers."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,15 @@ import pytest
 
 from mahavishnu.gateway.records import UseRecord, read_records
 from tests.support.daemon import wait_until
-from tests.support.gateway import KEY, Exchange, Gateway, Providers, gateway, providers
+from tests.support.gateway import (
+    KEY,
+    Behave,
+    Exchange,
+    Gateway,
+    Providers,
+    gateway,
+    providers,
+)
 from tests.support.peers.live import end_codex
 from tests.support.peers.provider_stub import Use, provider_stub
 from tests.support.peers.provider_wire import Block, completions, messages, responses, whole
@@ -46,6 +55,54 @@ async def answers(exchange: Exchange) -> None:
     for each in events(exchange.path, SAID):
         await exchange.chunk(each.encode())
     await exchange.end()
+
+
+def fails(status: int, kind: str, message: str, **headers: str) -> Behave:
+    """Return what answers with an error, in the form that all protocols share."""
+
+    async def behave(exchange: Exchange) -> None:
+        body = {"type": "error", "error": {"type": kind, "message": message}}
+        await exchange.answer(status, body, **headers)
+
+    return behave
+
+
+async def says_nothing(exchange: Exchange) -> None:
+    await exchange.begin()
+    await exchange.end()
+
+
+def breaks(*, cut: bool) -> Behave:
+    """Return what begins to answer, and is cut then, or ends with an error."""
+
+    async def behave(exchange: Exchange) -> None:
+        if not exchange.json.get("stream"):  # as Claude Code asks again once it had text
+            await exchange.answer(500, {"error": {"type": "api_error", "message": "It broke."}})
+            return
+        await exchange.begin()
+        said = 2 if exchange.path.endswith("/completions") else 3
+        await exchange.chunk("".join(list(events(exchange.path, "Not this."))[:said]).encode())
+        if cut:
+            exchange.writer.close()
+            return
+        error = {"type": "error", "error": {"type": "api_error", "message": "It broke."}}
+        await exchange.chunk(f"event: error\ndata: {json.dumps(error)}\n\n".encode())
+        await exchange.end()
+
+    return behave
+
+
+# Before the first text; the first of all cannot be reached.
+FAILURES: dict[str, Behave] = {
+    "away": answers,
+    "unpaid": fails(402, "billing_error", "Insufficient balance."),
+    "quota": fails(429, "rate_limit_error", "Slow down.", retry_after="600"),
+    "overload": fails(529, "overloaded_error", "Overloaded"),
+    "busy": fails(400, "invalid_request_error", "The engine is overloaded"),
+    "fault": fails(500, "api_error", "Internal server error"),
+    "silent": says_nothing,
+}
+CAUSES = ("network", "quota", "quota", "overload", "overload", "provider", "provider")
 
 
 async def breaks_off(exchange: Exchange) -> None:
@@ -103,6 +160,33 @@ def test_a_stream_that_breaks_off_goes_on_with_the_next_provider(
     assert (rows[0].profile, rows[0].cause, rows[0].status) == (first, "provider", 200)
     last = next(each for each in rows if each.profile == second)
     assert (last.cause, last.input, last.output) == ("", 10, 5)
+
+
+@pytest.mark.parametrize("client", ["claude", "codex", "qwen"])
+def test_each_way_to_fail_leads_to_the_next_provider(
+    run: Gateway, found: Providers, tmp_path: Path, client: str
+) -> None:
+    """
+    Some seconds each, in which the client asks again twice: after what fails in the middle of its stream.
+
+    What fails before that it never hears of.
+    """
+    names = [f"{each}-{client}" for each in (*FAILURES, "cut", "error", "last")]
+    found.behave |= {f"{name}-{client}": behave for name, behave in FAILURES.items()}
+    found.behave |= {f"cut-{client}": breaks(cut=True), f"error-{client}": breaks(cut=False)}
+    found.behave[f"last-{client}"] = answers
+    for name in names:
+        make_profile(run, found, name)
+    make_profile(run, found, names[0], "http://127.0.0.1:9")
+    run.route(client, *names)
+    done = ask(client, run, tmp_path)
+    assert done.returncode == 0 and SAID in done.stdout, (done, records(run, client))
+    wait_until(lambda: any(each.profile == names[-1] for each in records(run, client)))
+    rows = records(run, client)
+    causes = {name: cause for row in rows for name, _, cause in each_moved(row)}
+    causes |= {each.profile: each.cause for each in rows if each.cause}
+    wanted = [*CAUSES, "network", "provider"]
+    assert [causes.get(name) for name in names[:-1]] == wanted, rows
 
 
 @pytest.mark.parametrize("client", ["claude", "codex", "qwen"])
@@ -174,8 +258,13 @@ def test_claude_code_uses_a_tool_of_a_model_behind_chat_completions(
     assert {each.cause for each in records(run, "claude") if each.profile == "translated"} == {""}
 
 
-def make_profile(run: Gateway, found: Providers, name: str) -> None:
-    url = f"{found.url}/{name}"
+def each_moved(row: UseRecord) -> list[tuple[str, str, str]]:
+    """Return profiles and causes of what moved on."""
+    return [each.partition(":") for each in row.moved_from.split(",") if each]
+
+
+def make_profile(run: Gateway, found: Providers, name: str, url: str | None = None) -> None:
+    url = url or f"{found.url}/{name}"
     run.profile(
         name,
         url,
