@@ -78,6 +78,7 @@ BROAD_ALLOWED = {
     "services/health.py",  # what one component meets is how it is
     "doctor/run.py",  # what one check meets becomes a finding, and the others are made
     "services/supervision/runner.py",  # the root of a process: says why to who started it
+    "services/backends/chosen.py",  # raised where it was asked for
     "services/supervision/supervisor.py",  # a fault of one unit stops no other; or it is raised where one asked
     "embedding/openai.py",  # closes what it opened, also where it is cancelled, and raises again
     "embedding/ollama.py",  # and this

@@ -67,11 +67,23 @@ class Locations:
         return self.state / "token"
 
 
+def expanded(text: str) -> Path:
+    """Return a path with the home folder that its `~` or `~USER` means; raises `UsageError` where there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"There is no home folder for {text}.",
+            hint="Write the whole path.",
+            code="settings.no_home",
+        ) from error
+
+
 def locate(environ: Mapping[str, str]) -> Locations:
     """Resolve the three roots from `MAHAVISHNU_HOME`, else from the platform's conventions."""
     home = environ.get("MAHAVISHNU_HOME")
     if home:
-        root = Path(home).expanduser()
+        root = expanded(home)
         if not root.is_absolute():
             raise UsageError(
                 f"MAHAVISHNU_HOME is not an absolute path: {home}",

@@ -6,6 +6,7 @@ age, samples its components and calls, and runs the jobs of `jobs.py` at their t
 """
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -263,13 +264,21 @@ async def drain_spool(app: App) -> None:
         await app.writes.drain_if_any(budget_s=math.inf)
 
 
-async def go_on(what: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do a work that has no end; where a fault ended it, it begins again after a minute."""
+async def go_on(app: App, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do a work that has no end; where a fault ended it, that is an event, and it begins again after a minute."""
     while True:
         try:
             await work()
-        except Exception:  # noqa: BLE001 - a fault in one must not end the others
+        except Exception as error:  # noqa: BLE001 - a fault in one must not end the others
             _log.error("work_failed", what=what, exc_info=True)
+            failed = Unavailable(
+                f"A part of the daemon failed: {type(error).__name__}. It begins again after a minute.",
+                hint="See the daemon's log.",
+                code="daemon.work_failed",
+            )
+            why = "It is a defect of Mahavishnu."
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(app.events.record, f"daemon.{what}", why, error=failed)
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
@@ -313,8 +322,8 @@ async def supervise(app: App) -> None:
     """Keep services running, for ever; where that cannot begin or ends by a fault of ours, it begins again."""
     streak = FailureStreak(app.events, "service.supervise")
     while True:
-        app.supervision.supervisor = supervisor = _open_supervisor(app)
         try:
+            app.supervision.supervisor = supervisor = _open_supervisor(app)
             await supervisor.run()
         except MahavishnuError as error:
             _log.warning("services_not_supervised", code=error.code, reason=error.message)

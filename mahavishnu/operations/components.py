@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PROVEN_FOR = timedelta(days=30)  # a backup that nobody scheduled
 LATE, TOO_LATE = timedelta(days=1), timedelta(days=7)  # a scheduled one that is not proven
 ENGINES_SINCE = timedelta(days=7)
+_TOLD = frozenset({"running", "failed", "stale", "waiting", "given_up"})
 CLOUDS_LIMIT_S = 20.0  # Oneiric takes seconds to load, and bounds its own questions
 
 
@@ -131,12 +132,29 @@ async def check_spool(app: "App") -> ComponentHealth:
 
 
 async def check_services(app: "App") -> list[ComponentHealth]:
-    """Tell how the services are that a daemon supervises: those that are to run, and others that do."""
-    supervised = Supervised.of(app.loaded, app.supervision.supervisor)
-    found = await asyncio.to_thread(find_services, supervised)
+    """
+    Tell how the services are that a daemon supervises: those that are to run, and others that do or failed.
+
+    One that its user stopped, or that ended in order, is none; a daemon that supervises nothing at this moment is ill.
+    """
+    supervisor = app.supervision.supervisor
+    supervised = Supervised.of(app.loaded, supervisor)
     units = read_units(supervised.loaded)
-    asked = (each for each in found.services if each.name in units and found.supervised)
-    return [judge_service(each) for each in asked if each.enabled or each.state == "running"]
+    if supervisor is None:
+        own = find_daemon(app.loaded.locations.daemon_lock)
+        ours = own is not None and own.pid == os.getpid()
+        if not ours or not any(each.enabled and each.command for each in units.values()):
+            return []
+        told = "The daemon does not supervise them at this moment; see: mahavishnu events"
+        return [ComponentHealth("services", "unhealthy", told)]
+    found = await asyncio.to_thread(find_services, supervised)
+    return [
+        judge_service(each)
+        for each in found.services
+        if each.name in units
+        and not supervisor.stays_stopped(each.name)
+        and (each.name in supervisor.wanted or each.state in _TOLD)
+    ]
 
 
 def judge_service(service: Service) -> ComponentHealth:

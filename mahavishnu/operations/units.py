@@ -19,7 +19,7 @@ from mahavishnu.ai.secrets.table import SCHEMES
 from mahavishnu.base.daemon.record import translated_files
 from mahavishnu.base.errors import Conflict, Corrupt, Forbidden, UsageError
 from mahavishnu.base.files import write_atomically
-from mahavishnu.base.paths import Locations, private_folder
+from mahavishnu.base.paths import Locations, expanded, private_folder
 from mahavishnu.base.settings.files import read_settings
 from mahavishnu.base.settings.services import ServiceSettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
@@ -86,9 +86,9 @@ def find_session_buddy(loaded: Loaded) -> Unit:
     said = loaded.settings.session_buddy
     if said.python is None:
         return _unit_of(SESSION_BUDDY, said, None)
-    data_dir = said.data_dir and Path(said.data_dir).expanduser()
+    data_dir = said.data_dir and expanded(said.data_dir)
     unit = session_buddy_unit(
-        str(Path(said.python).expanduser()),
+        str(expanded(said.python)),
         home=loaded.locations.data / SESSION_BUDDY,
         port=said.port,
         data_dir=data_dir or None,
@@ -103,9 +103,7 @@ def open_backend(loaded: Loaded) -> OwnBackend:
     return ChosenBackend(
         folder,
         lambda unit: find_environment(loaded, unit),
-        others=find_others(
-            (config and Path(config).expanduser()) or None, loaded.environ, folder / "logs"
-        ),
+        others=find_others((config and expanded(config)) or None, loaded.environ, folder / "logs"),
         read_named=lambda: {name: unit.backend for name, unit in read_units(loaded).items()},
     )
 

@@ -86,6 +86,10 @@ def test_a_unit_survives_the_daemon_that_was_killed_and_ends_with_the_next(
     components = json.loads(settled("health", "--json").out)["components"]
     assert ("service:a", "healthy") in {(each["name"], each["status"]) for each in components}
 
+    settled("service", "stop", "a")
+    assert "service:a" not in settled("health", "--json").out  # nobody wants it
+    settled("service", "start", "a")
+
     changed = settled.settings.read_text().replace("sleep 1000", "sleep 1001")
     settled.settings.write_text(changed)  # the service that this affects is restarted
     wait_until(lambda: "config.restart" in settled("events", "--json").out)

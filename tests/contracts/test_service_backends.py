@@ -1,11 +1,13 @@
 """The contract of backends, for the daemon's own and for launchd's, and who is given which unit."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from mahavishnu.base.errors import Corrupt, MahavishnuError
+from mahavishnu.services.backends import chosen as chosen_module
 from mahavishnu.services.backends.chosen import ChosenBackend, find_others
 from mahavishnu.services.backends.launchd_backend import LaunchdBackend
 from mahavishnu.services.supervision.own_backend import OwnBackend, UnitEnvironment
@@ -97,6 +99,34 @@ def chosen(
         folder, lambda _: UnitEnvironment({"PATH": os.defpath}, secrets),
         others={"systemd": elsewhere}, read_named=lambda: {"web": backend},
     )  # fmt: skip
+
+
+def test_a_supervisor_that_says_nothing_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon does nothing else while it waits."""
+    monkeypatch.setattr(chosen_module, "ANSWERS_S", 0.05)
+    silent, asked = threading.Event(), list[str]()
+
+    class Silent(Elsewhere):
+        def knows(self, name: str) -> bool:
+            asked.append(name)
+            return silent.wait(60)
+
+        def state(self, name: str) -> UnitState:
+            asked.append(name)
+            silent.wait(60)
+            raise AssertionError
+
+    try:
+        backend = chosen(tmp_path, Silent(), None)
+        assert [backend.state(name).state for name in ("web", "other")] == ["stopped", "stopped"]
+        named = chosen(tmp_path, Silent(), "systemd")
+        whys = [named.state("web").why for _ in range(3)]
+        assert all("did not answer" in why for why in whys)
+        assert asked == ["web", "web"]
+    finally:
+        silent.set()
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,16 @@ def test_a_test_without_its_mark_shows_nothing(root: Path) -> None:
     assert rows(root)[SERVER] == (NOT_RUN, "")
 
 
+def test_a_mark_of_a_class_counts_for_its_tests_also_those_that_it_inherits(root: Path) -> None:
+    file = OWN.partition("::")[0]
+    (root / file).write_text(
+        f"import pytest\n\n@pytest.mark.verifies({SERVER!r})\nclass TestIt(Contract):\n    pass\n"
+    )
+    test = f"{file}::TestIt::test_each[a]"
+    note(root, "own.json", {test: ([SERVER], "passed")})
+    assert rows(root)[SERVER] == (REAL, f"`{test}`")
+
+
 def test_a_run_notes_what_became_of_marked_tests(tmp_path: Path) -> None:
     probe = tmp_path / "test_probe.py"
     marked = f"@pytest.mark.verifies({SERVER!r})\ndef test_"

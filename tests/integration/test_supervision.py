@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from mahavishnu.base.errors import Conflict, Forbidden, UsageError
 from mahavishnu.base.processes import send_signal
 from mahavishnu.services.backends.chosen import ChosenBackend
 from mahavishnu.services.schedule.pause import Pause
+from mahavishnu.services.supervision.files import has_daemon
 from mahavishnu.services.supervision.own_backend import OwnBackend
 from mahavishnu.services.supervision.probing import Prober
 from mahavishnu.services.units.unit import HealthCheck, Unit
@@ -166,9 +168,39 @@ async def test_a_restart_keeps_what_it_cannot_better(world: Supervising, tmp_pat
             assert (outcome.outcome, outcome.code) == ("rolled_back", code)
             assert (outcome.before, outcome.after) == ("healthy", "healthy")
             assert world.backend.state("a").definition == good and world.process("a") != first
+        with socket.create_server(("127.0.0.1", 0)) as strangers:
+            port = strangers.getsockname()[1]
+            taken = HealthCheck(http=f"http://127.0.0.1:{port}/")
+            world.define(sleeper("a", health=taken))
+            first = world.process("a")
+            [failed] = await supervisor.restart(["a"])
+        assert (failed.outcome, failed.code) == ("failed", "service.port_taken")
+        assert world.process("a") == first  # nothing was stopped for it
         world.define(better := sleeper("a", grace_s=4.0))
         [outcome] = await supervisor.restart(["a"])
         assert outcome.outcome == "restarted" and world.backend.state("a").definition == better
+
+
+async def test_where_the_stop_command_fails_a_signal_asks(
+    world: Supervising, tmp_path: Path
+) -> None:
+    said = tmp_path / "said"
+    script = f"trap 'echo in order > {said}; exit 0' TERM; while :; do sleep 0.05; done"
+    world.define(shell("a", script, stop_command=("false",), grace_s=20.0))
+    async with world.running() as supervisor:
+        [outcome] = await supervisor.stop(["a"])
+    assert outcome.outcome == "stopped" and said.read_text() == "in order\n"
+
+
+async def test_a_lease_that_cannot_be_looked_at_ends_no_unit(tmp_path: Path) -> None:
+    lease = tmp_path / "lease"
+    assert not has_daemon(lease)
+    lease.mkdir()
+    lease.chmod(0)
+    assert has_daemon(lease / "below") or os.geteuid() == 0
+    lease.chmod(0o700)
+    (lease / "loop").symlink_to("loop")
+    assert has_daemon(lease / "loop")
 
 
 async def test_a_cycle_is_refused_with_its_names_and_stops_no_other_unit(

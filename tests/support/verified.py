@@ -214,19 +214,23 @@ def _inherit(
 
 
 def has_mark(test: str, name: str, root: Path) -> bool:
-    """Tell whether the function of a test's id is still there and says that it verifies `name`."""
-    file, _, function = test.partition("::")
+    """Tell whether the function of a test's id is still there and says that it verifies `name`, or its class does."""
+    file, *names = test.partition("[")[0].split("::")
     path = root / file
     if not path.is_file():
         return False
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if (
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            and node.name == function.partition("[")[0]
-        ):
-            return any(
-                isinstance(part, ast.Constant) and part.value == name
-                for decorator in node.decorator_list
-                for part in ast.walk(decorator)
-            )
-    return False
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    found = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, named) and node.name in names
+    ]
+    inherited = len(names) > 1 and any(isinstance(node, ast.ClassDef) for node in found)
+    if not inherited and all(node.name != names[-1] for node in found):
+        return False
+    return any(
+        isinstance(part, ast.Constant) and part.value == name
+        for node in found
+        for decorator in node.decorator_list
+        for part in ast.walk(decorator)
+    )

@@ -20,6 +20,28 @@ from mahavishnu.memory.records import Metric
 from mahavishnu.services.schedule.pause import Pause, PauseFile
 
 
+async def test_a_fault_in_one_work_is_an_event_and_the_work_begins_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "LOOK_AGAIN_S", 0.0)
+    app: Any = Queue(0, [])
+    tries = 0
+    again = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            again.set()
+            await asyncio.sleep(60)
+        raise AttributeError("a fault of ours")
+
+    task = asyncio.create_task(background.go_on(app, "embed", work))
+    await asyncio.wait_for(again.wait(), 60)
+    task.cancel()
+    assert app.events.acts == [Recorded("daemon.embed", None, "daemon.work_failed")]
+
+
 @dataclass(frozen=True)
 class Recorded:
     """An automatic act, as a journal is given it."""

@@ -1,15 +1,17 @@
 """What Session-Buddy is started with, and how its answers are read: these are recorded ones of 0.23.0."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mahavishnu.base.errors import Forbidden, MahavishnuError, UsageError
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.base.settings.trust import trust
 from mahavishnu.factories import session_buddy_of
-from mahavishnu.services.session_buddy.client import GRAPH, Abilities, read_answer
+from mahavishnu.services.session_buddy.client import GRAPH, Abilities, read_answer, read_result
 from mahavishnu.services.session_buddy.unit import session_buddy_unit
 
 
@@ -93,6 +95,20 @@ def test_a_failure_in_a_success_is_an_error(result: dict[str, Any], code: str) -
     with pytest.raises(MahavishnuError) as raised:
         read_answer("store_reflection", result)
     assert raised.value.code == code and "\u274c" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "told", [[], "x", 5, {"error": "Not Found"}, {"error": []}, {"result": []}, {}]
+)
+async def test_a_stranger_that_answers_is_refused_as_one(told: object) -> None:
+    answer = httpx.Response(200, json=told)
+    with pytest.raises(ValueError, match="does not speak MCP"):
+        await read_result(answer, 1)
+    event = httpx.Response(
+        200, text=f"data: {json.dumps(told)}\n\n", headers={"content-type": "text/event-stream"}
+    )
+    with pytest.raises(ValueError, match="without an answer"):
+        await read_result(event, 1)
 
 
 def test_what_a_server_cannot_do_is_told_before_it_is_used() -> None:

@@ -10,7 +10,7 @@ from mahavishnu.ai.secrets.scheme import Given
 from mahavishnu.ai.secrets.table import scheme_of
 from mahavishnu.base.errors import MahavishnuError
 from mahavishnu.base.masking import Secret
-from mahavishnu.base.paths import Locations
+from mahavishnu.base.paths import Locations, expanded
 
 if TYPE_CHECKING:
     from mahavishnu.ai.secrets.oneiric.stores import FindStores
@@ -57,4 +57,4 @@ def find_doubt(
 def find_identity(environ: Mapping[str, str], locations: Locations) -> Path:
     """Return where age's identity is: what MAHAVISHNU_AGE_IDENTITY says, else beside the settings."""
     given = environ.get(IDENTITY_VARIABLE)
-    return Path(given).expanduser() if given else locations.config / "age-identity.txt"
+    return expanded(given) if given else locations.config / "age-identity.txt"

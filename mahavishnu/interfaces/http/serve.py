@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -121,41 +121,41 @@ async def serve(
 
                 restart = partial(restart_units, app)
                 async with asyncio.TaskGroup() as tasks:
-                    works = [
+                    works: dict[str, Callable[[], Awaitable[None]]] = {
                         # First, so that a new channel hears of what the others begin with.
-                        *(
-                            tasks.create_task(go_on("alerts", partial(follow_events, app, each)))
-                            for each in channels.values()
-                        ),
-                        tasks.create_task(embed_waiting(app)),
-                        tasks.create_task(follow_vectors(app)),
-                        tasks.create_task(warm_session_buddy(app)),
-                        tasks.create_task(prune(app)),
-                        tasks.create_task(deliver_changes(app, sync)),
-                        tasks.create_task(sample(app, count_use=metrics.count_use)),
-                        tasks.create_task(drain_spool(app)),
-                        *(tasks.create_task(run_scheduled(app, job)) for job in jobs),
-                        tasks.create_task(supervise(app)),
-                        tasks.create_task(go_on("config", ConfigWatch(app, restart).run)),
-                        tasks.create_task(go_on("failover", AutoSwitch(app).run)),
-                        tasks.create_task(go_on("memory", free_memory)),
-                        tasks.create_task(_end_without_lock(held)),
-                    ]
+                        **{
+                            f"alerts.{name}": partial(follow_events, app, each)
+                            for name, each in channels.items()
+                        },
+                        "embed": partial(embed_waiting, app),
+                        "vectors": partial(follow_vectors, app),
+                        "session_buddy": partial(warm_session_buddy, app),
+                        "prune": partial(prune, app),
+                        "deliver": partial(deliver_changes, app, sync),
+                        "sample": partial(sample, app, count_use=metrics.count_use),
+                        "spool": partial(drain_spool, app),
+                        **{job.what: partial(run_scheduled, app, job) for job in jobs},
+                        "supervise": partial(supervise, app),
+                        "config": ConfigWatch(app, restart).run,
+                        "failover": AutoSwitch(app).run,
+                        "memory": free_memory,
+                    }
                     if send is not None:
-                        works.append(
-                            tasks.create_task(
-                                send_figures(
-                                    partial(refresh_metrics, app, metrics),
-                                    partial(send, metrics.collect),
-                                    every_s=figures_every_s(loaded.environ),
-                                )
-                            )
+                        works["figures"] = partial(
+                            send_figures,
+                            partial(refresh_metrics, app, metrics),
+                            partial(send, metrics.collect),
+                            every_s=figures_every_s(loaded.environ),
                         )
                     if log is not None:
-                        works.append(tasks.create_task(keep_log(log)))
+                        works["log"] = partial(keep_log, log)
+                    running = [tasks.create_task(_end_without_lock(held))]
+                    running += [
+                        tasks.create_task(go_on(app, what, work)) for what, work in works.items()
+                    ]
                     await listen(guard, bound, server, most, announce, held.conceal)
-                    for work in works:
-                        work.cancel()
+                    for each in running:
+                        each.cancel()
 
 
 @contextlib.contextmanager

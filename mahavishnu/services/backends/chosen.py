@@ -6,9 +6,12 @@ a unit of that name already: that one goes on running it, and nothing is started
 """
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
@@ -27,6 +30,7 @@ from mahavishnu.services.units.backend import UnitState
 from mahavishnu.services.units.unit import BackendName, Unit
 
 LOOK_AGAIN_S = 30.0
+ANSWERS_S = 2.0
 LAUNCHCTL = "/bin/launchctl"
 _log = get_logger(__name__)
 
@@ -76,6 +80,7 @@ class ChosenBackend(OwnBackend):
         self._read_named = read_named
         self._named: dict[str, BackendName | None] | None = None
         self._found: dict[str, _Found] = {}
+        self._silent_until: dict[BackendName, float] = {}
 
     async def check(self, unit: Unit) -> None:
         """As `OwnBackend.check`; for another backend also `service.backend_cannot`."""
@@ -105,7 +110,7 @@ class ChosenBackend(OwnBackend):
         own = super().state(name)
         try:
             other = self._other(name, own)
-            return own if other is None else other.state(name)
+            return own if other is None else self._ask(other, lambda: other.state(name))
         except MahavishnuError as error:
             return UnitState(state="stopped", why=error.message)
 
@@ -147,12 +152,37 @@ class ChosenBackend(OwnBackend):
     def _look(self, name: str) -> SystemBackend | None:
         for which, backend in self._others.items():
             try:
-                if backend.knows(name):
+                if self._ask(backend, partial(backend.knows, name)):
                     _log.info("service_of_another", name=name, backend=which)
                     return backend
             except MahavishnuError as error:
                 _log.info("backend_not_asked", backend=which, code=error.code)
         return None
+
+    def _ask[T](self, backend: SystemBackend, question: Callable[[], T]) -> T:
+        """
+        Ask another supervisor about a unit, for a moment: nothing else is done meanwhile.
+
+        One that says nothing is left alone for a while, and counts as one that cannot be reached.
+        """
+        which = next(name for name, each in self._others.items() if each is backend)
+        silent = unreachable(which, f"it did not answer within {ANSWERS_S:g} s.")
+        if time.monotonic() < self._silent_until.get(which, 0.0):
+            raise silent
+        answer: Future[T] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(question())
+            except Exception as error:  # noqa: BLE001 - it is raised where it was asked for
+                answer.set_exception(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            return answer.result(ANSWERS_S)
+        except TimeoutError:
+            self._silent_until[which] = time.monotonic() + LOOK_AGAIN_S
+            raise silent from None
 
     def _plain(self, unit: Unit) -> Unit:
         """Return a unit with all that it sees of the environment, to be written into a file of another program."""

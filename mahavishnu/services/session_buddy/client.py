@@ -226,7 +226,7 @@ class SessionBuddy:
                     raise _away(self.address, f"it answers {answer.status_code}")
                 if params is None:
                     return {}, answer
-                return await _read_result(answer, message["id"]), answer
+                return await read_result(answer, message["id"]), answer
         except (httpx.HTTPError, OSError, ValueError) as error:
             self._forget()
             raise _away(self.address, mask_secrets(str(error)) or type(error).__name__) from error
@@ -261,7 +261,7 @@ def _certificates() -> SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def _read_result(answer: httpx.Response, number: int) -> Mapping[str, Any]:
+async def read_result(answer: httpx.Response, number: int) -> Mapping[str, Any]:
     """Return the result that has this number, of a body in JSON or of an event; raises ValueError for another."""
     size = 0
     if answer.headers.get("content-type", "").startswith("text/event-stream"):
@@ -269,8 +269,10 @@ async def _read_result(answer: httpx.Response, number: int) -> Mapping[str, Any]
             size += len(line)
             if size > MAX_ANSWER_BYTES:
                 break
-            if line.startswith("data:") and (told := json.loads(line[5:])).get("id") == number:
-                return _result_of(told)
+            if line.startswith("data:"):
+                told = json.loads(line[5:])
+                if isinstance(told, dict) and told.get("id") == number:
+                    return _result_of(told)
         raise ValueError("it ended without an answer")
     body = b""
     async for piece in answer.aiter_bytes():
@@ -280,10 +282,10 @@ async def _read_result(answer: httpx.Response, number: int) -> Mapping[str, Any]
     return _result_of(json.loads(body))
 
 
-def _result_of(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "error" in told:
-        raise _refusal("", str(told["error"].get("message", "")))
-    result = told.get("result")
+def _result_of(told: Any) -> Mapping[str, Any]:
+    error, result = (told.get("error"), told.get("result")) if isinstance(told, dict) else (None, 0)
+    if isinstance(error, dict):
+        raise _refusal("", str(error.get("message", "")))
     if not isinstance(result, dict):
         raise ValueError("it does not speak MCP")
     return result

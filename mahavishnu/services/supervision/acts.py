@@ -82,6 +82,8 @@ class Acts:
         before, worked = await self.find_health(unit), known.definition or unit
         try:
             await self.backend.check(unit)
+            if unit.port != worked.port and (owner := await _find_owner(unit)):
+                raise _port_taken(unit, owner)
             await self.backend.stop(worked)
             await _await_release(unit, worked)
             await self._bring_up(unit, restarts)
@@ -137,7 +139,7 @@ class Acts:
     ) -> UnitOutcome:
         try:
             await self.backend.stop(unit)
-            await _await_release(unit, worked)
+            await _await_release(worked)
             await self._bring_up(worked, 0)
         except MahavishnuError as second:
             reason = f"{error.message} Nor does it run as before: {second.message}"

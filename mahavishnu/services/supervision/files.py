@@ -5,7 +5,6 @@ What a runner and daemons tell each other of a unit, through files of the state 
 held by the daemon. Standard library only, as all that the runner imports.
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -97,13 +96,21 @@ class RunRecord:
 
 
 def has_daemon(lease: Path) -> bool:
-    """Tell whether a daemon holds the lease; runners that look at the same time do not see each other."""
-    with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(lease, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
+    """
+    Tell whether a daemon holds the lease; runners that look at the same time do not see each other.
+
+    Where that cannot be seen there may be one, and no unit ends for it.
+    """
+    try:
+        descriptor = os.open(lease, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # held, or no lock can be had
+        return True
+    finally:
+        os.close(descriptor)
     return False

@@ -73,6 +73,7 @@ class Runner:
         self.why = ""
         self.deadline: float | None = None  # when what is left is killed
         self.killed = False
+        self.stopper: subprocess.Popen[bytes] | None = None  # its stop command
         self.alone_since: float | None = None
         self.output, self._their_output = os.pipe()
         os.set_blocking(self.output, False)
@@ -187,12 +188,28 @@ class Runner:
 
     def _orphans(self) -> list[int]:
         """Return what has left the group and lost its parent, which this process is now; what died is reaped."""
-        others = [pid for pid in own_children() if pid != self.child.pid]
-        return [pid for pid in others if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+        left = []
+        for pid in own_children():
+            if pid == self.child.pid:
+                continue
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                left.append(pid)
+            elif self.stopper is not None and pid == self.stopper.pid:
+                self._note_stopper(os.waitstatus_to_exitcode(status))
+        return left
+
+    def _note_stopper(self, status: int) -> None:
+        """Ask by a signal where the stop command failed; the grace goes on."""
+        self.stopper = None
+        if status != 0:
+            self.log.say(f"its stop command ended, {describe_status(status)}")
+            self._signal_group(signal.SIGTERM)
 
     def _signal_group(self, number: signal.Signals) -> None:
         for pid in self._orphans():  # children of this process that it has not reaped
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
         with contextlib.suppress(ProcessLookupError, PermissionError):  # zombies alone, on macOS
             os.killpg(self.child.pid, number)
 

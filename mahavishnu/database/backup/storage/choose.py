@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from mahavishnu.base.errors import UsageError
+from mahavishnu.base.paths import expanded
 from mahavishnu.database.backup.storage.bucket_sets import BucketStorage
 from mahavishnu.database.backup.storage.folder import LocalFolder
 from mahavishnu.database.backup.storage.gcs import GcsBucket
@@ -36,7 +37,7 @@ def parse_address(text: str) -> Path | BucketAddress:
         if not {"", ".", ".."} & {*prefix.split("/")} or not prefix:
             return BucketAddress("gs" if found[1] == "gs" else "s3", found[2], prefix)
     elif "://" not in text and text.startswith(("/", "~/")):
-        return Path(text).expanduser()
+        return expanded(text)
     raise UsageError(
         "backup.store is not an address of a place for backups.",
         hint="Set it to a folder (~/backups), gs://BUCKET/PREFIX or s3://BUCKET/PREFIX; credentials are no part of it.",

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mahavishnu.base.paths import expanded
 from mahavishnu.base.settings.sources import Loaded
 from mahavishnu.daemon.login import LOGIN_BACKENDS, LoginBackend, LoginEntry, LoginPlan, plan_login
 from mahavishnu.interfaces.cli.options import add_options
@@ -32,7 +33,7 @@ def plan_for(loaded: Loaded, backend: LoginBackend | None, config: Path | None) 
     """Return the plan for what the options say, or else the settings."""
     settings = loaded.settings
     if config is None and settings.supervisord.config:
-        config = Path(settings.supervisord.config).expanduser()
+        config = expanded(settings.supervisord.config)
     return plan_login(
         backend,
         loaded.locations,
