@@ -6,18 +6,21 @@ The services from Python, as `mahavishnu service` has them: asked of the daemon 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from mahavishnu.base.settings.services import ServiceSettings
 from mahavishnu.base.settings.sources import Loaded, load_settings
 from mahavishnu.interfaces.services import ask_act, ask_log, ask_status
 from mahavishnu.operations.operation import read_request
 from mahavishnu.operations.service_bodies import (
+    ServiceFile,
     ServiceLines,
     ServiceLog,
     ServiceResults,
     Services,
     ServiceStatus,
 )
+from mahavishnu.operations.services import add_service, enable_service, remove_service
 
 
 async def status(names: Sequence[str] = (), *, loaded: Loaded | None = None) -> Services:
@@ -30,6 +33,30 @@ async def log(name: str, *, lines: int = 100, loaded: Loaded | None = None) -> S
     """Return the last lines that a service printed; raises `service.unknown`."""
     request = read_request(ServiceLog, {"name": name, "lines": lines})
     return await asyncio.to_thread(lambda: ask_log(loaded or load_settings(), request))
+
+
+async def add(
+    name: str, definition: Mapping[str, object], *, loaded: Loaded | None = None
+) -> ServiceFile:
+    """
+    Add a service, with what `services.NAME` in the settings may have: `{"command": ["python", "-m", "docs"]}`.
+
+    Raises `input.invalid`, `service.exists`, `service.plain_key`.
+    """
+    said = read_request(ServiceSettings, dict(definition))
+    return await asyncio.to_thread(lambda: add_service(loaded or load_settings(), name, said))
+
+
+async def remove(name: str, *, loaded: Loaded | None = None) -> ServiceFile:
+    """Remove a service that was added, not by the settings; raises `service.unknown`, `service.in_settings`."""
+    return await asyncio.to_thread(lambda: remove_service(loaded or load_settings(), name))
+
+
+async def enable(name: str, *, enabled: bool = True, loaded: Loaded | None = None) -> ServiceFile:
+    """Say whether a service starts with the daemon; starts and stops nothing now. Raises as `remove`."""
+    return await asyncio.to_thread(
+        lambda: enable_service(loaded or load_settings(), name, enabled=enabled)
+    )
 
 
 async def start(names: Sequence[str], *, loaded: Loaded | None = None) -> ServiceResults:

@@ -4,9 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mahavishnu.interfaces.python_services import log, restart, start, status, stop
+    from mahavishnu.interfaces.python_services import (
+        add,
+        enable,
+        log,
+        remove,
+        restart,
+        start,
+        status,
+        stop,
+    )
 
-__all__ = ["log", "restart", "start", "status", "stop"]
+__all__ = ["add", "enable", "log", "remove", "restart", "start", "status", "stop"]
 
 
 def __getattr__(name: str) -> Any:

@@ -355,6 +355,13 @@ async def test_python_programs_ask_the_same(load: Load) -> None:
         0
     ].reason == "It would be restarted."
     assert (await services.log("a", loaded=loaded)).lines == []
+    added = await services.add("b", {"command": ["sleep", "5"]}, loaded=loaded)
+    assert added.enabled and not (await services.enable("b", enabled=False, loaded=loaded)).enabled
+    [found_b] = (await services.status(["b"], loaded=loaded)).services
+    assert found_b.command == ["sleep", "5"] and not found_b.enabled
+    await services.remove("b", loaded=loaded)
+    with pytest.raises(UsageError):
+        await services.add("b", {"comand": ["sleep"]}, loaded=loaded)
     for act in (
         services.start(["a"], loaded=loaded),
         services.stop(["a"], confirm=True, loaded=loaded),
