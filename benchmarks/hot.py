@@ -14,6 +14,7 @@ from benchmarks.report import Section, least, most
 from benchmarks.scale import RECALL_GOAL, TOP
 from benchmarks.synthetic import World, make_questions, make_world, nearest
 from benchmarks.world import DIMENSIONS, open_with_table
+from mahavishnu.daemon.free_memory import keep_what_is_there
 from mahavishnu.memory.hot.index import HotIndex
 from mahavishnu.memory.scoping import Scopes
 from mahavishnu.memory.search import Retriever, SearchRequest
@@ -21,6 +22,7 @@ from mahavishnu.memory.statements import MEMORY_ROW
 from mahavishnu.memory.tiers import open_tiers
 
 QUESTIONS = 250
+ALONE_GOAL_MS = 1.0
 AT_ONCE = 200  # more would wait for PostgreSQL longer than a statement may
 READ = f"""
     SELECT {MEMORY_ROW} FROM memories m JOIN scopes s USING (scope_no) LEFT JOIN projects p ON p.id = s.project_id
@@ -38,6 +40,7 @@ async def measure_hot(home: Path, size: int, *, calls: int) -> Section:
     section = Section(f"Vectors in memory: top {TOP} of {size:,} x {DIMENSIONS}")
     async with open_with_table(home, table) as app, connect(app.database) as floor:
         await load_world(app, world)
+        keep_what_is_there()  # as the daemon does
         hot = HotIndex(app.database, app.space, limit_bytes=2**32)
         started = time.perf_counter()
         while hot.missing:
@@ -81,6 +84,18 @@ async def measure_hot(home: Path, size: int, *, calls: int) -> Section:
                 [least("recall", RECALL_GOAL), most("of bare", RATIO_GOAL)] if name == "hot" else []
             )
             section.add(name, *goals, p50__ms=p50, p99__ms=p99, of__bare=ratio, recall=recall)
+        alone: dict[str, float] = {}
+        for name in ("bare", "hot"):  # as a daemon that is asked for nothing else
+            taken = []
+            for number in range(calls):
+                started = time.perf_counter()
+                await sides[name](number % QUESTIONS)
+                taken.append(time.perf_counter() - started)
+            p50, p99 = (float(np.percentile(taken, place)) * 1000 for place in (50, 99))
+            alone[name] = p50
+            goals = [most("p50 ms", ALONE_GOAL_MS)] if name == "hot" and size <= 20_000 else []
+            of_bare = p50 / alone["bare"]
+            section.add(f"{name}, alone", *goals, p50__ms=p50, p99__ms=p99, of__bare=of_bare)
         outstanding = {}
         for name in ("hot", "cold"):
             started = time.perf_counter()

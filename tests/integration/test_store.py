@@ -445,8 +445,8 @@ async def test_an_answer_lost_after_the_commit_is_found_again(world: World) -> N
     acquire = world.database._run_once
     lost = [True]
 
-    async def lose_one_answer(work: Any) -> Any:
-        answer = await acquire(work)
+    async def lose_one_answer(work: Any, **options: Any) -> Any:
+        answer = await acquire(work, **options)
         if lost and lost.pop():
             raise ConnectionResetError("after the commit")
         return answer
