@@ -142,7 +142,9 @@ async def test_a_tier_that_is_away_is_named_where_another_answered(world: World)
     assert [(part.part, part.reason) for part in result.degraded] == [
         ("tier:development", "It does not answer.")
     ]
-    with pytest.raises(Unavailable):
-        await ask(away, tiers=("development",))
+    nobody = Retriever({"cold": FakeTier(read), "development": FakeTier(read)})
+    for tiers in (("development",), ("cold", "development")):
+        with pytest.raises(Unavailable):
+            await ask(nobody, tiers=tiers)
     with pytest.raises(UsageError, match="No"):  # which is for the caller to mend
         await ask(away, tiers=("all",), wanted=MemoryFilter(agent_id="a"))

@@ -124,6 +124,11 @@ async def test_a_target_gets_the_collections_it_wants_and_passes_over_the_others
     assert contents(fake) == ["0!", "2!", "4!"]
     state = next(each for each in await outbox.status() if each.name == fake.name)
     assert (state.pending, state.delivered) == (0, 3)
+    ahead = """
+        SELECT count(*) FROM changes c, outbox_targets t
+        WHERE t.name = 'fake' AND c.xid >= t.from_xid AND (c.xid >= t.to_xid OR c.change_no > t.after_no)
+    """
+    assert await world.database.run(lambda c: c.fetchval(ahead)) == 0
     written = "SELECT xmin::text FROM outbox_targets WHERE name = 'fake'"
     before = await world.database.run(lambda c: c.fetchval(written))
     await outbox.run()
